@@ -1,0 +1,436 @@
+//! A cluster from nothing and back to nothing, and the faults that it can be given in between.
+
+use crate::base_images::BaseImages;
+use crate::cgroup::Hierarchies;
+use crate::home::Home;
+use crate::layout::{Layout, NODES_MAX, Name, Role};
+use crate::machine::Machine;
+use crate::node::{self, Parts};
+use crate::progress::Step;
+use crate::run::{Poll, output_of, wait_for};
+use crate::state::{self, Owner, Phase, Record};
+use crate::tools::Tools;
+use crate::{Error, control_plane, debian, image, interrupt, pki};
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How long to wait for another command on the same cluster: longer than any `up` or `down` takes.
+const OTHERS_LIMIT: Duration = Duration::from_secs(180);
+/// Three nodes are Ready in seconds; a machine that is busy with other things may need minutes.
+const NODES_LIMIT: Duration = Duration::from_secs(180);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A cluster of the kit on this machine.
+pub struct Cluster {
+    home: Home,
+    layout: Layout,
+    record: Record,
+    hierarchies: Hierarchies,
+    tools: Tools,
+}
+
+/// The little that is read of the API server's list of nodes.
+#[derive(Deserialize)]
+struct NodeList {
+    items: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    metadata: Metadata,
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    r#type: String,
+    status: String,
+}
+
+impl Node {
+    fn is_ready(&self) -> bool {
+        self.status
+            .conditions
+            .iter()
+            .any(|condition| condition.r#type == "Ready" && condition.status == "True")
+    }
+}
+
+/// What `up` is asked for.
+pub struct Wish {
+    pub name: Name,
+    pub nodes: u8,
+    /// Whether the cluster is of use only as long as this process lives.
+    pub ours_alone: bool,
+}
+
+/// What is known of one node.
+pub struct NodeStatus {
+    pub name: String,
+    pub powered: bool,
+    pub connected: bool,
+    /// What the API server says, if it can be asked.
+    pub ready: Option<bool>,
+}
+
+impl NodeStatus {
+    pub fn is_well(&self) -> bool {
+        self.powered && self.connected && self.ready == Some(true)
+    }
+}
+
+impl Cluster {
+    /// Starts a cluster; one that runs already with as many nodes is left as it is, one that was left half-made is made anew.
+    pub fn up(home: &Home, wish: &Wish) -> Result<Self, Error> {
+        if !(1..=NODES_MAX).contains(&wish.nodes) {
+            return Err(Error::unmet(
+                format!("a cluster of {} nodes cannot be made", wish.nodes),
+                format!("ask for 1 to {NODES_MAX}"),
+            ));
+        }
+        let cni = debian::prepare(home)?;
+        let tools = Tools::build(home)?;
+        let images = BaseImages::build(home, &tools)?;
+        let _lock = home.lock(&format!("cluster-{}", wish.name), OTHERS_LIMIT)?;
+        if let Some(running) = Self::find_with(home, &wish.name, tools.clone())? {
+            return running.keep_if_it_fits(wish);
+        }
+        take_down(home, &wish.name)?;
+        let record = claim_slot(home, wish)?;
+        let layout = Layout::new(home.path(), wish.name.clone(), record.slot);
+        let mut cluster =
+            Self { home: home.clone(), layout, record, hierarchies: Hierarchies::of_this_host()?, tools };
+        match cluster.start(&images, &cni) {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                eprintln!(
+                    "starting the cluster failed; taking away what was made (the logs stay until the next `up`)"
+                );
+                interrupt::shielded(|| cluster.unplug())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The cluster of that name, if it is up.
+    pub fn find(home: &Home, name: &Name) -> Result<Option<Self>, Error> {
+        let layout = Layout::new(home.path(), name.clone(), 0);
+        match state::read(&layout)? {
+            Some(Record { phase: Phase::Up, .. }) => Self::find_with(home, name, Tools::build(home)?),
+            _ => Ok(None),
+        }
+    }
+
+    /// As `find`, for commands that make no sense without the cluster.
+    pub fn get(home: &Home, name: &Name) -> Result<Self, Error> {
+        Self::find(home, name)?.ok_or_else(|| {
+            Error::unmet(
+                format!("there is no cluster `{name}` that is up"),
+                format!("start it with `cargo xtask cluster up --name {name}`"),
+            )
+        })
+    }
+
+    /// Ends a cluster and leaves nothing of it, whatever state it is in.
+    pub fn down(home: &Home, name: &Name) -> Result<(), Error> {
+        let _lock = home.lock(&format!("cluster-{name}"), OTHERS_LIMIT)?;
+        take_down(home, name)
+    }
+
+    /// Ends the clusters of test runs that did not live to do it themselves.
+    pub fn sweep(home: &Home) -> Result<(), Error> {
+        for (name, record) in state::all(home)? {
+            let abandoned = record.and_then(|record| record.owner).is_some_and(|owner| !owner.is_alive());
+            if abandoned {
+                eprintln!("ending cluster {name}, which an earlier test run left behind");
+                Self::down(home, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.layout.kubeconfig()
+    }
+
+    pub fn kubectl_program(&self) -> &Path {
+        &self.tools.kubectl
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub fn nodes(&self) -> u8 {
+        self.record.nodes
+    }
+
+    /// A command inside a node, as a person logged in there would run it.
+    pub fn command_on(&self, node: &str, program: &str) -> Result<Command, Error> {
+        Ok(self.powered(node)?.command(program))
+    }
+
+    /// Loads an image archive into every node, and names the image.
+    pub fn load(&self, archive: &Path) -> Result<String, Error> {
+        let reference = image::reference_in(archive)?;
+        let archive = fs::canonicalize(archive).map_err(Error::file("find", archive))?;
+        let machines: Vec<Machine> = self.roles().filter_map(|role| self.machine(role)).collect();
+        in_parallel(&machines, |machine| node::load(machine, &archive))?;
+        Ok(reference)
+    }
+
+    /// Cuts a node's cable: packets vanish in both directions, nobody is told.
+    pub fn cut(&self, node: &str) -> Result<(), Error> {
+        self.powered(node)?;
+        self.control_plane()?.script("cutting a node off", &format!("ip link set {node} down")).map(drop)
+    }
+
+    /// Pulls a node's plug: all of its processes end at once, its disk stays.
+    pub fn kill(&self, node: &str) -> Result<(), Error> {
+        let role = self.role(node)?;
+        self.powered(node)?;
+        self.hierarchies.end(&self.layout.cgroup_of(role))
+    }
+
+    /// Plugs the cable in again, and switches the node on if its plug was pulled.
+    pub fn heal(&self, node: &str) -> Result<(), Error> {
+        let role = self.role(node)?;
+        let control_plane = self.control_plane()?;
+        match (role, self.machine(role)) {
+            (_, Some(_)) => {
+                control_plane.script("healing a node", &format!("ip link set {node} up")).map(drop)?
+            }
+            (Role::Node(number), None) => {
+                // What is left of it, if its processes were ended by other means than `kill`.
+                self.hierarchies.end(&self.layout.cgroup_of(role))?;
+                let (images, cni) =
+                    (BaseImages::build(&self.home, &self.tools)?, debian::prepare(&self.home)?);
+                self.parts(&images, &cni).start(number, &control_plane)?;
+            }
+            (Role::ControlPlane, None) => {}
+        }
+        self.wait_for_nodes(&[node.to_owned()])
+    }
+
+    pub fn status(&self) -> Vec<NodeStatus> {
+        let ready = self.ready_nodes().ok();
+        let links = self
+            .control_plane()
+            .and_then(|machine| machine.script("looking at the bridge", "ip -o link show up"))
+            .unwrap_or_default();
+        self.roles()
+            .map(|role| {
+                let name = role.to_string();
+                NodeStatus {
+                    powered: self.machine(role).is_some(),
+                    connected: links.contains(&format!(" {name}@")),
+                    ready: ready.as_ref().map(|ready| ready.contains(&name)),
+                    name,
+                }
+            })
+            .collect()
+    }
+
+    fn find_with(home: &Home, name: &Name, tools: Tools) -> Result<Option<Self>, Error> {
+        let Ok(Some(record)) = state::read(&Layout::new(home.path(), name.clone(), 0)) else {
+            return Ok(None);
+        };
+        let layout = Layout::new(home.path(), name.clone(), record.slot);
+        let hierarchies = Hierarchies::of_this_host()?;
+        let runs =
+            record.phase == Phase::Up && Machine::find(&layout, &hierarchies, Role::ControlPlane).is_some();
+        Ok(runs.then(|| Self { home: home.clone(), layout, record, hierarchies, tools }))
+    }
+
+    fn keep_if_it_fits(self, wish: &Wish) -> Result<Self, Error> {
+        if self.record.nodes == wish.nodes {
+            eprintln!("cluster {} is up already", wish.name);
+            return Ok(self);
+        }
+        Err(Error::unmet(
+            format!("cluster {} is up with {} nodes, not {}", wish.name, self.record.nodes, wish.nodes),
+            format!(
+                "end it first with `cargo xtask cluster down --name {}`, or choose another --name",
+                wish.name
+            ),
+        ))
+    }
+
+    fn start(&mut self, images: &BaseImages, cni: &Path) -> Result<(), Error> {
+        let step =
+            Step::start(format!("starting cluster {} with {} nodes", self.layout.name, self.record.nodes));
+        pki::create_all(&self.layout, self.record.nodes)?;
+        let control_plane =
+            control_plane::start(&self.layout, &self.hierarchies, &self.tools, self.record.nodes)?;
+        let numbers: Vec<u8> = (1..=self.record.nodes).collect();
+        let parts = self.parts(images, cni);
+        let add_ons = || {
+            control_plane::wait_until_ready(&self.layout, &self.tools, &control_plane)?;
+            self.apply_add_ons()
+        };
+        let start_nodes = || in_parallel(&numbers, |number| parts.start(*number, &control_plane).map(drop));
+        std::thread::scope(|scope| {
+            let add_ons = scope.spawn(add_ons);
+            let nodes = start_nodes();
+            add_ons.join().unwrap_or(Err(Error::Interrupted)).and(nodes)
+        })?;
+        self.wait_for_nodes(&self.roles().map(|role| role.to_string()).collect::<Vec<_>>())?;
+        self.wait_for_first_service_account()?;
+        self.record.phase = Phase::Up;
+        state::write(&self.layout, &self.record)?;
+        step.done();
+        Ok(())
+    }
+
+    fn apply_add_ons(&self) -> Result<(), Error> {
+        const COREDNS: &str = include_str!("../addons/coredns.yaml");
+        let manifest = self.layout.folder().join("coredns.yaml");
+        fs::write(&manifest, COREDNS.replace("DNS_ADDRESS", &self.layout.dns_address()))
+            .map_err(Error::file("write", &manifest))?;
+        let mut apply = control_plane::kubectl(&self.layout, &self.tools);
+        output_of("installing CoreDNS", apply.args(["apply", "--server-side", "-f"]).arg(manifest)).map(drop)
+    }
+
+    fn wait_for_nodes(&self, names: &[String]) -> Result<(), Error> {
+        wait_for("every node to be Ready", NODES_LIMIT, LOOK_EVERY, &self.layout.folder(), || {
+            Ok(match self.ready_nodes() {
+                Ok(ready) if names.iter().all(|name| ready.contains(name)) => Poll::Ready(()),
+                Ok(ready) => Poll::NotYet(format!("ready: {ready:?}")),
+                Err(error) => Poll::NotYet(error.to_string()),
+            })
+        })
+    }
+
+    /// No pod can be made in a namespace before it has its ServiceAccount.
+    fn wait_for_first_service_account(&self) -> Result<(), Error> {
+        wait_for("the default ServiceAccount", NODES_LIMIT, LOOK_EVERY, &self.layout.folder(), || {
+            let mut get = control_plane::kubectl(&self.layout, &self.tools);
+            let got = output_of(
+                "asking for the default ServiceAccount",
+                get.args(["get", "serviceaccount", "default"]),
+            );
+            Ok(got.map_or_else(|error| Poll::NotYet(error.to_string()), |_| Poll::Ready(())))
+        })
+    }
+
+    fn ready_nodes(&self) -> Result<Vec<String>, Error> {
+        let mut get = control_plane::kubectl(&self.layout, &self.tools);
+        let answer = output_of("asking for the nodes", get.args(["get", "nodes", "--output", "json"]))?;
+        let path = PathBuf::from("kubectl get nodes");
+        let nodes: NodeList =
+            serde_json::from_str(&answer).map_err(|source| Error::Garbled { path, source })?;
+        Ok(nodes.items.into_iter().filter(Node::is_ready).map(|node| node.metadata.name).collect())
+    }
+
+    fn parts<'a>(&'a self, images: &'a BaseImages, cni: &'a Path) -> Parts<'a> {
+        let (layout, hierarchies, tools) = (&self.layout, &self.hierarchies, &self.tools);
+        Parts { layout, hierarchies, tools, images, cni, nodes: self.record.nodes }
+    }
+
+    fn roles(&self) -> impl Iterator<Item = Role> + use<> {
+        (1..=self.record.nodes).map(Role::Node)
+    }
+
+    fn role(&self, node: &str) -> Result<Role, Error> {
+        Role::parse_node(node, self.record.nodes)
+    }
+
+    fn machine(&self, role: Role) -> Option<Machine> {
+        Machine::find(&self.layout, &self.hierarchies, role)
+    }
+
+    fn powered(&self, node: &str) -> Result<Machine, Error> {
+        let role = self.role(node)?;
+        self.machine(role).ok_or_else(|| {
+            let name = &self.layout.name;
+            Error::unmet(
+                format!("{node} is switched off"),
+                format!("switch it on with `cargo xtask cluster heal {node} --name {name}`"),
+            )
+        })
+    }
+
+    fn control_plane(&self) -> Result<Machine, Error> {
+        self.machine(Role::ControlPlane).ok_or_else(|| {
+            let name = &self.layout.name;
+            Error::unmet(
+                "the control plane does not run",
+                format!("start over with `cargo xtask cluster down --name {name}` and `up`"),
+            )
+        })
+    }
+
+    /// Ends everything that runs, but keeps the folder with its logs.
+    fn unplug(&self) -> Result<(), Error> {
+        unplug(&self.layout, &self.hierarchies)
+    }
+}
+
+/// Notes the cluster down in a place that no other cluster has, before anything of it exists.
+fn claim_slot(home: &Home, wish: &Wish) -> Result<Record, Error> {
+    let _lock = home.lock("slots", OTHERS_LIMIT)?;
+    let owner = wish.ours_alone.then(Owner::this_process);
+    let record = Record { slot: state::free_slot(home)?, nodes: wish.nodes, phase: Phase::Starting, owner };
+    state::write(&Layout::new(home.path(), wish.name.clone(), record.slot), &record)?;
+    Ok(record)
+}
+
+fn take_down(home: &Home, name: &Name) -> Result<(), Error> {
+    let hierarchies = Hierarchies::of_this_host()?;
+    let unslotted = Layout::new(home.path(), name.clone(), 0);
+    // Without a readable record the cgroup still tells all processes, and with them go all links but none of the host.
+    let slot = state::read(&unslotted).ok().flatten().map(|record| record.slot);
+    match slot {
+        Some(slot) => unplug(&Layout::new(home.path(), name.clone(), slot), &hierarchies)?,
+        None => hierarchies.end(&unslotted.cgroup())?,
+    }
+    let folder = unslotted.folder();
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("remove", &folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unplug(layout: &Layout, hierarchies: &Hierarchies) -> Result<(), Error> {
+    hierarchies.end(&layout.cgroup())?;
+    // The link goes with the control plane's network namespace, but some milliseconds later; its routes go with it.
+    let link = layout.host_link();
+    if Path::new("/sys/class/net").join(&link).exists() {
+        let removed =
+            output_of("removing the cluster's link", Command::new("ip").args(["link", "delete", &link]));
+        if removed.is_err() && Path::new("/sys/class/net").join(&link).exists() {
+            return removed.map(drop);
+        }
+    }
+    Ok(())
+}
+
+/// Does the same to all of a few things at once; the first error counts.
+fn in_parallel<T: Sync>(things: &[T], act: impl Fn(&T) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    std::thread::scope(|scope| {
+        let act = &act;
+        let running: Vec<_> = things.iter().map(|thing| scope.spawn(move || act(thing))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(Err(Error::Interrupted)))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
+    })
+}

@@ -1,0 +1,157 @@
+//! What the kit takes from the distribution: checked, and on Debian as root installed.
+
+use crate::Error;
+use crate::home::Home;
+use crate::progress::Step;
+use crate::run::{logged, output_of};
+use crate::tools::{short, stored};
+use nix::unistd::Uid;
+use sha2::{Digest, Sha256};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A program that a node needs, and the package that has it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("containerd", "containerd"),
+    ("ctr", "containerd"),
+    ("runc", "runc"),
+    ("iptables", "iptables"),
+    ("conntrack", "conntrack"),
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("unshare", "util-linux"),
+    ("setsid", "util-linux"),
+    ("mount", "mount"),
+];
+
+/// Where distributions put the CNI plug-ins.
+const CNI_FOLDERS: &[&str] = &["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
+const CNI_PACKAGE: &str = "containernetworking-plugins";
+
+/// Makes sure that this machine can carry a cluster, and names the folder of the CNI plug-ins.
+pub(crate) fn prepare(home: &Home) -> Result<PathBuf, Error> {
+    let elsewhere = "use `--provider existing` with a KUBECONFIG, or `--provider kind`";
+    if env::consts::OS != "linux" {
+        return Err(Error::unmet("the local provider is made of Linux namespaces", elsewhere));
+    }
+    if !Uid::effective().is_root() {
+        return Err(Error::unmet(
+            "the local provider makes network namespaces and cgroups, which only root may",
+            format!("run the command as root, or {elsewhere}"),
+        ));
+    }
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        install(home, &missing)?;
+    }
+    match missing_packages().as_slice() {
+        [] => {}
+        still => {
+            return Err(Error::unmet(
+                format!("{} cannot be found", still.join(", ")),
+                "check the PATH of this command",
+            ));
+        }
+    }
+    cni_folder()
+        .ok_or_else(|| Error::unmet("the CNI plug-ins cannot be found", format!("install {CNI_PACKAGE}")))
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let mut missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !on_the_path(program)).map(|(_, package)| *package).collect();
+    if cni_folder().is_none() {
+        missing.push(CNI_PACKAGE);
+    }
+    missing.dedup();
+    missing
+}
+
+fn install(home: &Home, packages: &[&str]) -> Result<(), Error> {
+    if !on_the_path("apt-get") {
+        return Err(Error::unmet(
+            format!("the local provider needs {}", packages.join(", ")),
+            "install them with your distribution's package manager",
+        ));
+    }
+    let step = Step::start(format!("installing {}", packages.join(", ")));
+    let log = home.folder("logs")?.join("packages.log");
+    update_lists(&step, &log)?;
+    let mut install = apt_get();
+    install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+    logged(&step, &mut install, &log)?;
+    step.done();
+    Ok(())
+}
+
+/// The package that holds a static busybox: shell, wget, httpd and more in one file.
+const BUSYBOX: &str = "busybox-static";
+
+/// A static busybox, taken out of its package without installing it: it would displace the machine's own.
+pub(crate) fn busybox(home: &Home) -> Result<PathBuf, Error> {
+    let mut hash = Sha256::new();
+    hash.update(env::consts::ARCH);
+    stored(home, "busybox", &short(hash), |target| {
+        if !on_the_path("apt-get") {
+            return Err(Error::unmet(
+                "the toolbox image is made from Debian's busybox-static, and there is no apt-get",
+                format!("put a static busybox at {}", target.with_file_name("busybox").display()),
+            ));
+        }
+        let step = Step::start(format!("fetching {BUSYBOX}"));
+        let log = home.folder("logs")?.join("packages.log");
+        let folder = target.with_extension("package");
+        // Left over from an interrupted run, if it is there at all.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(Error::file("make", &folder))?;
+        let download = |log: &Path| {
+            // As root, apt would hand the download to a user who may not write here.
+            let mut download = apt_get();
+            download.args(["-o", "APT::Sandbox::User=root", "download", BUSYBOX]).current_dir(&folder);
+            logged(&step, &mut download, log)
+        };
+        if download(&log).is_err() {
+            update_lists(&step, &log)?;
+            download(&log)?;
+        }
+        let package =
+            fs::read_dir(&folder).map_err(Error::file("read", &folder))?.filter_map(Result::ok).next();
+        let package =
+            package.ok_or_else(|| Error::unmet(format!("apt-get gave no {BUSYBOX}"), "try again"))?.path();
+        output_of("unpacking busybox", Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&folder))?;
+        let unpacked = ["bin/busybox", "usr/bin/busybox"]
+            .iter()
+            .map(|path| folder.join(path))
+            .find(|path| path.exists());
+        let unpacked =
+            unpacked.ok_or_else(|| Error::unmet(format!("{BUSYBOX} has no busybox"), "report this"))?;
+        fs::copy(&unpacked, target).map_err(Error::file("copy", &unpacked))?;
+        fs::remove_dir_all(&folder).map_err(Error::file("remove", &folder))?;
+        step.done();
+        Ok(())
+    })
+}
+
+fn update_lists(step: &Step, log: &Path) -> Result<(), Error> {
+    logged(step, apt_get().arg("update"), log)
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
+    command
+}
+
+fn on_the_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn cni_folder() -> Option<PathBuf> {
+    CNI_FOLDERS
+        .iter()
+        .map(PathBuf::from)
+        .find(|folder| ["bridge", "host-local", "portmap"].iter().all(|plugin| folder.join(plugin).is_file()))
+}

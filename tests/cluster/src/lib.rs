@@ -1,0 +1,43 @@
+//! The cluster kit: a real Kubernetes of one to three nodes on one Linux machine, in seconds, and nothing left of it after.
+//!
+//! ```text
+//!   host ──── rollcallN ──── bridge ┬─ node1 (containerd, kubelet, kube-proxy, pods)
+//!             (a veth)  control     ├─ node2
+//!                       plane       └─ node3
+//! ```
+//!
+//! The control plane and each node are [machines](machine): namespaces under a PID 1 of their own, with all processes in
+//! a cgroup that carries the cluster's name. The bridge is in the control plane's network namespace, so that the host
+//! sees a single link. Ending the processes of the cgroup therefore ends the cluster; there is no list of mounts, links
+//! and firewall rules to be undone, and none that a crash could lose.
+
+mod base_images;
+mod cgroup;
+mod cluster;
+mod control_plane;
+mod debian;
+mod error;
+mod home;
+pub mod image;
+pub mod interrupt;
+pub mod kind;
+mod layout;
+mod machine;
+mod node;
+mod pki;
+mod progress;
+mod provider;
+mod run;
+mod state;
+pub mod static_build;
+mod tools;
+
+pub use base_images::TOOLBOX;
+pub use cluster::{Cluster, NodeStatus, Wish};
+pub use error::Error;
+pub use home::Home;
+pub use layout::{Layout, NODES_MAX, Name, Role};
+pub use progress::Step;
+pub use provider::Provider;
+pub use run::{Poll, output_of, wait_for};
+pub use tools::KUBECTL;

@@ -1,0 +1,137 @@
+//! What the kit notes about a cluster: written before anything else of it is made, removed after all else is gone.
+
+use crate::Error;
+use crate::home::Home;
+use crate::layout::{Layout, Name, SLOTS, clusters_folder};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+
+/// A cluster's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub slot: u8,
+    pub nodes: u8,
+    pub phase: Phase,
+    /// The process whose end ends the cluster's purpose too: a test run's own clusters are swept by the next run.
+    pub owner: Option<Owner>,
+}
+
+/// How far a cluster has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
+    Starting,
+    Up,
+}
+
+/// A process, told from a later one of the same pid by the time it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    pid: u32,
+    started: String,
+}
+
+impl Owner {
+    pub(crate) fn this_process() -> Self {
+        let pid = std::process::id();
+        Self { pid, started: started(pid).unwrap_or_default() }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        started(self.pid).is_some_and(|started| started == self.started)
+    }
+}
+
+/// When a process started, in ticks since boot; none if there is no such process.
+fn started(pid: u32) -> Option<String> {
+    /// Counted from the field behind the command's closing bracket: the 22nd of proc(5).
+    const STARTED: usize = 19;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(STARTED).map(str::to_owned)
+}
+
+pub(crate) fn read(layout: &Layout) -> Result<Option<Record>, Error> {
+    let path = layout.state_file();
+    match fs::read(&path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Garbled { path, source })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("read", &path)(error)),
+    }
+}
+
+pub(crate) fn write(layout: &Layout, record: &Record) -> Result<(), Error> {
+    let path = layout.state_file();
+    fs::create_dir_all(layout.folder()).map_err(Error::file("make", &layout.folder()))?;
+    let unfinished = path.with_extension("unfinished");
+    let text = serde_json::to_string_pretty(record)
+        .map_err(|source| Error::Garbled { path: path.clone(), source })?;
+    fs::write(&unfinished, text).map_err(Error::file("write", &unfinished))?;
+    fs::rename(&unfinished, &path).map_err(Error::file("move", &unfinished))
+}
+
+/// All clusters that have a record, and those whose record cannot be read, without it.
+pub(crate) fn all(home: &Home) -> Result<Vec<(Name, Option<Record>)>, Error> {
+    let folder = clusters_folder(home.path());
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::file("read", &folder))?;
+        let Ok(name) = Name::parse(&entry.file_name().to_string_lossy()) else { continue };
+        let record = read(&Layout::new(home.path(), name.clone(), 0)).unwrap_or(None);
+        found.push((name, record));
+    }
+    found.sort_by(|left, right| left.0.cmp(&right.0));
+    Ok(found)
+}
+
+/// The lowest slot that no record has and whose link this host does not have.
+pub(crate) fn free_slot(home: &Home) -> Result<u8, Error> {
+    let taken: Vec<u8> =
+        all(home)?.into_iter().filter_map(|(_, record)| record.map(|record| record.slot)).collect();
+    (0..SLOTS)
+        .filter(|slot| !taken.contains(slot))
+        .find(|slot| {
+            let link = Layout::new(home.path(), Name::unused(), *slot).host_link();
+            !Path::new("/sys/class/net").join(link).exists()
+        })
+        .ok_or_else(|| {
+            Error::unmet(
+                format!("all {SLOTS} places for clusters on this machine are taken"),
+                "end one with `cargo xtask cluster down --name NAME`",
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_and_its_slot_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        let first = free_slot(&home).unwrap();
+        let layout = Layout::new(home.path(), Name::parse("one").unwrap(), first);
+        assert_eq!(read(&layout).unwrap(), None);
+        let record =
+            Record { slot: first, nodes: 2, phase: Phase::Starting, owner: Some(Owner::this_process()) };
+        write(&layout, &record).unwrap();
+        assert_eq!(read(&layout).unwrap(), Some(record.clone()));
+        assert!(free_slot(&home).unwrap() > first);
+        assert_eq!(all(&home).unwrap(), [(layout.name.clone(), Some(record))]);
+        fs::write(layout.state_file(), "{").unwrap();
+        assert!(read(&layout).unwrap_err().to_string().contains("cluster down"));
+        assert_eq!(all(&home).unwrap(), [(layout.name, None)]);
+    }
+
+    #[test]
+    fn an_owner_is_alive_only_as_the_same_process() {
+        let own = Owner::this_process();
+        assert!(own.is_alive());
+        assert!(!Owner { started: "1".into(), ..own }.is_alive());
+        assert!(!Owner { pid: u32::MAX, started: String::new() }.is_alive());
+    }
+}
