@@ -1,7 +1,7 @@
 //! The images that every node has from the start.
 
 use crate::Error;
-use crate::debian::busybox;
+use crate::debian::unpacked;
 use crate::home::Home;
 use crate::image::{Entry, Image, NON_ROOT};
 use crate::run::output_of;
@@ -17,7 +17,7 @@ pub const TOOLBOX: &str = "rollcall.test/toolbox:1";
 pub(crate) const COREDNS: &str = "rollcall.test/coredns:1";
 
 /// Changes when the way these images are made changes, so that no node gets one of an older kit.
-const RECIPE: u8 = 1;
+const RECIPE: u8 = 2;
 
 /// The archives of all base images.
 pub(crate) struct BaseImages {
@@ -28,7 +28,7 @@ pub(crate) struct BaseImages {
 
 impl BaseImages {
     pub(crate) fn build(home: &Home, tools: &Tools) -> Result<Self, Error> {
-        let busybox = busybox(home)?;
+        let (busybox, c_library) = (unpacked(home, "busybox")?, unpacked(home, "libc6")?);
         Ok(Self {
             pause: archive(home, "pause.tar", &tools.init, || {
                 Ok(Image::of_program(PAUSE.into(), &tools.init))
@@ -36,7 +36,7 @@ impl BaseImages {
             coredns: archive(home, "coredns.tar", &tools.coredns, || {
                 Ok(Image::of_program(COREDNS.into(), &tools.coredns))
             })?,
-            toolbox: archive(home, "toolbox.tar", &busybox, || toolbox(&busybox))?,
+            toolbox: archive(home, "toolbox.tar", &busybox, || toolbox(&busybox, &c_library))?,
         })
     }
 }
@@ -54,24 +54,48 @@ fn archive(
     stored(home, name, &short(hash), |target| image()?.write(target).map(drop))
 }
 
-fn toolbox(busybox: &Path) -> Result<Image, Error> {
-    let applets = output_of("asking busybox what it can do", Command::new(busybox).arg("--list"))?;
+/// Debian's busybox with the C library that it was made for, so that names are resolved as in any glibc program.
+fn toolbox(busybox: &Path, c_library: &Path) -> Result<Image, Error> {
+    let program = one_of(busybox, &["bin/busybox", "usr/bin/busybox"])?;
+    let applets = output_of("asking busybox what it can do", Command::new(&program).arg("--list"))?;
     let mut entries = vec![
-        Entry::Program { path: "bin/busybox".into(), from: busybox.to_owned() },
+        Entry::Program { path: "bin/busybox".into(), from: program },
         Entry::Folder { path: "tmp/".into(), mode: 0o1777 },
         Entry::Text {
             path: "etc/passwd".into(),
             text: "root:x:0:0::/:/bin/sh\nnobody:x:65532:65532::/:/bin/sh\n".into(),
         },
+        Entry::Text { path: "etc/nsswitch.conf".into(), text: "hosts: files dns\n".into() },
         Entry::Text { path: "www/index.html".into(), text: "hello\n".into() },
     ];
     let links = applets.lines().filter(|applet| *applet != "busybox");
     entries.extend(links.map(|applet| Entry::Link { path: format!("bin/{applet}"), to: "busybox".into() }));
+    let arch = std::env::consts::ARCH;
+    let loader = match arch {
+        "aarch64" => "lib/ld-linux-aarch64.so.1",
+        _ => "lib64/ld-linux-x86-64.so.2",
+    };
+    let libraries = ["libc.so.6", "libresolv.so.2"].map(|library| format!("lib/{arch}-linux-gnu/{library}"));
+    for path in libraries.into_iter().chain([loader.to_owned()]) {
+        let from = one_of(c_library, &[&path, &format!("usr/{path}")])?;
+        entries.push(Entry::Program { path, from });
+    }
     Ok(Image {
         reference: TOOLBOX.into(),
         user: NON_ROOT,
         entrypoint: vec!["/bin/sh".into()],
         path: Some("/bin"),
         entries,
+    })
+}
+
+/// The first of some paths that a package's folder has: distributions move files between / and /usr.
+fn one_of(folder: &Path, paths: &[&str]) -> Result<PathBuf, Error> {
+    let found = paths.iter().map(|path| folder.join(path)).find(|path| path.exists());
+    found.ok_or_else(|| {
+        Error::unmet(
+            format!("{} has none of {}", folder.display(), paths.join(", ")),
+            "remove the folder and try again",
+        )
     })
 }

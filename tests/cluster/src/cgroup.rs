@@ -1,6 +1,7 @@
 //! Control groups of a cluster's machines, in whichever hierarchies this host has (v1, hybrid or v2).
 
 use crate::Error;
+use crate::process::ProcessId;
 use crate::run::{Poll, wait_for};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -71,6 +72,7 @@ impl Hierarchies {
         /// The kernel needs milliseconds; a process stuck in the disk may need seconds.
         const LIMIT: Duration = Duration::from_secs(20);
         const EVERY: Duration = Duration::from_millis(10);
+        let mut met = BTreeSet::new();
         wait_for(
             &format!("the end of all processes in {}", cgroup.display()),
             LIMIT,
@@ -78,6 +80,7 @@ impl Hierarchies {
             Path::new("/proc"),
             || {
                 let left = self.processes(cgroup);
+                met.extend(left.iter().filter_map(|pid| ProcessId::of(pid.unsigned_abs())));
                 for pid in &left {
                     match kill(Pid::from_raw(*pid), Signal::SIGKILL) {
                         Ok(()) | Err(Errno::ESRCH) => {}
@@ -93,10 +96,13 @@ impl Hierarchies {
                 for folder in self.folders(cgroup).flat_map(|folder| tree(&folder)) {
                     let _ = fs::remove_dir(folder);
                 }
-                Ok(if self.exists(cgroup) {
-                    Poll::NotYet(format!("processes {left:?}"))
-                } else {
+                // A dying process leaves its cgroup before the process table; its mounts and links stay until then.
+                met.retain(ProcessId::is_alive);
+                let gone = met.is_empty() && !self.exists(cgroup);
+                Ok(if gone {
                     Poll::Ready(())
+                } else {
+                    Poll::NotYet(format!("processes {left:?}, dying {}", met.len()))
                 })
             },
         )

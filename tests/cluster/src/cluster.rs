@@ -6,9 +6,10 @@ use crate::home::Home;
 use crate::layout::{Layout, NODES_MAX, Name, Role};
 use crate::machine::Machine;
 use crate::node::{self, Parts};
+use crate::process::ProcessId;
 use crate::progress::Step;
 use crate::run::{Poll, output_of, wait_for};
-use crate::state::{self, Owner, Phase, Record};
+use crate::state::{self, Phase, Record};
 use crate::tools::Tools;
 use crate::{Error, control_plane, debian, image, interrupt, pki};
 use serde::Deserialize;
@@ -383,7 +384,7 @@ impl Cluster {
 /// Notes the cluster down in a place that no other cluster has, before anything of it exists.
 fn claim_slot(home: &Home, wish: &Wish) -> Result<Record, Error> {
     let _lock = home.lock("slots", OTHERS_LIMIT)?;
-    let owner = wish.ours_alone.then(Owner::this_process);
+    let owner = if wish.ours_alone { ProcessId::of_this_process() } else { None };
     let record = Record { slot: state::free_slot(home)?, nodes: wish.nodes, phase: Phase::Starting, owner };
     state::write(&Layout::new(home.path(), wish.name.clone(), record.slot), &record)?;
     Ok(record)

@@ -86,49 +86,42 @@ fn install(home: &Home, packages: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The package that holds a static busybox: shell, wget, httpd and more in one file.
-const BUSYBOX: &str = "busybox-static";
-
-/// A static busybox, taken out of its package without installing it: it would displace the machine's own.
-pub(crate) fn busybox(home: &Home) -> Result<PathBuf, Error> {
+/// A package's files in a folder, taken from the archive without installing the package.
+pub(crate) fn unpacked(home: &Home, package: &str) -> Result<PathBuf, Error> {
     let mut hash = Sha256::new();
     hash.update(env::consts::ARCH);
-    stored(home, "busybox", &short(hash), |target| {
-        if !on_the_path("apt-get") {
+    stored(home, package, &short(hash), |target| {
+        if !on_the_path("apt-get") || !on_the_path("dpkg-deb") {
             return Err(Error::unmet(
-                "the toolbox image is made from Debian's busybox-static, and there is no apt-get",
-                format!("put a static busybox at {}", target.with_file_name("busybox").display()),
+                format!("the toolbox image is made from Debian's package {package}, and there is no apt-get"),
+                "run the local provider on Debian or Ubuntu",
             ));
         }
-        let step = Step::start(format!("fetching {BUSYBOX}"));
+        let step = Step::start(format!("fetching {package}"));
         let log = home.folder("logs")?.join("packages.log");
-        let folder = target.with_extension("package");
         // Left over from an interrupted run, if it is there at all.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).map_err(Error::file("make", &folder))?;
-        let download = |log: &Path| {
+        let _ = fs::remove_dir_all(target);
+        fs::create_dir_all(target).map_err(Error::file("make", target))?;
+        let download = || {
             // As root, apt would hand the download to a user who may not write here.
             let mut download = apt_get();
-            download.args(["-o", "APT::Sandbox::User=root", "download", BUSYBOX]).current_dir(&folder);
-            logged(&step, &mut download, log)
+            download.args(["-o", "APT::Sandbox::User=root", "download", package]).current_dir(target);
+            logged(&step, &mut download, &log)
         };
-        if download(&log).is_err() {
+        if download().is_err() {
+            // A fresh machine has no lists of packages yet.
             update_lists(&step, &log)?;
-            download(&log)?;
+            download()?;
         }
-        let package =
-            fs::read_dir(&folder).map_err(Error::file("read", &folder))?.filter_map(Result::ok).next();
-        let package =
-            package.ok_or_else(|| Error::unmet(format!("apt-get gave no {BUSYBOX}"), "try again"))?.path();
-        output_of("unpacking busybox", Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&folder))?;
-        let unpacked = ["bin/busybox", "usr/bin/busybox"]
-            .iter()
-            .map(|path| folder.join(path))
-            .find(|path| path.exists());
-        let unpacked =
-            unpacked.ok_or_else(|| Error::unmet(format!("{BUSYBOX} has no busybox"), "report this"))?;
-        fs::copy(&unpacked, target).map_err(Error::file("copy", &unpacked))?;
-        fs::remove_dir_all(&folder).map_err(Error::file("remove", &folder))?;
+        let archive =
+            fs::read_dir(target).map_err(Error::file("read", target))?.filter_map(Result::ok).next();
+        let archive =
+            archive.ok_or_else(|| Error::unmet(format!("apt-get gave no {package}"), "try again"))?.path();
+        output_of(
+            "unpacking a package",
+            Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(target),
+        )?;
+        fs::remove_file(&archive).map_err(Error::file("remove", &archive))?;
         step.done();
         Ok(())
     })

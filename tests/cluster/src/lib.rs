@@ -25,6 +25,7 @@ mod layout;
 mod machine;
 mod node;
 mod pki;
+mod process;
 mod progress;
 mod provider;
 mod run;

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::home::Home;
 use crate::layout::{Layout, Name, SLOTS, clusters_folder};
+use crate::process::ProcessId;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,7 @@ pub(crate) struct Record {
     pub nodes: u8,
     pub phase: Phase,
     /// The process whose end ends the cluster's purpose too: a test run's own clusters are swept by the next run.
-    pub owner: Option<Owner>,
+    pub owner: Option<ProcessId>,
 }
 
 /// How far a cluster has come.
@@ -23,32 +24,6 @@ pub(crate) struct Record {
 pub(crate) enum Phase {
     Starting,
     Up,
-}
-
-/// A process, told from a later one of the same pid by the time it started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Owner {
-    pid: u32,
-    started: String,
-}
-
-impl Owner {
-    pub(crate) fn this_process() -> Self {
-        let pid = std::process::id();
-        Self { pid, started: started(pid).unwrap_or_default() }
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        started(self.pid).is_some_and(|started| started == self.started)
-    }
-}
-
-/// When a process started, in ticks since boot; none if there is no such process.
-fn started(pid: u32) -> Option<String> {
-    /// Counted from the field behind the command's closing bracket: the 22nd of proc(5).
-    const STARTED: usize = 19;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(STARTED).map(str::to_owned)
 }
 
 pub(crate) fn read(layout: &Layout) -> Result<Option<Record>, Error> {
@@ -117,7 +92,7 @@ mod tests {
         let layout = Layout::new(home.path(), Name::parse("one").unwrap(), first);
         assert_eq!(read(&layout).unwrap(), None);
         let record =
-            Record { slot: first, nodes: 2, phase: Phase::Starting, owner: Some(Owner::this_process()) };
+            Record { slot: first, nodes: 2, phase: Phase::Starting, owner: ProcessId::of_this_process() };
         write(&layout, &record).unwrap();
         assert_eq!(read(&layout).unwrap(), Some(record.clone()));
         assert!(free_slot(&home).unwrap() > first);
@@ -125,13 +100,5 @@ mod tests {
         fs::write(layout.state_file(), "{").unwrap();
         assert!(read(&layout).unwrap_err().to_string().contains("cluster down"));
         assert_eq!(all(&home).unwrap(), [(layout.name, None)]);
-    }
-
-    #[test]
-    fn an_owner_is_alive_only_as_the_same_process() {
-        let own = Owner::this_process();
-        assert!(own.is_alive());
-        assert!(!Owner { started: "1".into(), ..own }.is_alive());
-        assert!(!Owner { pid: u32::MAX, started: String::new() }.is_alive());
     }
 }
