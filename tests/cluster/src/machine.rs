@@ -26,8 +26,8 @@ pub(crate) struct Machine {
     init_pid: i32,
     logs: PathBuf,
     cgroup_folders: Vec<PathBuf>,
-    /// What this process started in the machine, to notice when it ends early.
-    daemons: Mutex<Vec<(String, Child)>>,
+    /// What this process started in the machine, by pid inside of it, to notice when it ends early.
+    daemons: Mutex<Vec<(String, u32)>>,
 }
 
 impl Machine {
@@ -78,8 +78,7 @@ impl Machine {
             }
             Ok(Poll::NotYet("namespaces being made".into()))
         })?;
-        let daemons = Mutex::new(vec![("PID 1".into(), unshare)]);
-        Ok(Self { role, init_pid, logs, cgroup_folders, daemons })
+        Ok(Self { role, init_pid, logs, cgroup_folders, daemons: Mutex::default() })
     }
 
     /// The running machine of that role, if there is one.
@@ -108,17 +107,27 @@ impl Machine {
 
     /// Starts a daemon inside the machine; it outlives this process.
     pub(crate) fn start(&self, name: &str, program: &Path, arguments: &[String]) -> Result<(), Error> {
+        // The shell ends and leaves the daemon to the machine's PID 1. A daemon with a parent outside would, when the plug is
+        // pulled, have to wait for that parent or the host's PID 1 to bury it.
+        const LEFT_BEHIND: &str = r#"log="$1"; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!"#;
         let mut command = in_cgroup(&self.cgroup_folders);
-        command.arg("nsenter").args(self.entering()).arg("--").arg(program).args(arguments);
-        let child = spawn_logged(&mut command, &self.log_of(name))?;
-        self.daemons.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), child));
+        command.arg("nsenter").args(self.entering()).args(["--", "sh", "-c", LEFT_BEHIND, "sh"]);
+        command.arg(self.log_of(name)).arg(program).args(arguments);
+        let step = format!("starting {name} of {}", self.role);
+        let said = output_of(&step, &mut command)?;
+        let pid = said
+            .trim()
+            .parse()
+            .map_err(|_| Error::unmet(format!("{step} gave no pid but `{said}`"), "run it again"))?;
+        self.daemons.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), pid));
         Ok(())
     }
 
     /// Fails if something that this process started in the machine has ended.
     pub(crate) fn check_daemons(&self) -> Result<(), Error> {
-        for (name, child) in self.daemons.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            if child.try_wait().ok().flatten().is_some() {
+        for (name, pid) in self.daemons.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // The machine's own view of its processes; its PID 1 buries the dead at once.
+            if !Path::new(&format!("/proc/{}/root/proc/{pid}", self.init_pid)).exists() {
                 let log = self.log_of(name);
                 return Err(Error::DaemonEnded {
                     daemon: format!("{name} of {}", self.role),
