@@ -1,6 +1,10 @@
 //! `cargo xtask`: the project's own commands.
 
 mod cluster;
+mod generate;
+mod image;
+mod outcome;
+mod test;
 
 use clap::{Parser, Subcommand};
 use rollcall_cluster::interrupt;
@@ -16,8 +20,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Run all tests, on a real cluster too
+    Test {
+        /// The cluster to test on: local (one of our own), existing (the one of KUBECONFIG) or kind
+        #[arg(long, default_value = "local")]
+        provider: String,
+    },
     /// A real Kubernetes on this machine
     Cluster(cluster::Arguments),
+    /// Build the images as target/images/{controller,sidecar}.tar, for containerd, kind and docker
+    Image,
+    /// Write the committed files that are made from code
+    Generate {
+        /// Change nothing, but fail if a file is out of date
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -33,6 +51,9 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
+        Task::Test { provider } => test::run(&provider),
         Task::Cluster(arguments) => cluster::run(arguments),
+        Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
+        Task::Generate { check } => generate::run(check).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -28,7 +28,6 @@ pub(crate) struct BaseImages {
 
 impl BaseImages {
     pub(crate) fn build(home: &Home, tools: &Tools) -> Result<Self, Error> {
-        let (busybox, c_library) = (unpacked(home, "busybox")?, unpacked(home, "libc6")?);
         Ok(Self {
             pause: archive(home, "pause.tar", &tools.init, || {
                 Ok(Image::of_program(PAUSE.into(), &tools.init))
@@ -36,9 +35,15 @@ impl BaseImages {
             coredns: archive(home, "coredns.tar", &tools.coredns, || {
                 Ok(Image::of_program(COREDNS.into(), &tools.coredns))
             })?,
-            toolbox: archive(home, "toolbox.tar", &busybox, || toolbox(&busybox, &c_library))?,
+            toolbox: toolbox_archive(home)?,
         })
     }
+}
+
+/// The archive of the toolbox image.
+pub(crate) fn toolbox_archive(home: &Home) -> Result<PathBuf, Error> {
+    let (busybox, c_library) = (unpacked(home, "busybox")?, unpacked(home, "libc6")?);
+    archive(home, "toolbox.tar", &busybox, || toolbox(&busybox, &c_library))
 }
 
 /// The archive made from a stored program, which has its content's key in its path.

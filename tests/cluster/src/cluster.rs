@@ -1,6 +1,6 @@
 //! A cluster from nothing and back to nothing, and the faults that it can be given in between.
 
-use crate::base_images::BaseImages;
+use crate::base_images::{self, BaseImages};
 use crate::cgroup::Hierarchies;
 use crate::home::Home;
 use crate::layout::{Layout, NODES_MAX, Name, Role};
@@ -144,6 +144,29 @@ impl Cluster {
                 format!("start it with `cargo xtask cluster up --name {name}`"),
             )
         })
+    }
+
+    /// The cluster that a kubeconfig belongs to, if it is one of the kit's own that is up.
+    pub fn of_kubeconfig(home: &Home, kubeconfig: &Path) -> Result<Option<Self>, Error> {
+        let text = fs::read_to_string(kubeconfig).map_err(Error::file("read", kubeconfig))?;
+        for (name, _) in state::all(home)? {
+            // Copied or edited it is still the same: its authority is this cluster's alone.
+            let own = Layout::new(home.path(), name.clone(), 0).kubeconfig();
+            let own: serde_json::Value =
+                fs::read(own).ok().and_then(|own| serde_json::from_slice(&own).ok()).unwrap_or_default();
+            let authority = own
+                .pointer("/clusters/0/cluster/certificate-authority-data")
+                .and_then(serde_json::Value::as_str);
+            if authority.is_some_and(|authority| text.contains(authority)) {
+                return Self::find(home, &name);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The archive of the toolbox image, for clusters that are not the kit's own.
+    pub fn toolbox_archive(home: &Home) -> Result<PathBuf, Error> {
+        base_images::toolbox_archive(home)
     }
 
     /// Ends a cluster and leaves nothing of it, whatever state it is in.

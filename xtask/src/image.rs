@@ -1,0 +1,49 @@
+//! `cargo xtask image`: the product's images, each a single static binary.
+
+use anyhow::{Context, Result};
+use rollcall_cluster::image::Image;
+use rollcall_cluster::{Step, static_build};
+use std::fs;
+use std::path::PathBuf;
+
+/// What the product's images are called, without the tag: the workspace's version.
+const PREFIX: &str = "rollcall.dev";
+
+/// One image of the product.
+pub(crate) struct Built {
+    pub(crate) name: &'static str,
+    pub(crate) archive: PathBuf,
+}
+
+/// Builds `target/images/{controller,sidecar}.tar`.
+pub(crate) fn build_all() -> Result<Vec<Built>> {
+    let workspace = static_build::workspace();
+    let folder = workspace.join("target/images");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let step = Step::start("building the images' binaries");
+    let binaries =
+        static_build::build(&step, &["rollcall-controller", "rollcall-sidecar"], &folder.join("build.log"))?;
+    step.done();
+    let mut built = Vec::new();
+    for name in ["controller", "sidecar"] {
+        let archive = folder.join(format!("{name}.tar"));
+        let image = Image::of_program(reference(name), &binaries.join(format!("rollcall-{name}")));
+        let digest = image.write(&archive)?;
+        let size_bytes =
+            fs::metadata(&archive).with_context(|| format!("cannot read {}", archive.display()))?.len();
+        #[allow(clippy::cast_precision_loss, reason = "sizes are shown with one decimal")]
+        let size_mib = size_bytes as f64 / f64::from(1 << 20);
+        println!(
+            "{} {digest} {size_mib:.1} MiB {}",
+            image.reference,
+            archive.strip_prefix(&workspace).unwrap_or(&archive).display()
+        );
+        built.push(Built { name, archive });
+    }
+    Ok(built)
+}
+
+/// The reference that the manifests name.
+pub(crate) fn reference(name: &str) -> String {
+    format!("{PREFIX}/{name}:{}", env!("CARGO_PKG_VERSION"))
+}
