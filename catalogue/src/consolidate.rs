@@ -112,7 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Attributes, Phase, PodWitness, Protocol, Reason, Source, State};
+    use crate::{Attributes, Phase, PodWitness, Reason, Source, State};
 
     const READY: PodWitness = PodWitness { deleting: false, phase: Phase::Running, ready: true };
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn named(name: &str, port: u16) -> Port {
-        Port { name: Some(name.to_owned()), port, protocol: Protocol::Tcp, app_protocol: None }
+        Port { name: Some(name.to_owned()), port }
     }
 
     fn registration(source: Source, attributes: Attributes) -> Registration {

@@ -23,7 +23,7 @@ pub use consolidate::{Claim, consolidate};
 pub use instance::Instance;
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef};
 pub use pod::{PodFacts, PodUid};
-pub use registration::{Attributes, Port, Protocol, Registration, Source, ValueError};
+pub use registration::{Attributes, Port, Registration, Source, ValueError};
 pub use snapshot::{ContentHash, Service, Snapshot};
 pub use state::{Reason, State};
 pub use verdict::{Phase, PodWitness, SessionWitness, Verdict, verdict};

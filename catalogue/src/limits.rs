@@ -3,6 +3,9 @@
 /// Ports of one instance: the contract's limit of a registration, held for the union of several as well.
 pub const PORTS_MAX: usize = 32;
 
+/// Bytes of one version: semver sets no bound, and a version stands in each instance of every answer.
+pub const VERSION_BYTES_MAX: usize = 128;
+
 /// Tags of one instance: the contract's limit of a registration, held for the union as well.
 pub const TAGS_MAX: usize = 64;
 

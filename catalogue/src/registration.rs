@@ -7,9 +7,9 @@ use thiserror::Error;
 use crate::{
     limits::{
         METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, PORTS_MAX, TAG_CHARS_MAX,
-        TAGS_MAX, WEIGHT_MAX,
+        TAGS_MAX, VERSION_BYTES_MAX, WEIGHT_MAX,
     },
-    names::ServiceKey,
+    names::{ServiceKey, is_label},
 };
 
 /// Says where a registration comes from. The order is the order of precedence: the most specific first, then the
@@ -49,17 +49,6 @@ pub struct Attributes {
 pub struct Port {
     pub name: Option<String>,
     pub port: u16,
-    pub protocol: Protocol,
-    pub app_protocol: Option<String>,
-}
-
-/// Says how a port is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Protocol {
-    #[default]
-    Tcp,
-    Udp,
-    Sctp,
 }
 
 /// Names the field that holds a bad value, and the remedy.
@@ -96,12 +85,18 @@ impl Attributes {
                 "use three numbers as in 1.4.2",
             );
         }
+        if self.version.as_ref().is_some_and(|version| version.len() > VERSION_BYTES_MAX) {
+            refuse("version", "too long".to_owned(), "use at most 128 bytes");
+        }
+        if !names(&self.ports).all(is_label) {
+            refuse("ports", "a name is no DNS-1123 label".to_owned(), "use 1 to 63 of a-z, 0-9 and -");
+        }
         if self.ports.len() > PORTS_MAX {
             refuse("ports", format!("{} entries", self.ports.len()), "use at most 32");
         }
-        let names: BTreeSet<_> = self.ports.iter().filter_map(|port| port.name.as_deref()).collect();
+        let distinct: BTreeSet<_> = names(&self.ports).collect();
         let unnamed = self.ports.iter().filter(|port| port.name.is_none()).count();
-        if names.len() + unnamed < self.ports.len() {
+        if distinct.len() + unnamed < self.ports.len() {
             refuse("ports", "a name stands twice".to_owned(), "give each port its own name");
         }
         if unnamed > 0 && self.ports.len() > 1 {
@@ -140,6 +135,10 @@ impl Attributes {
     }
 }
 
+fn names(ports: &[Port]) -> impl Iterator<Item = &str> {
+    ports.iter().filter_map(|port| port.name.as_deref())
+}
+
 fn printable(text: &str, chars_max: usize) -> bool {
     !text.is_empty() && text.chars().count() <= chars_max && !text.chars().any(char::is_control)
 }
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
 
     fn port(name: Option<&str>, port: u16) -> Port {
-        Port { name: name.map(str::to_owned), port, protocol: Protocol::Tcp, app_protocol: None }
+        Port { name: name.map(str::to_owned), port }
     }
 
     #[test]
@@ -168,6 +167,7 @@ mod tests {
             ("ports", Attributes { ports: vec![port(Some("a"), 1), port(Some("a"), 2)], ..good.clone() }),
             ("ports", Attributes { ports: vec![port(None, 1), port(Some("a"), 2)], ..good.clone() }),
             ("ports", Attributes { ports: vec![port(None, 0)], ..good.clone() }),
+            ("ports", Attributes { ports: vec![port(Some("H"), 1)], ..good.clone() }),
             ("tags", Attributes { tags: [String::new()].into(), ..good.clone() }),
             ("tags", Attributes { tags: ["a\n".to_owned()].into(), ..good.clone() }),
             (

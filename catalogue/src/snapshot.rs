@@ -105,13 +105,18 @@ impl Service {
             let same = before.get(instance.id.as_str()).filter(|held| held.same_content(instance));
             instance.revision = same.map_or(revision, |held| held.revision);
         }
+        Some(Self { revision, hash, versions: Self::versions_of(&instances), instances })
+    }
+
+    /// The distinct versions of these instances, in semver's order.
+    pub fn versions_of(instances: &[Instance]) -> Vec<String> {
         let mut versions: Vec<_> = instances.iter().filter_map(|instance| instance.version.clone()).collect();
         versions.sort_by(|a, b| match (semver::Version::parse(a), semver::Version::parse(b)) {
             (Ok(a), Ok(b)) => a.cmp(&b),
             _ => a.cmp(b),
         });
         versions.dedup();
-        Some(Self { revision, hash, versions, instances })
+        versions
     }
 }
 
