@@ -1,0 +1,44 @@
+//! What the catalogue keeps of a pod.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+
+use crate::{names::Namespace, registration::Registration, verdict::PodWitness};
+
+/// Holds a pod's UID: the one name that Kubernetes never gives twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodUid(Arc<str>);
+
+/// Holds the few facts of a pod that matter here, mapped at its arrival; the pod itself is never kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodFacts {
+    pub uid: PodUid,
+    pub namespace: Namespace,
+    pub name: String,
+    pub node: Option<String>,
+    /// The primary address first; empty until the pod has one.
+    pub addresses: Vec<IpAddr>,
+    pub labels: BTreeMap<String, String>,
+    /// A container of ours is in the pod, so that a session is expected.
+    pub has_sidecar: bool,
+    /// What the pod's own annotations register.
+    pub registration: Option<Arc<Registration>>,
+    pub witness: PodWitness,
+}
+
+impl PodUid {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PodUid {
+    fn from(uid: &str) -> Self {
+        Self(uid.into())
+    }
+}
+
+impl fmt::Display for PodUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

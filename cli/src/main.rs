@@ -1,0 +1,45 @@
+//! The `rollcall` command.
+
+use std::{io, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Rollcall: a service registry for Kubernetes.
+#[derive(Parser)]
+#[command(name = "rollcall", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the ServiceRegistration CRD, for `kubectl apply -f -`.
+    Crd,
+    /// Print a completion script for a shell.
+    Completion { shell: Shell },
+}
+
+/// Exit codes: 0 ok, 1 failed, 2 usage (clap's own).
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rollcall: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    let mut output = Vec::new();
+    match command {
+        Command::Crd => output.extend(rollcall_crds::crd_yaml()?.into_bytes()),
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "rollcall", &mut output);
+        }
+    }
+    io::Write::write_all(&mut io::stdout(), &output)?;
+    Ok(())
+}

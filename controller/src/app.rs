@@ -1,0 +1,123 @@
+//! The wiring: every part is a task, and the end of any of them is seen.
+
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use kube::Client;
+use rollcall_net::{Http1, Jitter, Shutdown, Trigger, bind, server_config, shutdown};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    args::Args,
+    auth::KubeReviewer,
+    ca::{Authority, CaError, Leaf},
+    health::{self, Readiness},
+    owner::{OwnerGone, owner},
+    sessions::Sessions,
+    watches::{Pods, Registrations, watch},
+};
+
+/// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
+const CA_RETRY_MAX: Duration = Duration::from_secs(5);
+/// All parts have ended by then, or are cut off: sessions say goodbye within 1.5 s.
+const END_MAX: Duration = Duration::from_millis(1_900);
+
+/// Runs the controller until it is told to end, or until a part of it does.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
+    let (trigger, ear) = shutdown();
+    let (owner, index) = owner();
+    // Ports first: a conflict must fail the start, not the first request.
+    let health_listener = bind(args.health_listen)
+        .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
+    let sessions_listener = bind(args.sessions_listen)
+        .with_context(|| format!("--sessions-listen {}: cannot listen", args.sessions_listen))?;
+
+    let mut parts = JoinSet::new();
+    let owner_ear = ear.clone();
+    parts.spawn(async move {
+        owner.run(owner_ear).await;
+        anyhow::Ok("owner")
+    });
+    parts.spawn(until(ear.clone(), "pod watch", watch::<Pods>(client.clone(), index.clone())));
+    parts.spawn(until(
+        ear.clone(),
+        "registration watch",
+        watch::<Registrations>(client.clone(), index.clone()),
+    ));
+    let readiness = Readiness { index: index.clone(), serving: Arc::default() };
+    let mut early = ear.clone();
+    let (serving, health_ear) = (readiness.serving.clone(), ear.clone());
+    parts.spawn(async move {
+        let http = Http1 { listener: health_listener, connections_max: health::CONNECTIONS_MAX };
+        http.serve(move |request| health::answer(request, readiness.clone()), health_ear).await;
+        Ok("health")
+    });
+    parts.spawn(async move {
+        // A loop that waits for the API server must not outlive the word to end.
+        let leaf = tokio::select! {
+            leaf = authority(&client, &args) => leaf?,
+            () = early.requested() => return Ok("sessions"),
+        };
+        let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes())?;
+        let sessions = Sessions::new(args.replica.clone(), index, KubeReviewer(client));
+        serving.store(true, Ordering::Release);
+        sessions.serve(sessions_listener, tls, ear).await?;
+        Ok("sessions")
+    });
+
+    let result = tokio::select! {
+        signal = Trigger::signalled() => {
+            info!(signal = signal?, "shutting down");
+            Ok(())
+        }
+        Some(ended) = parts.join_next() => match ended {
+            Ok(Ok(part)) => Err(anyhow::anyhow!("{part} ended by itself; this is a bug")),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(error.into()),
+        },
+    };
+    trigger.pull();
+    if timeout(END_MAX, async { while parts.join_next().await.is_some() {} }).await.is_err() {
+        warn!("some parts were cut off");
+    }
+    result
+}
+
+/// The certificate for the sessions. An API server that is away is waited for; a broken Secret is not.
+async fn authority(client: &Client, args: &Args) -> anyhow::Result<Leaf> {
+    let mut jitter = Jitter::from_entropy();
+    loop {
+        match Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret).await {
+            Ok(authority) => return Ok(authority.leaf(&args.ca_secret)?),
+            Err(CaError::Api(place, source)) => {
+                error!(place, error = %source, "the authority cannot be read or created, and is tried again");
+                sleep(jitter.up_to(CA_RETRY_MAX)).await;
+            }
+            Err(broken) => bail!(broken),
+        }
+    }
+}
+
+/// Runs a part that has no goodbye to say.
+async fn until(
+    mut shutdown: Shutdown,
+    name: &'static str,
+    part: impl Future<Output = Result<(), OwnerGone>>,
+) -> anyhow::Result<&'static str> {
+    tokio::select! {
+        result = part => result?,
+        () = shutdown.requested() => {}
+    }
+    Ok(name)
+}

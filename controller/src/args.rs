@@ -1,0 +1,30 @@
+//! The flags of the process; each can be given by its environment variable.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+
+/// The controller of Rollcall: watches Kubernetes and serves the catalogue to sidecars.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "rollcall-controller", version)]
+pub struct Args {
+    /// Where sidecars open their sessions (TLS).
+    #[arg(long, env = "ROLLCALL_SESSIONS_LISTEN", default_value = "0.0.0.0:7310")]
+    pub sessions_listen: SocketAddr,
+
+    /// Where /healthz and /readyz answer.
+    #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "0.0.0.0:7391")]
+    pub health_listen: SocketAddr,
+
+    /// The controller's own namespace, which holds its Secret.
+    #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system")]
+    pub namespace: String,
+
+    /// The Secret that holds the authority of the sessions' certificates.
+    #[arg(long, env = "ROLLCALL_CA_SECRET", default_value = "rollcall-ca")]
+    pub ca_secret: String,
+
+    /// The name of this replica in logs and in `welcome`.
+    #[arg(long, env = "ROLLCALL_REPLICA", default_value = "rollcall-controller")]
+    pub replica: String,
+}

@@ -1,0 +1,163 @@
+//! The authority that signs the controller's certificate: kept in a Secret, so that sidecars go on believing the
+//! controller over restarts, and every replica shows a certificate of the same authority.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rollcall_net::TLS_NAME;
+use thiserror::Error;
+use tracing::info;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// As long as anyone keeps a cluster; distributing a new authority is work for later.
+const AUTHORITY_FOR: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
+/// Until leaves are renewed while running, a process must not outlive its own.
+const LEAF_FOR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Clocks of nodes differ; a certificate must not be from the future anywhere.
+const BACKDATE: Duration = DAY;
+/// The type's own names for its two entries.
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// Holds an authority: its certificate is for everyone, its key for nobody.
+pub struct Authority {
+    pub certificate_pem: String,
+    key_pem: String,
+}
+
+/// Holds a certificate for [`TLS_NAME`] and its key, as PEM.
+pub struct Leaf {
+    pub certificate_pem: String,
+    pub key_pem: String,
+}
+
+/// Says why there is no authority.
+#[derive(Debug, Error)]
+pub enum CaError {
+    #[error("certificate: cannot be made or read; delete the Secret {0} to have a new one made")]
+    Certificate(String, #[source] rcgen::Error),
+    #[error("secret {0}: has no {1}; delete it to have a new one made")]
+    Incomplete(String, &'static str),
+    #[error("secret {0}: cannot be read or created; check the controller's Role")]
+    Api(String, #[source] Box<kube::Error>),
+}
+
+// === impl Authority ===
+
+impl Authority {
+    /// A new authority; `place` is where it will be kept, for errors.
+    pub fn generate(place: &str) -> Result<Self, CaError> {
+        let make = || {
+            let key = KeyPair::generate()?;
+            let mut params = dated(AUTHORITY_FOR, Vec::new())?;
+            params.distinguished_name.push(DnType::CommonName, "rollcall");
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+            let certificate = params.self_signed(&key)?;
+            Ok(Self { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+        };
+        make().map_err(|error| CaError::Certificate(place.to_owned(), error))
+    }
+
+    /// The authority in this Secret, made first where there is none. Replicas that start together agree: whoever
+    /// comes second reads what the first one created.
+    pub async fn load_or_create(client: Client, namespace: &str, name: &str) -> Result<Self, CaError> {
+        let api = Api::<Secret>::namespaced(client, namespace);
+        let failed = |error| CaError::Api(format!("{namespace}/{name}"), Box::new(error));
+        if let Some(secret) = api.get_opt(name).await.map_err(failed)? {
+            return Self::read(&secret, name);
+        }
+        let made = Self::generate(name)?;
+        match api.create(&PostParams::default(), &made.secret(name)).await {
+            Ok(_) => {
+                info!(secret = name, "a new authority is made");
+                Ok(made)
+            }
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                Self::read(&api.get(name).await.map_err(failed)?, name)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// A new certificate for this process.
+    pub fn leaf(&self, place: &str) -> Result<Leaf, CaError> {
+        let make = || {
+            let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, KeyPair::from_pem(&self.key_pem)?)?;
+            let key = KeyPair::generate()?;
+            let mut params = dated(LEAF_FOR, vec![TLS_NAME.to_owned()])?;
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            params.use_authority_key_identifier_extension = true;
+            let certificate = params.signed_by(&key, &issuer)?;
+            Ok(Leaf { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+        };
+        make().map_err(|error| CaError::Certificate(place.to_owned(), error))
+    }
+
+    fn read(secret: &Secret, name: &str) -> Result<Self, CaError> {
+        let entry = |key: &'static str| {
+            let bytes =
+                secret.data.iter().flatten().find(|(held, _)| *held == key).map(|(_, value)| &value.0);
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+            text.ok_or_else(|| CaError::Incomplete(name.to_owned(), key))
+        };
+        Ok(Self { certificate_pem: entry(CERTIFICATE)?, key_pem: entry(KEY)? })
+    }
+
+    fn secret(&self, name: &str) -> Secret {
+        let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));
+        Secret {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            type_: Some("kubernetes.io/tls".to_owned()),
+            data: Some(BTreeMap::from([
+                entry(CERTIFICATE, &self.certificate_pem),
+                entry(KEY, &self.key_pem),
+            ])),
+            ..Secret::default()
+        }
+    }
+}
+
+fn dated(valid_for: Duration, names: Vec<String>) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(names)?;
+    let now = SystemTime::now();
+    params.not_before = (now - BACKDATE).into();
+    params.not_after = (now + valid_for).into();
+    Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_net::{client_config, server_config};
+
+    use super::*;
+
+    #[test]
+    fn an_authority_survives_its_secret_and_signs_for_our_name() {
+        let made = Authority::generate("rollcall-ca").unwrap();
+        let read = Authority::read(&made.secret("rollcall-ca"), "rollcall-ca").unwrap();
+        assert_eq!(read.certificate_pem, made.certificate_pem);
+        let leaf = read.leaf("rollcall-ca").unwrap();
+        assert!(server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).is_ok());
+        assert!(client_config(read.certificate_pem.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_broken_secret_is_named_with_the_remedy() {
+        let mut secret = Authority::generate("x").unwrap().secret("x");
+        secret.data.as_mut().unwrap().remove(KEY);
+        let error = Authority::read(&secret, "rollcall-ca").err().unwrap().to_string();
+        assert!(error.contains("rollcall-ca") && error.contains(KEY) && error.contains("delete"), "{error}");
+    }
+}

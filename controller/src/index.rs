@@ -1,0 +1,289 @@
+//! The index: what the watches and the sessions said, joined into the instances of each service. A value that
+//! events are applied to; the owner task gives them in order.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use rollcall_catalogue::{
+    Claim, Instance, Namespace, PodFacts, PodUid, Registration, ServiceKey, SessionWitness, consolidate,
+};
+
+/// Holds the identity of a `ServiceRegistration`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    pub namespace: Namespace,
+    pub name: String,
+}
+
+/// Says what a watch saw. A list is told as begin, one by one, end: what is known and was not in it is gone.
+#[derive(Debug)]
+pub enum Change {
+    PodsBegin,
+    Pod(Box<PodFacts>),
+    /// It is there, but cannot be read: what is known of it stays.
+    PodUnreadable(PodUid),
+    PodGone(PodUid),
+    PodsEnd,
+    RegistrationsBegin,
+    Registration(ObjectKey, Arc<Registration>),
+    RegistrationUnreadable(ObjectKey),
+    RegistrationGone(ObjectKey),
+    RegistrationsEnd,
+}
+
+/// Holds everything known, joined both ways so that a change costs only what it touches.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pods: HashMap<PodUid, PodEntry>,
+    namespaces: HashMap<Namespace, NamespaceEntry>,
+    members: HashMap<ServiceKey, BTreeSet<PodUid>>,
+    dirty: BTreeSet<ServiceKey>,
+    pod_list: List<PodUid>,
+    registration_list: List<ObjectKey>,
+    /// A pod was removed since it was last asked.
+    pods_removed: bool,
+}
+
+#[derive(Debug)]
+struct PodEntry {
+    facts: PodFacts,
+    heard: Heard,
+    /// The services it is a member of.
+    services: BTreeSet<ServiceKey>,
+}
+
+/// Holds the names of one namespace, which bounds every join.
+#[derive(Debug, Default)]
+struct NamespaceEntry {
+    pods: BTreeSet<PodUid>,
+    registrations: BTreeMap<String, Arc<Registration>>,
+}
+
+/// Says what was heard of a pod's sidecar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Never,
+    Now,
+    Before,
+}
+
+/// Holds how far the listing of one kind is.
+#[derive(Debug)]
+struct List<K> {
+    complete_once: bool,
+    seen: Option<HashSet<K>>,
+}
+
+// === impl Index ===
+
+impl Index {
+    /// Whether every kind was listed once: before that, empty proves nothing.
+    pub(crate) fn complete(&self) -> bool {
+        self.pod_list.complete_once && self.registration_list.complete_once
+    }
+
+    pub(crate) fn pod(&self, uid: &PodUid) -> Option<&PodFacts> {
+        self.pods.get(uid).map(|entry| &entry.facts)
+    }
+
+    /// Whether a pod was removed since the last call.
+    pub(crate) fn pods_removed(&mut self) -> bool {
+        std::mem::take(&mut self.pods_removed)
+    }
+
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::PodsBegin => self.pod_list.begin(),
+            Change::Pod(facts) => {
+                self.pod_list.see(&facts.uid);
+                self.set_pod(*facts);
+            }
+            Change::PodUnreadable(uid) => self.pod_list.see(&uid),
+            Change::PodGone(uid) => self.remove_pod(&uid),
+            Change::PodsEnd => {
+                let seen = self.pod_list.end();
+                let gone: Vec<_> = self.pods.keys().filter(|uid| !seen.contains(uid)).cloned().collect();
+                gone.iter().for_each(|uid| self.remove_pod(uid));
+            }
+            Change::RegistrationsBegin => self.registration_list.begin(),
+            Change::Registration(key, registration) => {
+                self.registration_list.see(&key);
+                self.set_registration(&key, Some(&registration));
+            }
+            Change::RegistrationUnreadable(key) => self.registration_list.see(&key),
+            Change::RegistrationGone(key) => self.set_registration(&key, None),
+            Change::RegistrationsEnd => {
+                let seen = self.registration_list.end();
+                let known = self.namespaces.iter().flat_map(|(namespace, entry)| {
+                    let key = |name: &String| ObjectKey { namespace: namespace.clone(), name: name.clone() };
+                    entry.registrations.keys().map(key).collect::<Vec<_>>()
+                });
+                let gone: Vec<_> = known.filter(|key| !seen.contains(key)).collect();
+                gone.iter().for_each(|key| self.set_registration(key, None));
+            }
+        }
+    }
+
+    /// A session of this pod began or ended.
+    pub(crate) fn heard(&mut self, uid: &PodUid, live: bool) {
+        if let Some(entry) = self.pods.get_mut(uid) {
+            entry.heard = if live { Heard::Now } else { Heard::Before };
+            self.dirty.extend(entry.services.iter().cloned());
+        }
+    }
+
+    /// The services that changed since the last call, consolidated; `None` where no registration names one.
+    pub(crate) fn take_changes(&mut self) -> Vec<(ServiceKey, Option<Vec<Instance>>)> {
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty.into_iter().map(|key| (key.clone(), self.service(&key))).collect()
+    }
+
+    fn service(&self, key: &ServiceKey) -> Option<Vec<Instance>> {
+        let objects: Vec<_> = self
+            .namespaces
+            .get(&key.namespace)
+            .into_iter()
+            .flat_map(|entry| entry.registrations.values())
+            .filter(|registration| registration.key == *key)
+            .collect();
+        let members: Vec<_> =
+            self.members.get(key).into_iter().flatten().filter_map(|uid| self.pods.get(uid)).collect();
+        if objects.is_empty() && members.is_empty() {
+            return None;
+        }
+        let claims = members.into_iter().flat_map(|entry| {
+            let own = entry.facts.registration.iter().filter(|registration| registration.key == *key);
+            let selected = objects.iter().copied().filter(|object| object.selects(&entry.facts.labels));
+            own.chain(selected).map(|registration| Claim {
+                pod: &entry.facts,
+                session: entry.witness(),
+                registration,
+            })
+        });
+        Some(consolidate(claims))
+    }
+
+    fn set_pod(&mut self, facts: PodFacts) {
+        let uid = facts.uid.clone();
+        let services = self.services_of(&facts);
+        let heard = match self.pods.get(&uid) {
+            Some(held) if held.facts == facts && held.services == services => return,
+            Some(held) => held.heard,
+            None => Heard::Never,
+        };
+        self.namespaces.entry(facts.namespace.clone()).or_default().pods.insert(uid.clone());
+        let before = self.pods.insert(uid.clone(), PodEntry { facts, heard, services: services.clone() });
+        self.regroup(&uid, &before.map(|entry| entry.services).unwrap_or_default(), &services);
+    }
+
+    fn remove_pod(&mut self, uid: &PodUid) {
+        let Some(entry) = self.pods.remove(uid) else { return };
+        self.pods_removed = true;
+        self.in_namespace(&entry.facts.namespace, |names| {
+            names.pods.remove(uid);
+        });
+        self.regroup(uid, &entry.services, &BTreeSet::new());
+    }
+
+    fn set_registration(&mut self, key: &ObjectKey, registration: Option<&Arc<Registration>>) {
+        let names = self.namespaces.entry(key.namespace.clone()).or_default();
+        let before = match registration {
+            Some(registration) => names.registrations.insert(key.name.clone(), registration.clone()),
+            None => names.registrations.remove(&key.name),
+        };
+        if before.as_ref() == registration {
+            self.in_namespace(&key.namespace, |_| {});
+            return;
+        }
+        self.dirty.extend(before.iter().chain(registration).map(|registration| registration.key.clone()));
+        // Its selector may take in or let go any pod of the namespace.
+        for uid in names.pods.clone() {
+            let Some(entry) = self.pods.get(&uid) else { continue };
+            let services = self.services_of(&entry.facts);
+            if let Some(entry) = self.pods.get_mut(&uid)
+                && entry.services != services
+            {
+                let before = std::mem::replace(&mut entry.services, services.clone());
+                self.regroup(&uid, &before, &services);
+            }
+        }
+        self.in_namespace(&key.namespace, |_| {});
+    }
+
+    /// The services that this pod is a member of.
+    fn services_of(&self, facts: &PodFacts) -> BTreeSet<ServiceKey> {
+        let objects =
+            self.namespaces.get(&facts.namespace).into_iter().flat_map(|entry| entry.registrations.values());
+        let selected = objects.filter(|object| object.selects(&facts.labels));
+        facts.registration.iter().chain(selected).map(|registration| registration.key.clone()).collect()
+    }
+
+    fn regroup(&mut self, uid: &PodUid, before: &BTreeSet<ServiceKey>, after: &BTreeSet<ServiceKey>) {
+        for key in before.difference(after) {
+            if let Some(members) = self.members.get_mut(key) {
+                members.remove(uid);
+                if members.is_empty() {
+                    self.members.remove(key);
+                }
+            }
+        }
+        for key in after.difference(before) {
+            self.members.entry(key.clone()).or_default().insert(uid.clone());
+        }
+        self.dirty.extend(before.union(after).cloned());
+    }
+
+    /// Changes a namespace's names, and forgets it when none are left: namespaces come and go without end.
+    fn in_namespace(&mut self, namespace: &Namespace, change: impl FnOnce(&mut NamespaceEntry)) {
+        if let Some(names) = self.namespaces.get_mut(namespace) {
+            change(names);
+            if names.pods.is_empty() && names.registrations.is_empty() {
+                self.namespaces.remove(namespace);
+            }
+        }
+    }
+}
+
+// === impl PodEntry ===
+
+impl PodEntry {
+    fn witness(&self) -> SessionWitness {
+        match (self.heard, self.facts.has_sidecar) {
+            (Heard::Now, _) => SessionWitness::Live,
+            (_, false) => SessionWitness::NotExpected,
+            (Heard::Never, true) => SessionWitness::NeverCame,
+            (Heard::Before, true) => SessionWitness::Lost,
+        }
+    }
+}
+
+// === impl List ===
+
+impl<K> Default for List<K> {
+    fn default() -> Self {
+        Self { complete_once: false, seen: None }
+    }
+}
+
+impl<K: Clone + Eq + std::hash::Hash> List<K> {
+    fn begin(&mut self) {
+        self.seen = Some(HashSet::new());
+    }
+
+    fn see(&mut self, key: &K) {
+        if let Some(seen) = &mut self.seen {
+            seen.insert(key.clone());
+        }
+    }
+
+    fn end(&mut self) -> HashSet<K> {
+        self.complete_once = true;
+        self.seen.take().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

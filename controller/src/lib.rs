@@ -1,0 +1,23 @@
+//! The controller: watches Kubernetes, owns the catalogue, and serves it to the sidecars' sessions.
+//!
+//! ```text
+//!  watches ──┐ Change                        View (Arc)
+//!            ├───────► Owner [ Index ] ─────────────────► sessions ──► sidecars
+//!  sessions ─┘ presence   one task, no lock   watch channel   one stream each, no queue
+//! ```
+
+mod annotations;
+pub mod app;
+pub mod args;
+pub mod auth;
+mod ca;
+mod facts;
+mod health;
+mod index;
+mod owner;
+pub mod sessions;
+mod watches;
+
+pub use ca::{Authority, CaError};
+pub use index::{Change, ObjectKey};
+pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};

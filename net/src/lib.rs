@@ -1,0 +1,15 @@
+//! The thin IO that Rollcall's processes share. Nothing here knows of services or sessions.
+
+mod backoff;
+mod guard;
+mod listener;
+mod logs;
+mod shutdown;
+mod tls;
+
+pub use backoff::{Backoff, Jitter};
+pub use guard::{Forbidden, check_local};
+pub use listener::{Http1, bind, bind_if_present};
+pub use logs::{LogsError, init_logs};
+pub use shutdown::{Shutdown, Trigger, shutdown};
+pub use tls::{TLS_NAME, TlsError, client_config, server_config, server_name};

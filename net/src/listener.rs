@@ -1,0 +1,184 @@
+//! Plain HTTP/1.1 for local callers and probes, within limits.
+
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
+
+use crate::Shutdown;
+
+/// A request's head, and the pause between two requests of one connection, take no longer: an idle or a dripping
+/// client gives its place back.
+const HEAD_READ_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a request's head; a lookup's is a few hundred.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Connections that the kernel holds before they are accepted.
+const BACKLOG: u32 = 1_024;
+/// The pause after an accept that failed, mostly for want of file descriptors: trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What answers in flight get when the process ends; they come from memory.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Holds a listener and the most connections that it serves at a time; more wait in the backlog.
+#[derive(Debug)]
+pub struct Http1 {
+    pub listener: TcpListener,
+    pub connections_max: usize,
+}
+
+/// Listens on this address.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restarted container must not wait for the connections of the one before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Listens on this address, or says that the machine has none of its kind: many a cluster has no IPv6.
+pub fn bind_if_present(address: SocketAddr) -> io::Result<Option<TcpListener>> {
+    /// Linux's number for "address family not supported", which the standard library has no word for.
+    const EAFNOSUPPORT: i32 = 97;
+    match bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
+        Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+// === impl Http1 ===
+
+impl Http1 {
+    /// Answers requests until the process ends, then lets those in flight finish.
+    pub async fn serve<H, F>(self, handler: H, mut shutdown: Shutdown)
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        let places = Arc::new(Semaphore::new(self.connections_max));
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => break,
+                // Reaped as they end, so that the set stays as small as what is open.
+                Some(ended) = connections.join_next() => {
+                    if let Err(error) = ended {
+                        warn!(%error, "a connection's task died");
+                    }
+                }
+                accepted = accept(&self.listener, &places) => {
+                    let (stream, place) = accepted;
+                    let connection = connection(stream, handler.clone(), shutdown.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+            }
+        }
+        let drained = timeout(DRAIN_MAX, async { while connections.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            debug!("connections were cut at shutdown");
+        }
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
+    loop {
+        // A place first: whoever has none stays in the kernel's backlog, at no cost to those inside.
+        let Ok(place) = places.clone().acquire_owned().await else { std::future::pending().await };
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, place),
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection<H, F>(stream: TcpStream, handler: H, mut shutdown: Shutdown)
+where
+    H: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<Full<Bytes>>>,
+{
+    // Answers are small and complete: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let answer = handler(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_READ_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = shutdown.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::shutdown;
+
+    async fn answer(_: Request<Incoming>) -> Response<Full<Bytes>> {
+        Response::new(Full::from("here"))
+    }
+
+    #[tokio::test]
+    async fn places_are_bounded_pipelining_works_and_the_end_is_clean() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, ear) = shutdown();
+        let server = tokio::spawn(Http1 { listener, connections_max: 1 }.serve(answer, ear));
+
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut seen = String::new();
+        while seen.matches("here").count() < 2 {
+            let mut chunk = [0; 512];
+            let length = first.read(&mut chunk).await.unwrap();
+            assert!(length > 0, "closed after {seen}");
+            seen.push_str(std::str::from_utf8(&chunk[..length]).unwrap());
+        }
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut chunk = [0; 1];
+        let early = timeout(Duration::from_millis(50), second.peek(&mut chunk)).await;
+        assert!(early.is_err(), "the only place is taken");
+        drop(first);
+        let mut answer = String::new();
+        second.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("here"), "{answer}");
+
+        trigger.pull();
+        server.await.unwrap();
+    }
+}

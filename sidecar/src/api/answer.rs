@@ -1,0 +1,88 @@
+//! Answers, as bytes that are shared and never made twice.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{AGE, ALLOW, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER},
+};
+use http_body_util::Full;
+use rollcall_wire::{Problem, Slug};
+
+use crate::store::Held;
+
+const REVISION: HeaderName = HeaderName::from_static("x-rollcall-revision");
+const SOURCE: HeaderName = HeaderName::from_static("x-rollcall-source");
+
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// The answer to a lookup: the held bytes, or 304 where the caller has them.
+pub(crate) fn service(held: &Held, age: u64, request: &HeaderMap) -> Answer {
+    let fresh = matches(request, &held.etag);
+    let mut answer = Response::new(Full::new(if fresh { Bytes::new() } else { held.body.clone() }));
+    if fresh {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = answer.headers_mut();
+    if !fresh {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers.insert(REVISION, held.revision.clone());
+    headers.insert(AGE, HeaderValue::from(age));
+    headers.insert(SOURCE, HeaderValue::from_static("live"));
+    headers.insert(ETAG, held.etag.clone());
+    answer
+}
+
+pub(crate) fn problem(problem: &Problem) -> Answer {
+    let mut answer = Response::new(Full::from(problem.to_json()));
+    *answer.status_mut() =
+        StatusCode::from_u16(problem.slug.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+    match problem.slug {
+        Slug::NotSynced | Slug::LimitReached => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        Slug::MethodNotAllowed => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        _ => {}
+    }
+    answer
+}
+
+pub(crate) fn text(status: StatusCode, text: &'static str) -> Answer {
+    let mut answer = Response::new(Full::from(text));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}
+
+/// Whether the caller holds this version already.
+fn matches(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    let held = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = held.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_that_holds_the_version_is_told_so() {
+        let etag = HeaderValue::from_static("\"7-ab\"");
+        for (value, held) in [
+            ("\"7-ab\"", true),
+            ("W/\"7-ab\"", true),
+            ("\"1\", \"7-ab\"", true),
+            ("*", true),
+            ("\"8-ab\"", false),
+            ("7-ab", false),
+        ] {
+            let headers: HeaderMap = [(IF_NONE_MATCH, value.parse().unwrap())].into_iter().collect();
+            assert_eq!(matches(&headers, &etag), held, "{value}");
+        }
+        assert!(!matches(&HeaderMap::new(), &etag));
+    }
+}

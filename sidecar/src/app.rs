@@ -1,0 +1,110 @@
+//! The wiring: every part is a task, and the end of any of them is seen.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use rollcall_net::{Http1, Shutdown, Trigger, bind, bind_if_present, shutdown};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tracing::{info, warn};
+
+use crate::{
+    agent::Agent,
+    api::{self, Api},
+    args::Args,
+    health,
+    store::{Store, store},
+};
+
+/// All parts have ended by then, or are cut off: answers come from memory, so nothing takes longer.
+const END_MAX: Duration = Duration::from_millis(1_500);
+
+/// Holds the open ports of a sidecar that is about to run.
+#[derive(Debug)]
+pub struct Sidecar {
+    args: Args,
+    api: Vec<TcpListener>,
+    health: TcpListener,
+}
+
+/// Runs the sidecar until it is told to end, or until a part of it does.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let sidecar = Sidecar::bind(args)?;
+    let (trigger, ear) = shutdown();
+    let mut parts = JoinSet::new();
+    parts.spawn(sidecar.run(ear));
+    let result = tokio::select! {
+        signal = Trigger::signalled() => {
+            info!(signal = signal?, "shutting down");
+            Ok(())
+        }
+        Some(ended) = parts.join_next() => ended?,
+    };
+    trigger.pull();
+    if timeout(END_MAX, async { while parts.join_next().await.is_some() {} }).await.is_err() {
+        warn!("some parts were cut off");
+    }
+    result
+}
+
+// === impl Sidecar ===
+
+impl Sidecar {
+    /// Opens the ports: a conflict must fail the start, not the first request.
+    pub fn bind(args: Args) -> anyhow::Result<Self> {
+        let opened = |flag: &str, address: SocketAddr| format!("{flag} {address}: cannot listen");
+        let mut api = vec![bind(args.api_listen).with_context(|| opened("--api-listen", args.api_listen))?];
+        match bind_if_present(args.api_listen_v6)
+            .with_context(|| opened("--api-listen-v6", args.api_listen_v6))?
+        {
+            Some(listener) => api.push(listener),
+            None => info!(address = %args.api_listen_v6, "this machine has no such address"),
+        }
+        let health =
+            bind(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
+        Ok(Self { args, api, health })
+    }
+
+    /// Where lookups are answered.
+    pub fn api_addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        self.api.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// Where the kubelet is answered.
+    pub fn health_address(&self) -> std::io::Result<SocketAddr> {
+        self.health.local_addr()
+    }
+
+    /// Answers until it is told to end, or until a part ends by itself.
+    pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
+        let (writer, store) = store();
+        let (api, wishes) = Api::new(store.clone());
+        let addresses = self.api_addresses()?;
+        let mut parts = JoinSet::new();
+        for listener in self.api {
+            let api = api.clone();
+            let http = Http1 { listener, connections_max: api::CONNECTIONS_MAX };
+            parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
+        }
+        parts.spawn(serve_health(self.health, store, shutdown.clone()));
+        info!(?addresses, controller = %self.args.controller, "answering lookups");
+        // The session has no goodbye to say: the controller sees it end.
+        tokio::select! {
+            () = Agent::new(self.args, writer, wishes).run() => anyhow::bail!("the agent ended by itself; this is a bug"),
+            Some(ended) = parts.join_next() => {
+                ended?;
+                // The word to end reaches all parts at once; the others finish below.
+                timeout(END_MAX, shutdown.requested()).await.context("a listener ended by itself; this is a bug")?;
+            }
+            () = shutdown.requested() => {}
+        }
+        while let Some(ended) = parts.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+}
+
+async fn serve_health(listener: TcpListener, store: Store, shutdown: Shutdown) {
+    let http = Http1 { listener, connections_max: health::CONNECTIONS_MAX };
+    http.serve(move |request| health::answer(request, store.clone()), shutdown).await;
+}

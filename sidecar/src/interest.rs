@@ -1,0 +1,132 @@
+//! Which names the app is interested in: learned from its lookups, bounded, and forgotten where nothing came of it.
+
+use std::collections::BTreeMap;
+
+use rollcall_catalogue::ServiceKey;
+use rollcall_wire::limits::SUBSCRIPTIONS_MAX;
+use tokio::time::{Duration, Instant};
+
+/// Unknown names held, so that their appearance is pushed: enough for an app's optional peers, few enough that one
+/// who asks for random names cannot fill the table.
+pub(crate) const UNKNOWN_MAX: usize = 256;
+
+/// How long an unknown name is held after it was last asked for.
+pub(crate) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
+
+/// Holds the names that are subscribed to.
+#[derive(Debug, Default)]
+pub(crate) struct Interest {
+    names: BTreeMap<ServiceKey, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    asked: Instant,
+    /// A service of this name is known, so that the name is kept.
+    known: bool,
+}
+
+/// Says what a lookup's wish leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Subscribed already.
+    Held,
+    /// To be subscribed to, after this name was dropped for it.
+    New { dropped: Option<ServiceKey> },
+    /// There is no room.
+    Full,
+}
+
+// === impl Interest ===
+
+impl Interest {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.names.keys()
+    }
+
+    pub(crate) fn contains(&self, key: &ServiceKey) -> bool {
+        self.names.contains_key(key)
+    }
+
+    /// The app asked for this name.
+    pub(crate) fn ask(&mut self, key: &ServiceKey, now: Instant) -> Wish {
+        if let Some(entry) = self.names.get_mut(key) {
+            entry.asked = now;
+            return Wish::Held;
+        }
+        let mut unknown: Vec<_> = self.names.iter().filter(|(_, entry)| !entry.known).collect();
+        let full = self.names.len() >= SUBSCRIPTIONS_MAX;
+        let dropped = if full || unknown.len() >= UNKNOWN_MAX {
+            unknown.sort_by_key(|(_, entry)| entry.asked);
+            let Some(oldest) = unknown.first().map(|(key, _)| (*key).clone()) else { return Wish::Full };
+            self.names.remove(&oldest);
+            Some(oldest)
+        } else {
+            None
+        };
+        self.names.insert(key.clone(), Entry { asked: now, known: false });
+        Wish::New { dropped }
+    }
+
+    /// The controller said whether there is a service of this name.
+    pub(crate) fn learn(&mut self, key: &ServiceKey, known: bool, now: Instant) {
+        if let Some(entry) = self.names.get_mut(key) {
+            if entry.known && !known {
+                // A service that vanished has the full time to come back.
+                entry.asked = now;
+            }
+            entry.known = known;
+        }
+    }
+
+    /// Drops the unknown names that nobody asked for in a while.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<ServiceKey> {
+        let stale = |entry: &Entry| !entry.known && now.saturating_duration_since(entry.asked) >= UNKNOWN_FOR;
+        let expired: Vec<_> =
+            self.names.iter().filter(|(_, entry)| stale(entry)).map(|(key, _)| key.clone()).collect();
+        self.names.retain(|_, entry| !stale(entry));
+        expired
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> ServiceKey {
+        format!("s{number}.shop").parse().unwrap()
+    }
+
+    #[test]
+    fn unknown_names_are_few_and_the_longest_unasked_goes_first() {
+        let mut interest = Interest::default();
+        let begin = Instant::now();
+        for n in 0..UNKNOWN_MAX {
+            let now = begin + Duration::from_millis(n as u64);
+            assert_eq!(interest.ask(&key(n), now), Wish::New { dropped: None });
+        }
+        let later = begin + Duration::from_secs(1);
+        assert_eq!(interest.ask(&key(0), later), Wish::Held);
+        assert_eq!(interest.ask(&key(9_999), later), Wish::New { dropped: Some(key(1)) });
+        assert!(interest.contains(&key(0)) && !interest.contains(&key(1)));
+        let first = begin + Duration::from_millis(2) + UNKNOWN_FOR;
+        assert_eq!(interest.expire(first), [key(2)], "the only one that nobody asked for in so long");
+        assert_eq!(interest.expire(later + UNKNOWN_FOR).len(), UNKNOWN_MAX - 1);
+    }
+
+    #[test]
+    fn known_names_stay_up_to_the_limit() {
+        let mut interest = Interest::default();
+        let now = Instant::now();
+        for n in 0..SUBSCRIPTIONS_MAX {
+            assert_eq!(interest.ask(&key(n), now), Wish::New { dropped: None });
+            interest.learn(&key(n), true, now);
+        }
+        assert!(interest.expire(now + UNKNOWN_FOR * 2).is_empty());
+        assert_eq!(interest.ask(&key(9_999), now), Wish::Full);
+        let later = now + UNKNOWN_FOR;
+        interest.learn(&key(3), false, later);
+        assert!(interest.expire(later).is_empty(), "it has just vanished");
+        assert_eq!(interest.ask(&key(9_999), later), Wish::New { dropped: Some(key(3)) });
+    }
+}

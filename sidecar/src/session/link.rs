@@ -1,0 +1,165 @@
+//! The link: TLS, HTTP/2 and one request that stays open, made of flags and files at each connect.
+
+use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    client::conn::http2,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rollcall_net::{TLS_NAME, TlsError, client_config, server_name};
+use rollcall_wire::{
+    CodecError, Decoder, Down, Up, encode,
+    limits::{FRAME_BYTES_MAX, TOKEN_BYTES_MAX},
+};
+use thiserror::Error;
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::args::Args;
+
+/// A controller that is there answers in milliseconds; asking the API server about a token may take it 5 s.
+const CONNECT_MAX: Duration = Duration::from_secs(8);
+/// Frames on their way up: they are small and few, and a controller that takes none is about to be silent.
+const UP_MAX: usize = 16;
+/// Bytes that may be under way to us: one frame, and the next while it is decoded.
+const RECEIVE_WINDOW: u32 = 2 * FRAME_BYTES_MAX as u32;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+type Connection = http2::Connection<TokioIo<TlsStream<TcpStream>>, Body, TokioExecutor>;
+
+/// Holds an open session's two directions.
+pub(crate) struct Link {
+    up: mpsc::Sender<Bytes>,
+    incoming: Incoming,
+    /// HTTP/2's own work; nothing moves unless it is polled.
+    connection: Connection,
+    /// HTTP/2 closes the connection once nobody can send a request any more.
+    _requests: http2::SendRequest<Body>,
+    decoder: Decoder<Down>,
+}
+
+/// Says why there is no session.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    #[error("{path}: cannot be read; mount it, or set its flag")]
+    File { path: PathBuf, source: io::Error },
+    #[error("{path}: holds no usable token; mount a projected service-account token")]
+    Token { path: PathBuf },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("controller {0}: cannot be reached; check ROLLCALL_CONTROLLER and network policies")]
+    Unreachable(SocketAddr, #[source] io::Error),
+    #[error("controller {0}: did not answer in time")]
+    TimedOut(SocketAddr),
+    #[error("controller: refused the session with {0}")]
+    Refused(StatusCode),
+    #[error("session: broke off")]
+    Http(#[from] hyper::Error),
+    #[error("session: ended by the controller")]
+    Ended,
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    #[error("session: {0}")]
+    Violation(String),
+}
+
+/// Opens a session, in bounded time.
+pub(crate) async fn connect(args: &Args) -> Result<Link, LinkError> {
+    timeout(CONNECT_MAX, open(args)).await.map_err(|_| LinkError::TimedOut(args.controller))?
+}
+
+async fn open(args: &Args) -> Result<Link, LinkError> {
+    let tls = client_config(&read(&args.ca_file)?)?;
+    let authorization = bearer(args, &read(&args.token_file)?)?;
+    let unreachable = |source| LinkError::Unreachable(args.controller, source);
+    let stream = TcpStream::connect(args.controller).await.map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    let stream = TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(unreachable)?;
+
+    let (mut sender, mut connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(RECEIVE_WINDOW)
+        .initial_connection_window_size(RECEIVE_WINDOW)
+        .handshake::<_, Body>(TokioIo::new(stream))
+        .await?;
+    let (up, frames) = mpsc::channel(UP_MAX);
+    let mut request = Request::post(format!("https://{TLS_NAME}/v1/session"))
+        .header(header::CONTENT_TYPE, "application/x-ndjson")
+        .body(BodyExt::boxed_unsync(StreamBody::new(upward(frames))))
+        .map_err(|_| LinkError::Violation("the request cannot be built; this is a bug".to_owned()))?;
+    request.headers_mut().insert(header::AUTHORIZATION, authorization);
+    let response = tokio::select! {
+        response = sender.send_request(request) => response?,
+        ended = &mut connection => return Err(ended.err().map_or(LinkError::Ended, LinkError::Http)),
+    };
+    if response.status() != StatusCode::OK {
+        return Err(LinkError::Refused(response.status()));
+    }
+    Ok(Link {
+        up,
+        incoming: response.into_body(),
+        connection,
+        _requests: sender,
+        decoder: Decoder::default(),
+    })
+}
+
+/// Small files of a memory-backed volume, once a connect: not worth a thread.
+fn read(path: &std::path::Path) -> Result<Vec<u8>, LinkError> {
+    std::fs::read(path).map_err(|source| LinkError::File { path: path.to_owned(), source })
+}
+
+/// The header is marked sensitive, so that no log ever shows it.
+fn bearer(args: &Args, token: &[u8]) -> Result<HeaderValue, LinkError> {
+    let unusable = || LinkError::Token { path: args.token_file.clone() };
+    let token = std::str::from_utf8(token).map_err(|_| unusable())?.trim();
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
+        return Err(unusable());
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| unusable())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn upward(frames: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+    stream::unfold(frames, |mut frames| async move {
+        let bytes = frames.recv().await?;
+        Some((Ok(Frame::data(bytes)), frames))
+    })
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Sends this as soon as there is room, while the connection moves on.
+    pub(crate) async fn say(&mut self, frame: &Up) -> Result<(), LinkError> {
+        let bytes = encode(frame)?;
+        tokio::select! {
+            sent = self.up.send(bytes.into()) => sent.map_err(|_| LinkError::Ended),
+            ended = &mut self.connection => Err(ended.err().map_or(LinkError::Ended, LinkError::Http)),
+        }
+    }
+
+    /// The next frame. Safe to drop and call again: nothing is lost in between.
+    pub(crate) async fn hear(&mut self) -> Result<Down, LinkError> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return Ok(frame);
+            }
+            let chunk = tokio::select! {
+                // What has arrived counts, even if the connection ended behind it.
+                biased;
+                chunk = self.incoming.frame() => chunk.ok_or(LinkError::Ended)??,
+                ended = &mut self.connection => return Err(ended.err().map_or(LinkError::Ended, LinkError::Http)),
+            };
+            if let Ok(bytes) = chunk.into_data() {
+                self.decoder.push(&bytes);
+            }
+        }
+    }
+}

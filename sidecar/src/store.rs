@@ -1,0 +1,144 @@
+//! The store: what lookups are answered from. One writer, any number of readers, none of whom ever waits.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderValue;
+use rollcall_catalogue::{ContentHash, Instance, Namespace, Service, ServiceKey};
+use rollcall_wire::{api::service_body, limits::HEARTBEAT_EVERY};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant},
+};
+
+/// A live session that was silent for this long is no longer in step: two heartbeats are missing.
+const IN_STEP_FOR: Duration = HEARTBEAT_EVERY.saturating_mul(2);
+
+/// Holds the local state at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Local {
+    /// The pod's own namespace, as the controller says; none before the first session.
+    pub(crate) home: Option<Namespace>,
+    /// What is known of each name that was asked for; a name that is not in here was not answered yet.
+    pub(crate) names: HashMap<ServiceKey, Known>,
+    pub(crate) contact: Contact,
+}
+
+/// Says what is known of a name.
+#[derive(Debug, Clone)]
+pub(crate) enum Known {
+    /// The controller knows no such service.
+    Unknown,
+    Service(Arc<Held>),
+}
+
+/// Holds a service with its answer, rendered once when it changed.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) hash: ContentHash,
+    pub(crate) body: Bytes,
+    pub(crate) etag: HeaderValue,
+    pub(crate) revision: HeaderValue,
+}
+
+/// Says whether the state is being kept current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Contact {
+    /// No session has been yet.
+    #[default]
+    Never,
+    /// In session; `synced` once everything asked for was answered in it.
+    Live { synced: bool },
+    /// The session is lost, and with it the word that anything is current.
+    Lost,
+}
+
+/// Holds the way to the state for readers.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Arc<Shared>);
+
+/// Holds the only right to change the state.
+#[derive(Debug)]
+pub(crate) struct Writer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    local: ArcSwap<Local>,
+    /// When the controller was last heard. Beside the state, since each frame moves it.
+    heard: ArcSwap<Option<Instant>>,
+    /// Wakes lookups that wait for a name.
+    changed: watch::Sender<()>,
+}
+
+pub(crate) fn store() -> (Writer, Store) {
+    let shared = Arc::new(Shared {
+        local: ArcSwap::default(),
+        heard: ArcSwap::default(),
+        changed: watch::channel(()).0,
+    });
+    (Writer(shared.clone()), Store(shared))
+}
+
+// === impl Held ===
+
+impl Held {
+    pub(crate) fn new(key: &ServiceKey, revision: u64, hash: ContentHash, instances: &[Instance]) -> Self {
+        let body = service_body(key, revision, &Service::versions_of(instances), instances);
+        // The revision alone would do; with the hash, not even a controller that lost its clock can mislead.
+        let etag = HeaderValue::from_str(&format!("\"{revision}-{hash}\""));
+        Self {
+            hash,
+            body: body.into(),
+            etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
+            revision: HeaderValue::from(revision),
+        }
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    pub(crate) fn local(&self) -> Arc<Local> {
+        self.0.local.load_full()
+    }
+
+    /// The next state: what readers see from now on.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Local)) {
+        let mut next = Local::clone(&self.0.local.load());
+        change(&mut next);
+        self.0.local.store(Arc::new(next));
+        self.0.changed.send_replace(());
+    }
+
+    /// The controller was heard.
+    pub(crate) fn heard(&self) {
+        self.0.heard.store(Arc::new(Some(Instant::now())));
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    pub(crate) fn local(&self) -> arc_swap::Guard<Arc<Local>> {
+        self.0.local.load()
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    /// Whole seconds since the state was known to be current; 0 in step.
+    pub(crate) fn age(&self) -> u64 {
+        let silent = self.0.heard.load().map_or(Duration::ZERO, |heard| heard.elapsed());
+        match self.local().contact {
+            Contact::Live { .. } if silent < IN_STEP_FOR => 0,
+            _ => silent.as_secs(),
+        }
+    }
+
+    /// Whether everything asked for is current.
+    pub(crate) fn in_step(&self) -> bool {
+        self.local().contact == Contact::Live { synced: true }
+    }
+}

@@ -1,0 +1,195 @@
+//! A controller and a sidecar of the real code over real TLS on loopback; only the API server is played.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use rollcall_catalogue::{Attributes, Phase, PodFacts, PodWitness, Port, Registration, Source};
+use rollcall_controller::{
+    Authority, Change, IndexHandle,
+    auth::{AuthError, Review, Reviewer},
+    owner,
+    sessions::Sessions,
+};
+use rollcall_net::{Trigger, bind, server_config, shutdown};
+use rollcall_sidecar::{app::Sidecar, args::Args};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+    time::sleep,
+};
+
+/// Longer than any healthy machine takes, so that only what never happens fails.
+const EVENTUALLY: Duration = Duration::from_secs(20);
+
+/// Plays the API server: a token is the UID of its pod.
+#[derive(Clone)]
+struct Tokens;
+
+impl Reviewer for Tokens {
+    async fn review(&self, token: &str) -> Result<Review, AuthError> {
+        match token.strip_prefix("token-of-") {
+            Some(uid) => Ok(Review { pod: uid.into() }),
+            None => Err(AuthError::Unauthenticated),
+        }
+    }
+}
+
+pub struct Controller {
+    pub index: IndexHandle,
+    pub address: SocketAddr,
+    trigger: Trigger,
+    parts: JoinSet<()>,
+}
+
+pub struct Pod {
+    pub api: SocketAddr,
+    pub health: SocketAddr,
+    _files: TempDir,
+    _trigger: Trigger,
+    _parts: JoinSet<()>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// A pod of namespace `shop` with a sidecar; of service `orders` where it has a port.
+pub fn pod(number: u8, port: Option<u16>) -> PodFacts {
+    let registration = |port| Registration {
+        key: "orders.shop".parse().unwrap(),
+        source: Source::Annotation,
+        selector: Default::default(),
+        attributes: Attributes {
+            version: Some("1.4.2".to_owned()),
+            ports: vec![Port { name: Some("http".to_owned()), port }],
+            ..Attributes::default()
+        },
+    };
+    PodFacts {
+        uid: format!("u{number}").as_str().into(),
+        namespace: "shop".parse().unwrap(),
+        name: format!("pod-{number}"),
+        node: Some("n1".to_owned()),
+        addresses: vec![[10, 0, 0, number].into()],
+        labels: Default::default(),
+        has_sidecar: true,
+        registration: port.map(|port| Arc::new(registration(port))),
+        witness: PodWitness { deleting: false, phase: Phase::Running, ready: true },
+    }
+}
+
+impl Controller {
+    /// A controller whose first lists held these pods.
+    pub async fn start(authority: &Authority, address: SocketAddr, pods: Vec<PodFacts>) -> Self {
+        let (owner, index) = owner();
+        let (trigger, ear) = shutdown();
+        let leaf = authority.leaf("test").unwrap();
+        let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
+        let listener = bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let sessions = Sessions::new("test".to_owned(), index.clone(), Tokens);
+        let mut parts = JoinSet::new();
+        parts.spawn(owner.run(ear.clone()));
+        parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
+        index.apply(Change::PodsBegin).await.unwrap();
+        for facts in pods {
+            index.apply(Change::Pod(Box::new(facts))).await.unwrap();
+        }
+        for change in [Change::PodsEnd, Change::RegistrationsBegin, Change::RegistrationsEnd] {
+            index.apply(change).await.unwrap();
+        }
+        Self { index, address, trigger, parts }
+    }
+
+    pub async fn apply(&self, change: Change) {
+        self.index.apply(change).await.unwrap();
+    }
+
+    /// Ends it as SIGTERM would.
+    pub async fn stop(mut self) {
+        self.trigger.pull();
+        while self.parts.join_next().await.is_some() {}
+    }
+}
+
+impl Pod {
+    /// The sidecar of this pod.
+    pub async fn start(authority: &Authority, controller: SocketAddr, uid: &str) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let (ca, token) = (files.path().join("ca.crt"), files.path().join("token"));
+        fs::write(&ca, &authority.certificate_pem).unwrap();
+        fs::write(&token, format!("token-of-{uid}")).unwrap();
+        let args = Args::parse_from([
+            "rollcall-sidecar",
+            &format!("--controller={controller}"),
+            &format!("--ca-file={}", ca.display()),
+            &format!("--token-file={}", token.display()),
+            "--api-listen=127.0.0.1:0",
+            "--api-listen-v6=[::1]:0",
+            "--health-listen=127.0.0.1:0",
+        ]);
+        let sidecar = Sidecar::bind(args).unwrap();
+        let (api, health) = (sidecar.api_addresses().unwrap()[0], sidecar.health_address().unwrap());
+        let (trigger, ear) = shutdown();
+        let mut parts = JoinSet::new();
+        parts.spawn(async move { sidecar.run(ear).await.unwrap() });
+        Self { api, health, _files: files, _trigger: trigger, _parts: parts }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n")).await
+    }
+
+    /// One request with this head.
+    pub async fn ask(&self, head: &str) -> Answer {
+        request(self.api, head).await
+    }
+
+    pub async fn orders(&self) -> Answer {
+        self.get("/v1/services/orders").await
+    }
+}
+
+impl Answer {
+    /// The addresses in it, in their order.
+    pub fn addresses(&self) -> Vec<String> {
+        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let instances = body["instances"].as_array().cloned().unwrap_or_default();
+        instances.iter().map(|instance| instance["address"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(held, _)| held.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+pub async fn request(address: SocketAddr, head: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+/// Waits until this holds, and says how long it took.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration {
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < EVENTUALLY, "never happened: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    begin.elapsed()
+}

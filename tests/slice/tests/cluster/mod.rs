@@ -1,0 +1,196 @@
+//! A pair of random namespaces of a real cluster with a controller of their own, gone again when dropped.
+
+use std::{
+    env, fs,
+    hash::{BuildHasher, Hasher, RandomState},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A slow machine pulls nothing and starts a pod in seconds; what takes a minute does not happen.
+const EVENTUALLY: Duration = Duration::from_secs(60);
+/// Each poll is a process; more often would slow down what is waited for.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+/// No call of kubectl may hang the test.
+const CALL_MAX: &str = "--request-timeout=30s";
+
+pub(crate) struct Cluster {
+    kubectl: String,
+    system: String,
+    shop: String,
+    /// The CRD was not there before, and goes with us.
+    owns_crd: bool,
+}
+
+impl Cluster {
+    /// The CRD, a controller that is ready, and a namespace that knows where it is.
+    pub(crate) fn prepare() -> Result<Self> {
+        ensure!(env::var_os("KUBECONFIG").is_some(), "KUBECONFIG is not set; this test needs a cluster");
+        let kubectl = env::var("ROLLCALL_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
+        let mark = RandomState::new().build_hasher().finish() & 0xffff_ffff;
+        let (system, shop) = (format!("rollcall-{mark:08x}"), format!("shop-{mark:08x}"));
+        let mut cluster = Self { kubectl, system, shop, owns_crd: false };
+        let crd = root().join("crds/generated/serviceregistrations.yaml");
+        let crd_name = "crd/serviceregistrations.rollcall.dev";
+        cluster.owns_crd =
+            cluster.call(&["get", crd_name, "--ignore-not-found", "-o", "name"], None)?.is_empty();
+        cluster.call(&["apply", "--server-side", "--force-conflicts", "-f", path(&crd)?], None)?;
+        cluster.call(&["wait", "--for=condition=Established", crd_name, "--timeout=60s"], None)?;
+
+        let controller = manifest("controller.yaml")?.replace("rollcall-system", &cluster.system);
+        cluster.call(&["apply", "-f", "-"], Some(&controller))?;
+        let system = cluster.system.clone();
+        cluster.eventually("the controller is ready", || {
+            let query = [
+                "-n",
+                &system,
+                "get",
+                "deployment/rollcall-controller",
+                "-o",
+                "jsonpath={.status.readyReplicas}",
+            ];
+            Ok(cluster.call(&query, None)? == "1")
+        })?;
+
+        let address =
+            ["-n", &system, "get", "service/rollcall-controller", "-o", "jsonpath={.spec.clusterIP}"];
+        let address = cluster.call(&address, None)?;
+        let ca = [
+            "-n",
+            &system,
+            "get",
+            "secret/rollcall-ca",
+            "-o",
+            r"go-template={{index .data `tls.crt` | base64decode}}",
+        ];
+        let ca = cluster.call(&ca, None)?;
+        cluster.call(&["create", "namespace", &cluster.shop], None)?;
+        let labels = ["label", "namespace", &cluster.shop, "pod-security.kubernetes.io/enforce=restricted"];
+        cluster.call(&labels, None)?;
+        cluster.kubectl(&[
+            "create",
+            "configmap",
+            "rollcall",
+            &format!("--from-literal=controller={address}:7310"),
+            &format!("--from-literal=ca.crt={ca}"),
+        ])?;
+        // Pods are refused until the namespace's own ServiceAccount is there.
+        cluster.eventually("the namespace has its ServiceAccount", || {
+            Ok(!cluster
+                .kubectl(&["get", "serviceaccount/default", "--ignore-not-found", "-o", "name"])?
+                .is_empty())
+        })?;
+        Ok(cluster)
+    }
+
+    /// kubectl in the app's namespace.
+    pub(crate) fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let scoped: Vec<_> = ["-n", &self.shop].into_iter().chain(args.iter().copied()).collect();
+        self.call(&scoped, None)
+    }
+
+    pub(crate) fn apply(&self, name: &str, change: impl FnOnce(String) -> String) -> Result<()> {
+        self.call(&["-n", &self.shop, "apply", "-f", "-"], Some(&change(manifest(name)?)))?;
+        Ok(())
+    }
+
+    pub(crate) fn ready(&self, pod: &str) -> Result<()> {
+        let query = ["get", "pod", pod, "-o", r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#];
+        self.eventually(&format!("{pod} is ready"), || Ok(self.kubectl(&query)? == "True"))
+    }
+
+    pub(crate) fn pod_ip(&self, pod: &str) -> Result<String> {
+        self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status.podIP}"])
+    }
+
+    /// Waits until this holds. Errors on the way are kept for the end: much fails while a pod starts.
+    pub(crate) fn eventually(&self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+        let begin = Instant::now();
+        let mut last = None;
+        while begin.elapsed() < EVENTUALLY {
+            match holds() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => last = Some(error),
+            }
+            sleep(POLL_EVERY);
+        }
+        let last = last.map(|error| format!("; last error: {error:#}")).unwrap_or_default();
+        bail!("never happened: {what}{last}\n{}", self.scene())
+    }
+
+    /// What a person would look at first.
+    fn scene(&self) -> String {
+        let looks: [&[&str]; 6] = [
+            &["-n", &self.system, "get", "pods", "-o", "wide"],
+            &["-n", &self.system, "logs", "deployment/rollcall-controller", "--tail=50"],
+            &["-n", &self.shop, "get", "pods,serviceregistrations", "-o", "wide"],
+            &["-n", &self.shop, "get", "events", "--sort-by=.lastTimestamp"],
+            &["-n", &self.shop, "logs", "orders-1", "-c", "rollcall-sidecar", "--tail=30"],
+            &["-n", &self.shop, "logs", "storefront-1", "-c", "rollcall-sidecar", "--tail=30"],
+        ];
+        let look = |args: &[&str]| match self.call(args, None) {
+            Ok(text) => format!("--- kubectl {}\n{text}\n", args.join(" ")),
+            Err(error) => format!("--- {error:#}\n"),
+        };
+        looks.into_iter().map(look).collect()
+    }
+
+    fn call(&self, args: &[&str], input: Option<&str>) -> Result<String> {
+        let what = format!("{} {}", self.kubectl, args.join(" "));
+        let mut child = Command::new(&self.kubectl)
+            .arg(CALL_MAX)
+            .args(args)
+            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| what.clone())?;
+        if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
+            stdin.write_all(text.as_bytes()).with_context(|| what.clone())?;
+        }
+        let output = child.wait_with_output().with_context(|| what.clone())?;
+        ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let role = format!("{}-controller", self.system);
+        let (system, shop) = (self.system.as_str(), self.shop.as_str());
+        let mut deletions: Vec<Vec<&str>> = vec![
+            vec!["namespace", shop, system],
+            vec!["clusterrolebinding", &role],
+            vec!["clusterrole", &role],
+        ];
+        if self.owns_crd {
+            deletions.push(vec!["crd", "serviceregistrations.rollcall.dev"]);
+        }
+        for deletion in deletions {
+            let args: Vec<_> =
+                ["delete", "--wait=false", "--ignore-not-found"].into_iter().chain(deletion).collect();
+            if let Err(error) = self.call(&args, None) {
+                eprintln!("left behind: {error:#}");
+            }
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).to_owned()
+}
+
+fn manifest(name: &str) -> Result<String> {
+    let path = root().join("tests/slice/manifests").join(name);
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is no text")
+}
