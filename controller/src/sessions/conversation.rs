@@ -85,6 +85,11 @@ impl Conversation {
         }
     }
 
+    /// Who is at the other end.
+    pub(crate) fn pod(&self) -> &PodIdentity {
+        &self.pod
+    }
+
     pub(crate) fn closed(&self) -> bool {
         self.stage == Stage::Closed
     }

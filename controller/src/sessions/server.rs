@@ -130,7 +130,11 @@ impl<R: Reviewer> Sessions<R> {
     async fn connection(self: Arc<Self>, acceptor: TlsAcceptor, stream: TcpStream, mut shutdown: Shutdown) {
         // A frame is a whole word: waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);
-        let tls = match timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+        let handshake = tokio::select! {
+            handshake = timeout(HANDSHAKE_MAX, acceptor.accept(stream)) => handshake,
+            () = shutdown.requested() => return,
+        };
+        let tls = match handshake {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => return debug!(%error, "no TLS"),
             Err(_) => return debug!("the TLS handshake took too long"),

@@ -100,7 +100,7 @@ impl Running {
                 frame = self.session.incoming.frame() => match frame {
                     Some(Ok(frame)) => self.hear(frame),
                     Some(Err(error)) => {
-                        debug!(%error, "a session broke off");
+                        debug!(pod = self.session.conversation.pod().name, %error, "a session broke off");
                         return None;
                     }
                     None => return None,
@@ -146,7 +146,8 @@ impl Running {
     }
 
     fn end(&mut self, reason: &str) {
-        info!(reason, "a session is ended");
+        let pod = self.session.conversation.pod();
+        info!(namespace = %pod.namespace, pod = pod.name, reason, "a session is ended");
         self.session.conversation.go_away(reason);
         self.ending = true;
     }
