@@ -5,14 +5,13 @@ use crate::cgroup::Hierarchies;
 use crate::home::Home;
 use crate::layout::{Layout, NODES_MAX, Name, Role};
 use crate::machine::Machine;
-use crate::node::{self, Parts};
+use crate::node::Parts;
 use crate::process::ProcessId;
 use crate::progress::Step;
 use crate::run::{Poll, output_of, wait_for};
 use crate::state::{self, Phase, Record};
 use crate::tools::Tools;
-use crate::{Error, control_plane, debian, image, interrupt, pki};
-use serde::Deserialize;
+use crate::{Error, control_plane, debian, interrupt, pki};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,54 +20,16 @@ use std::time::Duration;
 /// How long to wait for another command on the same cluster: longer than any `up` or `down` takes.
 const OTHERS_LIMIT: Duration = Duration::from_secs(180);
 /// Three nodes are Ready in seconds; a machine that is busy with other things may need minutes.
-const NODES_LIMIT: Duration = Duration::from_secs(180);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(crate) const NODES_LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A cluster of the kit on this machine.
 pub struct Cluster {
-    home: Home,
-    layout: Layout,
-    record: Record,
-    hierarchies: Hierarchies,
-    tools: Tools,
-}
-
-/// The little that is read of the API server's list of nodes.
-#[derive(Deserialize)]
-struct NodeList {
-    items: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    metadata: Metadata,
-    status: Status,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    #[serde(default)]
-    conditions: Vec<Condition>,
-}
-
-#[derive(Deserialize)]
-struct Condition {
-    r#type: String,
-    status: String,
-}
-
-impl Node {
-    fn is_ready(&self) -> bool {
-        self.status
-            .conditions
-            .iter()
-            .any(|condition| condition.r#type == "Ready" && condition.status == "True")
-    }
+    pub(crate) home: Home,
+    pub(crate) layout: Layout,
+    pub(crate) record: Record,
+    pub(crate) hierarchies: Hierarchies,
+    pub(crate) tools: Tools,
 }
 
 /// What `up` is asked for.
@@ -77,21 +38,6 @@ pub struct Wish {
     pub nodes: u8,
     /// Whether the cluster is of use only as long as this process lives.
     pub ours_alone: bool,
-}
-
-/// What is known of one node.
-pub struct NodeStatus {
-    pub name: String,
-    pub powered: bool,
-    pub connected: bool,
-    /// What the API server says, if it can be asked.
-    pub ready: Option<bool>,
-}
-
-impl NodeStatus {
-    pub fn is_well(&self) -> bool {
-        self.powered && self.connected && self.ready == Some(true)
-    }
 }
 
 impl Cluster {
@@ -203,72 +149,6 @@ impl Cluster {
         self.record.nodes
     }
 
-    /// A command inside a node, as a person logged in there would run it.
-    pub fn command_on(&self, node: &str, program: &str) -> Result<Command, Error> {
-        Ok(self.powered(node)?.command(program))
-    }
-
-    /// Loads an image archive into every node, and names the image.
-    pub fn load(&self, archive: &Path) -> Result<String, Error> {
-        let reference = image::reference_in(archive)?;
-        let archive = fs::canonicalize(archive).map_err(Error::file("find", archive))?;
-        let machines: Vec<Machine> = self.roles().filter_map(|role| self.machine(role)).collect();
-        in_parallel(&machines, |machine| node::load(machine, &archive))?;
-        Ok(reference)
-    }
-
-    /// Cuts a node's cable: packets vanish in both directions, nobody is told.
-    pub fn cut(&self, node: &str) -> Result<(), Error> {
-        self.powered(node)?;
-        self.control_plane()?.script("cutting a node off", &format!("ip link set {node} down")).map(drop)
-    }
-
-    /// Pulls a node's plug: all of its processes end at once, its disk stays.
-    pub fn kill(&self, node: &str) -> Result<(), Error> {
-        let role = self.role(node)?;
-        self.powered(node)?;
-        self.hierarchies.end(&self.layout.cgroup_of(role))
-    }
-
-    /// Plugs the cable in again, and switches the node on if its plug was pulled.
-    pub fn heal(&self, node: &str) -> Result<(), Error> {
-        let role = self.role(node)?;
-        let control_plane = self.control_plane()?;
-        match (role, self.machine(role)) {
-            (_, Some(_)) => {
-                control_plane.script("healing a node", &format!("ip link set {node} up")).map(drop)?
-            }
-            (Role::Node(number), None) => {
-                // What is left of it, if its processes were ended by other means than `kill`.
-                self.hierarchies.end(&self.layout.cgroup_of(role))?;
-                let (images, cni) =
-                    (BaseImages::build(&self.home, &self.tools)?, debian::prepare(&self.home)?);
-                self.parts(&images, &cni).start(number, &control_plane)?;
-            }
-            (Role::ControlPlane, None) => {}
-        }
-        self.wait_for_nodes(&[node.to_owned()])
-    }
-
-    pub fn status(&self) -> Vec<NodeStatus> {
-        let ready = self.ready_nodes().ok();
-        let links = self
-            .control_plane()
-            .and_then(|machine| machine.script("looking at the bridge", "ip -o link show up"))
-            .unwrap_or_default();
-        self.roles()
-            .map(|role| {
-                let name = role.to_string();
-                NodeStatus {
-                    powered: self.machine(role).is_some(),
-                    connected: links.contains(&format!(" {name}@")),
-                    ready: ready.as_ref().map(|ready| ready.contains(&name)),
-                    name,
-                }
-            })
-            .collect()
-    }
-
     fn find_with(home: &Home, name: &Name, tools: Tools) -> Result<Option<Self>, Error> {
         let Ok(Some(record)) = state::read(&Layout::new(home.path(), name.clone(), 0)) else {
             return Ok(None);
@@ -329,16 +209,6 @@ impl Cluster {
         output_of("installing CoreDNS", apply.args(["apply", "--server-side", "-f"]).arg(manifest)).map(drop)
     }
 
-    fn wait_for_nodes(&self, names: &[String]) -> Result<(), Error> {
-        wait_for("every node to be Ready", NODES_LIMIT, LOOK_EVERY, &self.layout.folder(), || {
-            Ok(match self.ready_nodes() {
-                Ok(ready) if names.iter().all(|name| ready.contains(name)) => Poll::Ready(()),
-                Ok(ready) => Poll::NotYet(format!("ready: {ready:?}")),
-                Err(error) => Poll::NotYet(error.to_string()),
-            })
-        })
-    }
-
     /// No pod can be made in a namespace before it has its ServiceAccount.
     fn wait_for_first_service_account(&self) -> Result<(), Error> {
         wait_for("the default ServiceAccount", NODES_LIMIT, LOOK_EVERY, &self.layout.folder(), || {
@@ -351,51 +221,9 @@ impl Cluster {
         })
     }
 
-    fn ready_nodes(&self) -> Result<Vec<String>, Error> {
-        let mut get = control_plane::kubectl(&self.layout, &self.tools);
-        let answer = output_of("asking for the nodes", get.args(["get", "nodes", "--output", "json"]))?;
-        let path = PathBuf::from("kubectl get nodes");
-        let nodes: NodeList =
-            serde_json::from_str(&answer).map_err(|source| Error::Garbled { path, source })?;
-        Ok(nodes.items.into_iter().filter(Node::is_ready).map(|node| node.metadata.name).collect())
-    }
-
-    fn parts<'a>(&'a self, images: &'a BaseImages, cni: &'a Path) -> Parts<'a> {
+    pub(crate) fn parts<'a>(&'a self, images: &'a BaseImages, cni: &'a Path) -> Parts<'a> {
         let (layout, hierarchies, tools) = (&self.layout, &self.hierarchies, &self.tools);
         Parts { layout, hierarchies, tools, images, cni, nodes: self.record.nodes }
-    }
-
-    fn roles(&self) -> impl Iterator<Item = Role> + use<> {
-        (1..=self.record.nodes).map(Role::Node)
-    }
-
-    fn role(&self, node: &str) -> Result<Role, Error> {
-        Role::parse_node(node, self.record.nodes)
-    }
-
-    fn machine(&self, role: Role) -> Option<Machine> {
-        Machine::find(&self.layout, &self.hierarchies, role)
-    }
-
-    fn powered(&self, node: &str) -> Result<Machine, Error> {
-        let role = self.role(node)?;
-        self.machine(role).ok_or_else(|| {
-            let name = &self.layout.name;
-            Error::unmet(
-                format!("{node} is switched off"),
-                format!("switch it on with `cargo xtask cluster heal {node} --name {name}`"),
-            )
-        })
-    }
-
-    fn control_plane(&self) -> Result<Machine, Error> {
-        self.machine(Role::ControlPlane).ok_or_else(|| {
-            let name = &self.layout.name;
-            Error::unmet(
-                "the control plane does not run",
-                format!("start over with `cargo xtask cluster down --name {name}` and `up`"),
-            )
-        })
     }
 
     /// Ends everything that runs, but keeps the folder with its logs.
@@ -446,7 +274,10 @@ fn unplug(layout: &Layout, hierarchies: &Hierarchies) -> Result<(), Error> {
 }
 
 /// Does the same to all of a few things at once; the first error counts.
-fn in_parallel<T: Sync>(things: &[T], act: impl Fn(&T) -> Result<(), Error> + Sync) -> Result<(), Error> {
+pub(crate) fn in_parallel<T: Sync>(
+    things: &[T],
+    act: impl Fn(&T) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
     std::thread::scope(|scope| {
         let act = &act;
         let running: Vec<_> = things.iter().map(|thing| scope.spawn(move || act(thing))).collect();

@@ -61,9 +61,12 @@ impl Image {
             "schemaVersion": 2,
         });
         let manifest = manifest.to_string().into_bytes();
-        let mut entry = descriptor("manifest.v1+json", &manifest);
-        entry["annotations"] = json!({"io.containerd.image.name": self.reference, "org.opencontainers.image.ref.name": self.reference});
-        let index = json!({"manifests": [entry], "schemaVersion": 2});
+        let index = json!({"manifests": [{
+            "annotations": {"io.containerd.image.name": self.reference, "org.opencontainers.image.ref.name": self.reference},
+            "digest": digest(&manifest),
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "size": manifest.len(),
+        }], "schemaVersion": 2});
         // Engines before Docker 25 read this instead of the index.
         let for_docker =
             json!([{"Config": blob(&config), "Layers": [blob(&layer)], "RepoTags": [self.reference]}]);

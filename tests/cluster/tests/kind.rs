@@ -13,7 +13,7 @@ fn runs_just_the_recorded_commands() {
     let kind = Kind::new(&home, Name::parse("rollcall").unwrap(), 3).unwrap();
     let mut said = vec![kind.configuration()];
     let mut say = |words: Vec<String>| {
-        said.push(words.join(" ").replace(&home.path().display().to_string(), "HOME") + "\n")
+        said.push(words.join(" ").replace(&home.path().display().to_string(), "HOME") + "\n");
     };
     say(kind.up_command());
     say(kind.load_command(Path::new("target/images/controller.tar")));
