@@ -1,9 +1,9 @@
 //! `cargo xtask generate`: the committed files that are made from code.
 
 use anyhow::{Context, Result, bail};
-use rollcall_cluster::{output_of, static_build};
+use rollcall_cluster::static_build;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A generated file, and the arguments of `rollcall` that print it.
 const FILES: &[(&str, &[&str])] = &[("crds/generated/serviceregistrations.yaml", &["crd"])];
@@ -18,7 +18,15 @@ pub(crate) fn run(check: bool) -> Result<()> {
             .current_dir(&workspace)
             .args(["run", "--quiet", "--locked", "--package", "rollcall", "--"])
             .args(*arguments);
-        let fresh = output_of(&format!("generating {file}"), &mut print)?;
+        let printed = print
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot start cargo for {file}"))?;
+        if !printed.status.success() {
+            bail!("generating {file} failed: cargo ended with {}", printed.status);
+        }
+        let fresh =
+            String::from_utf8(printed.stdout).with_context(|| format!("what was generated for {file}"))?;
         let path = workspace.join(file);
         if fs::read_to_string(&path).unwrap_or_default() == fresh {
             continue;

@@ -3,6 +3,7 @@
 mod cluster;
 mod generate;
 mod image;
+mod on_cluster;
 mod outcome;
 mod test;
 

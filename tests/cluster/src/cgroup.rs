@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::process::ProcessId;
-use crate::run::{Poll, wait_for};
+use crate::run::{Poll, wait_through};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -73,7 +73,7 @@ impl Hierarchies {
         const LIMIT: Duration = Duration::from_secs(20);
         const EVERY: Duration = Duration::from_millis(10);
         let mut met = BTreeSet::new();
-        wait_for(
+        wait_through(
             &format!("the end of all processes in {}", cgroup.display()),
             LIMIT,
             EVERY,

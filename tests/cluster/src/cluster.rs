@@ -41,6 +41,11 @@ pub struct Wish {
 }
 
 impl Cluster {
+    /// Makes sure that this machine can carry a cluster: rights, and packages of the distribution.
+    pub fn prepare(home: &Home) -> Result<(), Error> {
+        debian::prepare(home).map(drop)
+    }
+
     /// Starts a cluster; one that runs already with as many nodes is left as it is, one that was left half-made is made anew.
     pub fn up(home: &Home, wish: &Wish) -> Result<Self, Error> {
         if !(1..=NODES_MAX).contains(&wish.nodes) {
@@ -64,10 +69,7 @@ impl Cluster {
         match cluster.start(&images, &cni) {
             Ok(()) => Ok(cluster),
             Err(error) => {
-                eprintln!(
-                    "starting the cluster failed; taking away what was made (the logs stay until the next `up`)"
-                );
-                interrupt::shielded(|| cluster.unplug())?;
+                cluster.give_up(&error);
                 Err(error)
             }
         }
@@ -194,6 +196,7 @@ impl Cluster {
         })?;
         self.wait_for_nodes(&self.roles().map(|role| role.to_string()).collect::<Vec<_>>())?;
         self.wait_for_first_service_account()?;
+        interrupt::check()?;
         self.record.phase = Phase::Up;
         state::write(&self.layout, &self.record)?;
         step.done();
@@ -226,9 +229,19 @@ impl Cluster {
         Parts { layout, hierarchies, tools, images, cni, nodes: self.record.nodes }
     }
 
-    /// Ends everything that runs, but keeps the folder with its logs.
-    fn unplug(&self) -> Result<(), Error> {
-        unplug(&self.layout, &self.hierarchies)
+    /// Takes away what was made of a cluster that did not come up; why it did not is what the user wants to hear.
+    fn give_up(&self, why: &Error) {
+        let cleaned = if matches!(why, Error::Interrupted) {
+            take_down(&self.home, &self.layout.name)
+        } else {
+            eprintln!(
+                "taking away what was made of the cluster; its logs stay until the next `up` or `down`"
+            );
+            unplug(&self.layout, &self.hierarchies)
+        };
+        if let Err(error) = cleaned {
+            eprintln!("{error}; `cargo xtask cluster down --name {}` tries again", self.layout.name);
+        }
     }
 }
 

@@ -27,14 +27,6 @@ pub fn check() -> Result<(), Error> {
     if ASKED_TO_STOP.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
-/// Runs `clean_up` as if nobody had asked to stop, so that its own waits are not cut short.
-pub(crate) fn shielded<T>(clean_up: impl FnOnce() -> T) -> T {
-    let asked = ASKED_TO_STOP.swap(false, Ordering::SeqCst);
-    let result = clean_up();
-    ASKED_TO_STOP.fetch_or(asked, Ordering::SeqCst);
-    result
-}
-
 #[allow(clippy::exit, reason = "the user asked twice; whatever is left is removed by the next `down`")]
 fn end_at_once(signal: i32) -> ! {
     std::process::exit(128 + signal)

@@ -5,7 +5,8 @@
 use crate::Error;
 use crate::home::Home;
 use crate::layout::{Name, Role};
-use crate::run::output_of;
+use crate::progress::Step;
+use crate::run::logged;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,11 +27,11 @@ impl Kind {
     pub fn up(&self) -> Result<(), Error> {
         let path = self.configuration_file();
         fs::write(&path, self.configuration()).map_err(Error::file("write", &path))?;
-        run(&self.up_command())
+        self.run(&self.up_command())
     }
 
     pub fn down(&self) -> Result<(), Error> {
-        run(&self.down_command())?;
+        self.run(&self.down_command())?;
         for file in [self.kubeconfig(), self.configuration_file()] {
             // Made by `up`; where there was none, there is nothing to remove.
             let _ = fs::remove_file(file);
@@ -39,25 +40,25 @@ impl Kind {
     }
 
     pub fn load(&self, archive: &Path) -> Result<(), Error> {
-        run(&self.load_command(archive))
+        self.run(&self.load_command(archive))
     }
 
     pub fn cut(&self, node: &str) -> Result<(), Error> {
-        run(&self.cut_command(node)?)
+        self.run(&self.cut_command(node)?)
     }
 
     pub fn heal(&self, node: &str) -> Result<(), Error> {
         let [start, connect] = self.heal_commands(node)?;
-        run(&start)?;
+        self.run(&start)?;
         // A node whose cable was never cut is connected already, and docker says so as an error.
-        match run(&connect) {
+        match self.run(&connect) {
             Err(Error::Command { output, .. }) if output.contains("already exists in network") => Ok(()),
             other => other,
         }
     }
 
     pub fn kill(&self, node: &str) -> Result<(), Error> {
-        run(&self.kill_command(node)?)
+        self.run(&self.kill_command(node)?)
     }
 
     /// Where `up` puts the kubeconfig; the user's own is left alone.
@@ -124,6 +125,30 @@ impl Kind {
         Ok(words("docker", [("kill", self.container(node)?)]))
     }
 
+    fn run(&self, words: &[String]) -> Result<(), Error> {
+        let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+        if Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_err()
+        {
+            return Err(Error::unmet(
+                format!("the provider kind needs `{program}`, which is not on the PATH"),
+                "install kind and Docker, or use `--provider local` on Linux as root",
+            ));
+        }
+        let step = Step::start(words.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(" "));
+        logged(
+            &step,
+            Command::new(program).args(arguments),
+            &self.folder.join(format!("{}.log", self.name)),
+        )?;
+        step.done();
+        Ok(())
+    }
+
     fn configuration_file(&self) -> PathBuf {
         self.folder.join(format!("{}.yaml", self.name))
     }
@@ -136,15 +161,4 @@ fn shown(path: &Path) -> String {
 fn words<const N: usize>(command: &str, options: [(&str, String); N]) -> Vec<String> {
     let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
     command.split(' ').map(str::to_owned).chain(options).collect()
-}
-
-fn run(words: &[String]) -> Result<(), Error> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    if Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        return Err(Error::unmet(
-            format!("the provider kind needs `{program}`, which is not on the PATH"),
-            "install kind and Docker, or use `--provider local` on Linux as root",
-        ));
-    }
-    output_of(&format!("asking {program}"), Command::new(program).args(arguments)).map(drop)
 }

@@ -3,22 +3,69 @@
 use crate::progress::Step;
 use crate::{Error, interrupt};
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often a long-running command is looked after: soon enough for ctrl-C, seldom enough to cost nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The short commands take milliseconds, and loading a large image into a busy disk some seconds: what has not ended by
+/// now hangs.
+const SHORT_COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs a short command to its end and gives back what it printed.
+///
+/// An interruption does not end it: it may be part of a clean-up.
 pub fn output_of(step: &str, command: &mut Command) -> Result<String, Error> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| not_started(step, command, &error))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| not_started(step, command, &error))?;
+    let (printed, complained) = (collect(child.stdout.take()), collect(child.stderr.take()));
+    let Some(status) = ended_within(&mut child, SHORT_COMMAND_LIMIT) else {
+        // Its pipes may be held open by children of its own, so what it printed is not waited for.
+        let status = format!("did not end within {} s", SHORT_COMMAND_LIMIT.as_secs());
+        return Err(not_run_to_end(step, command, status));
+    };
+    let (printed, complained) = (printed.join().unwrap_or_default(), complained.join().unwrap_or_default());
+    if status.success() {
+        return Ok(printed);
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(failed(step, command, output.status, String::from_utf8_lossy(&said).into_owned(), None))
+    Err(failed(step, command, status, printed + &complained, None))
+}
+
+/// Reads a pipe beside the wait for its writer, who would otherwise stop when it is full.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What could be read before an error is still worth showing.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    /// Most commands are done within a few of these.
+    const EVERY: Duration = Duration::from_millis(2);
+    let started = Instant::now();
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        if started.elapsed() >= limit {
+            end(child);
+            return None;
+        }
+        thread::sleep(EVERY);
+    }
+}
+
+/// Ends a child of ours; if it is gone already there is nothing left to end.
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Runs a long command to its end, its output in `log`, with a line of life from time to time.
@@ -37,9 +84,7 @@ pub(crate) fn logged(step: &Step, command: &mut Command, log: &Path) -> Result<(
             None => thread::sleep(LOOK_EVERY),
         }
         if let Err(interrupted) = interrupt::check() {
-            // It is our own child; if it is gone already there is nothing left to end.
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
             return Err(interrupted);
         }
         step.still_running(|| format!("{} lines of log", count_lines(log)));
@@ -56,8 +101,22 @@ pub enum Poll<T> {
     NotYet(String),
 }
 
-/// Polls until `probe` has the value, at most for `limit`.
+/// Polls until `probe` has the value, at most for `limit`; an interruption ends the wait, but not before a first look.
 pub fn wait_for<T>(
+    awaited: &str,
+    limit: Duration,
+    every: Duration,
+    logs: &Path,
+    mut probe: impl FnMut() -> Result<Poll<T>, Error>,
+) -> Result<T, Error> {
+    wait_through(awaited, limit, every, logs, || match probe()? {
+        Poll::NotYet(seen) => interrupt::check().map(|()| Poll::NotYet(seen)),
+        ready @ Poll::Ready(_) => Ok(ready),
+    })
+}
+
+/// As `wait_for`, for clean-ups: they go on when the user asked to stop.
+pub(crate) fn wait_through<T>(
     awaited: &str,
     limit: Duration,
     every: Duration,
@@ -66,7 +125,6 @@ pub fn wait_for<T>(
 ) -> Result<T, Error> {
     let started = Instant::now();
     loop {
-        interrupt::check()?;
         let last_seen = match probe()? {
             Poll::Ready(value) => return Ok(value),
             Poll::NotYet(seen) => seen,
@@ -92,10 +150,14 @@ fn count_lines(log: &Path) -> usize {
 }
 
 fn not_started(step: &str, command: &Command, error: &std::io::Error) -> Error {
+    not_run_to_end(step, command, format!("could not be started: {error}"))
+}
+
+fn not_run_to_end(step: &str, command: &Command, status: String) -> Error {
     Error::Command {
         step: step.to_owned(),
         command: shown(command),
-        status: format!("could not be started: {error}"),
+        status,
         output: String::new(),
         log: None,
     }
@@ -125,4 +187,53 @@ fn shown(command: &Command) -> String {
         }
     }));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        shell
+    }
+
+    #[test]
+    fn a_command_that_prints_more_than_a_pipe_holds_is_read_to_its_end() {
+        let printed = output_of("counting", shell("seq 100000; seq 100000 >&2").arg("x")).unwrap();
+        assert_eq!(printed.lines().count(), 100_000);
+    }
+
+    #[test]
+    fn a_failed_command_says_what_it_was_and_what_it_said() {
+        let said = output_of("trying", &mut shell("echo out; echo err >&2; exit 3")).unwrap_err().to_string();
+        for part in ["trying failed", "exit status: 3", "out", "err"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let said = output_of("trying", &mut Command::new("no-such-program")).unwrap_err().to_string();
+        assert!(said.contains("`no-such-program` could not be started"), "{said}");
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended() {
+        let mut child = shell("exec sleep 600").spawn().unwrap();
+        assert!(ended_within(&mut child, Duration::from_millis(20)).is_none());
+        assert!(child.try_wait().unwrap().is_some(), "it is ended and buried");
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_value_or_tells_what_it_last_saw() {
+        let (every, logs) = (Duration::from_millis(1), Path::new("logs"));
+        let mut looks = 0;
+        let value = wait_for("three looks", Duration::from_secs(60), every, logs, || {
+            looks += 1;
+            Ok(if looks == 3 { Poll::Ready(looks) } else { Poll::NotYet("fewer".into()) })
+        });
+        assert_eq!(value.unwrap(), 3);
+        let never = wait_for("never", Duration::from_millis(5), every, logs, || {
+            Ok(Poll::<()>::NotYet("nothing".into()))
+        });
+        assert!(never.unwrap_err().to_string().contains("last seen: nothing"));
+    }
 }

@@ -88,12 +88,15 @@ fn processes() -> Result<Vec<String>> {
         "containerd-shim",
         "coredns",
     ];
-    let text =
-        output_of("looking at the host's processes", Command::new("ps").args(["-e", "-o", "pid=,comm="]))?;
-    let of_clusters = text.lines().filter(|line| {
-        NAMES.iter().any(|name| line.trim().split(' ').nth(1).is_some_and(|comm| comm == *name))
+    let entries = fs::read_dir("/proc").context("/proc")?.filter_map(Result::ok);
+    let named = entries.filter_map(|entry| {
+        // A process may end while the list is being read.
+        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+        NAMES
+            .contains(&name.trim())
+            .then(|| format!("process {} {}", entry.file_name().display(), name.trim()))
     });
-    Ok(of_clusters.map(|line| format!("process {}", line.trim())).collect())
+    Ok(named.collect())
 }
 
 /// Runs kubectl on a cluster.
