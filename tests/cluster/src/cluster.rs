@@ -119,8 +119,11 @@ impl Cluster {
 
     /// Ends a cluster and leaves nothing of it, whatever state it is in.
     pub fn down(home: &Home, name: &Name) -> Result<(), Error> {
-        let _lock = home.lock(&format!("cluster-{name}"), OTHERS_LIMIT)?;
-        take_down(home, name)
+        let lock_name = format!("cluster-{name}");
+        let lock = home.lock(&lock_name, OTHERS_LIMIT)?;
+        take_down(home, name)?;
+        home.remove_lock(&lock_name, &lock);
+        Ok(())
     }
 
     /// Ends the clusters of test runs that did not live to do it themselves.

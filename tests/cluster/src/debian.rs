@@ -99,8 +99,6 @@ pub(crate) fn unpacked(home: &Home, package: &str) -> Result<PathBuf, Error> {
         }
         let step = Step::start(format!("fetching {package}"));
         let log = home.folder("logs")?.join("packages.log");
-        // Left over from an interrupted run, if it is there at all.
-        let _ = fs::remove_dir_all(target);
         fs::create_dir_all(target).map_err(Error::file("make", target))?;
         let download = || {
             // As root, apt would hand the download to a user who may not write here.

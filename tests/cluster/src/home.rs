@@ -4,6 +4,7 @@ use crate::Error;
 use crate::run::{Poll, wait_for};
 use std::env;
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,15 +66,14 @@ impl Home {
         const EVERY: Duration = Duration::from_millis(100);
         let folder = self.folder("locks")?;
         let path = folder.join(name);
-        let file = File::create(&path).map_err(Error::file("write", &path))?;
         let mut told = false;
-        wait_for(
-            &format!("the end of another command that holds {}", path.display()),
-            limit,
-            EVERY,
-            &folder,
-            || match file.try_lock() {
-                Ok(()) => Ok(Poll::Ready(())),
+        let awaited = format!("the end of another command that holds {}", path.display());
+        wait_for(&awaited, limit, EVERY, &folder, || {
+            let file = File::create(&path).map_err(Error::file("write", &path))?;
+            match file.try_lock() {
+                // Between opening and locking, its holder may have removed the file: then this lock locks nobody out.
+                Ok(()) if is_still_at(&file, &path) => Ok(Poll::Ready(file)),
+                Ok(()) => Ok(Poll::NotYet("removed by its holder".into())),
                 Err(TryLockError::WouldBlock) => {
                     if !told {
                         told = true;
@@ -82,10 +82,20 @@ impl Home {
                     Ok(Poll::NotYet("still held".into()))
                 }
                 Err(TryLockError::Error(source)) => Err(Error::file("lock", &path)(source)),
-            },
-        )?;
-        Ok(file)
+            }
+        })
     }
+
+    /// Removes a lock's file, which only its holder may do: names of test clusters would pile up otherwise.
+    pub fn remove_lock(&self, name: &str, _held: &File) {
+        // A file that stays is only an empty file.
+        let _ = fs::remove_file(self.0.join("locks").join(name));
+    }
+}
+
+fn is_still_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().map(identity).ok() == fs::metadata(path).map(identity).ok()
 }
 
 #[cfg(test)]
@@ -106,6 +116,11 @@ mod tests {
         let held = home.lock("x", Duration::ZERO).unwrap();
         assert!(matches!(home.lock("x", Duration::ZERO), Err(Error::TimedOut { .. })));
         drop(held);
-        home.lock("x", Duration::ZERO).unwrap();
+        let held = home.lock("x", Duration::ZERO).unwrap();
+        home.remove_lock("x", &held);
+        // A new file is a new lock, and whoever opened the removed one finds out.
+        let file = home.lock("x", Duration::ZERO).unwrap();
+        assert!(is_still_at(&file, &folder.path().join("locks/x")));
+        assert!(!is_still_at(&held, &folder.path().join("locks/x")));
     }
 }

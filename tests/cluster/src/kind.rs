@@ -32,7 +32,7 @@ impl Kind {
 
     pub fn down(&self) -> Result<(), Error> {
         self.run(&self.down_command())?;
-        for file in [self.kubeconfig(), self.configuration_file()] {
+        for file in [self.kubeconfig(), self.configuration_file(), self.log_file()] {
             // Made by `up`; where there was none, there is nothing to remove.
             let _ = fs::remove_file(file);
         }
@@ -140,13 +140,13 @@ impl Kind {
             ));
         }
         let step = Step::start(words.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(" "));
-        logged(
-            &step,
-            Command::new(program).args(arguments),
-            &self.folder.join(format!("{}.log", self.name)),
-        )?;
+        logged(&step, Command::new(program).args(arguments), &self.log_file())?;
         step.done();
         Ok(())
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
     }
 
     fn configuration_file(&self) -> PathBuf {

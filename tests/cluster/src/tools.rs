@@ -85,10 +85,14 @@ impl GoTool {
         stored(home, self.name, &key, |target| {
             let step = Step::start(format!("building {}", self.name));
             let mut go = go();
-            go.current_dir(&module).env("CGO_ENABLED", "0");
+            // Its work folder is beside the result, where it is found and cleared after a kill.
+            let work = target.with_file_name("work");
+            fs::create_dir_all(&work).map_err(Error::file("make", &work))?;
+            go.current_dir(&module).env("CGO_ENABLED", "0").env("GOTMPDIR", &work);
             // -v names each package as it is done: a sign of life in the log.
             go.args(["build", "-v", "-trimpath", "-ldflags", &flags, "-o"]).arg(target).arg(self.package);
             logged(&step, &mut go, &home.folder("logs")?.join(format!("build-{}.log", self.name)))?;
+            fs::remove_dir_all(&work).map_err(Error::file("remove", &work))?;
             step.done();
             Ok(())
         })
@@ -171,7 +175,11 @@ pub(crate) fn stored(
     }
     let _lock = home.lock(&format!("build-{name}"), BUILD_LOCK_LIMIT)?;
     if !file.exists() {
-        // Made beside its place and moved there whole, so that a half-built file is never taken for a built one.
+        // Made beside its place and moved there whole, so that a half-built file is never taken for a built one. What an
+        // interrupted run left there goes first.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(Error::file("clear", &folder))?;
+        }
         fs::create_dir_all(&folder).map_err(Error::file("make", &folder))?;
         let unfinished = folder.join(format!("{name}.unfinished"));
         make(&unfinished)?;
