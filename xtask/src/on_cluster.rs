@@ -3,11 +3,12 @@
 use crate::image::{self, Built};
 use crate::outcome::Outcome;
 use crate::test::{OF_THE_KIT, ON_ANY_CLUSTER, cargo_test};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rollcall_cluster::kind::Kind;
-use rollcall_cluster::{Cluster, Home, KUBECTL, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish};
+use rollcall_cluster::{Cluster, Home, KUBECTL, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of};
+use std::env;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::process::Command;
 
 /// A cluster's worth of nodes for the tests: enough to tell "on this node" from "elsewhere".
 const NODES: u8 = 2;
@@ -30,7 +31,10 @@ fn on_local(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let ended = Cluster::down(home, &name);
     tested?;
     ended?;
-    cargo_test("tests of the cluster kit", &["--package", OF_THE_KIT], &[], outcome)
+    let tested = cargo_test("tests of the cluster kit", &["--package", OF_THE_KIT], &[], outcome);
+    // What a test that did not live to its end has left.
+    Cluster::sweep(home)?;
+    tested
 }
 
 fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
@@ -38,7 +42,7 @@ fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let kind = Kind::new(home, own_name()?, NODES)?;
     let tested = kind.up().map_err(Into::into).and_then(|()| {
         load_into_kind(home, &kind, &images)?;
-        test_slice(&kind.kubeconfig(), &kubectl(home)?, outcome)
+        test_slice(&[("KUBECONFIG", &kind.kubeconfig()), ("ROLLCALL_KUBECTL", &kubectl(home)?)], outcome)
     });
     let ended = kind.down();
     tested?;
@@ -46,29 +50,48 @@ fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
 }
 
 fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
-    let kubeconfig = existing_kubeconfig()?;
-    if let Some(cluster) = Cluster::of_kubeconfig(home, &kubeconfig)? {
-        return load_and_test(&cluster, &image::build_all()?, outcome);
-    }
-    match kind_name(&fs::read_to_string(&kubeconfig)?) {
-        Some(name) => load_into_kind(home, &Kind::new(home, name, NODES_MAX)?, &image::build_all()?)?,
+    let kubectl = kubectl(home)?;
+    // kubectl itself says which cluster that is: it knows how files are merged and which context counts.
+    let mut view = Command::new(&kubectl);
+    view.args(["config", "view", "--minify", "--flatten", "--raw", "--output", "json"]);
+    let said = output_of("asking kubectl for the cluster", &mut view)
+        .context("no cluster to test on: set KUBECONFIG to the file of one, with a current context")?;
+    let context: serde_json::Value = serde_json::from_str(&said)?;
+    let text =
+        |pointer: &str| context.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+    if let Some(cluster) =
+        Cluster::of_authority(home, text("/clusters/0/cluster/certificate-authority-data"))?
+    {
+        load(&cluster, &image::build_all()?)?;
+    } else if let Some(name) = kind_name(text("/current-context")) {
+        load_into_kind(home, &Kind::new(home, name, NODES_MAX)?, &image::build_all()?)?;
+    } else {
         // Nobody but its owner can bring images into a cluster without a registry.
-        None => eprintln!(
+        eprintln!(
             "the nodes must have {}, {} and {TOOLBOX} already: `cargo xtask image` makes the first two",
             image::reference("controller"),
             image::reference("sidecar"),
-        ),
+        );
     }
-    test_slice(&kubeconfig, &kubectl(home)?, outcome)
+    // With the user's own KUBECONFIG, and so their credentials.
+    test_slice(&[("ROLLCALL_KUBECTL", &kubectl)], outcome)
 }
 
 fn load_and_test(cluster: &Cluster, images: &[Built], outcome: &mut Outcome) -> Result<()> {
+    load(cluster, images)?;
+    test_slice(
+        &[("KUBECONFIG", &cluster.kubeconfig()), ("ROLLCALL_KUBECTL", cluster.kubectl_program())],
+        outcome,
+    )
+}
+
+fn load(cluster: &Cluster, images: &[Built]) -> Result<()> {
     let step = Step::start("loading the images");
     for image in images {
         cluster.load(&image.archive).with_context(|| format!("the image of the {}", image.name))?;
     }
     step.done();
-    test_slice(&cluster.kubeconfig(), cluster.kubectl_program(), outcome)
+    Ok(())
 }
 
 fn load_into_kind(home: &Home, kind: &Kind, images: &[Built]) -> Result<()> {
@@ -79,9 +102,8 @@ fn load_into_kind(home: &Home, kind: &Kind, images: &[Built]) -> Result<()> {
     Ok(())
 }
 
-fn test_slice(kubeconfig: &Path, kubectl: &Path, outcome: &mut Outcome) -> Result<()> {
-    let environment = [("KUBECONFIG", kubeconfig), ("ROLLCALL_KUBECTL", kubectl)];
-    cargo_test("tests on a real cluster", &["--package", ON_ANY_CLUSTER], &environment, outcome)
+fn test_slice(environment: &[(&str, &Path)], outcome: &mut Outcome) -> Result<()> {
+    cargo_test("tests on a real cluster", &["--package", ON_ANY_CLUSTER], environment, outcome)
 }
 
 /// A name that no other run has at the same time.
@@ -98,25 +120,9 @@ fn kubectl(home: &Home) -> Result<PathBuf> {
     }
 }
 
-/// The one file that KUBECONFIG names, as kubectl would find it.
-fn existing_kubeconfig() -> Result<PathBuf> {
-    let named = env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
-    let file = match named {
-        Some(value) => env::split_paths(&value).find(|path| path.is_file()),
-        None => env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.is_file()),
-    };
-    match file {
-        Some(file) => Ok(fs::canonicalize(file)?),
-        None => bail!(
-            "no kubeconfig was found: set KUBECONFIG to the file of the cluster that is to be tested on"
-        ),
-    }
-}
-
-/// The kind cluster that a kubeconfig's current context belongs to: kind marks its own with a prefix.
-fn kind_name(kubeconfig: &str) -> Option<Name> {
-    let context = kubeconfig.lines().find_map(|line| line.strip_prefix("current-context:"))?;
-    Name::parse(context.trim().trim_matches('"').strip_prefix("kind-")?).ok()
+/// The kind cluster that a context belongs to: kind marks its own with a prefix.
+fn kind_name(context: &str) -> Option<Name> {
+    Name::parse(context.strip_prefix("kind-")?).ok()
 }
 
 #[cfg(test)]
@@ -124,14 +130,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_cluster_is_known_by_its_current_context() {
-        let name = |text: &str| kind_name(text).map(|name| name.to_string());
-        assert_eq!(
-            name("apiVersion: v1\ncurrent-context: kind-shop\nkind: Config\n").as_deref(),
-            Some("shop")
-        );
-        assert_eq!(name("current-context: \"kind-a\"").as_deref(), Some("a"));
-        assert_eq!(name("contexts: [{name: kind-shop}]\ncurrent-context: prod\n"), None);
-        assert_eq!(name("current-context: kind-\n"), None);
+    fn a_kind_cluster_is_known_by_its_context() {
+        let name = |context: &str| kind_name(context).map(|name| name.to_string());
+        assert_eq!(name("kind-shop").as_deref(), Some("shop"));
+        for other in ["prod", "kind-", "my-kind-shop", "kind-A.B"] {
+            assert_eq!(name(other), None, "{other}");
+        }
     }
 }

@@ -17,7 +17,7 @@ pub const TOOLBOX: &str = "rollcall.test/toolbox:1";
 pub(crate) const COREDNS: &str = "rollcall.test/coredns:1";
 
 /// Changes when the way these images are made changes, so that no node gets one of an older kit.
-const RECIPE: u8 = 2;
+const RECIPE: u8 = 3;
 
 /// The archives of all base images.
 pub(crate) struct BaseImages {
@@ -76,14 +76,15 @@ fn toolbox(busybox: &Path, c_library: &Path) -> Result<Image, Error> {
     let links = applets.lines().filter(|applet| *applet != "busybox");
     entries.extend(links.map(|applet| Entry::Link { path: format!("bin/{applet}"), to: "busybox".into() }));
     let arch = std::env::consts::ARCH;
-    let loader = match arch {
-        "aarch64" => "lib/ld-linux-aarch64.so.1",
-        _ => "lib64/ld-linux-x86-64.so.2",
+    // Where programs expect the loader; in the package that is a link, which on this machine would lead to its own.
+    let (loader, loader_name) = match arch {
+        "aarch64" => ("lib/ld-linux-aarch64.so.1", "ld-linux-aarch64.so.1"),
+        _ => ("lib64/ld-linux-x86-64.so.2", "ld-linux-x86-64.so.2"),
     };
-    let libraries = ["libc.so.6", "libresolv.so.2"].map(|library| format!("lib/{arch}-linux-gnu/{library}"));
-    for path in libraries.into_iter().chain([loader.to_owned()]) {
-        let from = one_of(c_library, &[&path, &format!("usr/{path}")])?;
-        entries.push(Entry::Program { path, from });
+    for (name, path) in [("libc.so.6", None), ("libresolv.so.2", None), (loader_name, Some(loader))] {
+        let own = format!("lib/{arch}-linux-gnu/{name}");
+        let from = one_of(c_library, &[&own, &format!("usr/{own}")])?;
+        entries.push(Entry::Program { path: path.map_or(own, str::to_owned), from });
     }
     Ok(Image {
         reference: TOOLBOX.into(),

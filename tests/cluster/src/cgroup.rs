@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The mounted hierarchies of this host.
 pub(crate) struct Hierarchies {
@@ -72,6 +72,9 @@ impl Hierarchies {
         /// The kernel needs milliseconds; a process stuck in the disk may need seconds.
         const LIMIT: Duration = Duration::from_secs(20);
         const EVERY: Duration = Duration::from_millis(10);
+        /// Some hosts' PID 1 looks after its dead every other second only.
+        const BURIAL_LIMIT: Duration = Duration::from_secs(4);
+        let started = Instant::now();
         let mut met = BTreeSet::new();
         wait_through(
             &format!("the end of all processes in {}", cgroup.display()),
@@ -96,8 +99,10 @@ impl Hierarchies {
                 for folder in self.folders(cgroup).flat_map(|folder| tree(&folder)) {
                     let _ = fs::remove_dir(folder);
                 }
-                // A dying process leaves its cgroup before the process table; its mounts and links stay until then.
-                met.retain(ProcessId::is_alive);
+                // A dying process leaves its cgroup before the process table; its mounts and links stay until then. The
+                // dead are waited for as well, but not for ever: there are hosts on which nobody buries them.
+                let patient = started.elapsed() < BURIAL_LIMIT;
+                met.retain(|process| process.is_alive() && (patient || !process.is_unburied()));
                 let gone = met.is_empty() && !self.exists(cgroup);
                 Ok(if gone {
                     Poll::Ready(())
@@ -152,14 +157,15 @@ fn inherit_cpuset(parent: &Path, folder: &Path) -> Result<(), Error> {
 
 /// v2 only: children have the controllers that their parent hands down.
 fn delegate_controllers(folder: &Path) -> Result<(), Error> {
+    /// What a kubelet asks for. Others are left as they are: the root's are the host's own.
+    const WANTED: [&str; 6] = ["cpu", "cpuset", "hugetlb", "io", "memory", "pids"];
     let Ok(controllers) = fs::read_to_string(folder.join("cgroup.controllers")) else { return Ok(()) };
-    let wanted: Vec<String> =
-        controllers.split_whitespace().map(|controller| format!("+{controller}")).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
     let file = folder.join("cgroup.subtree_control");
-    fs::write(&file, wanted.join(" ")).map_err(Error::file("write", &file))
+    for controller in controllers.split_whitespace().filter(|controller| WANTED.contains(controller)) {
+        fs::write(&file, format!("+{controller}"))
+            .map_err(Error::file("hand down a controller in", &file))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,17 +8,16 @@ use crate::machine::Machine;
 use crate::node::Parts;
 use crate::process::ProcessId;
 use crate::progress::Step;
-use crate::run::{Poll, output_of, wait_for};
+use crate::run::{Poll, output_of, wait_for, wait_through};
 use crate::state::{self, Phase, Record};
-use crate::tools::Tools;
+use crate::tools::{Tools, check_go};
 use crate::{Error, control_plane, debian, interrupt, pki};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-/// How long to wait for another command on the same cluster: longer than any `up` or `down` takes.
-const OTHERS_LIMIT: Duration = Duration::from_secs(180);
+/// How long to wait for another command on the same cluster: as long as an `up` may take by its own limits.
+const OTHERS_LIMIT: Duration = Duration::from_secs(600);
 /// Three nodes are Ready in seconds; a machine that is busy with other things may need minutes.
 pub(crate) const NODES_LIMIT: Duration = Duration::from_secs(180);
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -29,7 +28,6 @@ pub struct Cluster {
     pub(crate) layout: Layout,
     pub(crate) record: Record,
     pub(crate) hierarchies: Hierarchies,
-    pub(crate) tools: Tools,
 }
 
 /// What `up` is asked for.
@@ -41,9 +39,10 @@ pub struct Wish {
 }
 
 impl Cluster {
-    /// Makes sure that this machine can carry a cluster: rights, and packages of the distribution.
+    /// Makes sure that this machine can carry a cluster: rights, packages of the distribution, and Go.
     pub fn prepare(home: &Home) -> Result<(), Error> {
-        debian::prepare(home).map(drop)
+        debian::prepare(home)?;
+        check_go()
     }
 
     /// Starts a cluster; one that runs already with as many nodes is left as it is, one that was left half-made is made anew.
@@ -54,21 +53,25 @@ impl Cluster {
                 format!("ask for 1 to {NODES_MAX}"),
             ));
         }
-        let cni = debian::prepare(home)?;
+        Self::prepare(home)?;
+        let cni = debian::cni()?;
         let tools = Tools::build(home)?;
         let images = BaseImages::build(home, &tools)?;
         let _lock = home.lock(&format!("cluster-{}", wish.name), OTHERS_LIMIT)?;
-        if let Some(running) = Self::find_with(home, &wish.name, tools.clone())? {
+        if let Some(running) = Self::find(home, &wish.name)? {
             return running.keep_if_it_fits(wish);
         }
+        refuse_if_somebody_elses(home, &wish.name)?;
         take_down(home, &wish.name)?;
-        let record = claim_slot(home, wish)?;
+        let record = claim_slot(home, wish, tools)?;
         let layout = Layout::new(home.path(), wish.name.clone(), record.slot);
         let mut cluster =
-            Self { home: home.clone(), layout, record, hierarchies: Hierarchies::of_this_host()?, tools };
+            Self { home: home.clone(), layout, record, hierarchies: Hierarchies::of_this_host()? };
         match cluster.start(&images, &cni) {
             Ok(()) => Ok(cluster),
             Err(error) => {
+                // Whatever failed after ctrl-C failed because of it.
+                let error = interrupt::check().err().unwrap_or(error);
                 cluster.give_up(&error);
                 Err(error)
             }
@@ -77,11 +80,12 @@ impl Cluster {
 
     /// The cluster of that name, if it is up.
     pub fn find(home: &Home, name: &Name) -> Result<Option<Self>, Error> {
-        let layout = Layout::new(home.path(), name.clone(), 0);
-        match state::read(&layout)? {
-            Some(Record { phase: Phase::Up, .. }) => Self::find_with(home, name, Tools::build(home)?),
-            _ => Ok(None),
-        }
+        let Some(record) = state::read(&Layout::new(home.path(), name.clone(), 0))? else { return Ok(None) };
+        let layout = Layout::new(home.path(), name.clone(), record.slot);
+        let hierarchies = Hierarchies::of_this_host()?;
+        let runs =
+            record.phase == Phase::Up && Machine::find(&layout, &hierarchies, Role::ControlPlane).is_some();
+        Ok(runs.then(|| Self { home: home.clone(), layout, record, hierarchies }))
     }
 
     /// As `find`, for commands that make no sense without the cluster.
@@ -94,18 +98,16 @@ impl Cluster {
         })
     }
 
-    /// The cluster that a kubeconfig belongs to, if it is one of the kit's own that is up.
-    pub fn of_kubeconfig(home: &Home, kubeconfig: &Path) -> Result<Option<Self>, Error> {
-        let text = fs::read_to_string(kubeconfig).map_err(Error::file("read", kubeconfig))?;
+    /// The kit's own cluster that is up and has this authority: the base64 of its certificate, as in a kubeconfig.
+    pub fn of_authority(home: &Home, authority: &str) -> Result<Option<Self>, Error> {
         for (name, _) in state::all(home)? {
-            // Copied or edited it is still the same: its authority is this cluster's alone.
             let own = Layout::new(home.path(), name.clone(), 0).kubeconfig();
             let own: serde_json::Value =
                 fs::read(own).ok().and_then(|own| serde_json::from_slice(&own).ok()).unwrap_or_default();
-            let authority = own
+            if own
                 .pointer("/clusters/0/cluster/certificate-authority-data")
-                .and_then(serde_json::Value::as_str);
-            if authority.is_some_and(|authority| text.contains(authority)) {
+                .is_some_and(|own| own == authority)
+            {
                 return Self::find(home, &name);
             }
         }
@@ -138,12 +140,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Keeps other commands from the cluster, an `up` or `down` above all.
+    pub(crate) fn lock(&self) -> Result<File, Error> {
+        self.home.lock(&format!("cluster-{}", self.layout.name), OTHERS_LIMIT)
+    }
+
     pub fn kubeconfig(&self) -> PathBuf {
         self.layout.kubeconfig()
     }
 
     pub fn kubectl_program(&self) -> &Path {
-        &self.tools.kubectl
+        &self.record.tools.kubectl
     }
 
     pub fn layout(&self) -> &Layout {
@@ -154,19 +161,13 @@ impl Cluster {
         self.record.nodes
     }
 
-    fn find_with(home: &Home, name: &Name, tools: Tools) -> Result<Option<Self>, Error> {
-        let Ok(Some(record)) = state::read(&Layout::new(home.path(), name.clone(), 0)) else {
-            return Ok(None);
-        };
-        let layout = Layout::new(home.path(), name.clone(), record.slot);
-        let hierarchies = Hierarchies::of_this_host()?;
-        let runs =
-            record.phase == Phase::Up && Machine::find(&layout, &hierarchies, Role::ControlPlane).is_some();
-        Ok(runs.then(|| Self { home: home.clone(), layout, record, hierarchies, tools }))
-    }
-
     fn keep_if_it_fits(self, wish: &Wish) -> Result<Self, Error> {
         if self.record.nodes == wish.nodes {
+            let mut ask = control_plane::kubectl(&self.layout, &self.record.tools);
+            output_of(
+                "asking the API server of the cluster that is up already",
+                ask.args(["get", "--raw", "/readyz"]),
+            )?;
             eprintln!("cluster {} is up already", wish.name);
             return Ok(self);
         }
@@ -184,21 +185,22 @@ impl Cluster {
             Step::start(format!("starting cluster {} with {} nodes", self.layout.name, self.record.nodes));
         pki::create_all(&self.layout, self.record.nodes)?;
         let control_plane =
-            control_plane::start(&self.layout, &self.hierarchies, &self.tools, self.record.nodes)?;
+            control_plane::start(&self.layout, &self.hierarchies, &self.record.tools, self.record.nodes)?;
         let numbers: Vec<u8> = (1..=self.record.nodes).collect();
         let parts = self.parts(images, cni);
         let add_ons = || {
-            control_plane::wait_until_ready(&self.layout, &self.tools, &control_plane)?;
+            control_plane::wait_until_ready(&self.layout, &self.record.tools, &control_plane)?;
             self.apply_add_ons()
         };
-        let start_nodes = || in_parallel(&numbers, |number| parts.start(*number, &control_plane).map(drop));
-        std::thread::scope(|scope| {
+        let start_nodes = || in_parallel(&numbers, |number| parts.start(*number, &control_plane));
+        let mut machines = std::thread::scope(|scope| {
             let add_ons = scope.spawn(add_ons);
             let nodes = start_nodes();
             add_ons.join().unwrap_or(Err(Error::Interrupted)).and(nodes)
         })?;
-        self.wait_for_nodes(&self.roles().map(|role| role.to_string()).collect::<Vec<_>>())?;
-        self.wait_for_first_service_account()?;
+        machines.push(control_plane);
+        self.wait_for_nodes(&self.roles().collect::<Vec<_>>(), &machines)?;
+        self.wait_for_first_service_account(&machines)?;
         interrupt::check()?;
         self.record.phase = Phase::Up;
         state::write(&self.layout, &self.record)?;
@@ -211,14 +213,15 @@ impl Cluster {
         let manifest = self.layout.folder().join("coredns.yaml");
         fs::write(&manifest, COREDNS.replace("DNS_ADDRESS", &self.layout.dns_address()))
             .map_err(Error::file("write", &manifest))?;
-        let mut apply = control_plane::kubectl(&self.layout, &self.tools);
+        let mut apply = control_plane::kubectl(&self.layout, &self.record.tools);
         output_of("installing CoreDNS", apply.args(["apply", "--server-side", "-f"]).arg(manifest)).map(drop)
     }
 
     /// No pod can be made in a namespace before it has its ServiceAccount.
-    fn wait_for_first_service_account(&self) -> Result<(), Error> {
+    fn wait_for_first_service_account(&self, machines: &[Machine]) -> Result<(), Error> {
         wait_for("the default ServiceAccount", NODES_LIMIT, LOOK_EVERY, &self.layout.folder(), || {
-            let mut get = control_plane::kubectl(&self.layout, &self.tools);
+            machines.iter().try_for_each(Machine::check_daemons)?;
+            let mut get = control_plane::kubectl(&self.layout, &self.record.tools);
             let got = output_of(
                 "asking for the default ServiceAccount",
                 get.args(["get", "serviceaccount", "default"]),
@@ -228,7 +231,7 @@ impl Cluster {
     }
 
     pub(crate) fn parts<'a>(&'a self, images: &'a BaseImages, cni: &'a Path) -> Parts<'a> {
-        let (layout, hierarchies, tools) = (&self.layout, &self.hierarchies, &self.tools);
+        let (layout, hierarchies, tools) = (&self.layout, &self.hierarchies, &self.record.tools);
         Parts { layout, hierarchies, tools, images, cni, nodes: self.record.nodes }
     }
 
@@ -249,10 +252,11 @@ impl Cluster {
 }
 
 /// Notes the cluster down in a place that no other cluster has, before anything of it exists.
-fn claim_slot(home: &Home, wish: &Wish) -> Result<Record, Error> {
+fn claim_slot(home: &Home, wish: &Wish, tools: Tools) -> Result<Record, Error> {
     let _lock = home.lock("slots", OTHERS_LIMIT)?;
     let owner = if wish.ours_alone { ProcessId::of_this_process() } else { None };
-    let record = Record { slot: state::free_slot(home)?, nodes: wish.nodes, phase: Phase::Starting, owner };
+    let record =
+        Record { slot: state::free_slot(home)?, nodes: wish.nodes, phase: Phase::Starting, tools, owner };
     state::write(&Layout::new(home.path(), wish.name.clone(), record.slot), &record)?;
     Ok(record)
 }
@@ -276,32 +280,40 @@ fn take_down(home: &Home, name: &Name) -> Result<(), Error> {
 }
 
 fn unplug(layout: &Layout, hierarchies: &Hierarchies) -> Result<(), Error> {
+    /// It takes milliseconds; a busy kernel may take longer, and does it then without us.
+    const LINK_LIMIT: Duration = Duration::from_secs(5);
     hierarchies.end(&layout.cgroup())?;
-    // The link goes with the control plane's network namespace, but some milliseconds later; its routes go with it.
-    let link = layout.host_link();
-    if Path::new("/sys/class/net").join(&link).exists() {
-        let removed =
-            output_of("removing the cluster's link", Command::new("ip").args(["link", "delete", &link]));
-        if removed.is_err() && Path::new("/sys/class/net").join(&link).exists() {
-            return removed.map(drop);
-        }
-    }
+    // The link and its routes go with the control plane's network namespace, a little later. It is not removed by hand: if
+    // this cluster never came to have one, one of the same name would be another's.
+    let link = Path::new("/sys/class/net").join(layout.host_link());
+    let gone = || Ok(if link.exists() { Poll::NotYet("still there".into()) } else { Poll::Ready(()) });
+    let _ = wait_through("the end of the cluster's link", LINK_LIMIT, LOOK_EVERY, &layout.folder(), gone);
     Ok(())
 }
 
+/// A cgroup without a record of ours belongs to a cluster of the same name that was made from another home.
+fn refuse_if_somebody_elses(home: &Home, name: &Name) -> Result<(), Error> {
+    let layout = Layout::new(home.path(), name.clone(), 0);
+    if layout.state_file().exists() || Hierarchies::of_this_host()?.processes(&layout.cgroup()).is_empty() {
+        return Ok(());
+    }
+    Err(Error::unmet(
+        format!("a cluster `{name}` runs already that was not started from {}", home.path().display()),
+        format!("choose another --name, or end it for good with `cargo xtask cluster down --name {name}`"),
+    ))
+}
+
 /// Does the same to all of a few things at once; the first error counts.
-pub(crate) fn in_parallel<T: Sync>(
+pub(crate) fn in_parallel<T: Sync, R: Send>(
     things: &[T],
-    act: impl Fn(&T) -> Result<(), Error> + Sync,
-) -> Result<(), Error> {
+    act: impl Fn(&T) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
     std::thread::scope(|scope| {
         let act = &act;
         let running: Vec<_> = things.iter().map(|thing| scope.spawn(move || act(thing))).collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(Err(Error::Interrupted)))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .collect()
+        // All are waited for, also after one has failed.
+        let ended: Vec<_> =
+            running.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Interrupted))).collect();
+        ended.into_iter().collect()
     })
 }

@@ -6,7 +6,7 @@ use crate::layout::{Layout, Role};
 use crate::machine::Machine;
 use crate::run::{Poll, output_of, wait_for};
 use crate::tools::Tools;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -42,13 +42,20 @@ pub(crate) fn wait_until_ready(layout: &Layout, tools: &Tools, machine: &Machine
     wait_for("the API server", READY_LIMIT, LOOK_EVERY, machine.logs(), || {
         machine.check_daemons()?;
         // The port first: asking kubectl costs far more than trying to connect.
-        if let Err(error) = TcpStream::connect(&address) {
+        if let Err(error) = connect_to(&address) {
             return Ok(Poll::NotYet(error.to_string()));
         }
         let answer =
             output_of("asking the API server", kubectl(layout, tools).args(["get", "--raw", "/readyz"]));
         Ok(answer.map_or_else(|error| Poll::NotYet(error.to_string()), |_| Poll::Ready(())))
     })
+}
+
+/// Connects, or fails soon: where packets vanish, the kernel alone would try for minutes.
+pub(crate) fn connect_to(address: &str) -> std::io::Result<TcpStream> {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let address: SocketAddr = address.parse().map_err(std::io::Error::other)?;
+    TcpStream::connect_timeout(&address, LIMIT)
 }
 
 /// kubectl as the cluster's admin.

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::home::Home;
 use crate::progress::Step;
-use crate::run::{logged, output_of};
+use crate::run::{WhenInterrupted, logged, logged_until, on_the_path, output_of};
 use crate::tools::{short, stored};
 use nix::unistd::Uid;
 use sha2::{Digest, Sha256};
@@ -11,6 +11,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// A program that a node needs, and the package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -26,13 +27,17 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mount", "mount"),
 ];
 
+/// Longer than apt-get needs, its own wait for others included.
+const PACKAGES_LIMIT: Duration = Duration::from_secs(600);
+
 /// Where distributions put the CNI plug-ins.
 const CNI_FOLDERS: &[&str] = &["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
 const CNI_PACKAGE: &str = "containernetworking-plugins";
 
-/// Makes sure that this machine can carry a cluster, and names the folder of the CNI plug-ins.
-pub(crate) fn prepare(home: &Home) -> Result<PathBuf, Error> {
-    let elsewhere = "use `--provider existing` with a KUBECONFIG, or `--provider kind`";
+/// Makes sure that this machine can carry a cluster.
+pub(crate) fn prepare(home: &Home) -> Result<(), Error> {
+    let elsewhere =
+        "use `--provider kind`, or test on a cluster of yours with `cargo xtask test --provider existing`";
     if env::consts::OS != "linux" {
         return Err(Error::unmet("the local provider is made of Linux namespaces", elsewhere));
     }
@@ -42,21 +47,44 @@ pub(crate) fn prepare(home: &Home) -> Result<PathBuf, Error> {
             format!("run the command as root, or {elsewhere}"),
         ));
     }
-    let missing = missing_packages();
-    if !missing.is_empty() {
-        install(home, &missing)?;
-    }
-    match missing_packages().as_slice() {
-        [] => {}
-        still => {
-            return Err(Error::unmet(
-                format!("{} cannot be found", still.join(", ")),
-                "check the PATH of this command",
-            ));
+    if !missing_packages().is_empty() {
+        // Two commands at once on a fresh machine: the second finds everything there.
+        let _lock = home.lock("packages", PACKAGES_LIMIT)?;
+        let missing = missing_packages();
+        if !missing.is_empty() {
+            install(home, &missing)?;
         }
     }
+    bridges_filter()?;
+    match missing_packages().as_slice() {
+        [] => Ok(()),
+        still => Err(Error::unmet(
+            format!("{} cannot be found", still.join(", ")),
+            "check the PATH of this command",
+        )),
+    }
+}
+
+/// The folder of the CNI plug-ins.
+pub(crate) fn cni() -> Result<PathBuf, Error> {
     cni_folder()
         .ok_or_else(|| Error::unmet("the CNI plug-ins cannot be found", format!("install {CNI_PACKAGE}")))
+}
+
+/// Without it, an answer from a pod to another one of the same node would not be translated back to the Service's address.
+fn bridges_filter() -> Result<(), Error> {
+    let present = || Path::new("/proc/sys/net/bridge").exists();
+    if !present() {
+        // Its outcome is seen by looking again.
+        let _ = output_of("loading br_netfilter", Command::new("modprobe").arg("br_netfilter"));
+    }
+    if present() {
+        return Ok(());
+    }
+    Err(Error::unmet(
+        "the kernel module br_netfilter is not loaded and cannot be",
+        "run `modprobe br_netfilter` as root",
+    ))
 }
 
 fn missing_packages() -> Vec<&'static str> {
@@ -81,7 +109,7 @@ fn install(home: &Home, packages: &[&str]) -> Result<(), Error> {
     update_lists(&step, &log)?;
     let mut install = apt_get();
     install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
-    logged(&step, &mut install, &log)?;
+    logged_until(&step, &mut install, &log, WhenInterrupted::Finish)?;
     step.done();
     Ok(())
 }
@@ -126,18 +154,14 @@ pub(crate) fn unpacked(home: &Home, package: &str) -> Result<PathBuf, Error> {
 }
 
 fn update_lists(step: &Step, log: &Path) -> Result<(), Error> {
-    logged(step, apt_get().arg("update"), log)
+    logged_until(step, apt_get().arg("update"), log, WhenInterrupted::Finish)
 }
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
+    // The machine's own daily updates may be at it.
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "-o", "DPkg::Lock::Timeout=120"]);
     command
-}
-
-fn on_the_path(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn cni_folder() -> Option<PathBuf> {

@@ -19,7 +19,7 @@ pub enum Error {
     DaemonEnded { daemon: String, output: String, log: PathBuf },
 
     /// Something did not come within its time.
-    #[error("{awaited} did not come within {limit_s} s (last seen: {last_seen}); the logs are in {}", .logs.display())]
+    #[error("{awaited} did not come within {limit_s} s (last seen: {last_seen}); see {}", .logs.display())]
     TimedOut { awaited: String, limit_s: u64, last_seen: String, logs: PathBuf },
 
     /// A file could not be read or written.
@@ -30,9 +30,9 @@ pub enum Error {
     #[error("cannot make the certificate of {subject}: {source}")]
     Certificate { subject: String, source: rcgen::Error },
 
-    /// A file of the kit holds something else than the kit wrote there.
-    #[error("{} is not what the kit wrote there ({source}): run `cargo xtask cluster down`", .path.display())]
-    Garbled { path: PathBuf, source: serde_json::Error },
+    /// A file of the kit, or an answer, cannot be understood.
+    #[error("{} is not what was expected there ({source}); {remedy}", .path.display())]
+    Garbled { path: PathBuf, source: serde_json::Error, remedy: String },
 
     /// The user asked to stop.
     #[error("interrupted")]

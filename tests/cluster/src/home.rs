@@ -30,6 +30,9 @@ impl Home {
     pub fn at(folder: &Path) -> Result<Self, Error> {
         // The nodes have these folders for themselves, so nothing that they must reach can be inside of them.
         const HIDDEN_FROM_NODES: [&str; 4] = ["/run", "/var/run", "/var/lib", "/var/log"];
+        fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
+        // Wherever a link leads, that is where the nodes would look for it.
+        let folder = fs::canonicalize(folder).map_err(Error::file("find", folder))?;
         if let Some(hidden) = HIDDEN_FROM_NODES.iter().find(|hidden| folder.starts_with(hidden)) {
             return Err(Error::unmet(
                 format!("{} is inside {hidden}, which every node has for itself", folder.display()),
@@ -45,8 +48,6 @@ impl Home {
                 "set ROLLCALL_CLUSTER_HOME to a folder without",
             ));
         }
-        fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
-        let folder = fs::canonicalize(folder).map_err(Error::file("find", folder))?;
         Ok(Self(folder))
     }
 

@@ -57,7 +57,7 @@ impl Role {
     /// Reads `node1`, `node2`, ….
     pub fn parse_node(text: &str, nodes: u8) -> Result<Self, Error> {
         text.strip_prefix("node")
-            .and_then(|number| number.parse().ok())
+            .and_then(|number| number.parse().ok().filter(|parsed: &u8| parsed.to_string() == number))
             .filter(|number| (1..=nodes).contains(number))
             .map(Self::Node)
             .ok_or_else(|| {
@@ -104,6 +104,11 @@ impl Layout {
             Role::ControlPlane => format!("10.250.{}.2", self.slot),
             Role::Node(number) => format!("10.250.{}.{}", self.slot, 10 + number),
         }
+    }
+
+    /// All addresses of the cluster.
+    pub(crate) fn ranges(&self) -> [String; 3] {
+        [format!("10.250.{}.0/24", self.slot), self.pods(), self.services()]
     }
 
     pub fn pods(&self) -> String {
@@ -210,7 +215,7 @@ mod tests {
     fn a_node_is_named_as_the_contract_says() {
         assert_eq!(Role::parse_node("node1", 1).unwrap(), Role::Node(1));
         assert_eq!(Role::parse_node("node3", 3).unwrap().to_string(), "node3");
-        for bad in ["node0", "node2", "node", "1", "control-plane", "node-1", "node01x", "node256"] {
+        for bad in ["node0", "node2", "node", "1", "control-plane", "node-1", "node01", "node+1", "node256"] {
             assert!(Role::parse_node(bad, 1).is_err(), "{bad}");
         }
     }

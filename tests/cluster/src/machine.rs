@@ -51,6 +51,7 @@ impl Machine {
         let cgroup_folders: Vec<PathBuf> = hierarchies.folders(&cgroup).collect();
         let mut unshare = in_cgroup(&cgroup_folders);
         unshare.args([
+            "setsid",
             "unshare",
             "--fork",
             "--pid",
@@ -109,7 +110,7 @@ impl Machine {
     pub(crate) fn start(&self, name: &str, program: &Path, arguments: &[String]) -> Result<(), Error> {
         // The shell ends and leaves the daemon to the machine's PID 1. A daemon with a parent outside would, when the plug is
         // pulled, have to wait for that parent or the host's PID 1 to bury it.
-        const LEFT_BEHIND: &str = r#"log="$1"; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!"#;
+        const LEFT_BEHIND: &str = r#"log="$1"; shift; setsid "$@" >>"$log" 2>&1 </dev/null & echo $!"#;
         let mut command = in_cgroup(&self.cgroup_folders);
         command.arg("nsenter").args(self.entering()).args(["--", "sh", "-c", LEFT_BEHIND, "sh"]);
         command.arg(self.log_of(name)).arg(program).args(arguments);
@@ -121,6 +122,16 @@ impl Machine {
             .map_err(|_| Error::unmet(format!("{step} gave no pid but `{said}`"), "run it again"))?;
         self.daemons.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), pid));
         Ok(())
+    }
+
+    /// Whether processes of these names run among the machine's daemons.
+    pub(crate) fn runs(&self, names: &[&str], hierarchies: &Hierarchies, layout: &Layout) -> bool {
+        let running: Vec<String> = hierarchies
+            .processes(&layout.system_cgroup_of(self.role))
+            .into_iter()
+            .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok())
+            .collect();
+        names.iter().all(|name| running.iter().any(|comm| comm.trim() == *name))
     }
 
     /// Fails if something that this process started in the machine has ended.
@@ -153,13 +164,12 @@ impl Machine {
     }
 }
 
-/// A command that first moves itself into a cgroup, so that nothing of a cluster ever runs outside of it.
+/// A command that first moves itself into a cgroup, so that no daemon of a cluster ever runs outside of it.
 ///
 /// Where the cgroup was removed meanwhile, by a `down` at the same time, the command ends before it did anything.
 fn in_cgroup(folders: &[PathBuf]) -> Command {
-    let mut command = Command::new("setsid");
+    let mut command = Command::new("sh");
     command.args([
-        "sh",
         "-ec",
         r#"while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@""#,
         "sh",

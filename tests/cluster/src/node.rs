@@ -6,10 +6,10 @@ use crate::cgroup::Hierarchies;
 use crate::control_plane::words;
 use crate::layout::{Layout, Role};
 use crate::machine::Machine;
-use crate::run::{Poll, output_of, wait_for};
+use crate::run::{Poll, output_given, output_of, wait_for};
 use crate::tools::Tools;
 use serde_json::json;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -180,6 +180,7 @@ mount -t tmpfs -o mode=755 log /var/log
     fn containerd_configuration(&self, folder: &Path) -> String {
         let folder = folder.display();
         // restrict_oom_score_adj: not every root may lower an OOM score, and then no sandbox would start.
+        // disable_apparmor: a profile would be loaded into the host's kernel and stay there.
         format!(
             r#"version = 2
 root = "{folder}/containerd"
@@ -192,6 +193,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{PAUSE}"
   restrict_oom_score_adj = true
+  disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
   [plugins."io.containerd.grpc.v1.cri".cni]
@@ -255,10 +257,13 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     }
 }
 
-/// Loads an image archive into a node.
+/// Loads an image archive into a node. It is read here: not every folder of the host is seen by a node.
 pub(crate) fn load(machine: &Machine, archive: &Path) -> Result<(), Error> {
     let step = format!("loading {}", archive.display());
-    output_of(&step, ctr(machine).args(["--namespace", "k8s.io", "images", "import"]).arg(archive)).map(drop)
+    let file = File::open(archive).map_err(Error::file("read", archive))?;
+    let mut import = ctr(machine);
+    import.args(["--namespace", "k8s.io", "images", "import", "-"]);
+    output_given(&step, file.into(), &mut import).map(drop)
 }
 
 fn ctr(machine: &Machine) -> Command {

@@ -7,8 +7,6 @@ use crate::machine::Machine;
 use crate::run::{Poll, output_of, wait_for};
 use crate::{Error, control_plane, debian, image, node};
 use serde::Deserialize;
-use std::fs;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,14 +34,16 @@ impl Cluster {
     /// Loads an image archive into every node, and names the image.
     pub fn load(&self, archive: &Path) -> Result<String, Error> {
         let reference = image::reference_in(archive)?;
-        let archive = fs::canonicalize(archive).map_err(Error::file("find", archive))?;
-        let machines: Vec<Machine> = self.roles().filter_map(|role| self.machine(role)).collect();
-        in_parallel(&machines, |machine| node::load(machine, &archive))?;
+        let _lock = self.lock()?;
+        let machines =
+            self.roles().map(|role| self.powered(&role.to_string())).collect::<Result<Vec<_>, Error>>()?;
+        in_parallel(&machines, |machine| node::load(machine, archive))?;
         Ok(reference)
     }
 
     /// Cuts a node's cable: packets vanish in both directions, nobody is told.
     pub fn cut(&self, node: &str) -> Result<(), Error> {
+        let _lock = self.lock()?;
         self.powered(node)?;
         self.control_plane()?.script("cutting a node off", &format!("ip link set {node} down")).map(drop)
     }
@@ -51,29 +51,49 @@ impl Cluster {
     /// Pulls a node's plug: all of its processes end at once, its disk stays.
     pub fn kill(&self, node: &str) -> Result<(), Error> {
         let role = self.role(node)?;
+        let _lock = self.lock()?;
         self.powered(node)?;
-        self.hierarchies.end(&self.layout.cgroup_of(role))
+        self.pull_plug(role)
     }
 
-    /// Plugs the cable in again, and switches the node on if its plug was pulled.
+    /// Plugs the cable in again, and switches the node on if it is off or has lost a daemon.
     pub fn heal(&self, node: &str) -> Result<(), Error> {
+        const DAEMONS: [&str; 3] = ["containerd", "kubelet", "kube-proxy"];
         let role = self.role(node)?;
+        let _lock = self.lock()?;
         let control_plane = self.control_plane()?;
-        match (role, self.machine(role)) {
-            (_, Some(_)) => {
-                drop(control_plane.script("healing a node", &format!("ip link set {node} up"))?);
-            }
-            (Role::Node(number), None) => {
-                // What is left of it, if its processes were ended by other means than `kill`.
-                self.hierarchies.end(&self.layout.cgroup_of(role))?;
-                let (images, cni) =
-                    (BaseImages::build(&self.home, &self.tools)?, debian::prepare(&self.home)?);
-                self.parts(&images, &cni).start(number, &control_plane)?;
-                self.wait_for_kubelet(role)?;
-            }
-            (Role::ControlPlane, None) => {}
+        let whole =
+            self.machine(role).is_some_and(|machine| machine.runs(&DAEMONS, &self.hierarchies, &self.layout));
+        if whole {
+            control_plane.script("healing a node", &format!("ip link set {node} up"))?;
+        } else {
+            self.switch_on(role, &control_plane)?;
         }
-        self.wait_for_nodes(&[node.to_owned()])
+        self.wait_for_nodes(&[role], &[])
+    }
+
+    fn switch_on(&self, role: Role, control_plane: &Machine) -> Result<(), Error> {
+        let Role::Node(number) = role else { return Ok(()) };
+        self.pull_plug(role)?;
+        let (images, cni) = (BaseImages::build(&self.home, &self.record.tools)?, debian::cni()?);
+        let started = self.parts(&images, &cni).start(number, control_plane);
+        let started = started.and_then(|machine| self.wait_for_kubelet(role, &machine));
+        if started.is_err() {
+            // Half a node would look like a whole one to the next command.
+            self.pull_plug(role)?;
+        }
+        started
+    }
+
+    fn pull_plug(&self, role: Role) -> Result<(), Error> {
+        self.hierarchies.end(&self.layout.cgroup_of(role))?;
+        // The node's end of the cable goes with the node, a little later; the name must be free for the next one.
+        let port = format!(
+            "[ ! -e /sys/class/net/{role} ] || ip link delete {role} || [ ! -e /sys/class/net/{role} ]"
+        );
+        self.control_plane()?
+            .script("unplugging a node", &port.replace("/sys/class/net/", "/proc/sys/net/ipv4/conf/"))
+            .map(drop)
     }
 
     pub fn status(&self) -> Vec<NodeStatus> {
@@ -95,10 +115,12 @@ impl Cluster {
             .collect()
     }
 
-    pub(crate) fn wait_for_nodes(&self, names: &[String]) -> Result<(), Error> {
+    /// Waits until the API server calls the nodes Ready; fails at once if a daemon of the machines ends.
+    pub(crate) fn wait_for_nodes(&self, roles: &[Role], machines: &[Machine]) -> Result<(), Error> {
         wait_for("every node to be Ready", NODES_LIMIT, LOOK_EVERY, &self.layout.folder(), || {
+            machines.iter().try_for_each(Machine::check_daemons)?;
             Ok(match self.ready_nodes() {
-                Ok(ready) if names.iter().all(|name| ready.contains(name)) => Poll::Ready(()),
+                Ok(ready) if roles.iter().all(|role| ready.contains(&role.to_string())) => Poll::Ready(()),
                 Ok(ready) => Poll::NotYet(format!("ready: {ready:?}")),
                 Err(error) => Poll::NotYet(error.to_string()),
             })
@@ -106,26 +128,24 @@ impl Cluster {
     }
 
     /// The API server believes in a dead node for most of a minute, so the kubelet itself is asked.
-    fn wait_for_kubelet(&self, role: Role) -> Result<(), Error> {
+    fn wait_for_kubelet(&self, role: Role, machine: &Machine) -> Result<(), Error> {
         let address = format!("{}:10250", self.layout.address(role));
-        wait_for(
-            &format!("the kubelet of {role}"),
-            NODES_LIMIT,
-            LOOK_EVERY,
-            &self.layout.logs_of(role),
-            || {
-                let connected = TcpStream::connect(&address);
-                Ok(connected.map_or_else(|error| Poll::NotYet(error.to_string()), |_| Poll::Ready(())))
-            },
-        )
+        wait_for(&format!("the kubelet of {role}"), NODES_LIMIT, LOOK_EVERY, machine.logs(), || {
+            machine.check_daemons()?;
+            let connected = control_plane::connect_to(&address);
+            Ok(connected.map_or_else(|error| Poll::NotYet(error.to_string()), |_| Poll::Ready(())))
+        })
     }
 
     fn ready_nodes(&self) -> Result<Vec<String>, Error> {
-        let mut get = control_plane::kubectl(&self.layout, &self.tools);
+        let mut get = control_plane::kubectl(&self.layout, &self.record.tools);
         let answer = output_of("asking for the nodes", get.args(["get", "nodes", "--output", "json"]))?;
         let path = PathBuf::from("kubectl get nodes");
-        let nodes: NodeList =
-            serde_json::from_str(&answer).map_err(|source| Error::Garbled { path, source })?;
+        let nodes: NodeList = serde_json::from_str(&answer).map_err(|source| Error::Garbled {
+            path,
+            source,
+            remedy: "try again".into(),
+        })?;
         Ok(nodes.items.into_iter().filter(Node::is_ready).map(|node| node.metadata.name).collect())
     }
 

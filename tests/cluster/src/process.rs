@@ -21,7 +21,13 @@ impl ProcessId {
         Self::of(std::process::id())
     }
 
-    /// Whether it still runs. A dead child that this process has yet to bury counts as gone.
+    /// Whether it is dead but not yet buried by its parent. All that it held is free already.
+    pub(crate) fn is_unburied(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        fields(&stat).is_some_and(|now| now.started == self.started && now.dead)
+    }
+
+    /// Whether it is still to be seen. A dead child that this process has yet to bury counts as gone.
     pub(crate) fn is_alive(&self) -> bool {
         let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else { return false };
         fields(&stat)

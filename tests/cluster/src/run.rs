@@ -2,8 +2,13 @@
 
 use crate::progress::Step;
 use crate::{Error, interrupt};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::env;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -19,8 +24,13 @@ const SHORT_COMMAND_LIMIT: Duration = Duration::from_secs(120);
 ///
 /// An interruption does not end it: it may be part of a clean-up.
 pub fn output_of(step: &str, command: &mut Command) -> Result<String, Error> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| not_started(step, command, &error))?;
+    output_given(step, Stdio::null(), command)
+}
+
+/// As `output_of`, for a command that reads something.
+pub(crate) fn output_given(step: &str, input: Stdio, command: &mut Command) -> Result<String, Error> {
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn_apart(command).map_err(|error| not_started(step, command, &error))?;
     let (printed, complained) = (collect(child.stdout.take()), collect(child.stderr.take()));
     let Some(status) = ended_within(&mut child, SHORT_COMMAND_LIMIT) else {
         // Its pipes may be held open by children of its own, so what it printed is not waited for.
@@ -32,6 +42,12 @@ pub fn output_of(step: &str, command: &mut Command) -> Result<String, Error> {
         return Ok(printed);
     }
     Err(failed(step, command, status, printed + &complained, None))
+}
+
+/// Starts a child in a process group of its own: a terminal sends ctrl-C to the whole group of this process, which alone
+/// decides what that means for its children.
+fn spawn_apart(command: &mut Command) -> std::io::Result<Child> {
+    command.process_group(0).spawn()
 }
 
 /// Reads a pipe beside the wait for its writer, who would otherwise stop when it is full.
@@ -62,37 +78,71 @@ fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// Ends a child of ours; if it is gone already there is nothing left to end.
+/// Ends a child of ours with all of its own; if it is gone already there is nothing left to end.
 fn end(child: &mut Child) {
-    let _ = child.kill();
+    if let Ok(group) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
     let _ = child.wait();
 }
 
+/// Whether a long command may be ended in the middle when the user asks to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenInterrupted {
+    End,
+    /// For what would leave the machine in disorder.
+    Finish,
+}
+
 /// Runs a long command to its end, its output in `log`, with a line of life from time to time.
+///
+/// How long it takes is the machine's affair (building Kubernetes takes minutes or an hour), so it has no limit: the user
+/// sees that it goes on, and can end it.
 pub(crate) fn logged(step: &Step, command: &mut Command, log: &Path) -> Result<(), Error> {
+    logged_until(step, command, log, WhenInterrupted::End)
+}
+
+pub(crate) fn logged_until(
+    step: &Step,
+    command: &mut Command,
+    log: &Path,
+    then: WhenInterrupted,
+) -> Result<(), Error> {
     let file = File::create(log).map_err(Error::file("write", log))?;
     let errors = file.try_clone().map_err(Error::file("write", log))?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(file)
-        .stderr(errors)
-        .spawn()
+    let mut child = spawn_apart(command.stdin(Stdio::null()).stdout(file).stderr(errors))
         .map_err(|error| not_started(step.name(), command, &error))?;
     let status = loop {
         match child.try_wait().map_err(Error::file("wait for the process that writes", log))? {
             Some(status) => break status,
             None => thread::sleep(LOOK_EVERY),
         }
-        if let Err(interrupted) = interrupt::check() {
+        if let (WhenInterrupted::End, Err(interrupted)) = (then, interrupt::check()) {
             end(&mut child);
             return Err(interrupted);
         }
         step.still_running(|| format!("{} lines of log", count_lines(log)));
     };
+    interrupt::check()?;
     if status.success() {
         return Ok(());
     }
     Err(failed(step.name(), command, status, read_tail(log), Some(log)))
+}
+
+/// A command that ends when this process does, even by SIGKILL: a build is of no use to anybody else.
+pub(crate) fn bound_to_us(program: impl AsRef<OsStr>) -> Command {
+    if !on_the_path("setpriv") {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
+}
+
+pub(crate) fn on_the_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// What a poll found: the awaited value, or what it saw instead.
@@ -217,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_command_that_hangs_is_ended() {
-        let mut child = shell("exec sleep 600").spawn().unwrap();
+        let mut child = spawn_apart(&mut shell("sleep 600; sleep 600")).unwrap();
         assert!(ended_within(&mut child, Duration::from_millis(20)).is_none());
         assert!(child.try_wait().unwrap().is_some(), "it is ended and buried");
     }

@@ -2,10 +2,9 @@
 
 use crate::Error;
 use crate::progress::Step;
-use crate::run::logged;
+use crate::run::{bound_to_us, logged};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The workspace: the kit is two folders below it.
 pub fn workspace() -> PathBuf {
@@ -32,7 +31,7 @@ pub fn build(step: &Step, packages: &[&str], log: &Path) -> Result<PathBuf, Erro
     let target_folder =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     for package in packages {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = bound_to_us(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&workspace).args([
             "build",
             "--release",
@@ -42,6 +41,7 @@ pub fn build(step: &Step, packages: &[&str], log: &Path) -> Result<PathBuf, Erro
             "--package",
             package,
         ]);
+        cargo.arg("--target-dir").arg(&target_folder);
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         cargo.env("CFLAGS", format!("-ffile-prefix-map={}=/cargo", cargo_home.display()));
         logged(step, &mut cargo, log)?;

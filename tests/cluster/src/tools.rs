@@ -2,8 +2,9 @@
 
 use crate::home::Home;
 use crate::progress::Step;
-use crate::run::{logged, output_of};
+use crate::run::{bound_to_us, logged, output_of};
 use crate::{Error, machine};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ pub(crate) const COREDNS: GoTool =
     GoTool { name: "coredns", package: "github.com/coredns/coredns", module: "coredns", versioned_by: None };
 
 /// Where the built programs of one cluster are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tools {
     pub etcd: PathBuf,
     pub api_server: PathBuf,
@@ -142,8 +143,8 @@ pub(crate) fn pinned_version(module: &Path, required: &str) -> Result<String, Er
 fn build_init(home: &Home) -> Result<PathBuf, Error> {
     let sources = Path::new(SOURCES).join("init");
     let mut hash = Sha256::new();
-    for file in ["Cargo.toml", "src/main.rs"] {
-        let path = sources.join(file);
+    let lock = crate::static_build::workspace().join("Cargo.lock");
+    for path in [sources.join("Cargo.toml"), sources.join("src/main.rs"), lock] {
         hash.update(fs::read(&path).map_err(Error::file("read", &path))?);
     }
     hash.update(output_of("asking rustc for its version", Command::new("rustc").arg("-vV"))?);
@@ -188,8 +189,32 @@ pub(crate) fn stored(
     Ok(file)
 }
 
+/// Fails with one sentence where there is no Go that can build the pinned modules.
+pub(crate) fn check_go() -> Result<(), Error> {
+    let said = output_of("asking Go for its version", Command::new("go").args(["env", "GOVERSION"]))
+        .map_err(no_go)?;
+    if is_new_enough(said.trim()) {
+        return Ok(());
+    }
+    Err(Error::unmet(
+        format!("{} is too old to build Kubernetes", said.trim()),
+        format!(
+            "install Go 1.{GO_MINOR_MIN} or newer, or use `cargo xtask test --provider existing` with a KUBECONFIG"
+        ),
+    ))
+}
+
+/// What the go.mod files of the kit ask for.
+const GO_MINOR_MIN: u32 = 26;
+
+fn is_new_enough(version: &str) -> bool {
+    let minor = version.strip_prefix("go1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    // A Go that does not name a release is somebody's own build of a new one.
+    minor.is_none_or(|minor| minor >= GO_MINOR_MIN)
+}
+
 fn go() -> Command {
-    let mut go = Command::new("go");
+    let mut go = bound_to_us("go");
     // The module's own pins decide, not what stands around the checkout.
     go.env("GOWORK", "off");
     go
@@ -199,7 +224,9 @@ fn no_go(error: Error) -> Error {
     match error {
         Error::Command { .. } => Error::unmet(
             "Go is needed to build Kubernetes and is not on the PATH",
-            "install Go 1.26 or newer, or use `--provider existing` with a KUBECONFIG",
+            format!(
+                "install Go 1.{GO_MINOR_MIN} or newer, or use `cargo xtask test --provider existing` with a KUBECONFIG"
+            ),
         ),
         other => other,
     }
@@ -228,6 +255,19 @@ mod tests {
             "{flags}"
         );
         assert!(pinned_version(&module, "example.org/absent").is_err());
+    }
+
+    #[test]
+    fn an_old_go_is_told_from_a_new_one() {
+        for (version, fits) in [
+            ("go1.19.8", false),
+            ("go1.25", false),
+            ("go1.26.0", true),
+            ("go1.30rc1", true),
+            ("devel +abc", true),
+        ] {
+            assert_eq!(is_new_enough(version), fits, "{version}");
+        }
     }
 
     #[test]

@@ -1,23 +1,24 @@
 //! What the kit's tests share: a look at the host before and after, and kubectl.
 
 use anyhow::{Context, Result};
-use rollcall_cluster::{Cluster, Poll, output_of, wait_for};
+use rollcall_cluster::{Cluster, Home, Poll, output_of, wait_for};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Everything on the host that a cluster could leave behind.
+/// Everything on the host that a cluster could leave behind. What others do on the host meanwhile is left out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Host(BTreeSet<String>);
 
 impl Host {
-    pub fn look() -> Result<Self> {
+    pub fn look(home: &Home) -> Result<Self> {
         let mut seen = BTreeSet::new();
-        let commands: [(&str, &[&str]); 4] = [
+        let commands: [(&str, &[&str]); 5] = [
             ("ip", &["-o", "link"]),
             ("ip", &["route", "show", "table", "all"]),
+            ("ip", &["rule"]),
             ("ip", &["netns", "list"]),
             ("iptables-save", &[]),
         ];
@@ -27,13 +28,20 @@ impl Host {
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             seen.extend(lines.map(|line| format!("{program}: {}", line.split(" [").next().unwrap_or(line))));
         }
-        for file in [
-            "/proc/self/mounts",
-            "/proc/sys/vm/overcommit_memory",
-            "/proc/sys/kernel/panic",
-            "/proc/sys/kernel/panic_on_oops",
-        ] {
-            let text = fs::read_to_string(file).context(file)?;
+        let settings = [
+            "vm/overcommit_memory",
+            "vm/panic_on_oom",
+            "kernel/panic",
+            "kernel/panic_on_oops",
+            "kernel/keys/root_maxkeys",
+            "kernel/keys/root_maxbytes",
+        ];
+        for file in settings
+            .map(|setting| format!("/proc/sys/{setting}"))
+            .into_iter()
+            .chain(["/proc/self/mounts".to_owned()])
+        {
+            let text = fs::read_to_string(&file).with_context(|| file.clone())?;
             seen.extend(text.lines().map(|line| format!("{file}: {line}")));
         }
         for folder in [
@@ -42,16 +50,19 @@ impl Host {
             "/var/log/pods",
             "/opt/containerd",
             "/usr/libexec/kubernetes",
-            "/run/containerd",
         ] {
             if Path::new(folder).exists() {
                 seen.insert(format!("folder {folder}"));
             }
         }
-        seen.extend(
-            cgroups(Path::new("/sys/fs/cgroup")).into_iter().map(|cgroup| format!("cgroup {cgroup}")),
-        );
-        seen.extend(processes()?);
+        for folder in ["clusters", "locks"] {
+            // Locks of builds and packages belong to the store of tools, which stays.
+            let names = entries(&home.path().join(folder))
+                .filter(|name| folder == "clusters" || name.starts_with("cluster-"));
+            seen.extend(names.map(|name| format!("{folder}/{name}")));
+        }
+        seen.extend(cgroups(Path::new("/sys/fs/cgroup")));
+        seen.extend(processes());
         Ok(Self(seen))
     }
 
@@ -61,21 +72,24 @@ impl Host {
     }
 }
 
-fn cgroups(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let folders =
-        entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders
-        .flat_map(|entry| {
-            let mut found = cgroups(&entry.path());
-            found.push(entry.path().display().to_string());
-            found
-        })
-        .collect()
+fn entries(folder: &Path) -> impl Iterator<Item = String> + use<> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name().display().to_string()))
+}
+
+/// The clusters' cgroups, in every hierarchy.
+fn cgroups(root: &Path) -> Vec<String> {
+    let hierarchies = entries(root).map(|name| root.join(name)).chain([root.to_owned()]);
+    let found = hierarchies.flat_map(|hierarchy| {
+        entries(&hierarchy).map(move |name| hierarchy.join(name).display().to_string())
+    });
+    found.filter(|cgroup| cgroup.contains("/rollcall-")).collect()
 }
 
 /// The processes that a cluster is made of; others come and go on any machine.
-fn processes() -> Result<Vec<String>> {
+fn processes() -> Vec<String> {
     const NAMES: [&str; 10] = [
         "rollcall-init",
         "etcd",
@@ -88,15 +102,12 @@ fn processes() -> Result<Vec<String>> {
         "containerd-shim",
         "coredns",
     ];
-    let entries = fs::read_dir("/proc").context("/proc")?.filter_map(Result::ok);
-    let named = entries.filter_map(|entry| {
+    let named = entries(Path::new("/proc")).filter_map(|pid| {
         // A process may end while the list is being read.
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        NAMES
-            .contains(&name.trim())
-            .then(|| format!("process {} {}", entry.file_name().display(), name.trim()))
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        NAMES.contains(&name.trim()).then(|| format!("process {pid} {}", name.trim()))
     });
-    Ok(named.collect())
+    named.collect()
 }
 
 /// Runs kubectl on a cluster.
