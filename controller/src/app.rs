@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use kube::Client;
-use rollcall_net::{Http1, Jitter, Shutdown, Trigger, bind, server_config, shutdown};
+use rollcall_net::{Callers, Http1, Jitter, Shutdown, Trigger, bind_any, server_config, shutdown};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -38,9 +38,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (trigger, ear) = shutdown();
     let (owner, index) = owner();
     // Ports first: a conflict must fail the start, not the first request.
-    let health_listener = bind(args.health_listen)
+    let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
-    let sessions_listener = bind(args.sessions_listen)
+    let sessions_listener = bind_any(args.sessions_listen)
         .with_context(|| format!("--sessions-listen {}: cannot listen", args.sessions_listen))?;
 
     let mut parts = JoinSet::new();
@@ -59,7 +59,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut early = ear.clone();
     let (serving, health_ear) = (readiness.serving.clone(), ear.clone());
     parts.spawn(async move {
-        let http = Http1 { listener: health_listener, connections_max: health::CONNECTIONS_MAX };
+        let connections_max = health::CONNECTIONS_MAX;
+        let http = Http1 { listener: health_listener, connections_max, callers: Callers::Probes };
         http.serve(move |request| health::answer(request, readiness.clone()), health_ear).await;
         Ok("health")
     });

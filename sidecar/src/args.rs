@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_API_LISTEN_V6", default_value = "[::1]:7300")]
     pub api_listen_v6: SocketAddr,
 
-    /// Where /healthz and /readyz answer the kubelet; nothing of the catalogue is here.
-    #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "0.0.0.0:7390")]
+    /// Where /healthz and /readyz answer the kubelet; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
+    #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7390")]
     pub health_listen: SocketAddr,
 }
