@@ -178,6 +178,7 @@ impl Agent {
         }
         keys.iter().for_each(|key| conversation.forget(key));
         self.forget(keys);
+        self.settle(conversation.complete());
         link.say(&Up::Unsubscribe { services: keys.iter().map(reference).collect() }).await
     }
 
@@ -227,7 +228,13 @@ impl Agent {
                 self.unknown(service.clone(), now);
             }
         }
-        if complete && held.contact != IN_STEP {
+        self.settle(complete);
+    }
+
+    /// Says that the session has caught up, once it has.
+    fn settle(&self, complete: bool) {
+        let contact = self.writer.local().contact;
+        if complete && matches!(contact, Contact::Live { .. }) && contact != IN_STEP {
             // Before the state says so: no reader may see `caught_up` with the age of the session before.
             self.writer.current();
             self.writer.change(|local| local.contact = IN_STEP);

@@ -123,13 +123,14 @@ async fn strangers_stay_out() {
     let refused = [
         ("a wrong authority", Pod::start(&wrong, controller.address, "u9").await),
         ("a pod that nobody knows", Pod::start(&authority, controller.address, "u77").await),
-        ("a token that is no good", Pod::start(&authority, controller.address, "").await),
+        ("a token that is no good", Pod::with_token(&authority, controller.address, "forged").await),
     ];
     for (who, pod) in &refused {
         let answer = pod.orders().await;
         assert_eq!(answer.status, 503, "{who}: {}", answer.body);
         assert!(answer.body.contains("not-synced"));
     }
+    eventually("the API server's no is heard", async || controller.refused() > 0).await;
     // A pod that is deleted loses its session, though its token would be good for another hour.
     let known: PodFacts = pod(5, None);
     controller.apply(Change::Pod(Box::new(known))).await;
@@ -153,6 +154,8 @@ async fn every_refusal_says_which() {
         ("GET /v1/services/nobody HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 404, "unknown-service"),
         ("GET /v2 HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 404, "unknown-path"),
     ];
+    let unknown = consumer.get("/v1/services/nobody").await;
+    assert_eq!((unknown.header("age"), unknown.header("x-rollcall-source")), (Some("0"), Some("live")));
     for (head, status, slug) in table {
         let answer = consumer.ask(&head).await;
         assert_eq!(answer.status, status, "{head}{}", answer.body);

@@ -126,7 +126,7 @@ impl Conversation {
             }
             Down::Synced { cursor, services } => {
                 self.cursor = cursor;
-                services.iter().for_each(|service| drop(self.awaited.remove(service)));
+                self.awaited.retain(|service| !services.contains(service));
                 Some(Event::Synced { cursor, services })
             }
             Down::Heartbeat => None,
