@@ -9,11 +9,12 @@
 
 mod bench;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bench::{Controller, Pod, eventually, pod, request};
+use bench::{Controller, Deaf, Pod, eventually, pod, request};
 use rollcall_catalogue::PodFacts;
 use rollcall_controller::{Authority, Change};
+use tokio::task::JoinSet;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// The promise: a change is in every lookup within a second.
@@ -139,6 +140,22 @@ async fn strangers_stay_out() {
     eventually("in session", &ready).await;
     controller.apply(Change::PodGone("u5".into())).await;
     eventually("put out", async || !ready().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_controller_that_takes_nothing_is_given_up() {
+    let authority = Authority::generate("test").unwrap();
+    let deaf = Deaf::start(&authority).await;
+    let pod = Arc::new(Pod::start(&authority, deaf.address, "u9").await);
+    eventually("in session", async || pod.get("/readyz").await.status == 200).await;
+    // More words than wait on the way up: the agent stands in the middle of saying one.
+    let mut lookups = JoinSet::new();
+    for number in 0..64 {
+        let pod = pod.clone();
+        lookups.spawn(async move { pod.get(&format!("/v1/services/s{number}")).await.status });
+    }
+    assert!(lookups.join_all().await.iter().all(|status| *status == 503));
+    eventually("the next session", async || deaf.sessions() > 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! A controller and a sidecar of the real code over real TLS on loopback; only the API server is played.
 
+mod deaf;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -27,6 +29,8 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
+
+pub use self::deaf::Deaf;
 
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
