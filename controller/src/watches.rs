@@ -334,7 +334,7 @@ mod tests {
     /// What the watcher says of an API server that answers each list with an error.
     fn failing() -> impl Events<Pods> {
         let round = || [Ok(Event::Init), Err(watcher::Error::NoResourceVersion)];
-        stream::iter(std::iter::repeat_with(round).flatten())
+        stream::iter(std::iter::repeat_with(round).flatten()).boxed()
     }
 
     #[tokio::test(start_paused = true)]
