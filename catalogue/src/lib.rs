@@ -21,7 +21,7 @@ mod verdict;
 
 pub use consolidate::{Claim, consolidate};
 pub use instance::Instance;
-pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef};
+pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
 pub use registration::{Attributes, Port, Registration, Source, ValueError};
 pub use snapshot::{ContentHash, Service, Snapshot};

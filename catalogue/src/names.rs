@@ -196,8 +196,8 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// An error quotes what it was given, but a hostile name must not fill the log.
-fn shortened(text: &str) -> String {
+/// An error quotes what it was given, but a hostile name must not fill the log: an annotation may be 256 KiB.
+pub fn shortened(text: &str) -> String {
     text.chars().take(LABEL_MAX + 1).collect()
 }
 

@@ -9,7 +9,7 @@ use crate::{
         METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX, PORTS_MAX, TAG_CHARS_MAX,
         TAGS_MAX, VERSION_BYTES_MAX, WEIGHT_MAX,
     },
-    names::{ServiceKey, is_label},
+    names::{ServiceKey, is_label, shortened},
 };
 
 /// Says where a registration comes from. The order is the order of precedence: the most specific first, then the
@@ -81,7 +81,7 @@ impl Attributes {
         {
             refuse(
                 "version",
-                format!("`{version}` is no semantic version ({error})"),
+                format!("`{}` is no semantic version ({error})", shortened(version)),
                 "use three numbers as in 1.4.2",
             );
         }
@@ -181,6 +181,13 @@ mod tests {
             assert_eq!(errors.len(), 1, "{attributes:?}: {errors:?}");
             assert!(errors[0].field == field && !errors[0].remedy.is_empty());
         }
+    }
+
+    #[test]
+    fn a_huge_value_does_not_fill_the_log() {
+        let version = Some("v".repeat(100_000));
+        let errors = Attributes { version, ..Attributes::default() }.check();
+        assert!(errors.iter().all(|error| error.to_string().len() < 300), "{errors:?}");
     }
 
     #[test]

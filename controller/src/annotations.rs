@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PodSpec;
 use rollcall_catalogue::{
-    Attributes, Namespace, Port, Registration, ServiceKey, ServiceName, Source, ValueError,
+    Attributes, Namespace, Port, Registration, ServiceKey, ServiceName, Source, ValueError, shortened,
 };
 
 const SERVICE: &str = "rollcall.dev/service";
 const VERSION: &str = "rollcall.dev/version";
 const PORT: &str = "rollcall.dev/port";
+/// A port that cannot be read is not guessed: callers sent to a wrong one are worse off than callers sent nowhere.
+const PORT_REMEDY: &str =
+    "use `8080` or `http:8080,grpc:9090`; until then the pod is not listed by its annotations";
 
 /// The pod's own registration, if its annotations name a service, and every bad value in them: the rest still counts.
 pub(crate) fn registration(
@@ -26,21 +29,24 @@ pub(crate) fn registration(
             return (None, problems);
         }
     };
-    let declared = annotations.get(PORT).and_then(|text| match ports(text) {
-        Ok(ports) => Some(ports),
-        Err(problem) => {
-            problems.push(ValueError { field: PORT, problem, remedy: "use `8080` or `http:8080,grpc:9090`" });
-            None
+    let ports = match annotations.get(PORT).map(|text| ports(text)) {
+        Some(Ok(ports)) => ports,
+        Some(Err(problem)) => {
+            problems.push(ValueError { field: PORT, problem, remedy: PORT_REMEDY });
+            Vec::new()
         }
-    });
-    let ports = declared.unwrap_or_else(|| first_container_port(spec));
-    if ports.is_empty() {
-        problems.push(ValueError {
-            field: PORT,
-            problem: "missing, and no container declares a port".to_owned(),
-            remedy: "set it, or a containerPort; until then the pod is in no lookup",
-        });
-    }
+        None => {
+            let ports = first_container_port(spec);
+            if ports.is_empty() {
+                problems.push(ValueError {
+                    field: PORT,
+                    problem: "missing, and no container declares a port".to_owned(),
+                    remedy: "set it, or a containerPort; until then the pod is in no lookup",
+                });
+            }
+            ports
+        }
+    };
     let mut attributes =
         Attributes { version: annotations.get(VERSION).cloned(), ports, ..Attributes::default() };
     for error in attributes.check() {
@@ -50,8 +56,8 @@ pub(crate) fn registration(
                 problems.push(ValueError { field: VERSION, ..error });
             }
             _ => {
-                attributes.ports = first_container_port(spec);
-                problems.push(ValueError { field: PORT, ..error });
+                attributes.ports.clear();
+                problems.push(ValueError { field: PORT, remedy: PORT_REMEDY, ..error });
             }
         }
     }
@@ -67,7 +73,7 @@ fn ports(text: &str) -> Result<Vec<Port>, String> {
             None => (None, part.trim()),
         };
         match number.parse() {
-            Ok(0) | Err(_) => Err(format!("`{part}` holds no port of 1 to 65535")),
+            Ok(0) | Err(_) => Err(format!("`{}` holds no port of 1 to 65535", shortened(part))),
             Ok(port) => Ok(Port { name, port }),
         }
     };
@@ -122,12 +128,22 @@ mod tests {
 
     #[test]
     fn a_bad_value_costs_itself_alone() {
-        for (bad, field) in [((VERSION, "v1"), VERSION), ((PORT, "http"), PORT), ((PORT, "80,81"), PORT)] {
-            let (registration, problems) = read(&[(SERVICE, "orders"), bad]);
-            assert_eq!(problems.len(), 1, "{problems:?}");
-            assert_eq!(problems[0].field, field);
+        let (registration, problems) = read(&[(SERVICE, "orders"), (VERSION, "v1")]);
+        assert!(problems.len() == 1 && problems[0].field == VERSION, "{problems:?}");
+        let attributes = registration.unwrap().attributes;
+        assert_eq!((attributes.version, attributes.ports[0].port), (None, 9000));
+
+        let huge = "9".repeat(100_000);
+        for bad in ["http", "80,81", "", "0", "http:80,http:81", huge.as_str()] {
+            let (registration, problems) = read(&[(SERVICE, "orders"), (VERSION, "1.4.2"), (PORT, bad)]);
+            assert!(problems.len() == 1 && problems[0].field == PORT, "{problems:?}");
+            assert!(problems[0].to_string().len() < 300);
             let attributes = registration.unwrap().attributes;
-            assert_eq!((attributes.version, attributes.ports[0].port), (None, 9000));
+            assert_eq!(
+                (attributes.version.as_deref(), attributes.ports),
+                (Some("1.4.2"), vec![]),
+                "no guess"
+            );
         }
         let (registration, problems) = read(&[(SERVICE, "1-2-3")]);
         assert!(registration.is_none() && problems[0].field == SERVICE);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use kube::Client;
-use rollcall_net::{Http1, Jitter, Shutdown, Trigger, bind, server_config, shutdown};
+use kube::{Client, Config};
+use rollcall_net::{Callers, Http1, Jitter, Shutdown, Trigger, bind_any, server_config, shutdown};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -27,20 +27,23 @@ use crate::{
 
 /// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
 const CA_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Reading the authority and, the first time, creating it: two or three small calls.
+const AUTHORITY_MAX: Duration = Duration::from_secs(15);
+/// The longest silence of the API server on a connection. A watch call ends after 60 s even where nothing happens;
+/// whatever says nothing for longer than that is dead.
+const READ_MAX: Duration = Duration::from_secs(75);
 /// All parts have ended by then, or are cut off: sessions say goodbye within 1.5 s.
 const END_MAX: Duration = Duration::from_millis(1_900);
 
 /// Runs the controller until it is told to end, or until a part of it does.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let client = Client::try_default()
-        .await
-        .context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
+    let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let (trigger, ear) = shutdown();
     let (owner, index) = owner();
     // Ports first: a conflict must fail the start, not the first request.
-    let health_listener = bind(args.health_listen)
+    let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
-    let sessions_listener = bind(args.sessions_listen)
+    let sessions_listener = bind_any(args.sessions_listen)
         .with_context(|| format!("--sessions-listen {}: cannot listen", args.sessions_listen))?;
 
     let mut parts = JoinSet::new();
@@ -59,7 +62,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut early = ear.clone();
     let (serving, health_ear) = (readiness.serving.clone(), ear.clone());
     parts.spawn(async move {
-        let http = Http1 { listener: health_listener, connections_max: health::CONNECTIONS_MAX };
+        let connections_max = health::CONNECTIONS_MAX;
+        let http = Http1 { listener: health_listener, connections_max, callers: Callers::Probes };
         http.serve(move |request| health::answer(request, readiness.clone()), health_ear).await;
         Ok("health")
     });
@@ -94,18 +98,34 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     result
 }
 
+/// The way to the API server.
+async fn client() -> anyhow::Result<Client> {
+    Ok(Client::try_from(tuned(Config::infer().await?))?)
+}
+
+fn tuned(mut config: Config) -> Config {
+    // Retries beneath our own would multiply them, and hide from the back-off that anything is wrong.
+    config.default_retry = false;
+    config.read_timeout = Some(READ_MAX);
+    // The limit counts from the question, not from when its connection went idle.
+    config.reset_reader_on_write = true;
+    config
+}
+
 /// The certificate for the sessions. An API server that is away is waited for; a broken Secret is not.
 async fn authority(client: &Client, args: &Args) -> anyhow::Result<Leaf> {
     let mut jitter = Jitter::from_entropy();
     loop {
-        match Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret).await {
-            Ok(authority) => return Ok(authority.leaf(&args.ca_secret)?),
-            Err(CaError::Api(place, source)) => {
+        let load = Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret);
+        match timeout(AUTHORITY_MAX, load).await {
+            Ok(Ok(authority)) => return Ok(authority.leaf(&args.ca_secret)?),
+            Ok(Err(CaError::Api(place, source))) => {
                 error!(place, error = %source, "the authority cannot be read or created, and is tried again");
-                sleep(jitter.up_to(CA_RETRY_MAX)).await;
             }
-            Err(broken) => bail!(broken),
+            Ok(Err(broken)) => bail!(broken),
+            Err(_) => error!(limit = ?AUTHORITY_MAX, "no answer about the authority, and it is tried again"),
         }
+        sleep(jitter.up_to(CA_RETRY_MAX)).await;
     }
 }
 
@@ -120,4 +140,16 @@ async fn until(
         () = shutdown.requested() => {}
     }
     Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_back_off_is_the_only_one() {
+        let config = tuned(Config::new(http::Uri::from_static("https://api.example")));
+        assert!(!config.default_retry);
+        assert!(config.read_timeout.is_some() && config.connect_timeout.is_some());
+    }
 }

@@ -8,12 +8,12 @@ use clap::Parser;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rollcall-controller", version)]
 pub struct Args {
-    /// Where sidecars open their sessions (TLS).
-    #[arg(long, env = "ROLLCALL_SESSIONS_LISTEN", default_value = "0.0.0.0:7310")]
+    /// Where sidecars open their sessions (TLS); `[::]` is every address, IPv4's too.
+    #[arg(long, env = "ROLLCALL_SESSIONS_LISTEN", default_value = "[::]:7310")]
     pub sessions_listen: SocketAddr,
 
-    /// Where /healthz and /readyz answer.
-    #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "0.0.0.0:7391")]
+    /// Where /healthz and /readyz answer; `[::]` is every address, IPv4's too.
+    #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7391")]
     pub health_listen: SocketAddr,
 
     /// The controller's own namespace, which holds its Secret.

@@ -2,21 +2,18 @@
 
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
     core::DeserializeGuard,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
 use rollcall_catalogue::PodUid;
 use rollcall_crds::ServiceRegistration;
-use rollcall_net::Jitter;
+use rollcall_net::{Backoff, Jitter};
 use serde::de::DeserializeOwned;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -33,6 +30,12 @@ const ERRORS_MAX: u32 = 5;
 const RESTART_MAX: Duration = Duration::from_secs(5);
 /// The least pause of them: a server in trouble is not helped by haste.
 const RESTART_MIN: Duration = Duration::from_millis(500);
+
+/// A page of 500 objects takes less than a second; a list that gives nothing for so long is begun anew.
+const LIST_MAX: Duration = Duration::from_secs(30);
+/// A watch of a quiet cluster shows that it works by nothing but its not failing. No failing call takes so long, its
+/// pause included.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 
 /// Says how one kind is watched. Objects are read behind a guard: one that cannot be read stops nothing.
 pub(crate) trait Kind: Send + 'static {
@@ -54,17 +57,29 @@ pub(crate) struct Pods;
 /// `ServiceRegistration`s, of all namespaces.
 pub(crate) struct Registrations;
 
-/// Holds what a watch has come to.
-#[derive(Default)]
+/// Holds what a watch has come to, over all its watchers.
 struct Progress {
     listed: bool,
     absence_told: bool,
+    failures: Failures,
 }
+
+/// Holds how long to wait after the next failure.
+struct Failures {
+    backoff: Backoff,
+    jitter: Jitter,
+    last: Option<Instant>,
+}
+
+/// What a watcher says.
+trait Events<K: Kind>: Stream<Item = watcher::Result<Event<DeserializeGuard<K::Object>>>> {}
+
+impl<K: Kind, S: Stream<Item = watcher::Result<Event<DeserializeGuard<K::Object>>>>> Events<K> for S {}
 
 /// Follows one kind until the owner is gone.
 pub(crate) async fn watch<K: Kind>(client: Client, index: IndexHandle) -> Result<(), OwnerGone> {
     let mut jitter = Jitter::from_entropy();
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(Jitter::from_entropy());
     loop {
         follow::<K>(client.clone(), &index, &mut progress).await?;
         sleep(RESTART_MIN + jitter.up_to(RESTART_MAX)).await;
@@ -79,36 +94,70 @@ async fn follow<K: Kind>(
 ) -> Result<(), OwnerGone> {
     let api = Api::<DeserializeGuard<K::Object>>::all(client);
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    let mut events = pin!(watcher::watcher(api, config).default_backoff());
+    // Our own back-off: kube's begins anew with every good event, and a list that fails for ever has one, its `Init`.
+    consume::<K>(watcher::watcher(api, config), index, progress).await
+}
+
+async fn consume<K: Kind>(
+    events: impl Events<K>,
+    index: &IndexHandle,
+    progress: &mut Progress,
+) -> Result<(), OwnerGone> {
+    let mut events = pin!(events);
     let mut errors = 0;
-    while let Some(event) = events.next().await {
+    let mut listing = true;
+    loop {
+        let event = if listing {
+            let Ok(event) = timeout(LIST_MAX, events.next()).await else {
+                let pause = progress.failures.pause(Instant::now());
+                warn!(kind = K::NAME, limit = ?LIST_MAX, ?pause, "a list stands still and is begun anew");
+                sleep(pause).await;
+                return Ok(());
+            };
+            event
+        } else {
+            // A quiet watch says nothing for as long as nothing happens; its calls end by themselves.
+            events.next().await
+        };
         match event {
-            Ok(event) => {
-                errors = 0;
-                if matches!(event, Event::InitDone) {
-                    if !progress.listed {
-                        info!(kind = K::NAME, "listed");
+            None => return Ok(()),
+            Some(Ok(event)) => {
+                match event {
+                    Event::Init => listing = true,
+                    // Still nothing proven: the next page may fail.
+                    Event::InitApply(_) => {}
+                    Event::InitDone => {
+                        listing = false;
+                        errors = 0;
+                        if !progress.listed {
+                            info!(kind = K::NAME, "listed");
+                        }
+                        progress.worked();
                     }
-                    *progress = Progress { listed: true, absence_told: false };
+                    Event::Apply(_) | Event::Delete(_) => {
+                        errors = 0;
+                        progress.failures.forgive();
+                    }
                 }
                 if let Some(change) = change::<K>(event) {
                     index.apply(change).await?;
                 }
             }
-            Err(error) if not_installed(&error) && K::ABSENT.is_some() => {
+            Some(Err(error)) if not_installed(&error) && K::ABSENT.is_some() => {
                 absent::<K>(index, progress).await?;
                 return Ok(());
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 errors += 1;
-                warn!(kind = K::NAME, %error, errors, "a watch failed and is tried again");
+                let pause = progress.failures.pause(Instant::now());
+                warn!(kind = K::NAME, %error, errors, ?pause, "a watch failed and is tried again");
+                sleep(pause).await;
                 if errors >= ERRORS_MAX {
                     return Ok(());
                 }
             }
         }
     }
-    Ok(())
 }
 
 /// A kind that is not installed has no objects. That is believed only before its first list: later the same answer
@@ -124,6 +173,39 @@ async fn absent<K: Kind>(index: &IndexHandle, progress: &mut Progress) -> Result
         index.apply((K::END)()).await?;
     }
     Ok(())
+}
+
+// === impl Progress ===
+
+impl Progress {
+    fn new(jitter: Jitter) -> Self {
+        let failures = Failures { backoff: Backoff::default(), jitter, last: None };
+        Self { listed: false, absence_told: false, failures }
+    }
+
+    /// A list came to its end.
+    fn worked(&mut self) {
+        (self.listed, self.absence_told) = (true, false);
+        self.failures.forgive();
+    }
+}
+
+// === impl Failures ===
+
+impl Failures {
+    /// The pause after a failure at this moment: it grows with each that follows another.
+    fn pause(&mut self, now: Instant) -> Duration {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) >= FORGIVEN_AFTER) {
+            self.forgive();
+        }
+        self.last = Some(now);
+        self.backoff.next(&mut self.jitter)
+    }
+
+    /// Something worked that failures would have kept from working.
+    fn forgive(&mut self) {
+        self.backoff.reset();
+    }
 }
 
 fn not_installed(error: &watcher::Error) -> bool {
@@ -229,4 +311,70 @@ impl Kind for Registrations {
 
 fn object_key(meta: &ObjectMeta) -> Option<ObjectKey> {
     Some(ObjectKey { namespace: meta.namespace.as_deref()?.parse().ok()?, name: meta.name.clone()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use rollcall_net::shutdown;
+
+    use super::*;
+    use crate::owner::owner;
+
+    fn index() -> IndexHandle {
+        let (owner, index) = owner();
+        let (trigger, ear) = shutdown();
+        tokio::spawn(async move {
+            owner.run(ear).await;
+            drop(trigger);
+        });
+        index
+    }
+
+    /// What the watcher says of an API server that answers each list with an error.
+    fn failing() -> impl Events<Pods> {
+        let round = || [Ok(Event::Init), Err(watcher::Error::NoResourceVersion)];
+        stream::iter(std::iter::repeat_with(round).flatten()).boxed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_fails_for_ever_is_tried_ever_more_rarely() {
+        let (index, mut progress) = (index(), Progress::new(Jitter::new(7)));
+        let mut pauses = Vec::new();
+        for _ in 0..20 {
+            let begin = Instant::now();
+            consume::<Pods>(failing(), &index, &mut progress).await.unwrap();
+            pauses.push(begin.elapsed());
+        }
+        let late: Duration = pauses.iter().rev().take(10).sum();
+        assert!(late > Duration::from_secs(8 * 50), "50 tries, 15 s apart on average: {pauses:?}");
+        assert!(!progress.listed);
+
+        let listed = stream::iter([Ok(Event::Init), Ok(Event::InitDone)]);
+        consume::<Pods>(listed, &index, &mut progress).await.unwrap();
+        let pause = progress.failures.pause(Instant::now());
+        assert!(progress.listed && pause <= Duration::from_secs(1), "a good list begins anew: {pause:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_stands_still_is_begun_anew_and_a_quiet_watch_is_not() {
+        let (index, mut progress) = (index(), Progress::new(Jitter::new(7)));
+        let stuck = stream::iter([Ok(Event::Init)]).chain(stream::pending());
+        let begin = Instant::now();
+        consume::<Pods>(stuck, &index, &mut progress).await.unwrap();
+        assert!(begin.elapsed() >= LIST_MAX);
+        let quiet = stream::iter([Ok(Event::Init), Ok(Event::InitDone)]).chain(stream::pending());
+        let followed = timeout(LIST_MAX * 100, consume::<Pods>(quiet, &index, &mut progress)).await;
+        assert!(followed.is_err(), "followed for as long as it lives");
+    }
+
+    #[test]
+    fn rare_failures_are_not_added_up() {
+        let mut failures = Progress::new(Jitter::new(7)).failures;
+        let mut now = Instant::now();
+        for _ in 0..100 {
+            assert!(failures.pause(now) <= Duration::from_secs(1));
+            now += FORGIVEN_AFTER;
+        }
+    }
 }

@@ -1,12 +1,20 @@
 //! Plain HTTP/1.1 for local callers and probes, within limits.
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
@@ -17,9 +25,13 @@ use tracing::{debug, warn};
 
 use crate::Shutdown;
 
-/// A request's head, and the pause between two requests of one connection, take no longer: an idle or a dripping
-/// client gives its place back.
-const HEAD_READ_MAX: Duration = Duration::from_secs(30);
+/// An app's request head, and the pause between two requests of one connection, take no longer: an idle or a
+/// dripping client gives its place back.
+const APP_HEAD_MAX: Duration = Duration::from_secs(30);
+/// A probe's head comes in one packet; whoever takes longer is no probe, and would hold a place that one needs.
+const PROBE_HEAD_MAX: Duration = Duration::from_secs(2);
+/// A probe's connection from accept to end: a kubelet waits 1 s by default, and a slow reader must not stay.
+const PROBE_LIFE_MAX: Duration = Duration::from_secs(5);
 /// Bytes of a request's head; a lookup's is a few hundred.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Connections that the kernel holds before they are accepted.
@@ -34,15 +46,40 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 pub struct Http1 {
     pub listener: TcpListener,
     pub connections_max: usize,
+    pub callers: Callers,
+}
+
+/// Says who calls, and with that for how long a connection may hold its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// The app beside us: its client library keeps connections open between requests.
+    Apps,
+    /// The kubelet, and whoever else reaches the pod's address: one request, then the place is free again, so that
+    /// idle connections of strangers cannot keep the probes out.
+    Probes,
 }
 
 /// Listens on this address.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // Whatever `net.ipv6.bindv6only` says on this machine.
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
     // A restarted container must not wait for the connections of the one before it.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Listens on this address, where `[::]` means every address that the machine has, of IPv4 and, if there is any, of
+/// IPv6: pods get addresses of either kind, and the default must suit both.
+pub fn bind_any(address: SocketAddr) -> io::Result<TcpListener> {
+    match bind_if_present(address)? {
+        Some(listener) => Ok(listener),
+        None if address.ip() == Ipv6Addr::UNSPECIFIED => bind((Ipv4Addr::UNSPECIFIED, address.port()).into()),
+        None => Err(io::ErrorKind::AddrNotAvailable.into()),
+    }
 }
 
 /// Listens on this address, or says that the machine has none of its kind: many a cluster has no IPv6.
@@ -54,6 +91,24 @@ pub fn bind_if_present(address: SocketAddr) -> io::Result<Option<TcpListener>> {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
         Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+// === impl Callers ===
+
+impl Callers {
+    const fn head_max(self) -> Duration {
+        match self {
+            Self::Apps => APP_HEAD_MAX,
+            Self::Probes => PROBE_HEAD_MAX,
+        }
+    }
+
+    const fn life_max(self) -> Option<Duration> {
+        match self {
+            Self::Apps => None,
+            Self::Probes => Some(PROBE_LIFE_MAX),
+        }
     }
 }
 
@@ -79,9 +134,16 @@ impl Http1 {
                 }
                 accepted = accept(&self.listener, &places) => {
                     let (stream, place) = accepted;
-                    let connection = connection(stream, handler.clone(), shutdown.clone());
+                    let connection = connection(stream, self.callers, handler.clone(), shutdown.clone());
                     connections.spawn(async move {
-                        connection.await;
+                        match self.callers.life_max() {
+                            None => connection.await,
+                            Some(limit) => {
+                                if timeout(limit, connection).await.is_err() {
+                                    debug!("a connection was cut: its time is over");
+                                }
+                            }
+                        }
                         drop(place);
                     });
                 }
@@ -111,7 +173,7 @@ async fn accept(
     }
 }
 
-async fn connection<H, F>(stream: TcpStream, handler: H, mut shutdown: Shutdown)
+async fn connection<H, F>(stream: TcpStream, callers: Callers, handler: H, mut shutdown: Shutdown)
 where
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,
@@ -124,7 +186,8 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_READ_MAX)
+        .header_read_timeout(callers.head_max())
+        .keep_alive(callers == Callers::Apps)
         .max_buf_size(HEAD_BYTES_MAX)
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
@@ -157,7 +220,8 @@ mod tests {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, ear) = shutdown();
-        let server = tokio::spawn(Http1 { listener, connections_max: 1 }.serve(answer, ear));
+        let server =
+            tokio::spawn(Http1 { listener, connections_max: 1, callers: Callers::Apps }.serve(answer, ear));
 
         let mut first = TcpStream::connect(address).await.unwrap();
         first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -177,6 +241,44 @@ mod tests {
         let mut answer = String::new();
         second.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("here"), "{answer}");
+
+        trigger.pull();
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_both_kinds() {
+        let listener = bind_any((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await.unwrap();
+        if address.is_ipv6() && bind_if_present((Ipv6Addr::LOCALHOST, 0).into()).unwrap().is_some() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn idle_connections_do_not_keep_probes_out() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, ear) = shutdown();
+        let http = Http1 { listener, connections_max: 1, callers: Callers::Probes };
+        let server = tokio::spawn(http.serve(answer, ear));
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+        // One that asked and stays, and one that never asks: both lose the only place.
+        let mut asked = TcpStream::connect(address).await.unwrap();
+        asked.write_all(request).await.unwrap();
+        let mut text = String::new();
+        timeout(Duration::from_secs(1), asked.read_to_string(&mut text)).await.unwrap().unwrap();
+        assert!(text.ends_with("here"), "closed by the server: {text}");
+        let idle = TcpStream::connect(address).await.unwrap();
+        let mut probe = TcpStream::connect(address).await.unwrap();
+        probe.write_all(request).await.unwrap();
+        let mut text = String::new();
+        let limit = PROBE_LIFE_MAX + Duration::from_secs(5);
+        timeout(limit, probe.read_to_string(&mut text)).await.unwrap().unwrap();
+        assert!(text.ends_with("here"), "{text}");
+        drop((asked, idle));
 
         trigger.pull();
         server.await.unwrap();

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, future::Future};
 
 use rollcall_catalogue::{ContentHash, ServiceKey};
 use rollcall_net::{Backoff, Jitter};
-use rollcall_wire::{
-    PROTOCOL, Up,
-    limits::{HEARTBEAT_EVERY, SILENCE_MAX},
-};
+use rollcall_wire::{PROTOCOL, Up, limits::HEARTBEAT_EVERY};
 use tokio::{
     sync::mpsc,
     time::{Duration, Instant, interval, sleep, sleep_until},
@@ -28,6 +25,8 @@ pub(crate) const WISHES_MAX: usize = 256;
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// A session that lived so long was a good one: the next loss begins with a short pause again.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
+
+const IN_STEP: Contact = Contact::Live { caught_up: true, synced: true };
 
 /// Holds the session, the interest, and the store's only writer.
 pub(crate) struct Agent {
@@ -107,23 +106,22 @@ impl Agent {
         link.say(&Up::Hello { protocol: PROTOCOL.to_owned(), incarnation, sequence, held }).await?;
         let services: Vec<_> = self.interest.iter().map(reference).collect();
         if !services.is_empty() {
+            conversation.awaits(self.interest.iter());
             link.say(&Up::Subscribe { services }).await?;
         }
-        let mut last_heard = Instant::now();
         let mut beat = interval(HEARTBEAT_EVERY);
         beat.reset();
         let mut expiry = interval(EXPIRE_EVERY);
         loop {
+            let silent_at = link.silent_at();
             tokio::select! {
                 frame = link.hear() => {
                     let frame = frame?;
-                    last_heard = Instant::now();
-                    self.writer.heard();
                     let event = conversation.hear(frame).map_err(|error| LinkError::Violation(error.to_string()))?;
                     match event {
                         Some(Event::Dismissed { reason }) => return Ok(reason),
                         Some(Event::Synced { cursor, services }) => {
-                            self.synced(&services, &conversation);
+                            self.synced(&services, conversation.complete());
                             link.say(&Up::Ack { cursor }).await?;
                         }
                         // Unsubscribed while the frame was under way: it must not count as held.
@@ -133,11 +131,13 @@ impl Agent {
                         Some(event) => self.apply(event),
                         None => {}
                     }
+                    self.writer.heard();
                 }
                 Some(key) = self.wishes.recv() => {
                     let (new, forgotten) = self.wish(&key);
                     self.unsubscribe(link, &mut conversation, &forgotten).await?;
                     if new {
+                        conversation.awaits([&key]);
                         self.writer.change(|local| local.contact = unsynced(local.contact));
                         link.say(&Up::Subscribe { services: vec![reference(&key)] }).await?;
                     }
@@ -150,9 +150,7 @@ impl Agent {
                     let expired = self.interest.expire(Instant::now());
                     self.unsubscribe(link, &mut conversation, &expired).await?;
                 }
-                () = sleep_until(last_heard + SILENCE_MAX) => {
-                    return Err(LinkError::TimedOut(self.args.controller));
-                }
+                () = sleep_until(silent_at) => return Err(LinkError::Silent),
             }
         }
     }
@@ -180,6 +178,7 @@ impl Agent {
         }
         keys.iter().for_each(|key| conversation.forget(key));
         self.forget(keys);
+        self.settle(conversation.complete());
         link.say(&Up::Unsubscribe { services: keys.iter().map(reference).collect() }).await
     }
 
@@ -203,10 +202,11 @@ impl Agent {
         let now = Instant::now();
         match event {
             Event::Welcomed { home } => {
+                // Nothing was asked for: nothing can be out of step.
                 let synced = self.interest.iter().next().is_none();
                 self.writer.change(|local| {
                     local.home = Some(home);
-                    local.contact = Contact::Live { synced };
+                    local.contact = Contact::Live { caught_up: synced, synced };
                 });
             }
             Event::Upserted { service, revision, hash, instances } => {
@@ -220,7 +220,7 @@ impl Agent {
     }
 
     /// Whatever of these is not held does not exist.
-    fn synced(&mut self, services: &[ServiceKey], conversation: &Conversation) {
+    fn synced(&mut self, services: &[ServiceKey], complete: bool) {
         let now = Instant::now();
         let held = self.writer.local();
         for service in services {
@@ -228,12 +228,16 @@ impl Agent {
                 self.unknown(service.clone(), now);
             }
         }
-        let local = self.writer.local();
-        let complete =
-            conversation.cursor() > 0 && self.interest.iter().all(|key| local.names.contains_key(key));
-        let contact = Contact::Live { synced: complete };
-        if local.contact != contact {
-            self.writer.change(|local| local.contact = contact);
+        self.settle(complete);
+    }
+
+    /// Says that the session has caught up, once it has.
+    fn settle(&self, complete: bool) {
+        let contact = self.writer.local().contact;
+        if complete && matches!(contact, Contact::Live { .. }) && contact != IN_STEP {
+            // Before the state says so: no reader may see `caught_up` with the age of the session before.
+            self.writer.current();
+            self.writer.change(|local| local.contact = IN_STEP);
         }
     }
 
@@ -251,7 +255,7 @@ fn reference(key: &ServiceKey) -> rollcall_catalogue::ServiceRef {
 
 fn unsynced(contact: Contact) -> Contact {
     match contact {
-        Contact::Live { .. } => Contact::Live { synced: false },
+        Contact::Live { caught_up, .. } => Contact::Live { caught_up, synced: false },
         other => other,
     }
 }

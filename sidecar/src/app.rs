@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use rollcall_net::{Http1, Shutdown, Trigger, bind, bind_if_present, shutdown};
+use rollcall_net::{Callers, Http1, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
@@ -60,7 +60,7 @@ impl Sidecar {
             None => info!(address = %args.api_listen_v6, "this machine has no such address"),
         }
         let health =
-            bind(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
+            bind_any(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
         Ok(Self { args, api, health })
     }
 
@@ -82,7 +82,7 @@ impl Sidecar {
         let mut parts = JoinSet::new();
         for listener in self.api {
             let api = api.clone();
-            let http = Http1 { listener, connections_max: api::CONNECTIONS_MAX };
+            let http = Http1 { listener, connections_max: api::CONNECTIONS_MAX, callers: Callers::Apps };
             parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
         }
         parts.spawn(serve_health(self.health, store, shutdown.clone()));
@@ -105,6 +105,6 @@ impl Sidecar {
 }
 
 async fn serve_health(listener: TcpListener, store: Store, shutdown: Shutdown) {
-    let http = Http1 { listener, connections_max: health::CONNECTIONS_MAX };
+    let http = Http1 { listener, connections_max: health::CONNECTIONS_MAX, callers: Callers::Probes };
     http.serve(move |request| health::answer(request, store.clone()), shutdown).await;
 }

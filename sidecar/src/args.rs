@@ -20,15 +20,46 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_TOKEN_FILE", default_value = "/var/run/secrets/rollcall/token")]
     pub token_file: PathBuf,
 
-    /// Where lookups are answered.
-    #[arg(long, env = "ROLLCALL_API_LISTEN", default_value = "127.0.0.1:7300")]
+    /// Where lookups are answered; loopback only.
+    #[arg(long, env = "ROLLCALL_API_LISTEN", value_parser = loopback, default_value = "127.0.0.1:7300")]
     pub api_listen: SocketAddr,
 
     /// Where lookups are answered over IPv6; a machine without ::1 goes without.
-    #[arg(long, env = "ROLLCALL_API_LISTEN_V6", default_value = "[::1]:7300")]
+    #[arg(long, env = "ROLLCALL_API_LISTEN_V6", value_parser = loopback, default_value = "[::1]:7300")]
     pub api_listen_v6: SocketAddr,
 
-    /// Where /healthz and /readyz answer the kubelet; nothing of the catalogue is here.
-    #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "0.0.0.0:7390")]
+    /// Where /healthz and /readyz answer the kubelet; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
+    #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7390")]
     pub health_listen: SocketAddr,
+}
+
+/// Lookups ask for no credentials, so that only the pod itself may reach them.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "no address with a port; use one as 127.0.0.1:7300".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err(
+            "not a loopback address, and lookups ask for no credentials; use 127.0.0.1 or [::1]".to_owned()
+        );
+    }
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lookups_stay_on_loopback() {
+        let parse = |flag: &str| Args::try_parse_from(["sidecar", "--controller=10.0.0.1:7310", flag]);
+        for good in ["--api-listen=127.0.0.2:0", "--api-listen-v6=[::1]:7301", "--health-listen=0.0.0.0:7390"]
+        {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in ["--api-listen=0.0.0.0:7300", "--api-listen=10.1.2.3:7300", "--api-listen-v6=[::]:7300"] {
+            let error = parse(bad).unwrap_err().to_string();
+            assert!(error.contains("use 127.0.0.1 or [::1]"), "{error}");
+        }
+        assert!(parse("--api-listen=localhost").unwrap_err().to_string().contains("127.0.0.1:7300"));
+    }
 }

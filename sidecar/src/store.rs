@@ -48,8 +48,9 @@ pub(crate) enum Contact {
     /// No session has been yet.
     #[default]
     Never,
-    /// In session; `synced` once everything asked for was answered in it.
-    Live { synced: bool },
+    /// In session; `caught_up` once everything held from before was answered in it: from then on all that is held is
+    /// pushed. `synced` while nothing that was asked for since awaits its answer.
+    Live { caught_up: bool, synced: bool },
     /// The session is lost, and with it the word that anything is current.
     Lost,
 }
@@ -65,8 +66,8 @@ pub(crate) struct Writer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     local: ArcSwap<Local>,
-    /// When the controller was last heard. Beside the state, since each frame moves it.
-    heard: ArcSwap<Option<Instant>>,
+    /// When everything held was last known to be current. Beside the state, since most frames move it.
+    current_at: ArcSwap<Option<Instant>>,
     /// Wakes lookups that wait for a name.
     changed: watch::Sender<()>,
 }
@@ -74,7 +75,7 @@ struct Shared {
 pub(crate) fn store() -> (Writer, Store) {
     let shared = Arc::new(Shared {
         local: ArcSwap::default(),
-        heard: ArcSwap::default(),
+        current_at: ArcSwap::default(),
         changed: watch::channel(()).0,
     });
     (Writer(shared.clone()), Store(shared))
@@ -111,9 +112,16 @@ impl Writer {
         self.0.changed.send_replace(());
     }
 
-    /// The controller was heard.
+    /// The controller was heard: all is current, if this session has caught up.
     pub(crate) fn heard(&self) {
-        self.0.heard.store(Arc::new(Some(Instant::now())));
+        if let Contact::Live { caught_up: true, .. } = self.0.local.load().contact {
+            self.current();
+        }
+    }
+
+    /// Everything held is current now.
+    pub(crate) fn current(&self) {
+        self.0.current_at.store(Arc::new(Some(Instant::now())));
     }
 }
 
@@ -128,17 +136,62 @@ impl Store {
         self.0.changed.subscribe()
     }
 
-    /// Whole seconds since the state was known to be current; 0 in step.
+    /// Whole seconds since the state was known to be current; 0 in step, and only then.
     pub(crate) fn age(&self) -> u64 {
-        let silent = self.0.heard.load().map_or(Duration::ZERO, |heard| heard.elapsed());
+        let since = self.since_current();
         match self.local().contact {
-            Contact::Live { .. } if silent < IN_STEP_FOR => 0,
-            _ => silent.as_secs(),
+            Contact::Live { caught_up: true, .. } if since < IN_STEP_FOR => 0,
+            _ => since.as_secs().max(1),
         }
     }
 
     /// Whether everything asked for is current.
     pub(crate) fn in_step(&self) -> bool {
-        self.local().contact == Contact::Live { synced: true }
+        let synced = matches!(self.local().contact, Contact::Live { caught_up: true, synced: true });
+        synced && self.since_current() < IN_STEP_FOR
+    }
+
+    fn since_current(&self) -> Duration {
+        self.0.current_at.load().map_or(Duration::ZERO, |at| at.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn live(caught_up: bool, synced: bool) -> impl FnOnce(&mut Local) {
+        move |local| local.contact = Contact::Live { caught_up, synced }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn age_counts_from_the_last_moment_in_step() {
+        let (writer, store) = store();
+        assert!(!store.in_step());
+        writer.current();
+        writer.change(live(true, true));
+        assert!(store.age() == 0 && store.in_step());
+        writer.change(live(true, false));
+        assert!(store.age() == 0 && !store.in_step(), "one name more is awaited; the others are pushed");
+        writer.change(live(true, true));
+
+        advance(IN_STEP_FOR).await;
+        assert!(store.age() == IN_STEP_FOR.as_secs() && !store.in_step(), "in session, and silent");
+        writer.heard();
+        assert!(store.age() == 0 && store.in_step());
+
+        writer.change(|local| local.contact = Contact::Lost);
+        assert_eq!(store.age(), 1, "0 is said in step only");
+        advance(Duration::from_secs(100)).await;
+        assert_eq!(store.age(), 100);
+        // The next session: nothing of what is held was confirmed yet, whatever else is heard.
+        writer.change(live(false, false));
+        writer.heard();
+        assert!(store.age() == 100 && !store.in_step());
+        writer.current();
+        writer.change(live(true, true));
+        assert!(store.age() == 0 && store.in_step());
     }
 }

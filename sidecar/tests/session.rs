@@ -9,11 +9,12 @@
 
 mod bench;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bench::{Controller, Pod, eventually, pod, request};
+use bench::{Controller, Deaf, Pod, eventually, pod, request};
 use rollcall_catalogue::PodFacts;
 use rollcall_controller::{Authority, Change};
+use tokio::task::JoinSet;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// The promise: a change is in every lookup within a second.
@@ -123,13 +124,14 @@ async fn strangers_stay_out() {
     let refused = [
         ("a wrong authority", Pod::start(&wrong, controller.address, "u9").await),
         ("a pod that nobody knows", Pod::start(&authority, controller.address, "u77").await),
-        ("a token that is no good", Pod::start(&authority, controller.address, "").await),
+        ("a token that is no good", Pod::with_token(&authority, controller.address, "forged").await),
     ];
     for (who, pod) in &refused {
         let answer = pod.orders().await;
         assert_eq!(answer.status, 503, "{who}: {}", answer.body);
         assert!(answer.body.contains("not-synced"));
     }
+    eventually("the API server's no is heard", async || controller.refused() > 0).await;
     // A pod that is deleted loses its session, though its token would be good for another hour.
     let known: PodFacts = pod(5, None);
     controller.apply(Change::Pod(Box::new(known))).await;
@@ -138,6 +140,22 @@ async fn strangers_stay_out() {
     eventually("in session", &ready).await;
     controller.apply(Change::PodGone("u5".into())).await;
     eventually("put out", async || !ready().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_controller_that_takes_nothing_is_given_up() {
+    let authority = Authority::generate("test").unwrap();
+    let deaf = Deaf::start(&authority).await;
+    let pod = Arc::new(Pod::start(&authority, deaf.address, "u9").await);
+    eventually("in session", async || pod.get("/readyz").await.status == 200).await;
+    // More words than wait on the way up: the agent stands in the middle of saying one.
+    let mut lookups = JoinSet::new();
+    for number in 0..64 {
+        let pod = pod.clone();
+        lookups.spawn(async move { pod.get(&format!("/v1/services/s{number}")).await.status });
+    }
+    assert!(lookups.join_all().await.iter().all(|status| *status == 503));
+    eventually("the next session", async || deaf.sessions() > 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,6 +171,8 @@ async fn every_refusal_says_which() {
         ("GET /v1/services/nobody HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 404, "unknown-service"),
         ("GET /v2 HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 404, "unknown-path"),
     ];
+    let unknown = consumer.get("/v1/services/nobody").await;
+    assert_eq!((unknown.header("age"), unknown.header("x-rollcall-source")), (Some("0"), Some("live")));
     for (head, status, slug) in table {
         let answer = consumer.ask(&head).await;
         assert_eq!(answer.status, status, "{head}{}", answer.body);

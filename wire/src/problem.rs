@@ -26,15 +26,14 @@ pub struct Problem {
     pub hint: Option<&'static str>,
 }
 
+/// Every key is always there, so that a typed client needs no special case; null says that there is nothing to say.
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
     detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'static str>,
 }
 
@@ -105,6 +104,10 @@ mod tests {
         assert_eq!(
             String::from_utf8(problem.to_json()).unwrap(),
             r#"{"type":"urn:rollcall:problem:invalid-query","title":"Invalid query","status":400,"detail":"no","field":"zone","hint":"leave it out"}"#
+        );
+        assert_eq!(
+            String::from_utf8(Problem::new(Slug::NotSynced, "no").to_json()).unwrap(),
+            r#"{"type":"urn:rollcall:problem:not-synced","title":"Not in step with the controller yet","status":503,"detail":"no","field":null,"hint":null}"#
         );
     }
 }

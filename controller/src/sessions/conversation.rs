@@ -2,7 +2,7 @@
 //!
 //! There is no queue of frames for a peer. What is pending is a set of names, at most as large as the
 //! subscriptions; the frame is made from the newest snapshot when the socket takes it. A slow reader skips
-//! states, and costs nothing while it does.
+//! states; what it costs meanwhile is the encoded frames of the one service that it is in the middle of.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -27,9 +27,19 @@ pub(crate) fn service(held: &Held, age: u64, request: &HeaderMap) -> Answer {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     headers.insert(REVISION, held.revision.clone());
+    headers.insert(ETAG, held.etag.clone());
+    dated(answer, age)
+}
+
+/// The answer that there is no such service: the catalogue's word too, and as old as the rest of it.
+pub(crate) fn unknown(refusal: &Problem, age: u64) -> Answer {
+    dated(problem(refusal), age)
+}
+
+fn dated(mut answer: Answer, age: u64) -> Answer {
+    let headers = answer.headers_mut();
     headers.insert(AGE, HeaderValue::from(age));
     headers.insert(SOURCE, HeaderValue::from_static("live"));
-    headers.insert(ETAG, held.etag.clone());
     answer
 }
 

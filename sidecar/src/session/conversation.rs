@@ -1,6 +1,6 @@
 //! One session as a state machine without IO: frames in, changes of the local state out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_catalogue::{ContentHash, Instance, Namespace, ServiceKey};
 use rollcall_wire::Down;
@@ -19,6 +19,8 @@ pub(crate) struct Conversation {
     collecting: Option<Collecting>,
     /// What is held of each service, as the digest counts it.
     hashes: BTreeMap<ServiceKey, ContentHash>,
+    /// What was subscribed to and no `synced` of this session has named yet.
+    awaited: BTreeSet<ServiceKey>,
     /// The last `synced`.
     cursor: u64,
     unknown_frames: u64,
@@ -83,8 +85,19 @@ impl Conversation {
         ContentHash(self.hashes.values().fold(0, |sum, hash| sum.wrapping_add(hash.0)))
     }
 
+    /// These are subscribed to from now on.
+    pub(crate) fn awaits<'a>(&mut self, services: impl IntoIterator<Item = &'a ServiceKey>) {
+        self.awaited.extend(services.into_iter().cloned());
+    }
+
+    /// Whether everything subscribed to was answered in this session; what is held from the one before is no answer.
+    pub(crate) fn complete(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
     /// A name is no longer subscribed to.
     pub(crate) fn forget(&mut self, service: &ServiceKey) {
+        self.awaited.remove(service);
         self.hashes.remove(service);
     }
 
@@ -113,6 +126,7 @@ impl Conversation {
             }
             Down::Synced { cursor, services } => {
                 self.cursor = cursor;
+                self.awaited.retain(|service| !services.contains(service));
                 Some(Event::Synced { cursor, services })
             }
             Down::Heartbeat => None,
@@ -185,6 +199,23 @@ mod tests {
         assert_eq!(c.cursor(), 4);
         c.hear(Down::Remove { service: key(), ids: vec![] }).unwrap();
         assert_eq!(c.digest(), ContentHash(0));
+    }
+
+    #[test]
+    fn complete_means_answered_in_this_session() {
+        let other: ServiceKey = "billing.shop".parse().unwrap();
+        let mut c = Conversation::resume([(key(), ContentHash(7))].into());
+        c.awaits([&key(), &other]);
+        c.hear(welcome()).unwrap();
+        c.hear(upsert(1, false)).unwrap();
+        assert!(!c.complete(), "held, told, and not yet closed by `synced`");
+        c.hear(Down::Synced { cursor: 1, services: vec![key()] }).unwrap();
+        assert!(!c.complete());
+        c.forget(&other);
+        assert!(c.complete());
+        c.awaits([&other]);
+        c.hear(Down::Synced { cursor: 2, services: vec![other] }).unwrap();
+        assert!(c.complete());
     }
 
     #[test]

@@ -14,10 +14,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rollcall_net::{TLS_NAME, TlsError, client_config, server_name};
 use rollcall_wire::{
     CodecError, Decoder, Down, Up, encode,
-    limits::{FRAME_BYTES_MAX, TOKEN_BYTES_MAX},
+    limits::{FRAME_BYTES_MAX, SILENCE_MAX, TOKEN_BYTES_MAX},
 };
 use thiserror::Error;
-use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::args::Args;
@@ -41,6 +45,8 @@ pub(crate) struct Link {
     /// HTTP/2 closes the connection once nobody can send a request any more.
     _requests: http2::SendRequest<Body>,
     decoder: Decoder<Down>,
+    /// When the controller last said something; opening the session counts.
+    last_heard: Instant,
 }
 
 /// Says why there is no session.
@@ -58,6 +64,8 @@ pub(crate) enum LinkError {
     TimedOut(SocketAddr),
     #[error("controller: refused the session with {0}")]
     Refused(StatusCode),
+    #[error("session: the controller was silent for {} s", SILENCE_MAX.as_secs())]
+    Silent,
     #[error("session: broke off")]
     Http(#[from] hyper::Error),
     #[error("session: ended by the controller")]
@@ -106,6 +114,7 @@ async fn open(args: &Args) -> Result<Link, LinkError> {
         connection,
         _requests: sender,
         decoder: Decoder::default(),
+        last_heard: Instant::now(),
     })
 }
 
@@ -136,19 +145,30 @@ fn upward(frames: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Frame<Byte
 // === impl Link ===
 
 impl Link {
-    /// Sends this as soon as there is room, while the connection moves on.
+    /// When the link counts as lost, unless the controller is heard before.
+    pub(crate) fn silent_at(&self) -> Instant {
+        self.last_heard + SILENCE_MAX
+    }
+
+    /// Sends this as soon as there is room, while the connection moves on. Nothing is heard meanwhile, so that a
+    /// controller that takes nothing must not be waited for longer than one that says nothing.
     pub(crate) async fn say(&mut self, frame: &Up) -> Result<(), LinkError> {
         let bytes = encode(frame)?;
-        tokio::select! {
-            sent = self.up.send(bytes.into()) => sent.map_err(|_| LinkError::Ended),
-            ended = &mut self.connection => Err(ended.err().map_or(LinkError::Ended, LinkError::Http)),
-        }
+        let deadline = self.silent_at();
+        let sent = async {
+            tokio::select! {
+                sent = self.up.send(bytes.into()) => sent.map_err(|_| LinkError::Ended),
+                ended = &mut self.connection => Err(ended.err().map_or(LinkError::Ended, LinkError::Http)),
+            }
+        };
+        timeout_at(deadline, sent).await.unwrap_or(Err(LinkError::Silent))
     }
 
     /// The next frame. Safe to drop and call again: nothing is lost in between.
     pub(crate) async fn hear(&mut self) -> Result<Down, LinkError> {
         loop {
             if let Some(frame) = self.decoder.next_frame()? {
+                self.last_heard = Instant::now();
                 return Ok(frame);
             }
             let chunk = tokio::select! {

@@ -1,9 +1,14 @@
 //! A controller and a sidecar of the real code over real TLS on loopback; only the API server is played.
 
+mod deaf;
+
 use std::{
     fs,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,18 +30,25 @@ use tokio::{
     time::sleep,
 };
 
+pub use self::deaf::Deaf;
+
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
 
-/// Plays the API server: a token is the UID of its pod.
-#[derive(Clone)]
-struct Tokens;
+/// Plays the API server: a token is the UID of its pod. Counts the ones that are no good.
+#[derive(Clone, Default)]
+struct Tokens {
+    refused: Arc<AtomicU64>,
+}
 
 impl Reviewer for Tokens {
     async fn review(&self, token: &str) -> Result<Review, AuthError> {
         match token.strip_prefix("token-of-") {
             Some(uid) => Ok(Review { pod: uid.into() }),
-            None => Err(AuthError::Unauthenticated),
+            None => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Err(AuthError::Unauthenticated)
+            }
         }
     }
 }
@@ -44,6 +56,7 @@ impl Reviewer for Tokens {
 pub struct Controller {
     pub index: IndexHandle,
     pub address: SocketAddr,
+    tokens: Tokens,
     trigger: Trigger,
     parts: JoinSet<()>,
 }
@@ -97,7 +110,8 @@ impl Controller {
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
         let listener = bind(address).unwrap();
         let address = listener.local_addr().unwrap();
-        let sessions = Sessions::new("test".to_owned(), index.clone(), Tokens);
+        let tokens = Tokens::default();
+        let sessions = Sessions::new("test".to_owned(), index.clone(), tokens.clone());
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
@@ -108,11 +122,16 @@ impl Controller {
         for change in [Change::PodsEnd, Change::RegistrationsBegin, Change::RegistrationsEnd] {
             index.apply(change).await.unwrap();
         }
-        Self { index, address, trigger, parts }
+        Self { index, address, tokens, trigger, parts }
     }
 
     pub async fn apply(&self, change: Change) {
         self.index.apply(change).await.unwrap();
+    }
+
+    /// How many tokens were refused with 401.
+    pub fn refused(&self) -> u64 {
+        self.tokens.refused.load(Ordering::Relaxed)
     }
 
     /// Ends it as SIGTERM would.
@@ -125,10 +144,15 @@ impl Controller {
 impl Pod {
     /// The sidecar of this pod.
     pub async fn start(authority: &Authority, controller: SocketAddr, uid: &str) -> Self {
+        Self::with_token(authority, controller, &format!("token-of-{uid}")).await
+    }
+
+    /// A sidecar that shows this token.
+    pub async fn with_token(authority: &Authority, controller: SocketAddr, text: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let (ca, token) = (files.path().join("ca.crt"), files.path().join("token"));
         fs::write(&ca, &authority.certificate_pem).unwrap();
-        fs::write(&token, format!("token-of-{uid}")).unwrap();
+        fs::write(&token, text).unwrap();
         let args = Args::parse_from([
             "rollcall-sidecar",
             &format!("--controller={controller}"),

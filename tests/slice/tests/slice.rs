@@ -8,7 +8,7 @@ mod cluster;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cluster::Cluster;
 use serde_json::Value;
 
@@ -39,9 +39,30 @@ fn addresses(instances: &[Value]) -> Vec<String> {
     instances.iter().map(|instance| text(instance, "address").to_owned()).collect()
 }
 
+/// The schema itself refuses each sample that must not pass, and names the field that the sample's file name says.
+fn samples_are_judged_by_the_schema(cluster: &Cluster) -> Result<()> {
+    let mut judged = 0;
+    for (name, yaml) in cluster::samples()? {
+        let verdict = cluster.dry_run(&yaml);
+        if let Some(rest) = name.strip_prefix("invalid-") {
+            let field = rest.split(['-', '.']).next().unwrap_or_default();
+            let Err(error) = verdict else { bail!("{name}: was accepted") };
+            // With its dot, since the kind's own name holds a field's name as well.
+            let error = format!("{error:#}");
+            ensure!(error.contains(&format!(".{field}")), "{name}: `{error}` does not name `.{field}`");
+        } else {
+            verdict.with_context(|| name.clone())?;
+        }
+        judged += 1;
+    }
+    ensure!(judged > 0, "there are no samples");
+    Ok(())
+}
+
 #[test]
 fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
     let cluster = Cluster::prepare()?;
+    samples_are_judged_by_the_schema(&cluster)?;
     cluster.apply("orders.yaml", |yaml| yaml)?;
     cluster.apply("storefront.yaml", |yaml| yaml)?;
     cluster.apply("registration.yaml", |yaml| yaml)?;

@@ -99,6 +99,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether the API server would take this into the app's namespace; nothing is kept.
+    pub(crate) fn dry_run(&self, yaml: &str) -> Result<()> {
+        self.call(&["-n", &self.shop, "apply", "--dry-run=server", "-f", "-"], Some(yaml))?;
+        Ok(())
+    }
+
     pub(crate) fn ready(&self, pod: &str) -> Result<()> {
         let query = ["get", "pod", pod, "-o", r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#];
         self.eventually(&format!("{pod} is ready"), || Ok(self.kubectl(&query)? == "True"))
@@ -184,6 +190,20 @@ impl Drop for Cluster {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).to_owned()
+}
+
+/// The samples of `ServiceRegistration`s by file name, bound to no namespace.
+pub(crate) fn samples() -> Result<Vec<(String, String)>> {
+    let place = root().join("crds/samples");
+    let mut samples = Vec::new();
+    for entry in fs::read_dir(&place).with_context(|| place.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).with_context(|| name.clone())?;
+        samples.push((name, text.replace(", namespace: shop}", "}")));
+    }
+    samples.sort();
+    Ok(samples)
 }
 
 fn manifest(name: &str) -> Result<String> {
