@@ -134,7 +134,9 @@ fn forwards_a_port(cluster: &Cluster) -> Result<()> {
     forward.env("KUBECONFIG", cluster.kubeconfig()).args(["port-forward", "service/web", ":80"]);
     let mut forward = forward.stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
-    BufReader::new(forward.stdout.take().unwrap()).read_line(&mut line)?;
+    // Kept until the end: kubectl says more with each connection, and would die of a closed pipe.
+    let mut output = BufReader::new(forward.stdout.take().unwrap());
+    output.read_line(&mut line)?;
     // Forwarding from 127.0.0.1:40123 -> 8080
     let address = line.split(' ').nth(2).unwrap().to_owned();
     let mut stream = TcpStream::connect(address)?;
