@@ -84,7 +84,7 @@ fn ports(text: &str) -> Result<Vec<Port>, String> {
 fn first_container_port(spec: Option<&PodSpec>) -> Vec<Port> {
     let containers = spec.into_iter().flat_map(|spec| &spec.containers);
     let declared = containers
-        .filter(|container| container.name != crate::facts::SIDECAR)
+        .filter(|container| container.name != crate::SIDECAR)
         .flat_map(|container| container.ports.iter().flatten())
         .find_map(|port| {
             Some(Port { name: port.name.clone(), port: u16::try_from(port.container_port).ok()? })

@@ -6,8 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 use rollcall_catalogue::{Phase, PodFacts, PodUid, PodWitness, ValueError};
 use thiserror::Error;
 
-/// The name of our own container in every pod.
-pub(crate) const SIDECAR: &str = "rollcall-sidecar";
+use crate::SIDECAR;
 
 /// Says why a pod cannot be kept.
 #[derive(Debug, Error, PartialEq, Eq)]

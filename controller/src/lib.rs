@@ -21,3 +21,6 @@ mod watches;
 pub use ca::{Authority, CaError};
 pub use index::{Change, ObjectKey};
 pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};
+
+/// The name of our own container in every pod.
+pub(crate) const SIDECAR: &str = "rollcall-sidecar";

@@ -2,7 +2,6 @@
 
 use crate::image::{self, Built};
 use crate::outcome::Outcome;
-use crate::test::{OF_THE_KIT, ON_ANY_CLUSTER, cargo_test};
 use anyhow::{Context, Result};
 use rollcall_cluster::kind::Kind;
 use rollcall_cluster::{Cluster, Home, KUBECTL, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of};
@@ -10,6 +9,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The package whose tests need a cluster, whichever.
+pub(crate) const ON_ANY_CLUSTER: &str = "rollcall-slice";
+/// The tests of the cluster kit itself, which start clusters of their own.
+pub(crate) const OF_THE_KIT: &str = "rollcall-kit";
 /// A cluster's worth of nodes for the tests: enough to tell "on this node" from "elsewhere".
 const NODES: u8 = 2;
 
@@ -31,7 +34,7 @@ fn on_local(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let ended = Cluster::down(home, &name);
     tested?;
     ended?;
-    let tested = cargo_test("tests of the cluster kit", &["--package", OF_THE_KIT], &[], outcome);
+    let tested = outcome.cargo_test("tests of the cluster kit", &["--package", OF_THE_KIT], &[]);
     // What a test that did not live to its end has left.
     Cluster::sweep(home)?;
     tested
@@ -103,7 +106,7 @@ fn load_into_kind(home: &Home, kind: &Kind, images: &[Built]) -> Result<()> {
 }
 
 fn test_slice(environment: &[(&str, &Path)], outcome: &mut Outcome) -> Result<()> {
-    cargo_test("tests on a real cluster", &["--package", ON_ANY_CLUSTER], environment, outcome)
+    outcome.cargo_test("tests on a real cluster", &["--package", ON_ANY_CLUSTER], environment)
 }
 
 /// A name that no other run has at the same time.

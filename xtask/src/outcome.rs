@@ -1,7 +1,9 @@
 //! How tests went: read from what libtest prints, so that the closing line counts what was really run.
 
 use anyhow::{Context, Result, bail};
+use rollcall_cluster::{interrupt, static_build};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The tests of all runs so far.
@@ -18,8 +20,27 @@ impl Outcome {
         self.passed > 0 && self.failed == 0 && self.ignored == 0
     }
 
-    /// Runs `cargo test`, shows what it prints, and counts.
-    pub(crate) fn add(&mut self, what: &str, cargo: &mut Command) -> Result<()> {
+    /// Runs the tests of some packages and counts them.
+    pub(crate) fn cargo_test(
+        &mut self,
+        what: &str,
+        packages: &[&str],
+        environment: &[(&str, &Path)],
+    ) -> Result<()> {
+        interrupt::check()?;
+        eprintln!("\n== {what}");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .current_dir(static_build::workspace())
+            .args(["test", "--locked", "--no-fail-fast"])
+            .args(packages);
+        cargo.envs(environment.iter().copied());
+        self.add(what, &mut cargo)?;
+        Ok(interrupt::check()?)
+    }
+
+    /// Runs a command that ends as `cargo test` does, shows what it prints, and counts.
+    fn add(&mut self, what: &str, cargo: &mut Command) -> Result<()> {
         let mut child = cargo
             .stdout(Stdio::piped())
             .spawn()
