@@ -8,12 +8,13 @@ use crate::machine::Machine;
 use crate::node::Parts;
 use crate::process::ProcessId;
 use crate::progress::Step;
-use crate::run::{Poll, output_of, wait_for, wait_through};
+use crate::run::{Poll, output_of, wait_for};
 use crate::state::{self, Phase, Record};
 use crate::tools::{Tools, check_go};
 use crate::{Error, control_plane, debian, interrupt, pki};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// How long to wait for another command on the same cluster: as long as an `up` may take by its own limits.
@@ -280,15 +281,18 @@ fn take_down(home: &Home, name: &Name) -> Result<(), Error> {
 }
 
 fn unplug(layout: &Layout, hierarchies: &Hierarchies) -> Result<(), Error> {
-    /// It takes milliseconds; a busy kernel may take longer, and does it then without us.
-    const LINK_LIMIT: Duration = Duration::from_secs(5);
     hierarchies.end(&layout.cgroup())?;
-    // The link and its routes go with the control plane's network namespace, a little later. It is not removed by hand: if
-    // this cluster never came to have one, one of the same name would be another's.
-    let link = Path::new("/sys/class/net").join(layout.host_link());
-    let gone = || Ok(if link.exists() { Poll::NotYet("still there".into()) } else { Poll::Ready(()) });
-    let _ = wait_through("the end of the cluster's link", LINK_LIMIT, LOOK_EVERY, &layout.folder(), gone);
-    Ok(())
+    // The link would go with the control plane's network namespace by itself, but that can live on for seconds, for as long
+    // as the kernel still closes connections in it. One of the same name that is another cluster's is left alone.
+    let link = layout.host_link();
+    let alias = || fs::read_to_string(format!("/sys/class/net/{link}/ifalias")).unwrap_or_default();
+    if alias().trim() != layout.owner() {
+        return Ok(());
+    }
+    let removed =
+        output_of("removing the cluster's link", Command::new("ip").args(["link", "delete", &link]));
+    // It may have gone by itself between the look and the removal.
+    if alias().is_empty() { Ok(()) } else { removed.map(drop) }
 }
 
 /// A cgroup without a record of ours belongs to a cluster of the same name that was made from another home.

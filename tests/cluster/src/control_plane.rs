@@ -79,9 +79,11 @@ fn connect(layout: &Layout, machine: &Machine, nodes: u8) -> Result<(), Error> {
             "-ec",
             &format!(
                 "ip link add {host_link} type veth peer name uplink netns {pid}
+                 ip link set {host_link} alias {owner}
                  ip address add {host}/24 dev {host_link}
                  ip link set {host_link} up",
-                pid = machine.init_pid()
+                pid = machine.init_pid(),
+                owner = layout.owner(),
             ),
         ]),
     )?;

@@ -143,9 +143,14 @@ impl Layout {
         format!("rollcall{}", self.slot)
     }
 
+    /// What the host's link carries as its alias: whose it is.
+    pub(crate) fn owner(&self) -> String {
+        format!("rollcall-{}", self.name)
+    }
+
     /// The cluster's cgroup, relative to each hierarchy.
     pub fn cgroup(&self) -> PathBuf {
-        PathBuf::from(format!("rollcall-{}", self.name))
+        PathBuf::from(self.owner())
     }
 
     /// A machine's cgroup: its daemons are in `system` below it, its pods in `kubepods`.

@@ -79,6 +79,8 @@ impl Machine {
             }
             Ok(Poll::NotYet("namespaces being made".into()))
         })?;
+        // It waits for PID 1, and is waited for here: else it would stay in the process table until this process ends.
+        std::thread::spawn(move || unshare.wait());
         Ok(Self { role, init_pid, logs, cgroup_folders, daemons: Mutex::default() })
     }
 
