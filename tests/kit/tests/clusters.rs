@@ -38,6 +38,20 @@ fn the_tests_own_names_fit_whatever_the_pid() {
     }
 }
 
+/// A cluster that an `up` of its own process makes: it has no owner, so this ends it if its test does not.
+struct Unowned<'a> {
+    home: &'a Home,
+    name: Name,
+}
+
+impl Drop for Unowned<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = Cluster::down(self.home, &self.name) {
+            eprintln!("{error}");
+        }
+    }
+}
+
 /// A cluster that ends with its test, whichever way that goes.
 struct Guarded<'a> {
     home: &'a Home,
@@ -184,6 +198,7 @@ fn an_up_that_is_killed_in_the_middle_leaves_nothing_after_down() {
     let before = Host::look(&home).unwrap();
     for moment in ["control-plane", "node1"] {
         let name = name(moment);
+        let _guard = Unowned { home: &home, name: name.clone() };
         let mut up = start_up(&name, moment);
         kill(Pid::from_raw(up.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
         up.wait().unwrap();
@@ -199,6 +214,7 @@ fn an_up_that_is_interrupted_cleans_up_by_itself() {
     let home = Home::of_this_user().unwrap();
     let before = Host::look(&home).unwrap();
     let name = name("stopped");
+    let _guard = Unowned { home: &home, name: name.clone() };
     let mut up = start_up(&name, "node1");
     // As a terminal does it: to the whole group, the commands that it runs included.
     killpg(Pid::from_raw(up.id().try_into().unwrap()), Signal::SIGINT).unwrap();
