@@ -9,6 +9,8 @@
 //! Everything here is a value or a function: no tokio, no kube, no sockets, and no clock. Time comes in as an
 //! argument, so that the same events give the same catalogue on every replica.
 
+mod address;
+pub mod balance;
 mod consolidate;
 mod instance;
 pub mod limits;
@@ -18,12 +20,19 @@ mod registration;
 mod snapshot;
 mod state;
 mod verdict;
+mod version;
 
+pub use address::refusal;
+pub use balance::Policy;
 pub use consolidate::{Claim, consolidate};
 pub use instance::Instance;
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
-pub use registration::{Attributes, Port, Registration, Source, ValueError};
+pub use registration::{
+    Attributes, Heartbeat, Operator, Port, ProbeCheck, ProbeSpec, Probing, Registration, Requirement,
+    Runtime, Selector, Source, StaticAddress, Target, Transport, ValueError, Visibility,
+};
 pub use snapshot::{ContentHash, Service, Snapshot};
 pub use state::{Reason, State};
 pub use verdict::{Phase, PodWitness, SessionWitness, Verdict, verdict};
+pub use version::{Version, VersionError, VersionFilter};

@@ -6,6 +6,38 @@ pub const PORTS_MAX: usize = 32;
 /// Bytes of one version: semver sets no bound, and a version stands in each instance of every answer.
 pub const VERSION_BYTES_MAX: usize = 128;
 
+/// Bytes of one requirement on versions: a few comparisons; it is parsed for each lookup that has one.
+pub const REQUIREMENT_BYTES_MAX: usize = 256;
+
+/// Characters of a port's appProtocol: as a qualified name of Kubernetes, less its longest domains.
+pub const APP_PROTOCOL_CHARS_MAX: usize = 128;
+
+/// Requirements of one selector, and values of one requirement: people write a handful, and each is compared with
+/// each pod of the namespace.
+pub const LABELS_MAX: usize = 32;
+
+/// Addresses of one registration: the contract's limit; each of them is probed.
+pub const ADDRESSES_MAX: usize = 256;
+
+/// Namespaces that one registration may name: the contract's limit.
+pub const VISIBLE_NAMESPACES_MAX: usize = 64;
+
+/// The range of a probe's interval and timeout: ten a second is as often as a small app can bear; after five
+/// minutes nobody is waiting any more.
+pub const PROBE_MILLISECONDS: std::ops::RangeInclusive<u32> = 100..=300_000;
+
+/// Answers in a row that a probe may ask for: beyond ten, the interval is what should be longer.
+pub const PROBE_THRESHOLD_MAX: u8 = 10;
+
+/// Characters of a probed path, as of one metadata value.
+pub const PROBE_PATH_CHARS_MAX: usize = 1_024;
+
+/// Characters of the name of a probed gRPC service: as of a DNS name, which such names look like.
+pub const PROBE_SERVICE_CHARS_MAX: usize = 253;
+
+/// Seconds of an app's own heartbeat: an app that speaks once an hour is no witness of its own health.
+pub const HEARTBEAT_SECONDS_MAX: u32 = 3_600;
+
 /// Tags of one instance: the contract's limit of a registration, held for the union as well.
 pub const TAGS_MAX: usize = 64;
 
