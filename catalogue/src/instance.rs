@@ -1,74 +1,302 @@
 //! One instance, as every answer and every frame writes it.
 
-use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    borrow::Borrow,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::state::{Reason, State};
+use crate::{
+    pod::PodUid,
+    registration::{Port, Transport},
+    state::{Reason, State},
+    version::Version,
+};
 
-/// Holds one place where a service can be reached. The fields stand in the order in which JSON writes them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Holds one place where a service can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Pod UID and primary port; stable for as long as the pod lives.
-    pub id: String,
-    pub address: IpAddr,
-    /// All addresses of a dual-stack pod, the primary one first.
-    pub addresses: Vec<IpAddr>,
-    /// The primary port.
-    pub port: u16,
-    /// The named ports; a port without a name is only ever the primary one.
-    pub ports: BTreeMap<String, u16>,
-    pub version: Option<String>,
-    pub zone: Option<String>,
-    pub node: Option<String>,
-    pub pod: Option<String>,
-    pub weight: u16,
-    pub tags: Vec<String>,
-    pub metadata: Arc<BTreeMap<String, String>>,
+    pub id: InstanceId,
+    pub addresses: Addresses,
+    pub zone: Option<Arc<str>>,
+    pub node: Option<Arc<str>>,
+    pub pod: Option<Arc<str>>,
+    pub profile: Arc<Profile>,
     pub state: State,
     pub reason: Reason,
     /// The service's revision at which this instance last changed.
     pub revision: u64,
 }
 
+/// Holds what names an instance within its service: its owner and its primary port. It stays for as long as the
+/// owner lives, whatever else changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InstanceId(Arc<str>);
+
+/// Holds all addresses of an instance: at least one, the primary one first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Addresses {
+    primary: IpAddr,
+    others: Box<[IpAddr]>,
+}
+
+/// Holds what was registered of an instance. Most instances of a service are alike, so they share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The primary port.
+    pub port: u16,
+    /// All ports, in the order of their names; without a name only the primary one may be.
+    pub ports: Box<[Port]>,
+    pub version: Option<Version>,
+    pub weight: u16,
+    pub tags: BTreeSet<Box<str>>,
+    pub metadata: BTreeMap<Box<str>, Box<str>>,
+}
+
+// === impl Instance ===
+
 impl Instance {
+    pub fn address(&self) -> IpAddr {
+        self.addresses.primary
+    }
+
     /// The stable order of every list: by address as a number, then port, then id.
-    pub(crate) fn order(&self, other: &Self) -> Ordering {
-        (self.address, self.port, &self.id).cmp(&(other.address, other.port, &other.id))
+    pub fn order(&self, other: &Self) -> Ordering {
+        (self.address(), self.profile.port, &self.id).cmp(&(other.address(), other.profile.port, &other.id))
     }
 
     /// Whether both say the same, whenever they last changed.
     pub(crate) fn same_content(&self, other: &Self) -> bool {
-        let Self {
-            id,
-            address,
-            addresses,
-            port,
-            ports,
-            version,
-            zone,
-            node,
-            pod,
-            weight,
-            tags,
-            metadata,
-            state,
-            reason,
-            revision: _,
-        } = self;
+        let Self { id, addresses, zone, node, pod, profile, state, reason, revision: _ } = self;
         *id == other.id
-            && *address == other.address
             && *addresses == other.addresses
-            && *port == other.port
-            && *ports == other.ports
-            && *version == other.version
             && *zone == other.zone
             && *node == other.node
             && *pod == other.pod
-            && *weight == other.weight
-            && *tags == other.tags
-            && *metadata == other.metadata
+            && (Arc::ptr_eq(profile, &other.profile) || *profile == other.profile)
             && *state == other.state
             && *reason == other.reason
+    }
+}
+
+// === impl InstanceId ===
+
+impl InstanceId {
+    pub fn of_pod(uid: &PodUid, port: u16) -> Self {
+        Self(format!("{uid}-{port}").into())
+    }
+
+    pub fn of_address(address: IpAddr, port: u16) -> Self {
+        Self(format!("{address}-{port}").into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for InstanceId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for InstanceId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Addresses ===
+
+impl Addresses {
+    /// None where there is none.
+    pub fn new(addresses: &[IpAddr]) -> Option<Self> {
+        let (primary, others) = addresses.split_first()?;
+        Some(Self { primary: *primary, others: others.into() })
+    }
+
+    pub fn primary(&self) -> IpAddr {
+        self.primary
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
+        std::iter::once(self.primary).chain(self.others.iter().copied())
+    }
+}
+
+impl From<IpAddr> for Addresses {
+    fn from(primary: IpAddr) -> Self {
+        Self { primary, others: Box::default() }
+    }
+}
+
+// === impl Profile ===
+
+impl Profile {
+    /// The form in which equal profiles are equal: a port has one name, or none.
+    pub(crate) fn normalised(mut self) -> Self {
+        let mut ports = std::mem::take(&mut self.ports).into_vec();
+        ports.sort();
+        let named: BTreeSet<u16> =
+            ports.iter().filter(|port| port.name.is_some()).map(|port| port.port).collect();
+        ports.retain(|port| port.name.is_some() || !named.contains(&port.port));
+        self.ports = ports.into();
+        self
+    }
+
+    /// The port that a caller means: by its name or its number.
+    pub fn port_called(&self, wanted: &str) -> Option<&Port> {
+        let number = wanted.parse::<u16>().ok();
+        self.ports.iter().find(|port| port.name.as_deref() == Some(wanted) || number == Some(port.port))
+    }
+
+    /// The port over which this protocol is spoken: the primary one, if it is.
+    pub fn port_speaking(&self, protocol: &str) -> Option<&Port> {
+        let mut speaking = self.ports.iter().filter(|port| port.app_protocol.as_deref() == Some(protocol));
+        let first = speaking.clone().next()?;
+        Some(speaking.find(|port| port.port == self.port).unwrap_or(first))
+    }
+}
+
+// === JSON ===
+
+/// The fields of an instance in the order in which JSON has them.
+#[derive(Serialize)]
+struct Written<'a> {
+    id: &'a InstanceId,
+    address: IpAddr,
+    addresses: Vec<IpAddr>,
+    port: u16,
+    ports: BTreeMap<&'a str, u16>,
+    /// What is not TCP, by the name of the port.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    protocols: BTreeMap<&'a str, Transport>,
+    #[serde(rename = "appProtocols", skip_serializing_if = "BTreeMap::is_empty")]
+    app_protocols: BTreeMap<&'a str, &'a str>,
+    version: Option<&'a Version>,
+    zone: Option<&'a str>,
+    node: Option<&'a str>,
+    pod: Option<&'a str>,
+    weight: u16,
+    tags: &'a BTreeSet<Box<str>>,
+    metadata: &'a BTreeMap<Box<str>, Box<str>>,
+    state: State,
+    reason: &'a Reason,
+    revision: u64,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    id: InstanceId,
+    address: IpAddr,
+    #[serde(default)]
+    addresses: Vec<IpAddr>,
+    port: u16,
+    #[serde(default)]
+    ports: BTreeMap<Box<str>, u16>,
+    #[serde(default)]
+    protocols: BTreeMap<Box<str>, Transport>,
+    #[serde(default, rename = "appProtocols")]
+    app_protocols: BTreeMap<Box<str>, Box<str>>,
+    version: Option<Version>,
+    zone: Option<Arc<str>>,
+    node: Option<Arc<str>>,
+    pod: Option<Arc<str>>,
+    weight: u16,
+    #[serde(default)]
+    tags: BTreeSet<Box<str>>,
+    #[serde(default)]
+    metadata: BTreeMap<Box<str>, Box<str>>,
+    state: State,
+    reason: Reason,
+    #[serde(default)]
+    revision: u64,
+}
+
+impl Instance {
+    fn written(&self, port: u16) -> Written<'_> {
+        let profile = &*self.profile;
+        Written {
+            id: &self.id,
+            address: self.address(),
+            addresses: self.addresses.iter().collect(),
+            port,
+            ports: profile.ports.iter().filter_map(|port| Some((port.name.as_deref()?, port.port))).collect(),
+            protocols: profile
+                .ports
+                .iter()
+                .filter(|port| port.transport != Transport::Tcp)
+                .map(|port| (port.name.as_deref().unwrap_or_default(), port.transport))
+                .collect(),
+            app_protocols: profile
+                .ports
+                .iter()
+                .filter_map(|port| {
+                    Some((port.name.as_deref().unwrap_or_default(), port.app_protocol.as_deref()?))
+                })
+                .collect(),
+            version: profile.version.as_ref(),
+            zone: self.zone.as_deref(),
+            node: self.node.as_deref(),
+            pod: self.pod.as_deref(),
+            weight: profile.weight,
+            tags: &profile.tags,
+            metadata: &profile.metadata,
+            state: self.state,
+            reason: &self.reason,
+            revision: self.revision,
+        }
+    }
+}
+
+impl Serialize for Instance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.written(self.profile.port).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Instance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = Read::deserialize(deserializer)?;
+        let described = |name: Option<Box<str>>, port| {
+            let key = name.as_deref().unwrap_or_default();
+            let transport = read.protocols.get(key).copied().unwrap_or_default();
+            let app_protocol = read.app_protocols.get(key).cloned();
+            Port { name, port, transport, app_protocol }
+        };
+        let named = read.ports.iter().map(|(name, port)| described(Some(name.clone()), *port));
+        let ports = named.chain([described(None, read.port)]).collect();
+        let others = read.addresses.into_iter().filter(|address| *address != read.address).collect();
+        let profile = Profile {
+            port: read.port,
+            ports,
+            version: read.version,
+            weight: read.weight,
+            tags: read.tags,
+            metadata: read.metadata,
+        };
+        Ok(Self {
+            id: read.id,
+            addresses: Addresses { primary: read.address, others },
+            zone: read.zone,
+            node: read.node,
+            pod: read.pod,
+            profile: Arc::new(profile.normalised()),
+            state: read.state,
+            reason: read.reason,
+            revision: read.revision,
+        })
     }
 }

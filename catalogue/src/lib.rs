@@ -1,9 +1,13 @@
 //! Rollcall's domain: what a service is, which instances it has, and which of them may be looked up.
 //!
 //! ```text
-//!  PodFacts ──┐                     witnesses
-//!             ├─ Claim ─► consolidate ──┬──► Instance{state, reason} ─► Service{revision, hash} ─► Snapshot
-//!  Registration (annotation | object)   └ verdict: a pure function
+//!  PodFacts, EndpointFacts ──┐   Witnesses ──► liveness: verdict, guard
+//!                            ├─ Member ─► consolidate ─► Instance{profile, state, reason}
+//!  Registration ─────────────┘                               │
+//!                                          Snapshot::next ◄──┘ Update per service
+//!                                             │      └──► Delta ─► Ring
+//!                                             ▼
+//!                               Service{revision, hash} ◄── Query ── balance
 //! ```
 //!
 //! Everything here is a value or a function: no tokio, no kube, no sockets, and no clock. Time comes in as an
@@ -11,28 +15,29 @@
 
 mod address;
 pub mod balance;
-mod consolidate;
+pub mod changes;
+pub mod consolidate;
+mod endpoint;
 mod instance;
 pub mod limits;
+pub mod liveness;
 mod names;
 mod pod;
 mod registration;
 mod snapshot;
 mod state;
-mod verdict;
 mod version;
 
 pub use address::refusal;
 pub use balance::Policy;
-pub use consolidate::{Claim, consolidate};
-pub use instance::Instance;
+pub use endpoint::EndpointFacts;
+pub use instance::{Addresses, Instance, InstanceId, Profile};
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
 pub use registration::{
     Attributes, Heartbeat, Operator, Port, ProbeCheck, ProbeSpec, Probing, Registration, Requirement,
     Runtime, Selector, Source, StaticAddress, Target, Transport, ValueError, Visibility,
 };
-pub use snapshot::{ContentHash, Service, Snapshot};
+pub use snapshot::{ContentHash, Service, Snapshot, Step, Update};
 pub use state::{Reason, State};
-pub use verdict::{Phase, PodWitness, SessionWitness, Verdict, verdict};
 pub use version::{Version, VersionError, VersionFilter};

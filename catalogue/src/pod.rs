@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
-use crate::{names::Namespace, registration::Registration, verdict::PodWitness};
+use crate::{liveness::PodWitness, names::Namespace, registration::Registration};
 
 /// Holds a pod's UID: the one name that Kubernetes never gives twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,13 +13,15 @@ pub struct PodUid(Arc<str>);
 pub struct PodFacts {
     pub uid: PodUid,
     pub namespace: Namespace,
-    pub name: String,
-    pub node: Option<String>,
+    pub name: Arc<str>,
+    pub node: Option<Arc<str>>,
     /// The primary address first; empty until the pod has one.
     pub addresses: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
     /// A container of ours is in the pod, so that a session is expected.
     pub has_sidecar: bool,
+    /// `rollcall.dev/drain: "true"`.
+    pub asks_to_drain: bool,
     /// What the pod's own annotations register.
     pub registration: Option<Arc<Registration>>,
     pub witness: PodWitness,

@@ -20,49 +20,83 @@ pub enum State {
     Draining,
 }
 
-/// Says why an instance is in its state; a word for people and for alerts. A word of a newer controller is kept
-/// as it came.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum Reason {
-    /// Kubernetes has it ready, and its sidecar, if one is expected, is in session.
+/// The words of [`Reason`], each once: what JSON writes is what the code calls it.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $reason:ident,)+) => {
+        /// Says why an instance is in its state; a word for people and for alerts. A word of a newer controller is
+        /// kept as it came.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(from = "String", into = "String")]
+        pub enum Reason {
+            $($(#[$doc])* $reason,)+
+            /// A word that this build does not know.
+            Other(Box<str>),
+        }
+
+        impl Reason {
+            /// Every word that this build knows.
+            pub const KNOWN: &[Self] = &[$(Self::$reason),+];
+
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$reason => stringify!($reason),)+
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<String> for Reason {
+            fn from(word: String) -> Self {
+                match word.as_str() {
+                    $(stringify!($reason) => Self::$reason,)+
+                    _ => Self::Other(word.into()),
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Kubernetes has it ready, its sidecar, if one is expected, is in session, and its app does not object.
     Ready,
+    /// Its pod is not ready, but its Service publishes such addresses.
+    PublishedNotReady,
     /// A container other than our own, or a readiness gate, is not ready.
     NotReady,
-    /// Kubernetes has it ready, but its sidecar never opened a session to this controller.
+    /// Its EndpointSlice has it not ready.
+    EndpointNotReady,
+    /// An address outside the cluster that was not asked yet.
+    NotProbedYet,
+    /// Kubernetes has it ready, but its sidecar never opened a session.
     SessionNeverCame,
     /// Kubernetes has it ready, but its sidecar's session broke off.
     SidecarLost,
+    /// Its sidecar's session is open, and nothing comes any more.
+    SessionQuiet,
+    /// Nothing came for so long that its node is taken for dead or cut off.
+    SessionSilent,
+    /// Kubernetes lost sight of its node.
+    NodeUnknown,
+    /// Kubernetes lost sight of its node, and so did we.
+    NodeLost,
+    /// So many sessions broke off at once that the registry doubts itself, and takes nobody out for it.
+    MassLossGuard,
+    /// Its app refuses connections.
+    ProbeRefused,
+    /// Its app times out, or answers badly.
+    ProbeFailed,
+    /// Its app answers on 127.0.0.1, and not where others would call it.
+    ListensOnLoopbackOnly,
+    /// Its app's own heartbeat is missing.
+    HeartbeatMissed,
+    /// Its app has not beaten since the registry came back.
+    AwaitingBeat,
+    /// Its app says itself that it is failing.
+    AppSaysFailing,
+    /// It was asked to drain.
+    DrainRequested,
     /// Its pod is being deleted.
     Terminating,
-    /// A word that this build does not know.
-    Other(Box<str>),
-}
-
-impl Reason {
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Ready => "Ready",
-            Self::NotReady => "NotReady",
-            Self::SessionNeverCame => "SessionNeverCame",
-            Self::SidecarLost => "SidecarLost",
-            Self::Terminating => "Terminating",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-impl From<String> for Reason {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "Ready" => Self::Ready,
-            "NotReady" => Self::NotReady,
-            "SessionNeverCame" => Self::SessionNeverCame,
-            "SidecarLost" => Self::SidecarLost,
-            "Terminating" => Self::Terminating,
-            _ => Self::Other(word.into()),
-        }
-    }
 }
 
 impl From<Reason> for String {
@@ -83,19 +117,12 @@ mod tests {
 
     #[test]
     fn every_reason_survives_the_wire_and_a_foreign_one_is_kept() {
-        let known = [
-            Reason::Ready,
-            Reason::NotReady,
-            Reason::SessionNeverCame,
-            Reason::SidecarLost,
-            Reason::Terminating,
-        ];
-        for reason in known {
+        for reason in Reason::KNOWN.iter().cloned() {
             let json = serde_json::to_string(&reason).unwrap();
             assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), reason);
             assert!(!matches!(Reason::from(reason.to_string()), Reason::Other(_)));
         }
-        let foreign: Reason = serde_json::from_str("\"MassLossGuard\"").unwrap();
-        assert_eq!(serde_json::to_string(&foreign).unwrap(), "\"MassLossGuard\"");
+        let foreign: Reason = serde_json::from_str("\"Hibernating\"").unwrap();
+        assert_eq!(serde_json::to_string(&foreign).unwrap(), "\"Hibernating\"");
     }
 }

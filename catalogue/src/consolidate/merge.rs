@@ -1,0 +1,146 @@
+//! One instance's registrations become its profile.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use crate::{
+    consolidate::{Finding, Member, Owner},
+    instance::Profile,
+    limits::{METADATA_JSON_BYTES_MAX, METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX, WEIGHT_DEFAULT},
+    registration::{Attributes, Closeness, Heartbeat, Port, ProbeSpec, Probing, Registration, Source},
+    version::Version,
+};
+
+/// The label with which most charts say which version they install.
+const VERSION_LABEL: &str = "app.kubernetes.io/version";
+
+/// Holds what the registrations of one instance amount to.
+pub(super) struct Merged {
+    pub(super) profile: Profile,
+    pub(super) probe: Option<ProbeSpec>,
+    pub(super) heartbeat: Option<Heartbeat>,
+}
+
+/// What these registrations, closest first, amount to; none where nobody knows a port.
+pub(super) fn merge(
+    registrations: &[&Registration],
+    member: &Member<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Merged> {
+    let ports = ports(registrations, member, findings);
+    let first = primary(registrations, member)?;
+    // A name that an older registration has numbered otherwise is that port here too.
+    let named =
+        first.name.as_ref().and_then(|name| ports.iter().find(|port| port.name.as_ref() == Some(name)));
+    let primary = named.unwrap_or(first).clone();
+    let attributes = || registrations.iter().map(|registration| &registration.attributes);
+    let heartbeat = attributes().find_map(|attributes| attributes.heartbeat);
+    let probe = match attributes().find_map(|attributes| attributes.probe.as_ref()) {
+        Some(Probing::Off) => None,
+        Some(Probing::By(probe)) => Some(probe.clone()),
+        None => ProbeSpec::by_default(primary.transport, heartbeat.is_some()),
+    };
+    let profile = Profile {
+        port: primary.port,
+        // Where no name has the primary port, it stands among the others without one.
+        ports: ports.into_iter().chain([Port { name: None, ..primary }]).collect(),
+        version: version(registrations, member),
+        weight: attributes().find_map(|attributes| attributes.weight).unwrap_or(WEIGHT_DEFAULT),
+        tags: {
+            let union: BTreeSet<&String> = attributes().flat_map(|attributes| &attributes.tags).collect();
+            union.into_iter().take(TAGS_MAX).map(|tag| tag.as_str().into()).collect()
+        },
+        metadata: metadata(attributes()),
+    };
+    Some(Merged { profile: profile.normalised(), probe, heartbeat })
+}
+
+/// The first port of the closest registration that has any, or else of the Service.
+pub(super) fn primary<'a>(registrations: &[&'a Registration], member: &Member<'a>) -> Option<&'a Port> {
+    let said = registrations.iter().find_map(|registration| registration.attributes.ports.first());
+    said.or_else(|| member.endpoint.and_then(|endpoint| endpoint.ports.first()))
+}
+
+/// The named ports. The instance's own word comes first, then the objects by age: a name that callers use already
+/// must not change its meaning because someone registers the same pods once more.
+fn ports(registrations: &[&Registration], member: &Member<'_>, findings: &mut Vec<Finding>) -> Vec<Port> {
+    let mut by_age = registrations.to_vec();
+    by_age.sort_by(|a, b| a.age(b));
+    let mut union: BTreeMap<&str, (&Port, Option<&Source>)> = BTreeMap::new();
+    for registration in by_age {
+        for port in &registration.attributes.ports {
+            let Some(name) = port.name.as_deref() else { continue };
+            let room = union.len() < PORTS_MAX;
+            match union.entry(name) {
+                Entry::Vacant(vacant) if room => {
+                    vacant.insert((port, Some(&registration.source)));
+                }
+                Entry::Vacant(_) => {}
+                Entry::Occupied(held) => findings.extend(conflict(*held.get(), port, registration)),
+            }
+        }
+    }
+    // What the slices have numbered is the Service's own default for names that nobody else has given.
+    for port in member.endpoint.iter().flat_map(|endpoint| &endpoint.ports) {
+        if let Some(name) = port.name.as_deref()
+            && union.len() < PORTS_MAX
+        {
+            union.entry(name).or_insert((port, None));
+        }
+    }
+    union.into_values().map(|(port, _)| port.clone()).collect()
+}
+
+/// Only objects conflict: what an instance says of itself is meant to differ from what was declared for all.
+fn conflict(held: (&Port, Option<&Source>), port: &Port, registration: &Registration) -> Option<Finding> {
+    let (winning, Some(winner @ Source::Object { .. })) = held else { return None };
+    let differs = (winning.port, winning.transport) != (port.port, port.transport);
+    (differs && registration.closeness() > Closeness::Annotation).then(|| Finding::PortConflict {
+        loser: registration.source.clone(),
+        winner: winner.clone(),
+        port: port.name.clone().unwrap_or_default(),
+        winning: winning.port,
+        losing: port.port,
+    })
+}
+
+/// The closest version. The label stands between a pod's own word and what objects say of many pods.
+fn version(registrations: &[&Registration], member: &Member<'_>) -> Option<Version> {
+    let of = |own: bool| {
+        let mut said =
+            registrations.iter().filter(move |one| (one.closeness() <= Closeness::Annotation) == own);
+        said.find_map(|registration| registration.attributes.version.clone())
+    };
+    let label = || match member.owner {
+        Owner::Pod(pod) => pod.labels.get(VERSION_LABEL)?.parse().ok(),
+        Owner::Address(_) => None,
+    };
+    of(true).or_else(label).or_else(|| of(false))
+}
+
+fn metadata<'a>(ranked: impl Iterator<Item = &'a Attributes>) -> BTreeMap<Box<str>, Box<str>> {
+    let mut union = BTreeMap::new();
+    let mut budget = METADATA_JSON_BYTES_MAX;
+    for (key, value) in ranked.flat_map(|attributes| &attributes.metadata) {
+        let full = union.len() >= METADATA_KEYS_MAX;
+        if let Entry::Vacant(vacant) = union.entry(key.as_str().into()) {
+            let cost = json_bytes(key) + json_bytes(value);
+            if full || cost > budget {
+                continue;
+            }
+            budget -= cost;
+            vacant.insert(value.as_str().into());
+        }
+    }
+    union
+}
+
+/// The most bytes that JSON needs for a text: a control character becomes six, a quote or a backslash two; and
+/// two quotes and a separator around it.
+fn json_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    3 + text.bytes().map(escaped).sum::<usize>()
+}

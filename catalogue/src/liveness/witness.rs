@@ -1,0 +1,219 @@
+//! The witnesses: who can say something of an instance, and what each of them can say.
+
+use std::{fmt, str::FromStr};
+
+/// Holds what all witnesses of one instance say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Witnesses {
+    pub pod: PodWitness,
+    pub endpoint: EndpointWitness,
+    pub session: SessionWitness,
+    pub probe: ProbeWitness,
+    pub intent: Intent,
+    pub registry: RegistryHealth,
+}
+
+/// An enum whose values have words: the same in `explain`, in docs/liveness.md and in tests.
+macro_rules! witness {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$value_doc])* $value,)+ }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$value),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $word,)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ();
+
+            fn from_str(word: &str) -> Result<Self, ()> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == word).ok_or(())
+            }
+        }
+    };
+}
+
+witness! {
+    /// Says what Kubernetes has on the pod.
+    PodWitness {
+        /// The instance has no pod.
+        NoPod = "none",
+        /// All containers but our own sidecar, and all readiness gates, are ready. A pod without our sidecar: its
+        /// `Ready` condition.
+        Ready = "ready",
+        /// Not ready by the node controller's inference alone: the node is Unknown, and the containers are ready in
+        /// the last word that the kubelet gave.
+        NodeUnknown = "node-unknown",
+        /// Not ready by the kubelet's word, or not started yet.
+        NotReady = "not-ready",
+        /// It has a deletionTimestamp.
+        Terminating = "terminating",
+        /// Succeeded or Failed.
+        Ended = "ended",
+        /// Its UID is not in a complete, current list.
+        Gone = "gone",
+    }
+}
+
+witness! {
+    /// Says what the EndpointSlices of the Service have on the instance, where it was reached through one.
+    EndpointWitness {
+        /// It was not reached through a Service.
+        NoEndpoint = "none",
+        Ready = "ready",
+        /// Ready whatever its pod is, because the Service publishes addresses that are not ready.
+        Published = "published",
+        NotReady = "not-ready",
+        Terminating = "terminating",
+    }
+}
+
+witness! {
+    /// Says what the sessions have on the pod.
+    SessionWitness {
+        /// The pod has no sidecar.
+        NotExpected = "not-expected",
+        /// It has one that was not heard by anybody yet.
+        NeverCame = "never-came",
+        Live = "live",
+        /// Not here, but at another replica.
+        HeardByPeer = "heard-by-peer",
+        /// The session is open, and nothing came for a while.
+        Quiet = "quiet",
+        /// The session is open, and nothing came for too long.
+        Silent = "silent",
+        /// It was reset: the node is alive, or nobody had told us.
+        Lost = "lost",
+        /// It was reset and did not come back for a while.
+        LostLong = "lost-long",
+    }
+}
+
+witness! {
+    /// Says what is known of the app itself: by asking it, or by its own word.
+    ProbeWitness {
+        /// Nobody asks, and it says nothing itself.
+        NotAsked = "not-asked",
+        /// The first answer has not come.
+        Pending = "pending",
+        Passing = "passing",
+        /// It beats itself, and has not since its registry came back.
+        AwaitingBeat = "awaiting-beat",
+        /// Connections are refused.
+        Dead = "dead",
+        /// Timeouts or bad replies, as many in a row as the threshold says.
+        Unwell = "unwell",
+        /// It answers on 127.0.0.1 and not on the pod's address.
+        LoopbackOnly = "loopback-only",
+        /// Its own beat did not come within its TTL.
+        BeatMissed = "beat-missed",
+        /// It said itself that it is failing.
+        SaysFailing = "says-failing",
+    }
+}
+
+witness! {
+    /// Says what was asked for.
+    Intent {
+        Stay = "stay",
+        /// Somebody asked for the instance to be drained.
+        Drain = "drain",
+    }
+}
+
+witness! {
+    /// Says how far the registry may trust its own sessions.
+    RegistryHealth {
+        Well = "well",
+        /// The mass-loss guard: what the sessions say is more likely our own illness than that of the instances.
+        Frozen = "frozen",
+        /// `liveness.mode: observe`: Kubernetes' facts decide alone.
+        Observing = "observing",
+    }
+}
+
+/// Says where a pod is in its life, as the kubelet reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+// === impl PodWitness ===
+
+impl PodWitness {
+    /// What the facts of a pod that exists come to. `node_unknown`: its node is Unknown and its containers were
+    /// ready when they were last heard of.
+    pub fn weigh(phase: Phase, deleting: bool, ready: bool, node_unknown: bool) -> Self {
+        match phase {
+            Phase::Succeeded | Phase::Failed => Self::Ended,
+            Phase::Pending | Phase::Running if deleting => Self::Terminating,
+            Phase::Pending | Phase::Running if node_unknown => Self::NodeUnknown,
+            Phase::Pending | Phase::Running if ready => Self::Ready,
+            Phase::Pending | Phase::Running => Self::NotReady,
+        }
+    }
+}
+
+// === impl ProbeWitness ===
+
+impl ProbeWitness {
+    /// What two of them come to, as of an app that is probed and beats as well: the bad news counts.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_told_apart_and_read_back() {
+        for value in ProbeWitness::ALL {
+            assert_eq!(value.to_string().parse(), Ok(*value));
+        }
+        assert_eq!("no-such-word".parse::<PodWitness>(), Err(()));
+    }
+
+    #[test]
+    fn a_pod_that_ended_is_not_deleted_and_one_that_is_deleted_is_not_ready() {
+        use PodWitness::*;
+        let table = [
+            ((Phase::Running, false, true, false), Ready),
+            ((Phase::Pending, false, false, false), NotReady),
+            ((Phase::Running, false, false, false), NotReady),
+            ((Phase::Running, false, false, true), NodeUnknown),
+            ((Phase::Running, true, true, true), Terminating),
+            ((Phase::Succeeded, true, true, true), Ended),
+            ((Phase::Failed, false, false, false), Ended),
+        ];
+        for ((phase, deleting, ready, node_unknown), expected) in table {
+            assert_eq!(PodWitness::weigh(phase, deleting, ready, node_unknown), expected);
+        }
+    }
+
+    #[test]
+    fn of_two_words_on_an_app_the_bad_one_counts() {
+        use ProbeWitness::*;
+        for (a, b, worse) in
+            [(Passing, Dead, Dead), (BeatMissed, Passing, BeatMissed), (NotAsked, Passing, Passing)]
+        {
+            assert_eq!((a.worse(b), b.worse(a)), (worse, worse));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The fingerprint of a service's content.
+
+use std::{fmt, num::ParseIntError, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{balance::Policy, instance::Instance};
+
+/// Holds the fingerprint of a service's content, the same on every replica that holds the same, whatever the order
+/// of events was: revisions and times are left out, and it is a sum over the instances, so that a change costs what
+/// changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContentHash(pub u64);
+
+// === impl ContentHash ===
+
+impl ContentHash {
+    /// Of a service without instances; never 0, which stands for nothing.
+    pub(super) fn of_policy(policy: Policy) -> Self {
+        Self::of(&policy)
+    }
+
+    pub(super) fn of_instance(instance: &Instance) -> Self {
+        Self::of(&Instance { revision: 0, ..instance.clone() })
+    }
+
+    #[must_use]
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+
+    #[must_use]
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self(self.0.wrapping_sub(other.0))
+    }
+
+    /// The JSON form is hashed, which no build or platform writes differently. 64 bits are plenty: the fingerprint
+    /// tells changes of one service apart, it defends nothing.
+    fn of(content: &impl Serialize) -> Self {
+        // Text, numbers and maps with text keys, which serde_json cannot fail to write.
+        let digest = Sha256::digest(serde_json::to_vec(content).unwrap_or_default());
+        Self(digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)))
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
+impl TryFrom<String> for ContentHash {
+    type Error = ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, ParseIntError> {
+        text.parse()
+    }
+}
+
+impl From<ContentHash> for String {
+    fn from(hash: ContentHash) -> Self {
+        hash.to_string()
+    }
+}
