@@ -174,7 +174,7 @@ impl Profile {
 
 /// The fields of an instance in the order in which JSON has them.
 #[derive(Serialize)]
-struct Written<'a> {
+pub(crate) struct Written<'a> {
     id: &'a InstanceId,
     address: IpAddr,
     addresses: Vec<IpAddr>,
@@ -226,7 +226,7 @@ struct Read {
 }
 
 impl Instance {
-    fn written(&self, port: u16) -> Written<'_> {
+    pub(crate) fn written(&self, port: u16) -> Written<'_> {
         let profile = &*self.profile;
         Written {
             id: &self.id,

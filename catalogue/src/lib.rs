@@ -23,6 +23,7 @@ pub mod limits;
 pub mod liveness;
 mod names;
 mod pod;
+mod query;
 mod registration;
 mod snapshot;
 mod state;
@@ -34,6 +35,7 @@ pub use endpoint::EndpointFacts;
 pub use instance::{Addresses, Instance, InstanceId, Profile};
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
+pub use query::{Match, Query, States, Summary};
 pub use registration::{
     Attributes, Heartbeat, Operator, Port, ProbeCheck, ProbeSpec, Probing, Registration, Requirement,
     Runtime, Selector, Source, StaticAddress, Target, Transport, ValueError, Visibility,

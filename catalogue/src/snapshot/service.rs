@@ -74,7 +74,7 @@ impl Service {
     }
 
     /// The service of this head and these instances, whatever their order.
-    pub(crate) fn of(head: Head, mut instances: Vec<Arc<Instance>>) -> Self {
+    pub fn of(head: Head, mut instances: Vec<Arc<Instance>>) -> Self {
         instances.sort_by(|a, b| a.order(b));
         let Head { revision, hash, settings, truncated } = head;
         Self { revision, hash, settings, truncated, instances: instances.into() }

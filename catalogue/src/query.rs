@@ -1,0 +1,143 @@
+//! Which instances a caller gets: by what it asks for, by what it may see, and by what serves.
+
+use std::{net::IpAddr, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    instance::Instance,
+    names::{Namespace, ServiceKey},
+    snapshot::{Service, Snapshot},
+    state::State,
+    version::{Version, VersionFilter},
+};
+
+/// Says which instances of a service a caller wants; empty is everything that serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    pub version: Option<VersionFilter>,
+    /// Each of them must be there.
+    pub tags: Vec<Box<str>>,
+    pub zone: Option<Box<str>>,
+    /// A port by its name or number; the answer has it in the place of the primary one.
+    pub port: Option<Box<str>>,
+    /// What must be spoken (`appProtocol`); the answer has the port where it is, unless one is named.
+    pub protocol: Option<Box<str>>,
+    /// Any of the instance's addresses.
+    pub address: Option<IpAddr>,
+    pub states: States,
+}
+
+/// Says which states a caller wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum States {
+    /// Those that serve; where none of them matches, the Suspect ones that do.
+    #[default]
+    Served,
+    /// This one alone.
+    Only(State),
+    All,
+}
+
+/// Holds an instance that matched, and the port that the caller is to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match<'a> {
+    pub instance: &'a Arc<Instance>,
+    pub port: u16,
+}
+
+/// Holds one line of a list of services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary<'a> {
+    pub service: &'a str,
+    pub namespace: &'a str,
+    pub versions: Vec<&'a Version>,
+    pub serving: usize,
+    pub total: usize,
+}
+
+// === impl Query ===
+
+impl Query {
+    /// The instances of this service that the caller gets, in their stable order.
+    pub fn select<'a>(&self, service: &'a Service) -> Vec<Match<'a>> {
+        let of = |state: Option<State>| -> Vec<Match<'a>> {
+            let instances = service.instances.iter();
+            let wanted = instances.filter(|instance| state.is_none_or(|state| instance.state == state));
+            wanted.filter_map(|instance| Some(Match { instance, port: self.matches(instance)? })).collect()
+        };
+        match self.states {
+            States::All => of(None),
+            States::Only(state) => of(Some(state)),
+            States::Served => {
+                let serving = of(Some(State::Serving));
+                // Nothing better is left: a doubtful answer is worth more than none.
+                if serving.is_empty() { of(Some(State::Suspect)) } else { serving }
+            }
+        }
+    }
+
+    /// The port that the caller is to use, if the instance is one that it wants; its state aside.
+    fn matches(&self, instance: &Instance) -> Option<u16> {
+        let profile = &instance.profile;
+        let wanted = self.version.as_ref().is_none_or(|filter| filter.takes(profile.version.as_ref()))
+            && self.tags.iter().all(|tag| profile.tags.contains(tag))
+            && self.zone.as_ref().is_none_or(|zone| instance.zone.as_deref() == Some(zone))
+            && self.address.is_none_or(|address| instance.addresses.iter().any(|one| one == address));
+        if !wanted {
+            return None;
+        }
+        match (&self.port, &self.protocol) {
+            (None, None) => Some(profile.port),
+            (None, Some(protocol)) => Some(profile.port_speaking(protocol)?.port),
+            (Some(port), protocol) => {
+                let port = profile.port_called(port)?;
+                let spoken = protocol.is_none() || port.app_protocol == *protocol;
+                spoken.then_some(port.port)
+            }
+        }
+    }
+}
+
+impl Serialize for Match<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.instance.written(self.port).serialize(serializer)
+    }
+}
+
+// === what a caller may see of a snapshot ===
+
+impl Service {
+    /// Whether a caller in this namespace may know of it. Who may not is told the same as of a name that nobody has.
+    pub fn is_visible(&self, key: &ServiceKey, caller: &Namespace) -> bool {
+        self.settings.visibility.includes(&key.namespace, caller)
+    }
+
+    pub fn summary<'a>(&'a self, key: &'a ServiceKey) -> Summary<'a> {
+        Summary {
+            service: key.service.as_str(),
+            namespace: key.namespace.as_str(),
+            versions: self.versions(),
+            serving: self.serving(),
+            total: self.instances.len(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The service of this name, as a caller in this namespace sees it.
+    pub fn seen_from(&self, caller: &Namespace, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.get(key).filter(|service| service.is_visible(key, caller))
+    }
+
+    /// Every service that a caller in this namespace sees, by namespace and name.
+    pub fn all_seen_from(&self, caller: &Namespace) -> Vec<(&ServiceKey, &Arc<Service>)> {
+        let mut seen: Vec<_> = self.iter().filter(|(key, service)| service.is_visible(key, caller)).collect();
+        seen.sort_by_key(|(key, _)| *key);
+        seen
+    }
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;
