@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PodSpec;
 use rollcall_catalogue::{
-    Attributes, Namespace, Port, Registration, ServiceKey, ServiceName, Source, ValueError, shortened,
+    Attributes, Namespace, Port, Registration, ServiceKey, ServiceName, Source, Target, ValueError, Version,
+    shortened,
 };
 
 const SERVICE: &str = "rollcall.dev/service";
@@ -47,34 +48,41 @@ pub(crate) fn registration(
             ports
         }
     };
-    let mut attributes =
-        Attributes { version: annotations.get(VERSION).cloned(), ports, ..Attributes::default() };
+    let version = annotations.get(VERSION).and_then(|text| {
+        let refused = |_| ValueError {
+            field: VERSION,
+            problem: format!("`{}` is no semantic version", shortened(text)),
+            remedy: "use three numbers as in 1.4.2; until then the pod is listed without a version",
+        };
+        text.parse::<Version>().map_err(refused).map_err(|error| problems.push(error)).ok()
+    });
+    let mut attributes = Attributes { version, ports, ..Attributes::default() };
     for error in attributes.check() {
-        match error.field {
-            "version" => {
-                attributes.version = None;
-                problems.push(ValueError { field: VERSION, ..error });
-            }
-            _ => {
-                attributes.ports.clear();
-                problems.push(ValueError { field: PORT, remedy: PORT_REMEDY, ..error });
-            }
-        }
+        attributes.ports.clear();
+        problems.push(ValueError { field: PORT, remedy: PORT_REMEDY, ..error });
     }
     let key = ServiceKey { namespace: namespace.clone(), service };
-    (Some(Registration { key, source: Source::Annotation, selector: BTreeMap::new(), attributes }), problems)
+    let registration = Registration {
+        key,
+        source: Source::Annotation,
+        target: Target::Own,
+        attributes,
+        policy: None,
+        visibility: None,
+    };
+    (Some(registration), problems)
 }
 
 /// `8080`, or `http:8080,grpc:9090`.
 fn ports(text: &str) -> Result<Vec<Port>, String> {
     let port = |part: &str| {
         let (name, number) = match part.trim().split_once(':') {
-            Some((name, number)) => (Some(name.to_owned()), number),
+            Some((name, number)) => (Some(name), number),
             None => (None, part.trim()),
         };
         match number.parse() {
             Ok(0) | Err(_) => Err(format!("`{}` holds no port of 1 to 65535", shortened(part))),
-            Ok(port) => Ok(Port { name, port }),
+            Ok(port) => Ok(Port::tcp(name, port)),
         }
     };
     text.split(',').map(port).collect()
@@ -86,9 +94,7 @@ fn first_container_port(spec: Option<&PodSpec>) -> Vec<Port> {
     let declared = containers
         .filter(|container| container.name != crate::SIDECAR)
         .flat_map(|container| container.ports.iter().flatten())
-        .find_map(|port| {
-            Some(Port { name: port.name.clone(), port: u16::try_from(port.container_port).ok()? })
-        });
+        .find_map(|port| Some(Port::tcp(port.name.as_deref(), u16::try_from(port.container_port).ok()?)));
     declared.into_iter().collect()
 }
 
@@ -115,12 +121,12 @@ mod tests {
         assert_eq!(problems, []);
         let registration = registration.unwrap();
         assert_eq!(registration.key.to_string(), "orders.shop");
-        assert_eq!(registration.attributes.version.as_deref(), Some("1.4.2"));
-        let named = |name: &str, port| Port { name: Some(name.to_owned()), port };
+        assert_eq!(registration.attributes.version, "1.4.2".parse().ok());
+        let named = |name: &str, port| Port::tcp(Some(name), port);
         assert_eq!(registration.attributes.ports, [named("http", 8080), named("grpc", 9090)]);
 
         let (registration, _) = read(&[(SERVICE, "orders"), (PORT, "8080")]);
-        assert_eq!(registration.unwrap().attributes.ports, [Port { name: None, port: 8080 }]);
+        assert_eq!(registration.unwrap().attributes.ports, [Port::tcp(None, 8080)]);
         let (registration, _) = read(&[(SERVICE, "orders")]);
         assert_eq!(registration.unwrap().attributes.ports, [named("declared", 9000)]);
         assert_eq!(read(&[(PORT, "80")]), (None, vec![]), "a consumer");
@@ -139,11 +145,7 @@ mod tests {
             assert!(problems.len() == 1 && problems[0].field == PORT, "{problems:?}");
             assert!(problems[0].to_string().len() < 300);
             let attributes = registration.unwrap().attributes;
-            assert_eq!(
-                (attributes.version.as_deref(), attributes.ports),
-                (Some("1.4.2"), vec![]),
-                "no guess"
-            );
+            assert_eq!((attributes.version, attributes.ports), ("1.4.2".parse().ok(), vec![]), "no guess");
         }
         let (registration, problems) = read(&[(SERVICE, "1-2-3")]);
         assert!(registration.is_none() && problems[0].field == SERVICE);

@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use rollcall_catalogue::{Phase, PodWitness};
+use rollcall_catalogue::liveness::PodWitness;
 use rollcall_net::{Trigger, shutdown};
 
 use super::*;
@@ -29,13 +29,14 @@ fn facts() -> PodFacts {
     PodFacts {
         uid: "u1".into(),
         namespace: "shop".parse().unwrap(),
-        name: "orders-1".to_owned(),
+        name: "orders-1".into(),
         node: None,
         addresses: vec![],
         labels: Default::default(),
         has_sidecar: true,
+        asks_to_drain: false,
         registration: None,
-        witness: PodWitness { deleting: false, phase: Phase::Running, ready: true },
+        witness: PodWitness::Ready,
     }
 }
 

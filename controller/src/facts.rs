@@ -3,10 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
-use rollcall_catalogue::{Phase, PodFacts, PodUid, PodWitness, ValueError};
+use rollcall_catalogue::{
+    PodFacts, PodUid, ValueError,
+    liveness::{Phase, PodWitness},
+};
 use thiserror::Error;
 
 use crate::SIDECAR;
+
+const DRAIN: &str = "rollcall.dev/drain";
 
 /// Says why a pod cannot be kept.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -29,17 +34,20 @@ pub(crate) fn facts(pod: &Pod) -> Result<(PodFacts, Vec<ValueError>), FactsError
     let facts = PodFacts {
         uid: PodUid::from(text(&meta.uid, "uid")?.as_str()),
         namespace,
-        name: text(&meta.name, "name")?,
-        node: spec.and_then(|spec| spec.node_name.clone()),
+        name: text(&meta.name, "name")?.into(),
+        node: spec.and_then(|spec| spec.node_name.as_deref()).map(Into::into),
         addresses: addresses(status),
         labels: meta.labels.clone().unwrap_or_default(),
         has_sidecar,
         registration: registration.map(Arc::new),
-        witness: PodWitness {
-            deleting: meta.deletion_timestamp.is_some(),
-            phase: phase(status),
-            ready: if has_sidecar { ready_beside_us(spec, status) } else { condition(status, "Ready") },
-        },
+        asks_to_drain: annotations.get(DRAIN).is_some_and(|wanted| wanted == "true"),
+        witness: PodWitness::weigh(
+            phase(status),
+            meta.deletion_timestamp.is_some(),
+            if has_sidecar { ready_beside_us(spec, status) } else { condition(status, "Ready") },
+            // Nodes are not watched yet.
+            false,
+        ),
     };
     Ok((facts, problems))
 }
@@ -104,7 +112,6 @@ fn ready_beside_us(spec: Option<&PodSpec>, status: Option<&PodStatus>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rollcall_catalogue::{SessionWitness, State, Verdict, verdict};
     use serde_json::json;
 
     use super::*;
@@ -133,13 +140,10 @@ mod tests {
     #[test]
     fn the_facts_of_a_pod() {
         let facts = read(pod(true, true));
-        assert_eq!(
-            (facts.uid.as_str(), facts.namespace.as_str(), facts.name.as_str()),
-            ("u1", "shop", "orders-1")
-        );
+        assert_eq!((facts.uid.as_str(), facts.namespace.as_str(), &*facts.name), ("u1", "shop", "orders-1"));
         let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["10.1.2.3", "fd00::3"]);
-        assert!(facts.has_sidecar && facts.witness.ready && !facts.witness.deleting);
+        assert!(facts.has_sidecar && facts.witness == PodWitness::Ready && !facts.asks_to_drain);
         assert_eq!(facts.registration.unwrap().key.to_string(), "orders.shop");
         let nameless = Pod::default();
         assert_eq!(super::facts(&nameless).unwrap_err(), FactsError::NoMeta("namespace"));
@@ -147,10 +151,7 @@ mod tests {
 
     #[test]
     fn a_dead_sidecar_takes_nobody_out_and_a_dead_app_does() {
-        let served = |value| {
-            let facts = read(value);
-            matches!(verdict(&facts.witness, SessionWitness::Lost), Verdict::Listed(State::Serving, _))
-        };
+        let served = |value| read(value).witness == PodWitness::Ready;
         assert!(served(pod(true, true)));
         assert!(served(pod(true, false)), "only our own container is not ready");
         assert!(!served(pod(false, true)));

@@ -7,7 +7,9 @@ use std::{
 };
 
 use rollcall_catalogue::{
-    Claim, Instance, Namespace, PodFacts, PodUid, Registration, ServiceKey, SessionWitness, consolidate,
+    Namespace, PodFacts, PodUid, Registration, ServiceKey, Target, Update,
+    consolidate::{Member, Owner, Profiles, consolidate, settings},
+    liveness::{EndpointWitness, Intent, ProbeWitness, RegistryHealth, SessionWitness, Witnesses},
 };
 
 /// Holds the identity of a `ServiceRegistration`.
@@ -134,35 +136,43 @@ impl Index {
         }
     }
 
-    /// The services that changed since the last call, consolidated; `None` where no registration names one.
-    pub(crate) fn take_changes(&mut self) -> Vec<(ServiceKey, Option<Vec<Instance>>)> {
+    /// The services that changed since the last call, consolidated.
+    pub(crate) fn take_changes(&mut self) -> Vec<(ServiceKey, Update)> {
         let dirty = std::mem::take(&mut self.dirty);
         dirty.into_iter().map(|key| (key.clone(), self.service(&key))).collect()
     }
 
-    fn service(&self, key: &ServiceKey) -> Option<Vec<Instance>> {
-        let objects: Vec<_> = self
+    fn service(&self, key: &ServiceKey) -> Update {
+        let objects: Vec<&Registration> = self
             .namespaces
             .get(&key.namespace)
             .into_iter()
             .flat_map(|entry| entry.registrations.values())
             .filter(|registration| registration.key == *key)
+            .map(AsRef::as_ref)
             .collect();
         let members: Vec<_> =
             self.members.get(key).into_iter().flatten().filter_map(|uid| self.pods.get(uid)).collect();
         if objects.is_empty() && members.is_empty() {
-            return None;
+            return Update::Gone;
         }
-        let claims = members.into_iter().flat_map(|entry| {
-            let own = entry.facts.registration.iter().filter(|registration| registration.key == *key);
-            let selected = objects.iter().copied().filter(|object| object.selects(&entry.facts.labels));
-            own.chain(selected).map(|registration| Claim {
-                pod: &entry.facts,
-                session: entry.witness(),
-                registration,
-            })
+        let own = |entry: &'_ PodEntry| entry.facts.registration.clone().filter(|own| own.key == *key);
+        let words: Vec<_> = members.iter().map(|entry| own(entry)).collect();
+        let (settings, _) =
+            settings(objects.iter().copied().chain(words.iter().flatten().map(AsRef::as_ref)));
+        let mut profiles = Profiles::default();
+        let instances = members.iter().zip(&words).flat_map(|(entry, own)| {
+            let selected = objects.iter().copied().filter(|object| selects(object, &entry.facts));
+            let member = Member {
+                owner: Owner::Pod(&entry.facts),
+                endpoint: None,
+                zone: None,
+                registrations: own.iter().map(AsRef::as_ref).chain(selected).collect(),
+                witnesses: entry.witnesses(),
+            };
+            consolidate(&member, &mut profiles).0.into_iter().map(|one| one.instance)
         });
-        Some(consolidate(claims))
+        Update::Whole { settings, instances: instances.collect() }
     }
 
     fn set_pod(&mut self, facts: PodFacts) {
@@ -216,7 +226,7 @@ impl Index {
     fn services_of(&self, facts: &PodFacts) -> BTreeSet<ServiceKey> {
         let objects =
             self.namespaces.get(&facts.namespace).into_iter().flat_map(|entry| entry.registrations.values());
-        let selected = objects.filter(|object| object.selects(&facts.labels));
+        let selected = objects.filter(|object| selects(object, facts));
         facts.registration.iter().chain(selected).map(|registration| registration.key.clone()).collect()
     }
 
@@ -246,15 +256,32 @@ impl Index {
     }
 }
 
+/// Whether an object means this pod. Services and addresses outside the cluster are not resolved yet.
+fn selects(object: &Registration, pod: &PodFacts) -> bool {
+    match &object.target {
+        Target::Selector(selector) => selector.matches(&pod.labels),
+        Target::Pod { uid, .. } => *uid == pod.uid,
+        Target::Own | Target::Service(_) | Target::Addresses(_) => false,
+    }
+}
+
 // === impl PodEntry ===
 
 impl PodEntry {
-    fn witness(&self) -> SessionWitness {
-        match (self.heard, self.facts.has_sidecar) {
+    fn witnesses(&self) -> Witnesses {
+        let session = match (self.heard, self.facts.has_sidecar) {
             (Heard::Now, _) => SessionWitness::Live,
             (_, false) => SessionWitness::NotExpected,
             (Heard::Never, true) => SessionWitness::NeverCame,
             (Heard::Before, true) => SessionWitness::Lost,
+        };
+        Witnesses {
+            pod: self.facts.witness,
+            endpoint: EndpointWitness::NoEndpoint,
+            session,
+            probe: ProbeWitness::NotAsked,
+            intent: if self.facts.asks_to_drain { Intent::Drain } else { Intent::Stay },
+            registry: RegistryHealth::Well,
         }
     }
 }

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use rollcall_catalogue::{Attributes, Phase, PodWitness, Port, Reason, Snapshot, Source, State};
+use rollcall_catalogue::{Attributes, Instance, Port, Reason, Snapshot, Source, State, liveness::PodWitness};
 
 use super::*;
 
@@ -8,26 +8,29 @@ fn key(text: &str) -> ServiceKey {
 }
 
 fn attributes() -> Attributes {
-    Attributes { ports: vec![Port { name: Some("http".to_owned()), port: 8080 }], ..Attributes::default() }
+    Attributes { ports: vec![Port::tcp(Some("http"), 8080)], ..Attributes::default() }
 }
 
 fn pod(number: u8, app: &str, annotated: Option<&str>) -> PodFacts {
     let registration = |service: &str| Registration {
         key: key(&format!("{service}.shop")),
         source: Source::Annotation,
-        selector: BTreeMap::new(),
+        target: Target::Own,
         attributes: attributes(),
+        policy: None,
+        visibility: None,
     };
     PodFacts {
         uid: format!("u{number}").as_str().into(),
         namespace: "shop".parse().unwrap(),
-        name: format!("p{number}"),
+        name: format!("p{number}").into(),
         node: None,
         addresses: vec![[10, 0, 0, number].into()],
         labels: [("app".to_owned(), app.to_owned())].into(),
         has_sidecar: annotated.is_some(),
+        asks_to_drain: false,
         registration: annotated.map(|service| Arc::new(registration(service))),
-        witness: PodWitness { deleting: false, phase: Phase::Running, ready: true },
+        witness: PodWitness::Ready,
     }
 }
 
@@ -38,15 +41,17 @@ fn object(name: &str) -> ObjectKey {
 fn select(service: &str, app: &str) -> Arc<Registration> {
     Arc::new(Registration {
         key: key(&format!("{service}.shop")),
-        source: Source::Selector { created_ms: 1, name: service.to_owned() },
-        selector: [("app".to_owned(), app.to_owned())].into(),
+        source: Source::Object { created_ms: 1, name: service.into() },
+        target: Target::Selector([("app", app)].into()),
         attributes: attributes(),
+        policy: None,
+        visibility: None,
     })
 }
 
 /// The pods of each service, with their reasons.
 fn services(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
-    let line = |instance: &Instance| format!("{} {}", instance.pod.as_deref().unwrap(), instance.reason);
+    let line = |instance: &Arc<Instance>| format!("{} {}", instance.pod.as_deref().unwrap(), instance.reason);
     snapshot
         .iter()
         .map(|(key, service)| (key.to_string(), service.instances.iter().map(line).collect()))
@@ -81,7 +86,7 @@ impl Bench {
         self.now_ms += 1;
         let changes = self.index.take_changes();
         if let Some(next) = self.snapshot.next(changes, self.now_ms) {
-            self.snapshot = next;
+            self.snapshot = next.snapshot;
         }
         services(&self.snapshot)
     }
@@ -106,7 +111,7 @@ fn a_pods_life() {
     assert_eq!(bench.publish(), expect(&[("orders.shop", &["p1 SidecarLost"])]));
 
     let mut deleting = pod(1, "a", Some("orders"));
-    deleting.witness.deleting = true;
+    deleting.witness = PodWitness::Terminating;
     bench.apply([Change::Pod(Box::new(deleting))]);
     let draining = &bench.snapshot.get(&key("orders.shop")).unwrap().instances[0];
     assert_eq!((draining.state, &draining.reason), (State::Draining, &Reason::Terminating));
@@ -201,7 +206,7 @@ proptest! {
             }
         }
         let seen: BTreeMap<_, BTreeSet<_>> = bench.snapshot.iter()
-            .map(|(key, service)| (key.to_string(), service.instances.iter().filter_map(|i| i.pod.clone()).collect()))
+            .map(|(key, service)| (key.to_string(), service.instances.iter().filter_map(|i| i.pod.as_deref().map(str::to_owned)).collect()))
             .collect();
         prop_assert_eq!(seen, model);
     }

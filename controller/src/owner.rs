@@ -196,7 +196,7 @@ impl Owner {
         if !complete {
             return None;
         }
-        held.catalogue.next(self.index.take_changes(), now_ms())
+        held.catalogue.next(self.index.take_changes(), now_ms()).map(|step| step.snapshot)
     }
 }
 

@@ -252,7 +252,7 @@ impl Kind for Pods {
                 // A pod is seen about ten times in its life; once it has an address, its annotations are old news.
                 if facts.addresses.is_empty() {
                     for problem in problems {
-                        warn!(namespace = %facts.namespace, pod = facts.name, %problem, "an annotation is left out");
+                        warn!(namespace = %facts.namespace, pod = %facts.name, %problem, "an annotation is left out");
                     }
                 }
                 Some(Change::Pod(Box::new(facts)))

@@ -1,7 +1,8 @@
 //! From the resource to the catalogue's registration.
 
 use rollcall_catalogue::{
-    self as catalogue, Attributes, NameError, Registration, ServiceKey, Source, ValueError,
+    self as catalogue, Attributes, NameError, Registration, Selector, ServiceKey, Source, Target, ValueError,
+    VersionError,
 };
 use thiserror::Error;
 
@@ -18,6 +19,8 @@ pub enum SpecError {
     Name(#[from] NameError),
     #[error("spec.{0}")]
     Value(#[from] ValueError),
+    #[error("spec.{0}")]
+    Version(#[from] VersionError),
     #[error("spec.target.selector.matchLabels: is empty and would mean every pod; name at least one label")]
     EmptySelector,
 }
@@ -33,13 +36,14 @@ pub fn registration(object: &ServiceRegistration) -> Result<Registration, SpecEr
     if spec.target.selector.match_labels.is_empty() {
         return Err(SpecError::EmptySelector);
     }
-    let port = |port: &crate::Port| catalogue::Port { name: Some(port.name.clone()), port: port.port };
+    let port = |port: &crate::Port| catalogue::Port::tcp(Some(&port.name), port.port);
     let attributes = Attributes {
-        version: spec.version.clone(),
+        version: spec.version.as_deref().map(str::parse).transpose()?,
         ports: spec.ports.iter().map(port).collect(),
         tags: spec.tags.clone(),
         metadata: spec.metadata.clone(),
         weight: spec.weight,
+        ..Attributes::default()
     };
     if let Some(error) = attributes.check().into_iter().next() {
         return Err(error.into());
@@ -49,8 +53,13 @@ pub fn registration(object: &ServiceRegistration) -> Result<Registration, SpecEr
             namespace: namespace.parse()?,
             service: spec.service.as_deref().unwrap_or(name).parse()?,
         },
-        source: Source::Selector { created_ms, name: name.to_owned() },
-        selector: spec.target.selector.match_labels.clone(),
+        source: Source::Object { created_ms, name: name.into() },
+        target: Target::Selector(Selector {
+            match_labels: spec.target.selector.match_labels.clone(),
+            match_expressions: vec![],
+        }),
         attributes,
+        policy: None,
+        visibility: None,
     })
 }

@@ -125,8 +125,8 @@ impl Agent {
                             link.say(&Up::Ack { cursor }).await?;
                         }
                         // Unsubscribed while the frame was under way: it must not count as held.
-                        Some(Event::Upserted { service, .. }) if !self.interest.contains(&service) => {
-                            conversation.forget(&service);
+                        Some(Event::Upserted { key, .. }) if !self.interest.contains(&key) => {
+                            conversation.forget(&key);
                         }
                         Some(event) => self.apply(event),
                         None => {}
@@ -209,10 +209,10 @@ impl Agent {
                     local.contact = Contact::Live { caught_up: synced, synced };
                 });
             }
-            Event::Upserted { service, revision, hash, instances } => {
-                self.interest.learn(&service, true, now);
-                let held = Known::Service(Held::new(&service, revision, hash, &instances).into());
-                self.writer.change(|local| drop(local.names.insert(service, held)));
+            Event::Upserted { key, service } => {
+                self.interest.learn(&key, true, now);
+                let held = Known::Service(Held::new(&key, &service).into());
+                self.writer.change(|local| drop(local.names.insert(key, held)));
             }
             Event::Removed { service } => self.unknown(service, now),
             Event::Synced { .. } | Event::Dismissed { .. } => {}

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
-use rollcall_catalogue::{ContentHash, Instance, Namespace, Service, ServiceKey};
+use rollcall_catalogue::{ContentHash, Namespace, Query, Service, ServiceKey};
 use rollcall_wire::{api::service_body, limits::HEARTBEAT_EVERY};
 use tokio::{
     sync::watch,
@@ -84,8 +84,9 @@ pub(crate) fn store() -> (Writer, Store) {
 // === impl Held ===
 
 impl Held {
-    pub(crate) fn new(key: &ServiceKey, revision: u64, hash: ContentHash, instances: &[Instance]) -> Self {
-        let body = service_body(key, revision, &Service::versions_of(instances), instances);
+    pub(crate) fn new(key: &ServiceKey, service: &Service) -> Self {
+        let body = service_body(key, service, &Query::default());
+        let (revision, hash) = (service.revision, service.hash);
         // The revision alone would do; with the hash, not even a controller that lost its clock can mislead.
         let etag = HeaderValue::from_str(&format!("\"{revision}-{hash}\""));
         Self {

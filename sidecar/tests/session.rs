@@ -12,7 +12,7 @@ mod bench;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bench::{Controller, Deaf, Pod, eventually, pod, request};
-use rollcall_catalogue::PodFacts;
+use rollcall_catalogue::{PodFacts, liveness::PodWitness};
 use rollcall_controller::{Authority, Change};
 use tokio::task::JoinSet;
 
@@ -51,7 +51,7 @@ async fn an_instance_appears_changes_and_goes() {
     assert_eq!(consumer.ask(&format!("{again}If-None-Match: {etag}\r\n")).await.status, 200);
 
     let mut unready = pod(1, Some(8080));
-    unready.witness.ready = false;
+    unready.witness = PodWitness::NotReady;
     controller.apply(Change::Pod(Box::new(unready))).await;
     eventually("the unready one left", async || consumer.orders().await.addresses() == ["10.0.0.2"]).await;
 

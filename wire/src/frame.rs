@@ -1,8 +1,10 @@
 //! The frames of a session: one JSON object each, told apart by `type`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use rollcall_catalogue::{ContentHash, Instance, Namespace, Service, ServiceKey, ServiceRef};
+use rollcall_catalogue::{
+    ContentHash, Instance, InstanceId, Namespace, Policy, Service, ServiceKey, ServiceRef,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -67,13 +69,19 @@ pub enum Down {
         service: ServiceKey,
         revision: u64,
         hash: ContentHash,
-        instances: Vec<Instance>,
+        /// How callers spread their requests, where they do not say so themselves.
+        #[serde(default, skip_serializing_if = "is_default")]
+        policy: Policy,
+        /// There are more instances than may be listed.
+        #[serde(default, skip_serializing_if = "is_default")]
+        truncated: bool,
+        instances: Vec<Arc<Instance>>,
         /// More instances of the same revision follow; nothing is applied before the last of them.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "is_default")]
         more: bool,
     },
     /// The service is gone with these instances, the last that the sidecar was told of.
-    Remove { service: ServiceKey, ids: Vec<String> },
+    Remove { service: ServiceKey, ids: Vec<InstanceId> },
     /// Everything that was to be said of these services has been said: one without an upsert is unknown. The
     /// cursor grows with every `synced` of a session.
     Synced { cursor: u64, services: Vec<ServiceKey> },
@@ -96,12 +104,16 @@ pub struct PodIdentity {
     pub node: Option<String>,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// The encoded frames that carry one service: several where its instances do not fit into one.
 pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Vec<u8>>, CodecError> {
     let budget = FRAME_BYTES_MAX - FRAME_HEAD_BYTES_MAX;
-    let mut parts: Vec<Vec<Instance>> = vec![Vec::new()];
+    let mut parts: Vec<Vec<Arc<Instance>>> = vec![Vec::new()];
     let mut used = 0;
-    for instance in &service.instances {
+    for instance in service.instances.iter() {
         let cost = serde_json::to_vec(instance)?.len() + 1;
         if used + cost > budget {
             parts.push(Vec::new());
@@ -118,6 +130,8 @@ pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Vec<u8>>, Code
             service: key.clone(),
             revision: service.revision,
             hash: service.hash,
+            policy: service.settings.policy,
+            truncated: service.truncated,
             instances,
             more: number < last,
         })
@@ -127,7 +141,9 @@ pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Vec<u8>>, Code
 
 #[cfg(test)]
 mod tests {
-    use rollcall_catalogue::{Reason, State};
+    use std::net::IpAddr;
+
+    use rollcall_catalogue::{Profile, Reason, State, changes::Head, consolidate::Settings};
 
     use super::*;
 
@@ -151,7 +167,7 @@ mod tests {
             (
                 serde_json::to_string(&Down::Remove {
                     service: "orders.shop".parse().unwrap(),
-                    ids: vec!["a".to_owned()],
+                    ids: vec!["a".into()],
                 })
                 .unwrap(),
                 r#"{"type":"remove","service":"orders.shop","ids":["a"]}"#,
@@ -167,25 +183,31 @@ mod tests {
     #[test]
     fn a_service_too_large_for_a_frame_goes_in_parts_of_one_revision() {
         let text = "\u{1}".repeat(1_024);
-        let instance = |number: u8| Instance {
-            id: format!("uid-{number}"),
-            address: [10, 0, 0, number].into(),
-            addresses: vec![],
-            port: 80,
-            ports: [].into(),
-            version: None,
-            zone: None,
-            node: None,
-            pod: None,
-            weight: 1,
-            tags: vec![],
-            metadata: std::sync::Arc::new((0..20).map(|n| (n.to_string(), text.clone())).collect()),
-            state: State::Serving,
-            reason: Reason::Ready,
-            revision: 9,
+        let instance = |number: u8| {
+            let profile = Profile {
+                port: 80,
+                ports: [].into(),
+                version: None,
+                weight: 1,
+                tags: [].into(),
+                metadata: (0..20).map(|n| (n.to_string().into(), text.as_str().into())).collect(),
+            };
+            Arc::new(Instance {
+                id: format!("uid-{number}").as_str().into(),
+                addresses: IpAddr::from([10, 0, 0, number]).into(),
+                zone: None,
+                node: None,
+                pod: None,
+                profile: profile.into(),
+                state: State::Serving,
+                reason: Reason::Ready,
+                revision: 9,
+            })
         };
         let all: Vec<_> = (0..10).map(instance).collect();
-        let service = Service { revision: 9, hash: ContentHash(1), versions: vec![], instances: all.clone() };
+        let head =
+            Head { revision: 9, hash: ContentHash(1), settings: Settings::default(), truncated: false };
+        let service = Service::of(head.clone(), all.clone());
         let frames = upserts(&"orders.shop".parse().unwrap(), &service).unwrap();
         assert_eq!(frames.len(), 5, "two of 123 KB fit into each");
         let mut joined = Vec::new();
@@ -198,8 +220,9 @@ mod tests {
             assert_eq!(more, number < 4);
             joined.extend(instances);
         }
-        assert_eq!(joined, all);
-        let empty = Service { instances: vec![], ..service };
+        let ids = |all: &[Arc<Instance>]| all.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&joined), ids(&all));
+        let empty = Service::of(head, vec![]);
         assert_eq!(upserts(&"orders.shop".parse().unwrap(), &empty).unwrap().len(), 1, "known, with nothing");
     }
 

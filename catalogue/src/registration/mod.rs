@@ -103,7 +103,7 @@ impl Registration {
         match (&self.source, &self.target) {
             (Source::Runtime(_), _) => Closeness::Runtime,
             (Source::Annotation, _) => Closeness::Annotation,
-            (Source::Object { .. }, Target::Pod { .. }) => Closeness::Pod,
+            (Source::Object { .. }, Target::Pod { .. } | Target::Own) => Closeness::Pod,
             (Source::Object { .. }, Target::Selector(_)) => Closeness::Selector,
             (Source::Object { .. }, Target::Service(_)) => Closeness::Service,
             (Source::Object { .. }, Target::Addresses(_)) => Closeness::Addresses,

@@ -16,10 +16,12 @@ pub enum Target {
     Selector(Selector),
     /// The endpoints of a Service, by its name.
     Service(Box<str>),
-    /// One pod and no successor of it. What a pod says of itself names no other.
+    /// One pod and no successor of it.
     Pod { name: Box<str>, uid: PodUid },
     /// Things outside the cluster.
     Addresses(Vec<StaticAddress>),
+    /// The pod that says it of itself, by its annotations.
+    Own,
 }
 
 /// Holds what the labels of a pod must be like, all of it; without any requirement it matches nothing.
@@ -83,7 +85,7 @@ impl Target {
                     );
                 }
             }
-            Self::Service(_) | Self::Pod { .. } => {}
+            Self::Service(_) | Self::Pod { .. } | Self::Own => {}
             Self::Addresses(addresses) => {
                 if addresses.is_empty() || addresses.len() > ADDRESSES_MAX {
                     refuse("target.addresses", format!("{} entries", addresses.len()), "use 1 to 256");

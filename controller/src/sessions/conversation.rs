@@ -133,7 +133,8 @@ impl Conversation {
 
     /// Marks what a new snapshot changes for this peer.
     pub(crate) fn look(&mut self, catalogue: &Snapshot) {
-        let stale = self.subscriptions.iter().filter(|(key, told)| !told.is(catalogue.get(key)));
+        let home = &self.pod.namespace;
+        let stale = self.subscriptions.iter().filter(|(key, told)| !told.is(catalogue.seen_from(home, key)));
         self.pending.extend(stale.map(|(key, _)| key.clone()));
     }
 
@@ -177,7 +178,8 @@ impl Conversation {
 
     fn tell(&mut self, key: ServiceKey, catalogue: &Snapshot) {
         let Some(told) = self.subscriptions.get_mut(&key) else { return };
-        let current = catalogue.get(&key);
+        // Asked at each delivery: who may see a service can change while its state is streamed.
+        let current = catalogue.seen_from(&self.pod.namespace, &key);
         if !told.is(current) {
             match current {
                 Some(service) => match upserts(&key, service) {

@@ -1,4 +1,8 @@
-use rollcall_catalogue::{Instance, Reason, State};
+use std::net::IpAddr;
+
+use rollcall_catalogue::{
+    Instance, InstanceId, Port, Profile, Reason, State, Update, Visibility, consolidate::Settings,
+};
 
 use super::*;
 
@@ -7,29 +11,35 @@ fn key(text: &str) -> ServiceKey {
 }
 
 fn instance(number: u8) -> Instance {
-    Instance {
-        id: format!("u{number}-80"),
-        address: [10, 0, 0, number].into(),
-        addresses: vec![],
+    let profile = Profile {
         port: 80,
-        ports: [].into(),
+        ports: [Port::tcp(None, 80)].into(),
         version: None,
+        weight: 100,
+        tags: [].into(),
+        metadata: [].into(),
+    };
+    Instance {
+        id: format!("u{number}-80").as_str().into(),
+        addresses: IpAddr::from([10, 0, 0, number]).into(),
         zone: None,
         node: None,
         pod: None,
-        weight: 100,
-        tags: vec![],
-        metadata: Arc::default(),
+        profile: profile.into(),
         state: State::Serving,
         reason: Reason::Ready,
         revision: 0,
     }
 }
 
+fn whole(pods: &[u8], visibility: Visibility) -> Update {
+    let settings = Settings { visibility, ..Settings::default() };
+    Update::Whole { settings, instances: pods.iter().copied().map(instance).collect() }
+}
+
 fn catalogue(services: &[(&str, &[u8])]) -> Snapshot {
-    let changes =
-        services.iter().map(|(name, pods)| (key(name), Some(pods.iter().copied().map(instance).collect())));
-    Snapshot::default().next(changes, 1_000).unwrap_or_default()
+    let updates = services.iter().map(|(name, pods)| (key(name), whole(pods, Visibility::Cluster)));
+    Snapshot::default().next(updates, 1_000).map(|step| step.snapshot).unwrap_or_default()
 }
 
 fn hello(held: &[(&str, ContentHash)]) -> Up {
@@ -63,7 +73,10 @@ fn said(conversation: &mut Conversation, catalogue: &Snapshot) -> Vec<String> {
         lines.push(match serde_json::from_slice(&bytes).unwrap() {
             Down::Welcome { pod, .. } => format!("welcome {}", pod.name),
             Down::Upsert { service, instances, .. } => format!("upsert {service} {}", instances.len()),
-            Down::Remove { service, ids } => format!("remove {service} {}", ids.join(",")),
+            Down::Remove { service, ids } => {
+                let ids: Vec<_> = ids.iter().map(InstanceId::as_str).collect();
+                format!("remove {service} {}", ids.join(","))
+            }
             Down::Synced { cursor, services } => {
                 let names: Vec<_> = services.iter().map(ToString::to_string).collect();
                 format!("synced {cursor} {}", names.join(","))
@@ -117,6 +130,27 @@ fn a_peer_that_comes_back_gets_what_it_missed_and_nothing_else() {
             "remove gone.shop ",
             "synced 1 changed.shop,gone.shop,same.shop"
         ]
+    );
+}
+
+#[test]
+fn a_service_that_may_not_be_seen_is_as_one_that_nobody_has() {
+    let seen_in = |visibility| {
+        let updates = [(key("orders.hidden"), whole(&[1], visibility))];
+        Snapshot::default().next(updates, 1_000).unwrap().snapshot
+    };
+    let friends = Visibility::Namespaces(["shop".parse().unwrap()].into());
+    let (open, shown, own) = (seen_in(Visibility::Cluster), seen_in(friends), seen_in(Visibility::own()));
+    let mut c = new();
+    c.hear(hello(&[])).unwrap();
+    c.hear(subscribe(&["orders.hidden"])).unwrap();
+    assert_eq!(said(&mut c, &own)[1..], ["synced 1 orders.hidden"], "unknown");
+    assert_eq!(said(&mut c, &shown), ["upsert orders.hidden 1", "synced 2 orders.hidden"]);
+    assert!(said(&mut c, &open).is_empty(), "the same for this peer");
+    assert_eq!(
+        said(&mut c, &own),
+        ["remove orders.hidden u1-80", "synced 3 orders.hidden"],
+        "while it streams"
     );
 }
 

@@ -212,7 +212,7 @@ impl<R: Reviewer> Sessions<R> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::Full)?;
         let presence = self.index.open_session(facts.uid.clone()).await.map_err(AuthError::from)?;
         let presence = presence.ok_or(AuthError::UnknownPod)?;
-        info!(namespace = %facts.namespace, pod = facts.name, "a session is open");
+        info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
         let session = SessionStream {
             conversation: Conversation::new(self.replica.clone(), identity(facts)),
             incoming: request.into_body(),
@@ -232,7 +232,12 @@ impl<R: Reviewer> Sessions<R> {
 
 fn identity(facts: PodFacts) -> PodIdentity {
     let PodFacts { namespace, name, uid, node, .. } = facts;
-    PodIdentity { namespace, name, uid: uid.to_string(), node }
+    PodIdentity {
+        namespace,
+        name: name.to_string(),
+        uid: uid.to_string(),
+        node: node.as_deref().map(str::to_owned),
+    }
 }
 
 async fn accept(

@@ -1,8 +1,13 @@
 //! One session as a state machine without IO: frames in, changes of the local state out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use rollcall_catalogue::{ContentHash, Instance, Namespace, ServiceKey};
+use rollcall_catalogue::{
+    ContentHash, Instance, Namespace, Service, ServiceKey, changes::Head, consolidate::Settings,
+};
 use rollcall_wire::Down;
 use thiserror::Error;
 use tracing::{debug, info};
@@ -28,9 +33,9 @@ pub(crate) struct Conversation {
 
 #[derive(Debug)]
 struct Collecting {
-    service: ServiceKey,
+    key: ServiceKey,
     revision: u64,
-    instances: Vec<Instance>,
+    instances: Vec<Arc<Instance>>,
 }
 
 /// Says what a frame changes here.
@@ -40,10 +45,8 @@ pub(crate) enum Event {
         home: Namespace,
     },
     Upserted {
-        service: ServiceKey,
-        revision: u64,
-        hash: ContentHash,
-        instances: Vec<Instance>,
+        key: ServiceKey,
+        service: Service,
     },
     /// There is no such service (any more).
     Removed {
@@ -116,8 +119,10 @@ impl Conversation {
                 self.welcomed = true;
                 Some(Event::Welcomed { home: pod.namespace })
             }
-            Down::Upsert { service, revision, hash, instances, more } => {
-                self.collect(service, revision, hash, instances, more)?
+            Down::Upsert { service, revision, hash, policy, truncated, instances, more } => {
+                // Who may see it is the controller's business: it would not tell us otherwise.
+                let settings = Settings { policy, ..Settings::default() };
+                self.collect(service, Head { revision, hash, settings, truncated }, instances, more)?
             }
             Down::Remove { service, ids } => {
                 debug!(%service, instances = ids.len(), "a service is gone");
@@ -142,15 +147,14 @@ impl Conversation {
     /// A service in one frame or in several; nothing of it counts before its last frame.
     fn collect(
         &mut self,
-        service: ServiceKey,
-        revision: u64,
-        hash: ContentHash,
-        part: Vec<Instance>,
+        key: ServiceKey,
+        head: Head,
+        part: Vec<Arc<Instance>>,
         more: bool,
     ) -> Result<Option<Event>, Violation> {
         let mut collecting = match self.collecting.take() {
-            None => Collecting { service, revision, instances: Vec::new() },
-            Some(held) if held.service == service && held.revision == revision => held,
+            None => Collecting { key, revision: head.revision, instances: Vec::new() },
+            Some(held) if held.key == key && held.revision == head.revision => held,
             Some(_) => return Err(Violation::Parts),
         };
         collecting.instances.extend(part);
@@ -161,9 +165,9 @@ impl Conversation {
             self.collecting = Some(collecting);
             return Ok(None);
         }
-        let Collecting { service, revision, instances } = collecting;
-        self.hashes.insert(service.clone(), hash);
-        Ok(Some(Event::Upserted { service, revision, hash, instances }))
+        let Collecting { key, instances, .. } = collecting;
+        self.hashes.insert(key.clone(), head.hash);
+        Ok(Some(Event::Upserted { key, service: Service::of(head, instances) }))
     }
 }
 
@@ -184,7 +188,16 @@ mod tests {
     }
 
     fn upsert(revision: u64, more: bool) -> Down {
-        Down::Upsert { service: key(), revision, hash: ContentHash(7), instances: vec![], more }
+        let (policy, truncated) = (Default::default(), false);
+        Down::Upsert {
+            service: key(),
+            revision,
+            hash: ContentHash(7),
+            policy,
+            truncated,
+            instances: vec![],
+            more,
+        }
     }
 
     #[test]
@@ -193,7 +206,8 @@ mod tests {
         c.hear(welcome()).unwrap();
         assert_eq!(c.hear(upsert(1, true)), Ok(None));
         assert_eq!((c.digest(), c.hear(Down::Heartbeat)), (ContentHash(0), Ok(None)));
-        assert!(matches!(c.hear(upsert(1, false)), Ok(Some(Event::Upserted { revision: 1, .. }))));
+        let Ok(Some(Event::Upserted { service, .. })) = c.hear(upsert(1, false)) else { panic!("no upsert") };
+        assert_eq!(service.revision, 1);
         assert_eq!(c.digest(), ContentHash(7));
         c.hear(Down::Synced { cursor: 4, services: vec![key()] }).unwrap();
         assert_eq!(c.cursor(), 4);

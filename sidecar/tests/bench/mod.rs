@@ -13,7 +13,7 @@ use std::{
 };
 
 use clap::Parser;
-use rollcall_catalogue::{Attributes, Phase, PodFacts, PodWitness, Port, Registration, Source};
+use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Target, liveness::PodWitness};
 use rollcall_controller::{
     Authority, Change, IndexHandle,
     auth::{AuthError, Review, Reviewer},
@@ -81,23 +81,26 @@ pub fn pod(number: u8, port: Option<u16>) -> PodFacts {
     let registration = |port| Registration {
         key: "orders.shop".parse().unwrap(),
         source: Source::Annotation,
-        selector: Default::default(),
+        target: Target::Own,
+        policy: None,
+        visibility: None,
         attributes: Attributes {
-            version: Some("1.4.2".to_owned()),
-            ports: vec![Port { name: Some("http".to_owned()), port }],
+            version: "1.4.2".parse().ok(),
+            ports: vec![Port::tcp(Some("http"), port)],
             ..Attributes::default()
         },
     };
     PodFacts {
         uid: format!("u{number}").as_str().into(),
         namespace: "shop".parse().unwrap(),
-        name: format!("pod-{number}"),
-        node: Some("n1".to_owned()),
+        name: format!("pod-{number}").into(),
+        node: Some("n1".into()),
         addresses: vec![[10, 0, 0, number].into()],
         labels: Default::default(),
         has_sidecar: true,
+        asks_to_drain: false,
         registration: port.map(|port| Arc::new(registration(port))),
-        witness: PodWitness { deleting: false, phase: Phase::Running, ready: true },
+        witness: PodWitness::Ready,
     }
 }
 
