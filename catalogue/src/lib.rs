@@ -9,6 +9,7 @@
 //! Everything here is a value or a function: no tokio, no kube, no sockets, and no clock. Time comes in as an
 //! argument, so that the same events give the same catalogue on every replica.
 
+pub mod balance;
 mod consolidate;
 mod instance;
 pub mod limits;
