@@ -255,5 +255,5 @@ fn near_share(near: usize, far: usize, listed_at_home: Option<usize>) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "balancer_tests.rs"]
+#[path = "balancer_tests/mod.rs"]
 mod tests;
