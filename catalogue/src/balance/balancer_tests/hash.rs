@@ -34,6 +34,13 @@ fn without_reports_a_key_stays_with_its_owner() {
     for nth in 1..1_000 {
         assert_eq!(balancer.pick(Policy::ConsistentHash, "alice", nth * 300), owner);
     }
+    let last_ms = 1_000_000;
+    balancer.report("orders-0", Outcome::Success, 1, last_ms);
+    let picked = |balancer: &mut Balancer, now_ms| -> BTreeSet<_> {
+        (0..100).map(|_| balancer.pick(Policy::ConsistentHash, "alice", now_ms)).collect()
+    };
+    assert!(picked(&mut balancer, last_ms + EXPIRY_MS - 1).len() > 1, "the loads are known");
+    assert_eq!(picked(&mut balancer, last_ms + EXPIRY_MS), [owner].into(), "the reports have ended");
 }
 
 #[test]

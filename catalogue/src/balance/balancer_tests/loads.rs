@@ -152,6 +152,15 @@ fn a_newcomer_is_neither_flooded_nor_starved() {
 }
 
 #[test]
+fn an_absurd_latency_is_forgotten_like_any_other() {
+    let mut simulation = Simulation::new(equal(10));
+    simulation.balancer.report("orders-0", Outcome::Success, u64::MAX, 0);
+    simulation.run(15_000, 40, |_| 10, |_| false);
+    let counts = simulation.run(20_000, 40, |_| 10, |_| false);
+    assert!((0.05..0.15).contains(&share(&counts, 0)), "{counts:?}");
+}
+
+#[test]
 fn two_choices_without_differences_go_by_weight() {
     let weights = [100, 200, 50, 100, 400];
     let mut simulation = Simulation::new(with_weights(&weights));

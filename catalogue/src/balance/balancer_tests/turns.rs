@@ -58,6 +58,13 @@ proptest! {
     }
 }
 
+#[test]
+fn a_weight_above_the_most_counts_as_the_most() {
+    let mut balancer = balancer(1, &with_weights(&[u16::MAX, WEIGHT_MAX]));
+    let first = (0..1_000).filter(|_| balancer.pick(Policy::Weighted, "", 0) == Some(0)).count();
+    assert_eq!(first, 500);
+}
+
 proptest! {
     /// Over a cycle the counts are the weights, and on the way nobody is more than a pick ahead of its due.
     #[test]
@@ -95,7 +102,10 @@ proptest! {
     /// picks.
     #[test]
     fn the_weighted_is_near_its_due_after_any_change(
-        steps in proptest::collection::vec((proptest::collection::vec(1u16..=1_000, 1..10), 0usize..40), 1..8),
+        steps in proptest::collection::vec((
+            prop_oneof![proptest::collection::vec(1u16..5, 1..10), proptest::collection::vec(500u16..=1_000, 1..10)],
+            0usize..40,
+        ), 1..8),
     ) {
         let mut balancer = Balancer::new(1);
         let mut last = vec![];
