@@ -11,6 +11,8 @@ use super::{
 /// home under ordinary unevenness, and a key that everyone wants spills over before its owner drowns.
 const BOUND: (u64, u64) = (5, 4);
 
+// === impl Pool: the policies ===
+
 impl Pool {
     /// Any, all equally likely, whatever their weights.
     pub(super) fn random(&self, draws: &mut Draws) -> Option<u32> {

@@ -110,8 +110,8 @@ impl Ring {
     }
 }
 
-/// The points in the order of their positions, and for each bucket its first. The positions spread evenly, so a
-/// bucket has a point or none, and sorting by buckets takes a third of the time of sorting at large.
+/// The points in the order of their positions, and for each bucket its first. The positions spread evenly, so that
+/// few buckets have more than one, and sorting by buckets takes a third of the time of sorting at large.
 fn sorted(points: &[Point], buckets: usize, shift: u32) -> (Vec<Point>, Vec<u32>) {
     let bucket_of = |point: &Point| (point.position >> shift) as usize;
     let mut first = vec![0; buckets];

@@ -152,12 +152,13 @@ fn a_newcomer_is_neither_flooded_nor_starved() {
 }
 
 #[test]
-fn an_absurd_latency_is_forgotten_like_any_other() {
-    let mut simulation = Simulation::new(equal(10));
-    simulation.balancer.report("orders-0", Outcome::Success, u64::MAX, 0);
-    simulation.run(15_000, 40, |_| 10, |_| false);
-    let counts = simulation.run(20_000, 40, |_| 10, |_| false);
-    assert!((0.05..0.15).contains(&share(&counts, 0)), "{counts:?}");
+fn no_report_counts_for_more_than_a_minute() {
+    for outcome in [Outcome::Success, Outcome::Failure] {
+        let mut balancer = balancer(1, &equal(2));
+        balancer.report("orders-0", outcome, u64::MAX, 0);
+        assert_eq!(balancer.members[0].latency.estimate_ms(&balancer.typical, 0), 60_000.0);
+        assert!(balancer.members[1].latency.estimate_ms(&balancer.typical, 0) <= 60_000.0);
+    }
 }
 
 #[test]
