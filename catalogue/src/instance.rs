@@ -98,6 +98,10 @@ impl InstanceId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
 }
 
 impl Borrow<str> for InstanceId {
