@@ -34,7 +34,7 @@ fn instance(number: u8, version: Option<&str>, tags: &[&str], state: State) -> I
         id: format!("u{number}-8080").as_str().into(),
         addresses: Addresses::new(&[[10, 0, 0, number].into(), format!("fd00::{number}").parse().unwrap()])
             .unwrap(),
-        zone: Some(if number % 2 == 0 { "even" } else { "odd" }.into()),
+        zone: Some(if number.is_multiple_of(2) { "even" } else { "odd" }.into()),
         node: None,
         pod: None,
         profile: profile.into(),

@@ -43,7 +43,7 @@ mod tests {
         use State::*;
         let silent = (Failing, SessionSilent);
         let table: &[(&[(State, Reason)], State)] = &[
-            (&[silent.clone()], Suspect),
+            (&[(Failing, SessionSilent)], Suspect),
             (&[silent.clone(), silent.clone()], Suspect),
             (&[silent.clone(), (Serving, Ready)], Failing),
             (&[silent.clone(), (Suspect, SessionQuiet)], Failing),
