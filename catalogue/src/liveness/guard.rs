@@ -25,14 +25,18 @@ const TICK_LATE_MS: u64 = 3_000;
 /// How long after a pause silence still says nothing: whoever is alive is heard within the session clock's limit.
 const RECOVERY_MS: u64 = super::SILENT_AFTER_MS;
 
-/// Holds the sessions of one node: of pods that Kubernetes still has alive.
+/// Holds what is known of one node. The sessions are of pods that Kubernetes still has alive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NodeSessions {
+pub struct NodeView {
     pub live: u32,
     /// Silent or reset, and not back.
     pub missing: u32,
     /// Those of the missing that vanished within [`WINDOW_MS`].
     pub recently_missing: u32,
+    /// Kubernetes has lost sight of it.
+    pub unknown: bool,
+    /// And did within [`WINDOW_MS`].
+    pub recently_unknown: bool,
 }
 
 /// Holds what the controller knows of its own health.
@@ -45,11 +49,13 @@ pub struct OwnHealth {
 }
 
 /// Says why session-based evictions are frozen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FreezeCause {
     /// We missed our own ticks: paused, starved, or suspended.
     Paused,
     StaleWatches,
+    /// Kubernetes lost sight of half of the nodes at once, or more: as after an outage of its API server.
+    NodesUnknown,
     /// Half of the nodes vanished, or more.
     Nodes,
     /// Too many of the sessions vanished that are not on a failed node.
@@ -67,7 +73,8 @@ pub struct Guard {
 pub struct Assessment {
     /// Nodes all of whose sessions vanished, few enough to be believed: their instances may be taken out.
     pub failed_nodes: BTreeSet<Arc<str>>,
-    pub freeze: Option<FreezeCause>,
+    /// Why the rest is not; empty while there is no freeze.
+    pub causes: BTreeSet<FreezeCause>,
 }
 
 /// Holds the controller's own clockwork: when it last ticked, and when it last came back from a pause.
@@ -80,44 +87,47 @@ pub struct Ticks {
 // === impl Guard ===
 
 impl Guard {
-    /// What the sessions of each node amount to now. A freeze holds on until the sessions are back, or Kubernetes
-    /// has agreed that their pods are gone: that its window is over makes nobody dead.
-    pub fn assess(&mut self, nodes: &BTreeMap<Arc<str>, NodeSessions>, own: OwnHealth) -> &Assessment {
-        let dark = |node: &NodeSessions| node.live == 0 && node.missing > 0;
+    /// What is known of each node of the cluster amounts to. A freeze holds on until the sessions are back, or Kubernetes
+    /// has agreed that their pods are gone, or sees its nodes again: that its window is over makes nobody dead.
+    pub fn assess(&mut self, nodes: &BTreeMap<Arc<str>, NodeView>, own: OwnHealth) -> &Assessment {
+        let dark = |node: &NodeView| node.live == 0 && node.missing > 0;
         let (lost, lit): (Vec<_>, Vec<_>) =
             nodes.iter().filter(|(_, node)| node.live + node.missing > 0).partition(|(_, node)| dark(node));
         // A node that was given up stays so until it is heard again.
         let (failed, newly): (Vec<_>, Vec<_>) =
             lost.into_iter().partition(|(name, _)| self.assessment.failed_nodes.contains(*name));
         let few = newly.len() * 2 < newly.len() + lit.len();
-        let frozen = self.assessment.freeze.is_some();
-        let sum = |of: fn(&NodeSessions) -> u32, nodes: &[(&Arc<str>, &NodeSessions)]| {
+        let sum = |of: fn(&NodeView) -> u32, nodes: &[(&Arc<str>, &NodeView)]| {
             nodes.iter().fold(0u32, |sum, (_, node)| sum.saturating_add(of(node)))
         };
-        let gone: fn(&NodeSessions) -> u32 =
-            if frozen { |node| node.missing } else { |node| node.recently_missing };
+        // Each cause begins with a loss at once, and holds itself for as long as what was lost is missing.
+        let holds = |cause| self.assessment.causes.contains(&cause);
+        let gone = |cause| -> fn(&NodeView) -> u32 {
+            if holds(cause) { |node| node.missing } else { |node| node.recently_missing }
+        };
+        let nodes_vanished = !few && sum(gone(FreezeCause::Nodes), &newly) >= NODES_SESSIONS_AT_LEAST;
 
-        let nodes_vanished = !few && sum(gone, &newly) >= NODES_SESSIONS_AT_LEAST;
-        let vanished = sum(gone, &lit);
+        let vanished = sum(gone(FreezeCause::Sessions), &lit);
         let expected = sum(|node| node.live, &lit).saturating_add(vanished);
         let mass = (expected.saturating_mul(MASS_PERCENT) / 100).max(MASS_AT_LEAST);
 
-        let freeze = if own.recovering {
-            Some(FreezeCause::Paused)
-        } else if own.watches_stale {
-            Some(FreezeCause::StaleWatches)
-        } else if nodes_vanished {
-            Some(FreezeCause::Nodes)
-        } else if vanished > mass {
-            Some(FreezeCause::Sessions)
-        } else {
-            None
-        };
+        let held = holds(FreezeCause::NodesUnknown);
+        let unseen =
+            nodes.values().filter(|node| if held { node.unknown } else { node.recently_unknown }).count();
+
+        let causes = [
+            (FreezeCause::Paused, own.recovering),
+            (FreezeCause::StaleWatches, own.watches_stale),
+            (FreezeCause::NodesUnknown, unseen > 0 && unseen * 2 >= nodes.len()),
+            (FreezeCause::Nodes, nodes_vanished),
+            (FreezeCause::Sessions, vanished > mass),
+        ];
+        let causes = causes.into_iter().filter(|(_, true_now)| *true_now).map(|(cause, _)| cause).collect();
         // Who doubts his own ears gives up no further node.
         let deaf = own.recovering || own.watches_stale;
         let given_up = newly.iter().filter(|_| few && !deaf);
         let failed_nodes = failed.iter().chain(given_up).map(|(name, _)| Arc::clone(name)).collect();
-        self.assessment = Assessment { failed_nodes, freeze };
+        self.assessment = Assessment { failed_nodes, causes };
         &self.assessment
     }
 }
@@ -128,7 +138,7 @@ impl Assessment {
     /// How far the registry may trust what sessions say of instances on this node.
     pub fn health(&self, node: Option<&str>) -> RegistryHealth {
         let failed = node.is_some_and(|node| self.failed_nodes.contains(node));
-        if self.freeze.is_some() && !failed { RegistryHealth::Frozen } else { RegistryHealth::Well }
+        if !self.causes.is_empty() && !failed { RegistryHealth::Frozen } else { RegistryHealth::Well }
     }
 }
 

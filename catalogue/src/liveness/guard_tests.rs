@@ -2,15 +2,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn cluster<const N: usize>(nodes: [(u32, u32, u32); N]) -> BTreeMap<Arc<str>, NodeSessions> {
+fn cluster<const N: usize>(nodes: [(u32, u32, u32); N]) -> BTreeMap<Arc<str>, NodeView> {
     let named = nodes.into_iter().enumerate().map(|(number, (live, missing, recently_missing))| {
-        (format!("n{number}").into(), NodeSessions { live, missing, recently_missing })
+        (format!("n{number}").into(), NodeView { live, missing, recently_missing, ..NodeView::default() })
     });
     named.collect()
 }
 
 fn at_once<const N: usize>(nodes: [(u32, u32, u32); N]) -> Assessment {
     Guard::default().assess(&cluster(nodes), OwnHealth::default()).clone()
+}
+
+/// The one cause of a freeze, where there is one.
+fn only(assessment: &Assessment) -> Option<FreezeCause> {
+    assert!(assessment.causes.len() <= 1, "{assessment:?}");
+    assessment.causes.first().copied()
 }
 
 #[test]
@@ -42,7 +48,7 @@ fn what_a_loss_amounts_to() {
     ];
     for (name, assessment, failed, freeze) in table {
         let names: Vec<&str> = assessment.failed_nodes.iter().map(AsRef::as_ref).collect();
-        assert_eq!((&names[..], assessment.freeze), (*failed, *freeze), "{name}");
+        assert_eq!((&names[..], only(assessment)), (*failed, *freeze), "{name}");
     }
 }
 
@@ -59,7 +65,7 @@ fn a_failed_node_is_judged_while_the_rest_is_frozen() {
 fn a_freeze_outlives_its_window_and_ends_when_they_are_back() {
     let mut guard = Guard::default();
     let own = OwnHealth::default();
-    let mut freeze = |nodes| guard.assess(&cluster(nodes), own).freeze;
+    let mut freeze = |nodes| only(guard.assess(&cluster(nodes), own));
     assert_eq!(freeze([(40, 60, 60), (100, 0, 0)]), None, "60 of 200 are 30 %");
     assert_eq!(freeze([(20, 80, 80), (100, 0, 0)]), Some(FreezeCause::Sessions));
     assert_eq!(freeze([(20, 80, 0), (100, 0, 0)]), Some(FreezeCause::Sessions), "nobody came back");
@@ -75,10 +81,10 @@ fn a_node_that_was_given_up_stays_so_until_it_is_heard() {
     assert_eq!(guard.assess(&three((0, 9, 9), (9, 0, 0), (9, 0, 0)), own).failed_nodes.len(), 1);
     // A second one: half of the two that were left.
     let then = guard.assess(&three((0, 9, 0), (0, 9, 9), (9, 0, 0)), own).clone();
-    assert_eq!((then.failed_nodes.len(), then.freeze), (1, Some(FreezeCause::Nodes)));
+    assert_eq!((then.failed_nodes.len(), only(&then)), (1, Some(FreezeCause::Nodes)));
     assert_eq!(then.health(Some("n0")), RegistryHealth::Well);
     let back = guard.assess(&three((1, 8, 0), (9, 0, 0), (9, 0, 0)), own);
-    assert!(back.failed_nodes.is_empty() && back.freeze.is_none());
+    assert!(*back == Assessment::default());
 }
 
 #[test]
@@ -89,9 +95,37 @@ fn who_was_paused_or_blind_believes_no_silence() {
     for (own, cause) in [(paused, FreezeCause::Paused), (blind, FreezeCause::StaleWatches)] {
         let mut guard = Guard::default();
         let assessment = guard.assess(&nodes, own).clone();
-        assert!(assessment.failed_nodes.is_empty() && assessment.freeze == Some(cause), "{assessment:?}");
+        assert!(assessment.failed_nodes.is_empty() && only(&assessment) == Some(cause), "{assessment:?}");
         assert_eq!(guard.assess(&nodes, OwnHealth::default()).failed_nodes.len(), 1, "and then does");
     }
+}
+
+#[test]
+fn half_of_the_nodes_out_of_sight_at_once_is_kubernetes_own_illness() {
+    let seen = NodeView { live: 5, ..NodeView::default() };
+    let fresh = NodeView { unknown: true, recently_unknown: true, ..seen };
+    let old = NodeView { recently_unknown: false, ..fresh };
+    let mut guard = Guard::default();
+    let mut freeze = |nodes: &[NodeView]| {
+        let named = nodes.iter().enumerate().map(|(number, node)| (format!("n{number}").into(), *node));
+        only(guard.assess(&named.collect(), OwnHealth::default()))
+    };
+    assert_eq!(freeze(&[fresh, seen, seen]), None, "one of three");
+    assert_eq!(freeze(&[old, old, seen]), None, "one after the other");
+    assert_eq!(freeze(&[fresh, fresh, seen]), Some(FreezeCause::NodesUnknown));
+    assert_eq!(freeze(&[old, old, seen]), Some(FreezeCause::NodesUnknown), "they are not back");
+    assert_eq!(freeze(&[old, seen, seen]), None);
+    assert_eq!(freeze(&[fresh]), Some(FreezeCause::NodesUnknown), "all of them");
+}
+
+/// Six of eight were judged one after the other; that we were paused since gives them no second life.
+#[test]
+fn a_freeze_for_one_cause_revives_nobody_for_another() {
+    let nodes = cluster([(2, 6, 0), (9, 0, 0), (9, 0, 0)]);
+    let mut guard = Guard::default();
+    let paused = OwnHealth { recovering: true, ..OwnHealth::default() };
+    assert_eq!(only(guard.assess(&nodes, paused)), Some(FreezeCause::Paused));
+    assert_eq!(only(guard.assess(&nodes, OwnHealth::default())), None);
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod session;
 mod verdict;
 mod witness;
 
-pub use guard::{Assessment, FreezeCause, Guard, NodeSessions, OwnHealth, Ticks, WINDOW_MS};
+pub use guard::{Assessment, FreezeCause, Guard, NodeView, OwnHealth, Ticks, WINDOW_MS};
 pub use last::{Settled, settle};
 pub use session::{LOST_LONG_AFTER_MS, Ours, QUIET_AFTER_MS, SILENT_AFTER_MS, SessionFacts};
 pub use verdict::{Verdict, verdict};
