@@ -3,13 +3,18 @@
 //! The schema refuses what is wrong already at `kubectl apply --dry-run=server`, with messages that name the field
 //! and the remedy; the conversion checks again, because an object may be older than the schema.
 
+mod condition;
 mod convert;
 #[allow(clippy::unwrap_used, unreachable_pub, reason = "in what kube's derive macros write")]
 mod resource;
+mod rules;
 mod yaml;
 
-pub use convert::{SpecError, registration};
+pub use condition::{Accepted, ConditionReason, ConditionType, Finding, Holds, Ready, Resolved, conditions};
+pub use convert::{SpecError, SpecErrors, registration};
 pub use resource::{
-    Port, Selector, ServiceRegistration, ServiceRegistrationSpec, ServiceRegistrationStatus, Target,
+    GrpcProbe, Heartbeat, HttpProbe, InstanceStatus, LabelRequirement, LabelSelector, LoadBalancing,
+    PodTarget, Port, Probe, ServiceRegistration, ServiceRegistrationSpec, ServiceRegistrationStatus,
+    ServiceTarget, StaticAddress, Target, TcpProbe, Visibility,
 };
 pub use yaml::{CRD_FILE, YamlError, crd_yaml};
