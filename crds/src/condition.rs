@@ -148,6 +148,25 @@ impl Holds {
 // === impl ConditionReason ===
 
 impl ConditionReason {
+    /// All of them, in the order in which docs/resource.md explains them.
+    pub const ALL: [Self; 15] = [
+        Self::Ready(Ready::Serving),
+        Self::Ready(Ready::NoInstances),
+        Self::Ready(Ready::NoneServing),
+        Self::Ready(Ready::NotAccepted),
+        Self::Ready(Ready::Pending),
+        Self::Accepted(Accepted::Accepted),
+        Self::Accepted(Accepted::VisibilityNarrowed),
+        Self::Accepted(Accepted::Invalid),
+        Self::Accepted(Accepted::PortConflict),
+        Self::Resolved(Resolved::Resolved),
+        Self::Resolved(Resolved::NoMatch),
+        Self::Resolved(Resolved::ServiceNotFound),
+        Self::Resolved(Resolved::PodNotFound),
+        Self::Resolved(Resolved::AddressRefused),
+        Self::Resolved(Resolved::Pending),
+    ];
+
     /// The condition that has this reason.
     pub fn kind(self) -> ConditionType {
         match self {
@@ -266,14 +285,11 @@ mod tests {
     fn conditions_are_those_found_each_once_and_in_order() {
         let foreign = Condition {
             type_: "Green".to_owned(),
-            ..conditions(&[], &[], None, &at(0)).pop().unwrap_or(Condition {
-                type_: String::new(),
-                status: "True".to_owned(),
-                reason: "Painted".to_owned(),
-                message: String::new(),
-                last_transition_time: at(0),
-                observed_generation: None,
-            })
+            status: "True".to_owned(),
+            reason: "Painted".to_owned(),
+            message: String::new(),
+            last_transition_time: at(0),
+            observed_generation: None,
         };
         let found = [
             Finding::new(Resolved::NoMatch, "x".repeat(5_000)),

@@ -12,9 +12,9 @@ const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// The form that DNS names use for versions.
 const VERSION_LIKE: &str = "^[0-9]+-[0-9]+-[0-9]+$";
-/// The semantic version's own grammar (semver.org).
+/// The semantic version's own grammar (semver.org), with numbers that fit into 64 bits.
 const SEMVER: &str = concat!(
-    "^(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)",
+    "^(0|[1-9][0-9]{0,18})[.](0|[1-9][0-9]{0,18})[.](0|[1-9][0-9]{0,18})",
     "(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)([.](0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?",
     "([+][0-9a-zA-Z-]+([.][0-9a-zA-Z-]+)*)?$"
 );

@@ -34,16 +34,15 @@ fn tidy(value: &mut Value) {
         Value::Object(fields) => {
             // A schema, and no map of properties: only there do these words mean what they mean here.
             if fields.get("type").is_some_and(Value::is_string) {
-                // A null is to be dropped, as Kubernetes does it, and not to be kept and to be told from what is absent.
+                // Without it the API server drops a null, so that nobody need tell it from what is absent.
                 fields.remove("nullable");
                 fields.remove("title");
                 if fields.get("default").is_some_and(Value::is_null) {
                     fields.remove("default");
                 }
                 for bound in ["minimum", "maximum"] {
-                    // These are whole numbers, which JSON's own type in k8s-openapi does not know.
+                    // k8s-openapi has them as floats; all of ours are whole.
                     if let Some(number) = fields.get(bound).and_then(Value::as_f64) {
-                        #[allow(clippy::cast_possible_truncation, reason = "bounds are small whole numbers")]
                         fields.insert(bound.to_owned(), (number as i64).into());
                     }
                 }

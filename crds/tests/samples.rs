@@ -11,11 +11,20 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use rollcall_crds::{CRD_FILE, ServiceRegistration, crd_yaml, registration};
 
 /// What only the API server can see, since the Rust types hold a set, or since the catalogue takes any text there.
-const SEEN_BY_THE_SCHEMA_ALONE: [&str; 2] = ["invalid-tags-twice.yaml", "invalid-matchLabels-key.yaml"];
+const SEEN_BY_THE_SCHEMA_ALONE: [&str; 4] = [
+    "invalid-matchLabels-key.yaml",
+    "invalid-matchLabels-value.yaml",
+    "invalid-tags-twice.yaml",
+    "invalid-unknown-field.yaml",
+];
 
 /// What no schema of ours ever lets in.
-const OF_A_WRONG_TYPE: [&str; 3] =
-    ["invalid-pod-uid-missing.yaml", "invalid-ports-text.yaml", "invalid-version-number.yaml"];
+const OF_A_WRONG_TYPE: [&str; 4] = [
+    "invalid-pod-uid-missing.yaml",
+    "invalid-ports-text.yaml",
+    "invalid-probe-port-number.yaml",
+    "invalid-version-number.yaml",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

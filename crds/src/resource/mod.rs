@@ -148,26 +148,29 @@ pub struct ServiceRegistrationSpec {
     #[schemars(with = "i32", range(min = 0, max = 1000))]
     pub weight: Option<i32>,
 
-    /// How each instance is asked whether it is well. Default: a TCP connection to the primary port; nothing where that
-    /// is UDP or SCTP, or where the instance sends heartbeats. Example: `{http: {path: /healthz}}`.
+    /// How each instance is asked whether it is well: exactly one of `http`, `tcp` and `grpc`. A refused connection counts
+    /// at once; timeouts and bad answers count when `failureThreshold` of them came in a row. Default: a TCP connection
+    /// to the primary port; nothing where that is UDP or SCTP, or where the instance sends heartbeats. Example:
+    /// `{http: {path: /healthz}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Probe")]
     pub probe: Option<Probe>,
 
-    /// Says that each instance reports its own health again and again, and that it is unwell while it does not. Default:
-    /// no such reports are expected. Example: `{intervalSeconds: 5, ttlSeconds: 15}`.
+    /// Says that each instance reports its own health again and again, through the classic API, `/v1/self/health` or a
+    /// dialect, and that it is unwell while it does not. Default: no such reports are expected. Example:
+    /// `{intervalSeconds: 5, ttlSeconds: 15}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Heartbeat")]
     pub heartbeat: Option<Heartbeat>,
 
     /// How a caller that asks for one instance gets it. Default: what other registrations of the service say, or else
-    /// RoundRobin.
+    /// RoundRobin. Example: `{policy: LeastLoaded}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LoadBalancing")]
     pub load_balancing: Option<LoadBalancing>,
 
-    /// Who may see the service. The narrowest of all its registrations holds; to all others it does not exist. Default:
-    /// every namespace of the cluster.
+    /// Who may see the service; its own namespace always may. The narrowest of all its registrations holds; to everyone
+    /// else the service does not exist. Default: every namespace of the cluster. Example: `{scope: Namespace}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Visibility")]
     pub visibility: Option<Visibility>,

@@ -38,7 +38,6 @@ pub struct ServiceRegistrationStatus {
 
     /// There are more instances than are listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[schemars(extend("default" = null))]
     pub truncated: bool,
 }
 

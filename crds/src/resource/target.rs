@@ -12,13 +12,14 @@ use crate::rules;
 #[x_kube(validation = rules::target_is_set(), validation = rules::target_is_one())]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// The pods of this namespace that carry certain labels; for a workload of the cluster. Example:
-    /// `{matchLabels: {app: orders}}`.
+    /// The pods of this namespace that carry certain labels, in the words of a Deployment's selector; at most 32
+    /// requirements, all of which must hold. Example: `{matchLabels: {app: orders}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LabelSelector", extend("x-kubernetes-map-type" = "atomic"))]
     pub selector: Option<LabelSelector>,
 
-    /// The endpoints of a Service of this namespace; for what has a Service already. Example: `{name: orders}`.
+    /// The endpoints of a Service of this namespace, with its ports; for what has a Service already. Example:
+    /// `{name: orders}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServiceTarget")]
     pub service: Option<ServiceTarget>,
