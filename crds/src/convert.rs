@@ -1,41 +1,17 @@
 //! From the resource to the catalogue's registration.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use rollcall_catalogue::{
-    self as catalogue, Attributes, NameError, Namespace, Operator, Policy, ProbeCheck, ProbeSpec, Probing,
-    Registration, Requirement, Selector, ServiceKey, Source, Transport, ValueError, VersionError, shortened,
+    self as catalogue, Attributes, Namespace, Operator, Policy, ProbeCheck, ProbeSpec, Probing, Registration,
+    Requirement, Selector, ServiceKey, Source, Transport, ValueError, shortened,
 };
 use serde::de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer};
-use thiserror::Error;
 
-use crate::resource::{self, ServiceRegistration, ServiceRegistrationSpec};
-
-/// How many problems are named; an object with more of them is not mended in one go anyway.
-const NAMED_MAX: usize = 8;
-
-/// Holds everything that keeps an object out of the catalogue, never nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecErrors(Vec<SpecError>);
-
-/// Says what is wrong with one field, and the remedy.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SpecError {
-    #[error(
-        "metadata.{0} is missing; the API server sets it, so give the object as the API server returned it"
-    )]
-    NoMeta(&'static str),
-    #[error("metadata.{0}")]
-    MetaName(NameError),
-    #[error("spec.{0}")]
-    Name(NameError),
-    #[error("spec.service: is left out, and metadata.{0}; or set spec.service")]
-    DefaultName(NameError),
-    #[error("spec.{0}")]
-    Version(VersionError),
-    #[error("spec.{field}: {problem}; {remedy}")]
-    Field { field: String, problem: String, remedy: &'static str },
-}
+use crate::{
+    errors::{SpecError, SpecErrors},
+    resource::{self, ServiceRegistration, ServiceRegistrationSpec},
+};
 
 /// Collects what is wrong on the way through an object.
 #[derive(Default)]
@@ -53,7 +29,7 @@ pub fn registration(object: &ServiceRegistration) -> Result<Registration, SpecEr
     }
     match read {
         Some(registration) if reader.errors.is_empty() => Ok(registration),
-        _ => Err(SpecErrors(reader.errors)),
+        _ => Err(SpecErrors::new(reader.errors)),
     }
 }
 
@@ -68,34 +44,16 @@ fn located(error: ValueError, probe: Option<&resource::Probe>) -> SpecError {
     SpecError::Field { field: field.to_owned(), problem: error.problem, remedy: error.remedy }
 }
 
+/// A value for a message: bounded, and with nothing in it that a terminal would obey.
+fn quoted(text: &str) -> String {
+    shortened(text).escape_debug().to_string()
+}
+
 /// The word as the catalogue's own enum knows it.
 fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
     let word: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
     T::deserialize(word).ok()
 }
-
-// === impl SpecErrors ===
-
-impl SpecErrors {
-    pub fn iter(&self) -> impl Iterator<Item = &SpecError> {
-        self.0.iter()
-    }
-}
-
-impl fmt::Display for SpecErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, error) in self.0.iter().take(NAMED_MAX).enumerate() {
-            let between = if position == 0 { "" } else { " | " };
-            write!(f, "{between}{error}")?;
-        }
-        match self.0.len().saturating_sub(NAMED_MAX) {
-            0 => Ok(()),
-            more => write!(f, " | and {more} more"),
-        }
-    }
-}
-
-impl std::error::Error for SpecErrors {}
 
 // === impl Reader ===
 
@@ -125,7 +83,7 @@ impl Reader {
     ) -> Option<T> {
         let known = word(text);
         if known.is_none() {
-            self.refuse(field, format!("`{}` is not known", shortened(text)), remedy);
+            self.refuse(field, format!("`{}` is not known", quoted(text)), remedy);
         }
         known
     }
@@ -163,7 +121,17 @@ impl Reader {
         let namespace = namespace.and_then(|text| self.take(text.parse(), SpecError::MetaName));
         let service = match (&object.spec.service, name) {
             (Some(service), _) => self.take(service.parse(), SpecError::Name),
-            (None, Some(name)) => self.take(name.parse(), SpecError::DefaultName),
+            (None, Some(name)) => {
+                let service = name.parse().ok();
+                if service.is_none() {
+                    self.refuse(
+                        "service",
+                        format!("is left out, and metadata.name `{}` cannot be the name", quoted(name)),
+                        "set it to a DNS-1123 label that is not three numbers joined by -",
+                    );
+                }
+                service
+            }
             (None, None) => None,
         };
         Some(ServiceKey { namespace: namespace?, service: service? })
@@ -213,7 +181,7 @@ impl Reader {
                 unknown => {
                     self.refuse(
                         format!("target.selector.matchExpressions[{index}].operator"),
-                        format!("`{}` is not known", shortened(unknown)),
+                        format!("`{}` is not known", quoted(unknown)),
                         "use In, NotIn, Exists or DoesNotExist",
                     );
                     continue;
@@ -240,7 +208,7 @@ impl Reader {
         let mut taken = Vec::new();
         for (index, entry) in addresses.iter().enumerate() {
             let field = || format!("target.addresses[{index}].address");
-            let text = || shortened(&entry.address);
+            let text = || quoted(&entry.address);
             match entry.address.parse::<IpAddr>() {
                 Ok(address) if seen.insert(address) => taken
                     .push(catalogue::StaticAddress { address, zone: entry.zone.as_deref().map(Into::into) }),
@@ -354,7 +322,7 @@ impl Reader {
                         }
                         Err(_) => self.refuse(
                             "visibility.namespaces",
-                            format!("`{}` is no name of a namespace", shortened(text)),
+                            format!("`{}` is no name of a namespace", quoted(text)),
                             "use DNS-1123 labels as shop or team-a",
                         ),
                     }
@@ -364,7 +332,7 @@ impl Reader {
             unknown => {
                 self.refuse(
                     "visibility.scope",
-                    format!("`{}` is not known", shortened(unknown)),
+                    format!("`{}` is not known", quoted(unknown)),
                     "use Cluster, Namespace or Namespaces",
                 );
                 None

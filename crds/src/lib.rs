@@ -5,13 +5,15 @@
 
 mod condition;
 mod convert;
+mod errors;
 #[allow(clippy::unwrap_used, unreachable_pub, reason = "in what kube's derive macros write")]
 mod resource;
 mod rules;
 mod yaml;
 
 pub use condition::{Accepted, ConditionReason, ConditionType, Finding, Holds, Ready, Resolved, conditions};
-pub use convert::{SpecError, SpecErrors, registration};
+pub use convert::registration;
+pub use errors::{SpecError, SpecErrors};
 pub use resource::{
     GrpcProbe, Heartbeat, HttpProbe, InstanceStatus, LabelRequirement, LabelSelector, LoadBalancing,
     PodTarget, Port, Probe, ServiceRegistration, ServiceRegistrationSpec, ServiceRegistrationStatus,

@@ -158,6 +158,28 @@ fn what_gets_past_a_schema_is_named_with_its_remedy() {
 }
 
 #[test]
+fn a_name_that_is_left_out_is_the_objects_own_if_that_will_do() {
+    let mut object = object(with(json!({})));
+    object.metadata.name = Some("orders.v1".to_owned());
+    let error = registration(&object).unwrap_err().to_string();
+    assert!(error.starts_with("spec.service: is left out, and metadata.name `orders.v1` cannot"), "{error}");
+    object.spec.service = Some("orders".to_owned());
+    assert!(registration(&object).is_ok());
+}
+
+#[test]
+fn what_a_later_schema_adds_is_passed_over() {
+    let spec = with(json!({"colour": "blue", "probe": {"tcp": {}, "jitter": 5}}));
+    assert!(registration(&object(spec)).is_ok());
+}
+
+#[test]
+fn a_message_holds_nothing_that_a_terminal_obeys() {
+    let errors = refused(with(json!({"visibility": {"scope": "\u{1b}[2J\u{202e}"}})));
+    assert!(errors.to_string().is_ascii(), "{errors}");
+}
+
+#[test]
 fn all_that_is_wrong_is_said_at_once_but_not_without_end() {
     let errors = refused(with(json!({"service": "A", "weight": -1, "version": "v1"})));
     assert_eq!(errors.iter().count(), 3, "{errors}");
