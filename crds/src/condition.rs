@@ -46,7 +46,8 @@ pub enum Ready {
 pub enum Accepted {
     /// It counts as it is written.
     Accepted,
-    /// It counts, but a narrower registration of the same service hides the service from some who it would show it to.
+    /// It counts, but a narrower registration of the same service hides the service from some who it would
+    /// show it to.
     VisibilityNarrowed,
     /// Its spec is refused; the message names each field and the remedy.
     Invalid,
@@ -87,9 +88,9 @@ pub struct Finding {
     pub message: String,
 }
 
-/// The conditions to write after this was found. A condition keeps its time until its status changes, so that the same
-/// findings give the same conditions and nothing is written. What was not found is not carried on: whoever writes
-/// speaks of all that is his, and must not take over a condition of somebody else.
+/// The conditions to write after this was found. A condition keeps its time until its status changes, so that
+/// the same findings give the same conditions and nothing is written. What was not found is not carried on:
+/// whoever writes speaks of all that is his, and must not take over a condition of somebody else.
 pub fn conditions(
     held: &[Condition],
     found: &[Finding],

@@ -88,7 +88,8 @@ impl Reader {
         known
     }
 
-    /// None where there is no making sense of it; what is only out of bounds is left to `Registration::check`.
+    /// None where there is no making sense of it; what is only out of bounds is left to
+    /// `Registration::check`.
     fn object(&mut self, object: &ServiceRegistration) -> Option<Registration> {
         let spec = &object.spec;
         let key = self.key(object);

@@ -1,7 +1,7 @@
 //! The resource that people write: `ServiceRegistration`, its schema, and its way into the catalogue.
 //!
-//! The schema refuses what is wrong already at `kubectl apply --dry-run=server`, with messages that name the field
-//! and the remedy; the conversion checks again, because an object may be older than the schema.
+//! The schema refuses what is wrong already at `kubectl apply --dry-run=server`, with messages that name the
+//! field and the remedy; the conversion checks again, because an object may be older than the schema.
 
 mod condition;
 mod convert;

@@ -1,8 +1,8 @@
 //! What the API server refuses, as CEL: every message names the field and the remedy.
 //!
-//! The API server puts the field's path before a message. It skips CEL as soon as a type, an `enum`, a `required`, a
-//! `maxLength` or a `maxItems` is violated, so those stand only where their own words are clear. The limits are the
-//! catalogue's, which checks everything again.
+//! The API server puts the field's path before a message. It skips CEL as soon as a type, an `enum`, a
+//! `required`, a `maxLength` or a `maxItems` is violated, so those stand only where their own words are
+//! clear. The limits are the catalogue's, which checks everything again.
 
 use kube::core::{Reason, Rule};
 use serde_json::{Value, json};

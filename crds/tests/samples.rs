@@ -10,7 +10,8 @@ use std::{
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use rollcall_crds::{CRD_FILE, ServiceRegistration, crd_yaml, registration};
 
-/// What only the API server can see, since the Rust types hold a set, or since the catalogue takes any text there.
+/// What only the API server can see, since the Rust types hold a set, or since the catalogue takes any text
+/// there.
 const SEEN_BY_THE_SCHEMA_ALONE: [&str; 4] = [
     "invalid-matchLabels-key.yaml",
     "invalid-matchLabels-value.yaml",
@@ -42,7 +43,8 @@ fn files(folder: &str, prefix: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The objects of a file, as the API server would hand them on: by way of JSON, which is strict where YAML is not.
+/// The objects of a file, as the API server would hand them on: by way of JSON, which is strict where YAML is
+/// not.
 fn objects(text: &str) -> Result<Vec<ServiceRegistration>, String> {
     let values: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;

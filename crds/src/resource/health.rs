@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules;
 
-/// Says how each instance is asked whether it is well: exactly one of `http`, `tcp` and `grpc`. A connection that is
-/// refused counts at once; timeouts and bad answers count when `failureThreshold` of them came in a row.
+/// Says how each instance is asked whether it is well: exactly one of `http`, `tcp` and `grpc`. A connection
+/// that is refused counts at once; timeouts and bad answers count when `failureThreshold` of them came in a
+/// row.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = rules::probe_is_one())]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +22,8 @@ pub struct Probe {
     #[schemars(with = "TcpProbe")]
     pub tcp: Option<TcpProbe>,
 
-    /// A call of `grpc.health.v1.Health/Check` that must be answered with SERVING. Example: `{service: orders.v1.Orders}`.
+    /// A call of `grpc.health.v1.Health/Check` that must be answered with SERVING. Example: `{service:
+    /// orders.v1.Orders}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "GrpcProbe")]
     pub grpc: Option<GrpcProbe>,
@@ -84,15 +86,16 @@ pub struct GrpcProbe {
     #[x_kube(validation = rules::probe_port())]
     pub port: Option<String>,
 
-    /// The gRPC service that is asked about, at most 253 printable ASCII characters. Default: the whole server. Example:
-    /// `orders.v1.Orders`.
+    /// The gRPC service that is asked about, at most 253 printable ASCII characters. Default: the whole
+    /// server. Example: `orders.v1.Orders`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 253))]
     #[x_kube(validation = rules::grpc_service())]
     pub service: Option<String>,
 }
 
-/// Says how often each instance reports its own health, through the classic API, `/v1/self/health` or a dialect.
+/// Says how often each instance reports its own health, through the classic API, `/v1/self/health` or a
+/// dialect.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = rules::ttl_outlives_interval())]
 #[serde(rename_all = "camelCase")]
@@ -102,8 +105,8 @@ pub struct Heartbeat {
     #[schemars(range(min = 1, max = 3600))]
     pub interval_seconds: i32,
 
-    /// Seconds of silence after which an instance is unwell, until its next report; 1 to 3600, and not less than
-    /// `intervalSeconds`. Default: 15.
+    /// Seconds of silence after which an instance is unwell, until its next report; 1 to 3600, and not less
+    /// than `intervalSeconds`. Default: 15.
     #[serde(default = "Heartbeat::ttl")]
     #[schemars(range(min = 1, max = 3600))]
     pub ttl_seconds: i32,

@@ -11,9 +11,9 @@ use crate::rules;
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancing {
-    /// How instances are picked where the caller does not say it itself. Random: any. RoundRobin: one after the other.
-    /// Weighted: by `weight`. LeastLoaded: the one with the fewest open picks. PowerOfTwo: the less loaded of two random
-    /// ones. ConsistentHash: by the caller's key, for caches. Default: RoundRobin.
+    /// How instances are picked where the caller does not say it itself. Random: any. RoundRobin: one after
+    /// the other. Weighted: by `weight`. LeastLoaded: the one with the fewest open picks. PowerOfTwo: the
+    /// less loaded of two random ones. ConsistentHash: by the caller's key, for caches. Default: RoundRobin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -31,7 +31,8 @@ pub struct Visibility {
     #[schemars(length(max = 63), extend("enum" = ["Cluster", "Namespace", "Namespaces"]))]
     pub scope: String,
 
-    /// The other namespaces, 1 to 64 names; required with scope Namespaces, and with no other. Example: `[billing]`.
+    /// The other namespaces, 1 to 64 names; required with scope Namespaces, and with no other. Example:
+    /// `[billing]`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(max = 64), extend("items" = rules::visible_namespace(), "x-kubernetes-list-type" = "set"))]
     pub namespaces: BTreeSet<String>,

@@ -5,7 +5,8 @@ use kube::KubeSchema;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Holds what the controller reports. Only transitions are written, so it may be a little behind; lookups are not.
+/// Holds what the controller reports. Only transitions are written, so it may be a little behind; lookups are
+/// not.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceRegistrationStatus {
@@ -14,8 +15,8 @@ pub struct ServiceRegistrationStatus {
     #[schemars(with = "i64")]
     pub observed_generation: Option<i64>,
 
-    /// What holds of the registration. Ready: lookups find an instance of it. Accepted: the spec is sound and agrees with
-    /// the service's other registrations. Resolved: what the target means is there.
+    /// What holds of the registration. Ready: lookups find an instance of it. Accepted: the spec is sound and
+    /// agrees with the service's other registrations. Resolved: what the target means is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -79,7 +80,8 @@ pub struct InstanceStatus {
     pub since: Option<Time>,
 }
 
-/// Kubernetes' own Condition; written here, since k8s-openapi's schema of it comes only with a feature of all its types.
+/// Kubernetes' own Condition; written here, since k8s-openapi's schema of it comes only with a feature of all
+/// its types.
 fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",

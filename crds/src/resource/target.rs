@@ -12,8 +12,8 @@ use crate::rules;
 #[x_kube(validation = rules::target_is_set(), validation = rules::target_is_one())]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// The pods of this namespace that carry certain labels, in the words of a Deployment's selector; at most 32
-    /// requirements, all of which must hold. Example: `{matchLabels: {app: orders}}`.
+    /// The pods of this namespace that carry certain labels, in the words of a Deployment's selector; at most
+    /// 32 requirements, all of which must hold. Example: `{matchLabels: {app: orders}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LabelSelector", extend("x-kubernetes-map-type" = "atomic"))]
     pub selector: Option<LabelSelector>,
@@ -24,14 +24,14 @@ pub struct Target {
     #[schemars(with = "ServiceTarget")]
     pub service: Option<ServiceTarget>,
 
-    /// One pod of this namespace and no successor of it; the controller writes this for what an app registers at run
-    /// time. Example: `{name: orders-1, uid: 0b5e6a4c-58a4-4f0e-9c0e-6d2f5b1f3a77}`.
+    /// One pod of this namespace and no successor of it; the controller writes this for what an app registers
+    /// at run time. Example: `{name: orders-1, uid: 0b5e6a4c-58a4-4f0e-9c0e-6d2f5b1f3a77}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PodTarget")]
     pub pod: Option<PodTarget>,
 
-    /// Things outside the cluster, 1 to 256 of them, by IP address. Loopback, unspecified, link-local, multicast and
-    /// IPv4-mapped addresses are refused. Example: `[{address: 10.0.0.5, zone: a}]`.
+    /// Things outside the cluster, 1 to 256 of them, by IP address. Loopback, unspecified, link-local,
+    /// multicast and IPv4-mapped addresses are refused. Example: `[{address: 10.0.0.5, zone: a}]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<StaticAddress>", length(max = 256))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["address"]))]
@@ -66,8 +66,8 @@ pub struct LabelRequirement {
     #[x_kube(validation = rules::expression_key())]
     pub key: String,
 
-    /// What the label must be like: In or NotIn `values`, Exists, or DoesNotExist. NotIn also holds where the label is
-    /// missing.
+    /// What the label must be like: In or NotIn `values`, Exists, or DoesNotExist. NotIn also holds where the
+    /// label is missing.
     #[schemars(length(max = 63), extend("enum" = ["In", "NotIn", "Exists", "DoesNotExist"]))]
     pub operator: String,
 
