@@ -196,9 +196,10 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// An error quotes what it was given, but a hostile name must not fill the log: an annotation may be 256 KiB.
+/// A value as an error quotes it: a hostile one must not fill the log (an annotation may be 256 KiB), nor hold
+/// anything that a terminal would obey.
 pub fn shortened(text: &str) -> String {
-    text.chars().take(LABEL_MAX + 1).collect()
+    text.chars().take(LABEL_MAX + 1).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

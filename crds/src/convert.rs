@@ -44,11 +44,6 @@ fn located(error: ValueError, probe: Option<&resource::Probe>) -> SpecError {
     SpecError::Field { field: field.to_owned(), problem: error.problem, remedy: error.remedy }
 }
 
-/// A value for a message: bounded, and with nothing in it that a terminal would obey.
-fn quoted(text: &str) -> String {
-    shortened(text).escape_debug().to_string()
-}
-
 /// The word as the catalogue's own enum knows it.
 fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
     let word: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
@@ -83,7 +78,7 @@ impl Reader {
     ) -> Option<T> {
         let known = word(text);
         if known.is_none() {
-            self.refuse(field, format!("`{}` is not known", quoted(text)), remedy);
+            self.refuse(field, format!("`{}` is not known", shortened(text)), remedy);
         }
         known
     }
@@ -127,7 +122,7 @@ impl Reader {
                 if service.is_none() {
                     self.refuse(
                         "service",
-                        format!("is left out, and metadata.name `{}` cannot be the name", quoted(name)),
+                        format!("is left out, and metadata.name `{}` cannot be the name", shortened(name)),
                         "set it to a DNS-1123 label that is not three numbers joined by -",
                     );
                 }
@@ -182,7 +177,7 @@ impl Reader {
                 unknown => {
                     self.refuse(
                         format!("target.selector.matchExpressions[{index}].operator"),
-                        format!("`{}` is not known", quoted(unknown)),
+                        format!("`{}` is not known", shortened(unknown)),
                         "use In, NotIn, Exists or DoesNotExist",
                     );
                     continue;
@@ -209,7 +204,7 @@ impl Reader {
         let mut taken = Vec::new();
         for (index, entry) in addresses.iter().enumerate() {
             let field = || format!("target.addresses[{index}].address");
-            let text = || quoted(&entry.address);
+            let text = || shortened(&entry.address);
             match entry.address.parse::<IpAddr>() {
                 Ok(address) if seen.insert(address) => taken
                     .push(catalogue::StaticAddress { address, zone: entry.zone.as_deref().map(Into::into) }),
@@ -323,7 +318,7 @@ impl Reader {
                         }
                         Err(_) => self.refuse(
                             "visibility.namespaces",
-                            format!("`{}` is no name of a namespace", quoted(text)),
+                            format!("`{}` is no name of a namespace", shortened(text)),
                             "use DNS-1123 labels as shop or team-a",
                         ),
                     }
@@ -333,7 +328,7 @@ impl Reader {
             unknown => {
                 self.refuse(
                     "visibility.scope",
-                    format!("`{}` is not known", quoted(unknown)),
+                    format!("`{}` is not known", shortened(unknown)),
                     "use Cluster, Namespace or Namespaces",
                 );
                 None
