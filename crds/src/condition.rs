@@ -51,7 +51,7 @@ pub enum Accepted {
     VisibilityNarrowed,
     /// Its spec is refused; the message names each field and the remedy.
     Invalid,
-    /// An older registration gives the same port of the same instance another name.
+    /// An older registration gives a port of this name another number, for the same instance.
     PortConflict,
 }
 
