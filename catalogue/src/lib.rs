@@ -38,7 +38,8 @@ pub use pod::{PodFacts, PodUid};
 pub use query::{Match, Query, States, Summary};
 pub use registration::{
     Attributes, Heartbeat, Operator, Port, ProbeCheck, ProbeSpec, Probing, Registration, Requirement,
-    Runtime, Selector, Source, StaticAddress, Target, Transport, ValueError, Visibility,
+    Runtime, Selector, Source, StaticAddress, Target, Transport, ValueError, Visibility, asks_to_drain,
+    by_annotations,
 };
 pub use snapshot::{ContentHash, Service, Snapshot, Step, Update};
 pub use state::{Reason, State};

@@ -4,14 +4,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 use rollcall_catalogue::{
-    PodFacts, PodUid, ValueError,
+    PodFacts, PodUid, Port, Transport, ValueError, asks_to_drain, by_annotations,
     liveness::{Phase, PodWitness},
 };
 use thiserror::Error;
 
 use crate::SIDECAR;
-
-const DRAIN: &str = "rollcall.dev/drain";
 
 /// Says why a pod cannot be kept.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub(crate) fn facts(pod: &Pod) -> Result<(PodFacts, Vec<ValueError>), FactsError
     let spec = pod.spec.as_ref();
     let status = pod.status.as_ref();
     let annotations = meta.annotations.clone().unwrap_or_default();
-    let (registration, problems) = crate::annotations::registration(&namespace, &annotations, spec);
+    let (registration, problems) = by_annotations(&namespace, &annotations, first_container_port(spec));
     let has_sidecar = spec.is_some_and(has_sidecar);
     let facts = PodFacts {
         uid: PodUid::from(text(&meta.uid, "uid")?.as_str()),
@@ -40,7 +38,7 @@ pub(crate) fn facts(pod: &Pod) -> Result<(PodFacts, Vec<ValueError>), FactsError
         labels: meta.labels.clone().unwrap_or_default(),
         has_sidecar,
         registration: registration.map(Arc::new),
-        asks_to_drain: annotations.get(DRAIN).is_some_and(|wanted| wanted == "true"),
+        asks_to_drain: asks_to_drain(&annotations),
         witness: PodWitness::weigh(
             phase(status),
             meta.deletion_timestamp.is_some(),
@@ -54,6 +52,23 @@ pub(crate) fn facts(pod: &Pod) -> Result<(PodFacts, Vec<ValueError>), FactsError
 
 fn has_sidecar(spec: &PodSpec) -> bool {
     spec.init_containers.iter().flatten().chain(&spec.containers).any(|container| container.name == SIDECAR)
+}
+
+/// The first port that a container of the app declares.
+fn first_container_port(spec: Option<&PodSpec>) -> Option<Port> {
+    let containers = spec.into_iter().flat_map(|spec| &spec.containers);
+    containers
+        .filter(|container| container.name != SIDECAR)
+        .flat_map(|container| container.ports.iter().flatten())
+        .find_map(|port| {
+            let transport = match port.protocol.as_deref() {
+                Some("UDP") => Transport::Udp,
+                Some("SCTP") => Transport::Sctp,
+                _ => Transport::Tcp,
+            };
+            let number = u16::try_from(port.container_port).ok()?;
+            Some(Port { transport, ..Port::tcp(port.name.as_deref(), number) })
+        })
 }
 
 fn addresses(status: Option<&PodStatus>) -> Vec<std::net::IpAddr> {
@@ -147,6 +162,20 @@ mod tests {
         assert_eq!(facts.registration.unwrap().key.to_string(), "orders.shop");
         let nameless = Pod::default();
         assert_eq!(super::facts(&nameless).unwrap_err(), FactsError::NoMeta("namespace"));
+    }
+
+    #[test]
+    fn without_a_port_annotation_the_first_declared_one_counts() {
+        let mut declaring = pod(true, true);
+        let annotations = declaring["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("rollcall.dev/port");
+        declaring["spec"]["containers"] = json!([
+            {"name": SIDECAR, "ports": [{"containerPort": 7300}]},
+            {"name": "app", "ports": [{"name": "dns", "containerPort": 5353, "protocol": "UDP"}, {"containerPort": 80}]},
+        ]);
+        let registration = read(declaring).registration.unwrap();
+        let dns = Port { transport: Transport::Udp, ..Port::tcp(Some("dns"), 5353) };
+        assert_eq!(registration.attributes.ports, [dns]);
     }
 
     #[test]

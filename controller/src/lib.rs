@@ -6,7 +6,6 @@
 //!  sessions ─┘ presence   one task, no lock   watch channel   one stream each, no queue
 //! ```
 
-mod annotations;
 pub mod app;
 pub mod args;
 pub mod auth;

@@ -95,20 +95,20 @@ impl Attributes {
         if self.tags.len() > TAGS_MAX {
             refuse("tags", "too many entries", "use at most 64");
         }
-        if !self.tags.iter().all(|tag| printable(tag, TAG_CHARS_MAX)) {
+        if !self.tags.iter().all(|tag| is_tag(tag)) {
             refuse("tags", "a tag is empty, too long or not printable", "use 1 to 63 printable characters");
         }
         if self.metadata.len() > METADATA_KEYS_MAX {
             refuse("metadata", "too many keys", "use at most 64");
         }
-        if !self.metadata.keys().all(|key| printable(key, METADATA_KEY_CHARS_MAX)) {
+        if !self.metadata.keys().all(|key| is_metadata_key(key)) {
             refuse(
                 "metadata",
                 "a key is empty, too long or not printable",
                 "use 1 to 128 printable characters",
             );
         }
-        if self.metadata.values().any(|value| value.chars().count() > METADATA_VALUE_CHARS_MAX) {
+        if !self.metadata.values().all(|value| is_metadata_value(value)) {
             refuse("metadata", "a value is too long", "use at most 1,024 characters");
         }
         if self.weight.is_some_and(|weight| weight > WEIGHT_MAX) {
@@ -133,6 +133,19 @@ impl Port {
 
 fn names(ports: &[Port]) -> impl Iterator<Item = &str> {
     ports.iter().filter_map(|port| port.name.as_deref())
+}
+
+pub(super) fn is_tag(text: &str) -> bool {
+    printable(text, TAG_CHARS_MAX)
+}
+
+pub(super) fn is_metadata_key(text: &str) -> bool {
+    printable(text, METADATA_KEY_CHARS_MAX)
+}
+
+/// Any text: callers may want to know what is in a file. JSON escapes what must be.
+pub(super) fn is_metadata_value(text: &str) -> bool {
+    text.chars().count() <= METADATA_VALUE_CHARS_MAX
 }
 
 /// Printable in any script: no control characters, no ends of lines, and none of the marks that turn the direction

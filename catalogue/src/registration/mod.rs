@@ -1,5 +1,6 @@
 //! Who says what of which instances: the statements that the consolidation merges into services.
 
+mod annotations;
 mod attributes;
 mod probe;
 mod target;
@@ -7,6 +8,7 @@ mod visibility;
 
 use std::cmp::Ordering;
 
+pub use annotations::{asks_to_drain, by_annotations};
 pub use attributes::{Attributes, Port, Transport, ValueError};
 pub use probe::{Heartbeat, ProbeCheck, ProbeSpec, Probing};
 pub use target::{Operator, Requirement, Selector, StaticAddress, Target};

@@ -1,0 +1,212 @@
+//! What a pod's annotations register. A bad value costs itself alone: the rest still counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    limits::{METADATA_KEYS_MAX, TAGS_MAX, VISIBLE_NAMESPACES_MAX, WEIGHT_MAX},
+    names::{Namespace, ServiceKey, shortened},
+    registration::{
+        Attributes, Port, ProbeCheck, ProbeSpec, Probing, Registration, Source, Target, ValueError,
+        Visibility,
+        attributes::{is_metadata_key, is_metadata_value, is_tag},
+    },
+};
+
+const SERVICE: &str = "rollcall.dev/service";
+const VERSION: &str = "rollcall.dev/version";
+const PORT: &str = "rollcall.dev/port";
+const TAGS: &str = "rollcall.dev/tags";
+const METADATA: &str = "rollcall.dev/metadata";
+const WEIGHT: &str = "rollcall.dev/weight";
+const PROBE: &str = "rollcall.dev/probe";
+const VISIBILITY: &str = "rollcall.dev/visibility";
+const DRAIN: &str = "rollcall.dev/drain";
+
+/// A port that cannot be read is not guessed: callers sent to a wrong one are worse off than callers sent nowhere.
+const PORT_REMEDY: &str =
+    "use `8080` or `http:8080,grpc:9090`; until then the pod is not listed by its annotations";
+
+/// Holds the annotations of a pod while they are read, and what is wrong with them.
+struct Reader<'a> {
+    annotations: &'a BTreeMap<String, String>,
+    problems: Vec<ValueError>,
+}
+
+/// The pod's own registration, if its annotations name a service, and every bad value in them. `declared` is the
+/// first port that its containers declare.
+pub fn by_annotations(
+    namespace: &Namespace,
+    annotations: &BTreeMap<String, String>,
+    declared: Option<Port>,
+) -> (Option<Registration>, Vec<ValueError>) {
+    let mut reader = Reader { annotations, problems: Vec::new() };
+    let registration = reader.registration(namespace, declared);
+    (registration, reader.problems)
+}
+
+/// Whether the pod is to be drained.
+pub fn asks_to_drain(annotations: &BTreeMap<String, String>) -> bool {
+    annotations.get(DRAIN).is_some_and(|wanted| wanted == "true")
+}
+
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    fn registration(&mut self, namespace: &Namespace, declared: Option<Port>) -> Option<Registration> {
+        let service = self.read(SERVICE, "rename it; until then the pod is no instance", |text| {
+            text.parse().map_err(|error: crate::NameError| error.to_string())
+        })?;
+        let attributes = Attributes {
+            version: self.read(
+                VERSION,
+                "use three numbers as in 1.4.2; until then it has no version",
+                |text| text.parse().map_err(|_| format!("`{}` is no semantic version", shortened(text))),
+            ),
+            ports: self.ports(declared),
+            tags: self.tags(),
+            metadata: self.metadata(),
+            weight: self.read(WEIGHT, "use 0 to 1000", |text| {
+                let weight = text.parse().ok().filter(|weight| *weight <= WEIGHT_MAX);
+                weight.ok_or_else(|| format!("`{}` is no weight", shortened(text)))
+            }),
+            probe: self.read(PROBE, "use tcp, http:/path, grpc or none", probing),
+            heartbeat: None,
+        };
+        Some(Registration {
+            key: ServiceKey { namespace: namespace.clone(), service },
+            source: Source::Annotation,
+            target: Target::Own,
+            attributes,
+            policy: None,
+            visibility: self.visibility(),
+        })
+    }
+
+    /// The value of an annotation as `parse` reads it; what it cannot read is noted.
+    fn read<T>(
+        &mut self,
+        field: &'static str,
+        remedy: &'static str,
+        parse: impl FnOnce(&'a str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.annotations.get(field)?.trim();
+        parse(text).map_err(|problem| self.refuse(field, problem, remedy)).ok()
+    }
+
+    fn refuse(&mut self, field: &'static str, problem: String, remedy: &'static str) {
+        self.problems.push(ValueError { field, problem, remedy });
+    }
+
+    fn ports(&mut self, declared: Option<Port>) -> Vec<Port> {
+        if !self.annotations.contains_key(PORT) {
+            if declared.is_none() {
+                let remedy = "set it, or a containerPort; until then the pod is in no lookup";
+                self.refuse(PORT, "missing, and no container declares a port".to_owned(), remedy);
+            }
+            return declared.into_iter().collect();
+        }
+        let ports = self.read(PORT, PORT_REMEDY, |text| {
+            let ports: Vec<Port> = text.split(',').map(port).collect::<Result<_, _>>()?;
+            match (Attributes { ports: ports.clone(), ..Attributes::default() }).check().into_iter().next() {
+                Some(error) => Err(error.problem),
+                None => Ok(ports),
+            }
+        });
+        ports.unwrap_or_default()
+    }
+
+    fn tags(&mut self) -> BTreeSet<String> {
+        let remedy = "use `a,b`: at most 64 of 1 to 63 printable characters; until then it is left out";
+        let mut tags = BTreeSet::new();
+        for tag in self.list(TAGS) {
+            if !is_tag(tag) {
+                self.refuse(TAGS, format!("`{}` is no tag", shortened(tag)), remedy);
+            } else if tags.len() >= TAGS_MAX && !tags.contains(tag) {
+                self.refuse(TAGS, "too many entries".to_owned(), remedy);
+                break;
+            } else {
+                tags.insert(tag.to_owned());
+            }
+        }
+        tags
+    }
+
+    fn metadata(&mut self) -> BTreeMap<String, String> {
+        let remedy =
+            "use `k=v,k=v`: at most 64 keys of 1 to 128 printable characters; until then it is left out";
+        let mut metadata = BTreeMap::new();
+        for entry in self.list(METADATA) {
+            let pair = entry.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+            match pair.filter(|(key, value)| is_metadata_key(key) && is_metadata_value(value)) {
+                None => {
+                    self.refuse(METADATA, format!("`{}` is no key with a value", shortened(entry)), remedy)
+                }
+                Some(_) if metadata.len() >= METADATA_KEYS_MAX => {
+                    self.refuse(METADATA, "too many entries".to_owned(), remedy);
+                    break;
+                }
+                Some((key, value)) => drop(metadata.insert(key.to_owned(), value.to_owned())),
+            }
+        }
+        metadata
+    }
+
+    fn list(&self, field: &str) -> Vec<&'a str> {
+        let text = self.annotations.get(field).map(|text| text.trim()).filter(|text| !text.is_empty());
+        text.into_iter().flat_map(|text| text.split(',')).map(str::trim).collect()
+    }
+
+    /// What cannot be read hides the service: to show too much cannot be taken back.
+    fn visibility(&mut self) -> Option<Visibility> {
+        self.annotations.get(VISIBILITY)?;
+        let remedy =
+            "use cluster, namespace or ns-a,ns-b; until then the service is seen in its own namespace only";
+        let read = self.read(VISIBILITY, remedy, |text| match text {
+            "cluster" => Ok(Visibility::Cluster),
+            "namespace" => Ok(Visibility::own()),
+            names => {
+                let names: Result<BTreeSet<Namespace>, _> =
+                    names.split(',').map(|name| name.trim().parse()).collect();
+                let names = names.map_err(|error: crate::NameError| error.to_string())?;
+                let few = names.len() <= VISIBLE_NAMESPACES_MAX;
+                few.then_some(Visibility::Namespaces(names))
+                    .ok_or_else(|| "more than 64 namespaces".to_owned())
+            }
+        });
+        Some(read.unwrap_or(Visibility::own()))
+    }
+}
+
+/// `8080` or `http:8080`.
+fn port(text: &str) -> Result<Port, String> {
+    let (name, number) = match text.trim().split_once(':') {
+        Some((name, number)) => (Some(name), number),
+        None => (None, text.trim()),
+    };
+    match number.parse() {
+        Ok(0) | Err(_) => Err(format!("`{}` holds no port of 1 to 65535", shortened(text))),
+        Ok(number) => Ok(Port::tcp(name, number)),
+    }
+}
+
+/// `tcp`, `http:/path`, `grpc` or `none`; always of the primary port.
+fn probing(text: &str) -> Result<Probing, String> {
+    let check = match text {
+        "none" => return Ok(Probing::Off),
+        "tcp" => ProbeCheck::Tcp { port: None },
+        "grpc" => ProbeCheck::Grpc { service: Box::default(), port: None },
+        _ => match text.strip_prefix("http:") {
+            Some(path) => ProbeCheck::Http { path: path.into(), port: None },
+            None => return Err(format!("`{}` is no probe", shortened(text))),
+        },
+    };
+    let probe = Probing::By(ProbeSpec::new(check));
+    match (Attributes { probe: Some(probe.clone()), ..Attributes::default() }).check().into_iter().next() {
+        Some(error) => Err(format!("`{}` {}", shortened(text), error.problem)),
+        None => Ok(probe),
+    }
+}
+
+#[cfg(test)]
+#[path = "annotations_tests.rs"]
+mod tests;
