@@ -26,6 +26,8 @@ mod pod;
 mod registration;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod testing;
 mod version;
 
 pub use address::refusal;
