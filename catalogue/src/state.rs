@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn every_reason_survives_the_wire_and_a_foreign_one_is_kept() {
-        for reason in Reason::KNOWN.iter().cloned() {
-            let json = serde_json::to_string(&reason).unwrap();
-            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), reason);
+        for reason in Reason::KNOWN {
+            let json = serde_json::to_string(reason).unwrap();
+            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), *reason);
             assert!(!matches!(Reason::from(reason.to_string()), Reason::Other(_)));
         }
         let foreign: Reason = serde_json::from_str("\"Hibernating\"").unwrap();

@@ -36,7 +36,8 @@ fn any_services() -> impl Strategy<Value = BTreeSet<ServiceKey>> {
 /// One delta of as many instances as are wanted.
 fn delta_of(instances: usize) -> Arc<Delta> {
     let head = Head { revision: 1, hash: ContentHash(1), settings: Default::default(), truncated: false };
-    let upserts = vec![Arc::new(instance(1)); instances];
+    let one = Arc::new(instance(1));
+    let upserts = vec![one; instances];
     Arc::new(Delta { key: key("orders"), from: Some(1), to: Some(head), upserts, removes: vec![] })
 }
 

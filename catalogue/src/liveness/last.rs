@@ -43,7 +43,7 @@ mod tests {
         use State::*;
         let silent = (Failing, SessionSilent);
         let table: &[(&[(State, Reason)], State)] = &[
-            (&[silent.clone()], Suspect),
+            (std::slice::from_ref(&silent), Suspect),
             (&[silent.clone(), silent.clone()], Suspect),
             (&[silent.clone(), (Serving, Ready)], Failing),
             (&[silent.clone(), (Suspect, SessionQuiet)], Failing),

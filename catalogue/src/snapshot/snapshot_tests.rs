@@ -73,7 +73,7 @@ fn the_versions_of_a_service_are_distinct_and_in_the_order_of_numbers() {
     let all = [of(1, Some("1.10.0")), of(2, Some("1.9.0")), of(3, None), of(4, Some("1.10.0"))];
     let snapshot = after(Snapshot::default().next([whole("orders", all)], 1));
     let versions: Vec<_> =
-        snapshot.get(&key("orders")).unwrap().versions().iter().map(|version| version.to_string()).collect();
+        snapshot.get(&key("orders")).unwrap().versions().iter().map(ToString::to_string).collect();
     assert_eq!(versions, ["1.9.0", "1.10.0"]);
 }
 
