@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, hint::black_box, time::Duration};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use fleet::{DEAD, Fleet, Shape, WELL};
-use rollcall_catalogue::{Update, changes::Ring, consolidate::Profiles};
+use rollcall_catalogue::{Snapshot, Update, changes::Ring, consolidate::Profiles};
 
 const MANY_SMALL: Shape = Shape { services: 10_000, instances: 10 };
 const SHAPES: [Shape; 3] =
@@ -74,9 +74,10 @@ fn telling(criterion: &mut Criterion) {
     let mut snapshot = fleet.snapshot();
     let changes: Vec<_> = (0..100)
         .map(|now| {
-            // Every second one hits a service that is held, with the states in turn.
-            let service = if now % 2 == 0 { now / 2 % 20 } else { 20 + now };
-            let witnesses = if now / 40 % 2 == 0 { DEAD } else { WELL };
+            // Every second one hits a service that is held, which fall ill and get well in turn.
+            let (held, well) = (now % 2 == 0, now / 40 % 2 == 1);
+            let service = if held { now / 2 % 20 } else { 20 + now };
+            let witnesses = if held && well { WELL } else { DEAD };
             let step = fleet.step(&snapshot, service, witnesses, u64::from(now));
             snapshot = step.snapshot;
             step.deltas
@@ -95,6 +96,23 @@ fn telling(criterion: &mut Criterion) {
     let cursor = ring.cursor();
     changes.iter().for_each(|deltas| drop(ring.push(deltas.clone())));
     group.bench_function("Ring::resume, 20 services after 100 changes", |bencher| {
+        bencher.iter(|| black_box(ring.resume(&cursor, &held)).expect("it is remembered"));
+    });
+
+    // A large service is rolled out while its holder is away.
+    let fleet = Fleet::new(Shape { services: 1, instances: 1_000 });
+    let mut snapshot = Snapshot::default();
+    let mut ring = Ring::new("epoch".into());
+    let registration = fleet.registration(0);
+    for number in 0..1_000 {
+        let upserts = fleet.instances(&fleet.pod(0, number), &registration, WELL, &mut Profiles::default());
+        let update = Update::Part { settings: None, upserts, removes: Vec::new() };
+        let step = snapshot.next([(fleet.key(0), update)], 1).expect("it is new");
+        snapshot = step.snapshot;
+        ring.push(step.deltas);
+    }
+    let cursor = Ring::new("epoch".into()).cursor();
+    group.bench_function("Ring::resume, 1 service after 1,000 changes of it", |bencher| {
         bencher.iter(|| black_box(ring.resume(&cursor, &held)).expect("it is remembered"));
     });
 

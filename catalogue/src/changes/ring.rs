@@ -76,16 +76,16 @@ impl Ring {
     /// What these services' holder lacks since the cursor, one delta for each that changed; none where the ring
     /// cannot tell.
     pub fn resume(&self, cursor: &Cursor, services: &BTreeSet<ServiceKey>) -> Option<Vec<Delta>> {
-        let mut joined: BTreeMap<&ServiceKey, Delta> = BTreeMap::new();
+        let mut missed: BTreeMap<&ServiceKey, Vec<&Delta>> = BTreeMap::new();
         for delta in self.since(cursor)?.flatten().filter(|delta| services.contains(&delta.key)) {
-            let next = match joined.get(&delta.key) {
-                // What this process published itself has no gaps; if it ever had, hashes decide.
-                Some(earlier) => earlier.then(delta).ok()?,
-                None => Delta::clone(delta),
-            };
-            joined.insert(&delta.key, next);
+            missed.entry(&delta.key).or_default().push(delta);
         }
-        Some(joined.into_values().collect())
+        let joined = missed.into_values().filter_map(|deltas| {
+            let (first, later) = deltas.split_first()?;
+            // What this process published itself has no gaps; if it ever had, hashes decide.
+            Some(first.and_all(later.iter().copied()).ok())
+        });
+        joined.collect()
     }
 }
 
