@@ -176,6 +176,31 @@ fn a_port_is_found_by_its_name_its_number_or_what_is_spoken_there() {
     );
 }
 
+#[test]
+fn every_field_but_the_revision_is_content() {
+    let one = instance(1);
+    let other = |change: fn(&mut Instance)| {
+        let mut other = one.clone();
+        change(&mut other);
+        other
+    };
+    let others = [
+        other(|one| one.id = "x".into()),
+        other(|one| one.addresses = dual_stack(1)),
+        other(|one| one.zone = Some("a".into())),
+        other(|one| one.node = None),
+        other(|one| one.pod = None),
+        other(|one| one.profile = Arc::new(Profile { weight: 1, ..profile() })),
+        other(|one| one.state = State::Suspect),
+        other(|one| one.reason = Reason::SidecarLost),
+    ];
+    for other in &others {
+        assert!(!one.same_content(other), "{other:?}");
+    }
+    assert!(one.same_content(&other(|one| one.revision = 9)));
+    assert!(one.same_content(&other(|one| one.profile = Arc::new(profile()))), "shared or not");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

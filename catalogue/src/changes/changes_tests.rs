@@ -99,9 +99,9 @@ fn a_ring_is_bounded_whatever_is_pushed() {
     let cursor = ring.push(too_many);
     assert_eq!(ring.since(&Cursor { number: 0, ..cursor }).map(Iterator::count), Some(1), "the newest stays");
     for instances in [0, 1, 100, 5_000] {
-        let mut most = (0, 0);
+        let (delta, mut most) = (delta_of(instances), (0, 0));
         for push in 0..DELTAS_MAX + 2 {
-            ring.push(vec![delta_of(instances)]);
+            ring.push(vec![delta.clone()]);
             if push % 64 == 0 || push >= DELTAS_MAX {
                 let deltas: Vec<_> = ring.batches.iter().flat_map(|batch| batch.iter()).collect();
                 let named: usize = deltas.iter().map(|delta| delta.upserts.len()).sum();

@@ -226,7 +226,8 @@ fn each_address_that_an_app_registers_is_an_instance_beside_the_declared_one() {
         },
     );
     let each = |port, version: &str| {
-        own_word(EACH, Attributes { version: version.parse().ok(), ..with_ports([unnamed(port)]) })
+        let said = with_ports([unnamed(port)]);
+        own_word(EACH, Attributes { version: version.parse().ok(), weight: Some(9), ..said })
     };
     let (one, two, adopting) = (each(7_001, "1.0.0"), each(7_000, "2.0.0"), each(80, "3.0.0"));
     assert_eq!(ids(&[&one, &declared, &two]), ["uid-1-80", "uid-1-7000", "uid-1-7001"]);
@@ -235,17 +236,13 @@ fn each_address_that_an_app_registers_is_an_instance_beside_the_declared_one() {
     let pod = pod(1);
     let beside = all_of(&member(&pod, &[&declared, &two]));
     let profile = &beside[1].instance.profile;
-    assert_eq!(
-        (profile.weight, profile.tags.len()),
-        (WEIGHT_DEFAULT, 0),
-        "what is declared is of the declared one"
-    );
+    assert_eq!((profile.weight, profile.tags.len()), (9, 0), "what is declared is of the declared one");
     assert_eq!(ports_of(&beside[1]), [(None, 7_000)]);
 
     let adopted = one_of(&member(&pod, &[&declared, &adopting]));
     assert_eq!(adopted.instance.id.as_str(), "uid-1-80");
     assert_eq!(adopted.instance.profile.version, "3.0.0".parse().ok());
-    assert_eq!((adopted.instance.profile.weight, ports_of(&adopted)), (7, vec![(Some("http"), 80)]));
+    assert_eq!((adopted.instance.profile.weight, ports_of(&adopted)), (9, vec![(Some("http"), 80)]));
 
     let whole = own_word(WHOLE, with_ports([named("http", 7_000)]));
     assert_eq!(

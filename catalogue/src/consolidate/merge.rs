@@ -95,11 +95,12 @@ fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut
     union.into_values().map(|(port, _)| port.clone()).collect()
 }
 
-/// Only objects conflict: what an instance says of itself is meant to differ from what was declared for all.
+/// Only objects conflict: what an instance says of itself is meant to differ from what was declared for all. As it comes
+/// before all objects, it is never the one that is told.
 fn conflict(held: (&Port, Option<&Source>), port: &Port, registration: &Registration) -> Option<Finding> {
     let (winning, Some(winner @ Source::Object { .. })) = held else { return None };
     let differs = (winning.port, winning.transport) != (port.port, port.transport);
-    (differs && registration.closeness() > Closeness::Annotation).then(|| Finding::PortConflict {
+    differs.then(|| Finding::PortConflict {
         loser: registration.source.clone(),
         winner: winner.clone(),
         port: port.name.clone().unwrap_or_default(),

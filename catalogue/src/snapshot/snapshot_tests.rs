@@ -162,6 +162,9 @@ fn too_many_instances_are_cut_in_their_order_and_the_whole_restores_them() {
     let (part, whole_one) = (step.snapshot.get(&orders).unwrap(), told_whole.get(&orders).unwrap());
     assert_eq!((part.hash, &part.settings), (whole_one.hash, &whole_one.settings));
     assert!(step.snapshot.next([upsert("orders", many([max]))], 3).is_none(), "what was cut stays cut");
+    let dead = Instance { state: State::Failing, reason: Reason::ProbeRefused, ..many([7]).remove(0) };
+    let step = step.snapshot.next([upsert("orders", [dead])], 3).unwrap();
+    assert!(step.snapshot.get(&orders).unwrap().truncated, "a part does not know of what is behind the cut");
 
     // One that sorts first pushes another one out, and its holders are told.
     let first = Instance { id: "first".into(), addresses: address(0).into(), ..instance(1) };
