@@ -125,10 +125,20 @@ impl fmt::Display for InstanceId {
 // === impl Addresses ===
 
 impl Addresses {
-    /// None where there is none.
+    /// The first is the primary one, and each is held once; none where there is none.
     pub fn new(addresses: &[IpAddr]) -> Option<Self> {
         let (primary, others) = addresses.split_first()?;
-        Some(Self { primary: *primary, others: others.into() })
+        Some(Self::beside(*primary, others))
+    }
+
+    fn beside(primary: IpAddr, others: &[IpAddr]) -> Self {
+        let mut distinct = Vec::with_capacity(others.len());
+        for address in others {
+            if *address != primary && !distinct.contains(address) {
+                distinct.push(*address);
+            }
+        }
+        Self { primary, others: distinct.into() }
     }
 
     pub fn primary(&self) -> IpAddr {
@@ -282,7 +292,6 @@ impl<'de> Deserialize<'de> for Instance {
         };
         let named = read.ports.iter().map(|(name, port)| described(Some(name.clone()), *port));
         let ports = named.chain([described(None, read.port)]).collect();
-        let others = read.addresses.into_iter().filter(|address| *address != read.address).collect();
         let profile = Profile {
             port: read.port,
             ports,
@@ -293,7 +302,7 @@ impl<'de> Deserialize<'de> for Instance {
         };
         Ok(Self {
             id: read.id,
-            addresses: Addresses { primary: read.address, others },
+            addresses: Addresses::beside(read.address, &read.addresses),
             zone: read.zone,
             node: read.node,
             pod: read.pod,
@@ -304,3 +313,7 @@ impl<'de> Deserialize<'de> for Instance {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "instance_tests.rs"]
+mod tests;

@@ -27,6 +27,8 @@ mod query;
 mod registration;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod testing;
 mod version;
 
 pub use address::refusal;

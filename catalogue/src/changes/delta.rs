@@ -92,16 +92,36 @@ impl Delta {
 
     /// This one and the one after it as one.
     pub fn then(&self, later: &Self) -> Result<Self, OutOfStep> {
-        let stands = self.to.as_ref().map(|head| head.revision);
-        if stands != later.from {
-            return Err(OutOfStep { expected: later.from, held: stands });
+        self.and_all([later])
+    }
+
+    /// This one and all that follow it as one, at the cost of what they name.
+    pub(super) fn and_all<'a>(
+        &'a self,
+        later: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<Self, OutOfStep> {
+        // The last word on each instance: what it is, or that it is gone.
+        let mut words: BTreeMap<&InstanceId, Option<&Arc<Instance>>> = BTreeMap::new();
+        let mut hear = |delta: &'a Self| {
+            words.extend(delta.removes.iter().map(|id| (id, None)));
+            words.extend(delta.upserts.iter().map(|instance| (&instance.id, Some(instance))));
+        };
+        hear(self);
+        let mut to = &self.to;
+        for delta in later {
+            let stands = to.as_ref().map(|head| head.revision);
+            if stands != delta.from {
+                return Err(OutOfStep { expected: delta.from, held: stands });
+            }
+            hear(delta);
+            to = &delta.to;
         }
-        let new: BTreeSet<&InstanceId> = later.upserts.iter().map(|instance| &instance.id).collect();
-        let mut removes: BTreeSet<InstanceId> = self.removes.iter().chain(&later.removes).cloned().collect();
-        removes.retain(|id| !new.contains(id));
-        let kept = self.upserts.iter().filter(|one| !new.contains(&one.id) && !removes.contains(&one.id));
-        let upserts = kept.chain(&later.upserts).cloned().collect();
-        let removes = removes.into_iter().collect();
-        Ok(Self { key: self.key.clone(), from: self.from, to: later.to.clone(), upserts, removes })
+        Ok(Self {
+            key: self.key.clone(),
+            from: self.from,
+            to: to.clone(),
+            upserts: words.values().copied().flatten().cloned().collect(),
+            removes: words.iter().filter(|(_, word)| word.is_none()).map(|(id, _)| (*id).clone()).collect(),
+        })
     }
 }

@@ -17,3 +17,7 @@ pub use delta::{Delta, Head, OutOfStep};
 pub use position::{Position, receive};
 pub use resume::{Resumed, by_hash};
 pub use ring::{Cursor, Ring};
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;

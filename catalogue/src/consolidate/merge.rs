@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use crate::{
-    consolidate::{Finding, Member, Owner},
+    consolidate::{Finding, Owner},
     instance::Profile,
     limits::{METADATA_JSON_BYTES_MAX, METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX, WEIGHT_DEFAULT},
     registration::{Attributes, Closeness, Heartbeat, Port, ProbeSpec, Probing, Registration, Source},
@@ -20,18 +20,16 @@ pub(super) struct Merged {
     pub(super) heartbeat: Option<Heartbeat>,
 }
 
-/// What these registrations, closest first, amount to; none where nobody knows a port.
+/// What these registrations, closest first, amount to with the ports of the Service that they were reached through;
+/// none where nobody knows a port.
 pub(super) fn merge(
     registrations: &[&Registration],
-    member: &Member<'_>,
+    service_ports: &[Port],
+    owner: Owner<'_>,
     findings: &mut Vec<Finding>,
 ) -> Option<Merged> {
-    let ports = ports(registrations, member, findings);
-    let first = primary(registrations, member)?;
-    // A name that an older registration has numbered otherwise is that port here too.
-    let named =
-        first.name.as_ref().and_then(|name| ports.iter().find(|port| port.name.as_ref() == Some(name)));
-    let primary = named.unwrap_or(first).clone();
+    let primary = primary(registrations, service_ports)?.clone();
+    let ports = ports(registrations, service_ports, findings);
     let attributes = || registrations.iter().map(|registration| &registration.attributes);
     let heartbeat = attributes().find_map(|attributes| attributes.heartbeat);
     let probe = match attributes().find_map(|attributes| attributes.probe.as_ref()) {
@@ -43,7 +41,7 @@ pub(super) fn merge(
         port: primary.port,
         // Where no name has the primary port, it stands among the others without one.
         ports: ports.into_iter().chain([Port { name: None, ..primary }]).collect(),
-        version: version(registrations, member),
+        version: version(registrations, owner),
         weight: attributes().find_map(|attributes| attributes.weight).unwrap_or(WEIGHT_DEFAULT),
         tags: {
             let union: BTreeSet<&String> = attributes().flat_map(|attributes| &attributes.tags).collect();
@@ -54,15 +52,22 @@ pub(super) fn merge(
     Some(Merged { profile: profile.normalised(), probe, heartbeat })
 }
 
-/// The first port of the closest registration that has any, or else of the Service.
-pub(super) fn primary<'a>(registrations: &[&'a Registration], member: &Member<'a>) -> Option<&'a Port> {
-    let said = registrations.iter().find_map(|registration| registration.attributes.ports.first());
-    said.or_else(|| member.endpoint.and_then(|endpoint| endpoint.ports.first()))
+/// The first port of the closest registration that has any, or else of the Service. Where it has a name, it is what
+/// the oldest registration means by that.
+pub(super) fn primary<'a>(registrations: &[&'a Registration], service_ports: &'a [Port]) -> Option<&'a Port> {
+    let mut said = registrations.iter().filter_map(|registration| registration.attributes.ports.first());
+    let Some(first) = said.next() else { return service_ports.first() };
+    let numbered = registrations.iter().filter_map(|registration| {
+        let mut ports = registration.attributes.ports.iter();
+        Some((registration, ports.find(|port| port.name.is_some() && port.name == first.name)?))
+    });
+    let oldest = numbered.min_by(|(a, _), (b, _)| a.age(b));
+    Some(oldest.map_or(first, |(_, port)| port))
 }
 
 /// The named ports. The instance's own word comes first, then the objects by age: a name that callers use already
 /// must not change its meaning because someone registers the same pods once more.
-fn ports(registrations: &[&Registration], member: &Member<'_>, findings: &mut Vec<Finding>) -> Vec<Port> {
+fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut Vec<Finding>) -> Vec<Port> {
     let mut by_age = registrations.to_vec();
     by_age.sort_by(|a, b| a.age(b));
     let mut union: BTreeMap<&str, (&Port, Option<&Source>)> = BTreeMap::new();
@@ -80,7 +85,7 @@ fn ports(registrations: &[&Registration], member: &Member<'_>, findings: &mut Ve
         }
     }
     // What the slices have numbered is the Service's own default for names that nobody else has given.
-    for port in member.endpoint.iter().flat_map(|endpoint| &endpoint.ports) {
+    for port in service_ports {
         if let Some(name) = port.name.as_deref()
             && union.len() < PORTS_MAX
         {
@@ -90,11 +95,12 @@ fn ports(registrations: &[&Registration], member: &Member<'_>, findings: &mut Ve
     union.into_values().map(|(port, _)| port.clone()).collect()
 }
 
-/// Only objects conflict: what an instance says of itself is meant to differ from what was declared for all.
+/// Only objects conflict: what an instance says of itself is meant to differ from what was declared for all. As it comes
+/// before all objects, it is never the one that is told.
 fn conflict(held: (&Port, Option<&Source>), port: &Port, registration: &Registration) -> Option<Finding> {
     let (winning, Some(winner @ Source::Object { .. })) = held else { return None };
     let differs = (winning.port, winning.transport) != (port.port, port.transport);
-    (differs && registration.closeness() > Closeness::Annotation).then(|| Finding::PortConflict {
+    differs.then(|| Finding::PortConflict {
         loser: registration.source.clone(),
         winner: winner.clone(),
         port: port.name.clone().unwrap_or_default(),
@@ -104,31 +110,30 @@ fn conflict(held: (&Port, Option<&Source>), port: &Port, registration: &Registra
 }
 
 /// The closest version. The label stands between a pod's own word and what objects say of many pods.
-fn version(registrations: &[&Registration], member: &Member<'_>) -> Option<Version> {
+fn version(registrations: &[&Registration], owner: Owner<'_>) -> Option<Version> {
     let of = |own: bool| {
         let mut said =
             registrations.iter().filter(move |one| (one.closeness() <= Closeness::Annotation) == own);
         said.find_map(|registration| registration.attributes.version.clone())
     };
-    let label = || match member.owner {
+    let label = || match owner {
         Owner::Pod(pod) => pod.labels.get(VERSION_LABEL)?.parse().ok(),
         Owner::Address(_) => None,
     };
     of(true).or_else(label).or_else(|| of(false))
 }
 
+/// What the closest says of each key, as much as there is room for. A key whose value found no room is missing: what
+/// someone farther says of it would be wrong.
 fn metadata<'a>(ranked: impl Iterator<Item = &'a Attributes>) -> BTreeMap<Box<str>, Box<str>> {
+    let mut decided = BTreeSet::new();
     let mut union = BTreeMap::new();
     let mut budget = METADATA_JSON_BYTES_MAX;
     for (key, value) in ranked.flat_map(|attributes| &attributes.metadata) {
-        let full = union.len() >= METADATA_KEYS_MAX;
-        if let Entry::Vacant(vacant) = union.entry(key.as_str().into()) {
-            let cost = json_bytes(key) + json_bytes(value);
-            if full || cost > budget {
-                continue;
-            }
+        let cost = json_bytes(key) + json_bytes(value);
+        if decided.insert(key) && union.len() < METADATA_KEYS_MAX && cost <= budget {
             budget -= cost;
-            vacant.insert(value.as_str().into());
+            union.insert(key.as_str().into(), value.as_str().into());
         }
     }
     union

@@ -29,7 +29,7 @@ use crate::{
     instance::{Addresses, Instance, InstanceId, Profile},
     liveness::{Verdict, Witnesses, verdict},
     pod::PodFacts,
-    registration::{Heartbeat, ProbeSpec, Registration, Runtime, Source},
+    registration::{Heartbeat, Port, ProbeSpec, Registration, Runtime, Source},
 };
 
 /// Holds everything known of one owner of instances of one service.
@@ -79,8 +79,9 @@ pub fn consolidate(member: &Member<'_>, profiles: &mut Profiles) -> (Vec<Consoli
         return (Vec::new(), findings);
     };
     let mut consolidated: Vec<Consolidated> = Vec::new();
-    for registrations in by_primary_port(member) {
-        let Some(merged) = merge::merge(&registrations, member, &mut findings) else { continue };
+    for (registrations, service_ports) in by_primary_port(member) {
+        let merged = merge::merge(&registrations, service_ports, member.owner, &mut findings);
+        let Some(merged) = merged else { continue };
         let port = merged.profile.port;
         let (id, pod, node) = match member.owner {
             Owner::Pod(pod) => (InstanceId::of_pod(&pod.uid, port), Some(pod.name.clone()), pod.node.clone()),
@@ -116,14 +117,16 @@ fn addresses(member: &Member<'_>) -> Option<Addresses> {
     }
 }
 
-/// The registrations of each instance of this owner, closest first. What is declared, and what the app says of the
-/// whole pod, is one instance; an app that registers several addresses has one for each port besides.
-fn by_primary_port<'a>(member: &Member<'a>) -> Vec<Vec<&'a Registration>> {
+/// The registrations of each instance of this owner, closest first, and the ports of the Service where they are its
+/// too. What is declared, and what the app says of the whole pod, is one instance; an app that registers several
+/// addresses has one for each port besides.
+fn by_primary_port<'a>(member: &Member<'a>) -> Vec<(Vec<&'a Registration>, &'a [Port])> {
     let mut ranked = member.registrations.clone();
     ranked.sort_by(|a, b| a.precedence(b));
     let (each, mut whole): (Vec<_>, Vec<_>) =
         ranked.into_iter().partition(|registration| registration.source == Source::Runtime(Runtime::Each));
-    let declared = merge::primary(&whole, member).map(|port| port.port);
+    let service_ports = member.endpoint.map_or(&[][..], |endpoint| &endpoint.ports);
+    let declared = merge::primary(&whole, service_ports).map(|port| port.port);
     let mut others: BTreeMap<u16, Vec<&Registration>> = BTreeMap::new();
     for registration in each {
         match registration.attributes.ports.first().map(|port| port.port) {
@@ -132,11 +135,10 @@ fn by_primary_port<'a>(member: &Member<'a>) -> Vec<Vec<&'a Registration>> {
             _ => whole.insert(0, registration),
         }
     }
-    [whole]
-        .into_iter()
-        .chain(others.into_values())
-        .filter(|registrations| !registrations.is_empty())
-        .collect()
+    // An address beside the declared one has the ports that were registered with it, and no others.
+    let others = others.into_values().map(|registrations| (registrations, &[][..]));
+    let whole = (!whole.is_empty()).then_some((whole, service_ports));
+    whole.into_iter().chain(others).collect()
 }
 
 // === impl Profiles ===
@@ -156,3 +158,7 @@ impl Profiles {
         profile
     }
 }
+
+#[cfg(test)]
+#[path = "consolidate_tests.rs"]
+mod tests;

@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
             let pair = entry.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
             match pair.filter(|(key, value)| is_metadata_key(key) && is_metadata_value(value)) {
                 None => {
-                    self.refuse(METADATA, format!("`{}` is no key with a value", shortened(entry)), remedy)
+                    self.refuse(METADATA, format!("`{}` is no key with a value", shortened(entry)), remedy);
                 }
                 Some(_) if metadata.len() >= METADATA_KEYS_MAX => {
                     self.refuse(METADATA, "too many entries".to_owned(), remedy);

@@ -17,9 +17,10 @@ pub struct ContentHash(pub u64);
 // === impl ContentHash ===
 
 impl ContentHash {
-    /// Of a service without instances; never 0, which stands for nothing.
-    pub(super) fn of_policy(policy: Policy) -> Self {
-        Self::of(&policy)
+    /// Of a service without instances; never 0, which stands for nothing. Visibility is left out: it decides who is
+    /// told, not what.
+    pub(super) fn of_head(policy: Policy, truncated: bool) -> Self {
+        Self::of(&(policy, truncated))
     }
 
     pub(super) fn of_instance(instance: &Instance) -> Self {

@@ -105,3 +105,7 @@ impl Snapshot {
         (self.hasher.hash_one(key) >> 32) as usize % SHARDS
     }
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -40,7 +40,8 @@ pub enum Update {
     /// This is all of it.
     Whole { settings: Settings, instances: Vec<Instance> },
     /// These instances are new or different, those are gone, and the rest is as it was. A service that is truncated
-    /// does not know what stood behind the cut: where an instance of it goes, it must be told as a whole.
+    /// does not know what stood behind the cut: where an instance of it goes or gets another address, it must be told
+    /// as a whole.
     Part { settings: Option<Settings>, upserts: Vec<Instance>, removes: Vec<InstanceId> },
 }
 
@@ -112,8 +113,9 @@ pub(super) fn succeed(
     let mut draft = Draft::of(held);
     draft.take_out(&removes);
     draft.put_in(upserts);
-    draft.settle();
+    // What is behind the cut serves nobody, and takes no silent one out.
     let truncated = draft.cut() || truncated;
+    draft.settle();
     draft.forget_what_is_the_same();
 
     let same =
@@ -122,10 +124,10 @@ pub(super) fn succeed(
         return None;
     }
     let base = match held {
-        Some(held) => held.hash.minus(ContentHash::of_policy(held.settings.policy)),
+        Some(held) => held.hash.minus(ContentHash::of_head(held.settings.policy, held.truncated)),
         None => ContentHash(0),
     };
-    let hash = draft.rehash(base).plus(ContentHash::of_policy(settings.policy));
+    let hash = draft.rehash(base).plus(ContentHash::of_head(settings.policy, truncated));
     let revision = now_ms.max(held.map_or(floor, |held| held.revision) + 1);
     let head = Head { revision, hash, settings, truncated };
     let upserts = draft.stamp(revision);
