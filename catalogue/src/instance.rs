@@ -170,6 +170,13 @@ impl Profile {
         self
     }
 
+    /// What its texts take, which is most of what it takes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let tags = self.tags.iter().map(|tag| tag.len());
+        let metadata = self.metadata.iter().map(|(key, value)| key.len() + value.len());
+        tags.chain(metadata).sum()
+    }
+
     /// The port that a caller means: by its name or its number.
     pub fn port_called(&self, wanted: &str) -> Option<&Port> {
         let number = wanted.parse::<u16>().ok();

@@ -5,9 +5,9 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{ring::CHANGES_MAX, ring::DELTAS_MAX, *};
+use super::{ring::BYTES_MAX, ring::DELTAS_MAX, *};
 use crate::{
-    ContentHash, Instance, Service, ServiceKey, Snapshot, Update,
+    ContentHash, Instance, Profile, Service, ServiceKey, Snapshot, Update,
     testing::{SERVICES, after, any_history, contents, instance, key, play, upsert, whole},
 };
 
@@ -98,20 +98,36 @@ fn a_ring_is_bounded_whatever_is_pushed() {
     let too_many = vec![delta_of(1); DELTAS_MAX + 1];
     let cursor = ring.push(too_many);
     assert_eq!(ring.since(&Cursor { number: 0, ..cursor }).map(Iterator::count), Some(1), "the newest stays");
-    for instances in [0, 1, 100, 5_000] {
-        let (delta, mut most) = (delta_of(instances), (0, 0));
-        for push in 0..DELTAS_MAX + 2 {
+    let fat = |instances| {
+        let mut delta = Delta::clone(&delta_of(instances));
+        let metadata = (0..64).map(|n: u8| (format!("{n}").into(), "x".repeat(1_024).into())).collect();
+        let profile = Arc::new(Profile { metadata, ..Profile::clone(&instance(1).profile) });
+        delta.upserts =
+            (0..instances).map(|_| Instance { profile: profile.clone(), ..instance(1) }.into()).collect();
+        Arc::new(delta)
+    };
+    // What each must weigh at the least and at the most.
+    let cases = [
+        (delta_of(0), 0, 1_000),
+        (delta_of(1), 300, 2_000),
+        (delta_of(5_000), 5_000 * 300, 5_000 * 1_000),
+        (fat(1), 64 * 1_024, 70_000),
+        (fat(100), 64 * 1_024 + 100 * 300, 64 * 1_024 + 100 * 1_000),
+    ];
+    for (delta, least, most) in cases {
+        for _ in 0..DELTAS_MAX + 2 {
             ring.push(vec![delta.clone()]);
-            if push % 64 == 0 || push >= DELTAS_MAX {
-                let deltas: Vec<_> = ring.batches.iter().flat_map(|batch| batch.iter()).collect();
-                let named: usize = deltas.iter().map(|delta| delta.upserts.len()).sum();
-                most = (deltas.len().max(most.0), named.max(most.1));
-            }
+            assert!(ring.batches.len() <= DELTAS_MAX + 1);
         }
-        assert!(most.0 <= DELTAS_MAX);
-        assert!(most.1 <= CHANGES_MAX, "large deltas count for what they hold");
-        let remembered = DELTAS_MAX.min(CHANGES_MAX / instances.max(1));
-        assert!(ring.batches.len() >= remembered - 1, "and nothing is forgotten early");
+        let remembered = ring.batches.len();
+        assert!(
+            remembered <= DELTAS_MAX && remembered * least <= BYTES_MAX,
+            "{remembered} of {least} bytes each"
+        );
+        assert!(
+            remembered == DELTAS_MAX || (remembered + 1) * most > BYTES_MAX,
+            "forgotten early: {remembered}"
+        );
     }
 }
 
@@ -144,7 +160,8 @@ fn who_comes_back_by_hash_is_told_what_differs() {
         by_hash(&held, snapshot, visible).map(|(key, resumed)| (key.service.to_string(), resumed)).collect()
     };
     let said = |name: &str, resumed| (name.to_owned(), resumed);
-    let unchanged = ["billing", "orders", "stock"].map(|name| said(name, Resumed::Unchanged));
+    let unchanged =
+        ["billing", "orders", "stock"].map(|name| said(name, Resumed::Unchanged { revision: 99 }));
     assert_eq!(told(&elsewhere, ""), unchanged);
 
     let changed = after(elsewhere.next([upsert("orders", [instance(9)]), (key("stock"), Update::Gone)], 100));
@@ -320,7 +337,8 @@ proptest! {
             // Afterwards the teller has caught up.
             let hashes = [(key.clone(), merged.hash)].into();
             let (_, resumed) = by_hash(&hashes, newest, |_, _| true).next().unwrap();
-            let expected = if added == 0 { Resumed::Unchanged } else { Resumed::Whole(held.clone()) };
+            let unchanged = Resumed::Unchanged { revision: held.revision };
+            let expected = if added == 0 { unchanged } else { Resumed::Whole(held.clone()) };
             prop_assert_eq!(resumed, expected);
         }
     }

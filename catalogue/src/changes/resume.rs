@@ -10,8 +10,11 @@ use crate::{
 /// Says how a held service stands to the newest state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumed {
-    /// What is held is all there is: nothing is sent.
-    Unchanged,
+    /// What is held is all there is. Only its number is told: replicas count on their own, and the next delta starts
+    /// from this one.
+    Unchanged {
+        revision: u64,
+    },
     Whole(Arc<Service>),
     /// It is unknown, or not to be seen by this holder.
     Gone,
@@ -26,7 +29,7 @@ pub fn by_hash<'a>(
     held.iter().map(move |(key, hash)| {
         let resumed = match snapshot.get(key).filter(|service| visible(key, service)) {
             None => Resumed::Gone,
-            Some(service) if service.hash == *hash => Resumed::Unchanged,
+            Some(service) if service.hash == *hash => Resumed::Unchanged { revision: service.revision },
             Some(service) => Resumed::Whole(service.clone()),
         };
         (key, resumed)

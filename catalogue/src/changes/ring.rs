@@ -11,9 +11,13 @@ use crate::{changes::delta::Delta, names::ServiceKey};
 /// three minutes.
 pub(super) const DELTAS_MAX: usize = 4_096;
 
-/// Instances that the remembered deltas may name: one delta may be a whole service, and what is remembered keeps
-/// instances alive that nobody lists any more. At most some 20 MB.
-pub(super) const CHANGES_MAX: usize = 65_536;
+/// Bytes that the remembered deltas may take, as [`weight`] counts them: one delta may be a whole service, and each
+/// may hold metadata of 64 KB that nobody lists any more.
+pub(super) const BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// An instance with its names and addresses, as measured by `benches/memory.rs`, less its profile; and an id.
+const INSTANCE_BYTES: usize = 352;
+const REMOVAL_BYTES: usize = 64;
 
 /// Holds a place in the stream of changes of one process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,9 +34,9 @@ pub struct Ring {
     /// The number of the newest batch; 0 before the first.
     newest: u64,
     pub(super) batches: VecDeque<Arc<[Arc<Delta>]>>,
-    /// Deltas in all batches, and the instances that they name.
+    /// Deltas in all batches, and what they weigh.
     deltas: usize,
-    changes: usize,
+    bytes: usize,
 }
 
 // === impl Ring ===
@@ -40,7 +44,7 @@ pub struct Ring {
 impl Ring {
     /// An empty one of a process that is named so, differently after each start.
     pub fn new(epoch: Arc<str>) -> Self {
-        Self { epoch, newest: 0, batches: VecDeque::new(), deltas: 0, changes: 0 }
+        Self { epoch, newest: 0, batches: VecDeque::new(), deltas: 0, bytes: 0 }
     }
 
     pub fn cursor(&self) -> Cursor {
@@ -54,13 +58,13 @@ impl Ring {
         }
         self.newest += 1;
         self.deltas += deltas.len();
-        self.changes += changes(&deltas);
+        self.bytes += weight(&deltas);
         self.batches.push_back(deltas.into());
         // The newest stays, however large: to drop it would say that nobody can follow.
-        while (self.deltas > DELTAS_MAX || self.changes > CHANGES_MAX) && self.batches.len() > 1 {
+        while (self.deltas > DELTAS_MAX || self.bytes > BYTES_MAX) && self.batches.len() > 1 {
             let Some(oldest) = self.batches.pop_front() else { break };
             self.deltas -= oldest.len();
-            self.changes -= changes(&oldest);
+            self.bytes -= weight(&oldest);
         }
         self.cursor()
     }
@@ -89,6 +93,24 @@ impl Ring {
     }
 }
 
-fn changes(deltas: &[Arc<Delta>]) -> usize {
-    deltas.iter().map(|delta| delta.upserts.len() + delta.removes.len()).sum()
+/// What these deltas keep alive, nearly: instances that are alike stand beside each other, and share their profile.
+fn weight(deltas: &[Arc<Delta>]) -> usize {
+    let profiles = |delta: &Delta| {
+        let mut last = None;
+        let mut text = 0;
+        for profile in delta.upserts.iter().map(|instance| &instance.profile) {
+            if !last.is_some_and(|last| Arc::ptr_eq(last, profile)) {
+                text += profile.text_bytes();
+            }
+            last = Some(profile);
+        }
+        text
+    };
+    let one = |delta: &Arc<Delta>| {
+        size_of::<Delta>()
+            + delta.upserts.len() * INSTANCE_BYTES
+            + delta.removes.len() * REMOVAL_BYTES
+            + profiles(delta)
+    };
+    deltas.iter().map(one).sum()
 }

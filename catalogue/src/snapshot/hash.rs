@@ -5,11 +5,12 @@ use std::{fmt, num::ParseIntError, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{balance::Policy, instance::Instance};
+use crate::{balance::Policy, instance::Instance, names::ServiceKey};
 
 /// Holds the fingerprint of a service's content, the same on every replica that holds the same, whatever the order
 /// of events was: revisions and times are left out, and it is a sum over the instances, so that a change costs what
-/// changed.
+/// changed. The name of the service is in every part of it: what moves from one service to another does not go unseen
+/// in the sum of their hashes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContentHash(pub u64);
@@ -19,12 +20,12 @@ pub struct ContentHash(pub u64);
 impl ContentHash {
     /// Of a service without instances; never 0, which stands for nothing. Visibility is left out: it decides who is
     /// told, not what.
-    pub(super) fn of_head(policy: Policy, truncated: bool) -> Self {
-        Self::of(&(policy, truncated))
+    pub(super) fn of_head(key: &ServiceKey, policy: Policy, truncated: bool) -> Self {
+        Self::of(&(key, policy, truncated))
     }
 
-    pub(super) fn of_instance(instance: &Instance) -> Self {
-        Self::of(&Instance { revision: 0, ..instance.clone() })
+    pub(super) fn of_instance(key: &ServiceKey, instance: &Instance) -> Self {
+        Self::of(&(key, Instance { revision: 0, ..instance.clone() }))
     }
 
     #[must_use]

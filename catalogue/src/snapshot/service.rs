@@ -124,10 +124,10 @@ pub(super) fn succeed(
         return None;
     }
     let base = match held {
-        Some(held) => held.hash.minus(ContentHash::of_head(held.settings.policy, held.truncated)),
+        Some(held) => held.hash.minus(ContentHash::of_head(key, held.settings.policy, held.truncated)),
         None => ContentHash(0),
     };
-    let hash = draft.rehash(base).plus(ContentHash::of_head(settings.policy, truncated));
+    let hash = draft.rehash(key, base).plus(ContentHash::of_head(key, settings.policy, truncated));
     let revision = now_ms.max(held.map_or(floor, |held| held.revision) + 1);
     let head = Head { revision, hash, settings, truncated };
     let upserts = draft.stamp(revision);
@@ -243,11 +243,11 @@ impl Draft {
     }
 
     /// The hash with what is new, and without what it replaces.
-    fn rehash(&self, base: ContentHash) -> ContentHash {
+    fn rehash(&self, key: &ServiceKey, base: ContentHash) -> ContentHash {
         let gone = self.removed.values().chain(self.replaced.values());
-        let base = gone.fold(base, |hash, instance| hash.minus(ContentHash::of_instance(instance)));
+        let base = gone.fold(base, |hash, instance| hash.minus(ContentHash::of_instance(key, instance)));
         let new = self.instances.iter().filter(|instance| instance.revision == 0);
-        new.fold(base, |hash, instance| hash.plus(ContentHash::of_instance(instance)))
+        new.fold(base, |hash, instance| hash.plus(ContentHash::of_instance(key, instance)))
     }
 
     /// Gives the different ones their revision, and says which they are.

@@ -356,3 +356,16 @@ proptest! {
         }
     }
 }
+
+/// A sidecar's heartbeat carries the sum of the hashes of what it holds.
+#[test]
+fn what_moves_from_one_service_to_another_is_seen_in_the_sum_of_their_hashes() {
+    let sum = |one: &[u8], other: &[u8]| {
+        let all = |numbers: &[u8]| numbers.iter().map(|number| instance(*number)).collect::<Vec<_>>();
+        let updates = [whole("orders", all(one)), whole("billing", all(other))];
+        let snapshot = after(Snapshot::default().next(updates, 1));
+        snapshot.iter().fold(0u64, |sum, (_, service)| sum.wrapping_add(service.hash.0))
+    };
+    assert_ne!(sum(&[1, 2], &[3]), sum(&[1], &[2, 3]));
+    assert_ne!(sum(&[1], &[2]), sum(&[2], &[1]));
+}
