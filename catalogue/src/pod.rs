@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
-use crate::{liveness::PodWitness, names::Namespace, registration::Registration};
+use crate::{liveness::PodLife, names::Namespace, registration::Registration};
 
 /// Holds a pod's UID: the one name that Kubernetes never gives twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +24,7 @@ pub struct PodFacts {
     pub asks_to_drain: bool,
     /// What the pod's own annotations register.
     pub registration: Option<Arc<Registration>>,
-    pub witness: PodWitness,
+    pub life: PodLife,
 }
 
 impl PodUid {

@@ -14,7 +14,7 @@ use crate::{
     consolidate::{Member, Owner, Settings},
     limits::INSTANCES_MAX,
     liveness::{
-        EndpointWitness, Intent, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
+        EndpointWitness, Intent, PodLife, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
     },
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn pod(number: u8) -> PodFacts {
         has_sidecar: true,
         asks_to_drain: false,
         registration: None,
-        witness: PodWitness::Ready,
+        life: PodLife::READY,
     }
 }
 

@@ -20,9 +20,9 @@ use crate::{
     auth::KubeReviewer,
     ca::{Authority, CaError, Leaf},
     health::{self, Readiness},
+    kubernetes::{Pods, Registrations, watch},
     owner::{OwnerGone, owner},
     sessions::Sessions,
-    watches::{Pods, Registrations, watch},
 };
 
 /// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.

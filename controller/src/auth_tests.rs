@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use rollcall_catalogue::liveness::PodWitness;
+use rollcall_catalogue::liveness::PodLife;
 use rollcall_net::{Trigger, shutdown};
 
 use super::*;
@@ -36,7 +36,7 @@ fn facts() -> PodFacts {
         has_sidecar: true,
         asks_to_drain: false,
         registration: None,
-        witness: PodWitness::Ready,
+        life: PodLife::READY,
     }
 }
 

@@ -10,15 +10,14 @@ pub mod app;
 pub mod args;
 pub mod auth;
 mod ca;
-mod facts;
 mod health;
-mod index;
+pub mod index;
+mod kubernetes;
 mod owner;
 pub mod sessions;
-mod watches;
 
 pub use ca::{Authority, CaError};
-pub use index::{Change, ObjectKey};
+
 pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};
 
 /// The name of our own container in every pod.

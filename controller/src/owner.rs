@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info};
 
-use crate::index::{Change, Index};
+use crate::index::{Change, Index, Kind, OutsideTarget};
 
 /// Inputs that wait for the owner: a burst of a list goes through in one turn, and a watch that is faster than the
 /// owner waits, which only fills its socket.
@@ -27,6 +27,10 @@ pub struct View {
     pub generation: u64,
     /// Every kind was listed once: only from here on does empty mean that there is nothing.
     pub complete: bool,
+    /// The kinds that are not listed yet.
+    pub awaited: Vec<Kind>,
+    /// The addresses outside the cluster that are to be asked whether they are up.
+    pub outside: Arc<[OutsideTarget]>,
 }
 
 /// Holds the way to the owner.
@@ -42,7 +46,6 @@ pub struct IndexHandle {
 pub struct OwnerGone;
 
 /// Holds the index, and who is in session.
-#[derive(Debug)]
 pub struct Owner {
     index: Index,
     inputs: mpsc::Receiver<Input>,
@@ -53,10 +56,9 @@ pub struct Owner {
     sessions_opened: u64,
 }
 
-#[derive(Debug)]
 enum Input {
     Change(Change),
-    FindPod { uid: PodUid, reply: oneshot::Sender<Option<PodFacts>> },
+    Ask(Box<dyn FnOnce(&mut Index) + Send>),
     SessionOpened { uid: PodUid, reply: oneshot::Sender<Presence> },
 }
 
@@ -126,8 +128,7 @@ impl Owner {
                 self.index.apply(change);
                 self.dismiss_the_podless();
             }
-            // Whoever asked may have gone away meanwhile; nothing is lost then.
-            Input::FindPod { uid, reply } => drop(reply.send(self.index.pod(&uid).cloned())),
+            Input::Ask(question) => question(&mut self.index),
             Input::SessionOpened { uid, reply } => self.open(&uid, reply),
         }
     }
@@ -188,7 +189,7 @@ impl Owner {
         let catalogue = next.unwrap_or_else(|| held.catalogue.clone());
         let generation = held.generation + 1;
         debug!(generation, services = catalogue.len(), "published");
-        self.view.send_replace(Arc::new(View { catalogue, generation, complete }));
+        self.view.send_replace(Arc::new(View { catalogue, generation, complete, ..View::default() }));
     }
 
     fn snapshot_after(&mut self, held: &View, complete: bool) -> Option<Snapshot> {
@@ -214,8 +215,18 @@ impl IndexHandle {
 
     /// What is known of this pod.
     pub async fn pod(&self, uid: PodUid) -> Result<Option<PodFacts>, OwnerGone> {
+        self.ask(move |index| index.pod(&uid).cloned()).await
+    }
+
+    /// Asks the index, in its turn among all that comes in.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Index) -> T + Send + 'static,
+    ) -> Result<T, OwnerGone> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::FindPod { uid, reply }).await.map_err(|_| OwnerGone)?;
+        // Whoever asked may have gone away meanwhile; nothing is lost then.
+        let question = Box::new(move |index: &mut Index| drop(reply.send(question(index))));
+        self.inputs.send(Input::Ask(question)).await.map_err(|_| OwnerGone)?;
         answer.await.map_err(|_| OwnerGone)
     }
 

@@ -7,7 +7,7 @@ use rollcall_catalogue::{
     Target, Update,
     consolidate::{Member, Owner, Profiles, Settings, consolidate},
     liveness::{
-        EndpointWitness, Intent, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
+        EndpointWitness, Intent, PodLife, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
     },
 };
 
@@ -80,7 +80,7 @@ impl Fleet {
             has_sidecar: true,
             asks_to_drain: false,
             registration: None,
-            witness: PodWitness::Ready,
+            life: PodLife::READY,
         }
     }
 

@@ -152,18 +152,34 @@ pub enum Phase {
     Failed,
 }
 
-// === impl PodWitness ===
+/// Holds what Kubernetes says of a pod's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PodLife {
+    pub phase: Phase,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+    /// As [`PodWitness::Ready`] has it.
+    pub ready: bool,
+    /// All its containers but our own were ready in the kubelet's last word, whatever the node controller has made of
+    /// that since.
+    pub containers_ready: bool,
+}
 
-impl PodWitness {
-    /// What the facts of a pod that exists come to. `node_unknown`: its node is Unknown and its containers were
-    /// ready when they were last heard of.
-    pub fn weigh(phase: Phase, deleting: bool, ready: bool, node_unknown: bool) -> Self {
-        match phase {
-            Phase::Succeeded | Phase::Failed => Self::Ended,
-            Phase::Pending | Phase::Running if deleting => Self::Terminating,
-            Phase::Pending | Phase::Running if node_unknown => Self::NodeUnknown,
-            Phase::Pending | Phase::Running if ready => Self::Ready,
-            Phase::Pending | Phase::Running => Self::NotReady,
+// === impl PodLife ===
+
+impl PodLife {
+    /// That of a pod that runs and is well.
+    pub const READY: Self =
+        Self { phase: Phase::Running, deleting: false, ready: true, containers_ready: true };
+
+    /// What the facts of a pod that exists come to. `node_unknown`: Kubernetes has lost sight of its node.
+    pub fn witness(self, node_unknown: bool) -> PodWitness {
+        match self.phase {
+            Phase::Succeeded | Phase::Failed => PodWitness::Ended,
+            Phase::Pending | Phase::Running if self.deleting => PodWitness::Terminating,
+            Phase::Pending | Phase::Running if node_unknown && self.containers_ready => PodWitness::NodeUnknown,
+            Phase::Pending | Phase::Running if self.ready => PodWitness::Ready,
+            Phase::Pending | Phase::Running => PodWitness::NotReady,
         }
     }
 }
@@ -194,16 +210,19 @@ mod tests {
     fn a_pod_that_ended_is_not_deleted_and_one_that_is_deleted_is_not_ready() {
         use PodWitness::*;
         let table = [
-            ((Phase::Running, false, true, false), Ready),
-            ((Phase::Pending, false, false, false), NotReady),
-            ((Phase::Running, false, false, false), NotReady),
-            ((Phase::Running, false, false, true), NodeUnknown),
-            ((Phase::Running, true, true, true), Terminating),
-            ((Phase::Succeeded, true, true, true), Ended),
-            ((Phase::Failed, false, false, false), Ended),
+            ((Phase::Running, false, true, true, false), Ready),
+            ((Phase::Pending, false, false, false, false), NotReady),
+            ((Phase::Running, false, false, true, false), NotReady),
+            ((Phase::Running, false, false, true, true), NodeUnknown),
+            ((Phase::Running, false, true, true, true), NodeUnknown),
+            ((Phase::Running, false, false, false, true), NotReady),
+            ((Phase::Running, true, true, true, true), Terminating),
+            ((Phase::Succeeded, true, true, true, true), Ended),
+            ((Phase::Failed, false, false, false, false), Ended),
         ];
-        for ((phase, deleting, ready, node_unknown), expected) in table {
-            assert_eq!(PodWitness::weigh(phase, deleting, ready, node_unknown), expected);
+        for ((phase, deleting, ready, containers_ready, node_unknown), expected) in table {
+            let life = PodLife { phase, deleting, ready, containers_ready };
+            assert_eq!(life.witness(node_unknown), expected, "{life:?}");
         }
     }
 

@@ -1,6 +1,10 @@
 //! The index: what the watches and the sessions said, joined into the instances of each service. A value that
 //! events are applied to; the owner task gives them in order.
 
+mod change;
+mod outside;
+mod report;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -12,28 +16,12 @@ use rollcall_catalogue::{
     liveness::{EndpointWitness, Intent, ProbeWitness, RegistryHealth, SessionWitness, Witnesses},
 };
 
-/// Holds the identity of a `ServiceRegistration`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectKey {
-    pub namespace: Namespace,
-    pub name: String,
-}
-
-/// Says what a watch saw. A list is told as begin, one by one, end: what is known and was not in it is gone.
-#[derive(Debug)]
-pub enum Change {
-    PodsBegin,
-    Pod(Box<PodFacts>),
-    /// It is there, but cannot be read: what is known of it stays.
-    PodUnreadable(PodUid),
-    PodGone(PodUid),
-    PodsEnd,
-    RegistrationsBegin,
-    Registration(ObjectKey, Arc<Registration>),
-    RegistrationUnreadable(ObjectKey),
-    RegistrationGone(ObjectKey),
-    RegistrationsEnd,
-}
+pub use change::{
+    Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts, SliceEndpoint,
+    SliceFacts, StatusDigest,
+};
+pub use outside::{OutsideId, OutsideTarget};
+pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report};
 
 /// Holds everything known, joined both ways so that a change costs only what it touches.
 #[derive(Debug, Default)]
@@ -60,7 +48,7 @@ struct PodEntry {
 #[derive(Debug, Default)]
 struct NamespaceEntry {
     pods: BTreeSet<PodUid>,
-    registrations: BTreeMap<String, Arc<Registration>>,
+    registrations: BTreeMap<Arc<str>, Arc<Registration>>,
 }
 
 /// Says what was heard of a pod's sidecar.
@@ -97,36 +85,58 @@ impl Index {
 
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::PodsBegin => self.pod_list.begin(),
-            Change::Pod(facts) => {
-                self.pod_list.see(&facts.uid);
-                self.set_pod(*facts);
+            Change::ListBegins(Kind::Pod) => self.pod_list.begin(),
+            Change::Pod(seen) => {
+                self.pod_list.see(&seen.facts.uid);
+                self.set_pod(seen.facts);
             }
-            Change::PodUnreadable(uid) => self.pod_list.see(&uid),
-            Change::PodGone(uid) => self.remove_pod(&uid),
-            Change::PodsEnd => {
+            Change::Unreadable(Key::Pod(uid)) => self.pod_list.see(&uid),
+            Change::Gone(Key::Pod(uid)) => self.remove_pod(&uid),
+            Change::ListEnds(Kind::Pod) => {
                 let seen = self.pod_list.end();
                 let gone: Vec<_> = self.pods.keys().filter(|uid| !seen.contains(uid)).cloned().collect();
                 gone.iter().for_each(|uid| self.remove_pod(uid));
             }
-            Change::RegistrationsBegin => self.registration_list.begin(),
-            Change::Registration(key, registration) => {
+            Change::ListBegins(Kind::Registration) => self.registration_list.begin(),
+            Change::Registration(key, object) => {
                 self.registration_list.see(&key);
-                self.set_registration(&key, Some(&registration));
+                if let Ok(registration) = &object.registration {
+                    self.set_registration(&key, Some(registration));
+                }
             }
-            Change::RegistrationUnreadable(key) => self.registration_list.see(&key),
-            Change::RegistrationGone(key) => self.set_registration(&key, None),
-            Change::RegistrationsEnd => {
+            Change::Unreadable(Key::Registration(key)) => self.registration_list.see(&key),
+            Change::Gone(Key::Registration(key)) => self.set_registration(&key, None),
+            Change::ListEnds(Kind::Registration) => {
                 let seen = self.registration_list.end();
                 let known = self.namespaces.iter().flat_map(|(namespace, entry)| {
-                    let key = |name: &String| ObjectKey { namespace: namespace.clone(), name: name.clone() };
+                    let key = |name: &Arc<str>| ObjectKey { namespace: namespace.clone(), name: name.clone() };
                     entry.registrations.keys().map(key).collect::<Vec<_>>()
                 });
                 let gone: Vec<_> = known.filter(|key| !seen.contains(key)).collect();
                 gone.iter().for_each(|key| self.set_registration(key, None));
             }
+            _ => {}
         }
     }
+
+    /// What became true of registrations since it was last asked.
+    pub(crate) fn take_reports(&mut self, _max: usize) -> Vec<Report> {
+        Vec::new()
+    }
+
+    /// Everything is to be reported anew: whoever reported it before was somebody else.
+    pub(crate) fn report_all(&mut self) {}
+
+    pub(crate) fn managed(&self) -> Managed {
+        Managed::default()
+    }
+
+    pub(crate) fn take_notices(&mut self, _max: usize) -> Vec<Notice> {
+        Vec::new()
+    }
+
+    /// What an address outside the cluster answered.
+    pub(crate) fn probed(&mut self, _id: &OutsideId, _witness: ProbeWitness) {}
 
     /// A session of this pod began or ended.
     pub(crate) fn heard(&mut self, uid: &PodUid, live: bool) {
@@ -276,7 +286,7 @@ impl PodEntry {
             (Heard::Before, true) => SessionWitness::Lost,
         };
         Witnesses {
-            pod: self.facts.witness,
+            pod: self.facts.life.witness(false),
             endpoint: EndpointWitness::NoEndpoint,
             session,
             probe: ProbeWitness::NotAsked,

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use rollcall_catalogue::{Attributes, Instance, Port, Reason, Snapshot, Source, State, liveness::PodWitness};
+use rollcall_catalogue::{Attributes, Instance, Port, Reason, Snapshot, Source, State, liveness::PodLife};
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn pod(number: u8, app: &str, annotated: Option<&str>) -> PodFacts {
         has_sidecar: annotated.is_some(),
         asks_to_drain: false,
         registration: annotated.map(|service| Arc::new(registration(service))),
-        witness: PodWitness::Ready,
+        life: PodLife::READY,
     }
 }
 
@@ -68,7 +68,7 @@ impl Bench {
     fn new() -> Self {
         let mut index = Index::default();
         for change in
-            [Change::PodsBegin, Change::PodsEnd, Change::RegistrationsBegin, Change::RegistrationsEnd]
+            [Change::ListBegins(Kind::Pod), Change::ListEnds(Kind::Pod), Change::ListBegins(Kind::Registration), Change::ListEnds(Kind::Registration)]
         {
             assert!(!index.complete());
             index.apply(change);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 use rollcall_catalogue::{
     PodFacts, PodUid, Port, Transport, ValueError, asks_to_drain, by_annotations,
-    liveness::{Phase, PodWitness},
+    liveness::{Phase, PodLife},
 };
 use thiserror::Error;
 
@@ -39,13 +39,12 @@ pub(crate) fn facts(pod: &Pod) -> Result<(PodFacts, Vec<ValueError>), FactsError
         has_sidecar,
         registration: registration.map(Arc::new),
         asks_to_drain: asks_to_drain(&annotations),
-        witness: PodWitness::weigh(
-            phase(status),
-            meta.deletion_timestamp.is_some(),
-            if has_sidecar { ready_beside_us(spec, status) } else { condition(status, "Ready") },
-            // Nodes are not watched yet.
-            false,
-        ),
+        life: PodLife {
+            phase: phase(status),
+            deleting: meta.deletion_timestamp.is_some(),
+            ready: if has_sidecar { ready_beside_us(spec, status) } else { condition(status, "Ready") },
+            containers_ready: ready_beside_us(spec, status),
+        },
     };
     Ok((facts, problems))
 }
@@ -158,7 +157,7 @@ mod tests {
         assert_eq!((facts.uid.as_str(), facts.namespace.as_str(), &*facts.name), ("u1", "shop", "orders-1"));
         let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["10.1.2.3", "fd00::3"]);
-        assert!(facts.has_sidecar && facts.witness == PodWitness::Ready && !facts.asks_to_drain);
+        assert!(facts.has_sidecar && facts.life == PodLife::READY && !facts.asks_to_drain);
         assert_eq!(facts.registration.unwrap().key.to_string(), "orders.shop");
         let nameless = Pod::default();
         assert_eq!(super::facts(&nameless).unwrap_err(), FactsError::NoMeta("namespace"));
@@ -180,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_dead_sidecar_takes_nobody_out_and_a_dead_app_does() {
-        let served = |value| read(value).witness == PodWitness::Ready;
+        let served = |value| read(value).life.ready;
         assert!(served(pod(true, true)));
         assert!(served(pod(true, false)), "only our own container is not ready");
         assert!(!served(pod(false, true)));

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    index::{Change, ObjectKey},
+    index::{Change, Key, Kind as Of, Object, ObjectKey, StatusDigest},
     owner::{IndexHandle, OwnerGone},
 };
 
@@ -242,12 +242,12 @@ fn change<K: Kind>(event: Event<DeserializeGuard<K::Object>>) -> Option<Change> 
 impl Kind for Pods {
     type Object = Pod;
     const NAME: &'static str = "Pod";
-    const BEGIN: fn() -> Change = || Change::PodsBegin;
-    const END: fn() -> Change = || Change::PodsEnd;
+    const BEGIN: fn() -> Change = || Change::ListBegins(Of::Pod);
+    const END: fn() -> Change = || Change::ListEnds(Of::Pod);
     const ABSENT: Option<&'static str> = None;
 
     fn seen(pod: &Pod) -> Option<Change> {
-        match crate::facts::facts(pod) {
+        match crate::kubernetes::pod::facts(pod) {
             Ok((facts, problems)) => {
                 // A pod is seen about ten times in its life; once it has an address, its annotations are old news.
                 if facts.addresses.is_empty() {
@@ -255,7 +255,7 @@ impl Kind for Pods {
                         warn!(namespace = %facts.namespace, pod = %facts.name, %problem, "an annotation is left out");
                     }
                 }
-                Some(Change::Pod(Box::new(facts)))
+                Some(Change::Pod(Box::new(crate::index::PodSeen { facts, turned_ms: None, problems: Vec::new() })))
             }
             Err(error) => {
                 warn!(namespace = pod.metadata.namespace, name = pod.metadata.name, %error, "a pod is left out");
@@ -265,11 +265,11 @@ impl Kind for Pods {
     }
 
     fn unreadable(meta: &ObjectMeta) -> Option<Change> {
-        Some(Change::PodUnreadable(uid(meta)?))
+        Some(Change::Unreadable(Key::Pod(uid(meta)?)))
     }
 
     fn gone(meta: &ObjectMeta) -> Option<Change> {
-        Some(Change::PodGone(uid(meta)?))
+        Some(Change::Gone(Key::Pod(uid(meta)?)))
     }
 }
 
@@ -282,35 +282,35 @@ fn uid(meta: &ObjectMeta) -> Option<PodUid> {
 impl Kind for Registrations {
     type Object = ServiceRegistration;
     const NAME: &'static str = "ServiceRegistration";
-    const BEGIN: fn() -> Change = || Change::RegistrationsBegin;
-    const END: fn() -> Change = || Change::RegistrationsEnd;
+    const BEGIN: fn() -> Change = || Change::ListBegins(Of::Registration);
+    const END: fn() -> Change = || Change::ListEnds(Of::Registration);
     const ABSENT: Option<&'static str> = Some("pods register by their annotations alone");
 
     fn seen(object: &ServiceRegistration) -> Option<Change> {
         let key = object_key(&object.metadata)?;
         Some(match rollcall_crds::registration(object) {
             Ok(registration) => {
-                debug!(namespace = %key.namespace, name = key.name, "a registration is seen");
-                Change::Registration(key, Arc::new(registration))
+                debug!(namespace = %key.namespace, name = %key.name, "a registration is seen");
+                Change::Registration(key, Box::new(Object { uid: object.metadata.uid.clone().unwrap_or_default().into(), generation: object.metadata.generation.unwrap_or_default(), managed: false, told: StatusDigest::default(), registration: Ok(Arc::new(registration)) }))
             }
             Err(error) => {
-                warn!(namespace = %key.namespace, name = key.name, %error, "a registration is left out");
-                Change::RegistrationUnreadable(key)
+                warn!(namespace = %key.namespace, name = %key.name, %error, "a registration is left out");
+                Change::Unreadable(Key::Registration(key))
             }
         })
     }
 
     fn unreadable(meta: &ObjectMeta) -> Option<Change> {
-        Some(Change::RegistrationUnreadable(object_key(meta)?))
+        Some(Change::Unreadable(Key::Registration(object_key(meta)?)))
     }
 
     fn gone(meta: &ObjectMeta) -> Option<Change> {
-        Some(Change::RegistrationGone(object_key(meta)?))
+        Some(Change::Gone(Key::Registration(object_key(meta)?)))
     }
 }
 
 fn object_key(meta: &ObjectMeta) -> Option<ObjectKey> {
-    Some(ObjectKey { namespace: meta.namespace.as_deref()?.parse().ok()?, name: meta.name.clone()? })
+    Some(ObjectKey { namespace: meta.namespace.as_deref()?.parse().ok()?, name: meta.name.as_deref()?.into() })
 }
 
 #[cfg(test)]

@@ -1,0 +1,21 @@
+//! What the index has of addresses outside the cluster: who is to be asked, and what they answered.
+
+use std::net::IpAddr;
+
+use rollcall_catalogue::{ProbeSpec, ServiceKey};
+
+/// Holds one address outside the cluster that is to be asked whether it is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideTarget {
+    pub id: OutsideId,
+    pub probe: ProbeSpec,
+    /// The port that the probe's name stands for.
+    pub port: u16,
+}
+
+/// Names an address outside the cluster within a service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutsideId {
+    pub service: ServiceKey,
+    pub address: IpAddr,
+}
