@@ -17,7 +17,8 @@ pub struct PodFacts {
     pub node: Option<Arc<str>>,
     /// The primary address first; empty until the pod has one.
     pub addresses: Vec<IpAddr>,
-    pub labels: BTreeMap<String, String>,
+    /// Shared by the pods of one template.
+    pub labels: Arc<BTreeMap<String, String>>,
     /// A container of ours is in the pod, so that a session is expected.
     pub has_sidecar: bool,
     /// `rollcall.dev/drain: "true"`.

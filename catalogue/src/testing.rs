@@ -43,7 +43,7 @@ pub(crate) fn pod(number: u8) -> PodFacts {
         name: format!("orders-{number}").into(),
         node: Some("n1".into()),
         addresses: vec![address(number)],
-        labels: BTreeMap::new(),
+        labels: Arc::default(),
         has_sidecar: true,
         asks_to_drain: false,
         registration: None,

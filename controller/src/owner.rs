@@ -1,12 +1,19 @@
 //! The owner: the one task that holds the index, so that nothing needs a lock, and publishes what follows from it.
 
-use std::{collections::HashMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use rollcall_catalogue::{PodFacts, PodUid, Snapshot};
 use rollcall_net::Shutdown;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
 use tracing::{debug, info};
 
 use crate::index::{Change, Index, Kind, OutsideTarget};
@@ -15,9 +22,12 @@ use crate::index::{Change, Index, Kind, OutsideTarget};
 /// owner waits, which only fills its socket.
 const INPUTS_MAX: usize = 1_024;
 
-/// Inputs that one turn takes before it publishes: under load many changes become one snapshot, an idle owner
-/// publishes each at once.
+/// Inputs that one turn takes before the owner looks at its clock again.
 const TURN_MAX: usize = 512;
+
+/// The least time between two snapshots: under load many changes become one, an idle owner publishes each at once.
+/// Half of what a change may take to become visible.
+const COALESCED_FOR: Duration = Duration::from_millis(10);
 
 /// Holds what everyone may see of the catalogue at one moment.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +64,16 @@ pub struct Owner {
     /// Resolve as sessions end. In these, and not in a queue, since nothing that is dropped may fail to be noticed.
     departures: FuturesUnordered<BoxFuture<'static, (PodUid, u64)>>,
     sessions_opened: u64,
+    clock: Clock,
+    published_at: Option<Instant>,
+    /// Something came in since then.
+    pending: bool,
+}
+
+/// Holds a clock that never goes back, in milliseconds since 1970 as the machine had them when the process began.
+struct Clock {
+    started: Instant,
+    started_ms: u64,
 }
 
 enum Input {
@@ -94,6 +114,9 @@ pub fn owner() -> (Owner, IndexHandle) {
         sessions: HashMap::new(),
         departures: FuturesUnordered::new(),
         sessions_opened: 0,
+        clock: Clock::start(),
+        published_at: None,
+        pending: false,
     };
     (owner, IndexHandle { inputs: sender, view })
 }
@@ -105,20 +128,28 @@ impl Owner {
     pub async fn run(mut self, mut shutdown: Shutdown) {
         let mut turn = Vec::with_capacity(TURN_MAX);
         loop {
+            let due = self.due();
             tokio::select! {
                 () = shutdown.requested() => return,
-                Some((uid, number)) = self.departures.next() => self.departed(&uid, number),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.publish(),
+                Some((uid, number)) = self.departures.next() => {
+                    self.departed(&uid, number);
+                    self.pending = true;
+                }
                 taken = self.inputs.recv_many(&mut turn, TURN_MAX) => {
                     if taken == 0 {
                         return;
                     }
                     turn.drain(..).for_each(|input| self.apply(input));
+                    self.pending = true;
                 }
             }
             while let Some(Some((uid, number))) = self.departures.next().now_or_never() {
                 self.departed(&uid, number);
             }
-            self.publish();
+            if self.due().is_some_and(|due| due <= Instant::now()) {
+                self.publish();
+            }
         }
     }
 
@@ -177,27 +208,45 @@ impl Owner {
     }
 
     fn publish(&mut self) {
+        self.published_at = Some(Instant::now());
+        self.pending = false;
         let complete = self.index.complete();
         let held = self.view.borrow().clone();
-        let next = self.snapshot_after(&held, complete);
-        if next.is_none() && complete == held.complete {
+        // Half a list would announce a mass removal; the changes wait in the index.
+        let step = if complete { self.index.advance(self.clock.now_ms()) } else { None };
+        let outside = self.index.take_outside();
+        let awaited = self.index.awaited();
+        if step.is_none() && outside.is_none() && awaited == held.awaited && complete == held.complete {
             return;
         }
         if complete && !held.complete {
             info!("every kind is listed: sessions are served from now on");
         }
-        let catalogue = next.unwrap_or_else(|| held.catalogue.clone());
+        let catalogue = step.map_or_else(|| held.catalogue.clone(), |step| step.snapshot);
         let generation = held.generation + 1;
         debug!(generation, services = catalogue.len(), "published");
-        self.view.send_replace(Arc::new(View { catalogue, generation, complete, ..View::default() }));
+        let outside = outside.unwrap_or_else(|| held.outside.clone());
+        self.view.send_replace(Arc::new(View { catalogue, generation, complete, awaited, outside }));
     }
 
-    fn snapshot_after(&mut self, held: &View, complete: bool) -> Option<Snapshot> {
-        // Half a list would announce a mass removal; the changes wait in the index.
-        if !complete {
-            return None;
-        }
-        held.catalogue.next(self.index.take_changes(), now_ms()).map(|step| step.snapshot)
+    /// When what has come in is to be published: at once when little comes, and once for all of it when much does.
+    fn due(&self) -> Option<Instant> {
+        let earliest = self.published_at.map(|at| at + COALESCED_FOR);
+        self.pending.then(|| earliest.unwrap_or_else(Instant::now))
+    }
+}
+
+// === impl Clock ===
+
+impl Clock {
+    fn start() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), started_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.started_ms.saturating_add(since)
     }
 }
 
@@ -248,9 +297,4 @@ impl Presence {
             Err(_) => std::future::pending().await,
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

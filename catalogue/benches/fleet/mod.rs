@@ -1,6 +1,6 @@
 //! A cluster's worth of services, built as the controller does it: pods and registrations, consolidated.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use rollcall_catalogue::{
     Attributes, Instance, Namespace, PodFacts, Port, Registration, ServiceKey, Snapshot, Source, Step,
@@ -76,7 +76,7 @@ impl Fleet {
             name: format!("order-service-{service}-7c9d8f6b5d-{number:05x}").into(),
             node: self.nodes.get(serial as usize % self.nodes.len()).cloned(),
             addresses: vec![(0x0a00_0000 + serial).to_be_bytes().into()],
-            labels: BTreeMap::new(),
+            labels: Arc::default(),
             has_sidecar: true,
             asks_to_drain: false,
             registration: None,

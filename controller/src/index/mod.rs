@@ -1,19 +1,43 @@
 //! The index: what the watches and the sessions said, joined into the instances of each service. A value that
 //! events are applied to; the owner task gives them in order.
+//!
+//! ```text
+//!  Change ─► pods, nodes, namespaces { objects, Services + slices }     what there is
+//!                 │ marks (service, owner)
+//!                 ▼
+//!            dirty ─► join: who means this owner, what do the witnesses say ─► Update ─► Snapshot
+//!                       └─► reports, managed registrations, notices, addresses to be asked
+//! ```
+//!
+//! Nothing is joined while events are applied: they only mark what may have changed, and the joining looks at all that
+//! is known then. So the order of the events does not matter.
 
 mod change;
+mod endpoints;
+mod foreign;
+mod join;
+mod lists;
+mod namespace;
 mod outside;
 mod report;
+mod reports;
+mod see;
+mod selectors;
+mod services;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use rollcall_catalogue::{
-    Namespace, PodFacts, PodUid, Registration, ServiceKey, Target, Update,
-    consolidate::{Member, Owner, Profiles, consolidate, settings},
-    liveness::{EndpointWitness, Intent, ProbeWitness, RegistryHealth, SessionWitness, Witnesses},
+    Namespace, PodFacts, PodUid, ServiceKey, Snapshot, ValueError, liveness::ProbeWitness,
+};
+
+use crate::index::{
+    endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists, namespace::NamespaceEntry,
+    services::ServiceEntry,
 };
 
 pub use change::{
@@ -23,15 +47,33 @@ pub use change::{
 pub use outside::{OutsideId, OutsideTarget};
 pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report};
 
+/// Turns of pods that wait to be measured: more in one turn of the owner say nothing more of the delay.
+const TURNS_MAX: usize = 1_024;
+
+/// Notices that wait for somebody to write them: what nobody writes is not kept for ever.
+const NOTICES_MAX: usize = 1_024;
+
 /// Holds everything known, joined both ways so that a change costs only what it touches.
 #[derive(Debug, Default)]
-pub(crate) struct Index {
+pub struct Index {
+    lists: Lists,
     pods: HashMap<PodUid, PodEntry>,
+    nodes: HashMap<Arc<str>, NodeFacts>,
     namespaces: HashMap<Namespace, NamespaceEntry>,
-    members: HashMap<ServiceKey, BTreeSet<PodUid>>,
-    dirty: BTreeSet<ServiceKey>,
-    pod_list: List<PodUid>,
-    registration_list: List<ObjectKey>,
+    /// The Service that each slice was a part of when it was seen last.
+    slices: HashMap<ObjectKey, Arc<str>>,
+    addresses: AddressBook,
+    services: HashMap<ServiceKey, ServiceEntry>,
+    dirty: BTreeMap<ServiceKey, Dirt>,
+    published: Snapshot,
+    /// Those to be asked, and what they answered.
+    outside: BTreeMap<OutsideId, OutsideTarget>,
+    outside_changed: bool,
+    answers: BTreeMap<OutsideId, ProbeWitness>,
+    reports: BTreeSet<ObjectKey>,
+    notices: VecDeque<Notice>,
+    /// When the pods turned that turned since it was last asked.
+    turned_ms: Vec<u64>,
     /// A pod was removed since it was last asked.
     pods_removed: bool,
 }
@@ -39,16 +81,10 @@ pub(crate) struct Index {
 #[derive(Debug)]
 struct PodEntry {
     facts: PodFacts,
+    problems: Vec<ValueError>,
     heard: Heard,
     /// The services it is a member of.
     services: BTreeSet<ServiceKey>,
-}
-
-/// Holds the names of one namespace, which bounds every join.
-#[derive(Debug, Default)]
-struct NamespaceEntry {
-    pods: BTreeSet<PodUid>,
-    registrations: BTreeMap<Arc<str>, Arc<Registration>>,
 }
 
 /// Says what was heard of a pod's sidecar.
@@ -59,19 +95,30 @@ enum Heard {
     Before,
 }
 
-/// Holds how far the listing of one kind is.
-#[derive(Debug)]
-struct List<K> {
-    complete_once: bool,
-    seen: Option<HashSet<K>>,
+/// What a registration of ours is called.
+fn managed_name(service: &rollcall_catalogue::ServiceName, version: Option<&rollcall_catalogue::Version>) -> Arc<str> {
+    match version {
+        Some(version) => format!("{service}-{version}").into(),
+        None => service.as_str().into(),
+    }
 }
 
 // === impl Index ===
 
 impl Index {
+    /// An empty one. Addresses of these ranges are nobody's in particular, although the cluster gave them out.
+    pub fn allowing(ranges: Vec<IpNet>) -> Self {
+        Self { addresses: AddressBook::allowing(ranges), ..Self::default() }
+    }
+
     /// Whether every kind was listed once: before that, empty proves nothing.
     pub(crate) fn complete(&self) -> bool {
-        self.pod_list.complete_once && self.registration_list.complete_once
+        self.lists.complete()
+    }
+
+    /// The kinds that were not listed yet.
+    pub(crate) fn awaited(&self) -> Vec<Kind> {
+        self.lists.awaited()
     }
 
     pub(crate) fn pod(&self, uid: &PodUid) -> Option<&PodFacts> {
@@ -83,241 +130,173 @@ impl Index {
         std::mem::take(&mut self.pods_removed)
     }
 
-    pub(crate) fn apply(&mut self, change: Change) {
+    /// When the pods turned that turned since the last call, by their own clocks.
+    pub(crate) fn take_turned(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.turned_ms)
+    }
+
+    /// Takes what a watch saw; says whether it was news.
+    pub fn apply(&mut self, change: Change) -> bool {
         match change {
-            Change::ListBegins(Kind::Pod) => self.pod_list.begin(),
+            Change::ListBegins(kind) => {
+                self.lists.begin(kind);
+                false
+            }
+            Change::ListEnds(kind) => self.list_ends(kind),
+            Change::Unreadable(key) => {
+                let kind = key.kind();
+                self.lists.see(|| key, kind);
+                false
+            }
+            Change::Gone(key) => self.gone(&key),
             Change::Pod(seen) => {
-                self.pod_list.see(&seen.facts.uid);
-                self.set_pod(seen.facts);
+                self.lists.see(|| Key::Pod(seen.facts.uid.clone()), Kind::Pod);
+                self.see_pod(*seen)
             }
-            Change::Unreadable(Key::Pod(uid)) => self.pod_list.see(&uid),
-            Change::Gone(Key::Pod(uid)) => self.remove_pod(&uid),
-            Change::ListEnds(Kind::Pod) => {
-                let seen = self.pod_list.end();
-                let gone: Vec<_> = self.pods.keys().filter(|uid| !seen.contains(uid)).cloned().collect();
-                gone.iter().for_each(|uid| self.remove_pod(uid));
-            }
-            Change::ListBegins(Kind::Registration) => self.registration_list.begin(),
             Change::Registration(key, object) => {
-                self.registration_list.see(&key);
-                if let Ok(registration) = &object.registration {
-                    self.set_registration(&key, Some(registration));
-                }
+                self.lists.see(|| Key::Registration(key.clone()), Kind::Registration);
+                self.see_object(&key, Some(*object))
             }
-            Change::Unreadable(Key::Registration(key)) => self.registration_list.see(&key),
-            Change::Gone(Key::Registration(key)) => self.set_registration(&key, None),
-            Change::ListEnds(Kind::Registration) => {
-                let seen = self.registration_list.end();
-                let known = self.namespaces.iter().flat_map(|(namespace, entry)| {
-                    let key = |name: &Arc<str>| ObjectKey { namespace: namespace.clone(), name: name.clone() };
-                    entry.registrations.keys().map(key).collect::<Vec<_>>()
-                });
-                let gone: Vec<_> = known.filter(|key| !seen.contains(key)).collect();
-                gone.iter().for_each(|key| self.set_registration(key, None));
+            Change::Service(key, facts) => {
+                self.lists.see(|| Key::Service(key.clone()), Kind::Service);
+                self.see_service(&key, Some(*facts))
             }
-            _ => {}
+            Change::Slice(key, facts) => {
+                self.lists.see(|| Key::Slice(key.clone()), Kind::Slice);
+                self.see_slice(&key, Some(*facts))
+            }
+            Change::Namespace(name, facts) => {
+                self.lists.see(|| Key::Namespace(name.clone()), Kind::Namespace);
+                self.see_namespace(&name, Some(facts))
+            }
+            Change::Node(name, facts) => {
+                self.lists.see(|| Key::Node(name.clone()), Kind::Node);
+                self.see_node(&name, Some(facts))
+            }
         }
     }
 
-    /// What became true of registrations since it was last asked.
-    pub(crate) fn take_reports(&mut self, _max: usize) -> Vec<Report> {
-        Vec::new()
+    fn gone(&mut self, key: &Key) -> bool {
+        match key {
+            Key::Pod(uid) => self.lose_pod(uid),
+            Key::Registration(key) => self.see_object(key, None),
+            Key::Service(key) => self.see_service(key, None),
+            Key::Slice(key) => self.see_slice(key, None),
+            Key::Namespace(name) => self.see_namespace(name, None),
+            Key::Node(name) => self.see_node(name, None),
+        }
     }
-
-    /// Everything is to be reported anew: whoever reported it before was somebody else.
-    pub(crate) fn report_all(&mut self) {}
-
-    pub(crate) fn managed(&self) -> Managed {
-        Managed::default()
-    }
-
-    pub(crate) fn take_notices(&mut self, _max: usize) -> Vec<Notice> {
-        Vec::new()
-    }
-
-    /// What an address outside the cluster answered.
-    pub(crate) fn probed(&mut self, _id: &OutsideId, _witness: ProbeWitness) {}
 
     /// A session of this pod began or ended.
     pub(crate) fn heard(&mut self, uid: &PodUid, live: bool) {
         if let Some(entry) = self.pods.get_mut(uid) {
             entry.heard = if live { Heard::Now } else { Heard::Before };
-            self.dirty.extend(entry.services.iter().cloned());
+            let services = entry.services.clone();
+            self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
         }
     }
 
-    /// The services that changed since the last call, consolidated.
-    pub(crate) fn take_changes(&mut self) -> Vec<(ServiceKey, Update)> {
-        let dirty = std::mem::take(&mut self.dirty);
-        dirty.into_iter().map(|key| (key.clone(), self.service(&key))).collect()
-    }
-
-    fn service(&self, key: &ServiceKey) -> Update {
-        let objects: Vec<&Registration> = self
-            .namespaces
-            .get(&key.namespace)
-            .into_iter()
-            .flat_map(|entry| entry.registrations.values())
-            .filter(|registration| registration.key == *key)
-            .map(AsRef::as_ref)
-            .collect();
-        let members: Vec<_> =
-            self.members.get(key).into_iter().flatten().filter_map(|uid| self.pods.get(uid)).collect();
-        if objects.is_empty() && members.is_empty() {
-            return Update::Gone;
+    /// What an address outside the cluster answered.
+    pub(crate) fn probed(&mut self, id: &OutsideId, witness: ProbeWitness) {
+        // An answer that comes after nobody asks any more is not kept.
+        if self.outside.contains_key(id) && self.answers.insert(id.clone(), witness) != Some(witness) {
+            self.mark_owner([&id.service], &OwnerId::Address(id.address));
         }
-        let own = |entry: &'_ PodEntry| entry.facts.registration.clone().filter(|own| own.key == *key);
-        let words: Vec<_> = members.iter().map(|entry| own(entry)).collect();
-        let (settings, _) =
-            settings(objects.iter().copied().chain(words.iter().flatten().map(AsRef::as_ref)));
-        let mut profiles = Profiles::default();
-        let instances = members.iter().zip(&words).flat_map(|(entry, own)| {
-            let selected = objects.iter().copied().filter(|object| selects(object, &entry.facts));
-            let member = Member {
-                owner: Owner::Pod(&entry.facts),
-                endpoint: None,
-                zone: None,
-                registrations: own.iter().map(AsRef::as_ref).chain(selected).collect(),
-                witnesses: entry.witnesses(),
-            };
-            consolidate(&member, &mut profiles).0.into_iter().map(|one| one.instance)
-        });
-        Update::Whole { settings, instances: instances.collect() }
     }
 
-    fn set_pod(&mut self, facts: PodFacts) {
-        let uid = facts.uid.clone();
-        let services = self.services_of(&facts);
-        let heard = match self.pods.get(&uid) {
-            Some(held) if held.facts == facts && held.services == services => return,
-            Some(held) => held.heard,
-            None => Heard::Never,
-        };
-        self.namespaces.entry(facts.namespace.clone()).or_default().pods.insert(uid.clone());
-        let before = self.pods.insert(uid.clone(), PodEntry { facts, heard, services: services.clone() });
-        self.regroup(&uid, &before.map(|entry| entry.services).unwrap_or_default(), &services);
+    /// The addresses outside the cluster that are to be asked, where that has changed since the last call.
+    pub(crate) fn take_outside(&mut self) -> Option<Arc<[OutsideTarget]>> {
+        std::mem::take(&mut self.outside_changed).then(|| self.outside.values().cloned().collect())
     }
 
-    fn remove_pod(&mut self, uid: &PodUid) {
-        let Some(entry) = self.pods.remove(uid) else { return };
-        self.pods_removed = true;
-        self.in_namespace(&entry.facts.namespace, |names| {
-            names.pods.remove(uid);
-        });
-        self.regroup(uid, &entry.services, &BTreeSet::new());
-    }
-
-    fn set_registration(&mut self, key: &ObjectKey, registration: Option<&Arc<Registration>>) {
-        let names = self.namespaces.entry(key.namespace.clone()).or_default();
-        let before = match registration {
-            Some(registration) => names.registrations.insert(key.name.clone(), registration.clone()),
-            None => names.registrations.remove(&key.name),
-        };
-        if before.as_ref() == registration {
-            self.in_namespace(&key.namespace, |_| {});
-            return;
-        }
-        self.dirty.extend(before.iter().chain(registration).map(|registration| registration.key.clone()));
-        // Its selector may take in or let go any pod of the namespace.
-        for uid in names.pods.clone() {
-            let Some(entry) = self.pods.get(&uid) else { continue };
-            let services = self.services_of(&entry.facts);
-            if let Some(entry) = self.pods.get_mut(&uid)
-                && entry.services != services
-            {
-                let before = std::mem::replace(&mut entry.services, services.clone());
-                self.regroup(&uid, &before, &services);
+    fn set_outside(&mut self, id: OutsideId, target: Option<OutsideTarget>) {
+        match target {
+            Some(target) if self.outside.get(&id) == Some(&target) => {}
+            Some(target) => {
+                self.outside.insert(id, target);
+                self.outside_changed = true;
             }
-        }
-        self.in_namespace(&key.namespace, |_| {});
-    }
-
-    /// The services that this pod is a member of.
-    fn services_of(&self, facts: &PodFacts) -> BTreeSet<ServiceKey> {
-        let objects =
-            self.namespaces.get(&facts.namespace).into_iter().flat_map(|entry| entry.registrations.values());
-        let selected = objects.filter(|object| selects(object, facts));
-        facts.registration.iter().chain(selected).map(|registration| registration.key.clone()).collect()
-    }
-
-    fn regroup(&mut self, uid: &PodUid, before: &BTreeSet<ServiceKey>, after: &BTreeSet<ServiceKey>) {
-        for key in before.difference(after) {
-            if let Some(members) = self.members.get_mut(key) {
-                members.remove(uid);
-                if members.is_empty() {
-                    self.members.remove(key);
-                }
+            None if self.outside.remove(&id).is_some() => {
+                self.answers.remove(&id);
+                self.outside_changed = true;
             }
+            None => {}
         }
-        for key in after.difference(before) {
-            self.members.entry(key.clone()).or_default().insert(uid.clone());
+    }
+
+    /// What is known and was not in a list that has ended is gone.
+    fn list_ends(&mut self, kind: Kind) -> bool {
+        let was_complete = self.complete();
+        let Some(seen) = self.lists.end(kind) else { return false };
+        let gone: Vec<_> = self.known(kind).into_iter().filter(|key| !seen.contains(key)).collect();
+        gone.iter().for_each(|key| {
+            self.gone(key);
+        });
+        if self.complete() && !was_complete {
+            self.mark_everything();
         }
-        self.dirty.extend(before.union(after).cloned());
+        !gone.is_empty()
+    }
+
+    fn known(&self, kind: Kind) -> Vec<Key> {
+        fn keys<'a, V: 'a>(
+            namespace: &'a Namespace,
+            names: &'a BTreeMap<Arc<str>, V>,
+        ) -> impl Iterator<Item = ObjectKey> {
+            names.keys().map(|name| ObjectKey { namespace: namespace.clone(), name: name.clone() })
+        }
+        let namespaces = self.namespaces.iter();
+        match kind {
+            Kind::Pod => self.pods.keys().cloned().map(Key::Pod).collect(),
+            Kind::Node => self.nodes.keys().cloned().map(Key::Node).collect(),
+            Kind::Slice => self.slices.keys().cloned().map(Key::Slice).collect(),
+            Kind::Namespace => namespaces
+                .filter(|(_, entry)| entry.facts.is_some())
+                .map(|(name, _)| Key::Namespace(name.clone()))
+                .collect(),
+            Kind::Registration => namespaces
+                .flat_map(|(name, entry)| keys(name, &entry.objects))
+                .map(Key::Registration)
+                .collect(),
+            Kind::Service => namespaces
+                .flat_map(|(name, entry)| {
+                    let known = entry.kube_services.iter().filter(|(_, service)| service.facts.is_some());
+                    known.map(|(service, _)| ObjectKey { namespace: name.clone(), name: service.clone() })
+                })
+                .map(Key::Service)
+                .collect(),
+        }
     }
 
     /// Changes a namespace's names, and forgets it when none are left: namespaces come and go without end.
-    fn in_namespace(&mut self, namespace: &Namespace, change: impl FnOnce(&mut NamespaceEntry)) {
-        if let Some(names) = self.namespaces.get_mut(namespace) {
-            change(names);
-            if names.pods.is_empty() && names.registrations.is_empty() {
-                self.namespaces.remove(namespace);
+    fn in_namespace<T>(
+        &mut self,
+        namespace: &Namespace,
+        change: impl FnOnce(&mut NamespaceEntry) -> T,
+    ) -> T {
+        let entry = self.namespaces.entry(namespace.clone()).or_default();
+        let result = change(entry);
+        if entry.is_empty() {
+            self.namespaces.remove(namespace);
+        }
+        result
+    }
+
+    /// What this owner has in these services may have changed. Until every kind was listed, nothing is marked: all of
+    /// it will be joined then.
+    fn mark_owner<'a>(&mut self, services: impl IntoIterator<Item = &'a ServiceKey>, owner: &OwnerId) {
+        if self.complete() {
+            for key in services {
+                self.dirty.entry(key.clone()).or_default().owners.insert(owner.clone());
             }
         }
     }
-}
 
-/// Whether an object means this pod. Services and addresses outside the cluster are not resolved yet.
-fn selects(object: &Registration, pod: &PodFacts) -> bool {
-    match &object.target {
-        Target::Selector(selector) => selector.matches(&pod.labels),
-        Target::Pod { uid, .. } => *uid == pod.uid,
-        Target::Own | Target::Service(_) | Target::Addresses(_) => false,
-    }
-}
-
-// === impl PodEntry ===
-
-impl PodEntry {
-    fn witnesses(&self) -> Witnesses {
-        let session = match (self.heard, self.facts.has_sidecar) {
-            (Heard::Now, _) => SessionWitness::Live,
-            (_, false) => SessionWitness::NotExpected,
-            (Heard::Never, true) => SessionWitness::NeverCame,
-            (Heard::Before, true) => SessionWitness::Lost,
-        };
-        Witnesses {
-            pod: self.facts.life.witness(false),
-            endpoint: EndpointWitness::NoEndpoint,
-            session,
-            probe: ProbeWitness::NotAsked,
-            intent: if self.facts.asks_to_drain { Intent::Drain } else { Intent::Stay },
-            registry: RegistryHealth::Well,
+    /// All of this service may have changed.
+    fn mark_whole(&mut self, key: &ServiceKey) {
+        if self.complete() {
+            self.dirty.entry(key.clone()).or_default().whole = true;
         }
-    }
-}
-
-// === impl List ===
-
-impl<K> Default for List<K> {
-    fn default() -> Self {
-        Self { complete_once: false, seen: None }
-    }
-}
-
-impl<K: Clone + Eq + std::hash::Hash> List<K> {
-    fn begin(&mut self) {
-        self.seen = Some(HashSet::new());
-    }
-
-    fn see(&mut self, key: &K) {
-        if let Some(seen) = &mut self.seen {
-            seen.insert(key.clone());
-        }
-    }
-
-    fn end(&mut self) -> HashSet<K> {
-        self.complete_once = true;
-        self.seen.take().unwrap_or_default()
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn facts(pod: &Pod) -> Result<(PodFacts, Vec<ValueError>), FactsError
         name: text(&meta.name, "name")?.into(),
         node: spec.and_then(|spec| spec.node_name.as_deref()).map(Into::into),
         addresses: addresses(status),
-        labels: meta.labels.clone().unwrap_or_default(),
+        labels: meta.labels.clone().unwrap_or_default().into(),
         has_sidecar,
         registration: registration.map(Arc::new),
         asks_to_drain: asks_to_drain(&annotations),

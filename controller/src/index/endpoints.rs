@@ -1,0 +1,150 @@
+//! The Services of Kubernetes and their EndpointSlices, joined into one endpoint for each that they lead to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use rollcall_catalogue::{EndpointFacts, PodUid, Port, Registration, ServiceKey, liveness::EndpointWitness};
+
+use crate::index::{ServiceFacts, SliceEndpoint, SliceFacts, services::RegistrationId};
+
+/// Names whom an instance belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum OwnerId {
+    Pod(PodUid),
+    Address(IpAddr),
+}
+
+/// Holds what is known of one Service of Kubernetes, whichever part of it came first.
+#[derive(Debug, Default)]
+pub(super) struct KubeService {
+    pub(super) facts: Option<ServiceFacts>,
+    /// The registration that it is in a namespace that adopts Services.
+    pub(super) adopted: Option<Arc<Registration>>,
+    slices: BTreeMap<Arc<str>, Slice>,
+    /// The registrations whose target it is.
+    pub(super) aimed_at_by: BTreeMap<RegistrationId, ServiceKey>,
+}
+
+#[derive(Debug)]
+struct Slice {
+    ports: Vec<Port>,
+    endpoints: BTreeMap<OwnerId, SliceEndpoint>,
+}
+
+// === impl KubeService ===
+
+impl KubeService {
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.is_none() && self.slices.is_empty() && self.aimed_at_by.is_empty()
+    }
+
+    /// Everyone whom it leads to.
+    pub(super) fn owners(&self) -> BTreeSet<OwnerId> {
+        self.slices.values().flat_map(|slice| slice.endpoints.keys().cloned()).collect()
+    }
+
+    pub(super) fn leads_to(&self, owner: &OwnerId) -> bool {
+        self.slices.values().any(|slice| slice.endpoints.contains_key(owner))
+    }
+
+    /// Puts a slice in the place of the one of this name; gives those of whom it says something new.
+    pub(super) fn set_slice(&mut self, name: &Arc<str>, facts: Option<SliceFacts>) -> BTreeSet<OwnerId> {
+        let after = facts.map(Slice::new);
+        let changed = difference(self.slices.get(name), after.as_ref());
+        match after {
+            Some(slice) => self.slices.insert(name.clone(), slice),
+            None => self.slices.remove(name),
+        };
+        changed
+    }
+
+    /// What all slices have on one of those whom it leads to. The same endpoint may stand in two of them while it
+    /// moves from one to the other.
+    pub(super) fn endpoint(&self, owner: &OwnerId) -> Option<EndpointFacts> {
+        let found = self.slices.values().filter_map(|slice| Some((slice, slice.endpoints.get(owner)?)));
+        let mut joined: Option<EndpointFacts> = None;
+        for (slice, endpoint) in found {
+            let witness = self.witness(endpoint);
+            let held = joined.get_or_insert_with(|| EndpointFacts {
+                addresses: Vec::new(),
+                ports: Vec::new(),
+                zone: endpoint.zone.clone(),
+                node: endpoint.node.clone(),
+                witness,
+            });
+            held.witness = better(held.witness, witness);
+            for address in &endpoint.addresses {
+                if !held.addresses.contains(address) {
+                    held.addresses.push(*address);
+                }
+            }
+            for port in &slice.ports {
+                if !held.ports.iter().any(|known| known.name == port.name) {
+                    held.ports.push(port.clone());
+                }
+            }
+        }
+        if let (Some(joined), Some(facts)) = (&mut joined, &self.facts) {
+            let place = |port: &Port| facts.ports.iter().position(|of_service| of_service.name == port.name);
+            // Those that the Service does not have any more are the last.
+            joined.ports.sort_by_key(|port| place(port).unwrap_or(usize::MAX));
+        }
+        joined
+    }
+
+    fn witness(&self, endpoint: &SliceEndpoint) -> EndpointWitness {
+        let publishes = self.facts.as_ref().is_some_and(|facts| facts.publishes_not_ready);
+        if endpoint.terminating {
+            EndpointWitness::Terminating
+        } else if endpoint.ready && publishes {
+            EndpointWitness::Published
+        } else if endpoint.ready {
+            EndpointWitness::Ready
+        } else {
+            EndpointWitness::NotReady
+        }
+    }
+}
+
+/// Of two slices' words on the same endpoint, the better one: the worse is the older one, of the slice that it moves
+/// out of, and the pod speaks for itself besides.
+fn better(one: EndpointWitness, other: EndpointWitness) -> EndpointWitness {
+    let rank = |witness| match witness {
+        EndpointWitness::Ready => 0,
+        EndpointWitness::Published => 1,
+        EndpointWitness::NotReady => 2,
+        EndpointWitness::Terminating | EndpointWitness::NoEndpoint => 3,
+    };
+    if rank(other) < rank(one) { other } else { one }
+}
+
+// === impl Slice ===
+
+impl Slice {
+    fn new(facts: SliceFacts) -> Self {
+        let owner = |endpoint: &SliceEndpoint| match &endpoint.pod {
+            Some(uid) => Some(OwnerId::Pod(uid.clone())),
+            None => endpoint.addresses.first().copied().map(OwnerId::Address),
+        };
+        let endpoints = facts.endpoints.into_iter();
+        let endpoints = endpoints.filter_map(|endpoint| Some((owner(&endpoint)?, endpoint))).collect();
+        Self { ports: facts.ports, endpoints }
+    }
+}
+
+fn difference(before: Option<&Slice>, after: Option<&Slice>) -> BTreeSet<OwnerId> {
+    let same_ports = matches!((before, after), (Some(before), Some(after)) if before.ports == after.ports);
+    let mut changed = BTreeSet::new();
+    for (one, other) in [(before, after), (after, before)] {
+        for (owner, endpoint) in one.into_iter().flat_map(|slice| &slice.endpoints) {
+            let held = other.and_then(|slice| slice.endpoints.get(owner));
+            if !same_ports || held != Some(endpoint) {
+                changed.insert(owner.clone());
+            }
+        }
+    }
+    changed
+}

@@ -1,0 +1,307 @@
+//! The joining: what follows from everything known for the services that may have changed.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use rollcall_catalogue::{
+    EndpointFacts, Instance, InstanceId, Registration, ServiceKey, Step, Target, Update,
+    consolidate::{self, Consolidated, Finding, Owner, Profiles},
+    limits::INSTANCES_MAX,
+    liveness::{
+        EndpointWitness, Intent, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
+    },
+};
+
+use crate::index::{
+    Heard, Index, OutsideId, OutsideTarget, PodEntry,
+    endpoints::OwnerId,
+    foreign::Named,
+    services::ServiceEntry,
+};
+
+/// Holds what is to be joined anew of one service.
+#[derive(Debug, Default)]
+pub(super) struct Dirt {
+    /// All of it, whoever else is named.
+    pub(super) whole: bool,
+    pub(super) owners: BTreeSet<OwnerId>,
+}
+
+/// Holds how a registration reaches an owner.
+#[derive(Debug)]
+pub(super) enum Reached {
+    Itself,
+    Through(EndpointFacts),
+    /// As an address outside the cluster, of a zone where that is said.
+    Outside(Option<Box<str>>),
+    /// It means it, and must not.
+    Refused(&'static str),
+}
+
+/// Holds what came of joining some owners of a service.
+#[derive(Default)]
+struct Joins {
+    upserts: Vec<Instance>,
+    removes: Vec<InstanceId>,
+}
+
+/// Holds what an owner has in a service.
+pub(super) struct Joined {
+    pub(super) word: Option<Arc<Registration>>,
+    pub(super) consolidated: Vec<Consolidated>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) witnesses: Witnesses,
+    outside: bool,
+}
+
+impl Index {
+    /// The catalogue after everything that was applied; none where nothing that anyone can see has changed.
+    pub(crate) fn advance(&mut self, now_ms: u64) -> Option<Step> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let updates: Vec<_> = dirty
+            .into_iter()
+            .map(|(key, dirt)| {
+                let update = self.update(&key, dirt, now_ms);
+                (key, update)
+            })
+            .collect();
+        let step = self.published.next(updates, now_ms)?;
+        self.published = step.snapshot.clone();
+        Some(step)
+    }
+
+    fn update(&mut self, key: &ServiceKey, dirt: Dirt, now_ms: u64) -> Update {
+        // Taken out, so that what is joined can look at everything else.
+        let mut entry = self.services.remove(key).unwrap_or_default();
+        let mut whole = dirt.whole || !entry.published || entry.instances() > INSTANCES_MAX;
+        let mut changed = Joins::default();
+        if !whole {
+            self.join_all(key, &mut entry, dirt.owners.iter(), &mut changed, now_ms);
+            // A service that does not fit into the catalogue does not know what stands behind the cut.
+            whole = entry.instances() > INSTANCES_MAX;
+        }
+        if whole {
+            let owners: BTreeSet<_> = entry.members.keys().cloned().chain(dirt.owners).collect();
+            changed = Joins::default();
+            self.join_all(key, &mut entry, owners.iter(), &mut changed, now_ms);
+        }
+        let settings = entry.settle();
+        self.to_report(key, &entry);
+        if entry.is_unused() {
+            return Update::Gone;
+        }
+        entry.published = true;
+        let update = match whole {
+            true => Update::Whole { settings: entry.settings.clone(), instances: changed.upserts },
+            false => Update::Part { settings, upserts: changed.upserts, removes: changed.removes },
+        };
+        self.services.insert(key.clone(), entry);
+        update
+    }
+
+    fn join_all<'a>(
+        &mut self,
+        key: &ServiceKey,
+        entry: &mut ServiceEntry,
+        owners: impl Iterator<Item = &'a OwnerId>,
+        changed: &mut Joins,
+        now_ms: u64,
+    ) {
+        for owner in owners {
+            let mut profiles = std::mem::take(&mut entry.profiles);
+            let joined = self.join(key, entry, owner, &mut profiles);
+            entry.profiles = profiles;
+            self.note_membership(key, owner, joined.as_ref());
+            let Some(joined) = joined else {
+                changed.removes.extend(entry.remove_member(owner));
+                continue;
+            };
+            let word = joined.word.map(|word| entry.share(&word));
+            if let (OwnerId::Pod(uid), Some(word)) = (owner, &word)
+                && let Some(pod) = self.pods.get_mut(uid)
+            {
+                pod.facts.registration = Some(word.clone());
+            }
+            let gone = entry.set_member(owner, word, &joined.consolidated, joined.findings, now_ms);
+            changed.removes.extend(gone);
+            changed.upserts.extend(joined.consolidated.into_iter().map(|one| one.instance));
+        }
+    }
+
+    /// What an owner has in a service; none where nobody means it.
+    pub(super) fn join(
+        &self,
+        key: &ServiceKey,
+        entry: &ServiceEntry,
+        owner: &OwnerId,
+        profiles: &mut Profiles,
+    ) -> Option<Joined> {
+        let pod = match owner {
+            OwnerId::Pod(uid) => {
+                Some(self.pods.get(uid).filter(|pod| pod.facts.namespace == key.namespace)?)
+            }
+            OwnerId::Address(_) => None,
+        };
+        let word = pod.and_then(|pod| pod.facts.registration.clone()).filter(|word| word.key == *key);
+        let mut reached: Vec<_> = entry
+            .registrations
+            .values()
+            .filter_map(|registration| Some((registration.as_ref(), self.reach(registration, owner)?)))
+            .collect();
+        if word.is_none() && reached.is_empty() {
+            return None;
+        }
+        reached.retain(|(_, how)| !matches!(how, Reached::Refused(_)));
+        reached.sort_by(|(a, _), (b, _)| a.precedence(b));
+        let endpoint = reached.iter().find_map(|(_, how)| match how {
+            Reached::Through(endpoint) => Some(endpoint),
+            _ => None,
+        });
+        let said_zone = reached.iter().find_map(|(_, how)| match how {
+            Reached::Outside(zone) => zone.as_deref(),
+            _ => None,
+        });
+        let zone = match pod.and_then(|pod| pod.facts.node.as_ref()) {
+            Some(node) => self.nodes.get(node).and_then(|node| node.zone.clone()),
+            None => said_zone.map(Arc::from),
+        };
+        let outside = reached.iter().any(|(_, how)| matches!(how, Reached::Outside(_))) && endpoint.is_none();
+        let witnesses = match (pod, owner) {
+            (Some(pod), _) => self.witnesses_of_pod(pod, endpoint),
+            (None, OwnerId::Address(address)) => self.witnesses_of_address(key, *address, endpoint, outside),
+            (None, OwnerId::Pod(_)) => return None,
+        };
+        let registrations = word.iter().map(AsRef::as_ref).chain(reached.iter().map(|(one, _)| *one)).collect();
+        let owner = match (pod, owner) {
+            (Some(pod), _) => Owner::Pod(&pod.facts),
+            (None, OwnerId::Address(address)) => Owner::Address(*address),
+            (None, OwnerId::Pod(_)) => return None,
+        };
+        let member = consolidate::Member { owner, endpoint, zone, registrations, witnesses };
+        let (mut consolidated, findings) = match member.registrations.is_empty() {
+            // All that mean it are refused.
+            true => (Vec::new(), Vec::new()),
+            false => consolidate::consolidate(&member, profiles),
+        };
+        if outside && consolidated.iter().all(|one| one.probe.is_none()) {
+            // Nobody is to ask: then it is believed to be there, as its registration says.
+            let member = consolidate::Member {
+                witnesses: Witnesses { probe: ProbeWitness::NotAsked, ..witnesses },
+                ..member
+            };
+            consolidated = consolidate::consolidate(&member, profiles).0;
+        }
+        Some(Joined { word, consolidated, findings, witnesses, outside })
+    }
+
+    /// Whether, and how, a registration of a service reaches this owner.
+    pub(super) fn reach(&self, registration: &Registration, owner: &OwnerId) -> Option<Reached> {
+        let namespace = &registration.key.namespace;
+        match (&registration.target, owner) {
+            (Target::Selector(selector), OwnerId::Pod(uid)) => {
+                let pod = &self.pods.get(uid)?.facts;
+                (pod.namespace == *namespace && selector.matches(&pod.labels)).then_some(Reached::Itself)
+            }
+            (Target::Pod { uid, .. }, OwnerId::Pod(owner)) => (uid == owner).then_some(Reached::Itself),
+            (Target::Service(name), owner) => {
+                let service = self.namespaces.get(namespace)?.kube_services.get(&**name)?;
+                let mut endpoint = service.endpoint(owner)?;
+                match owner {
+                    OwnerId::Pod(uid) => {
+                        // A slice is written by anyone of the namespace: the pod's addresses are the pod's word.
+                        let pod = &self.pods.get(uid)?.facts;
+                        endpoint.addresses.retain(|address| pod.addresses.contains(address));
+                        (pod.namespace == *namespace).then_some(Reached::Through(endpoint))
+                    }
+                    OwnerId::Address(address) => {
+                        let refusal = |address| self.addresses.refusal(address, Named::BySlice(namespace));
+                        if let Some(refused) = refusal(*address) {
+                            return Some(Reached::Refused(refused));
+                        }
+                        endpoint.addresses.retain(|address| refusal(*address).is_none());
+                        Some(Reached::Through(endpoint))
+                    }
+                }
+            }
+            (Target::Addresses(listed), OwnerId::Address(address)) => {
+                let found = listed.iter().find(|one| one.address == *address)?;
+                Some(match self.addresses.refusal(*address, Named::Outside) {
+                    Some(refused) => Reached::Refused(refused),
+                    None => Reached::Outside(found.zone.clone()),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn witnesses_of_pod(&self, entry: &PodEntry, endpoint: Option<&EndpointFacts>) -> Witnesses {
+        let unknown =
+            |node: &Arc<str>| self.nodes.get(node).is_some_and(|node| node.unknown);
+        let session = match (entry.heard, entry.facts.has_sidecar) {
+            (Heard::Now, _) => SessionWitness::Live,
+            (_, false) => SessionWitness::NotExpected,
+            (Heard::Never, true) => SessionWitness::NeverCame,
+            (Heard::Before, true) => SessionWitness::Lost,
+        };
+        Witnesses {
+            pod: entry.facts.life.witness(entry.facts.node.as_ref().is_some_and(unknown)),
+            endpoint: endpoint.map_or(EndpointWitness::NoEndpoint, |endpoint| endpoint.witness),
+            session,
+            probe: ProbeWitness::NotAsked,
+            intent: if entry.facts.asks_to_drain { Intent::Drain } else { Intent::Stay },
+            registry: RegistryHealth::Well,
+        }
+    }
+
+    fn witnesses_of_address(
+        &self,
+        key: &ServiceKey,
+        address: IpAddr,
+        endpoint: Option<&EndpointFacts>,
+        outside: bool,
+    ) -> Witnesses {
+        let id = OutsideId { service: key.clone(), address };
+        let answered = || self.answers.get(&id).copied().unwrap_or(ProbeWitness::Pending);
+        Witnesses {
+            pod: PodWitness::NoPod,
+            endpoint: endpoint.map_or(EndpointWitness::NoEndpoint, |endpoint| endpoint.witness),
+            session: SessionWitness::NotExpected,
+            probe: if outside { answered() } else { ProbeWitness::NotAsked },
+            intent: Intent::Stay,
+            registry: RegistryHealth::Well,
+        }
+    }
+
+    /// Keeps what leads from an owner back to the services that it is in.
+    fn note_membership(&mut self, key: &ServiceKey, owner: &OwnerId, joined: Option<&Joined>) {
+        match owner {
+            OwnerId::Pod(uid) => {
+                let Some(pod) = self.pods.get_mut(uid) else { return };
+                match joined {
+                    Some(_) => pod.services.insert(key.clone()),
+                    None => pod.services.remove(key),
+                };
+            }
+            OwnerId::Address(address) => {
+                match joined {
+                    Some(_) => self.addresses.is_meant(*address, key),
+                    None => self.addresses.is_not_meant(*address, key),
+                }
+                let id = OutsideId { service: key.clone(), address: *address };
+                let target = joined.filter(|joined| joined.outside).and_then(|joined| target(&id, joined));
+                self.set_outside(id, target);
+            }
+        }
+    }
+}
+
+/// Whom to ask for an address outside the cluster, where anybody is to be asked.
+fn target(id: &OutsideId, joined: &Joined) -> Option<OutsideTarget> {
+    let one = joined.consolidated.first()?;
+    let probe = one.probe.clone()?;
+    let profile = &one.instance.profile;
+    let port = match probe.check.port() {
+        Some(name) => profile.ports.iter().find(|port| port.name.as_deref() == Some(name))?.port,
+        None => profile.port,
+    };
+    Some(OutsideTarget { id: id.clone(), probe, port })
+}

@@ -1,0 +1,299 @@
+//! What is true of each registration, in the words of its conditions.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use rollcall_catalogue::{
+    Instance, PodFacts, Registration, Source, State, Target, ValueError,
+    consolidate::Finding as Decided,
+};
+use rollcall_crds::{Accepted, ConditionReason, Finding, Ready, Resolved};
+
+use crate::index::{
+    About, Index, Managed, ManagedSpec, NOTICES_MAX, Notice, NoticeReason, Object, ObjectKey, Origin,
+    REPORTED_MAX, Report, ServiceKey,
+    endpoints::OwnerId,
+    join::Reached,
+    services::{Member, RegistrationId, ServiceEntry},
+};
+
+/// Refused addresses that a message names; the first few show what is wrong with all.
+const NAMED_MAX: usize = 5;
+
+/// Holds what a registration has come to.
+#[derive(Default)]
+struct Outcome {
+    /// Owners that it reaches, with or without instances.
+    reached: usize,
+    refused: BTreeMap<IpAddr, &'static str>,
+    instances: Vec<Arc<Instance>>,
+    conflicts: Vec<String>,
+}
+
+impl Index {
+    /// What became true of registrations since it was last asked, of as many of them; nothing before every kind was
+    /// listed.
+    pub(crate) fn take_reports(&mut self, max: usize) -> Vec<Report> {
+        if !self.complete() {
+            return Vec::new();
+        }
+        let mut reports = Vec::new();
+        while reports.len() < max {
+            let Some(key) = self.reports.pop_first() else { break };
+            reports.extend(self.report(&key));
+        }
+        reports
+    }
+
+    /// Everything is to be reported anew: whoever reported it before was somebody else.
+    pub(crate) fn report_all(&mut self) {
+        for (namespace, names) in &self.namespaces {
+            let key = |name: &Arc<str>| ObjectKey { namespace: namespace.clone(), name: name.clone() };
+            self.reports.extend(names.objects.keys().map(key));
+        }
+    }
+
+    pub(crate) fn take_notices(&mut self, max: usize) -> Vec<Notice> {
+        let count = self.notices.len().min(max);
+        self.notices.drain(..count).collect()
+    }
+
+    /// The registrations that we write ourselves.
+    pub(crate) fn managed(&self) -> Managed {
+        let mut managed = Managed::default();
+        if !self.complete() {
+            return managed;
+        }
+        for (namespace, names) in &self.namespaces {
+            for (name, object) in names.objects.iter().filter(|(_, object)| object.managed) {
+                let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
+                managed.present.insert(key, object.uid.clone());
+            }
+        }
+        for (key, entry) in &self.services {
+            for (version, versioned) in &entry.versions {
+                let name = super::managed_name(&key.service, version.as_ref());
+                let origin = Origin::Pods { version: version.clone(), ports: versioned.ports.clone() };
+                self.want(&mut managed, key, name, origin);
+            }
+            for id in entry.registrations.keys() {
+                let RegistrationId::Adopted(name) = id else { continue };
+                let service = self.namespaces.get(&key.namespace).and_then(|names| names.kube_services.get(name));
+                let Some(facts) = service.and_then(|service| service.facts.as_ref()) else { continue };
+                let origin = Origin::Service { name: name.clone(), uid: facts.uid.clone() };
+                self.want(&mut managed, key, name.clone(), origin);
+            }
+        }
+        managed
+    }
+
+    fn want(&self, managed: &mut Managed, service: &ServiceKey, name: Arc<str>, origin: Origin) {
+        let object = self.namespaces.get(&service.namespace).and_then(|names| names.objects.get(&name));
+        // What a person wrote under that name says enough.
+        if object.is_none_or(|object| object.managed) {
+            let key = ObjectKey { namespace: service.namespace.clone(), name };
+            managed.wanted.insert(key, ManagedSpec { service: service.clone(), origin });
+        }
+    }
+
+    /// All registrations of a service may have something new to be told.
+    pub(super) fn to_report(&mut self, key: &ServiceKey, entry: &ServiceEntry) {
+        let objects = entry.registrations.keys().map(|id| match id {
+            RegistrationId::Object(name) | RegistrationId::Adopted(name) => name,
+        });
+        let keys = objects.chain(&entry.managed);
+        let keys = keys.map(|name| ObjectKey { namespace: key.namespace.clone(), name: name.clone() });
+        self.reports.extend(keys);
+    }
+
+    /// A Service came or went: the registrations that mean it have something new to be told, be it that it is missing.
+    pub(super) fn report_aiming_at(&mut self, service: &ObjectKey) {
+        let names = self.namespaces.get(&service.namespace);
+        let aiming = names.and_then(|names| names.kube_services.get(&service.name));
+        let ids = aiming.into_iter().flat_map(|service| service.aimed_at_by.keys());
+        let keys = ids.map(|id| {
+            let (RegistrationId::Object(name) | RegistrationId::Adopted(name)) = id;
+            ObjectKey { namespace: service.namespace.clone(), name: name.clone() }
+        });
+        let keys: Vec<_> = keys.collect();
+        self.reports.extend(keys);
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        if self.notices.len() >= NOTICES_MAX {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(notice);
+    }
+
+    pub(super) fn notice_problems(&mut self, facts: &PodFacts, problems: &[ValueError]) {
+        let Some(first) = problems.first() else { return };
+        let message = match problems.len() - 1 {
+            0 => first.to_string(),
+            others => format!("{first} (and {others} more; `explain` has them all)"),
+        };
+        let object = ObjectKey { namespace: facts.namespace.clone(), name: facts.name.clone() };
+        let about = About::Pod { object, uid: facts.uid.as_str().into() };
+        self.notice(Notice { about, reason: NoticeReason::AnnotationInvalid, message });
+    }
+
+    fn report(&self, key: &ObjectKey) -> Option<Report> {
+        let object = self.namespaces.get(&key.namespace)?.objects.get(&key.name)?;
+        let outcome = self.outcome(key, object);
+        let serving = outcome.instances.iter().filter(|instance| instance.state == State::Serving).count();
+        Some(Report {
+            object: key.clone(),
+            uid: object.uid.clone(),
+            generation: object.generation,
+            findings: self.findings(key, object, &outcome, serving),
+            serving: serving.try_into().unwrap_or(u32::MAX),
+            total: outcome.instances.len().try_into().unwrap_or(u32::MAX),
+            truncated: outcome.instances.len() > REPORTED_MAX,
+            instances: outcome.instances.into_iter().take(REPORTED_MAX).collect(),
+            told: object.told,
+        })
+    }
+
+    fn outcome(&self, key: &ObjectKey, object: &Object) -> Outcome {
+        let mut outcome = Outcome::default();
+        let Ok(registration) = &object.registration else { return outcome };
+        let Some(entry) = self.services.get(&registration.key) else { return outcome };
+        let own = |member: &Member| match (&registration.target, object.managed) {
+            (Target::Selector(_), true) => Some(member.registers_itself()),
+            _ => None,
+        };
+        let mut ids = HashSet::new();
+        for (owner, member) in &entry.members {
+            let reached = match own(member) {
+                Some(true) => Some(Reached::Itself),
+                Some(false) => None,
+                None => self.reach(registration, owner),
+            };
+            match (reached, owner) {
+                (None, _) => continue,
+                (Some(Reached::Refused(why)), OwnerId::Address(address)) => {
+                    outcome.refused.insert(*address, why);
+                }
+                (Some(_), _) => {
+                    outcome.reached += 1;
+                    let standings = member.standings.iter();
+                    let meant = standings.filter(|standing| {
+                        own(member).is_none() || standing.profile.version == registration.attributes.version
+                    });
+                    ids.extend(meant.map(|standing| standing.id.clone()));
+                }
+            }
+            let told = member.findings.iter().filter(|finding| is_told(finding, &key.name));
+            outcome.conflicts.extend(told.map(ToString::to_string));
+        }
+        let published = self.published.get(&registration.key);
+        let instances = published.into_iter().flat_map(|service| service.instances.iter());
+        outcome.instances = instances.filter(|instance| ids.contains(&instance.id)).cloned().collect();
+        outcome
+    }
+
+    fn findings(&self, key: &ObjectKey, object: &Object, outcome: &Outcome, serving: usize) -> Vec<Finding> {
+        let registration = match &object.registration {
+            Ok(registration) => registration,
+            Err(errors) => {
+                let refused = |reason, message| Finding { reason, message };
+                return vec![
+                    refused(ConditionReason::Accepted(Accepted::Invalid), errors.to_string()),
+                    refused(ConditionReason::Ready(Ready::NotAccepted), String::new()),
+                ];
+            }
+        };
+        let accepted = self.accepted(key, registration, outcome);
+        let resolved = self.resolved(registration, outcome);
+        let ready = match (serving, outcome.instances.len()) {
+            (1.., _) => (Ready::Serving, String::new()),
+            (0, 0) => (Ready::NoInstances, String::new()),
+            (0, _) => (Ready::NoneServing, reasons(&outcome.instances)),
+        };
+        vec![
+            Finding { reason: ConditionReason::Accepted(accepted.0), message: accepted.1 },
+            Finding { reason: ConditionReason::Resolved(resolved.0), message: resolved.1 },
+            Finding { reason: ConditionReason::Ready(ready.0), message: ready.1 },
+        ]
+    }
+
+    fn accepted(
+        &self,
+        key: &ObjectKey,
+        registration: &Registration,
+        outcome: &Outcome,
+    ) -> (Accepted, String) {
+        // The members stand in no order, and the message must not change with each look.
+        let conflicts: BTreeSet<_> = outcome.conflicts.iter().collect();
+        if let Some(first) = conflicts.first() {
+            let message = match conflicts.len() - 1 {
+                0 => (*first).clone(),
+                others => format!("{first} (and {others} more)"),
+            };
+            return (Accepted::PortConflict, message);
+        }
+        let entry = self.services.get(&registration.key);
+        let said = entry.into_iter().flat_map(|entry| &entry.said);
+        let narrowed = said.filter(|finding| is_told(finding, &key.name)).map(ToString::to_string).next();
+        match narrowed {
+            Some(message) => (Accepted::VisibilityNarrowed, message),
+            None => (Accepted::Accepted, String::new()),
+        }
+    }
+
+    fn resolved(&self, registration: &Registration, outcome: &Outcome) -> (Resolved, String) {
+        let namespace = &registration.key.namespace;
+        if !outcome.refused.is_empty() {
+            let named = outcome.refused.iter().take(NAMED_MAX);
+            let mut message = String::new();
+            for (address, why) in named {
+                let _ = write!(message, "`{address}` is {why}; ");
+            }
+            if outcome.refused.len() > NAMED_MAX {
+                let _ = write!(message, "and {} more; ", outcome.refused.len() - NAMED_MAX);
+            }
+            message.push_str("register pods by a selector, or have the controller allow the range");
+            return (Resolved::AddressRefused, message);
+        }
+        match &registration.target {
+            Target::Selector(_) if outcome.reached == 0 => {
+                (Resolved::NoMatch, "no pod of the namespace carries these labels".to_owned())
+            }
+            Target::Service(name) if !self.has_service(registration) => (
+                Resolved::ServiceNotFound,
+                format!("there is no Service `{name}` in {namespace}; create it, or correct target.service.name"),
+            ),
+            Target::Pod { name, uid } if !self.pods.contains_key(uid) => (
+                Resolved::PodNotFound,
+                format!("pod `{name}` of this uid is not in {namespace}; a successor of it has another uid"),
+            ),
+            _ => (Resolved::Resolved, String::new()),
+        }
+    }
+
+    fn has_service(&self, registration: &Registration) -> bool {
+        let Target::Service(name) = &registration.target else { return false };
+        let names = self.namespaces.get(&registration.key.namespace);
+        let service = names.and_then(|names| names.kube_services.get(&**name));
+        service.is_some_and(|service| service.facts.is_some())
+    }
+}
+
+/// Whether it is this object that is told.
+fn is_told(finding: &Decided, object: &str) -> bool {
+    matches!(finding.loser(), Source::Object { name, .. } if **name == *object)
+}
+
+/// How many instances are in which reason: `2 ProbeRefused, 1 NotReady`.
+fn reasons(instances: &[Arc<Instance>]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for instance in instances {
+        *counts.entry(instance.reason.as_str()).or_default() += 1;
+    }
+    let counts: Vec<_> = counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    counts.join(", ")
+}

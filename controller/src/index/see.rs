@@ -1,0 +1,423 @@
+//! What each kind of event changes, and what it may change in turn.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use rollcall_catalogue::{Namespace, PodUid, Registration, ServiceKey, Source, Target, Visibility};
+
+use crate::index::{
+    About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry, PodSeen,
+    ServiceFacts, SliceFacts, TURNS_MAX,
+    endpoints::OwnerId,
+    services::RegistrationId,
+};
+
+/// The API server's own Service: it leads to what must not be called through us.
+const API_SERVER: (&str, &str) = ("default", "kubernetes");
+
+impl Index {
+    pub(super) fn see_pod(&mut self, seen: PodSeen) -> bool {
+        let PodSeen { mut facts, turned_ms, problems } = seen;
+        let uid = facts.uid.clone();
+        let before = self.pods.get(&uid);
+        if before.is_some_and(|held| held.facts == facts && held.problems == problems) {
+            return false;
+        }
+        let turned = before.is_none_or(|held| held.facts.life != facts.life);
+        if before.is_none_or(|held| held.problems != problems) {
+            self.notice_problems(&facts, &problems);
+        }
+        if let Some(turned_ms) = turned_ms.filter(|_| turned && self.complete())
+            && self.turned_ms.len() < TURNS_MAX
+        {
+            self.turned_ms.push(turned_ms);
+        }
+        let (heard, services, addresses, labels) = match self.pods.remove(&uid) {
+            Some(held) => (held.heard, held.services, held.facts.addresses, Some(held.facts.labels)),
+            None => (Heard::Never, BTreeSet::new(), Vec::new(), None),
+        };
+        let namespace = facts.namespace.clone();
+        let claims = self.in_namespace(&namespace, |names| {
+            names.pods.insert(uid.clone());
+            facts.labels = names.share(&facts.labels);
+            if let Some(labels) = labels {
+                names.release(labels);
+            }
+            names.take_claims(&uid)
+        });
+        let owner = OwnerId::Pod(uid.clone());
+        self.mark_owner(&services, &owner);
+        self.mark_owner(facts.registration.iter().map(|word| &word.key), &owner);
+        let selected = self.selected(&facts.namespace, &uid, &facts.labels);
+        self.mark_owner(&selected, &owner);
+        self.move_addresses(&namespace, &addresses, &facts.addresses);
+        self.pods.insert(uid, PodEntry { facts, problems, heard, services });
+        for service in claims {
+            let aiming = self.aiming_at(&namespace, &service);
+            self.mark_owner(&aiming, &owner);
+        }
+        true
+    }
+
+    pub(super) fn lose_pod(&mut self, uid: &PodUid) -> bool {
+        let Some(entry) = self.pods.remove(uid) else { return false };
+        self.pods_removed = true;
+        let PodEntry { facts, services, .. } = entry;
+        self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
+        self.move_addresses(&facts.namespace, &facts.addresses, &[]);
+        self.in_namespace(&facts.namespace, |names| {
+            names.pods.remove(uid);
+            names.release(facts.labels);
+        });
+        // Slices let go of it later, or it comes back after a list that was behind.
+        let aimed_at = services.iter().filter_map(|key| self.services.get(key)).flat_map(|entry| {
+            entry.registrations.values().filter_map(|registration| match &registration.target {
+                Target::Service(name) => Some(Arc::<str>::from(&**name)),
+                _ => None,
+            })
+        });
+        let aimed_at: BTreeSet<_> = aimed_at.collect();
+        let owner = OwnerId::Pod(uid.clone());
+        aimed_at.iter().for_each(|service| self.claim(&facts.namespace, service, &owner));
+        true
+    }
+
+    pub(super) fn see_object(&mut self, key: &ObjectKey, object: Option<Object>) -> bool {
+        let before = match object.clone() {
+            Some(object) => self.in_namespace(&key.namespace, |names| {
+                names.objects.insert(key.name.clone(), object)
+            }),
+            None => self.in_namespace(&key.namespace, |names| names.objects.remove(&key.name)),
+        };
+        if before == object {
+            return false;
+        }
+        if let Some(object) = &object {
+            self.reports.insert(key.clone());
+            if let Err(errors) = &object.registration
+                && before.as_ref().is_none_or(|before| before.registration != object.registration)
+            {
+                let about = About::Registration { object: key.clone(), uid: object.uid.clone() };
+                let message = errors.to_string();
+                self.notice(Notice { about, reason: NoticeReason::RegistrationRefused, message });
+            }
+        }
+        let of = |object: &Option<Object>| object.as_ref().and_then(Object::counting).cloned();
+        let known = |object: &Option<Object>| {
+            let object = object.as_ref().filter(|object| object.managed)?;
+            Some(object.registration.as_ref().ok()?.key.clone())
+        };
+        self.keep_known(&key.name, known(&before), known(&object));
+        let (before, after) = (of(&before), of(&object));
+        if before != after {
+            self.in_namespace(&key.namespace, |names| {
+                names.aim(&key.name, before.as_deref(), after.as_deref());
+            });
+            self.register(&RegistrationId::Object(key.name.clone()), before.as_ref(), after.as_ref());
+        }
+        true
+    }
+
+    pub(super) fn see_service(&mut self, key: &ObjectKey, facts: Option<ServiceFacts>) -> bool {
+        let addresses = |facts: &Option<ServiceFacts>| -> Vec<IpAddr> {
+            facts.iter().flat_map(|facts| facts.cluster_addresses.clone()).collect()
+        };
+        let (before, owners) = self.in_namespace(&key.namespace, |names| {
+            let service = names.kube_services.entry(key.name.clone()).or_default();
+            let before = std::mem::replace(&mut service.facts, facts.clone());
+            let owners = service.owners();
+            if service.is_empty() {
+                names.kube_services.remove(&key.name);
+            }
+            (before, owners)
+        });
+        if before == facts {
+            return false;
+        }
+        let mut told = BTreeSet::new();
+        addresses(&facts).into_iter().for_each(|address| told.extend(self.addresses.service_takes(address)));
+        addresses(&before).into_iter().for_each(|address| told.extend(self.addresses.service_leaves(address)));
+        told.iter().for_each(|service| self.mark_whole(service));
+        self.adopt(key);
+        // Its ports' order, and whether it publishes those that are not ready, are of all its endpoints.
+        let aiming = self.aiming_at(&key.namespace, &key.name);
+        owners.iter().for_each(|owner| self.mark_owner(&aiming, owner));
+        self.report_aiming_at(key);
+        true
+    }
+
+    pub(super) fn see_slice(&mut self, key: &ObjectKey, facts: Option<SliceFacts>) -> bool {
+        let service = facts.as_ref().map(|facts| facts.service.clone());
+        let before = match &service {
+            Some(service) => self.slices.insert(key.clone(), service.clone()),
+            None => self.slices.remove(key),
+        };
+        let mut changed = false;
+        if let Some(before) = before.filter(|before| Some(before) != service.as_ref()) {
+            changed |= self.set_slice(key, &before, None);
+        }
+        if let Some(service) = service {
+            changed |= self.set_slice(key, &service, facts.map(|facts| self.slimmed(facts)));
+        }
+        changed
+    }
+
+    fn set_slice(&mut self, key: &ObjectKey, service: &Arc<str>, facts: Option<SliceFacts>) -> bool {
+        let changed = self.in_namespace(&key.namespace, |names| {
+            let entry = names.kube_services.entry(service.clone()).or_default();
+            let changed = entry.set_slice(&key.name, facts);
+            if entry.is_empty() {
+                names.kube_services.remove(service);
+            }
+            changed
+        });
+        let aiming = self.aiming_at(&key.namespace, service);
+        for owner in &changed {
+            self.mark_owner(&aiming, owner);
+            self.claim(&key.namespace, service, owner);
+        }
+        if (key.namespace.as_str(), &**service) == API_SERVER {
+            let owners = self.kube_service_owners(&key.namespace, service);
+            let addresses = owners.into_iter().filter_map(|owner| match owner {
+                OwnerId::Address(address) => Some(address),
+                OwnerId::Pod(_) => None,
+            });
+            let told = self.addresses.api_servers_are(addresses.collect());
+            told.iter().for_each(|service| self.mark_whole(service));
+        }
+        !changed.is_empty()
+    }
+
+    pub(super) fn see_namespace(&mut self, name: &Namespace, facts: Option<NamespaceFacts>) -> bool {
+        let (before, services) = self.in_namespace(name, |names| {
+            let before = std::mem::replace(&mut names.facts, facts);
+            (before, names.kube_services.keys().cloned().collect::<Vec<_>>())
+        });
+        if before == facts {
+            return false;
+        }
+        for service in services {
+            self.adopt(&ObjectKey { namespace: name.clone(), name: service });
+        }
+        true
+    }
+
+    pub(super) fn see_node(&mut self, name: &Arc<str>, facts: Option<NodeFacts>) -> bool {
+        let ranges = facts.as_ref().map(|facts| facts.pod_ranges.clone()).unwrap_or_default();
+        let before = match &facts {
+            Some(facts) => self.nodes.insert(name.clone(), facts.clone()),
+            None => self.nodes.remove(name),
+        };
+        if before == facts {
+            return false;
+        }
+        let told = self.addresses.node_has(name, ranges);
+        told.iter().for_each(|service| self.mark_whole(service));
+        let seen = |facts: &Option<NodeFacts>| facts.as_ref().map(|facts| (facts.zone.clone(), facts.unknown));
+        if seen(&before) != seen(&facts) && self.complete() {
+            // Nodes turn rarely, and to remember the pods of each would cost each pod's every change.
+            let on_it = self.pods.values().filter(|pod| pod.facts.node.as_ref() == Some(name));
+            let on_it: Vec<_> =
+                on_it.map(|pod| (pod.facts.uid.clone(), pod.services.clone())).collect();
+            for (uid, services) in on_it {
+                self.mark_owner(&services, &OwnerId::Pod(uid));
+            }
+        }
+        true
+    }
+
+    /// Everything is joined for the first time.
+    pub(super) fn mark_everything(&mut self) {
+        let services: Vec<_> = self.services.keys().cloned().collect();
+        services.iter().for_each(|key| self.mark_whole(key));
+        let pods: Vec<_> = self
+            .pods
+            .iter()
+            .map(|(uid, pod)| {
+                let mut services = self.selected(&pod.facts.namespace, uid, &pod.facts.labels);
+                services.extend(pod.facts.registration.iter().map(|word| word.key.clone()));
+                (OwnerId::Pod(uid.clone()), services)
+            })
+            .collect();
+        pods.iter().for_each(|(owner, services)| self.mark_owner(services, owner));
+        let registrations: Vec<_> =
+            self.services.values().flat_map(|entry| entry.registrations.values().cloned()).collect();
+        for registration in registrations {
+            if !matches!(registration.target, Target::Selector(_)) {
+                self.mark_meant(&registration);
+            }
+        }
+    }
+
+    /// Puts a registration in the place of what it was.
+    fn register(
+        &mut self,
+        id: &RegistrationId,
+        before: Option<&Arc<Registration>>,
+        after: Option<&Arc<Registration>>,
+    ) {
+        if let Some(before) = before {
+            if let Some(entry) = self.services.get_mut(&before.key) {
+                entry.registrations.remove(id);
+            }
+            self.aim_at_service(id, before, false);
+            self.mark_whole(&before.key);
+        }
+        if let Some(after) = after {
+            self.services.entry(after.key.clone()).or_default().registrations.insert(id.clone(), after.clone());
+            self.aim_at_service(id, after, true);
+            self.mark_whole(&after.key);
+            if self.complete() {
+                self.mark_meant(after);
+            }
+        }
+    }
+
+    fn aim_at_service(&mut self, id: &RegistrationId, registration: &Registration, aims: bool) {
+        let Target::Service(name) = &registration.target else { return };
+        self.in_namespace(&registration.key.namespace, |names| {
+            let name: Arc<str> = (&**name).into();
+            let service = names.kube_services.entry(name.clone()).or_default();
+            match aims {
+                true => service.aimed_at_by.insert(id.clone(), registration.key.clone()),
+                false => service.aimed_at_by.remove(id),
+            };
+            if service.is_empty() {
+                names.kube_services.remove(&name);
+            }
+        });
+    }
+
+    /// Everyone whom a registration means may have become a member.
+    fn mark_meant(&mut self, registration: &Registration) {
+        let namespace = &registration.key.namespace;
+        let meant: Vec<OwnerId> = match &registration.target {
+            Target::Selector(selector) => {
+                let pods = self.namespaces.get(namespace).into_iter().flat_map(|names| &names.pods);
+                let matching = pods.filter(|uid| {
+                    self.pods.get(*uid).is_some_and(|pod| selector.matches(&pod.facts.labels))
+                });
+                matching.cloned().map(OwnerId::Pod).collect()
+            }
+            Target::Pod { uid, .. } => vec![OwnerId::Pod(uid.clone())],
+            Target::Service(name) => {
+                let owners = self.kube_service_owners(namespace, name);
+                owners.iter().for_each(|owner| self.claim(namespace, &(&**name).into(), owner));
+                owners.into_iter().collect()
+            }
+            Target::Addresses(addresses) => {
+                addresses.iter().map(|one| OwnerId::Address(one.address)).collect()
+            }
+            Target::Own => Vec::new(),
+        };
+        meant.iter().for_each(|owner| self.mark_owner([&registration.key], owner));
+    }
+
+    /// Makes a Service a registration, or no longer.
+    fn adopt(&mut self, key: &ObjectKey) {
+        let Some(names) = self.namespaces.get_mut(&key.namespace) else { return };
+        let adopts = names.adopts() && (key.namespace.as_str(), &*key.name) != API_SERVER;
+        let Some(service) = names.kube_services.get_mut(&key.name) else { return };
+        let adoptable = service.facts.as_ref().filter(|facts| adopts && facts.adoptable);
+        let after = adoptable.and_then(|facts| adopted(key, facts)).map(Arc::new);
+        if service.adopted != after {
+            let before = std::mem::replace(&mut service.adopted, after.clone());
+            let id = RegistrationId::Adopted(key.name.clone());
+            self.register(&id, before.as_ref(), after.as_ref());
+        }
+    }
+
+    fn keep_known(&mut self, name: &Arc<str>, before: Option<ServiceKey>, after: Option<ServiceKey>) {
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            if let Some(entry) = self.services.get_mut(&before) {
+                entry.managed.remove(name);
+            }
+            self.mark_whole(&before);
+        }
+        if let Some(after) = after {
+            self.services.entry(after.clone()).or_default().managed.insert(name.clone());
+            self.mark_whole(&after);
+        }
+    }
+
+    fn selected(
+        &self,
+        namespace: &Namespace,
+        uid: &PodUid,
+        labels: &crate::index::namespace::Labels,
+    ) -> BTreeSet<ServiceKey> {
+        self.namespaces.get(namespace).map(|names| names.services_of(uid, labels)).unwrap_or_default()
+    }
+
+    fn move_addresses(&mut self, namespace: &Namespace, before: &[IpAddr], after: &[IpAddr]) {
+        let left = before.iter().filter(|address| !after.contains(address));
+        let taken = after.iter().filter(|address| !before.contains(address));
+        let mut told = BTreeSet::new();
+        left.for_each(|address| told.extend(self.addresses.pod_leaves(*address, namespace)));
+        taken.for_each(|address| told.extend(self.addresses.pod_takes(*address, namespace)));
+        told.iter().for_each(|service| self.mark_whole(service));
+    }
+
+    fn kube_service_owners(&self, namespace: &Namespace, service: &str) -> BTreeSet<OwnerId> {
+        let names = self.namespaces.get(namespace);
+        names.and_then(|names| names.kube_services.get(service)).map(|entry| entry.owners()).unwrap_or_default()
+    }
+
+    /// The services that have a registration whose target is this Service.
+    fn aiming_at(&self, namespace: &Namespace, service: &Arc<str>) -> Vec<ServiceKey> {
+        let names = self.namespaces.get(namespace);
+        let entry = names.and_then(|names| names.kube_services.get(service));
+        entry.into_iter().flat_map(|entry| entry.aimed_at_by.values().cloned()).collect()
+    }
+
+    /// A slice leads to a pod: one that was not seen yet will tell the Service when it is.
+    fn claim(&mut self, namespace: &Namespace, service: &Arc<str>, owner: &OwnerId) {
+        let OwnerId::Pod(uid) = owner else { return };
+        let unseen = !self.pods.contains_key(uid);
+        self.in_namespace(namespace, |names| {
+            let leads = names.kube_services.get(service).is_some_and(|entry| entry.leads_to(owner));
+            match unseen && leads {
+                true => names.claim(uid, service),
+                false => names.disclaim(uid, service),
+            }
+        });
+    }
+
+    /// The same slice with names that are kept once for all that share them.
+    fn slimmed(&self, mut facts: SliceFacts) -> SliceFacts {
+        for endpoint in &mut facts.endpoints {
+            if let Some(node) = &mut endpoint.node
+                && let Some((name, seen)) = self.nodes.get_key_value(node)
+            {
+                *node = name.clone();
+                if let Some(zone) = seen.zone.as_ref().filter(|zone| endpoint.zone.as_ref() == Some(zone)) {
+                    endpoint.zone = Some(zone.clone());
+                }
+            }
+            if let Some(uid) = &mut endpoint.pod
+                && let Some((held, _)) = self.pods.get_key_value(uid)
+            {
+                *uid = held.clone();
+            }
+        }
+        facts
+    }
+}
+
+/// The registration that a Service is in a namespace that adopts them; none where its name cannot be a service's.
+fn adopted(key: &ObjectKey, facts: &ServiceFacts) -> Option<Registration> {
+    Some(Registration {
+        key: ServiceKey { namespace: key.namespace.clone(), service: key.name.parse().ok()? },
+        source: Source::Object { created_ms: facts.created_ms, name: (&*key.name).into() },
+        target: Target::Service((&*key.name).into()),
+        attributes: Default::default(),
+        policy: None,
+        visibility: None::<Visibility>,
+    })
+}

@@ -1,0 +1,170 @@
+//! One service as the index holds it: who registers it, and whom that has made a member.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use rollcall_catalogue::{
+    InstanceId, Port, Profile, Registration, State, Version,
+    consolidate::{Consolidated, Finding, Profiles, Settings, settings},
+};
+
+use crate::index::endpoints::OwnerId;
+
+/// Names a registration that is not a pod's own word.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum RegistrationId {
+    Object(Arc<str>),
+    /// A Service of a namespace that adopts them.
+    Adopted(Arc<str>),
+}
+
+/// Holds one service.
+#[derive(Debug, Default)]
+pub(super) struct ServiceEntry {
+    pub(super) registrations: BTreeMap<RegistrationId, Arc<Registration>>,
+    /// The objects of ours that keep it known for a while after its last pod.
+    pub(super) managed: BTreeSet<Arc<str>>,
+    pub(super) members: HashMap<OwnerId, Member>,
+    pub(super) profiles: Profiles,
+    pub(super) settings: Settings,
+    /// What was decided for the service as a whole, and whom that is said to.
+    pub(super) said: Vec<Finding>,
+    /// It is in the catalogue.
+    pub(super) published: bool,
+    /// What pods say of themselves, each distinct word once, with how many say it.
+    words: Vec<(Arc<Registration>, u32)>,
+    /// The versions of the pods that registered themselves.
+    pub(super) versions: BTreeMap<Option<Version>, Versioned>,
+    instances: usize,
+}
+
+/// Holds how many pods of one version there are, and the ports of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Versioned {
+    count: u32,
+    pub(super) ports: Vec<Port>,
+}
+
+/// Holds what one owner has in a service: usually one instance; none while it has no address or is not to be listed.
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    pub(super) standings: Vec<Standing>,
+    pub(super) findings: Vec<Finding>,
+    word: Option<Arc<Registration>>,
+}
+
+/// Holds one instance as it was published last.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    pub(super) id: InstanceId,
+    pub(super) profile: Arc<Profile>,
+    pub(super) state: State,
+    pub(super) since_ms: u64,
+}
+
+// === impl Member ===
+
+impl Member {
+    /// It says itself that it is of this service.
+    pub(super) fn registers_itself(&self) -> bool {
+        self.word.is_some()
+    }
+}
+
+// === impl ServiceEntry ===
+
+impl ServiceEntry {
+    /// Nobody registers it any more.
+    pub(super) fn is_unused(&self) -> bool {
+        self.registrations.is_empty() && self.managed.is_empty() && self.members.is_empty()
+    }
+
+    pub(super) fn instances(&self) -> usize {
+        self.instances
+    }
+
+    /// The pod's own word, shared with the pods that say the same.
+    pub(super) fn share(&mut self, word: &Arc<Registration>) -> Arc<Registration> {
+        let held = self.words.iter().find(|(held, _)| Arc::ptr_eq(held, word) || held == word);
+        held.map_or(word, |(held, _)| held).clone()
+    }
+
+    /// Puts what an owner has now in the place of what it had; gives the instances that it has no more.
+    pub(super) fn set_member(
+        &mut self,
+        owner: &OwnerId,
+        word: Option<Arc<Registration>>,
+        consolidated: &[Consolidated],
+        findings: Vec<Finding>,
+        now_ms: u64,
+    ) -> Vec<InstanceId> {
+        let before = self.members.remove(owner).unwrap_or_default();
+        self.forget(&before);
+        let standing = |one: &Consolidated| {
+            let instance = &one.instance;
+            let held = before.standings.iter().find(|held| held.id == instance.id);
+            let since_ms = held.filter(|held| held.state == instance.state).map_or(now_ms, |held| held.since_ms);
+            Standing { id: instance.id.clone(), profile: instance.profile.clone(), state: instance.state, since_ms }
+        };
+        let member = Member { standings: consolidated.iter().map(standing).collect(), findings, word };
+        let kept = |id: &InstanceId| member.standings.iter().any(|standing| standing.id == *id);
+        let gone = before.standings.into_iter().map(|standing| standing.id).filter(|id| !kept(id)).collect();
+        self.remember(&member);
+        self.members.insert(owner.clone(), member);
+        gone
+    }
+
+    pub(super) fn remove_member(&mut self, owner: &OwnerId) -> Vec<InstanceId> {
+        let Some(before) = self.members.remove(owner) else { return Vec::new() };
+        self.forget(&before);
+        before.standings.into_iter().map(|standing| standing.id).collect()
+    }
+
+    /// Decides anew what all instances have in common; none where that stays as it is.
+    pub(super) fn settle(&mut self) -> Option<Settings> {
+        let words = self.words.iter().map(|(word, _)| word);
+        let all = self.registrations.values().chain(words).map(AsRef::as_ref);
+        let (settings, said) = settings(all);
+        self.said = said;
+        (settings != self.settings).then(|| {
+            self.settings = settings.clone();
+            settings
+        })
+    }
+
+    fn remember(&mut self, member: &Member) {
+        self.instances += member.standings.len();
+        let Some(word) = &member.word else { return };
+        match self.words.iter_mut().find(|(held, _)| Arc::ptr_eq(held, word)) {
+            Some((_, count)) => *count += 1,
+            None => self.words.push((word.clone(), 1)),
+        }
+        for standing in &member.standings {
+            let fresh = || Versioned { count: 0, ports: standing.profile.ports.to_vec() };
+            self.versions.entry(standing.profile.version.clone()).or_insert_with(fresh).count += 1;
+        }
+    }
+
+    fn forget(&mut self, member: &Member) {
+        self.instances -= member.standings.len();
+        let Some(word) = &member.word else { return };
+        if let Some(place) = self.words.iter().position(|(held, _)| Arc::ptr_eq(held, word))
+            && let Some((_, count)) = self.words.get_mut(place)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.words.swap_remove(place);
+            }
+        }
+        for standing in &member.standings {
+            if let Some(versioned) = self.versions.get_mut(&standing.profile.version) {
+                versioned.count -= 1;
+                if versioned.count == 0 {
+                    self.versions.remove(&standing.profile.version);
+                }
+            }
+        }
+    }
+}
