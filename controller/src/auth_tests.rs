@@ -7,7 +7,10 @@ use rollcall_catalogue::liveness::PodLife;
 use rollcall_net::{Trigger, shutdown};
 
 use super::*;
-use crate::{Change, owner};
+use crate::{
+    index::{Change, Key, PodSeen},
+    owner,
+};
 
 /// Knows one token and counts how often it is asked.
 #[derive(Clone, Default)]
@@ -25,19 +28,20 @@ impl Reviewer for Table {
     }
 }
 
-fn facts() -> PodFacts {
-    PodFacts {
+fn seen() -> PodSeen {
+    let facts = PodFacts {
         uid: "u1".into(),
         namespace: "shop".parse().unwrap(),
         name: "orders-1".into(),
         node: None,
         addresses: vec![],
-        labels: Default::default(),
+        labels: Arc::default(),
         has_sidecar: true,
         asks_to_drain: false,
         registration: None,
         life: PodLife::READY,
-    }
+    };
+    PodSeen { facts, turned_ms: None, problems: Vec::new() }
 }
 
 fn start() -> (Authenticator<Table>, Table, IndexHandle, Trigger) {
@@ -59,10 +63,10 @@ fn token(name: &str, exp: u64) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_good_token_is_reviewed_once_and_its_pod_comes_from_the_index() {
     let (auth, table, handle, _trigger) = start();
-    handle.apply(Change::Pod(Box::new(facts()))).await.unwrap();
+    handle.apply(Change::Pod(Box::new(seen()))).await.unwrap();
     let far = token("good", 4_000_000_000);
     for _ in 0..3 {
-        assert_eq!(auth.authenticate(&headers(&far)).await.unwrap(), facts());
+        assert_eq!(auth.authenticate(&headers(&far)).await.unwrap(), seen().facts);
     }
     assert_eq!(table.0.load(Ordering::SeqCst), 1);
     let ended = token("good", 1);
@@ -71,7 +75,7 @@ async fn a_good_token_is_reviewed_once_and_its_pod_comes_from_the_index() {
     }
     assert_eq!(table.0.load(Ordering::SeqCst), 3, "a token that has ended is asked about each time");
 
-    handle.apply(Change::PodGone("u1".into())).await.unwrap();
+    handle.apply(Change::Gone(Key::Pod("u1".into()))).await.unwrap();
     assert_eq!(auth.authenticate(&headers(&far)).await, Err(AuthError::UnknownPod));
     assert!(!auth.known().values().any(|known| known.until > SystemTime::now()), "forgotten with its pod");
 }
@@ -81,7 +85,7 @@ async fn a_watch_that_lags_behind_is_waited_for() {
     let (auth, _, handle, _trigger) = start();
     let late = async {
         sleep(Duration::from_secs(1)).await;
-        handle.apply(Change::Pod(Box::new(facts()))).await.unwrap();
+        handle.apply(Change::Pod(Box::new(seen()))).await.unwrap();
     };
     let far = headers(&token("good", 4_000_000_000));
     let (found, ()) = tokio::join!(auth.authenticate(&far), late);

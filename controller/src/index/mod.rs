@@ -301,5 +301,5 @@ impl Index {
 }
 
 #[cfg(test)]
-#[path = "index_tests.rs"]
+
 mod tests;

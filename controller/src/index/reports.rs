@@ -75,9 +75,9 @@ impl Index {
             }
         }
         for (key, entry) in &self.services {
-            for (version, versioned) in &entry.versions {
+            for version in entry.versions() {
                 let name = super::managed_name(&key.service, version.as_ref());
-                let origin = Origin::Pods { version: version.clone(), ports: versioned.ports.clone() };
+                let origin = Origin::Pods { version: version.clone(), ports: entry.ports() };
                 self.want(&mut managed, key, name, origin);
             }
             for id in entry.registrations.keys() {

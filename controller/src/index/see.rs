@@ -73,14 +73,17 @@ impl Index {
             names.release(facts.labels);
         });
         // Slices let go of it later, or it comes back after a list that was behind.
-        let aimed_at = services.iter().filter_map(|key| self.services.get(key)).flat_map(|entry| {
+        let owner = OwnerId::Pod(uid.clone());
+        // It may be about to become a member.
+        let marked = self.dirty.iter().filter(|(_, dirt)| dirt.owners.contains(&owner)).map(|(key, _)| key);
+        let candidates = services.iter().chain(marked).filter_map(|key| self.services.get(key));
+        let aimed_at = candidates.flat_map(|entry| {
             entry.registrations.values().filter_map(|registration| match &registration.target {
                 Target::Service(name) => Some(Arc::<str>::from(&**name)),
                 _ => None,
             })
         });
         let aimed_at: BTreeSet<_> = aimed_at.collect();
-        let owner = OwnerId::Pod(uid.clone());
         aimed_at.iter().for_each(|service| self.claim(&facts.namespace, service, &owner));
         true
     }

@@ -36,15 +36,8 @@ pub(super) struct ServiceEntry {
     /// What pods say of themselves, each distinct word once, with how many say it.
     words: Vec<(Arc<Registration>, u32)>,
     /// The versions of the pods that registered themselves.
-    pub(super) versions: BTreeMap<Option<Version>, Versioned>,
+    versions: BTreeMap<Option<Version>, u32>,
     instances: usize,
-}
-
-/// Holds how many pods of one version there are, and the ports of one of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Versioned {
-    count: u32,
-    pub(super) ports: Vec<Port>,
 }
 
 /// Holds what one owner has in a service: usually one instance; none while it has no address or is not to be listed.
@@ -83,6 +76,17 @@ impl ServiceEntry {
 
     pub(super) fn instances(&self) -> usize {
         self.instances
+    }
+
+    /// The versions of the pods that registered themselves, in semver's order.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Option<Version>> {
+        self.versions.keys()
+    }
+
+    /// The ports of one of the pods that registered themselves; the same one whoever came first.
+    pub(super) fn ports(&self) -> Vec<Port> {
+        let ports = self.words.iter().map(|(word, _)| &word.attributes.ports);
+        ports.filter(|ports| !ports.is_empty()).min().cloned().unwrap_or_default()
     }
 
     /// The pod's own word, shared with the pods that say the same.
@@ -142,8 +146,7 @@ impl ServiceEntry {
             None => self.words.push((word.clone(), 1)),
         }
         for standing in &member.standings {
-            let fresh = || Versioned { count: 0, ports: standing.profile.ports.to_vec() };
-            self.versions.entry(standing.profile.version.clone()).or_insert_with(fresh).count += 1;
+            *self.versions.entry(standing.profile.version.clone()).or_default() += 1;
         }
     }
 
@@ -159,9 +162,9 @@ impl ServiceEntry {
             }
         }
         for standing in &member.standings {
-            if let Some(versioned) = self.versions.get_mut(&standing.profile.version) {
-                versioned.count -= 1;
-                if versioned.count == 0 {
+            if let Some(count) = self.versions.get_mut(&standing.profile.version) {
+                *count -= 1;
+                if *count == 0 {
                     self.versions.remove(&standing.profile.version);
                 }
             }

@@ -1,0 +1,106 @@
+use rollcall_catalogue::{Reason, State, liveness::ProbeWitness};
+
+use super::{pods::nothing_stays_behind, *};
+
+/// An endpoint of nobody's pod.
+fn stray(address: std::net::IpAddr) -> SliceEndpoint {
+    SliceEndpoint { addresses: vec![address], pod: None, zone: None, node: None, ready: true, terminating: false }
+}
+
+#[test]
+fn an_address_outside_is_served_once_it_answered() {
+    let mut bench = Bench::new();
+    bench.apply([registered("db", outside(&[7]))]);
+    assert_eq!(bench.instance("db.shop").reason, Reason::NotProbedYet);
+    let targets = bench.index.take_outside().unwrap();
+    assert_eq!((targets.len(), targets[0].port), (1, 8080));
+    assert!(bench.index.take_outside().is_none(), "nothing new");
+    bench.index.probed(&targets[0].id, ProbeWitness::Passing);
+    assert_eq!(bench.publish(), expect(&[("db", &["198.51.100.7:8080 Ready"])]));
+    bench.index.probed(&targets[0].id, ProbeWitness::Dead);
+    bench.publish();
+    assert_eq!(bench.instance("db.shop").state, State::Failing);
+    let late = targets[0].id.clone();
+    bench.apply([registered("db", outside(&[8]))]);
+    assert_eq!(bench.index.take_outside().unwrap().len(), 1);
+    bench.index.probed(&late, ProbeWitness::Passing);
+    assert_eq!(bench.publish(), expect(&[("db", &["198.51.100.8:8080 NotProbedYet"])]));
+    bench.apply([Change::Gone(Key::Registration(named("db")))]);
+    assert_eq!(bench.index.take_outside().unwrap().len(), 0);
+    nothing_stays_behind(&bench);
+}
+
+#[test]
+fn an_address_that_nobody_may_ask_is_believed() {
+    let mut bench = Bench::new();
+    let mut silent = object("db", "db", outside(&[7]));
+    let registration = Arc::make_mut(silent.registration.as_mut().unwrap());
+    registration.attributes.probe = Some(rollcall_catalogue::Probing::Off);
+    bench.apply([Change::Registration(named("db"), Box::new(silent))]);
+    assert_eq!(bench.instance("db.shop").reason, Reason::Ready);
+    assert!(bench.index.take_outside().is_none());
+}
+
+#[test]
+fn what_the_cluster_gave_out_is_refused_while_it_has() {
+    let mut bench = Bench::new();
+    let listed = Target::Addresses(vec![StaticAddress { address: ip(1), zone: None }]);
+    let served = |bench: &Bench| bench.index.published.get(&key("db.shop")).unwrap().instances.len();
+    bench.apply([registered("db", listed)]);
+    assert_eq!(served(&bench), 1, "nobody else has it");
+    bench.apply([seen(pod(1, "a", None))]);
+    assert_eq!(served(&bench), 0, "a pod has got it since");
+    bench.apply([gone_pod(1)]);
+    assert_eq!(served(&bench), 1);
+    let mut takes = service_facts();
+    takes.cluster_addresses = vec![ip(1)];
+    bench.apply([Change::Service(named("web"), Box::new(takes))]);
+    assert_eq!(served(&bench), 0);
+    bench.apply([Change::Gone(Key::Service(named("web")))]);
+    let ranges = vec!["10.0.0.0/24".parse().unwrap()];
+    bench.apply([Change::Node("n1".into(), NodeFacts { zone: None, unknown: false, pod_ranges: ranges })]);
+    assert_eq!(served(&bench), 0);
+}
+
+#[test]
+fn a_range_that_the_operator_allows_is_taken() {
+    let mut bench = Bench::allowing(vec!["10.0.0.0/24".parse().unwrap()]);
+    let listed = Target::Addresses(vec![StaticAddress { address: ip(1), zone: Some("b".into()) }]);
+    bench.apply([seen(pod(1, "a", None)), registered("db", listed)]);
+    assert_eq!(bench.instance("db.shop").zone.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_hand_made_slice_leads_nowhere_but_to_what_is_its_namespaces() {
+    let mut bench = Bench::new();
+    let mut foreign = pod(2, "a", None);
+    foreign.facts.namespace = namespace("other");
+    let claims_foreign = endpoint(2);
+    let mut forged = endpoint(1);
+    forged.addresses = vec![ip(2)];
+    let api_server = SliceFacts {
+        service: "kubernetes".into(),
+        ports: Vec::new(),
+        endpoints: vec![stray([192, 0, 2, 1].into())],
+    };
+    let kubernetes = ObjectKey { namespace: namespace("default"), name: "kubernetes".into() };
+    bench.apply([
+        registered("orders", Target::Service("web".into())),
+        seen(pod(1, "a", None)),
+        seen(foreign),
+        Change::Slice(kubernetes, Box::new(api_server)),
+    ]);
+    let endpoints = vec![
+        claims_foreign,
+        forged,
+        stray(ip(2)),
+        stray([127, 0, 0, 1].into()),
+        stray([192, 0, 2, 1].into()),
+        stray([203, 0, 113, 9].into()),
+    ];
+    let seen_now = bench.apply([slice("s1", "web", endpoints)]);
+    assert_eq!(seen_now, expect(&[("orders", &["p1:9090 Ready", "203.0.113.9:9090 Ready"])]));
+    let service = bench.index.published.get(&key("orders.shop")).unwrap().clone();
+    let mut addresses = service.instances.iter().map(|instance| instance.address());
+    assert_eq!(addresses.next(), Some(ip(1)), "the pod's own address, whatever the slice says");
+}

@@ -1,0 +1,163 @@
+use rollcall_catalogue::{Reason, State, liveness::Phase};
+
+use super::*;
+
+#[test]
+fn a_pods_life() {
+    let mut bench = Bench::new();
+    let mut one = pod(1, "a", Some("orders"));
+    one.facts.has_sidecar = true;
+    assert_eq!(bench.apply([seen(one.clone())]), expect(&[("orders", &["p1:8080 SessionNeverCame"])]));
+    let uid = one.facts.uid.clone();
+    bench.index.heard(&uid, true);
+    assert_eq!(bench.publish(), expect(&[("orders", &["p1:8080 Ready"])]));
+    bench.index.heard(&uid, false);
+    assert_eq!(bench.publish(), expect(&[("orders", &["p1:8080 SidecarLost"])]));
+
+    one.facts.life.deleting = true;
+    bench.apply([seen(one)]);
+    let draining = bench.instance("orders.shop");
+    assert_eq!((draining.state, &draining.reason), (State::Draining, &Reason::Terminating));
+    assert!(!bench.index.pods_removed());
+    assert_eq!(bench.apply([gone_pod(1)]), expect(&[]));
+    assert!(bench.index.pods_removed() && !bench.index.pods_removed());
+    nothing_stays_behind(&bench);
+}
+
+pub(super) fn nothing_stays_behind(bench: &Bench) {
+    let Index { pods, nodes, namespaces, slices, addresses, services, dirty, outside, answers, .. } = &bench.index;
+    assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
+    assert!(namespaces.is_empty(), "{namespaces:?}");
+    assert!(services.is_empty(), "{services:?}");
+    assert!(addresses.is_empty() && outside.is_empty() && answers.is_empty());
+}
+
+#[test]
+fn selectors_join_from_both_sides() {
+    let mut bench = Bench::new();
+    let seen_now = bench.apply([registered("billing", select("b")), seen(pod(1, "b", None))]);
+    assert_eq!(seen_now, expect(&[("billing", &["p1:8080 Ready"])]));
+    let seen_now = bench.apply([seen(pod(1, "c", None))]);
+    assert_eq!(seen_now, expect(&[("billing", &[])]), "its label changed: known, with nothing");
+    let renamed = Change::Registration(named("billing"), Box::new(object("billing", "invoices", select("c"))));
+    assert_eq!(bench.apply([renamed]), expect(&[("invoices", &["p1:8080 Ready"])]), "renamed and re-selected");
+    let gone = [Change::Gone(Key::Registration(named("billing"))), gone_pod(1)];
+    assert_eq!(bench.apply(gone), expect(&[]));
+    nothing_stays_behind(&bench);
+}
+
+#[test]
+fn a_pod_by_its_uid_is_no_successor_of_it() {
+    let mut bench = Bench::new();
+    let target = Target::Pod { name: "p1".into(), uid: "u1".into() };
+    let mut other = pod(2, "a", None);
+    other.facts.name = "p1".into();
+    let seen_now = bench.apply([registered("orders", target), seen(other), seen(pod(1, "a", None))]);
+    assert_eq!(seen_now, expect(&[("orders", &["p1:8080 Ready"])]));
+    assert_eq!(bench.instance("orders.shop").address(), ip(1));
+    assert_eq!(bench.apply([gone_pod(1)]), expect(&[("orders", &[])]));
+}
+
+#[test]
+fn a_pod_that_two_ways_lead_to_is_one_instance() {
+    let mut bench = Bench::new();
+    let changes = [
+        registered("orders", select("a")),
+        Change::Registration(named("again"), Box::new(object("again", "orders", select("a")))),
+        seen(pod(1, "a", Some("orders"))),
+    ];
+    assert_eq!(bench.apply(changes), expect(&[("orders", &["p1:8080 Ready"])]));
+    assert_eq!(bench.apply([seen(pod(1, "b", Some("orders")))]), expect(&[("orders", &["p1:8080 Ready"])]));
+    assert_eq!(bench.apply([seen(pod(1, "b", None))]), expect(&[("orders", &[])]));
+}
+
+#[test]
+fn a_list_removes_what_it_does_not_hold_and_keeps_what_cannot_be_read() {
+    let mut bench = Bench::new();
+    bench.apply((1..=3).map(|n| seen(pod(n, "a", Some("orders")))));
+    let half = bench.apply([
+        Change::ListBegins(Kind::Pod),
+        seen(pod(1, "a", Some("orders"))),
+        Change::Unreadable(Key::Pod("u2".into())),
+    ]);
+    assert_eq!(half["orders.shop"].len(), 3, "a list that has not ended removes nothing");
+    assert_eq!(bench.apply([Change::ListBegins(Kind::Pod)])["orders.shop"].len(), 3, "nor does one begun anew");
+    let whole = [seen(pod(1, "a", Some("orders"))), Change::Unreadable(Key::Pod("u2".into()))];
+    bench.apply(whole);
+    assert_eq!(bench.apply([Change::ListEnds(Kind::Pod)])["orders.shop"].len(), 2);
+    assert_eq!(bench.apply([Change::ListEnds(Kind::Pod)])["orders.shop"].len(), 2, "an end alone proves nothing");
+}
+
+#[test]
+fn an_address_that_is_used_again_is_the_new_pods() {
+    let mut bench = Bench::new();
+    let mut successor = pod(2, "b", Some("billing"));
+    successor.facts.addresses = vec![ip(1)];
+    let mut ended = pod(1, "a", Some("orders"));
+    bench.apply([seen(ended.clone())]);
+    ended.facts.life.phase = Phase::Succeeded;
+    let both = bench.apply([seen(ended), seen(successor)]);
+    assert_eq!(both, expect(&[("billing", &["p2:8080 Ready"]), ("orders", &[])]));
+}
+
+#[test]
+fn a_node_tells_its_zone_and_that_it_is_lost() {
+    let mut bench = Bench::new();
+    bench.apply([seen(pod(1, "a", Some("orders")))]);
+    assert_eq!(bench.instance("orders.shop").zone, None);
+    bench.apply([node(Some("a"), false)]);
+    assert_eq!(bench.instance("orders.shop").zone.as_deref(), Some("a"));
+    let lost = bench.apply([node(Some("a"), true)]);
+    assert_eq!(lost, expect(&[("orders", &["p1:8080 NodeLost"])]), "a pod without a sidecar follows Kubernetes");
+    assert_eq!(bench.apply([node(Some("a"), false)]), expect(&[("orders", &["p1:8080 Ready"])]));
+    bench.apply([Change::Gone(Key::Node("n1".into())), gone_pod(1)]);
+    nothing_stays_behind(&bench);
+}
+
+#[test]
+fn a_pod_that_turns_is_measured_once() {
+    let mut bench = Bench::new();
+    let mut one = pod(1, "a", Some("orders"));
+    bench.apply([seen(one.clone())]);
+    assert_eq!(bench.index.take_turned(), [1_000]);
+    one.facts.asks_to_drain = true;
+    bench.apply([seen(one.clone())]);
+    assert!(bench.index.take_turned().is_empty(), "it has not turned");
+    one.facts.life.ready = false;
+    one.turned_ms = Some(2_000);
+    bench.apply([seen(one.clone()), seen(one)]);
+    assert_eq!(bench.index.take_turned(), [2_000]);
+}
+
+#[test]
+fn what_pods_of_a_template_have_in_common_is_kept_once() {
+    let mut bench = Bench::new();
+    bench.apply((1..=3).map(|n| seen(pod(n, "a", Some("orders")))));
+    let facts: Vec<_> = bench.index.pods.values().map(|entry| &entry.facts).collect();
+    for other in &facts[1..] {
+        assert!(Arc::ptr_eq(&facts[0].labels, &other.labels));
+        assert!(Arc::ptr_eq(facts[0].registration.as_ref().unwrap(), other.registration.as_ref().unwrap()));
+    }
+}
+
+#[test]
+fn a_service_beyond_the_cut_comes_back_whole() {
+    const MAX: usize = rollcall_catalogue::limits::INSTANCES_MAX;
+    let mut bench = Bench::new();
+    let numbered = |n: usize| {
+        let mut one = pod(1, "a", Some("orders"));
+        one.facts.uid = format!("u{n}").as_str().into();
+        one.facts.addresses = vec![u32::try_from(0x0a00_0000 + n).unwrap().to_be_bytes().into()];
+        seen(one)
+    };
+    bench.apply((0..MAX + 3).map(numbered));
+    let count = |bench: &Bench| {
+        let service = bench.index.published.get(&key("orders.shop")).unwrap();
+        (service.instances.len(), service.truncated)
+    };
+    assert_eq!(count(&bench), (MAX, true));
+    bench.apply((0..3).map(|n| Change::Gone(Key::Pod(format!("u{n}").as_str().into()))));
+    assert_eq!(count(&bench), (MAX, false), "those behind the cut are back");
+    bench.apply([Change::Gone(Key::Pod("u3".into()))]);
+    assert_eq!(count(&bench), (MAX - 1, false));
+}
