@@ -11,9 +11,9 @@ mod bench;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bench::{Controller, Deaf, Pod, eventually, pod, request};
+use bench::{Controller, Deaf, Pod, eventually, gone, pod, request, seen};
 use rollcall_catalogue::{PodFacts, liveness::PodWitness};
-use rollcall_controller::{Authority, Change};
+use rollcall_controller::Authority;
 use tokio::task::JoinSet;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -44,22 +44,22 @@ async fn an_instance_appears_changes_and_goes() {
     let held = consumer.ask(&format!("{again}If-None-Match: {etag}\r\n")).await;
     assert_eq!((held.status, held.body.as_str()), (304, ""));
 
-    controller.apply(Change::Pod(Box::new(pod(2, Some(8080))))).await;
+    controller.apply(seen(pod(2, Some(8080)))).await;
     let both = ["10.0.0.1", "10.0.0.2"];
     let took = eventually("the second instance", async || consumer.orders().await.addresses() == both).await;
     assert!(took < PUSHED, "{took:?}");
     assert_eq!(consumer.ask(&format!("{again}If-None-Match: {etag}\r\n")).await.status, 200);
 
     let mut unready = pod(1, Some(8080));
-    unready.witness = PodWitness::NotReady;
-    controller.apply(Change::Pod(Box::new(unready))).await;
+    unready.life.ready = false;
+    controller.apply(seen(unready)).await;
     eventually("the unready one left", async || consumer.orders().await.addresses() == ["10.0.0.2"]).await;
 
-    controller.apply(Change::PodGone("u1".into())).await;
-    controller.apply(Change::PodGone("u2".into())).await;
+    controller.apply(gone("u1")).await;
+    controller.apply(gone("u2")).await;
     let took = eventually("the service is gone", async || consumer.orders().await.status == 404).await;
     assert!(took < PUSHED, "{took:?}");
-    controller.apply(Change::Pod(Box::new(pod(3, Some(8080))))).await;
+    controller.apply(seen(pod(3, Some(8080)))).await;
     let took = eventually("it came back", async || consumer.orders().await.addresses() == ["10.0.0.3"]).await;
     assert!(took < PUSHED, "an unknown name is watched: {took:?}");
 }
@@ -134,11 +134,11 @@ async fn strangers_stay_out() {
     eventually("the API server's no is heard", async || controller.refused() > 0).await;
     // A pod that is deleted loses its session, though its token would be good for another hour.
     let known: PodFacts = pod(5, None);
-    controller.apply(Change::Pod(Box::new(known))).await;
+    controller.apply(seen(known)).await;
     let leaving = Pod::start(&authority, controller.address, "u5").await;
     let ready = async || request(leaving.health, "GET /readyz HTTP/1.1\r\nHost: a\r\n").await.status == 200;
     eventually("in session", &ready).await;
-    controller.apply(Change::PodGone("u5".into())).await;
+    controller.apply(gone("u5")).await;
     eventually("put out", async || !ready().await).await;
 }
 

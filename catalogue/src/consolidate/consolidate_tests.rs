@@ -108,8 +108,7 @@ fn the_label_stands_between_a_pods_own_word_and_what_objects_say() {
     let all = by_closeness(said);
     let labelled = |label: &str| {
         let mut labelled = pod(1);
-        labelled.labels =
-            Arc::new([("app.kubernetes.io/version".to_owned(), label.to_owned())].into());
+        labelled.labels = Arc::new([("app.kubernetes.io/version".to_owned(), label.to_owned())].into());
         labelled
     };
     let table = [

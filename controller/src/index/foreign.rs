@@ -159,7 +159,12 @@ mod tests {
             ("10.1.0.1", Some("of a pod"), None, Some("of a pod")),
             ("10.1.9.1", None, None, None),
             ("10.2.0.1", Some("of a Service"), Some("of a Service"), Some("of a Service")),
-            ("10.1.0.2", Some("in the range of the cluster's pods"), Some("in the range of the cluster's pods"), Some("in the range of the cluster's pods")),
+            (
+                "10.1.0.2",
+                Some("in the range of the cluster's pods"),
+                Some("in the range of the cluster's pods"),
+                Some("in the range of the cluster's pods"),
+            ),
             ("192.0.2.1", Some("of the API server"), Some("of the API server"), Some("of the API server")),
             ("198.51.100.7", None, None, None),
             ("127.0.0.1", Some("loopback"), Some("loopback"), Some("loopback")),

@@ -12,9 +12,7 @@ use rollcall_catalogue::{
 };
 
 use crate::index::{
-    Heard, Index, OutsideId, OutsideTarget, PodEntry,
-    endpoints::OwnerId,
-    foreign::Named,
+    Heard, Index, OutsideId, OutsideTarget, PodEntry, endpoints::OwnerId, foreign::Named,
     services::ServiceEntry,
 };
 
@@ -136,9 +134,7 @@ impl Index {
         profiles: &mut Profiles,
     ) -> Option<Joined> {
         let pod = match owner {
-            OwnerId::Pod(uid) => {
-                Some(self.pods.get(uid).filter(|pod| pod.facts.namespace == key.namespace)?)
-            }
+            OwnerId::Pod(uid) => Some(self.pods.get(uid).filter(|pod| pod.facts.namespace == key.namespace)?),
             OwnerId::Address(_) => None,
         };
         let word = pod.and_then(|pod| pod.facts.registration.clone()).filter(|word| word.key == *key);
@@ -170,7 +166,8 @@ impl Index {
             (None, OwnerId::Address(address)) => self.witnesses_of_address(key, *address, endpoint, outside),
             (None, OwnerId::Pod(_)) => return None,
         };
-        let registrations = word.iter().map(AsRef::as_ref).chain(reached.iter().map(|(one, _)| *one)).collect();
+        let registrations =
+            word.iter().map(AsRef::as_ref).chain(reached.iter().map(|(one, _)| *one)).collect();
         let owner = match (pod, owner) {
             (Some(pod), _) => Owner::Pod(&pod.facts),
             (None, OwnerId::Address(address)) => Owner::Address(*address),
@@ -234,8 +231,7 @@ impl Index {
     }
 
     fn witnesses_of_pod(&self, entry: &PodEntry, endpoint: Option<&EndpointFacts>) -> Witnesses {
-        let unknown =
-            |node: &Arc<str>| self.nodes.get(node).is_some_and(|node| node.unknown);
+        let unknown = |node: &Arc<str>| self.nodes.get(node).is_some_and(|node| node.unknown);
         let session = match (entry.heard, entry.facts.has_sidecar) {
             (Heard::Now, _) => SessionWitness::Live,
             (_, false) => SessionWitness::NotExpected,

@@ -96,7 +96,10 @@ enum Heard {
 }
 
 /// What a registration of ours is called.
-fn managed_name(service: &rollcall_catalogue::ServiceName, version: Option<&rollcall_catalogue::Version>) -> Arc<str> {
+fn managed_name(
+    service: &rollcall_catalogue::ServiceName,
+    version: Option<&rollcall_catalogue::Version>,
+) -> Arc<str> {
     match version {
         Some(version) => format!("{service}-{version}").into(),
         None => service.as_str().into(),
@@ -269,11 +272,7 @@ impl Index {
     }
 
     /// Changes a namespace's names, and forgets it when none are left: namespaces come and go without end.
-    fn in_namespace<T>(
-        &mut self,
-        namespace: &Namespace,
-        change: impl FnOnce(&mut NamespaceEntry) -> T,
-    ) -> T {
+    fn in_namespace<T>(&mut self, namespace: &Namespace, change: impl FnOnce(&mut NamespaceEntry) -> T) -> T {
         let entry = self.namespaces.entry(namespace.clone()).or_default();
         let result = change(entry);
         if entry.is_empty() {
@@ -301,5 +300,4 @@ impl Index {
 }
 
 #[cfg(test)]
-
 mod tests;

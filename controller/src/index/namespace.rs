@@ -60,7 +60,12 @@ impl NamespaceEntry {
     }
 
     /// Takes note of what an object means, or no longer means.
-    pub(super) fn aim(&mut self, name: &Arc<str>, before: Option<&Registration>, after: Option<&Registration>) {
+    pub(super) fn aim(
+        &mut self,
+        name: &Arc<str>,
+        before: Option<&Registration>,
+        after: Option<&Registration>,
+    ) {
         match before.map(|registration| &registration.target) {
             Some(Target::Selector(_)) => self.selectors.remove(name),
             Some(Target::Pod { uid, .. }) => remove_from(&mut self.by_pod, uid, name),

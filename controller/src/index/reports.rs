@@ -8,8 +8,7 @@ use std::{
 };
 
 use rollcall_catalogue::{
-    Instance, PodFacts, Registration, Source, State, Target, ValueError,
-    consolidate::Finding as Decided,
+    Instance, PodFacts, Registration, Source, State, Target, ValueError, consolidate::Finding as Decided,
 };
 use rollcall_crds::{Accepted, ConditionReason, Finding, Ready, Resolved};
 
@@ -82,7 +81,8 @@ impl Index {
             }
             for id in entry.registrations.keys() {
                 let RegistrationId::Adopted(name) = id else { continue };
-                let service = self.namespaces.get(&key.namespace).and_then(|names| names.kube_services.get(name));
+                let service =
+                    self.namespaces.get(&key.namespace).and_then(|names| names.kube_services.get(name));
                 let Some(facts) = service.and_then(|service| service.facts.as_ref()) else { continue };
                 let origin = Origin::Service { name: name.clone(), uid: facts.uid.clone() };
                 self.want(&mut managed, key, name.clone(), origin);
@@ -265,7 +265,9 @@ impl Index {
             }
             Target::Service(name) if !self.has_service(registration) => (
                 Resolved::ServiceNotFound,
-                format!("there is no Service `{name}` in {namespace}; create it, or correct target.service.name"),
+                format!(
+                    "there is no Service `{name}` in {namespace}; create it, or correct target.service.name"
+                ),
             ),
             Target::Pod { name, uid } if !self.pods.contains_key(uid) => (
                 Resolved::PodNotFound,

@@ -1,18 +1,12 @@
 //! What each kind of event changes, and what it may change in turn.
 
-use std::{
-    collections::BTreeSet,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use rollcall_catalogue::{Namespace, PodUid, Registration, ServiceKey, Source, Target, Visibility};
 
 use crate::index::{
-    About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry, PodSeen,
-    ServiceFacts, SliceFacts, TURNS_MAX,
-    endpoints::OwnerId,
-    services::RegistrationId,
+    About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry,
+    PodSeen, ServiceFacts, SliceFacts, TURNS_MAX, endpoints::OwnerId, services::RegistrationId,
 };
 
 /// The API server's own Service: it leads to what must not be called through us.
@@ -90,9 +84,9 @@ impl Index {
 
     pub(super) fn see_object(&mut self, key: &ObjectKey, object: Option<Object>) -> bool {
         let before = match object.clone() {
-            Some(object) => self.in_namespace(&key.namespace, |names| {
-                names.objects.insert(key.name.clone(), object)
-            }),
+            Some(object) => {
+                self.in_namespace(&key.namespace, |names| names.objects.insert(key.name.clone(), object))
+            }
             None => self.in_namespace(&key.namespace, |names| names.objects.remove(&key.name)),
         };
         if before == object {
@@ -142,7 +136,9 @@ impl Index {
         }
         let mut told = BTreeSet::new();
         addresses(&facts).into_iter().for_each(|address| told.extend(self.addresses.service_takes(address)));
-        addresses(&before).into_iter().for_each(|address| told.extend(self.addresses.service_leaves(address)));
+        addresses(&before)
+            .into_iter()
+            .for_each(|address| told.extend(self.addresses.service_leaves(address)));
         told.iter().for_each(|service| self.mark_whole(service));
         self.adopt(key);
         // Its ports' order, and whether it publishes those that are not ready, are of all its endpoints.
@@ -219,12 +215,12 @@ impl Index {
         }
         let told = self.addresses.node_has(name, ranges);
         told.iter().for_each(|service| self.mark_whole(service));
-        let seen = |facts: &Option<NodeFacts>| facts.as_ref().map(|facts| (facts.zone.clone(), facts.unknown));
+        let seen =
+            |facts: &Option<NodeFacts>| facts.as_ref().map(|facts| (facts.zone.clone(), facts.unknown));
         if seen(&before) != seen(&facts) && self.complete() {
             // Nodes turn rarely, and to remember the pods of each would cost each pod's every change.
             let on_it = self.pods.values().filter(|pod| pod.facts.node.as_ref() == Some(name));
-            let on_it: Vec<_> =
-                on_it.map(|pod| (pod.facts.uid.clone(), pod.services.clone())).collect();
+            let on_it: Vec<_> = on_it.map(|pod| (pod.facts.uid.clone(), pod.services.clone())).collect();
             for (uid, services) in on_it {
                 self.mark_owner(&services, &OwnerId::Pod(uid));
             }
@@ -270,7 +266,11 @@ impl Index {
             self.mark_whole(&before.key);
         }
         if let Some(after) = after {
-            self.services.entry(after.key.clone()).or_default().registrations.insert(id.clone(), after.clone());
+            self.services
+                .entry(after.key.clone())
+                .or_default()
+                .registrations
+                .insert(id.clone(), after.clone());
             self.aim_at_service(id, after, true);
             self.mark_whole(&after.key);
             if self.complete() {
@@ -300,9 +300,8 @@ impl Index {
         let meant: Vec<OwnerId> = match &registration.target {
             Target::Selector(selector) => {
                 let pods = self.namespaces.get(namespace).into_iter().flat_map(|names| &names.pods);
-                let matching = pods.filter(|uid| {
-                    self.pods.get(*uid).is_some_and(|pod| selector.matches(&pod.facts.labels))
-                });
+                let matching = pods
+                    .filter(|uid| self.pods.get(*uid).is_some_and(|pod| selector.matches(&pod.facts.labels)));
                 matching.cloned().map(OwnerId::Pod).collect()
             }
             Target::Pod { uid, .. } => vec![OwnerId::Pod(uid.clone())],
@@ -369,7 +368,10 @@ impl Index {
 
     fn kube_service_owners(&self, namespace: &Namespace, service: &str) -> BTreeSet<OwnerId> {
         let names = self.namespaces.get(namespace);
-        names.and_then(|names| names.kube_services.get(service)).map(|entry| entry.owners()).unwrap_or_default()
+        names
+            .and_then(|names| names.kube_services.get(service))
+            .map(|entry| entry.owners())
+            .unwrap_or_default()
     }
 
     /// The services that have a registration whose target is this Service.

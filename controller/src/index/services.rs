@@ -109,8 +109,14 @@ impl ServiceEntry {
         let standing = |one: &Consolidated| {
             let instance = &one.instance;
             let held = before.standings.iter().find(|held| held.id == instance.id);
-            let since_ms = held.filter(|held| held.state == instance.state).map_or(now_ms, |held| held.since_ms);
-            Standing { id: instance.id.clone(), profile: instance.profile.clone(), state: instance.state, since_ms }
+            let since_ms =
+                held.filter(|held| held.state == instance.state).map_or(now_ms, |held| held.since_ms);
+            Standing {
+                id: instance.id.clone(),
+                profile: instance.profile.clone(),
+                state: instance.state,
+                since_ms,
+            }
         };
         let member = Member { standings: consolidated.iter().map(standing).collect(), findings, word };
         let kept = |id: &InstanceId| member.standings.iter().any(|standing| standing.id == *id);

@@ -13,10 +13,11 @@ use std::{
 };
 
 use clap::Parser;
-use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Target, liveness::PodWitness};
+use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Target, liveness::PodLife};
 use rollcall_controller::{
-    Authority, Change, IndexHandle,
+    Authority, IndexHandle,
     auth::{AuthError, Review, Reviewer},
+    index::{Change, Key, Kind, PodSeen},
     owner,
     sessions::Sessions,
 };
@@ -100,8 +101,18 @@ pub fn pod(number: u8, port: Option<u16>) -> PodFacts {
         has_sidecar: true,
         asks_to_drain: false,
         registration: port.map(|port| Arc::new(registration(port))),
-        witness: PodWitness::Ready,
+        life: PodLife::READY,
     }
+}
+
+/// What the watch tells of this pod.
+pub fn seen(facts: PodFacts) -> Change {
+    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+}
+
+/// What the watch tells of a pod that is gone.
+pub fn gone(uid: &str) -> Change {
+    Change::Gone(Key::Pod(uid.into()))
 }
 
 impl Controller {
@@ -118,12 +129,14 @@ impl Controller {
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
-        index.apply(Change::PodsBegin).await.unwrap();
-        for facts in pods {
-            index.apply(Change::Pod(Box::new(facts))).await.unwrap();
-        }
-        for change in [Change::PodsEnd, Change::RegistrationsBegin, Change::RegistrationsEnd] {
-            index.apply(change).await.unwrap();
+        for kind in Kind::ALL {
+            index.apply(Change::ListBegins(kind)).await.unwrap();
+            if kind == Kind::Pod {
+                for facts in &pods {
+                    index.apply(seen(facts.clone())).await.unwrap();
+                }
+            }
+            index.apply(Change::ListEnds(kind)).await.unwrap();
         }
         Self { index, address, tokens, trigger, parts }
     }

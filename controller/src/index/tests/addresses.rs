@@ -4,7 +4,14 @@ use super::{pods::nothing_stays_behind, *};
 
 /// An endpoint of nobody's pod.
 fn stray(address: std::net::IpAddr) -> SliceEndpoint {
-    SliceEndpoint { addresses: vec![address], pod: None, zone: None, node: None, ready: true, terminating: false }
+    SliceEndpoint {
+        addresses: vec![address],
+        pod: None,
+        zone: None,
+        node: None,
+        ready: true,
+        terminating: false,
+    }
 }
 
 #[test]

@@ -18,11 +18,8 @@ fn every_service_of_a_namespace_that_adopts_them_is_one() {
     assert_eq!(bench.apply([namespace_adopts(false)]), expect(&[]));
     bench.apply([namespace_adopts(true)]);
     assert_eq!(bench.apply([Change::Gone(Key::Service(named("web")))]), expect(&[]));
-    let gone = [
-        Change::Gone(Key::Namespace(namespace("shop"))),
-        Change::Gone(Key::Slice(named("s1"))),
-        gone_pod(1),
-    ];
+    let gone =
+        [Change::Gone(Key::Namespace(namespace("shop"))), Change::Gone(Key::Slice(named("s1"))), gone_pod(1)];
     bench.apply(gone);
     nothing_stays_behind(&bench);
 }
@@ -36,7 +33,12 @@ fn pods_that_register_themselves_have_a_registration_for_each_version() {
         word.attributes.version = version.parse().ok();
         seen(one)
     };
-    bench.apply([versioned(1, "1.4.2"), versioned(2, "1.4.2"), versioned(3, "2.0.0"), seen(pod(4, "a", None))]);
+    bench.apply([
+        versioned(1, "1.4.2"),
+        versioned(2, "1.4.2"),
+        versioned(3, "2.0.0"),
+        seen(pod(4, "a", None)),
+    ]);
     let versions = |bench: &Bench| -> Vec<Option<Version>> {
         let wanted = bench.index.managed().wanted;
         let version = |spec: ManagedSpec| match spec.origin {

@@ -8,7 +8,8 @@ mod reporting;
 mod slices;
 
 use rollcall_catalogue::{
-    Attributes, Instance, PodFacts, Port, Registration, Source, StaticAddress, Step, Target, liveness::PodLife,
+    Attributes, Instance, PodFacts, Port, Registration, Source, StaticAddress, Step, Target,
+    liveness::PodLife,
 };
 
 use super::*;
@@ -90,7 +91,10 @@ pub(super) fn object(name: &str, service: &str, target: Target) -> Object {
 pub(super) fn refused(name: &str) -> Object {
     let nameless = serde_json::json!({"metadata": {"name": name}, "spec": {"target": {}}});
     let nameless = serde_json::from_value(nameless).unwrap();
-    Object { registration: rollcall_crds::registration(&nameless).map(Arc::new), ..object(name, name, select("a")) }
+    Object {
+        registration: rollcall_crds::registration(&nameless).map(Arc::new),
+        ..object(name, name, select("a"))
+    }
 }
 
 pub(super) fn registered(name: &str, target: Target) -> Change {
@@ -169,7 +173,10 @@ impl Bench {
         Self { index, now_ms: 1 }
     }
 
-    pub(super) fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> BTreeMap<String, Vec<String>> {
+    pub(super) fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> BTreeMap<String, Vec<String>> {
         changes.into_iter().for_each(|change| {
             self.index.apply(change);
         });

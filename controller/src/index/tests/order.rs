@@ -10,22 +10,25 @@ type World = BTreeMap<Key, Change>;
 
 fn pods() -> impl Strategy<Value = (Key, Change)> {
     let own = proptest::option::of(0u8..2);
-    (1u8..4, 0u8..2, own, any::<bool>(), 0u8..3, 1u8..4).prop_map(|(number, app, own, ready, life, address)| {
-        let service = own.map(|own| format!("s{own}"));
-        let mut pod = pod(number, &format!("a{app}"), service.as_deref());
-        pod.facts.addresses = if life == 2 { vec![] } else { vec![ip(address)] };
-        pod.facts.life.ready = ready;
-        pod.facts.life.deleting = life == 1;
-        pod.facts.node = Some(format!("n{}", address % 2).into());
-        (Key::Pod(pod.facts.uid.clone()), seen(pod))
-    })
+    (1u8..4, 0u8..2, own, any::<bool>(), 0u8..3, 1u8..4).prop_map(
+        |(number, app, own, ready, life, address)| {
+            let service = own.map(|own| format!("s{own}"));
+            let mut pod = pod(number, &format!("a{app}"), service.as_deref());
+            pod.facts.addresses = if life == 2 { vec![] } else { vec![ip(address)] };
+            pod.facts.life.ready = ready;
+            pod.facts.life.deleting = life == 1;
+            pod.facts.node = Some(format!("n{}", address % 2).into());
+            (Key::Pod(pod.facts.uid.clone()), seen(pod))
+        },
+    )
 }
 
 fn targets() -> impl Strategy<Value = Target> {
     prop_oneof![
         (0u8..2).prop_map(|app| select(&format!("a{app}"))),
         (0u8..2).prop_map(|service| Target::Service(format!("k{service}").into())),
-        (1u8..4).prop_map(|n| Target::Pod { name: format!("p{n}").into(), uid: format!("u{n}").as_str().into() }),
+        (1u8..4)
+            .prop_map(|n| Target::Pod { name: format!("p{n}").into(), uid: format!("u{n}").as_str().into() }),
         (1u8..4, 1u8..4).prop_map(|(inside, out)| {
             let one = |address| StaticAddress { address, zone: None };
             Target::Addresses(vec![one(ip(inside)), one([198, 51, 100, out].into())])
@@ -46,12 +49,14 @@ fn objects() -> impl Strategy<Value = (Key, Change)> {
 }
 
 fn kube_services() -> impl Strategy<Value = (Key, Change)> {
-    (0u8..2, any::<bool>(), any::<bool>(), 1u8..6).prop_map(|(number, adoptable, publishes_not_ready, address)| {
-        let name = named(&format!("k{number}"));
-        let cluster_addresses = vec![ip(address)];
-        let facts = ServiceFacts { adoptable, publishes_not_ready, cluster_addresses, ..service_facts() };
-        (Key::Service(name.clone()), Change::Service(name, Box::new(facts)))
-    })
+    (0u8..2, any::<bool>(), any::<bool>(), 1u8..6).prop_map(
+        |(number, adoptable, publishes_not_ready, address)| {
+            let name = named(&format!("k{number}"));
+            let cluster_addresses = vec![ip(address)];
+            let facts = ServiceFacts { adoptable, publishes_not_ready, cluster_addresses, ..service_facts() };
+            (Key::Service(name.clone()), Change::Service(name, Box::new(facts)))
+        },
+    )
 }
 
 fn slices() -> impl Strategy<Value = (Key, Change)> {
@@ -78,7 +83,8 @@ fn others() -> impl Strategy<Value = (Key, Change)> {
         let facts = NodeFacts { zone: Some(format!("z{number}").into()), unknown, pod_ranges };
         (Key::Node(name.clone()), Change::Node(name, facts))
     });
-    let adopting = any::<bool>().prop_map(|adopts| (Key::Namespace(namespace("shop")), namespace_adopts(adopts)));
+    let adopting =
+        any::<bool>().prop_map(|adopts| (Key::Namespace(namespace("shop")), namespace_adopts(adopts)));
     prop_oneof![node, adopting]
 }
 
@@ -114,7 +120,10 @@ fn said(index: &mut Index) -> Said {
     index.report_all();
     let report = |report: Report| {
         let instances: Vec<_> = report.instances.iter().map(|instance| instance.id.to_string()).collect();
-        format!("{} {:?} {}/{} {instances:?}", report.object.name, report.findings, report.serving, report.total)
+        format!(
+            "{} {:?} {}/{} {instances:?}",
+            report.object.name, report.findings, report.serving, report.total
+        )
     };
     let names = services(&index.published);
     let hash = |(key, lines): (String, Vec<String>)| {

@@ -25,7 +25,8 @@ fn a_pods_life() {
 }
 
 pub(super) fn nothing_stays_behind(bench: &Bench) {
-    let Index { pods, nodes, namespaces, slices, addresses, services, dirty, outside, answers, .. } = &bench.index;
+    let Index { pods, nodes, namespaces, slices, addresses, services, dirty, outside, answers, .. } =
+        &bench.index;
     assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
     assert!(namespaces.is_empty(), "{namespaces:?}");
     assert!(services.is_empty(), "{services:?}");
@@ -39,8 +40,13 @@ fn selectors_join_from_both_sides() {
     assert_eq!(seen_now, expect(&[("billing", &["p1:8080 Ready"])]));
     let seen_now = bench.apply([seen(pod(1, "c", None))]);
     assert_eq!(seen_now, expect(&[("billing", &[])]), "its label changed: known, with nothing");
-    let renamed = Change::Registration(named("billing"), Box::new(object("billing", "invoices", select("c"))));
-    assert_eq!(bench.apply([renamed]), expect(&[("invoices", &["p1:8080 Ready"])]), "renamed and re-selected");
+    let renamed =
+        Change::Registration(named("billing"), Box::new(object("billing", "invoices", select("c"))));
+    assert_eq!(
+        bench.apply([renamed]),
+        expect(&[("invoices", &["p1:8080 Ready"])]),
+        "renamed and re-selected"
+    );
     let gone = [Change::Gone(Key::Registration(named("billing"))), gone_pod(1)];
     assert_eq!(bench.apply(gone), expect(&[]));
     nothing_stays_behind(&bench);
@@ -81,11 +87,19 @@ fn a_list_removes_what_it_does_not_hold_and_keeps_what_cannot_be_read() {
         Change::Unreadable(Key::Pod("u2".into())),
     ]);
     assert_eq!(half["orders.shop"].len(), 3, "a list that has not ended removes nothing");
-    assert_eq!(bench.apply([Change::ListBegins(Kind::Pod)])["orders.shop"].len(), 3, "nor does one begun anew");
+    assert_eq!(
+        bench.apply([Change::ListBegins(Kind::Pod)])["orders.shop"].len(),
+        3,
+        "nor does one begun anew"
+    );
     let whole = [seen(pod(1, "a", Some("orders"))), Change::Unreadable(Key::Pod("u2".into()))];
     bench.apply(whole);
     assert_eq!(bench.apply([Change::ListEnds(Kind::Pod)])["orders.shop"].len(), 2);
-    assert_eq!(bench.apply([Change::ListEnds(Kind::Pod)])["orders.shop"].len(), 2, "an end alone proves nothing");
+    assert_eq!(
+        bench.apply([Change::ListEnds(Kind::Pod)])["orders.shop"].len(),
+        2,
+        "an end alone proves nothing"
+    );
 }
 
 #[test]
@@ -108,7 +122,11 @@ fn a_node_tells_its_zone_and_that_it_is_lost() {
     bench.apply([node(Some("a"), false)]);
     assert_eq!(bench.instance("orders.shop").zone.as_deref(), Some("a"));
     let lost = bench.apply([node(Some("a"), true)]);
-    assert_eq!(lost, expect(&[("orders", &["p1:8080 NodeLost"])]), "a pod without a sidecar follows Kubernetes");
+    assert_eq!(
+        lost,
+        expect(&[("orders", &["p1:8080 NodeLost"])]),
+        "a pod without a sidecar follows Kubernetes"
+    );
     assert_eq!(bench.apply([node(Some("a"), false)]), expect(&[("orders", &["p1:8080 Ready"])]));
     bench.apply([Change::Gone(Key::Node("n1".into())), gone_pod(1)]);
     nothing_stays_behind(&bench);

@@ -1,4 +1,4 @@
-use rollcall_catalogue::{Visibility, ValueError};
+use rollcall_catalogue::{ValueError, Visibility};
 
 use super::*;
 
@@ -72,7 +72,8 @@ fn the_newer_of_two_that_disagree_is_told_and_keeps_the_rest() {
     assert_eq!((told["newer"][3].as_str(), told["orders"][0].as_str()), ("2/2", "Accepted: "));
     bench.index.apply(other(8080, Some(Visibility::Cluster)));
     let mut narrow = object("orders", "orders", select("a"));
-    Arc::make_mut(narrow.registration.as_mut().unwrap()).visibility = Some(Visibility::Namespaces(BTreeSet::new()));
+    Arc::make_mut(narrow.registration.as_mut().unwrap()).visibility =
+        Some(Visibility::Namespaces(BTreeSet::new()));
     bench.index.apply(Change::Registration(named("orders"), Box::new(narrow)));
     let told = reports(&mut bench);
     assert!(told["newer"][0].starts_with("VisibilityNarrowed: "), "{told:?}");
@@ -104,15 +105,26 @@ fn a_refused_spec_has_no_part_in_anything_and_is_told_why() {
     assert!(told["orders"][0].starts_with("Invalid: metadata.namespace is missing"), "{told:?}");
     assert_eq!(told["orders"][1], "NotAccepted: ");
     let notices = bench.index.take_notices(10);
-    assert_eq!(notices.iter().map(|notice| notice.reason).collect::<Vec<_>>(), [NoticeReason::RegistrationRefused]);
-    assert_eq!(bench.apply([registered("orders", select("a"))])["orders.shop"].len(), 1, "and back when fixed");
+    assert_eq!(
+        notices.iter().map(|notice| notice.reason).collect::<Vec<_>>(),
+        [NoticeReason::RegistrationRefused]
+    );
+    assert_eq!(
+        bench.apply([registered("orders", select("a"))])["orders.shop"].len(),
+        1,
+        "and back when fixed"
+    );
 }
 
 #[test]
 fn a_bad_annotation_is_told_once() {
     let mut bench = Bench::new();
     let mut one = pod(1, "a", Some("orders"));
-    let problem = |problem: &str| ValueError { field: "rollcall.dev/weight", problem: problem.into(), remedy: "use 0 to 1000" };
+    let problem = |problem: &str| ValueError {
+        field: "rollcall.dev/weight",
+        problem: problem.into(),
+        remedy: "use 0 to 1000",
+    };
     one.problems = vec![problem("`a` is no weight"), problem("again")];
     bench.apply([seen(one.clone()), seen(one.clone())]);
     one.facts.life.ready = false;

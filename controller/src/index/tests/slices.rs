@@ -8,7 +8,8 @@ fn orders() -> Change {
 
 #[test]
 fn the_parts_of_a_service_come_in_any_order() {
-    let mut parts = vec![orders(), service("web"), slice("s1", "web", vec![endpoint(1)]), seen(pod(1, "a", None))];
+    let mut parts =
+        vec![orders(), service("web"), slice("s1", "web", vec![endpoint(1)]), seen(pod(1, "a", None))];
     for _ in 0..parts.len() {
         parts.rotate_left(1);
         for parts in [parts.clone(), parts.iter().rev().cloned().collect()] {
@@ -35,7 +36,11 @@ fn the_parts_of_a_service_come_in_any_order() {
 fn the_services_first_port_is_the_primary_one() {
     let mut bench = Bench::new();
     bench.apply([orders(), slice("s1", "web", vec![endpoint(1)]), seen(pod(1, "a", None))]);
-    assert_eq!(bench.instance("orders.shop").profile.port, 9090, "the slice's order, while it is all there is");
+    assert_eq!(
+        bench.instance("orders.shop").profile.port,
+        9090,
+        "the slice's order, while it is all there is"
+    );
     bench.apply([service("web")]);
     let instance = bench.instance("orders.shop");
     assert_eq!((instance.profile.port, instance.profile.ports.len()), (8080, 2));
@@ -64,7 +69,9 @@ fn a_hundred_endpoints_and_more_stand_in_several_slices() {
     let mut bench = Bench::new();
     bench.apply([orders(), service("web")]);
     bench.apply((1..=250).map(|n| seen(pod(n, "a", None))));
-    let part = |name: &str, numbers: std::ops::RangeInclusive<u8>| slice(name, "web", numbers.map(endpoint).collect());
+    let part = |name: &str, numbers: std::ops::RangeInclusive<u8>| {
+        slice(name, "web", numbers.map(endpoint).collect())
+    };
     let all = bench.apply([part("s1", 1..=100), part("s2", 101..=200), part("s3", 201..=250)]);
     assert_eq!(all["orders.shop"].len(), 250);
     assert_eq!(bench.apply([part("s2", 101..=150)])["orders.shop"].len(), 200);
