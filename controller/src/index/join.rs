@@ -53,7 +53,7 @@ pub(super) struct Joined {
 
 impl Index {
     /// The catalogue after everything that was applied; none where nothing that anyone can see has changed.
-    pub(crate) fn advance(&mut self, now_ms: u64) -> Option<Step> {
+    pub fn advance(&mut self, now_ms: u64) -> Option<Step> {
         let dirty = std::mem::take(&mut self.dirty);
         let updates: Vec<_> = dirty
             .into_iter()

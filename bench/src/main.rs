@@ -1,0 +1,46 @@
+//! Measurements of whole parts of Rollcall, each beside what it is to be compared with, in one run.
+
+mod fleet;
+mod index;
+mod visible;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "rollcall-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The controller's index: memory for each instance, and the time of one change, by the size of the cluster.
+    Index {
+        /// Instances in all, 20 to each service.
+        #[arg(long, default_values_t = [1_000, 5_000, 20_000])]
+        instances: Vec<u32>,
+    },
+    /// One size of it, in a process of its own so that its memory can be told.
+    #[command(hide = true)]
+    IndexOf { instances: u32 },
+    /// How long a change takes from the watch's event to the snapshot, with nothing else to do and under load.
+    Visible {
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        /// Changes a second beside the measured ones.
+        #[arg(long, default_values_t = [0, 1_000])]
+        load: Vec<u32>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().what {
+        What::Index { instances } => index::run(&instances),
+        What::IndexOf { instances } => {
+            index::run_one(instances);
+            Ok(())
+        }
+        What::Visible { instances, load } => visible::run(instances, &load),
+    }
+}
