@@ -83,39 +83,52 @@ impl Index {
         std::mem::take(&mut self.pods_removed)
     }
 
-    pub(crate) fn apply(&mut self, change: Change) {
+    /// Whether that changed anything.
+    pub(crate) fn apply(&mut self, change: Change) -> bool {
+        let mut changed = false;
         match change {
             Change::ListBegins(Kind::Pod) => self.pod_list.begin(),
             Change::Pod(seen) => {
                 self.pod_list.see(&seen.facts.uid);
-                self.set_pod(seen.facts);
+                changed = self.set_pod(seen.facts);
             }
             Change::Unreadable(Key::Pod(uid)) => self.pod_list.see(&uid),
-            Change::Gone(Key::Pod(uid)) => self.remove_pod(&uid),
+            Change::Gone(Key::Pod(uid)) => changed = self.remove_pod(&uid),
             Change::ListEnds(Kind::Pod) => {
                 let seen = self.pod_list.end();
                 let gone: Vec<_> = self.pods.keys().filter(|uid| !seen.contains(uid)).cloned().collect();
-                gone.iter().for_each(|uid| self.remove_pod(uid));
+                gone.iter().for_each(|uid| changed |= self.remove_pod(uid));
             }
             Change::ListBegins(Kind::Registration) => self.registration_list.begin(),
             Change::Registration(key, object) => {
                 self.registration_list.see(&key);
                 if let Ok(registration) = &object.registration {
-                    self.set_registration(&key, Some(registration));
+                    changed = self.set_registration(&key, Some(registration));
                 }
             }
             Change::Unreadable(Key::Registration(key)) => self.registration_list.see(&key),
-            Change::Gone(Key::Registration(key)) => self.set_registration(&key, None),
+            Change::Gone(Key::Registration(key)) => changed = self.set_registration(&key, None),
             Change::ListEnds(Kind::Registration) => {
                 let seen = self.registration_list.end();
                 let known = self.namespaces.iter().flat_map(|(namespace, entry)| {
-                    let key = |name: &Arc<str>| ObjectKey { namespace: namespace.clone(), name: name.clone() };
+                    let key =
+                        |name: &Arc<str>| ObjectKey { namespace: namespace.clone(), name: name.clone() };
                     entry.registrations.keys().map(key).collect::<Vec<_>>()
                 });
                 let gone: Vec<_> = known.filter(|key| !seen.contains(key)).collect();
-                gone.iter().for_each(|key| self.set_registration(key, None));
+                gone.iter().for_each(|key| changed |= self.set_registration(key, None));
             }
             _ => {}
+        }
+        changed
+    }
+
+    /// How many objects of this kind are known.
+    pub(crate) fn known(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Pod => self.pods.len(),
+            Kind::Registration => self.namespaces.values().map(|names| names.registrations.len()).sum(),
+            Kind::Service | Kind::Slice | Kind::Namespace | Kind::Node => 0,
         }
     }
 
@@ -185,29 +198,31 @@ impl Index {
         Update::Whole { settings, instances: instances.collect() }
     }
 
-    fn set_pod(&mut self, facts: PodFacts) {
+    fn set_pod(&mut self, facts: PodFacts) -> bool {
         let uid = facts.uid.clone();
         let services = self.services_of(&facts);
         let heard = match self.pods.get(&uid) {
-            Some(held) if held.facts == facts && held.services == services => return,
+            Some(held) if held.facts == facts && held.services == services => return false,
             Some(held) => held.heard,
             None => Heard::Never,
         };
         self.namespaces.entry(facts.namespace.clone()).or_default().pods.insert(uid.clone());
         let before = self.pods.insert(uid.clone(), PodEntry { facts, heard, services: services.clone() });
         self.regroup(&uid, &before.map(|entry| entry.services).unwrap_or_default(), &services);
+        true
     }
 
-    fn remove_pod(&mut self, uid: &PodUid) {
-        let Some(entry) = self.pods.remove(uid) else { return };
+    fn remove_pod(&mut self, uid: &PodUid) -> bool {
+        let Some(entry) = self.pods.remove(uid) else { return false };
         self.pods_removed = true;
         self.in_namespace(&entry.facts.namespace, |names| {
             names.pods.remove(uid);
         });
         self.regroup(uid, &entry.services, &BTreeSet::new());
+        true
     }
 
-    fn set_registration(&mut self, key: &ObjectKey, registration: Option<&Arc<Registration>>) {
+    fn set_registration(&mut self, key: &ObjectKey, registration: Option<&Arc<Registration>>) -> bool {
         let names = self.namespaces.entry(key.namespace.clone()).or_default();
         let before = match registration {
             Some(registration) => names.registrations.insert(key.name.clone(), registration.clone()),
@@ -215,7 +230,7 @@ impl Index {
         };
         if before.as_ref() == registration {
             self.in_namespace(&key.namespace, |_| {});
-            return;
+            return false;
         }
         self.dirty.extend(before.iter().chain(registration).map(|registration| registration.key.clone()));
         // Its selector may take in or let go any pod of the namespace.
@@ -230,6 +245,7 @@ impl Index {
             }
         }
         self.in_namespace(&key.namespace, |_| {});
+        true
     }
 
     /// The services that this pod is a member of.
