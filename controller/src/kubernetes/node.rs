@@ -80,7 +80,8 @@ mod tests {
             ("Ready", "Unknown", true),
             ("MemoryPressure", "Unknown", false),
         ] {
-            let node = json!({"metadata": {"name": "node1"}, "status": {"conditions": [{"type": kind, "status": status}]}});
+            let conditions = json!([{"type": kind, "status": status}]);
+            let node = json!({"metadata": {"name": "node1"}, "status": {"conditions": conditions}});
             assert_eq!(read(node).unknown, unknown, "{kind} {status}");
         }
     }

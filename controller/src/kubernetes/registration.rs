@@ -59,7 +59,9 @@ mod tests {
     }
 
     fn good() -> Value {
-        object(json!({"target": {"selector": {"matchLabels": {"app": "orders"}}}, "ports": [{"port": 8080}]}))
+        object(
+            json!({"target": {"selector": {"matchLabels": {"app": "orders"}}}, "ports": [{"name": "http", "port": 8080}]}),
+        )
     }
 
     fn read(value: Value) -> Object {
@@ -78,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_bad_spec_is_kept_with_what_is_wrong_with_it() {
-        let kept = read(object(json!({"target": {}, "ports": [{"port": 0}], "version": "one"})));
+        let kept =
+            read(object(json!({"target": {}, "ports": [{"name": "http", "port": 0}], "version": "one"})));
         assert_eq!((&*kept.uid, kept.generation), ("r1", 3));
         let errors = kept.registration.unwrap_err().to_string();
         assert!(errors.contains("spec.version") && errors.contains("spec.target"), "{errors}");

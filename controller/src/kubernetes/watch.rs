@@ -241,5 +241,5 @@ fn change<W: Watched>(sighting: Sighting) -> Option<Change> {
 }
 
 #[cfg(test)]
-#[path = "watch_tests.rs"]
+#[path = "watch_tests/mod.rs"]
 mod tests;
