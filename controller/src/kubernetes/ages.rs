@@ -24,8 +24,8 @@ pub(crate) struct WatchAges(Arc<Ages>);
 ///
 /// Now and then each kind is listed anew, as it was at the very revision that its watch had come to. What changed
 /// after that revision is not in the list, so each object that is in it and not in the index as it is, or the other
-/// way round, was not told by the watch, or was lost by us: it is counted once, and healed by being counted. A list for
-/// another reason (a start, a revision that is gone) is not counted: it shows what changed meanwhile too.
+/// way round, was not told by the watch, or was lost by us: it is counted once, and healed. A list for another reason
+/// (a start, a revision that is gone) is not counted: it shows what changed meanwhile too.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drift(Arc<PerKind<Compared>>);
 

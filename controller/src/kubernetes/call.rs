@@ -20,10 +20,10 @@ use crate::kubernetes::{
 };
 
 /// A page of 500 objects takes less than a second; whatever gives none for so long is stuck.
-pub(super) const PAGE_MAX: Duration = Duration::from_secs(30);
+const PAGE_MAX: Duration = Duration::from_secs(30);
 /// What is added to a watch call's own time before it counts as dead: the API server ends each in time, and the
 /// answer may have a slow way. With the longest time of a call, a dead one is noticed within a minute.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(10);
 /// 500 pods have about 5 MiB; with all six kinds at once this still leaves the process its memory.
 const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Kubernetes stores no object above 1.5 MiB, which its JSON may exceed some times over.

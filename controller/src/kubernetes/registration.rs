@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    fn object(spec: Value) -> Value {
+    fn object(spec: &Value) -> Value {
         json!({
             "apiVersion": "rollcall.dev/v1alpha1", "kind": "ServiceRegistration",
             "metadata": {"name": "orders", "namespace": "shop", "uid": "r1", "generation": 3,
@@ -59,9 +59,8 @@ mod tests {
     }
 
     fn good() -> Value {
-        object(
-            json!({"target": {"selector": {"matchLabels": {"app": "orders"}}}, "ports": [{"name": "http", "port": 8080}]}),
-        )
+        object(&json!({"target": {"selector": {"matchLabels": {"app": "orders"}}},
+                "ports": [{"name": "http", "port": 8080}]}))
     }
 
     fn read(value: Value) -> Object {
@@ -81,7 +80,7 @@ mod tests {
     #[test]
     fn a_bad_spec_is_kept_with_what_is_wrong_with_it() {
         let kept =
-            read(object(json!({"target": {}, "ports": [{"name": "http", "port": 0}], "version": "one"})));
+            read(object(&json!({"target": {}, "ports": [{"name": "http", "port": 0}], "version": "one"})));
         assert_eq!((&*kept.uid, kept.generation), ("r1", 3));
         let errors = kept.registration.unwrap_err().to_string();
         assert!(errors.contains("spec.version") && errors.contains("spec.target"), "{errors}");

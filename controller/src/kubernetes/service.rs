@@ -1,14 +1,14 @@
 //! From Kubernetes' Service to the few facts that are kept of it.
 
-use k8s_openapi::{
-    api::core::v1::{Service, ServiceSpec},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
 use std::net::IpAddr;
 
 use crate::{
     index::{Change, Key, Kind, ServiceFacts},
     kubernetes::watched::{NoMeta, Watched, milliseconds, object_key, port, uid},
+};
+use k8s_openapi::{
+    api::core::v1::{Service, ServiceSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
 const ADOPT: &str = "rollcall.dev/adopt";
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn read(spec: Value, annotations: Value) -> ServiceFacts {
+    fn read(spec: &Value, annotations: &Value) -> ServiceFacts {
         let service = json!({
             "metadata": {"name": "orders", "namespace": "shop", "uid": "s1", "annotations": annotations,
                 "creationTimestamp": "2026-01-02T03:04:05Z"},
@@ -107,13 +107,15 @@ mod tests {
             publishes_not_ready: true,
             adoptable: true,
         };
-        assert_eq!(read(spec, Value::Null), expected);
+        assert_eq!(read(&spec, &Value::Null), expected);
     }
 
     #[test]
     fn a_headless_service_has_no_address_of_its_own_and_is_adopted() {
-        let facts =
-            read(json!({"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 80}]}), Value::Null);
+        let facts = read(
+            &json!({"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 80}]}),
+            &Value::Null,
+        );
         assert_eq!((facts.cluster_addresses, facts.ports), (Vec::new(), vec![Port::tcp(None, 80)]));
         assert!(facts.adoptable && !facts.publishes_not_ready);
     }
@@ -126,7 +128,7 @@ mod tests {
             (json!({"type": "ClusterIP"}), json!({"rollcall.dev/adopt": "false"}), false),
             (json!({"type": "ExternalName", "externalName": "db.example"}), json!({}), false),
         ] {
-            assert_eq!(read(spec.clone(), annotations.clone()).adoptable, adoptable, "{spec} {annotations}");
+            assert_eq!(read(&spec, &annotations).adoptable, adoptable, "{spec} {annotations}");
         }
     }
 

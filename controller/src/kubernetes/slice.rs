@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    fn slice(address_type: &str, endpoints: Value) -> Value {
+    fn slice(address_type: &str, endpoints: &Value) -> Value {
         json!({
             "metadata": {"name": "orders-x7", "namespace": "shop", "labels": {"kubernetes.io/service-name": "orders"}},
             "addressType": address_type, "endpoints": endpoints,
@@ -97,7 +97,7 @@ mod tests {
     fn the_facts_of_a_slice() {
         let facts = read(slice(
             "IPv4",
-            json!([{
+            &json!([{
                 "addresses": ["10.1.2.3", "10.1.2.4", "nonsense"], "zone": "a", "nodeName": "node1",
                 "targetRef": {"kind": "Pod", "uid": "u1", "name": "orders-1", "namespace": "shop"},
                 "conditions": {"ready": false, "serving": true, "terminating": true},
@@ -131,7 +131,7 @@ mod tests {
             (json!({"ready": false}), false, false),
         ] {
             let endpoints = json!([{"addresses": ["fd00::1"], "conditions": conditions}]);
-            let facts = read(slice("IPv6", endpoints));
+            let facts = read(slice("IPv6", &endpoints));
             assert_eq!(
                 (facts.endpoints[0].ready, facts.endpoints[0].terminating),
                 (ready, terminating),
@@ -148,23 +148,23 @@ mod tests {
             (json!({"kind": "Pod"}), None),
             (json!({"kind": "Node", "uid": "n1"}), None),
         ] {
-            let facts = read(slice("IPv4", json!([{"addresses": ["10.1.2.3"], "targetRef": target}])));
+            let facts = read(slice("IPv4", &json!([{"addresses": ["10.1.2.3"], "targetRef": target}])));
             assert_eq!(facts.endpoints[0].pod, pod.map(Into::into), "{target}");
         }
     }
 
     #[test]
     fn who_has_no_address_is_no_endpoint() {
-        assert_eq!(read(slice("FQDN", json!([{"addresses": ["db.example"]}]))).endpoints, []);
-        assert_eq!(read(slice("FQDN", json!([{"addresses": ["10.1.2.3"]}]))).endpoints, []);
-        assert_eq!(read(slice("IPv4", json!([{"addresses": ["10.1.2"]}, {"addresses": []}]))).endpoints, []);
-        assert_eq!(read(slice("IPv4", Value::Null)).endpoints, [], "an empty slice is no missing Service");
+        assert_eq!(read(slice("FQDN", &json!([{"addresses": ["db.example"]}]))).endpoints, []);
+        assert_eq!(read(slice("FQDN", &json!([{"addresses": ["10.1.2.3"]}]))).endpoints, []);
+        assert_eq!(read(slice("IPv4", &json!([{"addresses": ["10.1.2"]}, {"addresses": []}]))).endpoints, []);
+        assert_eq!(read(slice("IPv4", &Value::Null)).endpoints, [], "an empty slice is no missing Service");
     }
 
     #[test]
     fn a_slice_that_lost_its_service_is_gone() {
         for labels in [json!(null), json!({}), json!({"kubernetes.io/service-name": ""})] {
-            let mut orphan = slice("IPv4", json!([{"addresses": ["10.1.2.3"]}]));
+            let mut orphan = slice("IPv4", &json!([{"addresses": ["10.1.2.3"]}]));
             orphan["metadata"]["labels"] = labels;
             let change = Slices::seen(serde_json::from_value(orphan).unwrap()).unwrap();
             assert!(matches!(change, Change::Gone(Key::Slice(_))), "{change:?}");

@@ -1,11 +1,9 @@
 //! What the watched kinds have in common.
 
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
-    serde::de::DeserializeOwned,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use rollcall_catalogue::{Port, Transport};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::index::{Change, Key, Kind, ObjectKey};

@@ -75,7 +75,7 @@ async fn a_page_that_does_not_come_is_given_up_and_half_a_list_removes_nothing()
     let begin = Instant::now();
     let anew = rig.api.list().await;
     assert!(
-        (PAGE_MAX..PAGE_MAX + Duration::from_secs(3)).contains(&begin.elapsed()),
+        (Duration::from_secs(30)..Duration::from_secs(33)).contains(&begin.elapsed()),
         "{:?}",
         begin.elapsed()
     );
@@ -134,7 +134,10 @@ async fn a_kind_that_is_not_installed_is_empty_only_before_its_first_list() {
 #[tokio::test(start_paused = true)]
 async fn a_kind_that_is_always_there_is_never_taken_for_absent() {
     let mut rig = rig::<Pods>();
-    rig.api.list().await.refuse(404);
+    let begin = Instant::now();
+    for _ in 0..3 {
+        rig.api.list().await.refuse(404);
+    }
     rig.api.list().await;
-    assert!(rig.ages.age(Kind::Pod) > Duration::ZERO, "a proxy's 404 proves nothing");
+    assert_eq!(rig.age(), begin.elapsed(), "a proxy's 404 proves nothing");
 }

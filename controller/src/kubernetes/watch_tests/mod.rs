@@ -14,7 +14,6 @@ use tokio::{
 use super::*;
 use crate::{
     kubernetes::{
-        call::PAGE_MAX,
         course::AUDIT_AFTER,
         fake_api::{Call, FakeApi, WatchReply, fake_api},
     },
