@@ -20,7 +20,7 @@ use crate::{
     auth::KubeReviewer,
     ca::{Authority, CaError, Leaf},
     health::{self, Readiness},
-    kubernetes::{Pods, Registrations, watch},
+    kubernetes::watch_all,
     owner::{OwnerGone, owner},
     sessions::Sessions,
 };
@@ -52,12 +52,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         owner.run(owner_ear).await;
         anyhow::Ok("owner")
     });
-    parts.spawn(until(ear.clone(), "pod watch", watch::<Pods>(client.clone(), index.clone())));
-    parts.spawn(until(
-        ear.clone(),
-        "registration watch",
-        watch::<Registrations>(client.clone(), index.clone()),
-    ));
+    let watches = watch_all(&client, &index);
+    for (name, watch) in watches.tasks {
+        parts.spawn(until(ear.clone(), name, watch));
+    }
     let readiness = Readiness { index: index.clone(), serving: Arc::default() };
     let mut early = ear.clone();
     let (serving, health_ear) = (readiness.serving.clone(), ear.clone());

@@ -190,6 +190,11 @@ impl Index {
         }
     }
 
+    /// How many objects of this kind are known.
+    pub(crate) fn known(&self, kind: Kind) -> usize {
+        self.keys(kind).len()
+    }
+
     /// A session of this pod began or ended.
     pub(crate) fn heard(&mut self, uid: &PodUid, live: bool) {
         if let Some(entry) = self.pods.get_mut(uid) {
@@ -231,7 +236,7 @@ impl Index {
     fn list_ends(&mut self, kind: Kind) -> bool {
         let was_complete = self.complete();
         let Some(seen) = self.lists.end(kind) else { return false };
-        let gone: Vec<_> = self.known(kind).into_iter().filter(|key| !seen.contains(key)).collect();
+        let gone: Vec<_> = self.keys(kind).into_iter().filter(|key| !seen.contains(key)).collect();
         gone.iter().for_each(|key| {
             self.gone(key);
         });
@@ -241,8 +246,8 @@ impl Index {
         !gone.is_empty()
     }
 
-    fn known(&self, kind: Kind) -> Vec<Key> {
-        fn keys<'a, V: 'a>(
+    fn keys(&self, kind: Kind) -> Vec<Key> {
+        fn all<'a, V: 'a>(
             namespace: &'a Namespace,
             names: &'a BTreeMap<Arc<str>, V>,
         ) -> impl Iterator<Item = ObjectKey> {
@@ -258,7 +263,7 @@ impl Index {
                 .map(|(name, _)| Key::Namespace(name.clone()))
                 .collect(),
             Kind::Registration => namespaces
-                .flat_map(|(name, entry)| keys(name, &entry.objects))
+                .flat_map(|(name, entry)| all(name, &entry.objects))
                 .map(Key::Registration)
                 .collect(),
             Kind::Service => namespaces

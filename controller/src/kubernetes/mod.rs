@@ -1,6 +1,24 @@
 //! What Kubernetes says: its objects mapped to small facts at their arrival, and the watches that bring them.
+//!
+//! One file for each kind says what is kept of it. Beneath them: [`watched`] is what the kinds have in common,
+//! [`sight`] reads what the API server sends, [`call`] asks it, [`course`] decides what to ask next, and [`watch`]
+//! joins these to a task for each kind. [`ages`] tells how well that works.
 
+mod ages;
+mod call;
+mod course;
+mod namespace;
+mod node;
 mod pod;
+mod registration;
+mod service;
+mod sight;
+mod slice;
 mod watch;
+mod watched;
 
-pub(crate) use watch::{Pods, Registrations, watch};
+#[cfg(test)]
+mod fake_api;
+
+pub(crate) use ages::{Drift, WatchAges};
+pub(crate) use watch::watch_all;

@@ -1,52 +1,81 @@
 //! From Kubernetes' pod to the few facts that are kept of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::{
+    api::core::v1::{Pod, PodCondition, PodSpec, PodStatus},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use rollcall_catalogue::{
-    PodFacts, PodUid, Port, Transport, ValueError, asks_to_drain, by_annotations,
+    PodFacts, Port, asks_to_drain, by_annotations,
     liveness::{Phase, PodLife},
 };
-use thiserror::Error;
 
-use crate::SIDECAR;
+use crate::{
+    SIDECAR,
+    index::{Change, Key, Kind, PodSeen},
+    kubernetes::watched::{NoMeta, Watched, milliseconds, object_key, transport, uid},
+};
 
-/// Says why a pod cannot be kept.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum FactsError {
-    #[error("metadata.{0}: missing or no name; the API server sets it")]
-    NoMeta(&'static str),
+/// Pods, of all namespaces.
+pub(super) struct Pods;
+
+impl Watched for Pods {
+    type Object = Pod;
+    const KIND: Kind = Kind::Pod;
+
+    fn key(meta: &ObjectMeta) -> Result<Key, NoMeta> {
+        Ok(Key::Pod(uid(meta)?.into()))
+    }
+
+    fn seen(pod: Pod) -> Result<Change, NoMeta> {
+        Ok(Change::Pod(Box::new(seen(pod)?)))
+    }
 }
 
-/// The facts of this pod, and the bad values in its annotations.
-pub(crate) fn facts(pod: &Pod) -> Result<(PodFacts, Vec<ValueError>), FactsError> {
-    let meta = &pod.metadata;
-    let text = |field: &Option<String>, name| field.clone().ok_or(FactsError::NoMeta(name));
-    let namespace =
-        text(&meta.namespace, "namespace")?.parse().map_err(|_| FactsError::NoMeta("namespace"))?;
-    let spec = pod.spec.as_ref();
-    let status = pod.status.as_ref();
-    let annotations = meta.annotations.clone().unwrap_or_default();
-    let (registration, problems) = by_annotations(&namespace, &annotations, first_container_port(spec));
+fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
+    let turned_ms = turned_ms(&pod);
+    let Pod { metadata: meta, spec, status } = pod;
+    let (spec, status) = (spec.as_ref(), status.as_ref());
+    let object = object_key(&meta)?;
+    let annotations = meta.annotations.as_ref();
+    let (registration, problems) = annotations
+        .map(|annotations| by_annotations(&object.namespace, annotations, first_container_port(spec)))
+        .unwrap_or_default();
     let has_sidecar = spec.is_some_and(has_sidecar);
+    let ready_beside_us = ready_beside_us(spec, status);
     let facts = PodFacts {
-        uid: PodUid::from(text(&meta.uid, "uid")?.as_str()),
-        namespace,
-        name: text(&meta.name, "name")?.into(),
+        uid: uid(&meta)?.into(),
+        namespace: object.namespace,
+        name: object.name,
         node: spec.and_then(|spec| spec.node_name.as_deref()).map(Into::into),
         addresses: addresses(status),
-        labels: meta.labels.clone().unwrap_or_default().into(),
         has_sidecar,
         registration: registration.map(Arc::new),
-        asks_to_drain: asks_to_drain(&annotations),
+        asks_to_drain: annotations.is_some_and(asks_to_drain),
         life: PodLife {
             phase: phase(status),
             deleting: meta.deletion_timestamp.is_some(),
-            ready: if has_sidecar { ready_beside_us(spec, status) } else { condition(status, "Ready") },
-            containers_ready: ready_beside_us(spec, status),
+            ready: if has_sidecar { ready_beside_us } else { is_true(status, "Ready") },
+            containers_ready: ready_beside_us,
         },
+        labels: meta.labels.unwrap_or_default().into(),
     };
-    Ok((facts, problems))
+    Ok(PodSeen { facts, turned_ms, problems })
+}
+
+/// When it came into its present life. Kubernetes writes whole seconds.
+fn turned_ms(pod: &Pod) -> Option<u64> {
+    let meta = &pod.metadata;
+    let turned_ms = match &meta.deletion_timestamp {
+        // That is when the pod's grace will have ended: it was asked to go before it.
+        Some(end) => {
+            let grace_ms = meta.deletion_grace_period_seconds.unwrap_or_default().saturating_mul(1_000);
+            milliseconds(end).saturating_sub(grace_ms)
+        }
+        None => milliseconds(condition(pod.status.as_ref(), "Ready")?.last_transition_time.as_ref()?),
+    };
+    u64::try_from(turned_ms).ok()
 }
 
 fn has_sidecar(spec: &PodSpec) -> bool {
@@ -60,17 +89,13 @@ fn first_container_port(spec: Option<&PodSpec>) -> Option<Port> {
         .filter(|container| container.name != SIDECAR)
         .flat_map(|container| container.ports.iter().flatten())
         .find_map(|port| {
-            let transport = match port.protocol.as_deref() {
-                Some("UDP") => Transport::Udp,
-                Some("SCTP") => Transport::Sctp,
-                _ => Transport::Tcp,
-            };
             let number = u16::try_from(port.container_port).ok()?;
+            let transport = transport(port.protocol.as_deref());
             Some(Port { transport, ..Port::tcp(port.name.as_deref(), number) })
         })
 }
 
-fn addresses(status: Option<&PodStatus>) -> Vec<std::net::IpAddr> {
+fn addresses(status: Option<&PodStatus>) -> Vec<IpAddr> {
     let Some(status) = status else { return Vec::new() };
     let listed = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
     let mut addresses = Vec::new();
@@ -93,39 +118,34 @@ fn phase(status: Option<&PodStatus>) -> Phase {
     }
 }
 
-fn condition(status: Option<&PodStatus>, kind: &str) -> bool {
-    let conditions = status.into_iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == kind && condition.status == "True")
+fn condition<'a>(status: Option<&'a PodStatus>, kind: &str) -> Option<&'a PodCondition> {
+    status?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+}
+
+fn is_true(status: Option<&PodStatus>, kind: &str) -> bool {
+    condition(status, kind).is_some_and(|condition| condition.status == "True")
 }
 
 /// Whether all containers but ours, other native sidecars included, and all readiness gates are ready. The pod's
-/// own `Ready` condition will not do: it falls whenever our container restarts, and that must evict nobody.
+/// own `Ready` condition will not do: it falls whenever our container restarts, and that must evict nobody. The
+/// node controller turns that condition too, when it loses sight of the node; these it leaves as the kubelet had them.
 fn ready_beside_us(spec: Option<&PodSpec>, status: Option<&PodStatus>) -> bool {
     let (Some(spec), Some(status)) = (spec, status) else { return false };
     let native =
         spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    let expected: BTreeSet<&str> = spec
-        .containers
-        .iter()
-        .chain(native)
-        .map(|c| c.name.as_str())
-        .filter(|name| *name != SIDECAR)
-        .collect();
-    let statuses = |list: &'_ Option<Vec<ContainerStatus>>| list.clone().unwrap_or_default();
-    let ready: BTreeSet<String> = statuses(&status.container_statuses)
-        .into_iter()
-        .chain(statuses(&status.init_container_statuses))
-        .filter(|container| container.ready)
-        .map(|container| container.name)
-        .collect();
+    let mut expected =
+        spec.containers.iter().chain(native).map(|c| &c.name).filter(|name| *name != SIDECAR).peekable();
+    let statuses = || status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let ready = |name: &String| statuses().any(|container| container.ready && container.name == *name);
     let mut gates = spec.readiness_gates.iter().flatten();
-    !expected.is_empty()
-        && expected.iter().all(|name| ready.contains(*name))
-        && gates.all(|gate| condition(Some(status), &gate.condition_type))
+    expected.peek().is_some()
+        && expected.all(ready)
+        && gates.all(|gate| is_true(Some(status), &gate.condition_type))
 }
 
 #[cfg(test)]
 mod tests {
+    use rollcall_catalogue::Transport;
     use serde_json::json;
 
     use super::*;
@@ -145,8 +165,14 @@ mod tests {
         })
     }
 
+    fn see(value: serde_json::Value) -> PodSeen {
+        let change = Pods::seen(serde_json::from_value(value).unwrap()).unwrap();
+        let Change::Pod(seen) = change else { panic!("{change:?}") };
+        *seen
+    }
+
     fn read(value: serde_json::Value) -> PodFacts {
-        let (facts, problems) = facts(&serde_json::from_value(value).unwrap()).unwrap();
+        let PodSeen { facts, problems, .. } = see(value);
         assert_eq!(problems, []);
         facts
     }
@@ -159,8 +185,7 @@ mod tests {
         assert_eq!(addresses, ["10.1.2.3", "fd00::3"]);
         assert!(facts.has_sidecar && facts.life == PodLife::READY && !facts.asks_to_drain);
         assert_eq!(facts.registration.unwrap().key.to_string(), "orders.shop");
-        let nameless = Pod::default();
-        assert_eq!(super::facts(&nameless).unwrap_err(), FactsError::NoMeta("namespace"));
+        assert_eq!(Pods::seen(Pod::default()).unwrap_err(), NoMeta("namespace"));
     }
 
     #[test]
@@ -193,5 +218,45 @@ mod tests {
         plain["spec"]["initContainers"] = json!([]);
         plain["status"]["conditions"][0]["status"] = json!("False");
         assert!(!served(plain), "without a sidecar Kubernetes' own word counts");
+    }
+
+    #[test]
+    fn what_the_kubelet_said_last_outlives_what_the_node_controller_makes_of_it() {
+        let mut lost = pod(true, true);
+        lost["status"]["conditions"][0]["status"] = json!("False");
+        let life = read(lost.clone()).life;
+        assert!(life.ready && life.containers_ready, "with a sidecar the condition is not asked");
+        lost["spec"]["initContainers"] = json!([]);
+        let life = read(lost.clone()).life;
+        assert!(!life.ready && life.containers_ready);
+        lost["status"]["containerStatuses"][0]["ready"] = json!(false);
+        assert!(!read(lost).life.containers_ready);
+    }
+
+    #[test]
+    fn when_a_pod_turned() {
+        let mut turned = pod(true, true);
+        assert_eq!(see(turned.clone()).turned_ms, None, "nobody said when");
+        turned["status"]["conditions"] = json!([
+            {"type": "Initialized", "status": "True", "lastTransitionTime": "2026-01-02T03:04:00Z"},
+            {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"},
+        ]);
+        assert_eq!(see(turned.clone()).turned_ms, Some(1_767_323_045_000));
+        turned["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:05:00Z");
+        turned["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+        let seen = see(turned.clone());
+        assert_eq!(seen.turned_ms, Some(1_767_323_070_000), "asked to go 30 s before its grace ends");
+        assert!(seen.facts.life.deleting);
+        turned["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+        assert_eq!(see(turned).turned_ms, Some(1_767_323_100_000));
+    }
+
+    #[test]
+    fn bad_annotations_are_told_and_the_rest_counts() {
+        let mut bad = pod(true, true);
+        bad["metadata"]["annotations"]["rollcall.dev/weight"] = json!("heavy");
+        let seen = see(bad);
+        assert_eq!(seen.problems.len(), 1);
+        assert!(seen.facts.registration.is_some());
     }
 }

@@ -1,0 +1,182 @@
+//! What a watch does next: a state machine without IO.
+
+use std::time::Duration;
+
+use rollcall_net::{Backoff, Jitter};
+use tokio::time::Instant;
+
+/// The shortest and the longest time of a watch call: drawn from this range, so that the kinds' and the replicas'
+/// calls do not end in step. With the grace of a call, a connection that died unseen costs no more than a minute.
+const WATCH_SECONDS_MIN: u32 = 40;
+const WATCH_SECONDS_MAX: u32 = 50;
+/// A call that ended so much before its time has still lasted its time: the API server counts from the arrival of it.
+const PUNCTUAL: Duration = Duration::from_secs(2);
+/// Whoever keeps a call for so long is not helped by our waiting: this is rare enough.
+const STEADY_MIN: Duration = Duration::from_secs(10);
+/// Watch calls that failed in a row, after which the version that they began from is given up: a proxy may have
+/// forgotten it without saying so.
+const ERRORS_MAX: u32 = 5;
+/// The least pause before a list that follows a failure: it is the dearest of all calls.
+const LIST_PAUSE_MIN: Duration = Duration::from_millis(500);
+/// An API server may ask for a pause, but not for more than this: its word may be a proxy's.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// The pause before it is asked again whether a kind is installed, with up to as much again: whoever installs it waits.
+const ABSENT_PAUSE: Duration = Duration::from_secs(5);
+
+/// The shortest time between the complete lists of a kind, with up to as much again, drawn anew each time, so that
+/// the kinds and the replicas do not list in step: lists of everything are dear, and lost events are rare.
+pub(super) const AUDIT_AFTER: Duration = Duration::from_secs(30 * 60);
+/// What kubectl and the API server's own clients ask for: small enough that a page costs 5 MiB and a tenth of a
+/// second, large enough that 20,000 pods are 40 calls.
+const PAGE_OBJECTS_MAX: u32 = 500;
+
+/// Holds how far the watch of one kind has come.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// Everything up to this version was told; none until a list came to its end.
+    version: Option<String>,
+    listed: bool,
+    page_objects: u32,
+    audit_at: Instant,
+    watch_errors: u32,
+    backoff: Backoff,
+    jitter: Jitter,
+}
+
+/// Says what is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// List all objects as they are; or as they were at the version that the watch has come to, from which there
+    /// should be no difference.
+    List { at: Option<String>, page_objects: u32 },
+    /// Tell what changes after this version.
+    Watch { from: String, seconds: u32 },
+}
+
+/// Says how a step failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The version is forgotten.
+    Gone,
+    /// The reply is more than we can hold.
+    TooLarge,
+    /// Anything else; the API server may ask for a pause.
+    Other(Option<Duration>),
+}
+
+/// Says how a watch call ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// After its full time: it works.
+    InTime,
+    /// Before that, which shows nothing.
+    Early,
+}
+
+// === impl Course ===
+
+impl Course {
+    pub(super) fn new(jitter: Jitter, now: Instant) -> Self {
+        Self {
+            version: None,
+            listed: false,
+            page_objects: PAGE_OBJECTS_MAX,
+            audit_at: now,
+            watch_errors: 0,
+            backoff: Backoff::default(),
+            jitter,
+        }
+    }
+
+    /// Whether a list came to its end, ever.
+    pub(super) fn listed_once(&self) -> bool {
+        self.listed
+    }
+
+    pub(super) fn step(&mut self, now: Instant) -> Step {
+        let page_objects = self.page_objects;
+        match &self.version {
+            None => Step::List { at: None, page_objects },
+            Some(version) if now >= self.audit_at => Step::List { at: Some(version.clone()), page_objects },
+            Some(version) => {
+                let spread = Duration::from_secs((WATCH_SECONDS_MAX - WATCH_SECONDS_MIN).into());
+                let more = u32::try_from(self.jitter.up_to(spread).as_secs()).unwrap_or_default();
+                Step::Watch { from: version.clone(), seconds: WATCH_SECONDS_MIN + more }
+            }
+        }
+    }
+
+    /// A list came to its end. That forgives no failure: where each watch call fails, lists would follow each other
+    /// without a pause.
+    pub(super) fn listed(&mut self, version: String, now: Instant) {
+        self.version = Some(version);
+        self.listed = true;
+        self.watch_errors = 0;
+        self.audit_at = now + AUDIT_AFTER + self.jitter.up_to(AUDIT_AFTER);
+    }
+
+    /// The pause after a list that came to nothing: the next begins from the start.
+    pub(super) fn list_failed(&mut self, failure: Failure) -> Duration {
+        self.version = None;
+        if failure == Failure::TooLarge {
+            self.page_objects = (self.page_objects / 4).max(1);
+        }
+        self.pause(failure)
+    }
+
+    /// The pause before it is asked again whether the kind is installed.
+    pub(super) fn absent(&mut self) -> Duration {
+        ABSENT_PAUSE + self.jitter.up_to(ABSENT_PAUSE)
+    }
+
+    /// A watch call told everything up to this version.
+    pub(super) fn advanced(&mut self, version: String) {
+        self.version = Some(version);
+        self.works();
+    }
+
+    /// A watch call that was to take this long was ended after so long, and without an error; and the pause before
+    /// the next.
+    pub(super) fn watch_ended(&mut self, seconds: u32, lasted: Duration) -> (Ended, Duration) {
+        if lasted + PUNCTUAL >= Duration::from_secs(seconds.into()) {
+            self.works();
+            return (Ended::InTime, Duration::ZERO);
+        }
+        if lasted >= STEADY_MIN {
+            return (Ended::Early, Duration::ZERO);
+        }
+        (Ended::Early, self.pause(Failure::Other(None)))
+    }
+
+    /// The pause after a watch call that failed.
+    pub(super) fn watch_failed(&mut self, failure: Failure, lasted: Duration) -> Duration {
+        self.watch_errors += 1;
+        if failure == Failure::Gone || self.watch_errors >= ERRORS_MAX {
+            self.version = None;
+            self.watch_errors = 0;
+        }
+        if lasted >= STEADY_MIN {
+            self.backoff.reset();
+        }
+        self.pause(failure)
+    }
+
+    fn works(&mut self) {
+        self.watch_errors = 0;
+        self.backoff.reset();
+    }
+
+    fn pause(&mut self, failure: Failure) -> Duration {
+        let least = if self.version.is_none() { LIST_PAUSE_MIN } else { Duration::ZERO };
+        let asked = match failure {
+            Failure::Other(Some(asked)) => asked.min(RETRY_AFTER_MAX),
+            _ => Duration::ZERO,
+        };
+        // Added, and not the greater of both: who was asked to come back at one moment must not come in step.
+        least.max(asked) + self.backoff.next(&mut self.jitter)
+    }
+}
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;

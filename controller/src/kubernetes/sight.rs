@@ -1,0 +1,233 @@
+//! Reading what the API server sends: each object becomes small facts as it is read, and one that cannot be read
+//! stops no other.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
+use kube::core::{PartialObjectMeta, Resource, Status};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::{
+    index::{Change, Key},
+    kubernetes::watched::Watched,
+};
+
+/// Holds what was made of one object.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    /// Where the object was in the order of all changes.
+    pub(super) version: Option<String>,
+    /// None where the index has nothing to hear: the object has no name that it could be known by.
+    pub(super) change: Option<Change>,
+    pub(super) problem: Option<Problem>,
+}
+
+/// Says why an object is not known as it is now, and which one it is.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{namespace}/{name}: {cause}")]
+pub(super) struct Problem {
+    namespace: String,
+    name: String,
+    cause: String,
+}
+
+/// Holds one page of a list.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) sightings: Vec<Sighting>,
+    pub(super) version: Option<String>,
+    pub(super) further: Option<String>,
+}
+
+/// Says what a watch call brought.
+#[derive(Debug)]
+pub(super) enum Event {
+    Sighted(Sighting),
+    /// Nothing happened up to this version.
+    Bookmark(Option<String>),
+    Refused(Box<Status>),
+}
+
+/// Says why a reply as a whole cannot be read.
+#[derive(Debug, Error)]
+pub(super) enum SightError {
+    #[error("the reply is no list or event of Kubernetes: {0}; is there a proxy between?")]
+    NoReply(#[from] serde_json::Error),
+    #[error("an event of the unknown type `{0}`; a newer rollcall may know it")]
+    UnknownType(String),
+}
+
+#[derive(Deserialize)]
+struct RawPage<'a> {
+    metadata: ListMeta,
+    /// A list of nothing may be null.
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct RawEvent<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// Holds the part of a bookmark that says anything.
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: ListMeta,
+}
+
+pub(super) fn page<W: Watched>(text: &[u8]) -> Result<Page, SightError> {
+    let page: RawPage<'_> = serde_json::from_slice(text)?;
+    let items = page.items.unwrap_or_default();
+    Ok(Page {
+        sightings: items.into_iter().map(|item| seen::<W>(item.get())).collect(),
+        version: page.metadata.resource_version.filter(|version| !version.is_empty()),
+        further: page.metadata.continue_.filter(|token| !token.is_empty()),
+    })
+}
+
+pub(super) fn event<W: Watched>(line: &[u8]) -> Result<Event, SightError> {
+    let RawEvent { kind, object } = serde_json::from_slice(line)?;
+    let object = object.get();
+    Ok(match &*kind {
+        "ADDED" | "MODIFIED" => Event::Sighted(seen::<W>(object)),
+        "DELETED" => Event::Sighted(gone::<W>(object)),
+        "BOOKMARK" => {
+            let bookmark: Bookmark = serde_json::from_str(object)?;
+            Event::Bookmark(bookmark.metadata.resource_version.filter(|version| !version.is_empty()))
+        }
+        "ERROR" => Event::Refused(serde_json::from_str(object)?),
+        other => return Err(SightError::UnknownType(other.to_owned())),
+    })
+}
+
+/// It is there. What is known of it stays where it cannot be read.
+fn seen<W: Watched>(text: &str) -> Sighting {
+    let object: W::Object = match serde_json::from_str(text) {
+        Ok(object) => object,
+        Err(error) => return unreadable::<W>(text, &error),
+    };
+    let meta = object.meta();
+    let (version, at) = (meta.resource_version.clone(), (meta.namespace.clone(), meta.name.clone()));
+    let key = W::key(meta).ok();
+    match W::seen(object) {
+        Ok(change) => Sighting { version, change: Some(change), problem: None },
+        Err(cause) => Sighting {
+            version,
+            change: key.map(Change::Unreadable),
+            problem: Some(Problem::new(at, cause.to_string())),
+        },
+    }
+}
+
+fn unreadable<W: Watched>(text: &str, error: &serde_json::Error) -> Sighting {
+    let meta = meta::<W>(text);
+    Sighting {
+        version: meta.resource_version.clone(),
+        change: W::key(&meta).ok().map(Change::Unreadable),
+        problem: Some(Problem::new((meta.namespace, meta.name), error.to_string())),
+    }
+}
+
+/// It is no more. Nothing but its name needs to be read.
+fn gone<W: Watched>(text: &str) -> Sighting {
+    let meta = meta::<W>(text);
+    let key: Result<Key, _> = W::key(&meta);
+    let problem = key.as_ref().err().map(ToString::to_string);
+    Sighting {
+        version: meta.resource_version.clone(),
+        change: key.ok().map(Change::Gone),
+        problem: problem.map(|cause| Problem::new((meta.namespace, meta.name), cause)),
+    }
+}
+
+/// The metadata of an object of which nothing else may be readable; empty where they are not either.
+fn meta<W: Watched>(text: &str) -> ObjectMeta {
+    let object: Result<PartialObjectMeta<W::Object>, _> = serde_json::from_str(text);
+    object.map(|object| object.metadata).unwrap_or_default()
+}
+
+// === impl Problem ===
+
+impl Problem {
+    fn new((namespace, name): (Option<String>, Option<String>), cause: String) -> Self {
+        Self { namespace: namespace.unwrap_or_default(), name: name.unwrap_or_default(), cause }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::kubernetes::pod::Pods;
+
+    fn meta(name: &str) -> Value {
+        json!({"name": name, "namespace": "shop", "uid": name, "resourceVersion": "7"})
+    }
+
+    fn said(sighting: &Sighting) -> &'static str {
+        match sighting.change {
+            Some(Change::Pod(_)) => "pod",
+            Some(Change::Unreadable(Key::Pod(_))) => "unreadable",
+            Some(Change::Gone(Key::Pod(_))) => "gone",
+            None => "nothing",
+            _ => "something else",
+        }
+    }
+
+    #[test]
+    fn one_object_that_cannot_be_read_stops_no_other() {
+        let garbage = json!({"metadata": meta("b"), "spec": {"containers": "none"}});
+        let nameless = json!({"metadata": {"labels": 7}});
+        let list = json!({"metadata": {"resourceVersion": "9"}, "items":
+            [{"metadata": meta("a")}, garbage, nameless, {"metadata": {"name": "c"}}, {"metadata": meta("d")}]});
+        let page = page::<Pods>(list.to_string().as_bytes()).unwrap();
+        let read: Vec<_> = page.sightings.iter().map(|one| (said(one), one.problem.is_some())).collect();
+        let expected =
+            [("pod", false), ("unreadable", true), ("nothing", true), ("nothing", true), ("pod", false)];
+        assert_eq!(read, expected);
+        let problem = page.sightings[1].problem.as_ref().unwrap().to_string();
+        assert!(problem.starts_with("shop/b: "), "{problem}");
+        assert_eq!((page.version.as_deref(), page.further), (Some("9"), None));
+    }
+
+    #[test]
+    fn a_list_of_nothing() {
+        for items in [json!(null), json!([])] {
+            let list = json!({"metadata": {"resourceVersion": "9", "continue": ""}, "items": items});
+            let page = page::<Pods>(list.to_string().as_bytes()).unwrap();
+            assert!(page.sightings.is_empty() && page.further.is_none());
+        }
+        assert!(page::<Pods>(b"<html>").is_err());
+    }
+
+    #[test]
+    fn events_are_read_in_any_order_of_their_fields() {
+        let read = |line: Value| event::<Pods>(line.to_string().as_bytes());
+        let garbage = json!({"metadata": meta("a"), "spec": {"containers": "none"}});
+        for (kind, object, expected) in [
+            ("ADDED", json!({"metadata": meta("a")}), "pod"),
+            ("MODIFIED", json!({"metadata": meta("a")}), "pod"),
+            ("MODIFIED", garbage.clone(), "unreadable"),
+            ("DELETED", json!({"metadata": meta("a")}), "gone"),
+            ("DELETED", garbage, "gone"),
+        ] {
+            let Event::Sighted(sighting) = read(json!({"type": kind, "object": object})).unwrap() else {
+                panic!("{kind}");
+            };
+            assert_eq!((said(&sighting), sighting.version.as_deref()), (expected, Some("7")), "{kind}");
+        }
+        let reversed = br#"{"object": {"metadata": {"resourceVersion": "8"}}, "type": "BOOKMARK"}"#;
+        assert!(matches!(event::<Pods>(reversed), Ok(Event::Bookmark(Some(version))) if version == "8"));
+        let refused =
+            read(json!({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "old"}}));
+        assert!(matches!(refused, Ok(Event::Refused(status)) if status.code == 410));
+        assert!(matches!(read(json!({"type": "SOON", "object": {}})), Err(SightError::UnknownType(_))));
+    }
+}

@@ -1,0 +1,194 @@
+//! Lists, watches, and the ways in which a watch ends.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_pages_and_a_watch_from_its_version() {
+    let mut rig = rig::<Pods>();
+    let first = rig.api.list().await;
+    assert_eq!((first.path.as_str(), first.parameter("limit")), ("/api/v1/pods", Some("500")));
+    assert_eq!(first.parameter("resourceVersion"), None, "as they are, not as some replica remembers them");
+    first.page("10", Some("token"), &[pod("a", "3"), pod("b", "4")]);
+    let second = rig.api.list().await;
+    assert_eq!((second.parameter("continue"), second.parameter("limit")), (Some("token"), Some("500")));
+    second.page("10", None, &[pod("c", "5")]);
+    let call = rig.api.watch("10").await;
+    assert_eq!(call.parameter("allowWatchBookmarks"), Some("true"));
+    assert_eq!(call.headers["accept-encoding"], "identity");
+    rig.has("abc").await;
+    let stream = call.stream();
+    stream.event("ADDED", &pod("d", "11"));
+    stream.event("MODIFIED", &labelled("a", "12", "new"));
+    stream.event("DELETED", &pod("b", "13"));
+    rig.has("acd").await;
+    assert_eq!(rig.app("a").await.as_deref(), Some("new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_may_come_in_pieces_and_a_cut_one_comes_again() {
+    let (mut rig, call) = listed(&[]).await;
+    let stream = call.stream();
+    let line = json!({"type": "ADDED", "object": pod("a", "11")}).to_string();
+    let (begin, end) = line.split_at(40);
+    stream.bytes(begin);
+    sleep(Duration::from_secs(1)).await;
+    stream.bytes(&format!("{end}\n\n{begin}"));
+    rig.has("a").await;
+    drop(stream);
+    rig.api.watch("11").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_shows_that_it_works_by_ending_in_time() {
+    let (mut rig, call) = listed(&[]).await;
+    let seconds: u64 = call.parameter("timeoutSeconds").unwrap().parse().unwrap();
+    assert!((40..=50).contains(&seconds));
+    let ending = ends_in_time(call).await;
+    assert!(rig.age() >= Duration::from_secs(40));
+    drop(ending);
+    let next = rig.api.watch("10").await;
+    assert!(rig.age() < Duration::from_secs(1), "the next call follows at once: {:?}", rig.age());
+    let stream = next.stream();
+    sleep(Duration::from_secs(20)).await;
+    stream.bookmark("20");
+    sleep(Duration::from_secs(1)).await;
+    assert!(rig.age() <= Duration::from_secs(1), "a bookmark is a proof");
+    drop(stream);
+    rig.api.watch("20").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_proves_nothing() {
+    let (mut rig, call) = listed(&[]).await;
+    let mut ending = ends_in_time(call).await;
+    for _ in 0..3 {
+        ending.cut();
+        ending = ends_in_time(rig.api.watch("10").await).await;
+    }
+    assert!(rig.age() >= Duration::from_secs(4 * 40), "{:?}", rig.age());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_watch_is_noticed_within_a_minute() {
+    let (mut rig, never_answered) = listed(&[]).await;
+    let begin = Instant::now();
+    let silent = rig.api.watch("10").await.stream();
+    assert!(begin.elapsed() <= MINUTE + Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(!never_answered.is_awaited(), "its connection is given up");
+    let begin = Instant::now();
+    let next = rig.api.watch("10").await;
+    assert!(begin.elapsed() <= MINUTE + Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(rig.age() >= begin.elapsed(), "an answer of nothing but headers proves nothing");
+    next.stream().event("ADDED", &pod("a", "11"));
+    rig.has("a").await;
+    drop(silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_forgotten_is_listed_anew_whoever_says_so() {
+    let (mut rig, call) = listed(&[pod("a", "1"), pod("b", "2")]).await;
+    let stream = call.stream();
+    stream.refuse(410);
+    let relist = rig.api.list().await;
+    assert_eq!(relist.parameter("resourceVersion"), None);
+    relist.page("20", None, &[pod("b", "2")]);
+    let call = rig.api.watch("20").await;
+    rig.has("b").await;
+    call.refuse(410);
+    rig.api.list().await.page("30", None, &[pod("c", "25")]);
+    rig.api.watch("30").await;
+    rig.has("c").await;
+    assert_eq!((rig.drift.total(Kind::Pod), rig.drift.lists(Kind::Pod)), (0, 0), "that was no drift");
+    drop(stream);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_the_stream_ends_it_and_errors_in_a_row_end_the_version() {
+    let (mut rig, call) = listed(&[]).await;
+    let mut stream = call.stream();
+    stream.event("ADDED", &pod("a", "11"));
+    stream.refuse(500);
+    for _ in 0..4 {
+        stream = rig.api.watch("11").await.stream();
+        stream.refuse(500);
+    }
+    rig.api.list().await.page("30", None, &[]);
+    rig.api.watch("30").await;
+    rig.has("").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_cannot_be_read_stops_nothing_and_stays_as_it_was() {
+    let (mut rig, call) =
+        listed(&[pod("a", "1"), garbage("b", "2"), json!({"metadata": 7}), pod("c", "3")]).await;
+    rig.has("ac").await;
+    let stream = call.stream();
+    stream.event("MODIFIED", &garbage("a", "11"));
+    stream.event("ADDED", &pod("d", "12"));
+    rig.has("acd").await;
+    stream.event("DELETED", &garbage("c", "13"));
+    rig.has("ad").await;
+    stream.refuse(410);
+    rig.api.list().await.page("20", None, &[garbage("a", "11"), pod("d", "12")]);
+    rig.api.watch("20").await;
+    rig.has("ad").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_no_event_is_an_error_as_any() {
+    let (mut rig, call) = listed(&[]).await;
+    let stream = call.stream();
+    stream.bytes("<html>Bad gateway</html>\n");
+    rig.api.watch("10").await.stream().event("ADDED", &pod("a", "11"));
+    rig.has("a").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_kinds_are_listed_at_the_same_time_and_the_death_of_any_is_seen() {
+    let (owner, index) = owner();
+    let (trigger, ear) = shutdown();
+    tokio::spawn(owner.run(ear));
+    let (client, mut api) = fake_api();
+    let watches = watch_all(&client, &index);
+    let tasks: Vec<_> = watches.tasks.into_iter().map(|(_, task)| tokio::spawn(task)).collect();
+    let mut calls = Vec::new();
+    while calls.len() < Kind::ALL.len() {
+        calls.push(api.list().await);
+    }
+    let mut asked: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            (
+                call.path.as_str(),
+                call.headers
+                    .get("accept")
+                    .is_some_and(|accept| accept.to_str().unwrap().contains("PartialObjectMetadata")),
+            )
+        })
+        .collect();
+    asked.sort_unstable();
+    let expected = [
+        ("/api/v1/namespaces", true),
+        ("/api/v1/nodes", false),
+        ("/api/v1/pods", false),
+        ("/api/v1/services", false),
+        ("/apis/discovery.k8s.io/v1/endpointslices", false),
+        ("/apis/rollcall.dev/v1alpha1/serviceregistrations", false),
+    ];
+    assert_eq!(asked, expected);
+    trigger.pull();
+    advance(Duration::from_secs(1)).await;
+    calls.into_iter().for_each(|call| call.page("10", None, &[]));
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), Err(OwnerGone));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_with_the_owner() {
+    let (rig, call) = listed(&[]).await;
+    rig.owner.pull();
+    sleep(Duration::from_secs(1)).await;
+    call.stream().event("ADDED", &pod("a", "11"));
+    assert_eq!(rig.watch.await.unwrap(), Err(OwnerGone));
+}
