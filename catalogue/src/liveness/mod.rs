@@ -20,5 +20,6 @@ pub use last::{Settled, settle};
 pub use session::{LOST_LONG_AFTER_MS, Ours, QUIET_AFTER_MS, SILENT_AFTER_MS, SessionFacts};
 pub use verdict::{Verdict, verdict};
 pub use witness::{
-    EndpointWitness, Intent, Phase, PodLife, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
+    EndpointWitness, Intent, Phase, PodLife, PodWitness, ProbeWitness, RegistryHealth, SessionWitness,
+    Witnesses,
 };
