@@ -21,7 +21,7 @@ pub use change::{
     SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
-pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report};
+pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report, Witnessed};
 
 /// Holds everything known, joined both ways so that a change costs only what it touches.
 #[derive(Debug, Default)]
@@ -117,6 +117,11 @@ impl Index {
             }
             _ => {}
         }
+    }
+
+    /// The instances of a service and what their verdicts came from; none where no such service is known.
+    pub(crate) fn explain(&self, _key: &ServiceKey) -> Option<Vec<Witnessed>> {
+        None
     }
 
     /// What became true of registrations since it was last asked.
