@@ -1,6 +1,7 @@
 //! Why each instance of a service is in its state: what every witness says of it.
 
-use rollcall_catalogue::{Reason, ServiceKey, State, liveness::Witnesses};
+use rollcall_catalogue::{Reason, ServiceKey, State, liveness::Witnesses, shortened};
+use rollcall_wire::{Problem, Slug};
 use serde::Serialize;
 
 use crate::index::Witnessed;
@@ -41,21 +42,25 @@ struct Words {
     registry: &'static str,
 }
 
-/// The explanation of all instances of a service, or of the one of this id; none where there is no such instance.
+/// The explanation of all instances of a service, or of the one of this id.
 pub(super) fn explained(
     key: &ServiceKey,
     id: Option<&str>,
     witnessed: &[Witnessed],
     now_ms: u64,
-) -> Option<Vec<u8>> {
+) -> Result<Vec<u8>, Problem> {
     let wanted = witnessed.iter().filter(|one| id.is_none_or(|id| one.instance.id.as_str() == id));
     let instances: Vec<_> = wanted.map(|one| ExplainedInstance::of(one, now_ms)).collect();
-    if id.is_some() && instances.is_empty() {
-        return None;
+    if let Some(id) = id
+        && instances.is_empty()
+    {
+        let detail = format!("`{key}` has no instance `{}`", shortened(id));
+        let unknown = Problem::new(Slug::UnknownInstance, detail).field("id");
+        return Err(unknown.hint("leave it out to see all of them"));
     }
     let (service, namespace) = (key.service.as_str(), key.namespace.as_str());
     // Text and numbers, which serde_json cannot fail to write.
-    Some(serde_json::to_vec(&Explained { service, namespace, instances, partial: false }).unwrap_or_default())
+    Ok(serde_json::to_vec(&Explained { service, namespace, instances, partial: false }).unwrap_or_default())
 }
 
 // === impl ExplainedInstance ===
@@ -132,17 +137,19 @@ mod tests {
     #[test]
     fn one_is_told_or_all_of_them() {
         let all = [witnessed(1, Some(9_000)), witnessed(2, None)];
-        let read = |id| -> Option<Vec<serde_json::Value>> {
+        let read = |id| -> Result<Vec<serde_json::Value>, Problem> {
             let body: serde_json::Value =
                 serde_json::from_slice(&explained(&key("orders"), id, &all, 4_999)?).unwrap();
-            Some(body["instances"].as_array()?.clone())
+            Ok(body["instances"].as_array().unwrap().clone())
         };
         let both = read(None).unwrap();
         assert_eq!(both.len(), 2);
         assert_eq!(both[0]["sinceSeconds"], 0, "a clock that was set back");
         assert_eq!(both[1]["sinceSeconds"], serde_json::Value::Null);
         assert_eq!(read(Some("u2-8080")).unwrap()[0]["id"], "u2-8080");
-        assert!(read(Some("u3-8080")).is_none());
+        let unknown = read(Some("u3-8080")).unwrap_err();
+        assert_eq!((unknown.slug, unknown.slug.status()), (Slug::UnknownInstance, 404));
+        assert!(unknown.detail.contains("`u3-8080`"), "{unknown:?}");
         let none = explained(&key("orders"), None, &[], 0).unwrap();
         assert!(
             String::from_utf8(none).unwrap().contains(r#""instances":[]"#),

@@ -139,7 +139,7 @@ impl Controller {
         self.trigger.pull();
         let ended = async {
             while let Some(part) = self.parts.join_next().await {
-                part.unwrap()
+                part.unwrap();
             }
         };
         timeout(EVENTUALLY, ended).await.unwrap();
@@ -207,7 +207,7 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_str(&self.body).unwrap()
     }
 
     /// The status and the slug of a problem that is written as one.

@@ -61,8 +61,8 @@ async fn body(body: Incoming) -> Result<Bytes, Problem> {
             Err(Problem::new(Slug::PayloadTooLarge, format!("the body is larger than {BODY_MAX} bytes"))
                 .hint("a filter is a line of text"))
         }
-        Ok(Err(_)) => Err(unreadable("it broke off".to_owned())),
-        Err(_) => Err(unreadable(format!("it did not come within {BODY_WAIT_MAX:?}"))),
+        Ok(Err(_)) => Err(unreadable("it broke off")),
+        Err(_) => Err(unreadable(&format!("it did not come within {BODY_WAIT_MAX:?}"))),
     }
 }
 
@@ -71,11 +71,11 @@ fn read(body: &[u8]) -> Result<Level, Problem> {
         Category::Data => Problem::new(Slug::InvalidField, format!("filter: {error}"))
             .field("filter")
             .hint(r#"send {"filter":"info"}"#),
-        Category::Io | Category::Syntax | Category::Eof => unreadable(error.to_string()),
+        Category::Io | Category::Syntax | Category::Eof => unreadable(&error.to_string()),
     })
 }
 
-fn unreadable(why: String) -> Problem {
+fn unreadable(why: &str) -> Problem {
     Problem::new(Slug::InvalidBody, format!("the body cannot be read: {why}"))
         .hint(r#"send {"filter":"info"}"#)
 }

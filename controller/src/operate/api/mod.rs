@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context;
 use http::{Method, Request};
 use hyper::body::Incoming;
-use rollcall_catalogue::{Namespace, Service, ServiceKey, shortened};
+use rollcall_catalogue::{Namespace, Service, ServiceKey};
 use rollcall_net::{Callers, Forbidden, Http1, LogFilter, Shutdown, bind, bind_if_present, check_local};
 use rollcall_wire::{
     Problem, Slug,
@@ -172,13 +172,7 @@ impl Api {
             Ok(Err(gone)) => return Err(not_synced(gone.to_string())),
             Err(_) => return Err(not_synced(format!("the index gave no answer for {ASK_MAX:?}"))),
         };
-        let unknown = || {
-            let id = shortened(id.unwrap_or_default());
-            Problem::new(Slug::UnknownInstance, format!("`{key}` has no instance `{id}`"))
-                .field("id")
-                .hint("leave it out to see all of them")
-        };
-        explained(&key, id, &witnessed, now_ms()).map(json).ok_or_else(unknown)
+        explained(&key, id, &witnessed, now_ms()).map(json)
     }
 
     /// The catalogue, once it is one: before that, what is not in it proves nothing.
