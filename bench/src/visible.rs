@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use rollcall_catalogue::State;
-use rollcall_controller::{IndexHandle, owner};
+use rollcall_controller::{IndexHandle, index::Index, operate::Metrics, owner};
 use rollcall_net::shutdown;
 use tokio::{
     runtime::Runtime,
@@ -37,7 +37,7 @@ pub(crate) fn run(instances: u32, loads: &[u32]) -> anyhow::Result<()> {
 }
 
 async fn measure(fleet: Fleet, load: u32) -> anyhow::Result<Vec<Duration>> {
-    let (owner, index) = owner();
+    let (owner, index) = owner(Index::default(), Metrics::new());
     let (trigger, ear) = shutdown();
     let running = tokio::spawn(owner.run(ear));
     for change in fleet.lists() {

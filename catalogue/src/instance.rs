@@ -215,7 +215,8 @@ pub(crate) struct Written<'a> {
     metadata: &'a BTreeMap<Box<str>, Box<str>>,
     state: State,
     reason: &'a Reason,
-    revision: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -277,8 +278,13 @@ impl Instance {
             metadata: &profile.metadata,
             state: self.state,
             reason: &self.reason,
-            revision: self.revision,
+            revision: Some(self.revision),
         }
+    }
+
+    /// The same without its revision, which tells when and not what: for comparing what two replicas hold.
+    pub fn undated(&self) -> impl Serialize + '_ {
+        Written { revision: None, ..self.written(self.profile.port) }
     }
 }
 

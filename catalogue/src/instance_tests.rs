@@ -205,6 +205,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
+    fn without_its_revision_it_is_written_the_same(instance in any_instance()) {
+        let mut dated = serde_json::to_value(&instance).unwrap();
+        dated.as_object_mut().unwrap().remove("revision").unwrap();
+        prop_assert_eq!(serde_json::to_value(instance.undated()).unwrap(), dated);
+    }
+
+    #[test]
     fn an_instance_survives_being_written(instance in any_instance()) {
         let json = serde_json::to_string(&instance).unwrap();
         prop_assert_eq!(serde_json::from_str::<Instance>(&json).unwrap(), instance);

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use kube::{Client, Config};
-use rollcall_net::{Callers, Http1, Jitter, Shutdown, Trigger, bind_any, server_config, shutdown};
+use rollcall_net::{Jitter, LogFilter, Shutdown, Trigger, bind_any, server_config, shutdown};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -19,8 +19,9 @@ use crate::{
     args::Args,
     auth::KubeReviewer,
     ca::{Authority, CaError, Leaf},
-    health::{self, Readiness},
+    index::Index,
     kubernetes::watch_all,
+    operate::{Metrics, api, health::Health},
     owner::{OwnerGone, owner},
     sessions::Sessions,
 };
@@ -36,15 +37,17 @@ const READ_MAX: Duration = Duration::from_secs(75);
 const END_MAX: Duration = Duration::from_millis(1_900);
 
 /// Runs the controller until it is told to end, or until a part of it does.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let (trigger, ear) = shutdown();
-    let (owner, index) = owner();
+    let metrics = Metrics::new();
+    let (owner, index) = owner(Index::allowing(args.allowed_addresses.clone()), metrics.clone());
     // Ports first: a conflict must fail the start, not the first request.
     let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
     let sessions_listener = bind_any(args.sessions_listen)
         .with_context(|| format!("--sessions-listen {}: cannot listen", args.sessions_listen))?;
+    let read_listeners = api::listen(args.read_listen, args.read_listen_v6)?;
 
     let mut parts = JoinSet::new();
     let owner_ear = ear.clone();
@@ -56,15 +59,21 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     for (name, watch) in watches.tasks {
         parts.spawn(until(ear.clone(), name, watch));
     }
-    let readiness = Readiness { index: index.clone(), serving: Arc::default() };
+    let health = Health { index: index.clone(), serving: Arc::default(), metrics };
     let mut early = ear.clone();
-    let (serving, health_ear) = (readiness.serving.clone(), ear.clone());
+    let (serving, health_ear) = (health.serving.clone(), ear.clone());
     parts.spawn(async move {
-        let connections_max = health::CONNECTIONS_MAX;
-        let http = Http1 { listener: health_listener, connections_max, callers: Callers::Probes };
-        http.serve(move |request| health::answer(request, readiness.clone()), health_ear).await;
+        health.serve(health_listener, health_ear).await;
         Ok("health")
     });
+    let api = api::Api::new(index.clone(), logs, &args.replica);
+    for listener in read_listeners {
+        let (api, ear) = (api.clone(), ear.clone());
+        parts.spawn(async move {
+            api.serve(listener, ear).await;
+            Ok("read API")
+        });
+    }
     parts.spawn(async move {
         // A loop that waits for the API server must not outlive the word to end.
         let leaf = tokio::select! {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use ipnet::IpNet;
+use rollcall_net::loopback;
 
 /// The controller of Rollcall: watches Kubernetes and serves the catalogue to sidecars.
 #[derive(Debug, Clone, Parser)]
@@ -12,9 +14,17 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_SESSIONS_LISTEN", default_value = "[::]:7310")]
     pub sessions_listen: SocketAddr,
 
-    /// Where /healthz and /readyz answer; `[::]` is every address, IPv4's too.
+    /// Where /healthz, /readyz and /metrics answer; `[::]` is every address, IPv4's too.
     #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7391")]
     pub health_listen: SocketAddr,
+
+    /// Where the catalogue is read by people; loopback only, they come by `kubectl port-forward`.
+    #[arg(long, env = "ROLLCALL_READ_LISTEN", value_parser = loopback, default_value = "127.0.0.1:7380")]
+    pub read_listen: SocketAddr,
+
+    /// The same over IPv6; a machine without ::1 goes without.
+    #[arg(long, env = "ROLLCALL_READ_LISTEN_V6", value_parser = loopback, default_value = "[::1]:7380")]
+    pub read_listen_v6: SocketAddr,
 
     /// The controller's own namespace, which holds its Secret.
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system")]
@@ -24,7 +34,29 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_CA_SECRET", default_value = "rollcall-ca")]
     pub ca_secret: String,
 
+    /// Ranges, as 10.20.0.0/16, that registrations may name although the cluster gave them out.
+    #[arg(long, env = "ROLLCALL_ALLOWED_ADDRESSES", value_delimiter = ',')]
+    pub allowed_addresses: Vec<IpNet>,
+
     /// The name of this replica in logs and in `welcome`.
     #[arg(long, env = "ROLLCALL_REPLICA", default_value = "rollcall-controller")]
     pub replica: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_read_on_loopback_only() {
+        let parse = |flag: &str| Args::try_parse_from(["controller", flag]);
+        for good in ["--read-listen=127.0.0.2:0", "--read-listen-v6=[::1]:0", "--health-listen=0.0.0.0:7391"]
+        {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in ["--read-listen=0.0.0.0:7380", "--read-listen-v6=[::]:7380"] {
+            let error = parse(bad).unwrap_err().to_string();
+            assert!(error.contains("use 127.0.0.1 or [::1]"), "{error}");
+        }
+    }
 }

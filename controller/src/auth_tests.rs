@@ -8,7 +8,8 @@ use rollcall_net::{Trigger, shutdown};
 
 use super::*;
 use crate::{
-    index::{Change, Key, PodSeen},
+    index::{Change, Index, Key, PodSeen},
+    operate::Metrics,
     owner,
 };
 
@@ -45,7 +46,7 @@ fn seen() -> PodSeen {
 }
 
 fn start() -> (Authenticator<Table>, Table, IndexHandle, Trigger) {
-    let (owner, handle) = owner();
+    let (owner, handle) = owner(Index::default(), Metrics::new());
     let (trigger, ear) = shutdown();
     tokio::spawn(owner.run(ear));
     let table = Table::default();

@@ -10,9 +10,9 @@ pub mod app;
 pub mod args;
 pub mod auth;
 mod ca;
-mod health;
 pub mod index;
 mod kubernetes;
+pub mod operate;
 mod owner;
 pub mod sessions;
 

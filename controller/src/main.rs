@@ -9,11 +9,14 @@ use tracing::error;
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = rollcall_net::init_logs() {
-        eprintln!("rollcall-controller: {error}");
-        return ExitCode::from(2);
-    }
-    match app::run(args).await {
+    let logs = match rollcall_net::init_logs() {
+        Ok(logs) => logs,
+        Err(error) => {
+            eprintln!("rollcall-controller: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match app::run(args, logs).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = format!("{error:#}"), "the controller ends");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use rollcall_catalogue::{PodFacts, PodUid, Snapshot};
+use rollcall_catalogue::{PodFacts, PodUid, Snapshot, Step};
 use rollcall_net::Shutdown;
 use thiserror::Error;
 use tokio::{
@@ -16,7 +16,10 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use crate::index::{Change, Index, Kind, OutsideTarget};
+use crate::{
+    index::{Change, Index, Kind, OutsideTarget},
+    operate::Metrics,
+};
 
 /// Inputs that wait for the owner: a burst of a list goes through in one turn, and a watch that is faster than the
 /// owner waits, which only fills its socket.
@@ -58,6 +61,7 @@ pub struct OwnerGone;
 /// Holds the index, and who is in session.
 pub struct Owner {
     index: Index,
+    metrics: Metrics,
     inputs: mpsc::Receiver<Input>,
     view: watch::Sender<Arc<View>>,
     sessions: HashMap<PodUid, OpenSession>,
@@ -103,12 +107,13 @@ struct OpenSession {
     dismiss: oneshot::Sender<Dismissal>,
 }
 
-/// An owner with an empty index, and the way to it.
-pub fn owner() -> (Owner, IndexHandle) {
+/// An owner of this index, which is empty so far, and the way to it.
+pub fn owner(index: Index, metrics: Metrics) -> (Owner, IndexHandle) {
     let (sender, inputs) = mpsc::channel(INPUTS_MAX);
     let (publish, view) = watch::channel(Arc::new(View::default()));
     let owner = Owner {
-        index: Index::default(),
+        index,
+        metrics,
         inputs,
         view: publish,
         sessions: HashMap::new(),
@@ -213,7 +218,9 @@ impl Owner {
         let complete = self.index.complete();
         let held = self.view.borrow().clone();
         // Half a list would announce a mass removal; the changes wait in the index.
+        let began = Instant::now();
         let step = if complete { self.index.advance(self.clock.now_ms()) } else { None };
+        self.measure(&held.catalogue, step.as_ref(), began.elapsed());
         let outside = self.index.take_outside();
         let awaited = self.index.awaited();
         if step.is_none() && outside.is_none() && awaited == held.awaited && complete == held.complete {
@@ -227,6 +234,20 @@ impl Owner {
         debug!(generation, services = catalogue.len(), "published");
         let outside = outside.unwrap_or_else(|| held.outside.clone());
         self.view.send_replace(Arc::new(View { catalogue, generation, complete, awaited, outside }));
+    }
+
+    fn measure(&mut self, before: &Snapshot, step: Option<&Step>, took: Duration) {
+        self.metrics.turned(took);
+        self.metrics.sessions(self.sessions.len());
+        self.metrics.registrations(self.index.known(Kind::Registration));
+        let turned_ms = self.index.take_turned();
+        let Some(step) = step else { return };
+        self.metrics.stepped(before, &step.deltas);
+        let now_ms = self.clock.now_ms();
+        for turned_ms in turned_ms {
+            // By two clocks, and the API server's has whole seconds: good enough for a histogram, and for nothing else.
+            self.metrics.propagated(now_ms.saturating_sub(turned_ms) as f64 / 1e3);
+        }
     }
 
     /// When what has come in is to be published: at once when little comes, and once for all of it when much does.

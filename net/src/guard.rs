@@ -4,7 +4,7 @@
 //! that resolves to 127.0.0.1 (DNS rebinding, so `Host` is checked) or straight from its script (so any `Origin`
 //! is refused).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::{
     HeaderMap, Uri,
@@ -35,6 +35,19 @@ pub fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), Forbidden> {
     }
 }
 
+/// The address of a local listener, as a flag gives it. Nobody is asked for credentials there, so that only the pod
+/// itself may reach it.
+pub fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "no address with a port; use one as 127.0.0.1:7300".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err(
+            "not a loopback address, and nobody is asked for credentials; use 127.0.0.1 or [::1]".to_owned()
+        );
+    }
+    Ok(address)
+}
+
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -54,6 +67,19 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         check_local(&uri.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn local_listeners_stay_on_loopback() {
+        for good in ["127.0.0.1:7300", "127.8.9.1:0", "[::1]:7300"] {
+            assert!(loopback(good).is_ok(), "{good}");
+        }
+        for bad in ["0.0.0.0:7300", "[::]:7300", "10.1.2.3:7300", "[::ffff:127.0.0.1]:7300"] {
+            assert!(loopback(bad).unwrap_err().contains("use 127.0.0.1 or [::1]"), "{bad}");
+        }
+        for bad in ["", "localhost:7300", "127.0.0.1", "7300"] {
+            assert!(loopback(bad).unwrap_err().contains("use one as 127.0.0.1:7300"), "{bad}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ mod shutdown;
 mod tls;
 
 pub use backoff::{Backoff, Jitter};
-pub use guard::{Forbidden, check_local};
+pub use guard::{Forbidden, check_local, loopback};
 pub use listener::{Callers, Http1, bind, bind_any, bind_if_present};
-pub use logs::{LogsError, init_logs};
+pub use logs::{FILTER_BYTES_MAX, FilterError, LogFilter, LogsError, init_logs};
 pub use shutdown::{Shutdown, Trigger, shutdown};
 pub use tls::{TLS_NAME, TlsError, client_config, server_config, server_name};

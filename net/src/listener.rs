@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     future::Future,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -9,10 +10,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -116,10 +119,11 @@ impl Callers {
 
 impl Http1 {
     /// Answers requests until the process ends, then lets those in flight finish.
-    pub async fn serve<H, F>(self, handler: H, mut shutdown: Shutdown)
+    pub async fn serve<H, F, B>(self, handler: H, mut shutdown: Shutdown)
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let places = Arc::new(Semaphore::new(self.connections_max));
         let mut connections = JoinSet::new();
@@ -173,10 +177,11 @@ async fn accept(
     }
 }
 
-async fn connection<H, F>(stream: TcpStream, callers: Callers, handler: H, mut shutdown: Shutdown)
+async fn connection<H, F, B>(stream: TcpStream, callers: Callers, handler: H, mut shutdown: Shutdown)
 where
     H: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<Full<Bytes>>>,
+    F: Future<Output = Response<B>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
 {
     // Answers are small and complete: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
@@ -206,6 +211,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

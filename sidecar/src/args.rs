@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
+use rollcall_net::loopback;
 
 /// The sidecar of Rollcall: answers lookups on localhost.
 #[derive(Debug, Clone, Parser)]
@@ -31,18 +32,6 @@ pub struct Args {
     /// Where /healthz and /readyz answer the kubelet; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
     #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7390")]
     pub health_listen: SocketAddr,
-}
-
-/// Lookups ask for no credentials, so that only the pod itself may reach them.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| "no address with a port; use one as 127.0.0.1:7300".to_owned())?;
-    if !address.ip().is_loopback() {
-        return Err(
-            "not a loopback address, and lookups ask for no credentials; use 127.0.0.1 or [::1]".to_owned()
-        );
-    }
-    Ok(address)
 }
 
 #[cfg(test)]

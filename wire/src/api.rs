@@ -1,6 +1,8 @@
-//! The JSON of the local API.
+//! The JSON of the local APIs: the sidecar's, and the controller's for people.
 
-use rollcall_catalogue::{Match, Query, Service, ServiceKey, Version};
+use std::net::IpAddr;
+
+use rollcall_catalogue::{Match, Query, Service, ServiceKey, States, Summary, Version};
 use serde::Serialize;
 
 /// Holds the answer of `GET /v1/services/{name}`, its fields in the order of the contract.
@@ -11,6 +13,27 @@ struct ServiceBody<'a> {
     revision: u64,
     versions: Vec<&'a Version>,
     instances: Vec<Match<'a>>,
+}
+
+/// Holds the answer of `GET /v1/services`.
+#[derive(Debug, Serialize)]
+struct ServicesBody<'a> {
+    services: Vec<Summary<'a>>,
+}
+
+/// Holds the answer of `GET /v1/instances`.
+#[derive(Debug, Serialize)]
+struct InstancesBody<'a> {
+    instances: Vec<Member<'a>>,
+}
+
+/// Holds an instance and whose it is.
+#[derive(Debug, Serialize)]
+struct Member<'a> {
+    service: &'a str,
+    namespace: &'a str,
+    #[serde(flatten)]
+    instance: Match<'a>,
 }
 
 /// The answer to this question to a service.
@@ -26,6 +49,28 @@ pub fn service_body(key: &ServiceKey, service: &Service, query: &Query) -> Vec<u
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
+/// The list of these services, which come in their order.
+pub fn services_body<'a>(services: impl IntoIterator<Item = (&'a ServiceKey, &'a Service)>) -> Vec<u8> {
+    let services = services.into_iter().map(|(key, service)| service.summary(key)).collect();
+    // Text and numbers, which serde_json cannot fail to write.
+    serde_json::to_vec(&ServicesBody { services }).unwrap_or_default()
+}
+
+/// Whose address this is: the instances of these services that have it, whatever their state.
+pub fn instances_body<'a>(
+    services: impl IntoIterator<Item = (&'a ServiceKey, &'a Service)>,
+    address: IpAddr,
+) -> Vec<u8> {
+    let query = Query { address: Some(address), states: States::All, ..Query::default() };
+    let members = services.into_iter().flat_map(|(key, service)| {
+        let (service_name, namespace) = (key.service.as_str(), key.namespace.as_str());
+        let member = move |instance| Member { service: service_name, namespace, instance };
+        query.select(service).into_iter().map(member)
+    });
+    // Text, numbers and maps with text keys, which serde_json cannot fail to write.
+    serde_json::to_vec(&InstancesBody { instances: members.collect() }).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::{net::IpAddr, sync::Arc};
@@ -36,8 +81,7 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_body_is_the_contracts_with_what_serves() {
+    fn orders() -> (ServiceKey, Service) {
         let profile = Arc::new(Profile {
             port: 8080,
             ports: [Port::tcp(Some("http"), 8080)].into(),
@@ -62,11 +106,44 @@ mod tests {
         let states = [State::Starting, State::Serving, State::Suspect, State::Failing, State::Draining];
         let head =
             Head { revision: 7, hash: ContentHash(1), settings: Settings::default(), truncated: false };
-        let service = Service::of(head, states.map(instance).into());
-        let body = service_body(&"orders.shop".parse().unwrap(), &service, &Query::default());
+        ("orders.shop".parse().unwrap(), Service::of(head, states.map(instance).into()))
+    }
+
+    #[test]
+    fn the_body_is_the_contracts_with_what_serves() {
+        let (key, service) = orders();
+        let body = service_body(&key, &service, &Query::default());
         assert_eq!(
             String::from_utf8(body).unwrap(),
             r#"{"service":"orders","namespace":"shop","revision":7,"versions":["1.4.2"],"instances":[{"id":"Serving","address":"10.1.2.3","addresses":["10.1.2.3"],"port":8080,"ports":{"http":8080},"version":"1.4.2","zone":"a","node":"n1","pod":"orders-1","weight":100,"tags":["blue"],"metadata":{"team":"payments"},"state":"Serving","reason":"Ready","revision":6}]}"#
         );
+    }
+
+    #[test]
+    fn the_list_counts_what_serves_and_what_there_is() {
+        let (key, service) = orders();
+        let text = |body| String::from_utf8(body).unwrap();
+        assert_eq!(
+            text(services_body([(&key, &service)])),
+            r#"{"services":[{"service":"orders","namespace":"shop","versions":["1.4.2"],"serving":1,"total":5}]}"#
+        );
+        assert_eq!(text(services_body([])), r#"{"services":[]}"#);
+    }
+
+    #[test]
+    fn an_address_is_told_with_its_services_whatever_its_state() {
+        let (key, service) = orders();
+        let read = |address: [u8; 4]| -> serde_json::Value {
+            serde_json::from_slice(&instances_body([(&key, &service)], address.into())).unwrap()
+        };
+        let found = read([10, 1, 2, 3]);
+        let ids: Vec<_> = found["instances"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        assert_eq!(ids, ["Draining", "Failing", "Serving", "Starting", "Suspect"]);
+        let first = &found["instances"][0];
+        assert_eq!(
+            (&first["service"], &first["namespace"], &first["pod"], &first["ports"]["http"]),
+            (&"orders".into(), &"shop".into(), &"orders-1".into(), &8080.into())
+        );
+        assert_eq!(read([10, 1, 2, 4]), serde_json::json!({"instances": []}));
     }
 }

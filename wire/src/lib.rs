@@ -6,6 +6,7 @@ mod codec;
 mod frame;
 pub mod limits;
 mod problem;
+pub mod query;
 
 pub use codec::{CodecError, Decoder, encode};
 pub use frame::{Down, PROTOCOL, PodIdentity, Up, upserts};

@@ -1,14 +1,21 @@
 //! Problems: how the local API says no (RFC 9457).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// Says which problem it is; the last part of a problem's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slug {
     UnknownService,
+    UnknownInstance,
     UnknownPath,
     NotSynced,
     InvalidQuery,
+    InvalidBody,
+    InvalidField,
+    UnsupportedMediaType,
+    PayloadTooLarge,
     MethodNotAllowed,
     ForbiddenHost,
     ForbiddenOrigin,
@@ -23,7 +30,7 @@ pub struct Problem {
     /// The part of the request that is wrong.
     pub field: Option<&'static str>,
     /// The remedy.
-    pub hint: Option<&'static str>,
+    pub hint: Option<Cow<'static, str>>,
 }
 
 /// Every key is always there, so that a typed client needs no special case; null says that there is nothing to say.
@@ -34,7 +41,7 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     field: Option<&'static str>,
-    hint: Option<&'static str>,
+    hint: Option<&'a str>,
 }
 
 // === impl Slug ===
@@ -44,9 +51,14 @@ impl Slug {
     const fn facts(self) -> (&'static str, &'static str, u16) {
         match self {
             Self::UnknownService => ("unknown-service", "Unknown service", 404),
+            Self::UnknownInstance => ("unknown-instance", "Unknown instance", 404),
             Self::UnknownPath => ("unknown-path", "Unknown path", 404),
             Self::NotSynced => ("not-synced", "Not in step with the controller yet", 503),
             Self::InvalidQuery => ("invalid-query", "Invalid query", 400),
+            Self::InvalidBody => ("invalid-body", "Invalid body", 400),
+            Self::InvalidField => ("invalid-field", "Invalid field", 422),
+            Self::UnsupportedMediaType => ("unsupported-media-type", "Unsupported media type", 415),
+            Self::PayloadTooLarge => ("payload-too-large", "Payload too large", 413),
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", 405),
             Self::ForbiddenHost => ("forbidden-host", "Forbidden host", 403),
             Self::ForbiddenOrigin => ("forbidden-origin", "Forbidden origin", 403),
@@ -68,13 +80,27 @@ impl Problem {
         Self { slug, detail: detail.into(), field: None, hint: None }
     }
 
+    /// The request names another machine than this one.
+    pub fn forbidden_host() -> Self {
+        Self::new(Slug::ForbiddenHost, "Host is not a name of this machine")
+            .field("Host")
+            .hint("use localhost or 127.0.0.1")
+    }
+
+    /// The request comes from a web page.
+    pub fn forbidden_origin() -> Self {
+        Self::new(Slug::ForbiddenOrigin, "requests of web pages are refused")
+            .field("Origin")
+            .hint("leave Origin out")
+    }
+
     pub fn field(mut self, field: &'static str) -> Self {
         self.field = Some(field);
         self
     }
 
-    pub fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -87,7 +113,7 @@ impl Problem {
             status,
             detail,
             field: *field,
-            hint: *hint,
+            hint: hint.as_deref(),
         };
         // Text and a number, which serde_json cannot fail to write.
         serde_json::to_vec(&body).unwrap_or_default()

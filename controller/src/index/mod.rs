@@ -14,6 +14,7 @@
 
 mod change;
 mod endpoints;
+mod explain;
 mod foreign;
 mod join;
 mod lists;
@@ -45,7 +46,7 @@ pub use change::{
     SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
-pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report};
+pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report, Witnessed};
 
 /// Turns of pods that wait to be measured: more in one turn of the owner say nothing more of the delay.
 const TURNS_MAX: usize = 1_024;
@@ -192,7 +193,18 @@ impl Index {
 
     /// How many objects of this kind are known.
     pub(crate) fn known(&self, kind: Kind) -> usize {
-        self.keys(kind).len()
+        let names = self.namespaces.values();
+        match kind {
+            Kind::Pod => self.pods.len(),
+            Kind::Node => self.nodes.len(),
+            Kind::Slice => self.slices.len(),
+            Kind::Namespace => names.filter(|names| names.facts.is_some()).count(),
+            Kind::Registration => names.map(|names| names.objects.len()).sum(),
+            Kind::Service => {
+                let services = names.flat_map(|names| names.kube_services.values());
+                services.filter(|service| service.facts.is_some()).count()
+            }
+        }
     }
 
     /// A session of this pod began or ended.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rollcall_catalogue::{Instance, Port, ServiceKey, Version};
+use rollcall_catalogue::{Instance, Port, ServiceKey, Version, liveness::Witnesses};
 use rollcall_crds::Finding;
 
 use crate::index::{ObjectKey, StatusDigest};
@@ -74,6 +74,18 @@ pub enum NoticeReason {
     AnnotationInvalid,
     RegistrationRefused,
     InstanceLost,
+}
+
+/// Holds an instance and what its verdict came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnessed {
+    pub instance: Arc<Instance>,
+    /// Lookups that ask for nothing special answer with it.
+    pub served: bool,
+    /// When it came into its state, in milliseconds since 1970 of this machine's clock; none where it was in it
+    /// before this process saw it.
+    pub since_ms: Option<u64>,
+    pub witnesses: Witnesses,
 }
 
 // === impl NoticeReason ===

@@ -55,12 +55,8 @@ impl Api {
 
     async fn route(&self, request: &Request<Incoming>) -> Result<Answer, Problem> {
         check_local(request.uri(), request.headers()).map_err(|forbidden| match forbidden {
-            Forbidden::Host => Problem::new(Slug::ForbiddenHost, "Host is not a name of this machine")
-                .field("Host")
-                .hint("use localhost or 127.0.0.1"),
-            Forbidden::Origin => Problem::new(Slug::ForbiddenOrigin, "requests of web pages are refused")
-                .field("Origin")
-                .hint("leave Origin out"),
+            Forbidden::Host => Problem::forbidden_host(),
+            Forbidden::Origin => Problem::forbidden_origin(),
         })?;
         let path = request.uri().path();
         let name = path.strip_prefix(SERVICES).filter(|name| !name.contains('/'));

@@ -17,7 +17,8 @@ use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Targe
 use rollcall_controller::{
     Authority, IndexHandle,
     auth::{AuthError, Review, Reviewer},
-    index::{Change, Key, Kind, PodSeen},
+    index::{Change, Index, Key, Kind, PodSeen},
+    operate::Metrics,
     owner,
     sessions::Sessions,
 };
@@ -118,7 +119,7 @@ pub fn gone(uid: &str) -> Change {
 impl Controller {
     /// A controller whose first lists held these pods.
     pub async fn start(authority: &Authority, address: SocketAddr, pods: Vec<PodFacts>) -> Self {
-        let (owner, index) = owner();
+        let (owner, index) = owner(Index::default(), Metrics::new());
         let (trigger, ear) = shutdown();
         let leaf = authority.leaf("test").unwrap();
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();

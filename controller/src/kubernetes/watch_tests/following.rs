@@ -145,7 +145,7 @@ async fn a_line_that_is_no_event_is_an_error_as_any() {
 
 #[tokio::test(start_paused = true)]
 async fn all_kinds_are_listed_at_the_same_time_and_the_death_of_any_is_seen() {
-    let (owner, index) = owner();
+    let (owner, index) = owner(Index::default(), Metrics::new());
     let (trigger, ear) = shutdown();
     tokio::spawn(owner.run(ear));
     let (client, mut api) = fake_api();

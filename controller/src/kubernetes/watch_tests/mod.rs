@@ -17,6 +17,7 @@ use crate::{
         course::AUDIT_AFTER,
         fake_api::{Call, FakeApi, WatchReply, fake_api},
     },
+    operate::Metrics,
     owner::owner,
 };
 
@@ -34,7 +35,7 @@ struct Rig {
 }
 
 fn rig<W: Watched>() -> Rig {
-    let (owner, index) = owner();
+    let (owner, index) = owner(Index::default(), Metrics::new());
     let (trigger, ear) = shutdown();
     tokio::spawn(owner.run(ear));
     let (client, api) = fake_api();

@@ -1,0 +1,124 @@
+//! What the kubelet and Prometheus ask: alive, ready to serve sessions, and the measurements.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ACCEPT, ALLOW, CONTENT_TYPE},
+};
+use http_body_util::Full;
+use rollcall_net::{Callers, Http1, Shutdown};
+use tokio::net::TcpListener;
+
+use super::metrics::{Format, Metrics};
+use crate::owner::{IndexHandle, View};
+
+/// Connections to the health port: the kubelet's probes, Prometheus, and a person or two.
+const CONNECTIONS_MAX: usize = 64;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Holds what the answers depend on.
+#[derive(Debug, Clone)]
+pub struct Health {
+    pub index: IndexHandle,
+    /// The certificate is made and the session server runs.
+    pub serving: Arc<AtomicBool>,
+    pub metrics: Metrics,
+}
+
+// === impl Health ===
+
+impl Health {
+    /// Answers until the process ends.
+    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
+        let http = Http1 { listener, connections_max: CONNECTIONS_MAX, callers: Callers::Probes };
+        let answer = move |request: Request<_>| {
+            let answer = self.answer(&request);
+            async move { answer }
+        };
+        http.serve(answer, shutdown).await;
+    }
+
+    /// `/healthz`: the process answers. `/readyz`: every kind is listed and TLS is up, so that sessions are served.
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
+            let text = "no such path; /healthz, /readyz and /metrics answer here\n";
+            return response(StatusCode::NOT_FOUND, TEXT, text);
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n");
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        let view = self.index.view().borrow().clone();
+        match path {
+            "/metrics" => {
+                let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+                let format = Format::accepted(accept);
+                response(StatusCode::OK, format.content_type(), self.metrics.render(&view, format))
+            }
+            "/readyz" => match awaited(&view, self.serving.load(Ordering::Acquire)) {
+                None => response(StatusCode::OK, TEXT, "ok\n"),
+                Some(text) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text),
+            },
+            _ => response(StatusCode::OK, TEXT, "ok\n"),
+        }
+    }
+}
+
+/// What is not there yet, a line each; none where nothing is missing.
+fn awaited(view: &View, certificate: bool) -> Option<String> {
+    let mut lines = String::new();
+    if !view.complete {
+        for kind in &view.awaited {
+            lines.extend(["awaiting the first complete list of kind ", kind.as_str(), "\n"]);
+        }
+        if view.awaited.is_empty() {
+            lines.push_str("awaiting the first complete lists from the API server\n");
+        }
+    }
+    if !certificate {
+        lines.push_str("awaiting the certificate for sessions\n");
+    }
+    (!lines.is_empty()).then_some(lines)
+}
+
+fn response(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::Kind;
+
+    #[test]
+    fn what_is_awaited_is_said_in_lines() {
+        let view =
+            |complete, awaited: &[Kind]| View { complete, awaited: awaited.to_vec(), ..View::default() };
+        let table = [
+            (view(true, &[]), true, None),
+            (view(true, &[]), false, Some("awaiting the certificate for sessions\n")),
+            (view(false, &[]), true, Some("awaiting the first complete lists from the API server\n")),
+            (
+                view(false, &[Kind::Slice, Kind::Node]),
+                false,
+                Some(
+                    "awaiting the first complete list of kind EndpointSlice\nawaiting the first complete list of kind Node\nawaiting the certificate for sessions\n",
+                ),
+            ),
+        ];
+        for (view, certificate, expected) in table {
+            assert_eq!(awaited(&view, certificate).as_deref(), expected, "{view:?}");
+        }
+    }
+}

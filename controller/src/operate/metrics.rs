@@ -1,0 +1,360 @@
+//! The controller's measurements. docs/metrics.md lists them for people; a test holds the two together.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use rollcall_catalogue::{Snapshot, State, changes::Delta};
+use tokio::time::Instant;
+
+use super::evictions::{EVICTIONS, evictions};
+use crate::{index::Kind, owner::View};
+
+/// From a pod's own turn to the snapshot that has it, in seconds. Kubernetes tells most turns in whole seconds, so that
+/// the lower half is for what sessions tell; the bounds are those that the design promises (2, 10, 50 and 250 ms, 1 s,
+/// 10 s, 20 s), with some between them, and one above which something is broken.
+const PROPAGATION_SECONDS: [f64; 14] =
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 20.0, 60.0];
+/// One turn of the owner, in seconds. An idle one takes tens of microseconds; 20 ms is what a change may take from its
+/// event to the snapshot; beyond a second, sessions miss their beats.
+const TURN_SECONDS: [f64; 11] =
+    [0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.02, 0.1, 0.5, 2.0];
+
+const STATES: [State; 5] = [State::Starting, State::Serving, State::Suspect, State::Failing, State::Draining];
+
+/// Holds the measurements of this process. Clones are of the same ones.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+/// Says what was written to the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiWrite {
+    Status,
+    /// A managed registration.
+    Registration,
+    Event,
+    Lease,
+    Secret,
+    TokenReview,
+}
+
+/// Says why a sidecar had to be told everything that it holds anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resync {
+    /// Its cursor is of another process, or older than the changes that are remembered.
+    Cursor,
+    /// What it holds does not add up to what it was told.
+    Digest,
+}
+
+/// Says how measurements are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    OpenMetrics,
+    /// Prometheus' older text, which everything reads.
+    Text,
+}
+
+/// The names of labels are ours, and so are all their values: none is chosen by anyone else.
+type Label = [(&'static str, &'static str); 1];
+type Counters = Family<Label, Counter>;
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    began: Instant,
+    /// When each watch last said anything, in milliseconds since the beginning.
+    heard_ms: BTreeMap<Kind, AtomicU64>,
+    evictions: Counters,
+    freeze: Gauge,
+    sessions: Gauge,
+    services: Gauge,
+    registrations: Gauge,
+    instances: Family<Label, Gauge>,
+    propagation: Histogram,
+    turn: Histogram,
+    watch_age: Family<Label, Gauge<f64, AtomicU64>>,
+    api_writes: Counters,
+    resyncs: Counters,
+    drift: Counters,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut inner = Inner {
+            registry: Registry::with_prefix("rollcall"),
+            began: Instant::now(),
+            heard_ms: Kind::ALL.map(|kind| (kind, AtomicU64::new(0))).into(),
+            evictions: Counters::default(),
+            freeze: Gauge::default(),
+            sessions: Gauge::default(),
+            services: Gauge::default(),
+            registrations: Gauge::default(),
+            instances: Family::default(),
+            propagation: Histogram::new(PROPAGATION_SECONDS),
+            turn: Histogram::new(TURN_SECONDS),
+            watch_age: Family::default(),
+            api_writes: Counters::default(),
+            resyncs: Counters::default(),
+            drift: Counters::default(),
+        };
+        inner.register();
+        inner.begin_at_zero();
+        Self(Arc::new(inner))
+    }
+
+    /// The catalogue went on from `before` by these deltas.
+    pub fn stepped(&self, before: &Snapshot, deltas: &[Arc<Delta>]) {
+        for (reason, count) in evictions(before, deltas) {
+            self.0.evictions.get_or_create(&[("reason", reason)]).inc_by(count);
+        }
+    }
+
+    /// Whether the mass-loss guard holds.
+    pub fn frozen(&self, frozen: bool) {
+        self.0.freeze.set(i64::from(frozen));
+    }
+
+    pub fn sessions(&self, open: usize) {
+        self.0.sessions.set(count(open));
+    }
+
+    pub fn registrations(&self, known: usize) {
+        self.0.registrations.set(count(known));
+    }
+
+    /// A pod's turn is in the snapshot, so many seconds after it. The two moments are of two machines' clocks, so that
+    /// it may come out as less than nothing.
+    pub fn propagated(&self, seconds: f64) {
+        self.0.propagation.observe(seconds.max(0.0));
+    }
+
+    /// The owner took a turn.
+    pub fn turned(&self, took: Duration) {
+        self.0.turn.observe(took.as_secs_f64());
+    }
+
+    /// The watch of this kind gave a sign of life: an event, a bookmark, a page of a list.
+    pub fn watch_heard(&self, kind: Kind) {
+        if let Some(heard) = self.0.heard_ms.get(&kind) {
+            heard.store(self.0.now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    pub fn api_written(&self, what: ApiWrite) {
+        self.0.api_writes.get_or_create(&[("kind", what.as_str())]).inc();
+    }
+
+    pub fn resynced(&self, why: Resync) {
+        self.0.resyncs.get_or_create(&[("reason", why.as_str())]).inc();
+    }
+
+    /// A list that was made only to look found so many objects that the watch had not told of.
+    pub fn drifted(&self, kind: Kind, objects: u64) {
+        self.0.drift.get_or_create(&[("kind", kind.as_str())]).inc_by(objects);
+    }
+
+    /// All of them, with what the view says at this moment.
+    pub fn render(&self, view: &View, format: Format) -> String {
+        self.0.look_at(view);
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.0.registry);
+        match format {
+            Format::OpenMetrics => text,
+            Format::Text => as_older_text(&text),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn register(&mut self) {
+        let Self { registry, .. } = self;
+        registry.register(
+            "evictions",
+            "Instances that left the lookups, by the reason of their new state",
+            self.evictions.clone(),
+        );
+        registry.register(
+            "freeze",
+            "1 while the mass-loss guard holds, and evicts nobody for a lost session",
+            self.freeze.clone(),
+        );
+        registry.register("sessions", "Open sessions of sidecars at this replica", self.sessions.clone());
+        registry.register("services", "Services of the catalogue", self.services.clone());
+        registry.register("registrations", "ServiceRegistrations that are known", self.registrations.clone());
+        registry.register("instances", "Instances of the catalogue, by their state", self.instances.clone());
+        registry.register(
+            "propagation_seconds",
+            "From a pod's own turn to the snapshot that has it; Kubernetes tells most turns in whole seconds",
+            self.propagation.clone(),
+        );
+        registry.register(
+            "index_turn_seconds",
+            "What one turn of the index takes: some inputs applied, and the next snapshot published",
+            self.turn.clone(),
+        );
+        registry.register(
+            "watch_age_seconds",
+            "Since the watch of this kind last gave a sign of life, or since the start where it never did",
+            self.watch_age.clone(),
+        );
+        registry.register(
+            "api_writes",
+            "Writes to the API server, by what was written",
+            self.api_writes.clone(),
+        );
+        registry.register(
+            "stream_resyncs",
+            "Sidecars that had to be told everything that they hold anew, by why",
+            self.resyncs.clone(),
+        );
+        registry.register(
+            "relist_drift",
+            "Objects that a list found and the watch had not told of, by their kind",
+            self.drift.clone(),
+        );
+    }
+
+    /// A counter that appears with its first count hides that count from `rate()`.
+    fn begin_at_zero(&self) {
+        for reason in EVICTIONS {
+            self.evictions.get_or_create(&[("reason", reason)]).inc_by(0);
+        }
+        for what in ApiWrite::ALL {
+            self.api_writes.get_or_create(&[("kind", what.as_str())]).inc_by(0);
+        }
+        for why in Resync::ALL {
+            self.resyncs.get_or_create(&[("reason", why.as_str())]).inc_by(0);
+        }
+        for kind in Kind::ALL {
+            self.drift.get_or_create(&[("kind", kind.as_str())]).inc_by(0);
+        }
+    }
+
+    fn look_at(&self, view: &View) {
+        self.services.set(count(view.catalogue.len()));
+        let mut states = STATES.map(|state| (state, 0));
+        for instance in view.catalogue.iter().flat_map(|(_, service)| service.instances.iter()) {
+            if let Some((_, count)) = states.iter_mut().find(|(state, _)| *state == instance.state) {
+                *count += 1;
+            }
+        }
+        for (state, instances) in states {
+            self.instances.get_or_create(&[("state", state_word(state))]).set(instances);
+        }
+        let now_ms = self.now_ms();
+        for (kind, heard) in &self.heard_ms {
+            let age = Duration::from_millis(now_ms.saturating_sub(heard.load(Ordering::Relaxed)));
+            self.watch_age.get_or_create(&[("kind", kind.as_str())]).set(age.as_secs_f64());
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Starting => "Starting",
+        State::Serving => "Serving",
+        State::Suspect => "Suspect",
+        State::Failing => "Failing",
+        State::Draining => "Draining",
+    }
+}
+
+/// The same in the older text, in which a counter is called as its sample is, and which knows of no end.
+fn as_older_text(open_metrics: &str) -> String {
+    let counter = |line: &str| Some(line.strip_prefix("# TYPE ")?.strip_suffix(" counter")?.to_owned());
+    let counters: Vec<String> = open_metrics.lines().filter_map(counter).collect();
+    let mut text = String::with_capacity(open_metrics.len() + counters.len() * 16);
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let named =
+            ["# HELP ", "# TYPE "].into_iter().find_map(|head| Some((head, line.strip_prefix(head)?)));
+        match named.and_then(|(head, rest)| Some((head, rest.split_once(' ')?))) {
+            Some((head, (name, rest))) if counters.iter().any(|counter| counter == name) => {
+                text.extend([head, name, "_total ", rest, "\n"]);
+            }
+            _ => text.extend([line, "\n"]),
+        }
+    }
+    text
+}
+
+// === impl ApiWrite ===
+
+impl ApiWrite {
+    pub const ALL: [Self; 6] =
+        [Self::Status, Self::Registration, Self::Event, Self::Lease, Self::Secret, Self::TokenReview];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Registration => "registration",
+            Self::Event => "event",
+            Self::Lease => "lease",
+            Self::Secret => "secret",
+            Self::TokenReview => "token-review",
+        }
+    }
+}
+
+// === impl Resync ===
+
+impl Resync {
+    pub const ALL: [Self; 2] = [Self::Cursor, Self::Digest];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cursor => "cursor",
+            Self::Digest => "digest",
+        }
+    }
+}
+
+// === impl Format ===
+
+impl Format {
+    /// What a scraper that sends this `Accept` reads.
+    pub fn accepted(accept: Option<&str>) -> Self {
+        let takes = |accept: &str| accept.contains("application/openmetrics-text");
+        if accept.is_some_and(takes) { Self::OpenMetrics } else { Self::Text }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -1,0 +1,15 @@
+//! What operators see of a controller: whether it is well, its measurements, what it holds and why, and what it logs.
+//!
+//! ```text
+//!  View ──┬─► health  :7391  /healthz /readyz /metrics     the kubelet, Prometheus
+//!         └─► api     :7380  services, explain, catalogue  people, over the pod's loopback
+//! ```
+
+pub mod api;
+mod evictions;
+mod explain;
+pub mod health;
+mod metrics;
+
+pub use evictions::EVICTIONS;
+pub use metrics::{ApiWrite, Format, Metrics, Resync};
