@@ -177,7 +177,9 @@ impl PodLife {
         match self.phase {
             Phase::Succeeded | Phase::Failed => PodWitness::Ended,
             Phase::Pending | Phase::Running if self.deleting => PodWitness::Terminating,
-            Phase::Pending | Phase::Running if node_unknown && self.containers_ready => PodWitness::NodeUnknown,
+            Phase::Pending | Phase::Running if node_unknown && self.containers_ready => {
+                PodWitness::NodeUnknown
+            }
             Phase::Pending | Phase::Running if self.ready => PodWitness::Ready,
             Phase::Pending | Phase::Running => PodWitness::NotReady,
         }
