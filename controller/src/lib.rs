@@ -13,6 +13,7 @@ mod ca;
 mod health;
 pub mod index;
 mod kubernetes;
+mod outside;
 mod owner;
 pub mod sessions;
 

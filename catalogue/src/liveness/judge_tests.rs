@@ -96,7 +96,9 @@ fn the_next_attempt_is_due_an_interval_after_the_last_one_began() {
     assert_eq!(next(&mut judge, Answer::TimedOut, 3_521, 4_521, MIDDLE), 4_521);
     assert_eq!(next(&mut judge, Answer::Refused, 4_521, 4_521, MIDDLE), 5_021);
     // Not even while it is unwell does a refusal wait.
-    (0..3).for_each(|_| drop(next(&mut judge, Answer::BadReply, 6_000, 6_000, MIDDLE)));
+    for _ in 0..3 {
+        next(&mut judge, Answer::BadReply, 6_000, 6_000, MIDDLE);
+    }
     assert_eq!(judge.witness(), ProbeWitness::Unwell);
     assert_eq!(next(&mut judge, Answer::Refused, 7_000, 7_000, MIDDLE), 7_020);
 }

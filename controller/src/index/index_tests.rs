@@ -67,9 +67,12 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let mut index = Index::default();
-        for change in
-            [Change::ListBegins(Kind::Pod), Change::ListEnds(Kind::Pod), Change::ListBegins(Kind::Registration), Change::ListEnds(Kind::Registration)]
-        {
+        for change in [
+            Change::ListBegins(Kind::Pod),
+            Change::ListEnds(Kind::Pod),
+            Change::ListBegins(Kind::Registration),
+            Change::ListEnds(Kind::Registration),
+        ] {
             assert!(!index.complete());
             index.apply(change);
         }

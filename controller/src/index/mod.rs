@@ -109,7 +109,8 @@ impl Index {
             Change::ListEnds(Kind::Registration) => {
                 let seen = self.registration_list.end();
                 let known = self.namespaces.iter().flat_map(|(namespace, entry)| {
-                    let key = |name: &Arc<str>| ObjectKey { namespace: namespace.clone(), name: name.clone() };
+                    let key =
+                        |name: &Arc<str>| ObjectKey { namespace: namespace.clone(), name: name.clone() };
                     entry.registrations.keys().map(key).collect::<Vec<_>>()
                 });
                 let gone: Vec<_> = known.filter(|key| !seen.contains(key)).collect();

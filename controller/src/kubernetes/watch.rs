@@ -255,7 +255,11 @@ impl Kind for Pods {
                         warn!(namespace = %facts.namespace, pod = %facts.name, %problem, "an annotation is left out");
                     }
                 }
-                Some(Change::Pod(Box::new(crate::index::PodSeen { facts, turned_ms: None, problems: Vec::new() })))
+                Some(Change::Pod(Box::new(crate::index::PodSeen {
+                    facts,
+                    turned_ms: None,
+                    problems: Vec::new(),
+                })))
             }
             Err(error) => {
                 warn!(namespace = pod.metadata.namespace, name = pod.metadata.name, %error, "a pod is left out");
@@ -291,7 +295,16 @@ impl Kind for Registrations {
         Some(match rollcall_crds::registration(object) {
             Ok(registration) => {
                 debug!(namespace = %key.namespace, name = %key.name, "a registration is seen");
-                Change::Registration(key, Box::new(Object { uid: object.metadata.uid.clone().unwrap_or_default().into(), generation: object.metadata.generation.unwrap_or_default(), managed: false, told: StatusDigest::default(), registration: Ok(Arc::new(registration)) }))
+                Change::Registration(
+                    key,
+                    Box::new(Object {
+                        uid: object.metadata.uid.clone().unwrap_or_default().into(),
+                        generation: object.metadata.generation.unwrap_or_default(),
+                        managed: false,
+                        told: StatusDigest::default(),
+                        registration: Ok(Arc::new(registration)),
+                    }),
+                )
             }
             Err(error) => {
                 warn!(namespace = %key.namespace, name = %key.name, %error, "a registration is left out");
@@ -310,7 +323,10 @@ impl Kind for Registrations {
 }
 
 fn object_key(meta: &ObjectMeta) -> Option<ObjectKey> {
-    Some(ObjectKey { namespace: meta.namespace.as_deref()?.parse().ok()?, name: meta.name.as_deref()?.into() })
+    Some(ObjectKey {
+        namespace: meta.namespace.as_deref()?.parse().ok()?,
+        name: meta.name.as_deref()?.into(),
+    })
 }
 
 #[cfg(test)]

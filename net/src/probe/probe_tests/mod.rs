@@ -11,7 +11,6 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpSocket},
     sync::mpsc,
-    task::JoinHandle,
 };
 
 use super::*;
@@ -28,7 +27,7 @@ where
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = listener.local_addr().unwrap();
     let (sender, receiver) = mpsc::channel(16);
-    let _: JoinHandle<()> = tokio::spawn(async move {
+    tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             sender.send(handler(stream).await).await.unwrap();
         }
