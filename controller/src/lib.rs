@@ -13,6 +13,7 @@ mod ca;
 pub mod index;
 mod kubernetes;
 pub mod operate;
+mod outside;
 mod owner;
 pub mod sessions;
 

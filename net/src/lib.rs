@@ -4,6 +4,7 @@ mod backoff;
 mod guard;
 mod listener;
 mod logs;
+pub mod probe;
 mod shutdown;
 mod tls;
 
