@@ -13,8 +13,12 @@ mod ca;
 mod health;
 pub mod index;
 mod kubernetes;
+pub mod lease;
 mod owner;
+#[cfg(test)]
+mod scripted_api;
 pub mod sessions;
+pub mod status;
 
 pub use ca::{Authority, CaError};
 

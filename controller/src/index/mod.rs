@@ -21,7 +21,7 @@ pub use change::{
     SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
-pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report};
+pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report};
 
 /// Holds everything known, joined both ways so that a change costs only what it touches.
 #[derive(Debug, Default)]
