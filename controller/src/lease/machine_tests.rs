@@ -137,10 +137,11 @@ impl World {
     }
 
     fn serve(&mut self, who: usize, call: Call) -> Answer {
-        let write = |holder: Option<String>, versions: &mut u64, server: &mut Option<(u64, Option<String>)>| {
-            *versions += 1;
-            *server = Some((*versions, holder));
-        };
+        let write =
+            |holder: Option<String>, versions: &mut u64, server: &mut Option<(u64, Option<String>)>| {
+                *versions += 1;
+                *server = Some((*versions, holder));
+            };
         let current = self.server.as_ref().map(|(version, _)| version.to_string());
         let name = format!("m{who}");
         match (call, current) {
@@ -182,7 +183,7 @@ impl World {
             self.now = self.now.max(time as f64 / 1e6);
             let (who, what) = self.what.remove(&number).unwrap();
             self.happen(who, what);
-            if self.faults && self.one_in(20) {
+            if self.faults && self.one_in(60) {
                 let victim = (self.chance.next_u64() % self.machines.len() as u64) as usize;
                 let until = self.now + self.below(40.0 * SECOND);
                 match self.one_in(2) {
@@ -273,11 +274,7 @@ fn at(seconds: u64) -> Duration {
 }
 
 fn lease(version: &str, holder: Option<&str>) -> Answer {
-    Answer::Lease(Seen {
-        version: version.to_owned(),
-        holder: holder.map(str::to_owned),
-        duration: DURATION,
-    })
+    Answer::Lease(Seen { version: version.to_owned(), holder: holder.map(str::to_owned), duration: DURATION })
 }
 
 fn claim(version: &str) -> Action {

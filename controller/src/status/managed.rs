@@ -46,7 +46,8 @@ pub(super) async fn run<S: Source>(
 ) -> Result<(), OwnerGone> {
     loop {
         let term = leadership.held().await;
-        let keeping = Keeping { client: client.clone(), leadership: leadership.clone(), term, counts: &counts };
+        let keeping =
+            Keeping { client: client.clone(), leadership: leadership.clone(), term, counts: &counts };
         tokio::select! {
             ended = keeping.keep(&source) => ended?,
             () = leadership.over(term) => {}
@@ -159,7 +160,9 @@ impl Keeping<'_> {
         }
         pause.answered();
         match (step, result) {
-            (Step::Create(..), Ok(())) => info!(%namespace, name = %name, "a managed registration is created"),
+            (Step::Create(..), Ok(())) => {
+                info!(%namespace, name = %name, "a managed registration is created")
+            }
             (Step::Delete { .. }, Ok(())) => {
                 info!(%namespace, name = %name, "a managed registration is deleted: nobody wants it any more");
             }

@@ -69,7 +69,10 @@ mod tests {
             let name = name("orders", version);
             assert!(name.starts_with(begin) && name.len() == begin.len() + 2 * HASH_BYTES, "{name}");
         }
-        assert!(name("orders", "1.4.2-a.-b").starts_with("orders.1-4-2-a--b-"), "a label begins with no dash");
+        assert!(
+            name("orders", "1.4.2-a.-b").starts_with("orders.1-4-2-a--b-"),
+            "a label begins with no dash"
+        );
     }
 
     proptest! {

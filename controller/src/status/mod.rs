@@ -16,6 +16,8 @@ mod managed_name;
 mod notices;
 mod pace;
 mod queue;
+#[cfg(test)]
+mod script;
 mod source;
 mod statuses;
 mod voice;

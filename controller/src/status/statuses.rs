@@ -127,8 +127,7 @@ impl Statuses {
 
     async fn write(&self, report: &Report) -> Result<Outcome, Failure> {
         let ObjectKey { namespace, name } = &report.object;
-        let api =
-            Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace.as_str(), &self.kind);
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace.as_str(), &self.kind);
         let object = call(api.get_status(name)).await?;
         if object.metadata.uid.as_deref() != Some(&*report.uid) {
             debug!(%namespace, name = %name, "an object was made anew: what was true of the old one is not told");

@@ -62,7 +62,8 @@ pub(super) async fn run<S: Source>(
         }
         held = leadership.term_now();
         let heard = source.notices(WAITING_MAX).await?;
-        let dropped = heard.into_iter().filter(|notice| !notices.offer(notice.clone(), Instant::now())).count();
+        let dropped =
+            heard.into_iter().filter(|notice| !notices.offer(notice.clone(), Instant::now())).count();
         voice.drop_events(dropped);
         let Some(term) = held else {
             notices.forget_old(Instant::now());
@@ -102,10 +103,8 @@ impl Voice {
             }
             Form::CountOn { name, count } => {
                 let series = EventSeries { count: *count, last_observed_time: now };
-                let params = PatchParams {
-                    field_manager: Some(FIELD_MANAGER.to_owned()),
-                    ..PatchParams::default()
-                };
+                let params =
+                    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
                 call(api.patch(name, &params, &Patch::Merge(json!({ "series": series })))).await
             }
         };
