@@ -40,12 +40,9 @@ impl LeaseApi {
     }
 
     pub(super) async fn call(&mut self, call: Call) -> Answer {
-        let answer = match timeout(CALL_MAX, self.send(&call)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                warn!(lease = self.name, ?call, limit = ?CALL_MAX, "no answer about the lease");
-                return Answer::Failed;
-            }
+        let Ok(answer) = timeout(CALL_MAX, self.send(&call)).await else {
+            warn!(lease = self.name, ?call, limit = ?CALL_MAX, "no answer about the lease");
+            return Answer::Failed;
         };
         match answer {
             Ok(lease) => match seen(&lease) {

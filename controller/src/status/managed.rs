@@ -161,7 +161,7 @@ impl Keeping<'_> {
         pause.answered();
         match (step, result) {
             (Step::Create(..), Ok(())) => {
-                info!(%namespace, name = %name, "a managed registration is created")
+                info!(%namespace, name = %name, "a managed registration is created");
             }
             (Step::Delete { .. }, Ok(())) => {
                 info!(%namespace, name = %name, "a managed registration is deleted: nobody wants it any more");

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::{
-    index::{Managed, Notice, Report},
+    index::{Index, Managed, Notice, Report},
     owner::{IndexHandle, OwnerGone},
 };
 
@@ -26,7 +26,7 @@ impl Source for IndexHandle {
     }
 
     async fn report_all(&self) -> Result<(), OwnerGone> {
-        self.ask(|index| index.report_all()).await
+        self.ask(Index::report_all).await
     }
 
     async fn managed(&self) -> Result<Option<Managed>, OwnerGone> {
