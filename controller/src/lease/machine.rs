@@ -1,7 +1,7 @@
 //! The lease's rules: who may claim it and when, by one clock, our own. No IO, and no clock of its own.
 //!
-//! Why there are never two holders. A renewal of ours that began at S is at the API server at some R ≥ S, and we count
-//! as holder until S + DURATION − MARGIN. Another one sees the lease that R made at some O ≥ R, and claims it not
+//! Why there are never two holders. A renewal of ours that began at S is at the API server at some R ≥ S, and we
+//! count as holder until S + DURATION − MARGIN. Another one sees the lease that R made at some O ≥ R, and claims it not
 //! before it has seen that same lease for DURATION: at O + DURATION at the earliest, which is after our end, as long as
 //! the two clocks run alike to within MARGIN per DURATION. What they show does not matter. A claim holds only if the
 //! lease is still the very one that was seen (`resourceVersion`), and only once the API server has said so.

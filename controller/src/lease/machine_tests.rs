@@ -7,8 +7,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SECOND: f64 = 1.0;
-
 /// Holds the model: a lease at a server, machines whose clocks differ, and a network that loses and delays. Times are
 /// true ones, in seconds.
 struct World {
@@ -157,14 +155,8 @@ impl World {
             (_, None) => return Answer::Absent,
             (_, Some(_)) => return Answer::Conflict,
         }
-        match &self.server {
-            Some((version, holder)) => Answer::Lease(Seen {
-                version: version.to_string(),
-                holder: holder.clone(),
-                duration: DURATION,
-            }),
-            None => Answer::Absent,
-        }
+        let seen = |(version, holder): &(u64, Option<String>)| lease(&version.to_string(), holder.as_deref());
+        self.server.as_ref().map_or(Answer::Absent, seen)
     }
 
     /// Who counts as holder now.
@@ -185,7 +177,7 @@ impl World {
             self.happen(who, what);
             if self.faults && self.one_in(60) {
                 let victim = (self.chance.next_u64() % self.machines.len() as u64) as usize;
-                let until = self.now + self.below(40.0 * SECOND);
+                let until = self.now + self.below(40.0);
                 match self.one_in(2) {
                     true => self.machines[victim].frozen_until = until,
                     false => self.machines[victim].cut_until = until,

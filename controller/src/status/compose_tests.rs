@@ -25,7 +25,9 @@ fn what_is_written_is_whole_and_has_no_nulls() {
     };
     let expected = serde_json::json!({
         "observedGeneration": 1, "serving": 1, "total": 1,
-        "conditions": [condition("Accepted", "Accepted"), condition("Ready", "Serving"), condition("Resolved", "Resolved")],
+        "conditions": [
+            condition("Accepted", "Accepted"), condition("Ready", "Serving"), condition("Resolved", "Resolved"),
+        ],
         "instances": [{
             "id": "u0-80", "address": "10.0.0.0", "port": 80, "pod": "orders-0", "state": "Serving",
             "reason": "Ready", "since": "1970-01-01T00:00:00Z",

@@ -96,7 +96,9 @@ mod tests {
         }
 
         #[test]
-        fn a_hashed_name_is_nobodys_plain_one(service in "[a-z][a-z0-9-]{0,4}[a-z0-9]", version in "[0-9]\\.[0-9]\\.[0-9]-[A-Z]{1,4}") {
+        fn a_hashed_name_is_nobodys_plain_one(
+            service in "[a-z][a-z0-9-]{0,4}[a-z0-9]", version in "[0-9]\\.[0-9]\\.[0-9]-[A-Z]{1,4}",
+        ) {
             let hashed = name(&service, &version);
             let second = hashed.split('.').nth(1).unwrap();
             prop_assert!(second.bytes().any(|b| !b.is_ascii_digit()), "a plain name has its minor version there");

@@ -85,6 +85,10 @@ impl Statuses {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // Here too: much may be looked at before anybody hears that the term is over.
+            if !self.leadership.lasts(self.term) {
+                return Ok(());
+            }
             while let Some(report) = queue.next(Instant::now()) {
                 under_way.push(self.tell(report));
             }
