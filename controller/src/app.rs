@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use kube::{Client, Config};
 use rollcall_net::{Jitter, LogFilter, Shutdown, Trigger, bind_any, server_config, shutdown};
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -21,9 +22,12 @@ use crate::{
     ca::{Authority, CaError, Leaf},
     index::Index,
     kubernetes::watch_all,
+    lease,
     operate::{Metrics, api, health::Health},
-    owner::{OwnerGone, owner},
+    outside,
+    owner::{IndexHandle, OwnerGone, owner},
     sessions::Sessions,
+    status,
 };
 
 /// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
@@ -55,10 +59,10 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         owner.run(owner_ear).await;
         anyhow::Ok("owner")
     });
-    let watches = watch_all(&client, &index);
-    for (name, watch) in watches.tasks {
+    for (name, watch) in watch_all(&client, &index, metrics.watch_ages(), metrics.drift()) {
         parts.spawn(until(ear.clone(), name, watch));
     }
+    write(&mut parts, &args, &client, &index, &metrics, &ear);
     let health = Health { index: index.clone(), serving: Arc::default(), metrics };
     let mut early = ear.clone();
     let (serving, health_ear) = (health.serving.clone(), ear.clone());
@@ -103,6 +107,50 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         warn!("some parts were cut off");
     }
     result
+}
+
+/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not.
+fn write(
+    parts: &mut JoinSet<anyhow::Result<&'static str>>,
+    args: &Args,
+    client: &Client,
+    index: &IndexHandle,
+    metrics: &Metrics,
+    ear: &Shutdown,
+) {
+    let (seat, leadership) = lease::leadership();
+    let settings = lease::Settings {
+        namespace: args.namespace.clone(),
+        name: args.lease_name.clone(),
+        replica: args.replica.clone(),
+    };
+    let keeping = lease::run(client.clone(), settings, seat, metrics.writes().clone(), ear.clone());
+    parts.spawn(async move {
+        keeping.await;
+        Ok("lease")
+    });
+    let writing = status::run(
+        client.clone(),
+        index.clone(),
+        leadership.clone(),
+        args.replica.clone(),
+        metrics.writes().clone(),
+        ear.clone(),
+    );
+    parts.spawn(async move {
+        writing.await?;
+        Ok("status")
+    });
+    let (told, holds_lease) = watch::channel(false);
+    parts.spawn(async move {
+        leadership.tell(told).await;
+        Ok("lease's word")
+    });
+    let probing = outside::run(index.clone(), holds_lease, ear.clone());
+    parts.spawn(async move {
+        probing.await?;
+        Ok("prober")
+    });
 }
 
 /// The way to the API server.

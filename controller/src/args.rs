@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_READ_LISTEN_V6", value_parser = loopback, default_value = "[::1]:7380")]
     pub read_listen_v6: SocketAddr,
 
-    /// The controller's own namespace, which holds its Secret.
+    /// The controller's own namespace, which holds its Secret and its Lease.
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system")]
     pub namespace: String,
 
@@ -37,6 +37,10 @@ pub struct Args {
     /// Ranges, as 10.20.0.0/16, that registrations may name although the cluster gave them out.
     #[arg(long, env = "ROLLCALL_ALLOWED_ADDRESSES", value_delimiter = ',')]
     pub allowed_addresses: Vec<IpNet>,
+
+    /// The Lease in the controller's own namespace whose holder writes to Kubernetes; all replicas name the same.
+    #[arg(long, env = "ROLLCALL_LEASE_NAME", default_value = "rollcall-controller")]
+    pub lease_name: String,
 
     /// The name of this replica in logs and in `welcome`.
     #[arg(long, env = "ROLLCALL_REPLICA", default_value = "rollcall-controller")]

@@ -12,13 +12,16 @@ pub mod auth;
 mod ca;
 pub mod index;
 mod kubernetes;
+pub mod lease;
 pub mod operate;
 mod outside;
 mod owner;
+#[cfg(test)]
+mod scripted_api;
 pub mod sessions;
+pub mod status;
 
 pub use ca::{Authority, CaError};
-
 pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};
 
 /// The name of our own container in every pod.

@@ -46,7 +46,9 @@ pub use change::{
     SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
-pub use report::{About, Managed, ManagedSpec, Notice, NoticeReason, Origin, REPORTED_MAX, Report, Witnessed};
+pub use report::{
+    About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
+};
 
 /// Turns of pods that wait to be measured: more in one turn of the owner say nothing more of the delay.
 const TURNS_MAX: usize = 1_024;
@@ -94,17 +96,6 @@ enum Heard {
     Never,
     Now,
     Before,
-}
-
-/// What a registration of ours is called.
-fn managed_name(
-    service: &rollcall_catalogue::ServiceName,
-    version: Option<&rollcall_catalogue::Version>,
-) -> Arc<str> {
-    match version {
-        Some(version) => format!("{service}-{version}").into(),
-        None => service.as_str().into(),
-    }
 }
 
 // === impl Index ===

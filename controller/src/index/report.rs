@@ -32,8 +32,16 @@ pub const REPORTED_MAX: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Managed {
     pub wanted: BTreeMap<ObjectKey, ManagedSpec>,
-    /// Those that there are, by their uid. One of a name that is wanted and was written by a person is in neither.
-    pub present: BTreeMap<ObjectKey, Arc<str>>,
+    /// Those that there are. One of a name that is wanted and was written by a person is in neither.
+    pub present: BTreeMap<ObjectKey, Present>,
+}
+
+/// Holds a managed registration that there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    pub uid: Arc<str>,
+    /// Its target is a Service: nobody waits for it to come back.
+    pub of_service: bool,
 }
 
 /// Holds what a managed registration says.

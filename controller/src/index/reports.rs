@@ -12,12 +12,15 @@ use rollcall_catalogue::{
 };
 use rollcall_crds::{Accepted, ConditionReason, Finding, Ready, Resolved};
 
-use crate::index::{
-    About, Index, Managed, ManagedSpec, NOTICES_MAX, Notice, NoticeReason, Object, ObjectKey, Origin,
-    REPORTED_MAX, Report, ServiceKey,
-    endpoints::OwnerId,
-    join::Reached,
-    services::{Member, RegistrationId, ServiceEntry},
+use crate::{
+    index::{
+        About, Index, Managed, ManagedSpec, NOTICES_MAX, Notice, NoticeReason, Object, ObjectKey, Origin,
+        Present, REPORTED_MAX, Report, ServiceKey,
+        endpoints::OwnerId,
+        join::Reached,
+        services::{Member, RegistrationId, ServiceEntry},
+    },
+    status::managed_name,
 };
 
 /// Refused addresses that a message names; the first few show what is wrong with all.
@@ -70,12 +73,14 @@ impl Index {
         for (namespace, names) in &self.namespaces {
             for (name, object) in names.objects.iter().filter(|(_, object)| object.managed) {
                 let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
-                managed.present.insert(key, object.uid.clone());
+                let target = object.registration.as_ref().map(|registration| &registration.target);
+                let of_service = matches!(target, Ok(Target::Service(_)));
+                managed.present.insert(key, Present { uid: object.uid.clone(), of_service });
             }
         }
         for (key, entry) in &self.services {
             for version in entry.versions() {
-                let name = super::managed_name(&key.service, version.as_ref());
+                let name = managed_name(&key.service, version.as_ref());
                 let origin = Origin::Pods { version: version.clone(), ports: entry.ports() };
                 self.want(&mut managed, key, name, origin);
             }

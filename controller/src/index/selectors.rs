@@ -63,10 +63,6 @@ impl Selectors {
         });
         shared.flatten().chain(&self.others)
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -103,6 +99,6 @@ mod tests {
         for name in ["orders", "billing", "invoices", "tiered"] {
             selectors.remove(&name.into());
         }
-        assert!(selectors.is_empty() && selectors.by_label.is_empty() && selectors.others.is_empty());
+        assert!(selectors.places.is_empty() && selectors.by_label.is_empty() && selectors.others.is_empty());
     }
 }

@@ -66,14 +66,7 @@ impl WatchAges {
         self.0.begun.elapsed().saturating_sub(Duration::from_millis(proven_ms))
     }
 
-    /// The age of the watch that is worst off.
-    pub(crate) fn oldest(&self) -> (Kind, Duration) {
-        let first = (Kind::Pod, self.age(Kind::Pod));
-        let ages = Kind::ALL.into_iter().map(|kind| (kind, self.age(kind)));
-        ages.fold(first, |oldest, one| if one.1 > oldest.1 { one } else { oldest })
-    }
-
-    pub(super) fn proven(&self, kind: Kind) {
+    pub(crate) fn proven(&self, kind: Kind) {
         let now_ms = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.proven_ms.of(kind).store(now_ms, Ordering::Relaxed);
     }
@@ -92,7 +85,7 @@ impl Drift {
         self.0.of(kind).lists.load(Ordering::Relaxed)
     }
 
-    pub(super) fn compared(&self, kind: Kind, differences: u64) {
+    pub(crate) fn compared(&self, kind: Kind, differences: u64) {
         let compared = self.0.of(kind);
         compared.lists.fetch_add(1, Ordering::Relaxed);
         compared.differences.fetch_add(differences, Ordering::Relaxed);
@@ -128,7 +121,7 @@ mod tests {
         Kind::ALL.into_iter().filter(|kind| *kind != Kind::Slice).for_each(|kind| ages.proven(kind));
         advance(Duration::from_secs(5)).await;
         assert_eq!(ages.age(Kind::Node), Duration::from_secs(5));
-        assert_eq!(ages.oldest(), (Kind::Slice, Duration::from_secs(15)));
+        assert_eq!(ages.age(Kind::Slice), Duration::from_secs(15));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rollcall_crds::ServiceRegistration;
 
 use crate::{
-    index::{Change, Key, Kind, Object, StatusDigest},
+    index::{Change, Key, Kind, Object},
     kubernetes::watched::{NoMeta, Watched, label, object_key, uid},
+    status::digest_of,
 };
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -37,8 +38,7 @@ fn kept(object: &ServiceRegistration) -> Result<Object, NoMeta> {
         uid: uid(meta)?.into(),
         generation: meta.generation.unwrap_or_default(),
         managed: label(meta, MANAGED_BY) == Some(OURSELVES),
-        // Until the status is written by anyone: that writer knows how to read one.
-        told: StatusDigest::default(),
+        told: object.status.as_ref().map(digest_of).unwrap_or_default(),
         registration: rollcall_crds::registration(object).map(Arc::new),
     })
 }

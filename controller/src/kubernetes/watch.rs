@@ -31,13 +31,9 @@ use crate::{
     owner::{IndexHandle, OwnerGone},
 };
 
-/// Holds the watches of all kinds, and what is to be known of them.
-pub(crate) struct Watches {
-    /// Each is to run until the process ends; one that ends by itself is a bug, or the owner is gone.
-    pub(crate) tasks: Vec<(&'static str, BoxFuture<'static, Result<(), OwnerGone>>)>,
-    pub(crate) ages: WatchAges,
-    pub(crate) drift: Drift,
-}
+/// Follows one kind, by a name for people, until the process ends; one that ends by itself is a bug, or the owner is
+/// gone.
+pub(crate) type Task = (&'static str, BoxFuture<'static, Result<(), OwnerGone>>);
 
 /// Follows one kind.
 struct Follower {
@@ -48,8 +44,7 @@ struct Follower {
 }
 
 /// The watches of all kinds. They list at the same time: each waits for nothing but its own answers.
-pub(crate) fn watch_all(client: &Client, index: &IndexHandle) -> Watches {
-    let (ages, drift) = (WatchAges::new(), Drift::default());
+pub(crate) fn watch_all(client: &Client, index: &IndexHandle, ages: &WatchAges, drift: &Drift) -> Vec<Task> {
     let follower = || Follower {
         client: client.clone(),
         index: index.clone(),
@@ -65,8 +60,7 @@ pub(crate) fn watch_all(client: &Client, index: &IndexHandle) -> Watches {
         Kind::Namespace => ("namespace watch", follower().run::<Namespaces>().boxed()),
         Kind::Node => ("node watch", follower().run::<Nodes>().boxed()),
     };
-    let tasks = Kind::ALL.into_iter().map(task).collect();
-    Watches { tasks, ages, drift }
+    Kind::ALL.into_iter().map(task).collect()
 }
 
 // === impl Follower ===

@@ -1,7 +1,6 @@
 //! The controller's measurements. docs/metrics.md lists them for people; a test holds the two together.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,10 +14,16 @@ use prometheus_client::{
     registry::Registry,
 };
 use rollcall_catalogue::{Snapshot, State, changes::Delta};
-use tokio::time::Instant;
 
-use super::evictions::{EVICTIONS, evictions};
-use crate::{index::Kind, owner::View};
+use super::{
+    evictions::{EVICTIONS, evictions},
+    writes::{WriteCounts, WriteKind},
+};
+use crate::{
+    index::Kind,
+    kubernetes::{Drift, WatchAges},
+    owner::View,
+};
 
 /// From a pod's own turn to the snapshot that has it, in seconds. Kubernetes tells most turns in whole seconds, so that
 /// the lower half is for what sessions tell; the bounds are those that the design promises (2, 10, 50 and 250 ms, 1 s,
@@ -35,18 +40,6 @@ const STATES: [State; 5] = [State::Starting, State::Serving, State::Suspect, Sta
 /// Holds the measurements of this process. Clones are of the same ones.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Inner>);
-
-/// Says what was written to the API server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApiWrite {
-    Status,
-    /// A managed registration.
-    Registration,
-    Event,
-    Lease,
-    Secret,
-    TokenReview,
-}
 
 /// Says why a sidecar had to be told everything that it holds anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +65,9 @@ type Counters = Family<Label, Counter>;
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    began: Instant,
-    /// When each watch last said anything, in milliseconds since the beginning.
-    heard_ms: BTreeMap<Kind, AtomicU64>,
+    ages: WatchAges,
+    drifted: Drift,
+    writes: Arc<WriteCounts>,
     evictions: Counters,
     freeze: Gauge,
     sessions: Gauge,
@@ -86,7 +79,9 @@ struct Inner {
     watch_age: Family<Label, Gauge<f64, AtomicU64>>,
     api_writes: Counters,
     resyncs: Counters,
+    relists: Counters,
     drift: Counters,
+    events_dropped: Counter,
 }
 
 // === impl Metrics ===
@@ -95,8 +90,9 @@ impl Metrics {
     pub fn new() -> Self {
         let mut inner = Inner {
             registry: Registry::with_prefix("rollcall"),
-            began: Instant::now(),
-            heard_ms: Kind::ALL.map(|kind| (kind, AtomicU64::new(0))).into(),
+            ages: WatchAges::new(),
+            drifted: Drift::default(),
+            writes: Arc::default(),
             evictions: Counters::default(),
             freeze: Gauge::default(),
             sessions: Gauge::default(),
@@ -108,7 +104,9 @@ impl Metrics {
             watch_age: Family::default(),
             api_writes: Counters::default(),
             resyncs: Counters::default(),
+            relists: Counters::default(),
             drift: Counters::default(),
+            events_dropped: Counter::default(),
         };
         inner.register();
         inner.begin_at_zero();
@@ -146,24 +144,23 @@ impl Metrics {
         self.0.turn.observe(took.as_secs_f64());
     }
 
-    /// The watch of this kind gave a sign of life: an event, a bookmark, a page of a list.
-    pub fn watch_heard(&self, kind: Kind) {
-        if let Some(heard) = self.0.heard_ms.get(&kind) {
-            heard.store(self.0.now_ms(), Ordering::Relaxed);
-        }
-    }
-
-    pub fn api_written(&self, what: ApiWrite) {
-        self.0.api_writes.get_or_create(&[("kind", what.as_str())]).inc();
-    }
-
     pub fn resynced(&self, why: Resync) {
         self.0.resyncs.get_or_create(&[("reason", why.as_str())]).inc();
     }
 
-    /// A list that was made only to look found so many objects that the watch had not told of.
-    pub fn drifted(&self, kind: Kind, objects: u64) {
-        self.0.drift.get_or_create(&[("kind", kind.as_str())]).inc_by(objects);
+    /// Where the watches note that they work.
+    pub(crate) fn watch_ages(&self) -> &WatchAges {
+        &self.0.ages
+    }
+
+    /// Where the watches note what they missed.
+    pub(crate) fn drift(&self) -> &Drift {
+        &self.0.drifted
+    }
+
+    /// Where it is noted what is written to Kubernetes.
+    pub fn writes(&self) -> &Arc<WriteCounts> {
+        &self.0.writes
     }
 
     /// All of them, with what the view says at this moment.
@@ -230,6 +227,16 @@ impl Inner {
             self.resyncs.clone(),
         );
         registry.register(
+            "relists",
+            "Lists that were made only to look whether the watch had missed anything, by their kind",
+            self.relists.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Events for people that were not written, since more came than are",
+            self.events_dropped.clone(),
+        );
+        registry.register(
             "relist_drift",
             "Objects that a list found and the watch had not told of, by their kind",
             self.drift.clone(),
@@ -241,14 +248,8 @@ impl Inner {
         for reason in EVICTIONS {
             self.evictions.get_or_create(&[("reason", reason)]).inc_by(0);
         }
-        for what in ApiWrite::ALL {
-            self.api_writes.get_or_create(&[("kind", what.as_str())]).inc_by(0);
-        }
         for why in Resync::ALL {
             self.resyncs.get_or_create(&[("reason", why.as_str())]).inc_by(0);
-        }
-        for kind in Kind::ALL {
-            self.drift.get_or_create(&[("kind", kind.as_str())]).inc_by(0);
         }
     }
 
@@ -263,16 +264,22 @@ impl Inner {
         for (state, instances) in states {
             self.instances.get_or_create(&[("state", state_word(state))]).set(instances);
         }
-        let now_ms = self.now_ms();
-        for (kind, heard) in &self.heard_ms {
-            let age = Duration::from_millis(now_ms.saturating_sub(heard.load(Ordering::Relaxed)));
-            self.watch_age.get_or_create(&[("kind", kind.as_str())]).set(age.as_secs_f64());
+        for kind in Kind::ALL {
+            let label = [("kind", kind.as_str())];
+            self.watch_age.get_or_create(&label).set(self.ages.age(kind).as_secs_f64());
+            read(&self.relists.get_or_create(&label), self.drifted.lists(kind));
+            read(&self.drift.get_or_create(&label), self.drifted.total(kind));
         }
+        for kind in WriteKind::ALL {
+            read(&self.api_writes.get_or_create(&[("kind", kind.as_str())]), self.writes.of(kind));
+        }
+        read(&self.events_dropped, self.writes.events_dropped());
     }
+}
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
+/// Shows what somebody else counts.
+fn read(counter: &Counter, counted: u64) {
+    counter.inner().store(counted, Ordering::Relaxed);
 }
 
 fn count(number: usize) -> i64 {
@@ -305,24 +312,6 @@ fn as_older_text(open_metrics: &str) -> String {
         }
     }
     text
-}
-
-// === impl ApiWrite ===
-
-impl ApiWrite {
-    pub const ALL: [Self; 6] =
-        [Self::Status, Self::Registration, Self::Event, Self::Lease, Self::Secret, Self::TokenReview];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Registration => "registration",
-            Self::Event => "event",
-            Self::Lease => "lease",
-            Self::Secret => "secret",
-            Self::TokenReview => "token-review",
-        }
-    }
 }
 
 // === impl Resync ===

@@ -68,9 +68,9 @@ fn what_is_counted_is_shown() {
     clone.propagated(0.004);
     clone.propagated(-1.5);
     clone.turned(Duration::from_micros(30));
-    clone.api_written(ApiWrite::TokenReview);
+    clone.writes().count(WriteKind::TokenReview);
     clone.resynced(Resync::Digest);
-    clone.drifted(Kind::Slice, 5);
+    clone.drift().compared(Kind::Slice, 5);
     let failing = Instance { state: State::Failing, reason: Reason::ProbeRefused, ..instance(1) };
     let before = Snapshot::default().next([whole("orders", vec![instance(1)])], 1).unwrap().snapshot;
     clone.stepped(&before, &before.next([whole("orders", vec![failing])], 2).unwrap().deltas);
@@ -122,7 +122,7 @@ async fn a_watch_that_says_nothing_grows_old() {
     let age =
         |kind: Kind| sample(&metrics, &format!("rollcall_watch_age_seconds{{kind=\"{}\"}}", kind.as_str()));
     advance(Duration::from_secs(90)).await;
-    metrics.watch_heard(Kind::Pod);
+    metrics.watch_ages().proven(Kind::Pod);
     advance(Duration::from_millis(1_500)).await;
     assert!((age(Kind::Pod) - 1.5).abs() < 0.002, "{}", age(Kind::Pod));
     assert!((age(Kind::Node) - 91.5).abs() < 0.002, "never heard: {}", age(Kind::Node));

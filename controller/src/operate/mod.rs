@@ -10,6 +10,8 @@ mod evictions;
 mod explain;
 pub mod health;
 mod metrics;
+mod writes;
 
 pub use evictions::EVICTIONS;
-pub use metrics::{ApiWrite, Format, Metrics, Resync};
+pub use metrics::{Format, Metrics, Resync};
+pub use writes::{WriteCounts, WriteKind};

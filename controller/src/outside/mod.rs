@@ -49,17 +49,17 @@ mod tests {
     use rollcall_net::shutdown;
 
     use super::*;
-    use crate::owner::owner;
+    use crate::{index::Index, operate::Metrics, owner::owner};
 
     #[tokio::test]
     async fn the_end_of_the_process_and_of_the_owner_are_ends_of_it() {
-        let (_alive, index) = owner();
+        let (_alive, index) = owner(Index::default(), Metrics::new());
         let (_lease, holds_lease) = watch::channel(true);
         let (trigger, ear) = shutdown();
         trigger.pull();
         assert_eq!(run(index, holds_lease.clone(), ear).await, Ok(()));
 
-        let (ended, index) = owner();
+        let (ended, index) = owner(Index::default(), Metrics::new());
         let (_trigger, ear) = shutdown();
         drop(ended);
         assert_eq!(run(index, holds_lease, ear).await, Err(OwnerGone));

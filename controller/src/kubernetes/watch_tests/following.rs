@@ -149,8 +149,9 @@ async fn all_kinds_are_listed_at_the_same_time_and_the_death_of_any_is_seen() {
     let (trigger, ear) = shutdown();
     tokio::spawn(owner.run(ear));
     let (client, mut api) = fake_api();
-    let watches = watch_all(&client, &index);
-    let tasks: Vec<_> = watches.tasks.into_iter().map(|(_, task)| tokio::spawn(task)).collect();
+    let ages = WatchAges::new();
+    let watches = watch_all(&client, &index, &ages, &Drift::default());
+    let tasks: Vec<_> = watches.into_iter().map(|(_, task)| tokio::spawn(task)).collect();
     let mut calls = Vec::new();
     while calls.len() < Kind::ALL.len() {
         calls.push(api.list().await);

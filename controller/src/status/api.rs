@@ -1,0 +1,47 @@
+//! A call to the API server that writes or looks: with its own timeout, and with what its failure means.
+
+use std::{future::Future, time::Duration};
+
+use thiserror::Error;
+use tokio::time::timeout;
+
+/// A call that takes longer has failed: a loaded API server answers small calls within a second.
+pub(super) const CALL_MAX: Duration = Duration::from_secs(5);
+
+/// Says what a failed call means to whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum Failure {
+    #[error("it does not exist")]
+    Gone,
+    #[error("it is there already, or it is not what it was")]
+    Conflict,
+    #[error("refused as it is, so that trying again is of no use: {0}")]
+    Refused(String),
+    #[error("not done now, and tried again: {0}")]
+    Unavailable(String),
+}
+
+pub(super) async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    match timeout(CALL_MAX, call).await {
+        Ok(result) => result.map_err(|error| Failure::of(&error)),
+        Err(_) => Err(Failure::Unavailable(format!("no answer in {CALL_MAX:?}"))),
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => match status.code {
+                404 => Self::Gone,
+                409 => Self::Conflict,
+                // What we wrote is at fault. A missing right (401, 403) is not: somebody may grant it.
+                400 | 405 | 413 | 415 | 422 => Self::Refused(status.message.clone()),
+                code => Self::Unavailable(format!("{code}: {}", status.message)),
+            },
+            kube::Error::BuildRequest(error) => Self::Refused(error.to_string()),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
