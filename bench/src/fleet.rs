@@ -81,7 +81,7 @@ fn attributes() -> Attributes {
 /// A pod with the labels of a usual chart, of the service that its number says.
 pub(crate) fn pod_seen(pod: u32, ready: bool) -> Change {
     let service = pod / INSTANCES;
-    let word = (service % 3 == 0).then(|| {
+    let word = service.is_multiple_of(3).then(|| {
         Arc::new(Registration {
             key: key(service),
             source: Source::Annotation,
@@ -107,7 +107,7 @@ pub(crate) fn pod_seen(pod: u32, ready: bool) -> Change {
         node: Some(format!("node-{}", pod % NODES).into()),
         addresses: vec![address(pod)],
         labels: Arc::new(labels),
-        has_sidecar: service % 3 == 0,
+        has_sidecar: service.is_multiple_of(3),
         asks_to_drain: false,
         registration: word,
         life: PodLife { ready, ..PodLife::READY },

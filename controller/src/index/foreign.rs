@@ -101,10 +101,10 @@ impl AddressBook {
     }
 
     /// The ranges of a node's pods; empty where the node is gone.
-    pub(super) fn node_has(&mut self, node: &Arc<str>, ranges: Vec<IpNet>) -> BTreeSet<ServiceKey> {
+    pub(super) fn node_has(&mut self, node: &Arc<str>, ranges: &[IpNet]) -> BTreeSet<ServiceKey> {
         let before = match ranges.is_empty() {
             true => self.ranges.remove(node),
-            false => self.ranges.insert(node.clone(), ranges.clone()),
+            false => self.ranges.insert(node.clone(), ranges.to_vec()),
         };
         if before.unwrap_or_default() == ranges {
             return BTreeSet::new();
@@ -153,7 +153,7 @@ mod tests {
         book.pod_takes(ip("10.1.0.1"), &shop);
         book.pod_takes(ip("10.1.9.1"), &shop);
         book.service_takes(ip("10.2.0.1"));
-        book.node_has(&"n1".into(), vec!["10.1.0.0/16".parse().unwrap()]);
+        book.node_has(&"n1".into(), &["10.1.0.0/16".parse().unwrap()]);
         book.api_servers_are([ip("192.0.2.1")].into());
         let table = [
             ("10.1.0.1", Some("of a pod"), None, Some("of a pod")),
@@ -189,9 +189,9 @@ mod tests {
         assert!(book.refusal(ip, Named::Outside).is_some(), "the other of the two is still there");
         assert_eq!(book.pod_leaves(ip, &shop), told);
         assert_eq!(book.refusal(ip, Named::Outside), None);
-        assert_eq!(book.node_has(&"n".into(), vec!["10.0.0.0/8".parse().unwrap()]), told);
-        assert_eq!(book.node_has(&"n".into(), vec!["10.0.0.0/8".parse().unwrap()]), BTreeSet::new());
-        assert_eq!(book.node_has(&"n".into(), vec![]), told);
+        assert_eq!(book.node_has(&"n".into(), &["10.0.0.0/8".parse().unwrap()]), told);
+        assert_eq!(book.node_has(&"n".into(), &["10.0.0.0/8".parse().unwrap()]), BTreeSet::new());
+        assert_eq!(book.node_has(&"n".into(), &[]), told);
         book.is_not_meant(ip, &key);
         assert!(book.is_empty());
     }

@@ -83,7 +83,7 @@ impl Index {
             self.join_all(key, &mut entry, owners.iter(), &mut changed, now_ms);
         }
         let settings = entry.settle();
-        self.to_report(key, &entry);
+        self.mark_reports(key, &entry);
         if entry.is_unused() {
             return Update::Gone;
         }

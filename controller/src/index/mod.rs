@@ -150,11 +150,11 @@ impl Index {
             }
             Change::Registration(key, object) => {
                 self.lists.see(|| Key::Registration(key.clone()), Kind::Registration);
-                self.see_object(&key, Some(*object))
+                self.see_object(&key, Some(&object))
             }
             Change::Service(key, facts) => {
                 self.lists.see(|| Key::Service(key.clone()), Kind::Service);
-                self.see_service(&key, Some(*facts))
+                self.see_service(&key, Some(&facts))
             }
             Change::Slice(key, facts) => {
                 self.lists.see(|| Key::Slice(key.clone()), Kind::Slice);
@@ -166,7 +166,7 @@ impl Index {
             }
             Change::Node(name, facts) => {
                 self.lists.see(|| Key::Node(name.clone()), Kind::Node);
-                self.see_node(&name, Some(facts))
+                self.see_node(&name, Some(&facts))
             }
         }
     }

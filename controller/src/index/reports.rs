@@ -106,7 +106,7 @@ impl Index {
     }
 
     /// All registrations of a service may have something new to be told.
-    pub(super) fn to_report(&mut self, key: &ServiceKey, entry: &ServiceEntry) {
+    pub(super) fn mark_reports(&mut self, key: &ServiceKey, entry: &ServiceEntry) {
         let objects = entry.registrations.keys().map(|id| match id {
             RegistrationId::Object(name) | RegistrationId::Adopted(name) => name,
         });

@@ -6,7 +6,9 @@ use rollcall_catalogue::{Namespace, PodUid, Registration, ServiceKey, Source, Ta
 
 use crate::index::{
     About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry,
-    PodSeen, ServiceFacts, SliceFacts, TURNS_MAX, endpoints::OwnerId, services::RegistrationId,
+    PodSeen, ServiceFacts, SliceFacts, TURNS_MAX,
+    endpoints::{KubeService, OwnerId},
+    services::RegistrationId,
 };
 
 /// The API server's own Service: it leads to what must not be called through us.
@@ -82,17 +84,16 @@ impl Index {
         true
     }
 
-    pub(super) fn see_object(&mut self, key: &ObjectKey, object: Option<Object>) -> bool {
-        let before = match object.clone() {
-            Some(object) => {
-                self.in_namespace(&key.namespace, |names| names.objects.insert(key.name.clone(), object))
-            }
+    pub(super) fn see_object(&mut self, key: &ObjectKey, object: Option<&Object>) -> bool {
+        let before = match object {
+            Some(object) => self
+                .in_namespace(&key.namespace, |names| names.objects.insert(key.name.clone(), object.clone())),
             None => self.in_namespace(&key.namespace, |names| names.objects.remove(&key.name)),
         };
-        if before == object {
+        if before.as_ref() == object {
             return false;
         }
-        if let Some(object) = &object {
+        if let Some(object) = object {
             self.reports.insert(key.clone());
             if let Err(errors) = &object.registration
                 && before.as_ref().is_none_or(|before| before.registration != object.registration)
@@ -102,13 +103,13 @@ impl Index {
                 self.notice(Notice { about, reason: NoticeReason::RegistrationRefused, message });
             }
         }
-        let of = |object: &Option<Object>| object.as_ref().and_then(Object::counting).cloned();
-        let known = |object: &Option<Object>| {
-            let object = object.as_ref().filter(|object| object.managed)?;
+        let of = |object: Option<&Object>| object.and_then(Object::counting).cloned();
+        let known = |object: Option<&Object>| {
+            let object = object.filter(|object| object.managed)?;
             Some(object.registration.as_ref().ok()?.key.clone())
         };
-        self.keep_known(&key.name, known(&before), known(&object));
-        let (before, after) = (of(&before), of(&object));
+        self.keep_known(&key.name, known(before.as_ref()), known(object));
+        let (before, after) = (of(before.as_ref()), of(object));
         if before != after {
             self.in_namespace(&key.namespace, |names| {
                 names.aim(&key.name, before.as_deref(), after.as_deref());
@@ -118,25 +119,25 @@ impl Index {
         true
     }
 
-    pub(super) fn see_service(&mut self, key: &ObjectKey, facts: Option<ServiceFacts>) -> bool {
-        let addresses = |facts: &Option<ServiceFacts>| -> Vec<IpAddr> {
-            facts.iter().flat_map(|facts| facts.cluster_addresses.clone()).collect()
+    pub(super) fn see_service(&mut self, key: &ObjectKey, facts: Option<&ServiceFacts>) -> bool {
+        let addresses = |facts: Option<&ServiceFacts>| -> Vec<IpAddr> {
+            facts.into_iter().flat_map(|facts| facts.cluster_addresses.clone()).collect()
         };
         let (before, owners) = self.in_namespace(&key.namespace, |names| {
             let service = names.kube_services.entry(key.name.clone()).or_default();
-            let before = std::mem::replace(&mut service.facts, facts.clone());
+            let before = std::mem::replace(&mut service.facts, facts.cloned());
             let owners = service.owners();
             if service.is_empty() {
                 names.kube_services.remove(&key.name);
             }
             (before, owners)
         });
-        if before == facts {
+        if before.as_ref() == facts {
             return false;
         }
         let mut told = BTreeSet::new();
-        addresses(&facts).into_iter().for_each(|address| told.extend(self.addresses.service_takes(address)));
-        addresses(&before)
+        addresses(facts).into_iter().for_each(|address| told.extend(self.addresses.service_takes(address)));
+        addresses(before.as_ref())
             .into_iter()
             .for_each(|address| told.extend(self.addresses.service_leaves(address)));
         told.iter().for_each(|service| self.mark_whole(service));
@@ -204,20 +205,19 @@ impl Index {
         true
     }
 
-    pub(super) fn see_node(&mut self, name: &Arc<str>, facts: Option<NodeFacts>) -> bool {
-        let ranges = facts.as_ref().map(|facts| facts.pod_ranges.clone()).unwrap_or_default();
-        let before = match &facts {
+    pub(super) fn see_node(&mut self, name: &Arc<str>, facts: Option<&NodeFacts>) -> bool {
+        let ranges = facts.map(|facts| facts.pod_ranges.as_slice()).unwrap_or_default();
+        let before = match facts {
             Some(facts) => self.nodes.insert(name.clone(), facts.clone()),
             None => self.nodes.remove(name),
         };
-        if before == facts {
+        if before.as_ref() == facts {
             return false;
         }
         let told = self.addresses.node_has(name, ranges);
         told.iter().for_each(|service| self.mark_whole(service));
-        let seen =
-            |facts: &Option<NodeFacts>| facts.as_ref().map(|facts| (facts.zone.clone(), facts.unknown));
-        if seen(&before) != seen(&facts) && self.complete() {
+        let seen = |facts: Option<&NodeFacts>| facts.map(|facts| (facts.zone.clone(), facts.unknown));
+        if seen(before.as_ref()) != seen(facts) && self.complete() {
             // Nodes turn rarely, and to remember the pods of each would cost each pod's every change.
             let on_it = self.pods.values().filter(|pod| pod.facts.node.as_ref() == Some(name));
             let on_it: Vec<_> = on_it.map(|pod| (pod.facts.uid.clone(), pod.services.clone())).collect();
@@ -368,10 +368,7 @@ impl Index {
 
     fn kube_service_owners(&self, namespace: &Namespace, service: &str) -> BTreeSet<OwnerId> {
         let names = self.namespaces.get(namespace);
-        names
-            .and_then(|names| names.kube_services.get(service))
-            .map(|entry| entry.owners())
-            .unwrap_or_default()
+        names.and_then(|names| names.kube_services.get(service)).map(KubeService::owners).unwrap_or_default()
     }
 
     /// The services that have a registration whose target is this Service.

@@ -73,7 +73,7 @@ mod tests {
 
     fn names(selectors: &Selectors, labels: &[(&str, &str)]) -> Vec<String> {
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        selectors.candidates(&labels).map(|name| name.to_string()).collect()
+        selectors.candidates(&labels).map(ToString::to_string).collect()
     }
 
     #[test]
