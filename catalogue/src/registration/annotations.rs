@@ -8,7 +8,7 @@ use crate::{
     registration::{
         Attributes, Port, ProbeCheck, ProbeSpec, Probing, Registration, Source, Target, ValueError,
         Visibility,
-        attributes::{is_metadata_key, is_metadata_value, is_tag},
+        words::{is_metadata_key, is_metadata_value, is_tag},
     },
 };
 

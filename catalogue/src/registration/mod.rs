@@ -5,6 +5,7 @@ mod attributes;
 mod probe;
 mod target;
 mod visibility;
+mod words;
 
 use std::cmp::Ordering;
 
