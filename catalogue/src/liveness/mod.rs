@@ -9,15 +9,21 @@
 //!
 //! `docs/liveness.md` has the verdict as a table; a test holds the two together.
 
+mod assessment;
 mod guard;
 mod last;
 mod session;
+mod ticks;
 mod verdict;
 mod witness;
 
-pub use guard::{Assessment, FreezeCause, Guard, NodeView, OwnHealth, Ticks, WINDOW_MS};
+pub use assessment::{Assessment, FreezeCause};
+pub use guard::{Guard, NodeView, OwnHealth, WINDOW_MS};
 pub use last::{Settled, settle};
-pub use session::{LOST_LONG_AFTER_MS, Ours, QUIET_AFTER_MS, SILENT_AFTER_MS, SessionFacts};
+pub use session::{
+    LOST_LONG_AFTER_MS, Ours, PEER_LOST_AFTER_MS, Peers, QUIET_AFTER_MS, SILENT_AFTER_MS, SessionFacts,
+};
+pub use ticks::Ticks;
 pub use verdict::{Verdict, verdict};
 pub use witness::{
     EndpointWitness, Intent, Phase, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,

@@ -159,6 +159,8 @@ fn a_pod_that_is_gone_or_going_is_never_served() {
     }
 }
 
+/// With the app's word as it was: by `ProbeWitness::BeatMissed`, no beat is missed while the sidecar is away. If a beat
+/// that was missed counted no more once the sidecar is lost as well, the worse news would be the better.
 #[test]
 fn a_restarted_sidecar_evicts_nobody() {
     for mut witnesses in every_case() {
