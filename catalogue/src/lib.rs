@@ -43,6 +43,6 @@ pub use registration::{
     Runtime, Selector, Source, StaticAddress, Target, Transport, ValueError, Visibility, asks_to_drain,
     by_annotations,
 };
-pub use snapshot::{ContentHash, Service, Snapshot, Step, Update};
+pub use snapshot::{ContentHash, Instances, Service, Snapshot, Step, Update};
 pub use state::{Reason, State};
 pub use version::{Version, VersionError, VersionFilter};
