@@ -59,7 +59,8 @@ fn a_list_that_shrinks_has_fewer_chunks() {
         shrinking = shrinking.edited(&[one], &[]);
     }
     check(&shrinking);
-    assert_eq!((shrinking.len(), shrinking.by_order.0.len()), (50, 1));
+    let chunks = shrinking.by_order.0.len();
+    assert!(shrinking.len() == 50 && chunks <= 2 * 50 / CHUNK + 1, "{chunks} chunks");
 }
 
 #[test]
