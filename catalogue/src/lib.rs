@@ -34,7 +34,7 @@ mod version;
 pub use address::refusal;
 pub use balance::Policy;
 pub use endpoint::EndpointFacts;
-pub use instance::{Addresses, Instance, InstanceId, Profile};
+pub use instance::{Addresses, Instance, InstanceId, Profile, revision};
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
 pub use query::{Match, Query, States, Summary};
