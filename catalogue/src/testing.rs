@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::{
     Addresses, Attributes, Instance, InstanceId, PodFacts, Policy, Port, Profile, Reason, Registration,
-    ServiceKey, Snapshot, Source, State, Step, Target, Update, Visibility,
+    Runtime, ServiceKey, Snapshot, Source, State, Step, Target, Update, Visibility,
     consolidate::{Member, Owner, Settings},
     limits::INSTANCES_MAX,
     liveness::{
@@ -65,6 +65,16 @@ pub(crate) fn member<'a>(pod: &'a PodFacts, registrations: &[&'a Registration]) 
 pub(crate) fn own_word(source: Source, attributes: Attributes) -> Registration {
     let target = Target::Pod { name: "orders-1".into(), uid: "uid-1".into() };
     Registration { key: key("orders"), source, target, attributes, policy: None, visibility: None }
+}
+
+/// What the app says of its whole pod.
+pub(crate) fn whole_word() -> Source {
+    Source::Runtime { kind: Runtime::Whole, name: "self".into() }
+}
+
+/// What it says of one of several addresses.
+pub(crate) fn each_word(name: &str) -> Source {
+    Source::Runtime { kind: Runtime::Each, name: name.into() }
 }
 
 pub(crate) fn object(target: Target, created_ms: i64, name: &str, attributes: Attributes) -> Registration {
