@@ -207,7 +207,7 @@ mod tests {
         };
         let all: Vec<_> = (0..10).map(instance).collect();
         let head = Head { revision: 9, hash: ContentHash(1), policy: Policy::default(), truncated: false };
-        let service = Service::of(head.clone(), all.clone());
+        let service = Service::of(head, all.clone());
         let frames = upserts(&"orders.shop".parse().unwrap(), &service).unwrap();
         assert_eq!(frames.len(), 5, "two of 123 KB fit into each");
         let mut joined = Vec::new();

@@ -35,8 +35,8 @@ fn any_services() -> impl Strategy<Value = BTreeSet<ServiceKey>> {
 /// One delta of as many instances as are wanted.
 fn delta_of(instances: usize) -> Arc<Delta> {
     let head = Head { revision: 1, hash: ContentHash(1), policy: Default::default(), truncated: false };
-    let (added, changed) =
-        (vec![Arc::new(instance(1)); instances / 2], vec![Arc::new(instance(2)); instances.div_ceil(2)]);
+    let of = |number, len| std::iter::repeat_n(Arc::new(instance(number)), len).collect();
+    let (added, changed) = (of(1, instances / 2), of(2, instances.div_ceil(2)));
     Arc::new(Delta { key: key("orders"), from: Some(1), to: Some(head), added, changed, removes: vec![] })
 }
 
@@ -316,7 +316,7 @@ fn what_replicas_add_while_they_are_behind_has_an_end() {
         numbers.map(|n| Arc::new(of(n))).collect()
     };
     let head = service_of(&[1], 1).head();
-    let (shown, told) = (Service::of(head.clone(), all(0..4_999)), Service::of(head, all(4_990..9_000)));
+    let (shown, told) = (Service::of(head, all(0..4_999)), Service::of(head, all(4_990..9_000)));
     let merged = receive(&key("orders"), Some(&shown), Some(&told), true).unwrap();
     assert_eq!(merged.instances.len(), crate::limits::INSTANCES_MAX);
 }

@@ -31,7 +31,7 @@ pub struct Delta {
 }
 
 /// Holds what everyone is told of a service beside its instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     pub revision: u64,
     pub hash: ContentHash,
@@ -96,7 +96,7 @@ impl Delta {
         let named: BTreeSet<&str> =
             self.removes.iter().chain(new.iter().map(|one| &one.id)).map(InstanceId::as_str).collect();
         let gone: Vec<_> = named.into_iter().filter_map(|id| held.find(id)).cloned().collect();
-        Ok(Some(Service::with(head.clone(), held.edited(&gone, &new))))
+        Ok(Some(Service::with(*head, held.edited(&gone, &new))))
     }
 
     /// This one and the one after it as one, which says nothing of what came and went in between.
@@ -128,7 +128,7 @@ impl Delta {
         Ok(Self {
             key: self.key.clone(),
             from: self.from,
-            to: to.clone(),
+            to: *to,
             added: now(false),
             changed: now(true),
             removes: gone.map(|(id, _)| (*id).clone()).collect(),

@@ -4,7 +4,10 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::registration::{Port, Source, Transport, Visibility};
+use crate::{
+    limits::{METADATA_JSON_BYTES_MAX, METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX},
+    registration::{Port, Source, Transport, Visibility},
+};
 
 /// Says what a registration did not get, and why. It stays in force in all else.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -74,11 +77,13 @@ impl fmt::Display for Numbered {
 // === impl Crowded ===
 
 impl Crowded {
-    fn room(self) -> &'static str {
+    fn room(self) -> String {
         match self {
-            Self::Ports => "32",
-            Self::Tags => "64",
-            Self::Metadata => "64 keys and 128 KiB",
+            Self::Ports => PORTS_MAX.to_string(),
+            Self::Tags => TAGS_MAX.to_string(),
+            Self::Metadata => {
+                format!("{METADATA_KEYS_MAX} keys and {} KiB", METADATA_JSON_BYTES_MAX / 1_024)
+            }
         }
     }
 

@@ -95,7 +95,8 @@ mod tests {
         use Reason::*;
         use State::*;
         let silent = (Failing, SessionSilent, 100);
-        let table: &[(&[(State, Reason, u16)], State)] = &[
+        type Row<'a> = (&'a [(State, Reason, u16)], State);
+        let table: &[Row<'_>] = &[
             (&[(Failing, SessionSilent, 100)], Suspect),
             (&[silent.clone(), silent.clone()], Suspect),
             (&[silent.clone(), (Serving, Ready, 100)], Failing),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice::from_ref};
 
 use proptest::prelude::*;
 
@@ -42,7 +42,7 @@ fn a_change_copies_the_chunk_that_it_hits_and_no_other() {
     check(&before);
     let held = before.find("02500").unwrap().clone();
     let different = Arc::new(Instance { node: None, ..Instance::clone(&held) });
-    let after = before.edited(&[held.clone()], &[different.clone()]);
+    let after = before.edited(from_ref(&held), from_ref(&different));
     assert_eq!((copied(&before.by_order, &after.by_order), copied(&before.by_id, &after.by_id)), (1, 1));
     assert!(Arc::ptr_eq(after.find("02500").unwrap(), &different));
     let without = before.edited(&[held], &[]);

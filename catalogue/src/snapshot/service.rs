@@ -145,7 +145,7 @@ pub(super) fn succeed(
     let delta = Delta {
         key: key.clone(),
         from: before.map(|held| held.revision),
-        to: Some(head.clone()),
+        to: Some(head),
         added: changes.added,
         changed: changes.changed,
         removes: changes.removes,
