@@ -85,3 +85,7 @@ pub fn receive(
 pub fn next_local(shown: u64, told: u64) -> u64 {
     told.max(shown.saturating_add(1))
 }
+
+#[cfg(test)]
+#[path = "position_tests.rs"]
+mod tests;

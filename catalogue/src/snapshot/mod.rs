@@ -123,5 +123,7 @@ impl Snapshot {
 }
 
 #[cfg(test)]
+mod cut_tests;
+#[cfg(test)]
 #[path = "snapshot_tests.rs"]
 mod tests;
