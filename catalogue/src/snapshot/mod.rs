@@ -18,6 +18,7 @@ pub use service::{Service, Update};
 use crate::{
     changes::Delta,
     names::{Namespace, ServiceKey},
+    registration::Visibility,
 };
 
 /// Parts of a snapshot that are copied on their own: a change copies one of them and the list of all. At 15,000
@@ -60,10 +61,15 @@ impl Snapshot {
         self.listed(key).map(|listed| &listed.service)
     }
 
+    /// Who may see the service. It is told to nobody; people who look after the registry may ask.
+    pub fn visibility(&self, key: &ServiceKey) -> Option<&Visibility> {
+        self.listed(key).map(|listed| &listed.visibility)
+    }
+
     /// Whether a caller in this namespace may know of the service. Who may not is told the same as of a name that
     /// nobody has.
     pub fn is_visible(&self, key: &ServiceKey, caller: &Namespace) -> bool {
-        self.listed(key).is_some_and(|listed| listed.visibility.includes(&key.namespace, caller))
+        self.visibility(key).is_some_and(|visibility| visibility.includes(&key.namespace, caller))
     }
 
     /// All services, in no order.

@@ -29,13 +29,10 @@ fn states(snapshot: &Snapshot) -> Vec<State> {
     snapshot.get(&key("orders")).unwrap().instances.iter().map(|instance| instance.state).collect()
 }
 
-/// What a snapshot holds of a service's settings, as far as a test can tell: all that it may be is seen by everyone,
-/// or by its own namespace.
+/// What a snapshot holds of a service's settings.
 fn seen(snapshot: &Snapshot, service: &str) -> Option<Settings> {
-    let (key, elsewhere) = (key(service), "elsewhere".parse().unwrap());
-    let visibility =
-        if snapshot.is_visible(&key, &elsewhere) { Visibility::Cluster } else { Visibility::own() };
-    Some(Settings { policy: snapshot.get(&key)?.policy, visibility })
+    let key = key(service);
+    Some(Settings { policy: snapshot.get(&key)?.policy, visibility: snapshot.visibility(&key)?.clone() })
 }
 
 #[test]
