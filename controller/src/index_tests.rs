@@ -113,7 +113,7 @@ fn a_pods_life() {
     let mut deleting = pod(1, "a", Some("orders"));
     deleting.witness = PodWitness::Terminating;
     bench.apply([Change::Pod(Box::new(deleting))]);
-    let draining = &bench.snapshot.get(&key("orders.shop")).unwrap().instances[0];
+    let draining = &bench.snapshot.get(&key("orders.shop")).unwrap().instances.get(0).unwrap();
     assert_eq!((draining.state, &draining.reason), (State::Draining, &Reason::Terminating));
 
     assert_eq!(bench.apply([Change::PodGone(uid)]), expect(&[]));

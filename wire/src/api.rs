@@ -30,9 +30,7 @@ pub fn service_body(key: &ServiceKey, service: &Service, query: &Query) -> Vec<u
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use rollcall_catalogue::{
-        ContentHash, Instance, Port, Profile, Reason, State, changes::Head, consolidate::Settings,
-    };
+    use rollcall_catalogue::{ContentHash, Instance, Policy, Port, Profile, Reason, State, changes::Head};
 
     use super::*;
 
@@ -60,8 +58,7 @@ mod tests {
             })
         };
         let states = [State::Starting, State::Serving, State::Suspect, State::Failing, State::Draining];
-        let head =
-            Head { revision: 7, hash: ContentHash(1), settings: Settings::default(), truncated: false };
+        let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };
         let service = Service::of(head, states.map(instance).into());
         let body = service_body(&"orders.shop".parse().unwrap(), &service, &Query::default());
         assert_eq!(

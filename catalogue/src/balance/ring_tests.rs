@@ -129,7 +129,7 @@ fn weights() -> impl Strategy<Value = Vec<(u32, u16)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases((ProptestConfig::default().cases / 4).max(1)))]
+    #![proptest_config(crate::testing::cases(64))]
 
     #[test]
     fn the_owner_is_the_nearest_of_all(members in weights(), seed in 0u64..5, full in 0u32..4, keys in any::<[u64; 20]>()) {

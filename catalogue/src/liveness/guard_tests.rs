@@ -226,7 +226,7 @@ fn half_of_the_nodes_out_of_sight_at_once_is_kubernetes_own_illness() {
 }
 
 fn cases() -> ProptestConfig {
-    ProptestConfig::with_cases((ProptestConfig::default().cases / 4).max(1))
+    crate::testing::cases(64)
 }
 
 fn step() -> impl Strategy<Value = u64> {

@@ -4,7 +4,7 @@
 //!  pod, endpoint ─────────────┐
 //!  SessionFacts + now ─► session ─┐
 //!  probe, intent ─────────────────┼─► verdict ─► (State, Reason), per instance
-//!  the guard: registry's own health ┘            spare_the_last, per service
+//!  the guard: registry's own health ┘            Standing, per service
 //! ```
 //!
 //! `docs/liveness.md` has the verdict as a table; a test holds the two together.
@@ -19,7 +19,8 @@ mod witness;
 
 pub use assessment::{Assessment, FreezeCause};
 pub use guard::{Guard, NodeView, OwnHealth, WINDOW_MS};
-pub use last::{Settled, settle};
+pub(crate) use last::is_silent;
+pub use last::{Settled, Standing};
 pub use session::{
     LOST_LONG_AFTER_MS, Ours, PEER_LOST_AFTER_MS, Peers, QUIET_AFTER_MS, SILENT_AFTER_MS, SessionFacts,
 };

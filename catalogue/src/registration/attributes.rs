@@ -136,6 +136,12 @@ impl Port {
     }
 }
 
+/// A port as people write it: digits, without a sign or a zero before them, so that a port has one spelling.
+pub(crate) fn port_number(text: &str) -> Option<u16> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| plain)
+}
+
 fn names(ports: &[Port]) -> impl Iterator<Item = &str> {
     ports.iter().filter_map(|port| port.name.as_deref())
 }
