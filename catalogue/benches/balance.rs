@@ -47,6 +47,38 @@ fn picks(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Where weights differ much, a search passes points of light members on its way to a heavy one; and beside a new
+/// member the least loaded is not simply the least loaded.
+fn uneven_picks(criterion: &mut Criterion) {
+    let keys: Vec<String> = (0..KEYS).map(|n| format!("customer-{n:06}")).collect();
+    let mut group = criterion.benchmark_group("uneven");
+    type Weight = fn(usize) -> u16;
+    let weights: [(&str, Weight); 3] = [
+        ("one heavy", |n| if n == 0 { 1_000 } else { 1 }),
+        ("one light", |n| if n == 0 { 1 } else { 1_000 }),
+        ("all kinds", |n| 1 + (n * 617 % 1_000) as u16),
+    ];
+    for (name, weight) in weights {
+        let mut candidates = candidates(1_000);
+        candidates.iter_mut().enumerate().for_each(|(n, one)| one.weight = weight(n));
+        let mut balancer = warm(&candidates, Policy::ConsistentHash, &keys);
+        let mut turn = 0;
+        group.bench_function(BenchmarkId::new("hash", name), |bencher| {
+            bencher.iter(|| {
+                turn = (turn + 1) % KEYS;
+                balancer.pick(Policy::ConsistentHash, black_box(&keys[turn]), 1_001)
+            });
+        });
+    }
+    let (newcomer, others) = (candidates(10), candidates(9));
+    let mut balancer = warm(&others, Policy::LeastLoaded, &keys);
+    balancer.set_candidates(&newcomer, None);
+    group.bench_function("least-loaded/10 with a new one", |bencher| {
+        bencher.iter(|| balancer.pick(Policy::LeastLoaded, "", 1_001));
+    });
+    group.finish();
+}
+
 fn reports(criterion: &mut Criterion) {
     let keys: Vec<String> = (0..KEYS).map(|n| format!("customer-{n:06}")).collect();
     let candidates = candidates(10);
@@ -78,6 +110,16 @@ fn changes(criterion: &mut Criterion) {
             });
         }
     }
+    for count in [10, 1_000] {
+        let all = candidates(count);
+        let mut balancer = warm(&all, Policy::ConsistentHash, &["key".to_owned()]);
+        group.bench_function(BenchmarkId::new("none", count), |bencher| {
+            bencher.iter(|| {
+                balancer.set_candidates(black_box(&all), None);
+                balancer.pick(Policy::ConsistentHash, "key", 1_001)
+            });
+        });
+    }
     group.finish();
 }
 
@@ -107,6 +149,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = shares, picks, reports, changes
+    targets = shares, picks, uneven_picks, reports, changes
 }
 criterion_main!(balance);

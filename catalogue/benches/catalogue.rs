@@ -4,11 +4,15 @@
 
 mod fleet;
 
-use std::{collections::BTreeSet, hint::black_box, time::Duration};
+use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use fleet::{DEAD, Fleet, Shape, WELL};
-use rollcall_catalogue::{Snapshot, Update, changes::Ring, consolidate::Profiles};
+use rollcall_catalogue::{
+    Namespace, Snapshot, Update,
+    changes::{Cursor, Ring},
+    consolidate::{Profiles, Settings},
+};
 
 const MANY_SMALL: Shape = Shape { services: 10_000, instances: 10 };
 const SHAPES: [Shape; 3] =
@@ -58,7 +62,7 @@ fn one_change(criterion: &mut Criterion) {
                 let witnesses = if number == now % 2 { DEAD } else { WELL };
                 instances.extend(fleet.instances(pod, &registration, witnesses, &mut profiles));
             }
-            let update = Update::Whole { settings: Default::default(), instances };
+            let update = Update::Whole { settings: Settings::default(), instances };
             snapshot =
                 snapshot.next([(registration.key.clone(), update)], now).expect("two states flip").snapshot;
             now += 1;
@@ -83,7 +87,8 @@ fn telling(criterion: &mut Criterion) {
             step.deltas
         })
         .collect();
-    let held: BTreeSet<_> = (0..20).map(|service| fleet.key(service)).collect();
+    let held: Vec<_> = (0..20).map(|service| fleet.key(service)).collect();
+    let caller: Namespace = fleet.key(0).namespace;
     let mut group = criterion.benchmark_group("telling");
     group.bench_function("Ring::push, 100 changes", |bencher| {
         bencher.iter_batched_ref(
@@ -96,7 +101,8 @@ fn telling(criterion: &mut Criterion) {
     let cursor = ring.cursor();
     changes.iter().for_each(|deltas| drop(ring.push(deltas.clone())));
     group.bench_function("Ring::resume, 20 services after 100 changes", |bencher| {
-        bencher.iter(|| black_box(ring.resume(&cursor, &held)).expect("it is remembered"));
+        bencher
+            .iter(|| black_box(ring.resume(&cursor, &held, &snapshot, &caller)).expect("it is remembered"));
     });
 
     // A large service is rolled out while its holder is away.
@@ -106,14 +112,16 @@ fn telling(criterion: &mut Criterion) {
     let registration = fleet.registration(0);
     for number in 0..1_000 {
         let upserts = fleet.instances(&fleet.pod(0, number), &registration, WELL, &mut Profiles::default());
-        let update = Update::Part { settings: None, upserts, removes: Vec::new() };
+        let update = Update::Part { settings: Some(Settings::default()), upserts, removes: Vec::new() };
         let step = snapshot.next([(fleet.key(0), update)], 1).expect("it is new");
         snapshot = step.snapshot;
         ring.push(step.deltas);
     }
-    let cursor = Ring::new("epoch".into()).cursor();
+    // The first push made it known: whoever holds it is away since then.
+    let cursor = Cursor { number: 1, ..Ring::new("epoch".into()).cursor() };
     group.bench_function("Ring::resume, 1 service after 1,000 changes of it", |bencher| {
-        bencher.iter(|| black_box(ring.resume(&cursor, &held)).expect("it is remembered"));
+        bencher
+            .iter(|| black_box(ring.resume(&cursor, &held, &snapshot, &caller)).expect("it is remembered"));
     });
 
     for shape in SHAPES {

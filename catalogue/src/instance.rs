@@ -9,11 +9,12 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::{
+    limits::WEIGHT_MAX,
     pod::PodUid,
-    registration::{Port, Transport},
+    registration::{Port, Transport, port_number},
     state::{Reason, State},
     version::Version,
 };
@@ -159,13 +160,13 @@ impl From<IpAddr> for Addresses {
 // === impl Profile ===
 
 impl Profile {
-    /// The form in which equal profiles are equal: a port has one name, or none.
+    /// The form in which equal profiles are equal: a port, which is a number of a transport, has a name or none.
     pub(crate) fn normalised(mut self) -> Self {
         let mut ports = std::mem::take(&mut self.ports).into_vec();
         ports.sort();
-        let named: BTreeSet<u16> =
-            ports.iter().filter(|port| port.name.is_some()).map(|port| port.port).collect();
-        ports.retain(|port| port.name.is_some() || !named.contains(&port.port));
+        let named: BTreeSet<(u16, Transport)> =
+            ports.iter().filter(|port| port.name.is_some()).map(|port| (port.port, port.transport)).collect();
+        ports.retain(|port| port.name.is_some() || !named.contains(&(port.port, port.transport)));
         self.ports = ports.into();
         self
     }
@@ -177,10 +178,12 @@ impl Profile {
         tags.chain(metadata).sum()
     }
 
-    /// The port that a caller means: by its name or its number.
+    /// The port that a caller means: by its number, or its name. A name may be all digits; who says a number means that
+    /// number, where there is one.
     pub fn port_called(&self, wanted: &str) -> Option<&Port> {
-        let number = wanted.parse::<u16>().ok();
-        self.ports.iter().find(|port| port.name.as_deref() == Some(wanted) || number == Some(port.port))
+        let numbered = port_number(wanted);
+        let numbered = numbered.and_then(|number| self.ports.iter().find(|port| port.port == number));
+        numbered.or_else(|| self.ports.iter().find(|port| port.name.as_deref() == Some(wanted)))
     }
 
     /// The port over which this protocol is spoken: the primary one, if it is.
@@ -201,7 +204,8 @@ pub(crate) struct Written<'a> {
     addresses: Vec<IpAddr>,
     port: u16,
     ports: BTreeMap<&'a str, u16>,
-    /// What is not TCP, by the name of the port.
+    /// What is not TCP, by the name of the port; and of the port without a name where its number has a name over
+    /// something else, which tells that there are two.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     protocols: BTreeMap<&'a str, Transport>,
     #[serde(rename = "appProtocols", skip_serializing_if = "BTreeMap::is_empty")]
@@ -243,13 +247,29 @@ struct Read {
     metadata: BTreeMap<Box<str>, Box<str>>,
     state: State,
     reason: Reason,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "revision")]
     revision: u64,
+}
+
+/// Revisions stay below 2^53, which JavaScript reads exactly.
+const REVISION_END: u64 = 1 << 53;
+
+/// Reads a revision; one that no controller gives is refused, so that counting on from it never overflows.
+pub fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let revision = u64::deserialize(deserializer)?;
+    if revision >= REVISION_END {
+        return Err(D::Error::custom(format!("revision: {revision}; use less than 2^53")));
+    }
+    Ok(revision)
 }
 
 impl Instance {
     pub(crate) fn written(&self, port: u16) -> Written<'_> {
         let profile = &*self.profile;
+        let of_two = |port: &Port| {
+            port.name.is_none()
+                && profile.ports.iter().any(|other| other.name.is_some() && other.port == port.port)
+        };
         Written {
             id: &self.id,
             address: self.address(),
@@ -259,7 +279,7 @@ impl Instance {
             protocols: profile
                 .ports
                 .iter()
-                .filter(|port| port.transport != Transport::Tcp)
+                .filter(|port| port.transport != Transport::Tcp || of_two(port))
                 .map(|port| (port.name.as_deref().unwrap_or_default(), port.transport))
                 .collect(),
             app_protocols: profile
@@ -297,6 +317,13 @@ impl Serialize for Instance {
 impl<'de> Deserialize<'de> for Instance {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = Read::deserialize(deserializer)?;
+        // What no controller writes. A port 0 cannot be called, and a number beyond these overflows somewhere.
+        if read.port == 0 || read.ports.values().any(|port| *port == 0) {
+            return Err(D::Error::custom("port: 0; use 1 to 65535"));
+        }
+        if read.weight > WEIGHT_MAX {
+            return Err(D::Error::custom(format!("weight: {}; use 0 to {WEIGHT_MAX}", read.weight)));
+        }
         let described = |name: Option<Box<str>>, port| {
             let key = name.as_deref().unwrap_or_default();
             let transport = read.protocols.get(key).copied().unwrap_or_default();
@@ -304,7 +331,8 @@ impl<'de> Deserialize<'de> for Instance {
             Port { name, port, transport, app_protocol }
         };
         let named = read.ports.iter().map(|(name, port)| described(Some(name.clone()), *port));
-        let ports = named.chain([described(None, read.port)]).collect();
+        let unnamed = read.protocols.contains_key("") || read.ports.values().all(|port| *port != read.port);
+        let ports = named.chain(unnamed.then(|| described(None, read.port))).collect();
         let profile = Profile {
             port: read.port,
             ports,

@@ -139,6 +139,46 @@ fn what_a_newer_controller_writes_is_read() {
 }
 
 #[test]
+fn what_no_controller_writes_is_refused_with_its_field() {
+    let json = |port: u64, http: u64, weight: u64, revision: u64| {
+        format!(
+            r#"{{"id":"x","address":"10.0.0.9","port":{port},"ports":{{"http":{http}}},"weight":{weight},"state":"Serving","reason":"Ready","revision":{revision}}}"#
+        )
+    };
+    let read = |json: String| serde_json::from_str::<Instance>(&json).map_err(|error| error.to_string());
+    assert!(read(json(80, 80, 1_000, (1 << 53) - 1)).is_ok());
+    for (bad, field) in [
+        (json(0, 80, 1, 1), "port:"),
+        (json(80, 0, 1, 1), "port:"),
+        (json(80, 80, 1_001, 1), "weight:"),
+        (json(80, 80, 1, 1 << 53), "revision:"),
+        (json(80, 80, 1, u64::MAX), "revision:"),
+    ] {
+        let error = read(bad).unwrap_err();
+        assert!(error.starts_with(field), "{error}");
+    }
+}
+
+/// 53/UDP is another port than 53/TCP, named or not.
+#[test]
+fn a_number_over_two_transports_is_two_ports() {
+    let udp = |port: Port| Port { transport: Transport::Udp, ..port };
+    for ports in [
+        vec![udp(unnamed(53)), named("dns-tcp", 53)],
+        vec![unnamed(53), udp(named("dns", 53))],
+        vec![udp(named("dns", 53))],
+        vec![named("dns-tcp", 53), udp(named("dns", 53))],
+    ] {
+        let profile = Profile { port: 53, ports: ports.into(), ..profile() };
+        let normal = profile.clone().normalised();
+        assert_eq!(normal.ports.len(), profile.ports.len(), "{normal:?}");
+        let one = Instance { profile: Arc::new(normal), ..instance(1) };
+        let json = serde_json::to_string(&one).unwrap();
+        assert_eq!(serde_json::from_str::<Instance>(&json).unwrap(), one, "{json}");
+    }
+}
+
+#[test]
 fn the_order_is_by_address_as_a_number_then_by_port_then_by_id() {
     let at = |address: &str, port, id: &str| Instance {
         id: id.into(),
@@ -168,6 +208,11 @@ fn a_port_is_found_by_its_name_its_number_or_what_is_spoken_there() {
     let profile = Profile { port: 2, ports: ports.into(), ..profile() };
     let called = |wanted: &str| profile.port_called(wanted).map(|port| port.port);
     assert_eq!([called("api"), called("3"), called("none"), called("9")], [Some(2), Some(3), None, None]);
+    assert_eq!([called("03"), called("+3")], [None, None], "a number has one spelling");
+    let confusing =
+        Profile { ports: [named("80", 90), named("http", 80), named("7", 70)].into(), ..profile.clone() };
+    let called_there = |wanted: &str| confusing.port_called(wanted).map(|port| port.port);
+    assert_eq!([called_there("80"), called_there("90"), called_there("7")], [Some(80), Some(90), Some(70)]);
     let spoken = |wanted: &str| profile.port_speaking(wanted).map(|port| port.port);
     assert_eq!(
         [spoken("http"), spoken("grpc"), spoken("dns")],
@@ -202,7 +247,7 @@ fn every_field_but_the_revision_is_content() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::testing::cases(512))]
 
     #[test]
     fn without_its_revision_it_is_written_the_same(instance in any_instance()) {

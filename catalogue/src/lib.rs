@@ -34,7 +34,7 @@ mod version;
 pub use address::refusal;
 pub use balance::Policy;
 pub use endpoint::EndpointFacts;
-pub use instance::{Addresses, Instance, InstanceId, Profile};
+pub use instance::{Addresses, Instance, InstanceId, Profile, revision};
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
 pub use query::{Match, Query, States, Summary};
@@ -43,6 +43,6 @@ pub use registration::{
     Runtime, Selector, Source, StaticAddress, Target, Transport, ValueError, Visibility, asks_to_drain,
     by_annotations,
 };
-pub use snapshot::{ContentHash, Service, Snapshot, Step, Update};
+pub use snapshot::{ContentHash, Instances, Service, Snapshot, Step, Update};
 pub use state::{Reason, State};
 pub use version::{Version, VersionError, VersionFilter};

@@ -16,6 +16,18 @@ pub const APP_PROTOCOL_CHARS_MAX: usize = 128;
 /// each pod of the namespace.
 pub const LABELS_MAX: usize = 32;
 
+/// Characters of a label's name and of its value, as Kubernetes has it; longer ones are on no pod.
+pub const LABEL_WORD_CHARS_MAX: usize = 63;
+
+/// Characters of the domain before a label's name, as Kubernetes has it: those of a DNS name.
+pub const LABEL_DOMAIN_CHARS_MAX: usize = 253;
+
+/// Characters of a pod's name, as Kubernetes has it: those of a DNS name.
+pub const POD_NAME_CHARS_MAX: usize = 253;
+
+/// Characters of a pod's UID: Kubernetes writes 36, and promises no form.
+pub const POD_UID_CHARS_MAX: usize = 128;
+
 /// Addresses of one registration: the contract's limit; each of them is probed.
 pub const ADDRESSES_MAX: usize = 256;
 

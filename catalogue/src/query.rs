@@ -31,7 +31,7 @@ pub struct Query {
 /// Says which states a caller wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum States {
-    /// Those that serve; where none of them matches, the Suspect ones that do.
+    /// Those that serve; where none of them matches that could be picked, the Suspect ones that do as well.
     #[default]
     Served,
     /// This one alone.
@@ -61,18 +61,21 @@ pub struct Summary<'a> {
 impl Query {
     /// The instances of this service that the caller gets, in their stable order.
     pub fn select<'a>(&self, service: &'a Service) -> Vec<Match<'a>> {
-        let of = |state: Option<State>| -> Vec<Match<'a>> {
+        let of = |states: &[State]| -> Vec<Match<'a>> {
             let instances = service.instances.iter();
-            let wanted = instances.filter(|instance| state.is_none_or(|state| instance.state == state));
+            let wanted = instances.filter(|instance| states.is_empty() || states.contains(&instance.state));
             wanted.filter_map(|instance| Some(Match { instance, port: self.matches(instance)? })).collect()
         };
         match self.states {
-            States::All => of(None),
-            States::Only(state) => of(Some(state)),
+            States::All => of(&[]),
+            States::Only(state) => of(&[state]),
             States::Served => {
-                let serving = of(Some(State::Serving));
+                let serving = of(&[State::Serving]);
+                if serving.iter().any(|one| one.instance.profile.weight > 0) {
+                    return serving;
+                }
                 // Nothing better is left: a doubtful answer is worth more than none.
-                if serving.is_empty() { of(Some(State::Suspect)) } else { serving }
+                of(&[State::Serving, State::Suspect])
             }
         }
     }
@@ -108,11 +111,6 @@ impl Serialize for Match<'_> {
 // === what a caller may see of a snapshot ===
 
 impl Service {
-    /// Whether a caller in this namespace may know of it. Who may not is told the same as of a name that nobody has.
-    pub fn is_visible(&self, key: &ServiceKey, caller: &Namespace) -> bool {
-        self.settings.visibility.includes(&key.namespace, caller)
-    }
-
     pub fn summary<'a>(&'a self, key: &'a ServiceKey) -> Summary<'a> {
         Summary {
             service: key.service.as_str(),
@@ -127,12 +125,12 @@ impl Service {
 impl Snapshot {
     /// The service of this name, as a caller in this namespace sees it.
     pub fn seen_from(&self, caller: &Namespace, key: &ServiceKey) -> Option<&Arc<Service>> {
-        self.get(key).filter(|service| service.is_visible(key, caller))
+        self.get(key).filter(|_| self.is_visible(key, caller))
     }
 
     /// Every service that a caller in this namespace sees, by namespace and name.
     pub fn all_seen_from(&self, caller: &Namespace) -> Vec<(&ServiceKey, &Arc<Service>)> {
-        let mut seen: Vec<_> = self.iter().filter(|(key, service)| service.is_visible(key, caller)).collect();
+        let mut seen: Vec<_> = self.iter().filter(|(key, _)| self.is_visible(key, caller)).collect();
         seen.sort_by_key(|(key, _)| *key);
         seen
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    balance::Policy,
     changes::Head,
     consolidate::Settings,
     instance::{Addresses, Profile},
@@ -45,7 +46,7 @@ fn instance(number: u8, version: Option<&str>, tags: &[&str], state: State) -> I
 }
 
 fn service(instances: Vec<Instance>) -> Service {
-    let head = Head { revision: 1, hash: ContentHash(1), settings: Settings::default(), truncated: false };
+    let head = Head { revision: 1, hash: ContentHash(1), policy: Policy::default(), truncated: false };
     Service::of(head, instances.into_iter().map(Arc::new).collect())
 }
 
@@ -106,6 +107,23 @@ fn what_is_asked_for_is_what_is_given() {
     for (query, expected) in table {
         assert_eq!(answer(query, &service), *expected, "{query:?}");
     }
+}
+
+/// Of weight 0, it is listed and never picked: were it alone in the answer, a pick would give nobody.
+#[test]
+fn one_that_is_never_picked_hides_no_suspect_one() {
+    let of = |number, weight, state| {
+        let one = instance(number, None, &[], state);
+        Instance { profile: Arc::new(Profile { weight, ..Profile::clone(&one.profile) }), ..one }
+    };
+    let answers = |all: &[Instance]| -> Vec<u8> {
+        answer(&Query::default(), &service(all.to_vec())).into_iter().map(|(number, _)| number).collect()
+    };
+    let (standby, doubted, well) =
+        (of(2, 0, State::Serving), of(1, 100, State::Suspect), of(3, 1, State::Serving));
+    assert_eq!(answers(&[standby.clone(), doubted.clone()]), [1, 2], "in their order");
+    assert_eq!(answers(&[standby.clone(), doubted, well]), [2, 3]);
+    assert_eq!(answers(&[standby]), [2]);
 }
 
 #[test]

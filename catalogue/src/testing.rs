@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::{
     Addresses, Attributes, Instance, InstanceId, PodFacts, Policy, Port, Profile, Reason, Registration,
-    ServiceKey, Snapshot, Source, State, Step, Target, Update, Visibility,
+    Runtime, ServiceKey, Snapshot, Source, State, Step, Target, Update, Visibility,
     consolidate::{Member, Owner, Settings},
     limits::INSTANCES_MAX,
     liveness::{
@@ -65,6 +65,16 @@ pub(crate) fn member<'a>(pod: &'a PodFacts, registrations: &[&'a Registration]) 
 pub(crate) fn own_word(source: Source, attributes: Attributes) -> Registration {
     let target = Target::Pod { name: "orders-1".into(), uid: "uid-1".into() };
     Registration { key: key("orders"), source, target, attributes, policy: None, visibility: None }
+}
+
+/// What the app says of its whole pod.
+pub(crate) fn whole_word() -> Source {
+    Source::Runtime { kind: Runtime::Whole, name: "self".into() }
+}
+
+/// What it says of one of several addresses.
+pub(crate) fn each_word(name: &str) -> Source {
+    Source::Runtime { kind: Runtime::Each, name: name.into() }
 }
 
 pub(crate) fn object(target: Target, created_ms: i64, name: &str, attributes: Attributes) -> Registration {
@@ -169,12 +179,19 @@ pub(crate) fn any_content() -> impl Strategy<Value = Instance> {
     // Silence is what the settling is about, so that it comes often.
     let states = prop_oneof![proptest::sample::select(states.to_vec()), Just(states[2].clone())];
     // The address is another than the number would give, so that the order changes too.
-    (0u8..5, 0u8..3, states, 0u8..2).prop_map(|(number, home, (state, reason), version)| Instance {
-        addresses: address(home).into(),
-        profile: Arc::new(Profile { version: format!("1.{version}.0").parse().ok(), ..profile() }),
-        state,
-        reason,
-        ..instance(number)
+    let weights = prop_oneof![3 => Just(100), 1 => Just(0)];
+    (0u8..5, 0u8..3, states, 0u8..2, weights).prop_map(|(number, home, (state, reason), version, weight)| {
+        Instance {
+            addresses: address(home).into(),
+            profile: Arc::new(Profile {
+                version: format!("1.{version}.0").parse().ok(),
+                weight,
+                ..profile()
+            }),
+            state,
+            reason,
+            ..instance(number)
+        }
     })
 }
 
@@ -209,10 +226,10 @@ pub(crate) fn any_history(batches: usize) -> impl Strategy<Value = Vec<Batch>> {
 pub(crate) struct Facts(pub(crate) HashMap<ServiceKey, (Settings, BTreeMap<InstanceId, Instance>)>);
 
 impl Facts {
-    /// Makes it true, and says so as the whole service or as the part that changed; nothing where it is about what
-    /// is not there.
+    /// Makes it true, and says so as the whole service or as the part that changed.
     pub(crate) fn learn(&mut self, event: Event, as_whole: bool) -> Option<(ServiceKey, Update)> {
         let key = |number: u8| key(SERVICES[usize::from(number)]);
+        let known: Vec<_> = self.0.keys().cloned().collect();
         let (service, settings, upserts, removes) = match event {
             Event::Gone(service) => {
                 self.0.remove(&key(service));
@@ -228,7 +245,12 @@ impl Facts {
                 (service, None, vec![instance], vec![])
             }
             Event::TakeOut(service, id) => {
-                self.0.get_mut(&key(service))?.1.remove(&id);
+                let Some((_, instances)) = self.0.get_mut(&key(service)) else {
+                    // Said all the same: what comes too late brings nothing back.
+                    let late = Update::Part { settings: None, upserts: vec![], removes: vec![id] };
+                    return Some((key(service), late));
+                };
+                instances.remove(&id);
                 (service, None, vec![], vec![id])
             }
             Event::Replace(service, instances) => {
@@ -244,6 +266,8 @@ impl Facts {
             let (settings, instances) = self.0[&key].clone();
             return Some((key, Update::Whole { settings, instances: instances.into_values().collect() }));
         }
+        // What is new is said with its settings.
+        let settings = settings.or_else(|| (!known.contains(&key)).then(|| self.0[&key].0.clone()));
         Some((key, Update::Part { settings, upserts, removes }))
     }
 
@@ -254,8 +278,9 @@ impl Facts {
         instances.sort_by_key(|one| (one.addresses.primary(), one.profile.port, one.id.clone()));
         instances.truncate(INSTANCES_MAX);
         let others_serve = instances.iter().any(|one| {
-            one.state == State::Serving
-                || (one.state == State::Suspect && one.reason != Reason::SessionSilent)
+            let well = one.state == State::Serving
+                || (one.state == State::Suspect && one.reason != Reason::SessionSilent);
+            well && one.profile.weight > 0
         });
         for one in instances.iter_mut().filter(|one| one.reason == Reason::SessionSilent) {
             one.state = if others_serve { State::Failing } else { State::Suspect };
@@ -292,4 +317,11 @@ pub(crate) fn contents(snapshot: &Snapshot) -> BTreeMap<ServiceKey, Arc<crate::S
 /// Two addresses, one of each family.
 pub(crate) fn dual_stack(number: u8) -> Addresses {
     Addresses::new(&[address(number), format!("fd00::{number}").parse().unwrap()]).unwrap()
+}
+
+/// A property of so many cases; more, or fewer, where PROPTEST_CASES asks for more, or fewer, than the usual 256.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let cases = u64::from(usual) * u64::from(asked.cases) / 256;
+    ProptestConfig { cases: u32::try_from(cases.max(1)).unwrap_or(u32::MAX), ..asked }
 }

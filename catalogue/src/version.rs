@@ -105,7 +105,8 @@ impl FromStr for VersionFilter {
         if text.len() > REQUIREMENT_BYTES_MAX {
             return Err(refused(format!("it is longer than {REQUIREMENT_BYTES_MAX} bytes")));
         }
-        if let Ok(version) = text.parse() {
+        // Spaces around it are nobody's intention, and must not make a requirement of a version.
+        if let Ok(version) = text.trim().parse() {
             return Ok(Self::Exact(version));
         }
         let parts = text.split(',').map(|part| {
@@ -154,6 +155,8 @@ mod tests {
         let table: &[(&str, &[&str], &[&str])] = &[
             ("1.4.2", &["1.4.2"], &["1.4.3", "1.4.2-rc.1", "1.4.2+b"]),
             ("1.4.2-rc.1", &["1.4.2-rc.1"], &["1.4.2"]),
+            (" 1.4.2", &["1.4.2"], &["1.4.3", "1.4.2+b"]),
+            ("1.4.2 ", &["1.4.2"], &["1.4.2+b"]),
             ("^1.4", &["1.4.0", "1.9.0"], &["1.3.9", "2.0.0", "1.5.0-rc.1"]),
             (">=1, <2", &["1.0.0", "1.9.9"], &["0.9.0", "2.0.0"]),
             ("1.4", &["1.4.0", "1.4.9"], &["1.5.0", "1.3.0"]),

@@ -198,7 +198,8 @@ impl Reader {
         (!read.is_empty() || selector.match_expressions.is_empty()).then_some(read)
     }
 
-    /// The schema tells addresses apart by their text; here by what they are.
+    /// The schema tells addresses apart by their text; here by what they are. Of two spellings of one, the first
+    /// counts.
     fn addresses(&mut self, addresses: &[resource::StaticAddress]) -> Option<Vec<catalogue::StaticAddress>> {
         let mut seen = BTreeSet::new();
         let mut taken = Vec::new();
@@ -206,10 +207,11 @@ impl Reader {
             let field = || format!("target.addresses[{index}].address");
             let text = || shortened(&entry.address);
             match entry.address.parse::<IpAddr>() {
-                Ok(address) if seen.insert(address) => taken
-                    .push(catalogue::StaticAddress { address, zone: entry.zone.as_deref().map(Into::into) }),
                 Ok(address) => {
-                    self.refuse(field(), format!("`{}` is {address} once more", text()), "keep one of them");
+                    if seen.insert(address) {
+                        let zone = entry.zone.as_deref().map(Into::into);
+                        taken.push(catalogue::StaticAddress { address, zone });
+                    }
                 }
                 Err(_) => self.refuse(
                     field(),

@@ -46,6 +46,10 @@ fn tidy(value: &mut Value) {
                         fields.insert(bound.to_owned(), (number as i64).into());
                     }
                 }
+                // `kubectl explain` would put an entry's words after those of its list.
+                if let Some(Value::Object(entry)) = fields.get_mut("items") {
+                    entry.remove("description");
+                }
                 if let Some(Value::String(text)) = fields.get_mut("description") {
                     *text = unwrapped(text);
                 }

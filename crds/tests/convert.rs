@@ -9,7 +9,7 @@
 )]
 
 use rollcall_catalogue::{Policy, Target, Transport, Visibility};
-use rollcall_crds::{ServiceRegistration, SpecErrors, registration};
+use rollcall_crds::{ServiceRegistration, ServiceRegistrationStatus, SpecErrors, registration};
 use serde_json::{Value, json};
 
 fn object(spec: Value) -> ServiceRegistration {
@@ -123,11 +123,53 @@ fn what_gets_past_a_schema_is_named_with_its_remedy() {
             addresses(json!([{"address": "db.example"}])),
             "spec.target.addresses[0].address: `db.example` is no IP address; use IPv4",
         ),
-        (
-            addresses(json!([{"address": "2001:db8::5"}, {"address": "2001:DB8:0::5"}])),
-            "spec.target.addresses[1].address: `2001:DB8:0::5` is 2001:db8::5 once more; keep one",
-        ),
         (addresses(json!([{"address": "127.0.0.1"}])), "spec.target.addresses: `127.0.0.1` is loopback; use"),
+        (
+            addresses(json!([{"address": "64:ff9b::127.0.0.1"}])),
+            "spec.target.addresses: `64:ff9b::7f00:1` is loopback; use an address",
+        ),
+        (
+            addresses(json!([{"address": "::2"}])),
+            "spec.target.addresses: `::2` is IPv4 in the form of IPv6; write it as IPv4",
+        ),
+        (
+            addresses(json!([{"address": "10.0.0.5", "zone": "eu west"}])),
+            "spec.target.addresses: `eu west`, the zone of `10.0.0.5`, is no name of a zone; use",
+        ),
+        (
+            json!({"target": {"service": {}}}),
+            "spec.target.service.name: `` is no name of a Service; use that of a Service of the same namespace",
+        ),
+        (
+            json!({"target": {"pod": {"name": "orders-1"}}}),
+            "spec.target.pod.uid: `` is no UID of a pod; use the pod's metadata.uid",
+        ),
+        (
+            json!({"target": {"selector": {"matchLabels": {"app": "a\n"}}}}),
+            "spec.target.selector.matchLabels: `a\\n`, the value of `app`, is no value of a label; use",
+        ),
+        (
+            json!({"target": {"selector": {"matchLabels": {"-x/app": "a"}}}}),
+            "spec.target.selector.matchLabels: `-x/app` is no key of a label; use",
+        ),
+        (
+            json!({"tags": ["blue", "a\u{200e}"]}),
+            "spec.tags: `a\\u{200e}` is empty, too long or not printable",
+        ),
+        (
+            json!({"metadata": {" ": "a"}}),
+            "spec.metadata: the key ` ` is empty, too long or not printable; use",
+        ),
+        (
+            json!({"metadata": {"note": "a".repeat(1_025)}}),
+            "spec.metadata: the value of `note` is too long; use at most 1,024",
+        ),
+        (
+            json!({"heartbeat": {"intervalSeconds": 20}}),
+            "spec.heartbeat.ttlSeconds: (15 where it is left out) is shorter than intervalSeconds; use",
+        ),
+        (json!({"probe": {"http": {}}}), "spec.probe.http.path: is no path; begin it with /"),
+        (json!({"visibility": {}}), "spec.visibility.scope: `` is not known; use Cluster"),
         (json!({"ports": [{"name": "a", "port": 70_000}]}), "spec.ports[0].port: 70000 is out of range; use"),
         (json!({"ports": [{"name": "a", "port": -1}]}), "spec.ports[0].port: -1 is out of range; use"),
         (
@@ -155,6 +197,53 @@ fn what_gets_past_a_schema_is_named_with_its_remedy() {
         assert_eq!(errors.iter().count(), 1, "{errors}");
         assert!(errors.to_string().starts_with(expected), "{fields}: {errors}");
     }
+}
+
+#[test]
+fn of_two_spellings_of_an_address_the_first_counts() {
+    let target = json!({"addresses": [
+        {"address": "2001:db8::5", "zone": "a"}, {"address": "2001:DB8:0::5", "zone": "b"}, {"address": "10.0.0.5"},
+    ]});
+    let Target::Addresses(all) = registration(&object(with(json!({"target": target})))).unwrap().target
+    else {
+        panic!("no addresses");
+    };
+    let kept = all.iter().map(|one| (one.address.to_string(), one.zone.as_deref())).collect::<Vec<_>>();
+    assert_eq!(kept, [("2001:db8::5".to_owned(), Some("a")), ("10.0.0.5".to_owned(), None)]);
+}
+
+/// Each of these an API server took once; see the schema for what it takes now.
+#[test]
+fn a_status_that_cannot_be_read_leaves_the_spec_alone() {
+    let condition = |time: &str| json!([{"type": "Ready", "status": "True", "reason": "Serving", "message": "", "lastTransitionTime": time}]);
+    let since = |time: &str| json!([{"id": "a", "state": "Serving", "since": time}]);
+    let unreadable = [
+        json!({"total": 2_147_483_648_u64}),
+        json!({"serving": 2_147_483_648_u64}),
+        json!({"conditions": condition("9999-12-31T23:59:59Z")}),
+        json!({"conditions": condition("2026-01-01T00:00:00.123456789123Z")}),
+        json!({"instances": since("9999-12-31T23:59:59Z")}),
+        json!({"instances": since("2026-01-01T00:00:00.123456789123Z")}),
+        json!({"observedGeneration": "1", "truncated": 1}),
+    ];
+    for status in unreadable {
+        let mut written = serde_json::to_value(object(with(json!({})))).unwrap();
+        written["status"] = status.clone();
+        let read: ServiceRegistration =
+            serde_json::from_value(written).unwrap_or_else(|e| panic!("{status}: {e}"));
+        assert!(registration(&read).is_ok(), "{status}");
+        assert_eq!(read.status, Some(ServiceRegistrationStatus::default()), "{status}");
+    }
+    let mut written = serde_json::to_value(object(with(json!({})))).unwrap();
+    let (conditions, instances) = (condition("2026-01-01T00:00:00Z"), since("2026-01-01T00:00:00Z"));
+    let sound = json!({
+        "observedGeneration": 2, "conditions": conditions, "serving": 1, "total": 2_147_483_648_u64,
+        "instances": instances, "truncated": true,
+    });
+    written["status"] = sound;
+    let status = serde_json::from_value::<ServiceRegistration>(written).unwrap().status.unwrap();
+    assert_eq!((status.observed_generation, status.serving, status.total), (Some(2), Some(1), None));
+    assert_eq!((status.conditions.len(), status.instances.len(), status.truncated), (1, 1, true));
 }
 
 #[test]

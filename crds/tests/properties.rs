@@ -29,7 +29,7 @@ fn any_accepted() -> impl Strategy<Value = Value> {
     let target = prop_oneof![
         labels.prop_map(|labels| json!({"selector": {"matchLabels": labels}})),
         name.prop_map(|name| json!({"service": {"name": name}})),
-        (name, "[a-f0-9-]{36}").prop_map(|(name, uid)| json!({"pod": {"name": name, "uid": uid}})),
+        (name, "[a-f0-9][a-f0-9-]{35}").prop_map(|(name, uid)| json!({"pod": {"name": name, "uid": uid}})),
         addresses,
     ];
     let port = (1u16.., select(vec!["TCP", "UDP", "SCTP"]));
@@ -40,7 +40,7 @@ fn any_accepted() -> impl Strategy<Value = Value> {
     let probe = (100i32..=300_000, 1i32..=10, "/[!-~]{0,20}").prop_map(
         |(ms, times, path)| json!({"http": {"path": path}, "timeoutMilliseconds": ms, "successThreshold": times}),
     );
-    let words = vec(r"[\PC&&[^\x{2028}\x{2029}]]{1,63}", 0..4);
+    let words = vec(r"[\PC&&[^\x{2028}\x{2029}]]{0,31}[\pL\pN\pS][\PC&&[^\x{2028}\x{2029}]]{0,31}", 0..4);
     let version = "(0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})(-[a-z]{1,5}[.](0|[1-9]))?([+][0-9]{1,4})?";
     (
         target,

@@ -41,8 +41,7 @@ fn everything_is_bounded_and_says_how_it_is_merged() {
         match schema["type"].as_str().unwrap() {
             "string" => assert!(has("maxLength") || has("enum") || has("format"), "{path}: no maxLength"),
             "integer" => {
-                let generation = path.ends_with("observedGeneration");
-                assert!(generation || schema["minimum"].is_i64(), "{path}: no minimum");
+                assert!(schema["minimum"].is_i64(), "{path}: no minimum");
                 assert!(
                     ["int32", "int64"].contains(&schema["format"].as_str().unwrap()),
                     "{path}: the API server knows no such format"
@@ -58,7 +57,7 @@ fn everything_is_bounded_and_says_how_it_is_merged() {
             }
             _ => {}
         }
-        // What stands for itself needs no words: entries of lists and maps.
+        // Entries of lists and maps stand for themselves.
         let entry = path.ends_with("[]") || path.ends_with(".*");
         assert!(entry || schema["description"].as_str().is_some_and(|text| text.len() > 10), "{path}");
     });
@@ -77,6 +76,48 @@ fn each_refusal_of_ours_names_a_field_and_a_remedy() {
         }
     });
     assert!(rules > 30, "{rules}");
+}
+
+/// `required` answers without a remedy and hides all that is said beside it: only where a list is a map by that field,
+/// or where the field's name is remedy enough.
+#[test]
+fn what_must_be_there_says_what_to_set() {
+    let mut bare = BTreeSet::new();
+    each("", schema(&crd()), &mut |path, schema| {
+        if !path.starts_with(".status") {
+            let required =
+                schema["required"].as_array().into_iter().flatten().map(|field| field.as_str().unwrap());
+            bare.extend(required.map(|field| format!("{path}.{field}")));
+        }
+    });
+    let expected = [
+        ".spec",
+        ".spec.ports[].name",
+        ".spec.ports[].port",
+        ".spec.target.addresses[].address",
+        ".spec.target.selector.matchExpressions[].key",
+        ".spec.target.selector.matchExpressions[].operator",
+    ];
+    assert_eq!(bare, expected.map(str::to_owned).into());
+}
+
+/// What the schema lets into a status, a type of ours must hold; and what is one choice is replaced as one.
+#[test]
+fn a_status_fits_its_type_and_a_choice_is_one_thing() {
+    let crd = crd();
+    let (spec, status) = (&schema(&crd)["properties"]["spec"], &schema(&crd)["properties"]["status"]);
+    for count in ["serving", "total"] {
+        assert_eq!(status["properties"][count]["maximum"].as_i64(), Some(i32::MAX.into()), "{count}");
+    }
+    for choice in ["target", "probe"] {
+        assert_eq!(spec["properties"][choice]["x-kubernetes-map-type"].as_str(), Some("atomic"), "{choice}");
+    }
+    let reason = &status["properties"]["conditions"]["items"]["properties"]["reason"]["description"];
+    let reason = reason.as_str().unwrap();
+    assert!(ConditionReason::ALL.iter().all(|word| reason.contains(word.as_str())), "{reason}");
+    each("", schema(&crd), &mut |path, schema| {
+        assert!(!path.ends_with("[]") || schema["description"].is_null(), "{path}: explained after its list");
+    });
 }
 
 /// A field that merges must not get a word from the schema that nobody said.
@@ -107,15 +148,21 @@ fn the_limits_are_those_of_the_catalogue() {
     let (selector, probe) =
         (&spec["target"]["properties"]["selector"]["properties"], &spec["probe"]["properties"]);
     let port = &spec["ports"]["items"]["properties"];
+    let pod = &spec["target"]["properties"]["pod"]["properties"];
+    let address = &spec["target"]["properties"]["addresses"]["items"]["properties"];
     let expression = &selector["matchExpressions"]["items"]["properties"];
     let table = [
         (&spec["version"]["maxLength"], limits::VERSION_BYTES_MAX),
         (&spec["ports"]["maxItems"], limits::PORTS_MAX),
         (&port["appProtocol"]["maxLength"], limits::APP_PROTOCOL_CHARS_MAX),
         (&spec["tags"]["maxItems"], limits::TAGS_MAX),
-        (&spec["tags"]["items"]["maxLength"], limits::TAG_CHARS_MAX),
         (&spec["metadata"]["maxProperties"], limits::METADATA_KEYS_MAX),
-        (&spec["metadata"]["additionalProperties"]["maxLength"], limits::METADATA_VALUE_CHARS_MAX),
+        (&selector["matchLabels"]["additionalProperties"]["maxLength"], limits::LABEL_WORD_CHARS_MAX),
+        (&expression["values"]["items"]["maxLength"], limits::LABEL_WORD_CHARS_MAX),
+        (&expression["key"]["maxLength"], limits::LABEL_DOMAIN_CHARS_MAX + 1 + limits::LABEL_WORD_CHARS_MAX),
+        (&pod["name"]["maxLength"], limits::POD_NAME_CHARS_MAX),
+        (&pod["uid"]["maxLength"], limits::POD_UID_CHARS_MAX),
+        (&address["zone"]["maxLength"], limits::LABEL_WORD_CHARS_MAX),
         (&spec["weight"]["maximum"], limits::WEIGHT_MAX.into()),
         (&spec["target"]["properties"]["addresses"]["maxItems"], limits::ADDRESSES_MAX),
         (&selector["matchLabels"]["maxProperties"], limits::LABELS_MAX),
@@ -132,8 +179,19 @@ fn the_limits_are_those_of_the_catalogue() {
     for (row, (schema, limit)) in table.into_iter().enumerate() {
         assert_eq!(schema.as_u64(), Some(limit as u64), "row {row}");
     }
-    let keys = &spec["metadata"]["x-kubernetes-validations"][0]["rule"];
-    assert!(keys.as_str().unwrap().contains(&format!("size(key) <= {}", limits::METADATA_KEY_CHARS_MAX)));
+    // `maxLength` speaks of bytes and counts characters: where they may differ, a rule has the limit.
+    let metadata = &spec["metadata"];
+    let rules = [
+        (metadata, format!("size(key) <= {} &&", limits::METADATA_KEY_CHARS_MAX)),
+        (&metadata["additionalProperties"], format!("size(self) <= {}", limits::METADATA_VALUE_CHARS_MAX)),
+        (&spec["tags"]["items"], format!("size(self) <= {} &&", limits::TAG_CHARS_MAX)),
+        (&selector["matchLabels"], format!("key.indexOf('/') <= {}", limits::LABEL_DOMAIN_CHARS_MAX)),
+        (&expression["key"], format!("self.indexOf('/') <= {}", limits::LABEL_DOMAIN_CHARS_MAX)),
+    ];
+    for (schema, expected) in rules {
+        let rule = schema["x-kubernetes-validations"][0]["rule"].as_str().unwrap();
+        assert!(rule.contains(&expected), "{rule}: no {expected}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod bench;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bench::{Controller, Deaf, Pod, eventually, gone, pod, request, seen};
-use rollcall_catalogue::{PodFacts, liveness::PodWitness};
+use rollcall_catalogue::PodFacts;
 use rollcall_controller::Authority;
 use tokio::task::JoinSet;
 

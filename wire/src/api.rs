@@ -75,9 +75,7 @@ pub fn instances_body<'a>(
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use rollcall_catalogue::{
-        ContentHash, Instance, Port, Profile, Reason, State, changes::Head, consolidate::Settings,
-    };
+    use rollcall_catalogue::{ContentHash, Instance, Policy, Port, Profile, Reason, State, changes::Head};
 
     use super::*;
 
@@ -104,8 +102,7 @@ mod tests {
             })
         };
         let states = [State::Starting, State::Serving, State::Suspect, State::Failing, State::Draining];
-        let head =
-            Head { revision: 7, hash: ContentHash(1), settings: Settings::default(), truncated: false };
+        let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };
         ("orders.shop".parse().unwrap(), Service::of(head, states.map(instance).into()))
     }
 

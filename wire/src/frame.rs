@@ -67,6 +67,7 @@ pub enum Down {
     /// instances.
     Upsert {
         service: ServiceKey,
+        #[serde(deserialize_with = "rollcall_catalogue::revision")]
         revision: u64,
         hash: ContentHash,
         /// How callers spread their requests, where they do not say so themselves.
@@ -130,7 +131,7 @@ pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Vec<u8>>, Code
             service: key.clone(),
             revision: service.revision,
             hash: service.hash,
-            policy: service.settings.policy,
+            policy: service.policy,
             truncated: service.truncated,
             instances,
             more: number < last,
@@ -143,7 +144,7 @@ pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Vec<u8>>, Code
 mod tests {
     use std::net::IpAddr;
 
-    use rollcall_catalogue::{Profile, Reason, State, changes::Head, consolidate::Settings};
+    use rollcall_catalogue::{Profile, Reason, State, changes::Head};
 
     use super::*;
 
@@ -205,9 +206,8 @@ mod tests {
             })
         };
         let all: Vec<_> = (0..10).map(instance).collect();
-        let head =
-            Head { revision: 9, hash: ContentHash(1), settings: Settings::default(), truncated: false };
-        let service = Service::of(head.clone(), all.clone());
+        let head = Head { revision: 9, hash: ContentHash(1), policy: Policy::default(), truncated: false };
+        let service = Service::of(head, all.clone());
         let frames = upserts(&"orders.shop".parse().unwrap(), &service).unwrap();
         assert_eq!(frames.len(), 5, "two of 123 KB fit into each");
         let mut joined = Vec::new();
@@ -235,5 +235,12 @@ mod tests {
         );
         assert!(serde_json::from_str::<Up>(r#"{"type":"subscribe","services":["-"]}"#).is_err());
         assert!(serde_json::from_str::<Up>(r#"{"services":[]}"#).is_err());
+        let upsert = |revision: u64| {
+            let json = format!(
+                r#"{{"type":"upsert","service":"orders.shop","revision":{revision},"hash":"01","instances":[]}}"#
+            );
+            serde_json::from_str::<Down>(&json)
+        };
+        assert!(upsert(1).is_ok() && upsert(1 << 53).is_err() && upsert(u64::MAX).is_err());
     }
 }

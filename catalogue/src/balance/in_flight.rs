@@ -12,6 +12,9 @@ const SLICES: u64 = 16;
 
 const SLICE_MS: u64 = EXPIRY_MS / (SLICES - 1);
 
+/// After how long no pick counts any more: the minute, and the slice it began in.
+pub(super) const COUNTED_MS: u64 = EXPIRY_MS + SLICE_MS;
+
 /// Says in which slice of time something happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slice(u64);

@@ -1,5 +1,7 @@
 //! One candidate and what is remembered of it.
 
+use std::cmp::Ordering;
+
 use super::{ejection::Ejection, hash::fingerprint, in_flight::InFlight, latency::Latency};
 
 /// Says in which pool a member sits.
@@ -17,6 +19,10 @@ pub(super) enum Side {
 pub(super) struct Member {
     pub(super) fingerprint: u64,
     pub(super) weight: u16,
+    /// The weight with which it sat in its pool before the last change; 0 where it did not.
+    pub(super) weight_before: u16,
+    /// Until when its load says only that it has just come.
+    pub(super) new_until_ms: u64,
     /// Whether it is of the caller's zone; also where the caller's zone is unknown.
     pub(super) at_home: bool,
     pub(super) side: Side,
@@ -38,6 +44,8 @@ impl Member {
         Self {
             fingerprint: fingerprint(id),
             weight: 0,
+            weight_before: 0,
+            new_until_ms: 0,
             at_home: true,
             side: Side::Out,
             in_flight: InFlight::default(),
@@ -52,6 +60,20 @@ impl Member {
     /// Whether it counts among the candidates at all.
     pub(super) fn is_pickable(&self) -> bool {
         self.weight > 0
+    }
+
+    /// Sits down on a side, or gets up. Who changes places is not known there.
+    pub(super) fn sit(&mut self, side: Side) {
+        if self.side != side {
+            self.weight_before = 0;
+        }
+        self.side = side;
+    }
+
+    /// Whether it has less to do for its weight than another.
+    pub(super) fn load_against(&self, other: &Self) -> Ordering {
+        let load = |of: &Self, weight: u16| u64::from(of.in_flight.total()) * u64::from(weight);
+        load(self, other.weight).cmp(&load(other, self.weight))
     }
 
     pub(super) fn is_ejected(&self) -> bool {

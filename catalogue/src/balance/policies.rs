@@ -1,9 +1,11 @@
 //! How each policy chooses among the members of a pool.
 
+use std::cmp::Ordering;
+
 use super::{
     hash::Draws,
     member::Member,
-    pool::{Ask, Pool},
+    pool::{Ask, Pool, holders},
     ring::Ring,
 };
 
@@ -30,7 +32,9 @@ impl Pool {
     }
 
     /// The one that is owed the most: each pick owes every member its weight, and the chosen one pays for them all.
-    /// After as many picks as the weights add up to, everyone has had exactly its weight, and in no burst.
+    /// After as many picks as the weights add up to, everyone has had exactly its weight, and in no burst; in the
+    /// first such round after a change up to two more or less, since what was owed before is still paid. To forget it
+    /// would let the heaviest begin anew at every change, and starve the others where changes are frequent.
     pub(super) fn weighted(&self, members: &mut [Member]) -> Option<u32> {
         let mut chosen: Option<(i64, u32)> = None;
         for seat in &self.seats {
@@ -45,18 +49,39 @@ impl Pool {
         Some(seat)
     }
 
-    /// The one with the fewest picks in flight for its weight. Among equals chance decides, by weight: an idle
-    /// service would otherwise send everything to the first.
-    pub(super) fn least_loaded(&self, members: &[Member], draws: &mut Draws) -> Option<u32> {
+    /// The least loaded. A new one has little under way only because it has just come: it takes its turn when
+    /// chance proposes it, by weight, if nobody has less to do. So it gets its share and no flood, whether picks
+    /// are reported or not.
+    pub(super) fn least_loaded(&self, ask: &Ask<'_>, members: &[Member], draws: &mut Draws) -> Option<u32> {
+        if ask.now_ms >= self.new_until_ms {
+            return self.least_of(members, draws, |_| true);
+        }
+        let (proposed, ..) = self.holder(draws.below(self.weight().into()) as u32)?;
+        let is_new = |member: &Member| ask.now_ms < member.new_until_ms;
+        let Some(least) = self.least_of(members, draws, |member| !is_new(member)) else {
+            return Some(proposed);
+        };
+        let (one, other) = (members.get(proposed as usize)?, members.get(least as usize)?);
+        Some(if is_new(one) && one.load_against(other).is_le() { proposed } else { least })
+    }
+
+    /// The one with the fewest picks in flight for its weight, of those that count. Among equals chance decides, by
+    /// weight: an idle service would otherwise send everything to the first.
+    fn least_of(
+        &self,
+        members: &[Member],
+        draws: &mut Draws,
+        counts: impl Fn(&Member) -> bool,
+    ) -> Option<u32> {
         let mut chosen: Option<(&Member, u32)> = None;
         let mut weight_of_equals = 0;
         for seat in &self.seats {
             let member = members.get(*seat as usize)?;
+            if !counts(member) {
+                continue;
+            }
             let weight = u64::from(member.weight);
-            let load = |of: &Member, weight: u64| u64::from(of.in_flight.total()) * weight;
-            let order = chosen.map_or(std::cmp::Ordering::Less, |(least, _)| {
-                load(member, least.weight.into()).cmp(&load(least, weight))
-            });
+            let order = chosen.map_or(Ordering::Less, |(least, _)| member.load_against(least));
             if order.is_gt() {
                 continue;
             }
@@ -89,10 +114,7 @@ impl Pool {
 
     /// The one that the key belongs to among those with room left.
     pub(super) fn consistent_hash(&mut self, ask: &Ask<'_>, members: &[Member]) -> Option<u32> {
-        let ring = self.ring.get_or_insert_with(|| {
-            let seated = self.seats.iter().filter_map(|seat| Some((*seat, members.get(*seat as usize)?)));
-            Ring::new(seated.map(|(seat, member)| (seat, member.fingerprint, member.weight)))
-        });
+        let ring = self.ring.get_or_insert_with(|| Ring::new(holders(members, self.side).collect()));
         let weight = u64::from(self.weight_sums.last().copied().unwrap_or_default());
         let after = self.in_flight + 1;
         // In whole numbers: a load below `ceil(x)` is a load below `x`. Not all can be full, since together they

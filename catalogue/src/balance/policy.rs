@@ -17,11 +17,13 @@ pub enum Policy {
     RoundRobin,
     /// One after the other, each as often as its weight says.
     Weighted,
-    /// The one with the fewest picks in flight for its weight.
+    /// The one with the fewest picks in flight for its weight; who has just come or returned gets no more than its
+    /// share at first.
     LeastLoaded,
     /// The faster and less loaded of two that chance proposes.
     PowerOfTwo,
-    /// The one that the key belongs to.
+    /// The one that the key belongs to. Where a caller prefers its own zone, keys also move with the part of the
+    /// traffic that the zone keeps: somewhat more than those of the instance that failed.
     ConsistentHash,
 }
 

@@ -2,25 +2,33 @@
 
 use super::{
     hash::Draws,
+    in_flight::COUNTED_MS,
     latency::Typical,
     member::{Member, Side},
     policy::Policy,
-    ring::Ring,
+    ring::{Holder, Ring},
 };
 
+/// A member whose part of the weight has grown by more than this is new, as one that has come: what it has under
+/// way says little of what it should have. The fraction keeps those old beside whom a light one leaves.
+const GROWN: (u64, u64) = (5, 4);
+
 /// Holds the members of one side that may be picked, none of them with weight 0.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pool {
+    pub(super) side: Side,
     /// Their numbers, in the order of the round robin: the one whose turn is longest ago comes first.
     pub(super) seats: Vec<u32>,
     /// The sum of the weights up to and including each seat.
     pub(super) weight_sums: Vec<u32>,
     /// The seat whose turn is next.
     pub(super) next: usize,
-    /// The latest turn of any member, near or far.
+    /// The latest turn it has given; before its first, the latest of any member when it was made, near or far.
     pub(super) latest_turn: u64,
     /// Picks under way at all of them.
     pub(super) in_flight: u64,
+    /// From when on none of them is new.
+    pub(super) new_until_ms: u64,
     /// Made by the first pick that needs it.
     pub(super) ring: Option<Ring>,
 }
@@ -39,7 +47,21 @@ pub(super) struct Ask<'a> {
 // === impl Pool ===
 
 impl Pool {
-    pub(super) fn new(members: &mut [Member], side: Side) -> Self {
+    pub(super) fn empty(side: Side) -> Self {
+        Self {
+            side,
+            seats: Vec::new(),
+            weight_sums: Vec::new(),
+            next: 0,
+            latest_turn: 0,
+            in_flight: 0,
+            new_until_ms: 0,
+            ring: None,
+        }
+    }
+
+    /// The pool of the members on a side. It takes over the ring of the one before, if that fits.
+    pub(super) fn new(members: &mut [Member], side: Side, ring: Option<Ring>, now_ms: u64) -> Self {
         let number = |(number, member): (usize, &Member)| (member.side == side).then_some(number as u32);
         let mut seats: Vec<u32> = members.iter().enumerate().filter_map(number).collect();
         seats.sort_by_key(|seat| members.get(*seat as usize).map(|member| (member.turn, member.lot)));
@@ -52,8 +74,11 @@ impl Pool {
             .collect();
         let in_flight = seated().map(|member| u64::from(member.in_flight.total())).sum();
         let latest_turn = members.iter().map(|member| member.turn).max().unwrap_or_default();
-        let pool = Self { seats, weight_sums, next: 0, latest_turn, in_flight, ring: None };
+        let ring = ring.filter(|ring| ring.is_of(holders(members, side)));
+        let mut pool =
+            Self { side, seats, weight_sums, next: 0, latest_turn, in_flight, new_until_ms: 0, ring };
         pool.settle(members);
+        pool.welcome(members, now_ms);
         pool
     }
 
@@ -76,9 +101,28 @@ impl Pool {
             Policy::Random => self.random(draws),
             Policy::RoundRobin => self.round_robin(members),
             Policy::Weighted => self.weighted(members),
-            Policy::LeastLoaded => self.least_loaded(members, draws),
+            Policy::LeastLoaded => self.least_loaded(ask, members, draws),
             Policy::PowerOfTwo => self.power_of_two(ask, members, draws),
             Policy::ConsistentHash => self.consistent_hash(ask, members),
+        }
+    }
+
+    /// Notes who is new beside the others: who has come or returned, and whose weight has grown against that of those
+    /// who stay. Where nobody stays, all begin alike.
+    fn welcome(&mut self, members: &mut [Member], now_ms: u64) {
+        let seated = self.seats.iter().filter_map(|seat| members.get(*seat as usize));
+        let stay = seated.filter(|member| member.weight_before > 0);
+        let (before, after) = stay.fold((0, 0), |(before, after), member| {
+            (before + u64::from(member.weight_before), after + u64::from(member.weight))
+        });
+        for seat in &self.seats {
+            let Some(member) = members.get_mut(*seat as usize) else { continue };
+            let due = u64::from(member.weight_before) * after;
+            if u64::from(member.weight) * before * GROWN.1 > due * GROWN.0 {
+                member.new_until_ms = now_ms.saturating_add(COUNTED_MS);
+            }
+            member.weight_before = member.weight;
+            self.new_until_ms = self.new_until_ms.max(member.new_until_ms);
         }
     }
 
@@ -103,4 +147,14 @@ impl Pool {
             }
         }
     }
+}
+
+/// What a ring needs to know of the members on a side, in the order of their numbers.
+pub(super) fn holders(members: &[Member], side: Side) -> impl Iterator<Item = Holder> {
+    let on_side = move |(_, member): &(usize, &Member)| member.side == side;
+    members.iter().enumerate().filter(on_side).map(|(number, member)| Holder {
+        number: number as u32,
+        fingerprint: member.fingerprint,
+        weight: member.weight,
+    })
 }

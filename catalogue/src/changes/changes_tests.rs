@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::{ring::BYTES_MAX, ring::DELTAS_MAX, *};
 use crate::{
-    ContentHash, Instance, Profile, Service, ServiceKey, Snapshot, Update,
+    ContentHash, Instance, Namespace, Profile, Service, ServiceKey, Snapshot, Update, Visibility,
+    consolidate::Settings,
     testing::{SERVICES, after, any_history, contents, instance, key, play, upsert, whole},
 };
 
@@ -23,11 +24,9 @@ fn applied(held: &Held, delta: &Delta) -> Held {
     next
 }
 
-fn ids(service: Option<&Arc<Service>>) -> BTreeSet<InstanceIdText> {
-    service.iter().flat_map(|service| service.instances.iter()).map(|one| one.id.to_string()).collect()
+pub(super) fn shop() -> Namespace {
+    "shop".parse().unwrap()
 }
-
-type InstanceIdText = String;
 
 fn any_services() -> impl Strategy<Value = BTreeSet<ServiceKey>> {
     proptest::collection::btree_set(proptest::sample::select(SERVICES.map(key).to_vec()), 0..4)
@@ -35,23 +34,17 @@ fn any_services() -> impl Strategy<Value = BTreeSet<ServiceKey>> {
 
 /// One delta of as many instances as are wanted.
 fn delta_of(instances: usize) -> Arc<Delta> {
-    let head = Head { revision: 1, hash: ContentHash(1), settings: Default::default(), truncated: false };
-    let one = Arc::new(instance(1));
-    let upserts = vec![one; instances];
-    Arc::new(Delta { key: key("orders"), from: Some(1), to: Some(head), upserts, removes: vec![] })
+    let head = Head { revision: 1, hash: ContentHash(1), policy: Default::default(), truncated: false };
+    let of = |number, len| std::iter::repeat_n(Arc::new(instance(number)), len).collect();
+    let (added, changed) = (of(1, instances / 2), of(2, instances.div_ceil(2)));
+    Arc::new(Delta { key: key("orders"), from: Some(1), to: Some(head), added, changed, removes: vec![] })
 }
 
-fn service_of(numbers: &[u8], now_ms: u64) -> Service {
+pub(super) fn service_of(numbers: &[u8], now_ms: u64) -> Service {
     let all: Vec<Instance> = numbers.iter().map(|number| instance(*number)).collect();
     Service::clone(
         after(Snapshot::default().next([whole("orders", all)], now_ms)).get(&key("orders")).unwrap(),
     )
-}
-
-fn position(kinds: &[(&str, u64)]) -> Position {
-    let mut position = Position::default();
-    kinds.iter().for_each(|(kind, revision)| position.saw(kind, *revision));
-    position
 }
 
 #[test]
@@ -102,7 +95,8 @@ fn a_ring_is_bounded_whatever_is_pushed() {
         let mut delta = Delta::clone(&delta_of(instances));
         let metadata = (0..64).map(|n: u8| (format!("{n}").into(), "x".repeat(1_024).into())).collect();
         let profile = Arc::new(Profile { metadata, ..Profile::clone(&instance(1).profile) });
-        delta.upserts =
+        delta.added = vec![];
+        delta.changed =
             (0..instances).map(|_| Instance { profile: profile.clone(), ..instance(1) }.into()).collect();
         Arc::new(delta)
     };
@@ -139,11 +133,85 @@ fn a_gap_in_the_ring_is_not_bridged() {
     let mut ring = Ring::new("a".into());
     let start = ring.push(vec![between(&one, &two)]);
     ring.push(vec![between(&one, &three)]);
-    let (orders, billing) = ([key("orders")].into(), [key("billing")].into());
+    let newest = after(Snapshot::default().next([whole("orders", []), whole("billing", [])], 8));
+    let (orders, billing) = ([key("orders")], [key("billing")]);
+    let told = |cursor: &Cursor, held: &[ServiceKey]| {
+        ring.resume(cursor, held, &newest, &shop()).map(|told| told.len())
+    };
     let all = Cursor { number: 0, ..start.clone() };
-    assert_eq!(ring.resume(&all, &orders), None);
-    assert_eq!(ring.resume(&start, &orders).map(|told| told.len()), Some(1), "after the gap all is well");
-    assert_eq!(ring.resume(&all, &billing), Some(vec![]), "and others have no gap");
+    assert_eq!(told(&all, &orders), None);
+    assert_eq!(told(&start, &orders), Some(1), "after the gap all is well");
+    assert_eq!(told(&all, &billing), Some(0), "and others have no gap");
+}
+
+/// What came and went while the holder was away is nothing to it.
+#[test]
+fn what_came_and_went_is_not_told() {
+    let known = after(Snapshot::default().next([whole("orders", [instance(1)])], 1));
+    let mut ring = Ring::new("a".into());
+    let away = ring.cursor();
+    let came = known.next([upsert("orders", [instance(2)])], 2).unwrap();
+    let removes = vec![instance(2).id];
+    let update = Update::Part { settings: None, upserts: vec![], removes };
+    let went = came.snapshot.next([(key("orders"), update)], 3).unwrap();
+    let fleeting = went.snapshot.next([whole("billing", [instance(3)])], 4).unwrap();
+    let over = fleeting.snapshot.next([(key("billing"), Update::Gone)], 5).unwrap();
+    for step in [&came, &went, &fleeting, &over] {
+        ring.push(step.deltas.clone());
+    }
+    let told = ring.resume(&away, &[key("orders")], &over.snapshot, &shop()).unwrap();
+    let [(_, Resumed::Changed(delta))] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((delta.from, delta.to.as_ref().map(|head| head.revision)), (Some(1), Some(3)));
+    assert_eq!((delta.upserts().count(), &delta.removes), (0, &vec![]));
+    let nothing = fleeting.deltas[0].then(&over.deltas[0]).unwrap();
+    assert_eq!((nothing.from, &nothing.to, nothing.upserts().count()), (None, &None, 0));
+    assert_eq!(nothing.removes, []);
+}
+
+/// Coming back by cursor shows no more than coming back by hash.
+#[test]
+fn who_may_not_see_a_service_any_more_is_told_that_it_is_gone() {
+    let seen_by = |names: &[&str]| Settings {
+        visibility: Visibility::Namespaces(names.iter().map(|name| name.parse().unwrap()).collect()),
+        ..Settings::default()
+    };
+    let update =
+        |settings| Update::Part { settings: Some(settings), upserts: vec![instance(2)], removes: vec![] };
+    let friend: Namespace = "friend".parse().unwrap();
+    let first = after(Snapshot::default().next([whole("orders", [instance(1)])], 1));
+    let mut ring = Ring::new("a".into());
+    let open = ring.cursor();
+    let hidden = first.next([(key("orders"), update(seen_by(&[])))], 2).unwrap();
+    let closed = ring.push(hidden.deltas.clone());
+    let orders = [key("orders")];
+    let told = |ring: &Ring, cursor: &Cursor, snapshot: &Snapshot, caller: &Namespace| -> Vec<Resumed> {
+        let told = ring.resume(cursor, &orders, snapshot, caller).unwrap();
+        told.into_iter().map(|(_, resumed)| resumed).collect()
+    };
+    assert_eq!(told(&ring, &open, &hidden.snapshot, &friend), [Resumed::Gone]);
+    assert!(matches!(&told(&ring, &open, &hidden.snapshot, &shop())[..], [Resumed::Changed(_)]));
+    // It was hidden all the time, and whoever claims to hold it is told so as well.
+    assert_eq!(told(&ring, &closed, &hidden.snapshot, &friend), [Resumed::Gone]);
+
+    // Seen again, it is told from where it was left.
+    let shown = hidden.snapshot.next([(key("orders"), update(seen_by(&["friend"])))], 3).unwrap();
+    ring.push(shown.deltas.clone());
+    let told = told(&ring, &open, &shown.snapshot, &friend);
+    let [Resumed::Changed(delta)] = &told[..] else { panic!("{told:?}") };
+    let held = first.get(&key("orders")).map(AsRef::as_ref);
+    assert_eq!(delta.apply(held).unwrap().as_ref(), shown.snapshot.get(&key("orders")).map(AsRef::as_ref));
+}
+
+/// A delta from nothing cannot follow what is held, wherever that came from.
+#[test]
+fn a_service_that_is_new_here_is_told_as_a_whole() {
+    let mut ring = Ring::new("a".into());
+    let start = ring.cursor();
+    let step = Snapshot::default().next([whole("orders", [instance(1)])], 1).unwrap();
+    ring.push(step.deltas);
+    let told = ring.resume(&start, &[key("orders")], &step.snapshot, &shop()).unwrap();
+    let service = step.snapshot.get(&key("orders")).unwrap().clone();
+    assert_eq!(told, [(key("orders"), Resumed::Whole(service))]);
 }
 
 /// Coming back by hash: what is held and the same is not sent, and what may not be seen any more is gone.
@@ -155,60 +223,31 @@ fn who_comes_back_by_hash_is_told_what_differs() {
     let held: BTreeMap<_, _> = then.iter().map(|(key, service)| (key.clone(), service.hash)).collect();
     // Another replica, with a clock of its own.
     let elsewhere = after(Snapshot::default().next(all, 99));
-    let told = |snapshot: &Snapshot, hidden: &str| -> Vec<_> {
-        let visible = |key: &ServiceKey, _: &Service| key.service.as_str() != hidden;
-        by_hash(&held, snapshot, visible).map(|(key, resumed)| (key.service.to_string(), resumed)).collect()
+    let told = |snapshot: &Snapshot, caller: &str| -> Vec<_> {
+        let caller = caller.parse().unwrap();
+        by_hash(&held, snapshot, &caller).map(|(key, resumed)| (key.service.to_string(), resumed)).collect()
     };
     let said = |name: &str, resumed| (name.to_owned(), resumed);
     let unchanged =
         ["billing", "orders", "stock"].map(|name| said(name, Resumed::Unchanged { revision: 99 }));
-    assert_eq!(told(&elsewhere, ""), unchanged);
+    assert_eq!(told(&elsewhere, "else"), unchanged);
 
-    let changed = after(elsewhere.next([upsert("orders", [instance(9)]), (key("stock"), Update::Gone)], 100));
+    let hidden = Settings { visibility: Visibility::own(), ..Settings::default() };
+    let hidden = Update::Part { settings: Some(hidden), upserts: vec![], removes: vec![] };
+    let updates = [upsert("orders", [instance(9)]), (key("stock"), Update::Gone), (key("billing"), hidden)];
+    let changed = after(elsewhere.next(updates, 100));
     let orders = changed.get(&key("orders")).unwrap().clone();
     let expected = [
         said("billing", Resumed::Gone),
         said("orders", Resumed::Whole(orders)),
         said("stock", Resumed::Gone),
     ];
-    assert_eq!(told(&changed, "billing"), expected);
-}
-
-#[test]
-fn a_position_never_goes_back_and_kinds_do_not_compare() {
-    let mut here = position(&[("pods", 5)]);
-    here.saw("pods", 3);
-    assert_eq!(here, position(&[("pods", 5)]));
-    let table: [(&[(&str, u64)], bool); 5] = [
-        (&[], true),
-        (&[("pods", 5)], true),
-        (&[("pods", 6)], false),
-        (&[("slices", 1)], false),
-        (&[("pods", 4), ("slices", 1)], false),
-    ];
-    for (other, covered) in table {
-        assert_eq!(here.covers(&position(other)), covered, "{other:?}");
-    }
-}
-
-#[test]
-fn what_is_told_is_believed_unless_the_teller_is_behind() {
-    let (held, told) = (service_of(&[1, 2], 5), service_of(&[3], 9));
-    let table = [
-        (None, Some(&told), true, Some(&told)),
-        (None, Some(&told), false, Some(&told)),
-        (Some(&held), Some(&told), false, Some(&told)),
-        (Some(&held), None, false, None),
-        (Some(&held), None, true, Some(&held)),
-        (None, None, true, None),
-    ];
-    for (held, told, behind, expected) in table {
-        assert_eq!(receive(held, told, behind).as_ref(), expected);
-    }
+    assert_eq!(told(&changed, "else"), expected);
+    assert_eq!(told(&changed, "shop")[0], said("billing", Resumed::Unchanged { revision: 100 }));
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(384))]
+    #![proptest_config(crate::testing::cases(384))]
 
     #[test]
     fn the_difference_between_two_states_makes_one_of_the_other(history in any_history(24)) {
@@ -233,11 +272,7 @@ proptest! {
                 held = applied(&held, delta);
                 // They say no more than what is different.
                 let least = Delta::between(&delta.key, before.get(&delta.key).map(AsRef::as_ref), held.get(&delta.key).map(AsRef::as_ref));
-                let least = least.expect("a delta is a difference");
-                let told = |delta: &Delta| -> (BTreeSet<_>, BTreeSet<_>) {
-                    (delta.upserts.iter().map(|one| one.id.clone()).collect(), delta.removes.iter().cloned().collect())
-                };
-                prop_assert_eq!(told(delta), told(&least));
+                prop_assert_eq!(&**delta, &least.expect("a delta is a difference"));
             }
             prop_assert_eq!(&held, &contents(&snapshot));
         }
@@ -257,89 +292,57 @@ proptest! {
                 let right = a.then(&b.then(c).unwrap()).unwrap();
                 prop_assert_eq!(&left, &right);
                 let one_by_one = [a, b, c].into_iter().fold(held.clone(), |held, delta| delta.apply(held.as_ref()).unwrap());
-                prop_assert_eq!(left.apply(held.as_ref()).unwrap(), one_by_one);
+                prop_assert_eq!(left.apply(held.as_ref()).unwrap(), one_by_one.clone());
+                if let Some(exact) = Delta::between(&a.key, held.as_ref(), one_by_one.as_ref()) {
+                    prop_assert_eq!(left, exact);
+                }
                 held = a.apply(held.as_ref()).unwrap();
             }
         }
     }
 
-    /// From any place in the stream and with any services, whoever comes back holds what the snapshot has, having
-    /// been told of every instance that went, and of nothing else that is held.
+    /// From any place in the stream and with any services, whoever comes back holds what it may see of the snapshot,
+    /// having been told exactly what is different.
     #[test]
-    fn a_holder_who_was_away_is_told_exactly_what_is_missing(history in any_history(24), services in any_services()) {
+    fn a_holder_who_was_away_is_told_exactly_what_is_missing(
+        history in any_history(24), services in any_services(), elsewhere in any::<bool>(),
+    ) {
+        let caller: Namespace = if elsewhere { "elsewhere".parse().unwrap() } else { shop() };
+        let visible = |snapshot: &Snapshot| -> Held {
+            let mut seen = contents(snapshot);
+            seen.retain(|key, _| services.contains(key) && snapshot.is_visible(key, &caller));
+            seen
+        };
         let mut ring = Ring::new("here".into());
-        let mut states = vec![(ring.cursor(), Held::new())];
+        let mut states = vec![(ring.cursor(), Snapshot::default())];
         for (_, snapshot, step) in play(history, |said| said) {
             if let Some(step) = step {
-                states.push((ring.push(step.deltas), contents(&snapshot)));
+                states.push((ring.push(step.deltas), snapshot));
             }
         }
-        let newest = states.last().unwrap().1.clone();
-        for (place, (cursor, then)) in states.iter().enumerate() {
-            let told = ring.resume(cursor, &services).expect("all of it is remembered");
-            let mut held: Held = then.clone();
-            held.retain(|key, _| services.contains(key));
-            for delta in &told {
-                let since = states[place..].iter().flat_map(|(_, state)| ids(state.get(&delta.key)));
-                let present = ids(newest.get(&delta.key));
-                let removed: BTreeSet<_> = delta.removes.iter().map(ToString::to_string).collect();
-                let gone: BTreeSet<_> = since.filter(|id| !present.contains(id)).collect();
-                prop_assert!(removed.is_superset(&gone), "{removed:?} {gone:?}");
-                prop_assert!(removed.is_disjoint(&present));
-                prop_assert_eq!(removed.len(), delta.removes.len());
-                held = applied(&held, delta);
-            }
-            let mut expected = newest.clone();
-            expected.retain(|key, _| services.contains(key));
-            prop_assert_eq!(held, expected);
-            prop_assert_eq!(told.len(), told.iter().map(|delta| &delta.key).collect::<BTreeSet<_>>().len());
-        }
-    }
-
-    #[test]
-    fn positions_are_partly_ordered_and_joining_is_the_least_that_has_both(
-        all in proptest::collection::vec(proptest::collection::vec((proptest::sample::select(vec!["a", "b", "c"]), 0u64..3), 0..4), 3),
-    ) {
-        let [a, b, c] = [0, 1, 2].map(|n| position(&all[n]));
-        prop_assert!(a.covers(&a));
-        prop_assert!(!(a.covers(&b) && b.covers(&a)) || a == b);
-        prop_assert!(!(a.covers(&b) && b.covers(&c)) || a.covers(&c));
-        let both = a.clone().joined(&b);
-        prop_assert!(both.covers(&a) && both.covers(&b));
-        prop_assert_eq!(&both, &b.clone().joined(&a));
-        prop_assert!(!(c.covers(&a) && c.covers(&b)) || c.covers(&both), "nothing less has both");
-        let text = serde_json::to_string(&both).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), both);
-    }
-
-    /// Whoever is behind adds, and takes nothing away; and is found out by its hash once it is not.
-    #[test]
-    fn one_who_is_behind_adds_and_never_takes_away(history in any_history(24), place in any::<proptest::sample::Index>()) {
-        let states = play(history, |said| said);
         let newest = &states.last().unwrap().1;
-        let behind = &states[place.index(states.len())].1;
-        for (key, held) in newest.iter() {
-            let told = behind.get(key).map(AsRef::as_ref);
-            let merged = receive(Some(held), told, true).expect("it stays known");
-            for one in held.instances.iter() {
-                prop_assert!(merged.instance(one.id.as_str()).is_some_and(|kept| Arc::ptr_eq(kept, one)));
+        for (cursor, then) in &states {
+            let then = visible(then);
+            let told = ring.resume(cursor, then.keys(), newest, &caller).expect("all of it is remembered");
+            prop_assert_eq!(told.len(), told.iter().map(|(key, _)| key).collect::<BTreeSet<_>>().len());
+            let mut held = then.clone();
+            for (key, resumed) in told {
+                match resumed {
+                    Resumed::Gone => drop(held.remove(&key)),
+                    Resumed::Changed(delta) => {
+                        let (before, after) = (held.get(&key), newest.get(&key));
+                        let exact = Delta::between(&key, before.map(AsRef::as_ref), after.map(AsRef::as_ref));
+                        prop_assert_eq!(Some(&delta), exact.as_ref());
+                        held = applied(&held, &delta);
+                    }
+                    other => prop_assert!(false, "{other:?}"),
+                }
             }
-            let added = merged.instances.len() - held.instances.len();
-            let new = told.iter().flat_map(|told| told.instances.iter()).filter(|one| held.instance(one.id.as_str()).is_none());
-            prop_assert_eq!(added, new.count());
-            prop_assert!(merged.instances.is_sorted_by(|a, b| a.order(b).is_lt()));
-            if added == 0 {
-                prop_assert_eq!(&merged, &**held);
-            } else {
-                prop_assert!(merged.revision > held.revision);
-                prop_assert!(merged.hash != held.hash && told.is_none_or(|told| told.hash != merged.hash));
+            // What it did not hold is told to it as to anyone who asks for the first time.
+            for (key, service) in visible(newest) {
+                held.entry(key).or_insert(service);
             }
-            // Afterwards the teller has caught up.
-            let hashes = [(key.clone(), merged.hash)].into();
-            let (_, resumed) = by_hash(&hashes, newest, |_, _| true).next().unwrap();
-            let unchanged = Resumed::Unchanged { revision: held.revision };
-            let expected = if added == 0 { unchanged } else { Resumed::Whole(held.clone()) };
-            prop_assert_eq!(resumed, expected);
+            prop_assert_eq!(held, visible(newest));
         }
     }
 }

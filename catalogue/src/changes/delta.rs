@@ -1,20 +1,20 @@
 //! The difference between two states of a service, instance by instance.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
 use thiserror::Error;
 
 use crate::{
-    consolidate::Settings,
+    balance::Policy,
     instance::{Instance, InstanceId},
     names::ServiceKey,
     snapshot::{ContentHash, Service},
 };
 
-/// Holds what turns one state of a service into a later one.
+/// Holds what turns one state of a service into a later one; each list by id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delta {
     pub key: ServiceKey,
@@ -22,18 +22,21 @@ pub struct Delta {
     pub from: Option<u64>,
     /// What it comes to; none where the service is unknown from then on.
     pub to: Option<Head>,
-    /// Instances that are new or different.
-    pub upserts: Vec<Arc<Instance>>,
-    /// Instances that are gone.
+    /// Instances that were not there.
+    pub added: Vec<Arc<Instance>>,
+    /// Instances that were there, and are different.
+    pub changed: Vec<Arc<Instance>>,
+    /// Instances that were there, and are gone.
     pub removes: Vec<InstanceId>,
 }
 
 /// Holds what everyone is told of a service beside its instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     pub revision: u64,
     pub hash: ContentHash,
-    pub settings: Settings,
+    /// How callers spread their requests, where they do not say so themselves.
+    pub policy: Policy,
     pub truncated: bool,
 }
 
@@ -58,22 +61,27 @@ impl Delta {
             instances.map(|instance| (instance.id.clone(), instance.clone())).collect()
         };
         let (old, new) = (by_id(before), by_id(after));
+        let upserts = new.values().filter(|instance| old.get(&instance.id) != Some(instance)).cloned();
+        let (changed, added) = upserts.partition(|instance| old.contains_key(&instance.id));
         Some(Self {
             key: key.clone(),
             from: before.map(|service| service.revision),
             to: after.map(Service::head),
-            upserts: new
-                .values()
-                .filter(|instance| old.get(&instance.id) != Some(instance))
-                .cloned()
-                .collect(),
+            added,
+            changed,
             removes: old.into_keys().filter(|id| !new.contains_key(id)).collect(),
         })
     }
 
     pub(crate) fn gone(key: ServiceKey, held: &Service) -> Self {
-        let removes = held.instances.iter().map(|instance| instance.id.clone()).collect();
-        Self { key, from: Some(held.revision), to: None, upserts: Vec::new(), removes }
+        let removes = held.instances.by_id().map(|instance| instance.id.clone()).collect();
+        let (added, changed) = (Vec::new(), Vec::new());
+        Self { key, from: Some(held.revision), to: None, added, changed, removes }
+    }
+
+    /// Instances that are new or different.
+    pub fn upserts(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.added.iter().chain(&self.changed)
     }
 
     /// The state that follows `held`; none where the service is unknown from then on.
@@ -83,14 +91,15 @@ impl Delta {
             return Err(OutOfStep { expected: self.from, held: revision });
         }
         let Some(head) = &self.to else { return Ok(None) };
-        let new: BTreeSet<&InstanceId> = self.upserts.iter().map(|instance| &instance.id).collect();
-        let gone: BTreeSet<&InstanceId> = self.removes.iter().collect();
-        let kept = held.into_iter().flat_map(|service| service.instances.iter());
-        let kept = kept.filter(|instance| !new.contains(&instance.id) && !gone.contains(&instance.id));
-        Ok(Some(Service::of(head.clone(), kept.chain(&self.upserts).cloned().collect())))
+        let held = held.map(|service| service.instances.clone()).unwrap_or_default();
+        let new: Vec<_> = self.upserts().cloned().collect();
+        let named: BTreeSet<&str> =
+            self.removes.iter().chain(new.iter().map(|one| &one.id)).map(InstanceId::as_str).collect();
+        let gone: Vec<_> = named.into_iter().filter_map(|id| held.find(id)).cloned().collect();
+        Ok(Some(Service::with(*head, held.edited(&gone, &new))))
     }
 
-    /// This one and the one after it as one.
+    /// This one and the one after it as one, which says nothing of what came and went in between.
     pub fn then(&self, later: &Self) -> Result<Self, OutOfStep> {
         self.and_all([later])
     }
@@ -100,28 +109,49 @@ impl Delta {
         &'a self,
         later: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Self, OutOfStep> {
-        // The last word on each instance: what it is, or that it is gone.
-        let mut words: BTreeMap<&InstanceId, Option<&Arc<Instance>>> = BTreeMap::new();
-        let mut hear = |delta: &'a Self| {
-            words.extend(delta.removes.iter().map(|id| (id, None)));
-            words.extend(delta.upserts.iter().map(|instance| (&instance.id, Some(instance))));
-        };
-        hear(self);
+        let mut words: BTreeMap<&InstanceId, Word<'a>> = BTreeMap::new();
+        hear(&mut words, self);
         let mut to = &self.to;
         for delta in later {
             let stands = to.as_ref().map(|head| head.revision);
             if stands != delta.from {
                 return Err(OutOfStep { expected: delta.from, held: stands });
             }
-            hear(delta);
+            hear(&mut words, delta);
             to = &delta.to;
         }
+        let now = |was_there| {
+            let of = words.values().filter(move |word| word.was_there == was_there);
+            of.filter_map(|word| word.now).cloned().collect()
+        };
+        let gone = words.iter().filter(|(_, word)| word.was_there && word.now.is_none());
         Ok(Self {
             key: self.key.clone(),
             from: self.from,
-            to: to.clone(),
-            upserts: words.values().copied().flatten().cloned().collect(),
-            removes: words.iter().filter(|(_, word)| word.is_none()).map(|(id, _)| (*id).clone()).collect(),
+            to: *to,
+            added: now(false),
+            changed: now(true),
+            removes: gone.map(|(id, _)| (*id).clone()).collect(),
         })
+    }
+}
+
+/// Holds what several deltas come to for one instance.
+struct Word<'a> {
+    /// Whether it was there before the first of them.
+    was_there: bool,
+    /// What it is after the last; none where it is gone.
+    now: Option<&'a Arc<Instance>>,
+}
+
+fn hear<'a>(words: &mut BTreeMap<&'a InstanceId, Word<'a>>, delta: &'a Delta) {
+    let removed = delta.removes.iter().map(|id| (id, true, None));
+    let changed = delta.changed.iter().map(|one| (&one.id, true, Some(one)));
+    let added = delta.added.iter().map(|one| (&one.id, false, Some(one)));
+    for (id, was_there, now) in removed.chain(changed).chain(added) {
+        match words.entry(id) {
+            Entry::Vacant(vacant) => drop(vacant.insert(Word { was_there, now })),
+            Entry::Occupied(mut word) => word.get_mut().now = now,
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Snapshot::next ─► Delta per service ─► Ring: the recent ones, by cursor
-//!                                           │ cursor known   ─► the deltas since, joined per service
+//!                                           │ cursor known   ─► the deltas since, joined; gone where it is not to be seen
 //!                                           └ cursor unknown ─► held hashes: unchanged, whole, or gone
 //! ```
 //!
@@ -14,7 +14,7 @@ mod resume;
 mod ring;
 
 pub use delta::{Delta, Head, OutOfStep};
-pub use position::{Position, receive};
+pub use position::{Position, next_local, receive};
 pub use resume::{Resumed, by_hash};
 pub use ring::{Cursor, Ring};
 

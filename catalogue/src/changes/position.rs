@@ -1,14 +1,12 @@
 //! How far a replica has read Kubernetes, and what may be believed of one that has read less.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    changes::delta::Head,
+    limits::INSTANCES_MAX,
+    names::ServiceKey,
     snapshot::{ContentHash, Service},
 };
 
@@ -43,22 +41,51 @@ impl Position {
     }
 }
 
-/// What a holder of `held` makes of a service as a replica tells it. One that has not seen what the holder knows
-/// from elsewhere (`behind`) may add, and take nothing away: what it lacks, it may not have read yet.
-pub fn receive(held: Option<&Service>, told: Option<&Service>, behind: bool) -> Option<Service> {
-    let (Some(held), true) = (held, behind) else { return told.cloned() };
-    let known: BTreeSet<_> = held.instances.iter().map(|instance| &instance.id).collect();
-    let told_instances = told.into_iter().flat_map(|told| told.instances.iter());
-    let added: Vec<_> = told_instances.filter(|instance| !known.contains(&instance.id)).cloned().collect();
-    if added.is_empty() {
-        return Some(held.clone());
+/// What is shown of a service after a replica has told of it. One that has not seen what the holder knows from
+/// elsewhere (`behind`) may add, and take nothing away: what it lacks, it may not have read yet.
+///
+/// The revision is the holder's own count ([`next_local`]); the one that the replica gave is where its next delta
+/// starts, and is kept apart. Where the content stays, so does what is shown.
+pub fn receive(
+    key: &ServiceKey,
+    shown: Option<&Service>,
+    told: Option<&Service>,
+    behind: bool,
+) -> Option<Service> {
+    let Some(shown) = shown else { return told.cloned() };
+    match told {
+        None => behind.then(|| shown.clone()),
+        Some(told) if !behind => Some(match told.hash == shown.hash {
+            true => shown.clone(),
+            false => Service { revision: next_local(shown.revision, told.revision), ..told.clone() },
+        }),
+        Some(told) => {
+            let room = INSTANCES_MAX.saturating_sub(shown.instances.len());
+            let unknown = told.instances.iter().filter(|one| shown.instance(one.id.as_str()).is_none());
+            let added: Vec<_> = unknown.take(room).cloned().collect();
+            if added.is_empty() {
+                return Some(shown.clone());
+            }
+            let grown =
+                added.iter().fold(shown.hash, |hash, one| hash.plus(ContentHash::of_instance(key, one)));
+            Some(Service {
+                revision: next_local(shown.revision, told.revision),
+                // Of what is shown, as always: whoever compares finds out what it is.
+                hash: grown,
+                instances: shown.instances.edited(&[], &added),
+                ..shown.clone()
+            })
+        }
     }
-    let beyond = told.map_or(0, |told| told.revision).max(held.revision) + 1;
-    let head = Head {
-        revision: beyond,
-        // Of no state that any replica has: whoever compares finds out, and tells all of it.
-        hash: ContentHash(held.hash.0.wrapping_add(beyond)),
-        ..held.head()
-    };
-    Some(Service::of(head, held.instances.iter().chain(&added).map(Arc::clone).collect()))
 }
+
+/// The number under which a holder shows other content than it showed under `shown`, when a replica tells it under
+/// `told`. Replicas count on their own, and what is merged from two of them is of neither: were their numbers shown,
+/// one number could stand for two contents. This is always a new one, and their own wherever that is higher.
+pub fn next_local(shown: u64, told: u64) -> u64 {
+    told.max(shown.saturating_add(1))
+}
+
+#[cfg(test)]
+#[path = "position_tests.rs"]
+mod tests;

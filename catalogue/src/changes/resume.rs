@@ -1,9 +1,10 @@
-//! Coming back with hashes: on another replica, or after too long.
+//! Coming back: what has become of the services that are held.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    names::ServiceKey,
+    changes::delta::Delta,
+    names::{Namespace, ServiceKey},
     snapshot::{ContentHash, Service, Snapshot},
 };
 
@@ -15,19 +16,22 @@ pub enum Resumed {
     Unchanged {
         revision: u64,
     },
+    /// This turns what was held at the cursor into the newest state.
+    Changed(Delta),
     Whole(Arc<Service>),
-    /// It is unknown, or not to be seen by this holder.
+    /// It is unknown, or not to be seen by this holder: the two are told alike.
     Gone,
 }
 
-/// How each held service stands to this snapshot, for a holder who may see what `visible` says.
+/// How each held service stands to this snapshot, for a holder in this namespace that comes with their hashes: from
+/// another replica, or after too long.
 pub fn by_hash<'a>(
     held: &'a BTreeMap<ServiceKey, ContentHash>,
     snapshot: &'a Snapshot,
-    visible: impl Fn(&ServiceKey, &Service) -> bool + 'a,
+    caller: &'a Namespace,
 ) -> impl Iterator<Item = (&'a ServiceKey, Resumed)> + 'a {
     held.iter().map(move |(key, hash)| {
-        let resumed = match snapshot.get(key).filter(|service| visible(key, service)) {
+        let resumed = match snapshot.seen_from(caller, key) {
             None => Resumed::Gone,
             Some(service) if service.hash == *hash => Resumed::Unchanged { revision: service.revision },
             Some(service) => Resumed::Whole(service.clone()),

@@ -1,11 +1,15 @@
 //! The recent changes, so that whoever was away for a moment is told what was missed, and nothing else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use crate::{changes::delta::Delta, names::ServiceKey};
+use crate::{
+    changes::{delta::Delta, resume::Resumed},
+    names::{Namespace, ServiceKey},
+    snapshot::Snapshot,
+};
 
 /// Deltas that are remembered: at 20 changes a second, which is what Kubernetes itself is built for, more than
 /// three minutes.
@@ -77,19 +81,39 @@ impl Ring {
         known.then(|| self.batches.iter().skip(self.batches.len() - behind).map(AsRef::as_ref))
     }
 
-    /// What these services' holder lacks since the cursor, one delta for each that changed; none where the ring
-    /// cannot tell.
-    pub fn resume(&self, cursor: &Cursor, services: &BTreeSet<ServiceKey>) -> Option<Vec<Delta>> {
-        let mut missed: BTreeMap<&ServiceKey, Vec<&Delta>> = BTreeMap::new();
-        for delta in self.since(cursor)?.flatten().filter(|delta| services.contains(&delta.key)) {
-            missed.entry(&delta.key).or_default().push(delta);
+    /// What has become of the services that a holder in this namespace held at the cursor, those without a change left
+    /// out; none where the ring cannot tell. `newest` is the snapshot after the last push. What was not held, because
+    /// it was unknown or not to be seen, is none of these: it is told as what is asked for the first time.
+    pub fn resume<'a>(
+        &self,
+        cursor: &Cursor,
+        held: impl IntoIterator<Item = &'a ServiceKey>,
+        newest: &Snapshot,
+        caller: &Namespace,
+    ) -> Option<Vec<(ServiceKey, Resumed)>> {
+        let mut missed: BTreeMap<&ServiceKey, Vec<&Delta>> =
+            held.into_iter().map(|key| (key, Vec::new())).collect();
+        for delta in self.since(cursor)?.flatten() {
+            if let Some(deltas) = missed.get_mut(&delta.key) {
+                deltas.push(delta);
+            }
         }
-        let joined = missed.into_values().filter_map(|deltas| {
+        let resumed = missed.into_iter().filter_map(|(key, deltas)| {
+            let Some(service) = newest.seen_from(caller, key) else {
+                return Some(Some((key.clone(), Resumed::Gone)));
+            };
             let (first, later) = deltas.split_first()?;
             // What this process published itself has no gaps; if it ever had, hashes decide.
-            Some(first.and_all(later.iter().copied()).ok())
+            let joined = first.and_all(later.iter().copied()).ok();
+            Some(joined.map(|delta| {
+                // From nothing: it was not held, whatever the holder says.
+                let from_held = delta.from.is_some();
+                let resumed =
+                    if from_held { Resumed::Changed(delta) } else { Resumed::Whole(service.clone()) };
+                (key.clone(), resumed)
+            }))
         });
-        joined.collect()
+        resumed.collect()
     }
 }
 
@@ -98,7 +122,7 @@ fn weight(deltas: &[Arc<Delta>]) -> usize {
     let profiles = |delta: &Delta| {
         let mut last = None;
         let mut text = 0;
-        for profile in delta.upserts.iter().map(|instance| &instance.profile) {
+        for profile in delta.upserts().map(|instance| &instance.profile) {
             if !last.is_some_and(|last| Arc::ptr_eq(last, profile)) {
                 text += profile.text_bytes();
             }
@@ -108,7 +132,7 @@ fn weight(deltas: &[Arc<Delta>]) -> usize {
     };
     let one = |delta: &Arc<Delta>| {
         size_of::<Delta>()
-            + delta.upserts.len() * INSTANCE_BYTES
+            + (delta.added.len() + delta.changed.len()) * INSTANCE_BYTES
             + delta.removes.len() * REMOVAL_BYTES
             + profiles(delta)
     };

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use crate::{
-    consolidate::{Finding, Owner},
+    consolidate::{Crowded, Finding, Owner},
     instance::Profile,
     limits::{METADATA_JSON_BYTES_MAX, METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX, WEIGHT_DEFAULT},
-    registration::{Attributes, Closeness, Heartbeat, Port, ProbeSpec, Probing, Registration, Source},
+    registration::{Closeness, Heartbeat, Port, ProbeSpec, Probing, Registration, Source},
     version::Version,
 };
 
@@ -43,11 +43,8 @@ pub(super) fn merge(
         ports: ports.into_iter().chain([Port { name: None, ..primary }]).collect(),
         version: version(registrations, owner),
         weight: attributes().find_map(|attributes| attributes.weight).unwrap_or(WEIGHT_DEFAULT),
-        tags: {
-            let union: BTreeSet<&String> = attributes().flat_map(|attributes| &attributes.tags).collect();
-            union.into_iter().take(TAGS_MAX).map(|tag| tag.as_str().into()).collect()
-        },
-        metadata: metadata(attributes()),
+        tags: tags(registrations, findings),
+        metadata: metadata(registrations, findings),
     };
     Some(Merged { profile: profile.normalised(), probe, heartbeat })
 }
@@ -72,6 +69,7 @@ fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut
     by_age.sort_by(|a, b| a.age(b));
     let mut union: BTreeMap<&str, (&Port, Option<&Source>)> = BTreeMap::new();
     for registration in by_age {
+        let mut left_out = 0;
         for port in &registration.attributes.ports {
             let Some(name) = port.name.as_deref() else { continue };
             let room = union.len() < PORTS_MAX;
@@ -79,10 +77,11 @@ fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut
                 Entry::Vacant(vacant) if room => {
                     vacant.insert((port, Some(&registration.source)));
                 }
-                Entry::Vacant(_) => {}
+                Entry::Vacant(_) => left_out += 1,
                 Entry::Occupied(held) => findings.extend(conflict(*held.get(), port, registration)),
             }
         }
+        findings.extend(crowded(registration, Crowded::Ports, left_out));
     }
     // What the slices have numbered is the Service's own default for names that nobody else has given.
     for port in service_ports {
@@ -98,15 +97,33 @@ fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut
 /// Only objects conflict: what an instance says of itself is meant to differ from what was declared for all. As it comes
 /// before all objects, it is never the one that is told.
 fn conflict(held: (&Port, Option<&Source>), port: &Port, registration: &Registration) -> Option<Finding> {
-    let (winning, Some(winner @ Source::Object { .. })) = held else { return None };
-    let differs = (winning.port, winning.transport) != (port.port, port.transport);
-    differs.then(|| Finding::PortConflict {
+    let (winning, Some(Source::Object { name: winner, .. })) = held else { return None };
+    let (winning, losing) = (winning.into(), port.into());
+    (winning != losing).then(|| Finding::PortConflict {
         loser: registration.source.clone(),
         winner: winner.clone(),
         port: port.name.clone().unwrap_or_default(),
-        winning: winning.port,
-        losing: port.port,
+        winning,
+        losing,
     })
+}
+
+fn crowded(registration: &Registration, field: Crowded, left_out: usize) -> Option<Finding> {
+    let loser = || registration.source.clone();
+    (left_out > 0).then(|| Finding::LeftOut { loser: loser(), field, left_out })
+}
+
+/// All tags, the first in their order where they are too many.
+fn tags(registrations: &[&Registration], findings: &mut Vec<Finding>) -> BTreeSet<Box<str>> {
+    let union: BTreeSet<&String> =
+        registrations.iter().flat_map(|registration| &registration.attributes.tags).collect();
+    if let Some(first_cut) = union.iter().nth(TAGS_MAX) {
+        for registration in registrations {
+            let left_out = registration.attributes.tags.iter().filter(|tag| tag >= first_cut).count();
+            findings.extend(crowded(registration, Crowded::Tags, left_out));
+        }
+    }
+    union.into_iter().take(TAGS_MAX).map(|tag| tag.as_str().into()).collect()
 }
 
 /// The closest version. The label stands between a pod's own word and what objects say of many pods.
@@ -125,16 +142,25 @@ fn version(registrations: &[&Registration], owner: Owner<'_>) -> Option<Version>
 
 /// What the closest says of each key, as much as there is room for. A key whose value found no room is missing: what
 /// someone farther says of it would be wrong.
-fn metadata<'a>(ranked: impl Iterator<Item = &'a Attributes>) -> BTreeMap<Box<str>, Box<str>> {
+fn metadata(registrations: &[&Registration], findings: &mut Vec<Finding>) -> BTreeMap<Box<str>, Box<str>> {
     let mut decided = BTreeSet::new();
     let mut union = BTreeMap::new();
     let mut budget = METADATA_JSON_BYTES_MAX;
-    for (key, value) in ranked.flat_map(|attributes| &attributes.metadata) {
-        let cost = json_bytes(key) + json_bytes(value);
-        if decided.insert(key) && union.len() < METADATA_KEYS_MAX && cost <= budget {
-            budget -= cost;
-            union.insert(key.as_str().into(), value.as_str().into());
+    for registration in registrations {
+        let mut left_out = 0;
+        for (key, value) in &registration.attributes.metadata {
+            if !decided.insert(key) {
+                continue;
+            }
+            let cost = json_bytes(key) + json_bytes(value);
+            if union.len() < METADATA_KEYS_MAX && cost <= budget {
+                budget -= cost;
+                union.insert(key.as_str().into(), value.as_str().into());
+            } else {
+                left_out += 1;
+            }
         }
+        findings.extend(crowded(registration, Crowded::Metadata, left_out));
     }
     union
 }

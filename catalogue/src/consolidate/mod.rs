@@ -8,12 +8,13 @@
 //! | version | run time, annotation, the label `app.kubernetes.io/version`, `pod`, `selector`, `service`, `addresses` |
 //! | weight, probe, heartbeat, primary port | the same without the label |
 //! | a named port | the instance's own word, then the older object; the newer is told: [`Finding::PortConflict`] |
-//! | tags | all of them |
-//! | metadata | per key, as the version |
+//! | tags | all of them, as many as there is room for: [`Finding::LeftOut`] |
+//! | metadata | per key, as the version; as much as there is room for |
 //! | policy | the closest of all registrations of the service |
 //! | visibility | the narrowest of them; the wider are told: [`Finding::VisibilityNarrowed`] |
 //!
-//! Where two are equally close, the older object wins, then the one whose name comes first.
+//! Where two are equally close, the older object wins, then the one whose name comes first; so it does among the words
+//! of one app.
 
 mod finding;
 mod merge;
@@ -21,7 +22,7 @@ mod settings;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-pub use finding::Finding;
+pub use finding::{Crowded, Finding, Numbered};
 pub use settings::{Settings, settings};
 
 use crate::{
@@ -36,7 +37,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Member<'a> {
     pub owner: Owner<'a>,
-    /// What the Service that the owner was reached through has on it, where it was.
+    /// What the Service that the owner was reached through has on it, where it was; of several Services, what they have
+    /// together: [`EndpointFacts::joined`].
     pub endpoint: Option<&'a EndpointFacts>,
     /// Of the node, as Kubernetes labels it, or of the static address.
     pub zone: Option<Arc<str>>,
@@ -123,18 +125,21 @@ fn addresses(member: &Member<'_>) -> Option<Addresses> {
 fn by_primary_port<'a>(member: &Member<'a>) -> Vec<(Vec<&'a Registration>, &'a [Port])> {
     let mut ranked = member.registrations.clone();
     ranked.sort_by(|a, b| a.precedence(b));
-    let (each, mut whole): (Vec<_>, Vec<_>) =
-        ranked.into_iter().partition(|registration| registration.source == Source::Runtime(Runtime::Each));
+    let (each, whole): (Vec<_>, Vec<_>) = ranked
+        .into_iter()
+        .partition(|registration| matches!(registration.source, Source::Runtime { kind: Runtime::Each, .. }));
     let service_ports = member.endpoint.map_or(&[][..], |endpoint| &endpoint.ports);
     let declared = merge::primary(&whole, service_ports).map(|port| port.port);
     let mut others: BTreeMap<u16, Vec<&Registration>> = BTreeMap::new();
+    let mut adopting = Vec::new();
     for registration in each {
         match registration.attributes.ports.first().map(|port| port.port) {
             Some(port) if Some(port) != declared => others.entry(port).or_default().push(registration),
             // It is the declared instance, and speaks for it before all others.
-            _ => whole.insert(0, registration),
+            _ => adopting.push(registration),
         }
     }
+    let whole: Vec<_> = adopting.into_iter().chain(whole).collect();
     // An address beside the declared one has the ports that were registered with it, and no others.
     let others = others.into_values().map(|registrations| (registrations, &[][..]));
     let whole = (!whole.is_empty()).then_some((whole, service_ports));
@@ -160,5 +165,4 @@ impl Profiles {
 }
 
 #[cfg(test)]
-#[path = "consolidate_tests.rs"]
 mod tests;

@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// Holds what all witnesses of one instance say.
+/// Holds what all witnesses of one instance say. None may take another's silence for its own bad news: an app whose
+/// beats cannot come because its sidecar is away has not missed them ([`ProbeWitness::BeatMissed`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Witnesses {
     pub pod: PodWitness,
@@ -89,13 +90,13 @@ witness! {
         Live = "live",
         /// Not here, but at another replica.
         HeardByPeer = "heard-by-peer",
-        /// The session is open, and nothing came for a while.
+        /// Nothing came for a while, and nobody said why.
         Quiet = "quiet",
-        /// The session is open, and nothing came for too long.
+        /// Nothing came for too long.
         Silent = "silent",
-        /// It was reset: the node is alive, or nobody had told us.
+        /// The pod's end closed it: the node is alive, or nobody had told us.
         Lost = "lost",
-        /// It was reset and did not come back for a while.
+        /// The pod's end closed it, and it did not come back for a while.
         LostLong = "lost-long",
     }
 }
@@ -108,7 +109,7 @@ witness! {
         /// The first answer has not come.
         Pending = "pending",
         Passing = "passing",
-        /// It beats itself, and has not since its registry came back.
+        /// It beats itself, and has not since its registry came back that never knew its beat.
         AwaitingBeat = "awaiting-beat",
         /// Connections are refused.
         Dead = "dead",
@@ -116,7 +117,9 @@ witness! {
         Unwell = "unwell",
         /// It answers on 127.0.0.1 and not on the pod's address.
         LoopbackOnly = "loopback-only",
-        /// Its own beat did not come within its TTL.
+        /// Its own beat did not come within its TTL. Beats travel through the sidecar: the TTL runs only up to
+        /// [`super::SessionFacts::last_word_ms`] and begins anew when the session is back, or else to kill a sidecar
+        /// would evict its app. What was said before the session was lost stands.
         BeatMissed = "beat-missed",
         /// It said itself that it is failing.
         SaysFailing = "says-failing",

@@ -8,7 +8,8 @@ use crate::{
     registration::{
         Attributes, Port, ProbeCheck, ProbeSpec, Probing, Registration, Source, Target, ValueError,
         Visibility,
-        attributes::{is_metadata_key, is_metadata_value, is_tag},
+        attributes::port_number,
+        words::{is_metadata_key, is_metadata_value, is_tag},
     },
 };
 
@@ -32,6 +33,13 @@ struct Reader<'a> {
     problems: Vec<ValueError>,
 }
 
+/// Counts the bad entries of one annotation, and holds what is wrong with the first.
+#[derive(Default)]
+struct Refused {
+    first: Option<String>,
+    more: usize,
+}
+
 /// The pod's own registration, if its annotations name a service, and every bad value in them. `declared` is the
 /// first port that its containers declare.
 pub fn by_annotations(
@@ -47,6 +55,17 @@ pub fn by_annotations(
 /// Whether the pod is to be drained.
 pub fn asks_to_drain(annotations: &BTreeMap<String, String>) -> bool {
     annotations.get(DRAIN).is_some_and(|wanted| wanted == "true")
+}
+
+// === impl Refused ===
+
+impl Refused {
+    fn note(&mut self, problem: impl FnOnce() -> String) {
+        match self.first {
+            None => self.first = Some(problem()),
+            Some(_) => self.more += 1,
+        }
+    }
 }
 
 // === impl Reader ===
@@ -118,16 +137,17 @@ impl<'a> Reader<'a> {
     fn tags(&mut self) -> BTreeSet<String> {
         let remedy = "use `a,b`: at most 64 of 1 to 63 printable characters; until then it is left out";
         let mut tags = BTreeSet::new();
+        let mut refused = Refused::default();
         for tag in self.list(TAGS) {
             if !is_tag(tag) {
-                self.refuse(TAGS, format!("`{}` is no tag", shortened(tag)), remedy);
+                refused.note(|| format!("`{}` is no tag", shortened(tag)));
             } else if tags.len() >= TAGS_MAX && !tags.contains(tag) {
-                self.refuse(TAGS, "too many entries".to_owned(), remedy);
-                break;
+                refused.note(|| format!("`{}` is one too many", shortened(tag)));
             } else {
                 tags.insert(tag.to_owned());
             }
         }
+        self.refuse_all(TAGS, refused, remedy);
         tags
     }
 
@@ -135,25 +155,34 @@ impl<'a> Reader<'a> {
         let remedy =
             "use `k=v,k=v`: at most 64 keys of 1 to 128 printable characters; until then it is left out";
         let mut metadata = BTreeMap::new();
+        let mut refused = Refused::default();
         for entry in self.list(METADATA) {
             let pair = entry.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
             match pair.filter(|(key, value)| is_metadata_key(key) && is_metadata_value(value)) {
-                None => {
-                    self.refuse(METADATA, format!("`{}` is no key with a value", shortened(entry)), remedy);
-                }
-                Some(_) if metadata.len() >= METADATA_KEYS_MAX => {
-                    self.refuse(METADATA, "too many entries".to_owned(), remedy);
-                    break;
+                None => refused.note(|| format!("`{}` is no key with a value", shortened(entry))),
+                Some((key, _)) if metadata.len() >= METADATA_KEYS_MAX && !metadata.contains_key(key) => {
+                    refused.note(|| format!("`{}` is one too many", shortened(key)));
                 }
                 Some((key, value)) => drop(metadata.insert(key.to_owned(), value.to_owned())),
             }
         }
+        self.refuse_all(METADATA, refused, remedy);
         metadata
     }
 
-    fn list(&self, field: &str) -> Vec<&'a str> {
+    /// One problem, however many entries are bad: an annotation may be 256 kB of them.
+    fn refuse_all(&mut self, field: &'static str, refused: Refused, remedy: &'static str) {
+        let Some(first) = refused.first else { return };
+        let problem = match refused.more {
+            0 => first,
+            more => format!("{first}, and {more} more"),
+        };
+        self.refuse(field, problem, remedy);
+    }
+
+    fn list(&self, field: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let text = self.annotations.get(field).map(|text| text.trim()).filter(|text| !text.is_empty());
-        text.into_iter().flat_map(|text| text.split(',')).map(str::trim).collect()
+        text.into_iter().flat_map(|text| text.split(',')).map(str::trim)
     }
 
     /// What cannot be read hides the service: to show too much cannot be taken back.
@@ -183,9 +212,9 @@ fn port(text: &str) -> Result<Port, String> {
         Some((name, number)) => (Some(name), number),
         None => (None, text.trim()),
     };
-    match number.parse() {
-        Ok(0) | Err(_) => Err(format!("`{}` holds no port of 1 to 65535", shortened(text))),
-        Ok(number) => Ok(Port::tcp(name, number)),
+    match port_number(number) {
+        None => Err(format!("`{}` holds no port of 1 to 65535", shortened(text))),
+        Some(number) => Ok(Port::tcp(name, number)),
     }
 }
 

@@ -64,7 +64,22 @@ fn good_annotations() {
 fn a_bad_value_costs_itself_alone() {
     assert_eq!(bad(VERSION, "v1").attributes, good(&[]).attributes);
     let huge = "9".repeat(100_000);
-    for value in ["http", "80,81", "", "0", "http:80,http:81", "H:80", "80:80:80", "-1", &huge] {
+    for value in [
+        "http",
+        "80,81",
+        "",
+        "0",
+        "http:80,http:81",
+        "H:80",
+        "80:80:80",
+        "-1",
+        "+80",
+        "http:+80",
+        "080",
+        "http: 80",
+        "00",
+        &huge,
+    ] {
         let registration = bad(PORT, value);
         assert_eq!(registration.attributes.ports, [], "no guess for {value}");
     }
@@ -83,6 +98,27 @@ fn a_bad_value_costs_itself_alone() {
     let many = |join: &str| (0..200).map(|n| format!("k{n}{join}")).collect::<Vec<_>>().join(",");
     assert_eq!(bad(TAGS, &many("")).attributes.tags.len(), TAGS_MAX);
     assert_eq!(bad(METADATA, &many("=v")).attributes.metadata.len(), METADATA_KEYS_MAX);
+}
+
+/// An annotation may be 256 kB of commas: what is said of it goes into an event and into `explain`.
+#[test]
+fn a_flood_of_bad_entries_is_one_problem() {
+    for (field, flood, expected) in [
+        (TAGS, ",".repeat(250_000), "`` is no tag, and 250000 more"),
+        (METADATA, ",".repeat(250_000), "`` is no key with a value, and 250000 more"),
+        (TAGS, "a,\u{7},b".to_owned(), "`\\u{7}` is no tag"),
+        (
+            TAGS,
+            format!("{}x,y", (0..64).map(|n| format!("t{n},")).collect::<String>()),
+            "`x` is one too many, and 1 more",
+        ),
+    ] {
+        let (_, problems) = read(&[(SERVICE, "orders"), (field, &flood)]);
+        let problems: Vec<_> = problems.iter().map(|one| (one.field, one.problem.as_str())).collect();
+        assert_eq!(problems, [(field, expected)]);
+    }
+    let twice = format!("{}t1,t2", (0..64).map(|n| format!("t{n},")).collect::<String>());
+    assert_eq!(good(&[(TAGS, &twice)]).attributes.tags.len(), TAGS_MAX, "said twice, it is one");
 }
 
 #[test]

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    limits::{
-        APP_PROTOCOL_CHARS_MAX, METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX,
-        PORTS_MAX, TAG_CHARS_MAX, TAGS_MAX, WEIGHT_MAX,
+    limits::{METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX, WEIGHT_MAX},
+    names::{is_label, shortened},
+    registration::{
+        Heartbeat, Probing,
+        words::{is_app_protocol, is_metadata_key, is_metadata_value, is_tag},
     },
-    names::is_label,
-    registration::{Heartbeat, Probing},
     version::Version,
 };
 
@@ -68,8 +68,13 @@ impl Attributes {
         let mut refuse = |field, problem: &str, remedy| {
             errors.push(ValueError { field, problem: problem.to_owned(), remedy });
         };
-        if !names(&self.ports).all(is_label) {
-            refuse("ports", "a name is no DNS-1123 label", "use 1 to 63 of a-z, 0-9 and -");
+        if let Some(name) = names(&self.ports).find(|name| !is_label(name)) {
+            let problem = format!("the name `{}` is no DNS-1123 label", shortened(name));
+            refuse(
+                "ports",
+                &problem,
+                "use 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or a digit",
+            );
         }
         if self.ports.len() > PORTS_MAX {
             refuse("ports", "too many entries", "use at most 32");
@@ -85,31 +90,31 @@ impl Attributes {
         if self.ports.iter().any(|port| port.port == 0) {
             refuse("ports", "port 0", "use 1 to 65535");
         }
-        if !self.ports.iter().filter_map(|port| port.app_protocol.as_deref()).all(is_app_protocol) {
+        let mut spoken = self.ports.iter().filter_map(|port| port.app_protocol.as_deref());
+        if let Some(spoken) = spoken.find(|spoken| !is_app_protocol(spoken)) {
             refuse(
                 "ports.appProtocol",
-                "is no name of a protocol",
+                &format!("`{}` is no name of a protocol", shortened(spoken)),
                 "use a word as http, grpc or kubernetes.io/h2c",
             );
         }
         if self.tags.len() > TAGS_MAX {
             refuse("tags", "too many entries", "use at most 64");
         }
-        if !self.tags.iter().all(|tag| is_tag(tag)) {
-            refuse("tags", "a tag is empty, too long or not printable", "use 1 to 63 printable characters");
+        if let Some(tag) = self.tags.iter().find(|tag| !is_tag(tag)) {
+            let problem = format!("`{}` is empty, too long or not printable", shortened(tag));
+            refuse("tags", &problem, "use 1 to 63 printable characters");
         }
         if self.metadata.len() > METADATA_KEYS_MAX {
             refuse("metadata", "too many keys", "use at most 64");
         }
-        if !self.metadata.keys().all(|key| is_metadata_key(key)) {
-            refuse(
-                "metadata",
-                "a key is empty, too long or not printable",
-                "use 1 to 128 printable characters",
-            );
+        if let Some(key) = self.metadata.keys().find(|key| !is_metadata_key(key)) {
+            let problem = format!("the key `{}` is empty, too long or not printable", shortened(key));
+            refuse("metadata", &problem, "use 1 to 128 printable characters");
         }
-        if !self.metadata.values().all(|value| is_metadata_value(value)) {
-            refuse("metadata", "a value is too long", "use at most 1,024 characters");
+        if let Some((key, _)) = self.metadata.iter().find(|(_, value)| !is_metadata_value(value)) {
+            let problem = format!("the value of `{}` is too long", shortened(key));
+            refuse("metadata", &problem, "use at most 1,024 characters");
         }
         if self.weight.is_some_and(|weight| weight > WEIGHT_MAX) {
             refuse("weight", "above 1000", "use 0 to 1000");
@@ -131,42 +136,14 @@ impl Port {
     }
 }
 
+/// A port as people write it: digits, without a sign or a zero before them, so that a port has one spelling.
+pub(crate) fn port_number(text: &str) -> Option<u16> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| plain)
+}
+
 fn names(ports: &[Port]) -> impl Iterator<Item = &str> {
     ports.iter().filter_map(|port| port.name.as_deref())
-}
-
-pub(super) fn is_tag(text: &str) -> bool {
-    printable(text, TAG_CHARS_MAX)
-}
-
-pub(super) fn is_metadata_key(text: &str) -> bool {
-    printable(text, METADATA_KEY_CHARS_MAX)
-}
-
-/// Any text: callers may want to know what is in a file. JSON escapes what must be.
-pub(super) fn is_metadata_value(text: &str) -> bool {
-    text.chars().count() <= METADATA_VALUE_CHARS_MAX
-}
-
-/// Printable in any script: no control characters, no ends of lines, and none of the marks that turn the direction
-/// of text around, which make a name read as another one.
-fn printable(text: &str, chars_max: usize) -> bool {
-    let unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    !text.is_empty() && text.chars().count() <= chars_max && !text.chars().any(unseen)
-}
-
-/// As Kubernetes: the name of a label, with or without a domain before it.
-fn is_app_protocol(text: &str) -> bool {
-    let word = |word: &str| {
-        let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        word.bytes().all(inner)
-            && word.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && word.ends_with(|c: char| c.is_ascii_alphanumeric())
-    };
-    text.len() <= APP_PROTOCOL_CHARS_MAX && text.split('/').count() <= 2 && text.split('/').all(word)
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ mod attributes;
 mod probe;
 mod target;
 mod visibility;
+mod words;
 
 use std::cmp::Ordering;
 
 pub use annotations::{asks_to_drain, by_annotations};
+pub(crate) use attributes::port_number;
 pub use attributes::{Attributes, Port, Transport, ValueError};
 pub use probe::{Heartbeat, ProbeCheck, ProbeSpec, Probing};
 pub use target::{Operator, Requirement, Selector, StaticAddress, Target};
@@ -32,8 +34,9 @@ pub struct Registration {
 /// Says where a registration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The app itself, through its sidecar, at run time.
-    Runtime(Runtime),
+    /// The app itself, through its sidecar, at run time. The name tells the words of one app apart: of two that are
+    /// equally close, the one whose name comes first wins, as among objects.
+    Runtime { kind: Runtime, name: Box<str> },
     /// The pod's own annotations.
     Annotation,
     /// A `ServiceRegistration`, whoever wrote it.
@@ -43,7 +46,8 @@ pub enum Source {
 /// Says how an app registered itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runtime {
-    /// One word for the whole pod; where it names ports, they take the place of the declared ones.
+    /// One word for the whole pod: the first port that it names becomes the primary one, and a name that was declared
+    /// as well means the port that is named here. The other declared ones stay.
     Whole,
     /// One of several addresses, told apart by their ports: an instance beside the declared one, unless that has the
     /// same port.
@@ -103,7 +107,7 @@ impl Registration {
 
     pub(crate) fn closeness(&self) -> Closeness {
         match (&self.source, &self.target) {
-            (Source::Runtime(_), _) => Closeness::Runtime,
+            (Source::Runtime { .. }, _) => Closeness::Runtime,
             (Source::Annotation, _) => Closeness::Annotation,
             (Source::Object { .. }, Target::Pod { .. } | Target::Own) => Closeness::Pod,
             (Source::Object { .. }, Target::Selector(_)) => Closeness::Selector,
@@ -112,14 +116,16 @@ impl Registration {
         }
     }
 
-    fn age_key(&self) -> (Closeness, i64, &str) {
+    fn age_key(&self) -> (Closeness, i64, &str, u16) {
         match &self.source {
-            Source::Object { created_ms, name } => (Closeness::Pod, *created_ms, name),
-            // Two of these for one instance differ in their ports, which is the order that everyone can see.
-            Source::Runtime(_) | Source::Annotation => {
-                let port = self.attributes.ports.first().map_or(0, |port| i64::from(port.port));
-                (self.closeness(), port, "")
+            Source::Object { created_ms, name } => (Closeness::Pod, *created_ms, name, 0),
+            Source::Runtime { name, .. } => {
+                // The same name for two addresses: they differ in their ports, which everyone can see.
+                let port = self.attributes.ports.first().map_or(0, |port| port.port);
+                (Closeness::Runtime, 0, name, port)
             }
+            // A pod has one of these.
+            Source::Annotation => (Closeness::Annotation, 0, "", 0),
         }
     }
 

@@ -155,7 +155,7 @@ impl Heartbeat {
         if self.ttl_seconds < self.interval_seconds {
             return refused(
                 "heartbeat.ttlSeconds",
-                "is shorter than intervalSeconds",
+                "(15 where it is left out) is shorter than intervalSeconds",
                 "use at least the interval, better three times as much",
             );
         }

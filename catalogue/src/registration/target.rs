@@ -3,11 +3,19 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    address::refusal,
+    address::judged,
     limits::{ADDRESSES_MAX, LABELS_MAX},
+    names::{is_label, shortened},
     pod::PodUid,
-    registration::ValueError,
+    registration::{
+        ValueError,
+        words::{is_label_key, is_label_value, is_pod_name, is_pod_uid, is_zone},
+    },
 };
+
+const KEY_REMEDY: &str = "use a name as app or app.kubernetes.io/name";
+const VALUE_REMEDY: &str =
+    "use at most 63 of letters, digits, -, _ and ., beginning and ending with a letter or a digit";
 
 /// Says which instances a registration means, always within its own namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +85,29 @@ impl Target {
                     matches!(&requirement.operator, Operator::In(values) | Operator::NotIn(values)
                         if values.is_empty() || values.len() > LABELS_MAX)
                 });
+                if let Some(key) = selector.match_labels.keys().find(|key| !is_label_key(key)) {
+                    let problem = format!("`{}` is no key of a label", shortened(key));
+                    refuse("target.selector.matchLabels", problem, KEY_REMEDY);
+                }
+                let mut labels = selector.match_labels.iter();
+                if let Some((key, value)) = labels.find(|(_, value)| !is_label_value(value)) {
+                    let problem = format!(
+                        "`{}`, the value of `{}`, is no value of a label",
+                        shortened(value),
+                        shortened(key)
+                    );
+                    refuse("target.selector.matchLabels", problem, VALUE_REMEDY);
+                }
+                let mut keys = selector.match_expressions.iter().map(|requirement| &requirement.key);
+                if let Some(key) = keys.find(|key| !is_label_key(key)) {
+                    let problem = format!("`{}` is no key of a label", shortened(key));
+                    refuse("target.selector.matchExpressions", problem, KEY_REMEDY);
+                }
+                let mut values = selector.match_expressions.iter().flat_map(Requirement::values);
+                if let Some(value) = values.find(|value| !is_label_value(value)) {
+                    let problem = format!("`{}` is no value of a label", shortened(value));
+                    refuse("target.selector.matchExpressions", problem, VALUE_REMEDY);
+                }
                 if unlisted {
                     refuse(
                         "target.selector.matchExpressions",
@@ -85,17 +116,49 @@ impl Target {
                     );
                 }
             }
-            Self::Service(_) | Self::Pod { .. } | Self::Own => {}
+            Self::Service(name) => {
+                if !is_label(name) {
+                    refuse(
+                        "target.service.name",
+                        format!("`{}` is no name of a Service", shortened(name)),
+                        "use that of a Service of the same namespace, without namespace or domain",
+                    );
+                }
+            }
+            Self::Pod { name, uid } => {
+                if !is_pod_name(name) {
+                    refuse(
+                        "target.pod.name",
+                        format!("`{}` is no name of a pod", shortened(name)),
+                        "use that of a pod of the same namespace",
+                    );
+                }
+                if !is_pod_uid(uid.as_str()) {
+                    refuse(
+                        "target.pod.uid",
+                        format!("`{}` is no UID of a pod", shortened(uid.as_str())),
+                        "use the pod's metadata.uid; it keeps a successor of the same name out",
+                    );
+                }
+            }
+            Self::Own => {}
             Self::Addresses(addresses) => {
                 if addresses.is_empty() || addresses.len() > ADDRESSES_MAX {
                     refuse("target.addresses", format!("{} entries", addresses.len()), "use 1 to 256");
                 }
-                for StaticAddress { address, .. } in addresses {
-                    if let Some(problem) = refusal(*address) {
+                for StaticAddress { address, zone } in addresses {
+                    if let Some(refusal) = judged(*address) {
                         refuse(
                             "target.addresses",
-                            format!("`{address}` is {problem}"),
-                            "use an address that other machines can reach",
+                            format!("`{address}` is {}", refusal.problem),
+                            refusal.remedy,
+                        );
+                    }
+                    if let Some(zone) = zone.as_deref().filter(|zone| !is_zone(zone)) {
+                        refuse(
+                            "target.addresses",
+                            format!("`{}`, the zone of `{address}`, is no name of a zone", shortened(zone)),
+                            "use what the nodes carry as topology.kubernetes.io/zone, as eu-west-1a",
                         );
                     }
                 }
@@ -129,6 +192,13 @@ impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Sel
 // === impl Requirement ===
 
 impl Requirement {
+    fn values(&self) -> &[String] {
+        match &self.operator {
+            Operator::In(values) | Operator::NotIn(values) => values,
+            Operator::Exists | Operator::DoesNotExist => &[],
+        }
+    }
+
     fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         let value = labels.get(&self.key);
         match &self.operator {
@@ -180,7 +250,26 @@ mod tests {
             let match_expressions = vec![Requirement { key: "a".to_owned(), operator }];
             Target::Selector(Selector { match_expressions, ..Selector::default() })
         };
+        let pod = |name: &str, uid: &str| Target::Pod { name: name.into(), uid: uid.into() };
+        let zoned = |zone: &str| {
+            let address = "10.0.0.5".parse().unwrap();
+            Target::Addresses(vec![StaticAddress { address, zone: Some(zone.into()) }])
+        };
+        let longer = "a".repeat(64);
         let bad = [
+            (Target::Service("orders.shop".into()), "target.service.name"),
+            (Target::Service("".into()), "target.service.name"),
+            (Target::Service(longer.as_str().into()), "target.service.name"),
+            (pod("Orders-1", "u"), "target.pod.name"),
+            (pod("orders-1", ""), "target.pod.uid"),
+            (zoned("eu west"), "target.addresses"),
+            (zoned(""), "target.addresses"),
+            (zoned(&longer), "target.addresses"),
+            (Target::Selector([("-x/app", "a")].into()), "target.selector.matchLabels"),
+            (Target::Selector([("app", "a\n")].into()), "target.selector.matchLabels"),
+            (expression(Operator::In(vec!["not a label!".to_owned()])), "target.selector.matchExpressions"),
+            (expression(Operator::NotIn(vec![longer.clone()])), "target.selector.matchExpressions"),
+            (addresses(&["64:ff9b::7f00:1"]), "target.addresses"),
             (Target::Selector(Selector::default()), "target.selector"),
             (expression(Operator::In(vec![])), "target.selector.matchExpressions"),
             (addresses(&[]), "target.addresses"),
@@ -195,6 +284,9 @@ mod tests {
             Target::Selector([("app", "orders")].into()),
             expression(Operator::Exists),
             Target::Service("orders".into()),
+            pod("orders.1", "0b5e6a4c-58a4-4f0e-9c0e-6d2f5b1f3a77"),
+            zoned("eu-west-1a"),
+            expression(Operator::In(vec![String::new(), "a.b_c-d".to_owned()])),
             addresses(&["10.0.0.5", "2001:db8::5"]),
         ];
         for target in good {

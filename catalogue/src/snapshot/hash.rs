@@ -18,23 +18,22 @@ pub struct ContentHash(pub u64);
 // === impl ContentHash ===
 
 impl ContentHash {
-    /// Of a service without instances; never 0, which stands for nothing. Visibility is left out: it decides who is
-    /// told, not what.
-    pub(super) fn of_head(key: &ServiceKey, policy: Policy, truncated: bool) -> Self {
+    /// Of a service without instances; never 0, which stands for nothing.
+    pub(crate) fn of_head(key: &ServiceKey, policy: Policy, truncated: bool) -> Self {
         Self::of(&(key, policy, truncated))
     }
 
-    pub(super) fn of_instance(key: &ServiceKey, instance: &Instance) -> Self {
+    pub(crate) fn of_instance(key: &ServiceKey, instance: &Instance) -> Self {
         Self::of(&(key, Instance { revision: 0, ..instance.clone() }))
     }
 
     #[must_use]
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
     }
 
     #[must_use]
-    pub(super) fn minus(self, other: Self) -> Self {
+    pub(crate) fn minus(self, other: Self) -> Self {
         Self(self.0.wrapping_sub(other.0))
     }
 

@@ -1,6 +1,7 @@
 //! The catalogue at one moment: immutable, shared, and cheap to follow with the next one.
 
 mod hash;
+mod instances;
 mod service;
 
 use std::{
@@ -10,9 +11,15 @@ use std::{
 };
 
 pub use hash::ContentHash;
+pub use instances::Instances;
+use service::Listed;
 pub use service::{Service, Update};
 
-use crate::{changes::Delta, names::ServiceKey};
+use crate::{
+    changes::Delta,
+    names::{Namespace, ServiceKey},
+    registration::Visibility,
+};
 
 /// Parts of a snapshot that are copied on their own: a change copies one of them and the list of all. At 15,000
 /// services that is some 60 entries and 256 pointers.
@@ -30,13 +37,13 @@ pub struct Snapshot {
     floor: u64,
 }
 
-type Shard = HashMap<ServiceKey, Arc<Service>>;
+type Shard = HashMap<ServiceKey, Arc<Listed>>;
 
 /// Holds a snapshot and how it came from the one before.
 #[derive(Debug, Clone)]
 pub struct Step {
     pub snapshot: Snapshot,
-    /// One for each service that anyone can see a change of.
+    /// One for each update that changed something, in their order: several of one service where several were given.
     pub deltas: Vec<Arc<Delta>>,
 }
 
@@ -51,12 +58,23 @@ impl Default for Snapshot {
 
 impl Snapshot {
     pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
-        self.shards.get(self.place(key))?.get(key)
+        self.listed(key).map(|listed| &listed.service)
+    }
+
+    /// Who may see the service. It is told to nobody; people who look after the registry may ask.
+    pub fn visibility(&self, key: &ServiceKey) -> Option<&Visibility> {
+        self.listed(key).map(|listed| &listed.visibility)
+    }
+
+    /// Whether a caller in this namespace may know of the service. Who may not is told the same as of a name that
+    /// nobody has.
+    pub fn is_visible(&self, key: &ServiceKey, caller: &Namespace) -> bool {
+        self.visibility(key).is_some_and(|visibility| visibility.includes(&key.namespace, caller))
     }
 
     /// All services, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<Service>)> {
-        self.shards.iter().flat_map(|shard| shard.iter())
+        self.shards.iter().flat_map(|shard| shard.iter()).map(|(key, listed)| (key, &listed.service))
     }
 
     pub fn len(&self) -> usize {
@@ -67,12 +85,12 @@ impl Snapshot {
         self.len == 0
     }
 
-    /// The snapshot after these updates; none where nothing that anyone can see has changed.
+    /// The snapshot after these updates; none where nothing has changed, who may see it included.
     pub fn next(&self, updates: impl IntoIterator<Item = (ServiceKey, Update)>, now_ms: u64) -> Option<Step> {
         let mut step: Option<Step> = None;
         for (key, update) in updates {
             let current = step.as_ref().map_or(self, |step| &step.snapshot);
-            let held = current.get(&key).map(AsRef::as_ref);
+            let held = current.listed(&key).map(AsRef::as_ref);
             let Some((service, delta)) = service::succeed(&key, held, update, current.floor, now_ms) else {
                 continue;
             };
@@ -83,7 +101,11 @@ impl Snapshot {
         step
     }
 
-    fn set(&mut self, key: ServiceKey, service: Option<Service>) {
+    fn listed(&self, key: &ServiceKey) -> Option<&Arc<Listed>> {
+        self.shards.get(self.place(key))?.get(key)
+    }
+
+    fn set(&mut self, key: ServiceKey, service: Option<Listed>) {
         let place = self.place(&key);
         let Some(shard) = self.shards.get_mut(place).map(Arc::make_mut) else { return };
         let before = match service {
@@ -93,7 +115,7 @@ impl Snapshot {
             }
             None => {
                 let before = shard.remove(&key);
-                self.floor = before.iter().map(|service| service.revision).fold(self.floor, u64::max);
+                self.floor = before.iter().map(|listed| listed.service.revision).fold(self.floor, u64::max);
                 before
             }
         };
@@ -106,6 +128,8 @@ impl Snapshot {
     }
 }
 
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 #[path = "snapshot_tests.rs"]
 mod tests;

@@ -1,19 +1,21 @@
 //! One service as everyone is told of it, and how it follows the one before.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use crate::{
+    balance::Policy,
     changes::{Delta, Head},
     consolidate::Settings,
     instance::{Instance, InstanceId},
     limits::INSTANCES_MAX,
-    liveness::{Settled, settle},
+    liveness::is_silent,
     names::ServiceKey,
-    snapshot::hash::ContentHash,
-    state::{Reason, State},
+    registration::Visibility,
+    snapshot::{hash::ContentHash, instances::Instances},
+    state::State,
     version::Version,
 };
 
@@ -23,12 +25,20 @@ pub struct Service {
     /// Never 0, below 2^53 (JavaScript reads it exactly), and larger with each change of this service, over
     /// restarts of the controller too.
     pub revision: u64,
+    /// The same as of another service exactly where all but the revisions is.
     pub hash: ContentHash,
-    pub settings: Settings,
+    /// How callers spread their requests, where they do not say so themselves.
+    pub policy: Policy,
     /// There are more instances than may be listed.
     pub truncated: bool,
-    /// In their stable order.
-    pub instances: Arc<[Arc<Instance>]>,
+    pub instances: Instances,
+}
+
+/// Holds a service and who is told of it. That is decided here, and told to nobody.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) service: Arc<Service>,
+    pub(super) visibility: Visibility,
 }
 
 /// Says what becomes of a service. The instances are as consolidated: their revisions, and the state of silent
@@ -39,9 +49,9 @@ pub enum Update {
     Gone,
     /// This is all of it.
     Whole { settings: Settings, instances: Vec<Instance> },
-    /// These instances are new or different, those are gone, and the rest is as it was. A service that is truncated
-    /// does not know what stood behind the cut: where an instance of it goes or gets another address, it must be told
-    /// as a whole.
+    /// These instances are new or different, those are gone, and the rest is as it was. Of a service that is not known
+    /// it says something only with its settings: nobody knows who may see it otherwise. A service that is truncated
+    /// does not know what stood behind the cut: whatever changes, it must be told as a whole.
     Part { settings: Option<Settings>, upserts: Vec<Instance>, removes: Vec<InstanceId> },
 }
 
@@ -55,209 +65,234 @@ impl Service {
         distinct.into_iter().collect()
     }
 
-    /// How many of the instances lookups answer with.
+    /// How many of the instances are Serving. A lookup may answer with others: where none is, with the Suspect ones.
     pub fn serving(&self) -> usize {
         self.instances.iter().filter(|instance| instance.state == State::Serving).count()
     }
 
     pub fn instance(&self, id: &str) -> Option<&Arc<Instance>> {
-        self.instances.iter().find(|instance| instance.id.as_str() == id)
+        self.instances.find(id)
     }
 
     /// What everyone is told of it beside its instances.
     pub fn head(&self) -> Head {
-        Head {
-            revision: self.revision,
-            hash: self.hash,
-            settings: self.settings.clone(),
-            truncated: self.truncated,
-        }
+        Head { revision: self.revision, hash: self.hash, policy: self.policy, truncated: self.truncated }
     }
 
-    /// The service of this head and these instances, whatever their order.
-    pub fn of(head: Head, mut instances: Vec<Arc<Instance>>) -> Self {
-        instances.sort_by(|a, b| a.order(b));
-        let Head { revision, hash, settings, truncated } = head;
-        Self { revision, hash, settings, truncated, instances: instances.into() }
+    /// The service of this head and these instances, whatever their order; of several with one id, the last counts.
+    pub fn of(head: Head, instances: Vec<Arc<Instance>>) -> Self {
+        Self::with(head, instances.into_iter().collect())
+    }
+
+    pub(crate) fn with(head: Head, instances: Instances) -> Self {
+        let Head { revision, hash, policy, truncated } = head;
+        Self { revision, hash, policy, truncated, instances }
+    }
+
+    /// The hash that a service of this name and content has. Where it is not the one that was told, what is held is
+    /// not what was meant, and all of it must be asked for.
+    pub fn content_hash(&self, key: &ServiceKey) -> ContentHash {
+        let head = ContentHash::of_head(key, self.policy, self.truncated);
+        self.instances.iter().fold(head, |hash, one| hash.plus(ContentHash::of_instance(key, one)))
     }
 }
 
-/// Instances of one update that are found one by one; for more of them a map is made.
-const SEARCHED_FOR_ONE_BY_ONE: usize = 8;
+// === impl Listed ===
+
+impl Listed {
+    fn settings(&self) -> Settings {
+        Settings { policy: self.service.policy, visibility: self.visibility.clone() }
+    }
+}
 
 /// The service that follows `held`, and what changed; none where that is nothing.
 pub(super) fn succeed(
     key: &ServiceKey,
-    held: Option<&Service>,
+    held: Option<&Listed>,
     update: Update,
     floor: u64,
     now_ms: u64,
-) -> Option<(Option<Service>, Delta)> {
-    let (settings, truncated, upserts, removes) = match update {
-        Update::Gone => return held.map(|held| (None, Delta::gone(key.clone(), held))),
-        Update::Whole { settings, mut instances } => {
-            instances.sort_by(Instance::order);
-            let truncated = instances.len() > INSTANCES_MAX;
-            instances.truncate(INSTANCES_MAX);
-            let kept: BTreeSet<&str> = instances.iter().map(|instance| instance.id.as_str()).collect();
-            let before = held.iter().flat_map(|held| held.instances.iter());
-            let gone = before.filter(|instance| !kept.contains(instance.id.as_str()));
-            let gone = gone.map(|instance| instance.id.clone()).collect();
-            (settings, truncated, instances, gone)
+) -> Option<(Option<Listed>, Delta)> {
+    let (settings, mut draft, truncated) = match (update, held) {
+        (Update::Gone, held) => return held.map(|held| (None, Delta::gone(key.clone(), &held.service))),
+        (Update::Whole { settings, instances }, held) => (settings, Draft::whole(held, instances), false),
+        (Update::Part { settings, upserts, removes }, Some(held)) => {
+            let settings = settings.unwrap_or_else(|| held.settings());
+            (settings, Draft::part(held, upserts, removes), held.service.truncated)
         }
-        Update::Part { settings, upserts, removes } => {
-            let settings = settings.or_else(|| held.map(|held| held.settings.clone())).unwrap_or_default();
-            (settings, held.is_some_and(|held| held.truncated), upserts, removes)
+        // Whoever may see it is not known: a part that comes late, or early, must not show it to everyone.
+        (Update::Part { settings: None, .. }, None) => return None,
+        (Update::Part { settings: Some(settings), upserts, .. }, None) => {
+            (settings, Draft::whole(None, upserts), false)
         }
     };
-    let mut draft = Draft::of(held);
-    draft.take_out(&removes);
-    draft.put_in(upserts);
-    // What is behind the cut serves nobody, and takes no silent one out.
     let truncated = draft.cut() || truncated;
     draft.settle();
     draft.forget_what_is_the_same();
 
-    let same =
-        |held: &Service| draft.is_unchanged() && held.settings == settings && held.truncated == truncated;
+    let same = |held: &Listed| {
+        draft.words.is_empty() && held.settings() == settings && held.service.truncated == truncated
+    };
     if held.is_some_and(same) {
         return None;
     }
-    let base = match held {
-        Some(held) => held.hash.minus(ContentHash::of_head(key, held.settings.policy, held.truncated)),
-        None => ContentHash(0),
+    let before = held.map(|held| &*held.service);
+    let revision = before.map_or(floor, |held| held.revision).saturating_add(1).max(now_ms);
+    let changes = draft.changes(revision);
+    let hash = changes.rehash(key, before, settings.policy, truncated);
+    let head = Head { revision, hash, policy: settings.policy, truncated };
+    let instances = draft.held.edited(&changes.gone, &changes.new);
+    let delta = Delta {
+        key: key.clone(),
+        from: before.map(|held| held.revision),
+        to: Some(head),
+        added: changes.added,
+        changed: changes.changed,
+        removes: changes.removes,
     };
-    let hash = draft.rehash(key, base).plus(ContentHash::of_head(key, settings.policy, truncated));
-    let revision = now_ms.max(held.map_or(floor, |held| held.revision) + 1);
-    let head = Head { revision, hash, settings, truncated };
-    let upserts = draft.stamp(revision);
-    let removes = draft.removed.into_keys().collect();
-    let service = Service::of(head.clone(), draft.instances);
-    let delta =
-        Delta { key: key.clone(), from: held.map(|held| held.revision), to: Some(head), upserts, removes };
-    Some((Some(service), delta))
+    let service = Service::with(head, instances);
+    Some((Some(Listed { service: Arc::new(service), visibility: settings.visibility }), delta))
 }
 
-/// Holds a service's instances while they are changed. Those that are new or different have revision 0, which no
-/// held one has.
+/// Holds what an update says of single instances, beside those that are held.
 struct Draft {
-    instances: Vec<Arc<Instance>>,
-    /// What stood in the place of different ones.
-    replaced: HashMap<InstanceId, Arc<Instance>>,
-    /// What is gone.
-    removed: BTreeMap<InstanceId, Arc<Instance>>,
+    held: Instances,
+    /// What each is from now on; none where it is gone.
+    words: BTreeMap<InstanceId, Option<Arc<Instance>>>,
+}
+
+/// Holds what an update comes to.
+#[derive(Default)]
+struct Changes {
+    /// What is not in the list any more, and what is now: a different one is in both.
+    gone: Vec<Arc<Instance>>,
+    new: Vec<Arc<Instance>>,
+    added: Vec<Arc<Instance>>,
+    changed: Vec<Arc<Instance>>,
+    removes: Vec<InstanceId>,
 }
 
 // === impl Draft ===
 
 impl Draft {
-    fn of(held: Option<&Service>) -> Self {
-        let instances = held.map(|held| held.instances.to_vec()).unwrap_or_default();
-        Self { instances, replaced: HashMap::new(), removed: BTreeMap::new() }
+    /// These, and no others.
+    fn whole(held: Option<&Listed>, instances: Vec<Instance>) -> Self {
+        let held = held.map(|held| held.service.instances.clone()).unwrap_or_default();
+        let words = held.iter().map(|instance| (instance.id.clone(), None)).collect();
+        let mut draft = Self { held, words };
+        draft.put_in(instances);
+        draft
     }
 
-    fn take_out(&mut self, ids: &[InstanceId]) {
-        if ids.is_empty() {
-            return;
-        }
-        let ids: BTreeSet<&InstanceId> = ids.iter().collect();
-        let (gone, kept) = self.instances.drain(..).partition(|instance| ids.contains(&instance.id));
-        self.instances = kept;
-        self.removed =
-            gone.into_iter().map(|instance: Arc<Instance>| (instance.id.clone(), instance)).collect();
+    fn part(held: &Listed, upserts: Vec<Instance>, removes: Vec<InstanceId>) -> Self {
+        let words = removes.into_iter().map(|id| (id, None)).collect();
+        let mut draft = Self { held: held.service.instances.clone(), words };
+        draft.put_in(upserts);
+        draft
     }
 
     fn put_in(&mut self, upserts: Vec<Instance>) {
-        let many = upserts.len() > SEARCHED_FOR_ONE_BY_ONE;
-        let mut places: HashMap<InstanceId, usize> = HashMap::new();
-        if many {
-            places.extend(self.instances.iter().enumerate().map(|(place, one)| (one.id.clone(), place)));
-        }
-        for mut instance in upserts {
-            instance.revision = 0;
-            let id = instance.id.clone();
-            let place = if many { places.get(&id).copied() } else { self.place(&instance) };
-            match place.and_then(|place| self.instances.get_mut(place)) {
-                Some(slot) => {
-                    let before = std::mem::replace(slot, Arc::new(instance));
-                    if before.revision != 0 {
-                        self.replaced.insert(id, before);
-                    }
-                }
-                None => {
-                    self.replaced.extend(self.removed.remove(&id).map(|before| (id.clone(), before)));
-                    places.insert(id, self.instances.len());
-                    self.instances.push(Arc::new(instance));
-                }
-            }
-        }
+        self.words.extend(upserts.into_iter().map(|one| (one.id.clone(), Some(Arc::new(one)))));
     }
 
-    /// Where it is: at its place in the order, unless its address has changed or others were added.
-    fn place(&self, instance: &Instance) -> Option<usize> {
-        let ordered = self.instances.binary_search_by(|held| held.order(instance));
-        ordered.ok().or_else(|| self.instances.iter().position(|held| held.id == instance.id))
+    /// What there will be of those that are spoken of, and what there is.
+    fn pairs(&self) -> impl Iterator<Item = (Option<&Arc<Instance>>, Option<&Arc<Instance>>)> {
+        self.words.iter().map(|(id, word)| (self.held.find(id.as_str()), word.as_ref()))
     }
 
-    /// Decides the state of the silent ones.
-    fn settle(&mut self) {
-        let settled: Settled =
-            settle(self.instances.iter().map(|instance| (instance.state, &instance.reason)));
-        for slot in self.instances.iter_mut().filter(|instance| instance.reason == Reason::SessionSilent) {
-            let state = settled.state(slot.state, &slot.reason);
-            if state != slot.state {
-                let different = Instance { state, revision: 0, ..Instance::clone(slot) };
-                let before = std::mem::replace(slot, Arc::new(different));
-                if before.revision != 0 {
-                    self.replaced.insert(before.id.clone(), before);
-                }
-            }
-        }
-    }
-
-    /// Leaves out what is too much, the last in order; whether there was any.
+    /// Leaves out what is too much; whether there was any. Who can be called stays before who cannot, and the first in
+    /// order before the last.
     fn cut(&mut self) -> bool {
-        if self.instances.len() <= INSTANCES_MAX {
+        let (less, more) = self.pairs().fold((0, 0), |(less, more), (before, after)| {
+            (less + usize::from(before.is_some()), more + usize::from(after.is_some()))
+        });
+        if self.held.len() + more - less <= INSTANCES_MAX {
             return false;
         }
-        self.instances.sort_by(|a, b| a.order(b));
-        for instance in self.instances.split_off(INSTANCES_MAX) {
-            let before =
-                if instance.revision == 0 { self.replaced.remove(&instance.id) } else { Some(instance) };
-            self.removed.extend(before.map(|before| (before.id.clone(), before)));
-        }
+        let kept = self.held.iter().filter(|held| !self.words.contains_key(&held.id));
+        let mut all: Vec<_> = kept.chain(self.words.values().flatten()).cloned().collect();
+        all.sort_by(|a, b| usefulness(a).cmp(&usefulness(b)).then_with(|| a.order(b)));
+        self.words.extend(all.into_iter().skip(INSTANCES_MAX).map(|cut| (cut.id.clone(), None)));
         true
     }
 
-    fn forget_what_is_the_same(&mut self) {
-        for slot in self.instances.iter_mut().filter(|instance| instance.revision == 0) {
-            let same = self.replaced.get(&slot.id).is_some_and(|before| before.same_content(slot));
-            if same && let Some(before) = self.replaced.remove(&slot.id) {
-                *slot = before;
-            }
+    /// Decides the state of the silent ones. Those that were settled before are looked at only where it comes out
+    /// otherwise now.
+    fn settle(&mut self) {
+        let mut standing = self.held.standing();
+        for (before, after) in self.pairs() {
+            before.into_iter().for_each(|before| standing.leave(before));
+            after.into_iter().for_each(|after| standing.join(after));
+        }
+        if !standing.has_silent() {
+            return;
+        }
+        let settled = standing.settled();
+        if self.held.standing().has_silent() && self.held.standing().settled() != settled {
+            let others =
+                self.held.iter().filter(|held| is_silent(held) && !self.words.contains_key(&held.id));
+            let others: Vec<_> = others.map(|held| (held.id.clone(), Some(held.clone()))).collect();
+            self.words.extend(others);
+        }
+        for word in self.words.values_mut().flatten().filter(|word| settled.state(word) != word.state) {
+            Arc::make_mut(word).state = settled.state(word);
         }
     }
 
-    fn is_unchanged(&self) -> bool {
-        self.removed.is_empty() && self.instances.iter().all(|instance| instance.revision != 0)
+    fn forget_what_is_the_same(&mut self) {
+        let held = &self.held;
+        self.words.retain(|id, word| match (held.find(id.as_str()), word) {
+            (None, None) => false,
+            (Some(before), Some(after)) => !before.same_content(after),
+            _ => true,
+        });
     }
 
+    /// What differs, with the revision that it differs from.
+    fn changes(&mut self, revision: u64) -> Changes {
+        let mut changes = Changes::default();
+        for (id, word) in &mut self.words {
+            let before = self.held.find(id.as_str());
+            changes.gone.extend(before.cloned());
+            let Some(word) = word else {
+                changes.removes.push(id.clone());
+                continue;
+            };
+            Arc::make_mut(word).revision = revision;
+            changes.new.push(word.clone());
+            let told = if before.is_some() { &mut changes.changed } else { &mut changes.added };
+            told.push(word.clone());
+        }
+        changes
+    }
+}
+
+/// Where an instance stands when there are too many; the least is the most useful. It goes by what was said of it
+/// alone, and so comes out the same on every replica: silent ones may yet be spared.
+fn usefulness(instance: &Instance) -> u8 {
+    match instance.state {
+        _ if is_silent(instance) => 1,
+        State::Serving | State::Suspect => 0,
+        State::Starting | State::Failing | State::Draining => 2,
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
     /// The hash with what is new, and without what it replaces.
-    fn rehash(&self, key: &ServiceKey, base: ContentHash) -> ContentHash {
-        let gone = self.removed.values().chain(self.replaced.values());
-        let base = gone.fold(base, |hash, instance| hash.minus(ContentHash::of_instance(key, instance)));
-        let new = self.instances.iter().filter(|instance| instance.revision == 0);
-        new.fold(base, |hash, instance| hash.plus(ContentHash::of_instance(key, instance)))
-    }
-
-    /// Gives the different ones their revision, and says which they are.
-    fn stamp(&mut self, revision: u64) -> Vec<Arc<Instance>> {
-        let different = self.instances.iter_mut().filter(|instance| instance.revision == 0);
-        different
-            .map(|slot| {
-                Arc::make_mut(slot).revision = revision;
-                slot.clone()
-            })
-            .collect()
+    fn rehash(
+        &self,
+        key: &ServiceKey,
+        before: Option<&Service>,
+        policy: Policy,
+        truncated: bool,
+    ) -> ContentHash {
+        let base = before.map_or(ContentHash(0), |held| {
+            held.hash.minus(ContentHash::of_head(key, held.policy, held.truncated))
+        });
+        let base = base.plus(ContentHash::of_head(key, policy, truncated));
+        let base = self.gone.iter().fold(base, |hash, one| hash.minus(ContentHash::of_instance(key, one)));
+        self.new.iter().fold(base, |hash, one| hash.plus(ContentHash::of_instance(key, one)))
     }
 }

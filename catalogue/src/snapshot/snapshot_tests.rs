@@ -6,10 +6,9 @@ use super::*;
 use crate::{
     Instance, InstanceId, Policy, Profile, Reason, State, Visibility,
     consolidate::Settings,
-    limits::INSTANCES_MAX,
     testing::{
-        Batch, Facts, SERVICES, address, after, any_content, any_history, any_settings, contents, instance,
-        key, play, profile, upsert, whole, without_revision,
+        Batch, Facts, SERVICES, after, any_content, any_history, any_settings, contents, instance, key, play,
+        profile, upsert, whole, without_revision,
     },
 };
 
@@ -30,14 +29,10 @@ fn states(snapshot: &Snapshot) -> Vec<State> {
     snapshot.get(&key("orders")).unwrap().instances.iter().map(|instance| instance.state).collect()
 }
 
-/// More instances than one address byte can name, in the order of their numbers.
-fn many(numbers: impl IntoIterator<Item = usize>) -> Vec<Instance> {
-    let of = |number: usize| Instance {
-        id: format!("{number:05}").as_str().into(),
-        addresses: std::net::IpAddr::from(u32::try_from(number + 1).unwrap().to_be_bytes()).into(),
-        ..instance(1)
-    };
-    numbers.into_iter().map(of).collect()
+/// What a snapshot holds of a service's settings.
+fn seen(snapshot: &Snapshot, service: &str) -> Option<Settings> {
+    let key = key(service);
+    Some(Settings { policy: snapshot.get(&key)?.policy, visibility: snapshot.visibility(&key)?.clone() })
 }
 
 #[test]
@@ -56,10 +51,13 @@ fn only_what_changed_gets_a_new_revision() {
         let step = first.next([retell("orders", vec![instance(1), instance(2)])], 500).unwrap();
         let service = step.snapshot.get(&key("orders")).unwrap();
         assert_eq!(service.revision, 1_001, "the clock went back, the revision does not");
-        assert_eq!([service.instances[0].revision, service.instances[1].revision], [1_000, 1_001]);
-        assert!(Arc::ptr_eq(&service.instances[0], &held.instances[0]), "what is the same is shared");
+        assert_eq!(service.instances.iter().map(|one| one.revision).collect::<Vec<_>>(), [1_000, 1_001]);
+        assert!(
+            Arc::ptr_eq(service.instances.get(0).unwrap(), held.instances.get(0).unwrap()),
+            "what is the same is shared"
+        );
         assert_ne!(service.hash, held.hash);
-        let told: Vec<_> = step.deltas[0].upserts.iter().map(|one| one.id.as_str()).collect();
+        let told: Vec<_> = step.deltas[0].upserts().map(|one| one.id.as_str()).collect();
         assert_eq!(told, ["uid-2-80"], "and nobody is told of it again");
     }
 }
@@ -93,9 +91,9 @@ fn settings_alone_are_a_change_and_what_a_part_does_not_say_stays() {
     let first = after(Snapshot::default().next([whole("orders", [instance(1)])], 1));
     let update = Update::Part { settings: Some(hidden.clone()), upserts: vec![], removes: vec![] };
     let step = first.next([(key("orders"), update)], 2).unwrap();
-    assert_eq!((step.deltas[0].upserts.len(), step.deltas[0].removes.len()), (0, 0));
+    assert_eq!((step.deltas[0].upserts().count(), step.deltas[0].removes.len()), (0, 0));
     let next = after(step.snapshot.next([upsert("orders", [instance(2)])], 3));
-    assert_eq!(next.get(&key("orders")).unwrap().settings, hidden);
+    assert_eq!(seen(&next, "orders"), Some(hidden));
 }
 
 #[test]
@@ -139,64 +137,50 @@ fn silence_is_settled_anew_with_every_change_around_it() {
     assert!(spared.next([upsert("orders", [silent(1)])], 2).is_none());
 }
 
+/// Nobody knows who may see it: told to everyone, it could not be taken back.
 #[test]
-fn too_many_instances_are_cut_in_their_order_and_the_whole_restores_them() {
-    let (max, orders) = (INSTANCES_MAX, key("orders"));
-    let held = |snapshot: &Snapshot| {
-        let service = snapshot.get(&orders).unwrap();
-        let ids: Vec<_> = service.instances.iter().map(|one| one.id.to_string()).collect();
-        (service.truncated, ids.len(), ids[0].clone(), ids[ids.len() - 1].clone())
-    };
-    let said = |truncated, len, first: &str, last: &str| (truncated, len, first.to_owned(), last.to_owned());
-
-    let mut all = many(0..=max);
-    all.reverse();
-    let told_whole = after(Snapshot::default().next([whole("orders", all)], 1));
-    assert_eq!(held(&told_whole), said(true, max, "00000", "04999"), "the first in order are kept");
-
-    let full = after(Snapshot::default().next([whole("orders", many(0..max))], 1));
-    assert_eq!(held(&full), said(false, max, "00000", "04999"), "as many as may be are not too many");
-    let step = full.next([upsert("orders", many([max]))], 2).unwrap();
-    assert_eq!(held(&step.snapshot), said(true, max, "00000", "04999"));
-    assert_eq!((step.deltas[0].upserts.len(), step.deltas[0].removes.len()), (0, 0), "nobody is told of it");
-    let (part, whole_one) = (step.snapshot.get(&orders).unwrap(), told_whole.get(&orders).unwrap());
-    assert_eq!((part.hash, &part.settings), (whole_one.hash, &whole_one.settings));
-    assert!(step.snapshot.next([upsert("orders", many([max]))], 3).is_none(), "what was cut stays cut");
-    let dead = Instance { state: State::Failing, reason: Reason::ProbeRefused, ..many([7]).remove(0) };
-    let step = step.snapshot.next([upsert("orders", [dead])], 3).unwrap();
-    assert!(step.snapshot.get(&orders).unwrap().truncated, "a part does not know of what is behind the cut");
-
-    // One that sorts first pushes another one out, and its holders are told.
-    let first = Instance { id: "first".into(), addresses: address(0).into(), ..instance(1) };
-    let first = Instance { addresses: std::net::IpAddr::from([0, 0, 0, 0]).into(), ..first };
-    let step = full.next([upsert("orders", [first])], 2).unwrap();
-    assert_eq!(held(&step.snapshot), said(true, max, "first", "04998"));
-    assert_eq!(step.deltas[0].removes, [InstanceId::from("04999")]);
-
-    let restored = after(step.snapshot.next([whole("orders", many(1..=max))], 3));
-    assert_eq!(held(&restored), said(false, max, "00001", "05000"));
-}
-
-#[test]
-fn whether_a_service_is_cut_is_part_of_what_it_is() {
-    let cut = after(Snapshot::default().next([whole("orders", many(0..=INSTANCES_MAX))], 1));
-    let full = after(Snapshot::default().next([whole("orders", many(0..INSTANCES_MAX))], 1));
-    let hash = |snapshot: &Snapshot| snapshot.get(&key("orders")).unwrap().hash;
-    assert_ne!(hash(&cut), hash(&full), "else who comes back by hash is never told");
-}
-
-/// What is behind the cut serves nobody, so that it must not take the silent ones in front of it out.
-#[test]
-fn an_instance_behind_the_cut_does_not_settle_those_before_it() {
-    let silenced = |one: Instance| Instance { state: State::Failing, reason: Reason::SessionSilent, ..one };
-    let mut all: Vec<_> = many(0..INSTANCES_MAX).into_iter().map(silenced).collect();
-    let front = after(Snapshot::default().next([whole("orders", all.clone())], 1));
-    let part = front.next([upsert("orders", many([INSTANCES_MAX]))], 2).unwrap().snapshot;
-    all.extend(many([INSTANCES_MAX]));
-    let whole_one = after(Snapshot::default().next([whole("orders", all)], 1));
-    for snapshot in [part, whole_one] {
-        assert!(states(&snapshot).iter().all(|state| *state == State::Suspect));
+fn a_part_of_an_unknown_service_is_nothing_without_its_settings() {
+    let hidden = Settings { visibility: Visibility::own(), ..Settings::default() };
+    let removal = remove("orders", &[1]);
+    for early in [upsert("orders", [instance(1)]), removal.clone()] {
+        assert!(Snapshot::default().next([early], 1).is_none());
     }
+    let told = (key("orders"), Update::Whole { settings: hidden.clone(), instances: vec![instance(1)] });
+    let known = after(Snapshot::default().next([told], 1));
+    let gone = after(known.next([(key("orders"), Update::Gone), upsert("orders", [instance(1)])], 2));
+    assert!(gone.is_empty(), "a late part brings nothing back");
+    assert!(gone.next([removal], 3).is_none());
+
+    let update = Update::Part { settings: Some(hidden.clone()), upserts: vec![instance(1)], removes: vec![] };
+    let first = after(gone.next([(key("orders"), update)], 3));
+    assert_eq!(seen(&first, "orders"), Some(hidden));
+    assert_eq!(first.get(&key("orders")).unwrap().instances.len(), 1);
+}
+
+/// A holder can find out that what it holds is not what it was told of.
+#[test]
+fn the_hash_of_a_service_can_be_taken_anew() {
+    let orders = key("orders");
+    let one = after(Snapshot::default().next([whole("orders", [instance(1)])], 100));
+    let other = after(Snapshot::default().next([whole("orders", [instance(2)])], 100));
+    let step = other.next([upsert("orders", [instance(3)])], 101).unwrap();
+    let truth = step.snapshot.get(&orders).unwrap();
+    assert_eq!(truth.content_hash(&orders), truth.hash);
+    // The delta of another process starts, by chance, at the same revision.
+    let mixed = step.deltas[0].apply(one.get(&orders).map(AsRef::as_ref)).unwrap().unwrap();
+    assert_eq!(mixed.hash, truth.hash, "it says so itself");
+    assert_ne!(mixed.content_hash(&orders), mixed.hash);
+    assert_ne!(truth.content_hash(&key("billing")), truth.hash);
+}
+
+#[test]
+fn a_service_holds_an_id_once() {
+    let snapshot = after(Snapshot::default().next([whole("orders", [instance(1), silent(1)])], 1));
+    assert_eq!(states(&snapshot), [State::Suspect], "the last word counts");
+    let head = snapshot.get(&key("orders")).unwrap().head();
+    let service = Service::of(head, [silent(1), instance(2), instance(1)].map(Arc::new).into());
+    let held: Vec<_> = service.instances.iter().map(|one| (one.id.as_str(), one.state)).collect();
+    assert_eq!(held, [("uid-1-80", State::Serving), ("uid-2-80", State::Serving)]);
 }
 
 #[test]
@@ -218,7 +202,8 @@ fn the_last_word_of_an_update_counts() {
         let mut upserts: Vec<_> = (100..100 + others).map(instance).collect();
         upserts.extend([silent(1), in_state(1, State::Starting, Reason::NotReady)]);
         let held = after(Snapshot::default().next([whole("orders", [instance(1)])], 1));
-        for snapshot in [&held, &Snapshot::default()] {
+        let empty = after(Snapshot::default().next([whole("orders", [])], 1));
+        for snapshot in [&held, &empty] {
             let next = after(snapshot.next([upsert("orders", upserts.clone())], 2));
             assert_eq!(states(&next)[0], State::Starting, "{others}");
             assert_eq!(next.get(&key("orders")).unwrap().instances.len(), usize::from(others) + 1);
@@ -251,7 +236,7 @@ fn another_way(facts: &Facts, order: &[(usize, u64)], as_whole: bool) -> Snapsho
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(384))]
+    #![proptest_config(crate::testing::cases(384))]
 
     #[test]
     fn a_snapshot_is_what_the_facts_come_to_and_part_or_whole_is_the_same(history in any_history(24)) {
@@ -266,8 +251,10 @@ proptest! {
             prop_assert_eq!(snapshot.iter().count(), facts.0.len());
             for name in SERVICES {
                 let told = snapshot.get(&key(name)).map(|service| {
-                    (service.settings.clone(), service.instances.iter().map(|one| without_revision(one)).collect())
-                });
+                    prop_assert_eq!(service.content_hash(&key(name)), service.hash);
+                    let instances = service.instances.iter().map(|one| without_revision(one)).collect();
+                    Ok((seen(snapshot, name).unwrap(), instances))
+                }).transpose()?;
                 prop_assert_eq!(told, facts.expected(&key(name)));
             }
         }
@@ -332,15 +319,15 @@ proptest! {
         for (key, service) in one.iter() {
             let twin = other.get(key).unwrap();
             prop_assert_eq!(service.hash, twin.hash);
-            prop_assert_eq!(&service.settings, &twin.settings);
+            prop_assert_eq!(seen(&one, key.service.as_str()), seen(&other, key.service.as_str()));
             prop_assert!(service.instances.len() == twin.instances.len());
             prop_assert!(service.instances.iter().zip(twin.instances.iter()).all(|(a, b)| a.same_content(b)));
         }
     }
 
-    /// Visibility is left out: it decides who is told, not what they are told.
+    /// To the letter: but for the revisions, all of a service is in its hash, and nothing else is.
     #[test]
-    fn hashes_are_equal_exactly_where_contents_are(
+    fn hashes_are_equal_exactly_where_services_are(
         services in proptest::collection::vec((any_settings(), proptest::collection::vec(any_content(), 0..4)), 2..6),
     ) {
         let told: Vec<_> = services.into_iter().map(|(settings, instances)| {
@@ -350,8 +337,7 @@ proptest! {
         }).collect();
         for a in &told {
             for b in &told {
-                let same = a.settings.policy == b.settings.policy && a.instances == b.instances;
-                prop_assert_eq!(a.hash == b.hash, same, "{:?} {:?}", a, b);
+                prop_assert_eq!(a.hash == b.hash, a == b, "{:?} {:?}", a, b);
             }
         }
     }

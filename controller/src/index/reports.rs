@@ -33,7 +33,8 @@ struct Outcome {
     reached: usize,
     refused: BTreeMap<IpAddr, &'static str>,
     instances: Vec<Arc<Instance>>,
-    conflicts: Vec<String>,
+    conflicts: BTreeSet<String>,
+    left_out: BTreeSet<String>,
 }
 
 impl Index {
@@ -193,7 +194,14 @@ impl Index {
                 }
             }
             let told = member.findings.iter().filter(|finding| is_told(finding, &key.name));
-            outcome.conflicts.extend(told.map(ToString::to_string));
+            for finding in told {
+                match finding {
+                    Decided::PortConflict { .. } => outcome.conflicts.insert(finding.to_string()),
+                    Decided::LeftOut { .. } | Decided::VisibilityNarrowed { .. } => {
+                        outcome.left_out.insert(finding.to_string())
+                    }
+                };
+            }
         }
         let published = self.published.get(&registration.key);
         let instances = published.into_iter().flat_map(|service| service.instances.iter());
@@ -232,13 +240,7 @@ impl Index {
         registration: &Registration,
         outcome: &Outcome,
     ) -> (Accepted, String) {
-        // The members stand in no order, and the message must not change with each look.
-        let conflicts: BTreeSet<_> = outcome.conflicts.iter().collect();
-        if let Some(first) = conflicts.first() {
-            let message = match conflicts.len() - 1 {
-                0 => (*first).clone(),
-                others => format!("{first} (and {others} more)"),
-            };
+        if let Some(message) = first_of(&outcome.conflicts) {
             return (Accepted::PortConflict, message);
         }
         let entry = self.services.get(&registration.key);
@@ -246,7 +248,7 @@ impl Index {
         let narrowed = said.filter(|finding| is_told(finding, &key.name)).map(ToString::to_string).next();
         match narrowed {
             Some(message) => (Accepted::VisibilityNarrowed, message),
-            None => (Accepted::Accepted, String::new()),
+            None => (Accepted::Accepted, first_of(&outcome.left_out).unwrap_or_default()),
         }
     }
 
@@ -288,6 +290,15 @@ impl Index {
         let service = names.and_then(|names| names.kube_services.get(&**name));
         service.is_some_and(|service| service.facts.is_some())
     }
+}
+
+/// The first of these in the order of their words, since the members stand in none, and how many more there are.
+fn first_of(messages: &BTreeSet<String>) -> Option<String> {
+    let first = messages.first()?;
+    Some(match messages.len() - 1 {
+        0 => first.clone(),
+        others => format!("{first} (and {others} more)"),
+    })
 }
 
 /// Whether it is this object that is told.

@@ -41,7 +41,7 @@ pub(super) fn evictions(before: &Snapshot, deltas: &[Arc<Delta>]) -> BTreeMap<&'
             count(REMOVED, served(service).count());
             continue;
         }
-        let mut left = delta.upserts.iter().filter(|instance| !is_served(instance)).peekable();
+        let mut left = delta.upserts().filter(|instance| !is_served(instance)).peekable();
         if left.peek().is_none() && delta.removes.is_empty() {
             continue;
         }

@@ -51,10 +51,13 @@ pub struct Probe {
 
 /// Holds what is asked over HTTP.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = rules::http_path_is_there())]
 #[serde(rename_all = "camelCase")]
 pub struct HttpProbe {
-    /// The path of the GET, beginning with /, at most 1,024 printable ASCII characters. Example: `/healthz`.
-    #[schemars(length(max = 1024))]
+    /// The path of the GET, beginning with /, at most 1,024 printable ASCII characters. Required. Example:
+    /// `/healthz`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024), extend("default" = null))]
     #[x_kube(validation = rules::http_path())]
     pub path: String,
 

@@ -54,11 +54,12 @@ use crate::rules;
         json_path = ".spec.version",
         description = "The version of these instances."
     ),
+    // What tells targets apart, and of several results the first, as above: a whole target may have 256 addresses.
     printcolumn(
         name = "TARGET",
         type_ = "string",
-        json_path = ".spec.target",
-        description = "Which instances are meant."
+        json_path = ".spec.target..['matchLabels','matchExpressions','name','address']",
+        description = "Which instances are meant: the labels, the name, or the first address."
     ),
     printcolumn(
         name = "SERVING",
@@ -98,7 +99,9 @@ use crate::rules;
 #[x_kube(
     validation = rules::target_is_there(),
     validation = rules::ports_are_known(),
-    validation = rules::probe_port_is_known()
+    validation = rules::probe_port_is_known("http"),
+    validation = rules::probe_port_is_known("tcp"),
+    validation = rules::probe_port_is_known("grpc")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceRegistrationSpec {
@@ -117,11 +120,12 @@ pub struct ServiceRegistrationSpec {
     #[x_kube(validation = rules::version())]
     pub version: Option<String>,
 
-    /// Which instances are meant: exactly one of `selector`, `service`, `pod` and `addresses`. Pods and
+    /// Which instances are meant. Required: exactly one of `selector`, `service`, `pod` and `addresses`. Pods and
     /// Services are those of this object's own namespace.
     // Not `required`, whose message would not say what to set; a rule of the spec does.
+    // Atomic, so that whoever applies another kind of target takes the place of the old one.
     #[serde(default)]
-    #[schemars(extend("default" = null))]
+    #[schemars(extend("default" = null, "x-kubernetes-map-type" = "atomic"))]
     pub target: Target,
 
     /// The ports of each instance, at most 32, each with its own name; the first is the primary one, which
@@ -130,25 +134,27 @@ pub struct ServiceRegistrationSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = rules::port_names_differ())]
     pub ports: Vec<Port>,
 
     /// Words to choose instances by (`?tag=blue`): at most 64, each of 1 to 63 printable characters of any
     /// script. Those of several registrations are united. Example: `[blue, eu]`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(max = 64), extend("items" = rules::tag(), "x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = rules::tags_differ())]
     pub tags: BTreeSet<String>,
 
     /// What callers are told about the instances: at most 64 keys of 1 to 128 printable characters of any
     /// script, with values of at most 1,024 characters, which may be empty. Merged key by key. Example:
     /// `{team: payments}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = rules::metadata_value()))]
     #[x_kube(validation = rules::metadata_keys())]
     pub metadata: BTreeMap<String, String>,
 
     /// The share of each instance under the policy Weighted, against that of the others: 0 to 1000. 0 is
-    /// never picked, but still listed. Default: 100. Example: `10` beside instances of 90 draws a tenth of
-    /// the requests.
+    /// never picked, but still listed. Default: 100. Example: beside one instance of 90, one of `10` gets a
+    /// tenth of the requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 0, max = 1000))]
     pub weight: Option<i32>,
@@ -158,7 +164,7 @@ pub struct ServiceRegistrationSpec {
     /// row. Default: a TCP connection to the primary port; nothing where that is UDP or SCTP, or where the
     /// instance sends heartbeats. Example: `{http: {path: /healthz}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Probe")]
+    #[schemars(with = "Probe", extend("x-kubernetes-map-type" = "atomic"))]
     pub probe: Option<Probe>,
 
     /// Says that each instance reports its own health again and again, through the classic API,

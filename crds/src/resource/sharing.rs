@@ -24,16 +24,23 @@ pub struct LoadBalancing {
 
 /// Says who may see the service; its own namespace always may.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = rules::namespaces_where_named(), validation = rules::namespaces_only_where_named())]
+#[x_kube(
+    validation = rules::scope_is_there(),
+    validation = rules::namespaces_where_named(),
+    validation = rules::namespaces_only_where_named()
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Visibility {
     /// Cluster: every namespace. Namespace: this one alone. Namespaces: this one and those in `namespaces`.
-    #[schemars(length(max = 63), extend("enum" = ["Cluster", "Namespace", "Namespaces"]))]
+    /// Required.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63), extend("default" = null, "enum" = ["Cluster", "Namespace", "Namespaces"]))]
     pub scope: String,
 
     /// The other namespaces, 1 to 64 names; required with scope Namespaces, and with no other. Example:
     /// `[billing]`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(max = 64), extend("items" = rules::visible_namespace(), "x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = rules::namespaces_differ())]
     pub namespaces: BTreeSet<String>,
 }

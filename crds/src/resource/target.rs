@@ -31,7 +31,7 @@ pub struct Target {
     pub pod: Option<PodTarget>,
 
     /// Things outside the cluster, 1 to 256 of them, by IP address. Loopback, unspecified, link-local,
-    /// multicast and IPv4-mapped addresses are refused. Example: `[{address: 10.0.0.5, zone: a}]`.
+    /// multicast, reserved and IPv4-mapped addresses are refused. Example: `[{address: 10.0.0.5, zone: a}]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<StaticAddress>", length(max = 256))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["address"]))]
@@ -46,8 +46,8 @@ pub struct Target {
 pub struct LabelSelector {
     /// Labels that a pod must carry, each with this value. Example: `{app: orders}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 63}))]
-    #[x_kube(validation = rules::match_labels_keys(), validation = rules::match_labels_values())]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = rules::label_value("a value of matchLabels")))]
+    #[x_kube(validation = rules::match_labels_keys())]
     pub match_labels: BTreeMap<String, String>,
 
     /// Requirements on labels beyond one value. Example: `[{key: tier, operator: In, values: [web, api]}]`.
@@ -73,31 +73,38 @@ pub struct LabelRequirement {
 
     /// The values for In and NotIn, 1 to 32; left out for Exists and DoesNotExist. Example: `[web, api]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 32))]
+    #[schemars(extend("items" = rules::label_value("an entry of values"), "x-kubernetes-list-type" = "atomic"))]
     pub values: Vec<String>,
 }
 
 /// Names a Service.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = rules::service_target_is_named())]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceTarget {
-    /// The name of a Service of this namespace. Example: `orders`.
-    #[schemars(length(max = 63))]
+    /// The name of a Service of this namespace. Required. Example: `orders`.
+    // Here and below not `required`, as with the target itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63), extend("default" = null))]
     #[x_kube(validation = rules::service_target_name())]
     pub name: String,
 }
 
 /// Names one pod.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = rules::pod_is_named(), validation = rules::pod_uid_is_there())]
 #[serde(rename_all = "camelCase")]
 pub struct PodTarget {
-    /// The pod's name. Example: `orders-1`.
-    #[schemars(length(max = 253))]
+    /// The pod's name. Required. Example: `orders-1`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253), extend("default" = null))]
     #[x_kube(validation = rules::pod_name())]
     pub name: String,
 
-    /// The pod's UID (its metadata.uid), so that another pod of the same name is not meant.
-    #[schemars(length(max = 128))]
+    /// The pod's UID (its metadata.uid), so that another pod of the same name is not meant. Required.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 128), extend("default" = null))]
     #[x_kube(validation = rules::pod_uid())]
     pub uid: String,
 }

@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rollcall_catalogue::{
-    ContentHash, Instance, Namespace, Service, ServiceKey, changes::Head, consolidate::Settings,
-};
+use rollcall_catalogue::{ContentHash, Instance, Namespace, Service, ServiceKey, changes::Head};
 use rollcall_wire::Down;
 use thiserror::Error;
 use tracing::{debug, info};
@@ -120,9 +118,7 @@ impl Conversation {
                 Some(Event::Welcomed { home: pod.namespace })
             }
             Down::Upsert { service, revision, hash, policy, truncated, instances, more } => {
-                // Who may see it is the controller's business: it would not tell us otherwise.
-                let settings = Settings { policy, ..Settings::default() };
-                self.collect(service, Head { revision, hash, settings, truncated }, instances, more)?
+                self.collect(service, Head { revision, hash, policy, truncated }, instances, more)?
             }
             Down::Remove { service, ids } => {
                 debug!(%service, instances = ids.len(), "a service is gone");

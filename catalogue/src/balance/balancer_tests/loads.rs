@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeSet, BinaryHeap, VecDeque},
 };
 
 use proptest::prelude::*;
@@ -43,6 +43,139 @@ proptest! {
             }
         }
     }
+}
+
+/// Says which picks are reported: none, nine of ten, or all.
+const REPORTED: [u64; 3] = [0, 9, 10];
+
+/// Holds a service at 100 picks a second, each taking `took_ms` until its report, if it is reported.
+struct Steady {
+    candidates: Vec<Candidate>,
+    balancer: Balancer,
+    now_ms: u64,
+    took_ms: u64,
+    reported: u64,
+    answers: VecDeque<(u64, Arc<str>)>,
+}
+
+impl Steady {
+    fn new(candidates: Vec<Candidate>, reported: u64, took_ms: u64) -> Self {
+        let balancer = balancer(11, &candidates);
+        Self { candidates, balancer, now_ms: 0, took_ms, reported, answers: VecDeque::new() }
+    }
+
+    fn set_candidates(&mut self, candidates: Vec<Candidate>) {
+        self.balancer.set_candidates(&candidates, None);
+        self.candidates = candidates;
+    }
+
+    /// How often each is picked.
+    fn run(&mut self, picks: u64) -> Vec<usize> {
+        let mut counts = vec![0; self.candidates.len()];
+        for nth in 0..picks {
+            self.now_ms += 10;
+            while let Some((_, id)) = self.answers.pop_front_if(|(at_ms, _)| *at_ms <= self.now_ms) {
+                self.balancer.report(&id, Outcome::Success, self.took_ms, self.now_ms);
+            }
+            let picked = self.balancer.pick(Policy::LeastLoaded, "", self.now_ms).unwrap();
+            counts[picked] += 1;
+            if nth % 10 < self.reported {
+                self.answers.push_back((self.now_ms + self.took_ms, Arc::clone(&self.candidates[picked].id)));
+            }
+        }
+        counts
+    }
+}
+
+/// Runs three spells of 500 picks, and holds each to half of the due at least, and 4 standard deviations above it at
+/// most.
+fn check_share(steady: &mut Steady, number: usize, due: f64, what: &str) {
+    for spell in 0..3 {
+        let counts = steady.run(500);
+        let (least, most) = (500.0 * due / 2.0, 500.0 * due + 4.0 * (500.0 * due * (1.0 - due)).sqrt());
+        assert!(
+            (least..most).contains(&(counts[number] as f64)),
+            "{what}, {} of 10 reported after {} ms, spell {spell}: {counts:?}",
+            steady.reported,
+            steady.took_ms
+        );
+    }
+}
+
+#[test]
+fn who_comes_returns_or_grows_gets_its_share_from_the_least_loaded_and_no_flood() {
+    for reported in REPORTED {
+        for took_ms in [0, 5, 300, 20_000] {
+            let mut steady = Steady::new(equal(10), reported, took_ms);
+            steady.run(7_000);
+            steady.set_candidates(equal(11));
+            check_share(&mut steady, 10, 1.0 / 11.0, "a newcomer");
+
+            let mut steady = Steady::new(equal(10), reported, took_ms);
+            steady.run(7_000);
+            fail(&mut steady.balancer, "orders-3", 5, steady.now_ms);
+            assert_eq!(steady.run(999)[3], 0, "it is ejected");
+            check_share(&mut steady, 3, 0.1, "one that returns");
+
+            let mut weights = [100; 10];
+            weights[3] = 1;
+            let mut steady = Steady::new(with_weights(&weights), reported, took_ms);
+            steady.run(7_000);
+            steady.set_candidates(equal(10));
+            check_share(&mut steady, 3, 0.1, "one whose weight has grown");
+        }
+    }
+}
+
+/// Afterwards it is one of them, with no more and no less.
+#[test]
+fn who_came_is_new_no_longer_than_picks_count() {
+    for reported in REPORTED {
+        let mut steady = Steady::new(equal(10), reported, 300);
+        steady.run(7_000);
+        steady.set_candidates(equal(11));
+        let is_new = |steady: &Steady| steady.now_ms < steady.balancer.near.new_until_ms;
+        assert!(is_new(&steady));
+        steady.run(6_400);
+        assert!(!is_new(&steady));
+        let counts = steady.run(11_000);
+        assert!((900..1_100).contains(&counts[10]), "{reported} of 10 reported: {counts:?}");
+    }
+}
+
+/// Weights that all change alike, an instance that leaves, and a service that begins make nobody new.
+#[test]
+fn nobody_is_new_beside_none() {
+    let mut balancer = balancer(1, &with_weights(&[100; 10]));
+    assert_eq!(balancer.near.new_until_ms, 0, "all begin");
+    for weights in [&[200; 10][..], &[1; 10], &[1; 9], &[1; 2], &[0, 0]] {
+        balancer.set_candidates(&with_weights(weights), None);
+        assert_eq!(balancer.near.new_until_ms, 0, "{weights:?}");
+    }
+    balancer.set_candidates(&with_weights(&[100, 100, 100, 100, 100]), None);
+    assert_eq!(balancer.near.new_until_ms, 0, "all begin again");
+    balancer.set_candidates(&with_weights(&[100, 100, 100, 100, 50]), None);
+    assert_eq!(balancer.near.new_until_ms, 0, "the others have grown by a ninth");
+}
+
+/// A newcomer that is slow does not get its share on top of what it has not done yet.
+#[test]
+fn a_slow_newcomer_is_no_refuge() {
+    let mut steady = Steady::new(equal(10), 10, 50);
+    steady.run(1_000);
+    steady.set_candidates(equal(11));
+    // It never answers.
+    let mut lost = 0;
+    for _ in 0..1_000 {
+        steady.now_ms += 10;
+        let picked = steady.balancer.pick(Policy::LeastLoaded, "", steady.now_ms).unwrap();
+        if picked == 10 {
+            lost += 1;
+        } else {
+            steady.balancer.report(&steady.candidates[picked].id, Outcome::Success, 0, steady.now_ms);
+        }
+    }
+    assert!(lost <= 2, "{lost} picks went to it");
 }
 
 #[test]

@@ -92,8 +92,28 @@ proptest! {
         let larger: Vec<_> = weights.iter().map(|weight| weight * factor).collect();
         let (mut one, mut other) = (balancer(seed, &with_weights(&weights)), balancer(seed, &with_weights(&larger)));
         for nth in 0..200 {
-            for policy in [Policy::Weighted, Policy::LeastLoaded] {
-                prop_assert_eq!(one.pick(policy, "", nth), other.pick(policy, "", nth));
+            for policy in [Policy::Weighted, Policy::LeastLoaded, Policy::ConsistentHash] {
+                let key = nth.to_string();
+                prop_assert_eq!(one.pick(policy, &key, nth), other.pick(policy, &key, nth));
+            }
+        }
+    }
+
+    /// After a change a round is two picks off at most; the same candidates again are no change.
+    #[test]
+    fn a_change_costs_the_weighted_two_picks_of_a_round_at_most(
+        before in proptest::collection::vec(1u16..12, 1..8), after in proptest::collection::vec(1u16..12, 1..8),
+        picks in 0usize..60,
+    ) {
+        let candidates = with_weights(&after);
+        let mut balancer = balancer(1, &with_weights(&before));
+        (0..picks).for_each(|_| { balancer.pick(Policy::Weighted, "", 0); });
+        let round: usize = after.iter().map(|weight| usize::from(*weight)).sum();
+        for _ in 0..3 {
+            balancer.set_candidates(&candidates, None);
+            let counts = counts(&mut balancer, &candidates, Policy::Weighted, round);
+            for (count, weight) in counts.iter().zip(&after) {
+                prop_assert!(count.abs_diff((*weight).into()) <= 2, "{:?} for {:?}", counts, after);
             }
         }
     }

@@ -43,7 +43,7 @@ fn what_is_known_of_an_instance_survives_changes_by_its_id() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Candidates(Vec<(usize, u16, usize)>, Option<usize>),
+    Candidates(Vec<(usize, u16, usize)>, Option<u64>),
     Pick(usize, u8),
     Report(usize, bool, u64),
 }
@@ -51,8 +51,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let weight = prop_oneof![Just(0), Just(1), Just(100), any::<u16>()];
     let candidates = proptest::collection::vec((0usize..9, weight, 0usize..3), 0..9);
+    let listed = proptest::option::of(prop_oneof![0u64..900, any::<u64>()]);
     prop_oneof![
-        1 => (candidates, proptest::option::of(0usize..9)).prop_map(|(all, listed)| Step::Candidates(all, listed)),
+        1 => (candidates, listed).prop_map(|(all, listed)| Step::Candidates(all, listed)),
         5 => (0usize..6, any::<u8>()).prop_map(|(policy, key)| Step::Pick(policy, key)),
         5 => (0usize..10, any::<bool>(), prop_oneof![0u64..2_000, any::<u64>()])
             .prop_map(|(number, fails, latency_ms)| Step::Report(number, fails, latency_ms)),
@@ -73,7 +74,7 @@ proptest! {
                     let zones = [None, Some("a"), Some("b")];
                     candidates =
                         all.into_iter().map(|(number, weight, zone)| candidate(number, weight, zones[zone])).collect();
-                    let home = listed.map(|listed| Home { zone: "a".into(), listed });
+                    let home = listed.map(|listed_weight| Home { zone: "a".into(), listed_weight });
                     balancer.set_candidates(&candidates, home.as_ref());
                 }
                 Step::Pick(policy, key) => {

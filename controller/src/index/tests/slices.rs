@@ -82,7 +82,7 @@ fn a_hundred_endpoints_and_more_stand_in_several_slices() {
         bench.index.apply(slice("s3", "web", endpoints));
         bench.step().unwrap()
     };
-    let changed: usize = step.deltas.iter().map(|delta| delta.upserts.len()).sum();
+    let changed: usize = step.deltas.iter().map(|delta| delta.upserts().count()).sum();
     assert_eq!(changed, 1, "what did not change is not told");
 }
 

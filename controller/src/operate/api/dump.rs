@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::unfold;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use rollcall_catalogue::{ContentHash, Namespace, Policy, Service, ServiceKey, Summary};
+use rollcall_catalogue::{ContentHash, Namespace, Policy, Service, ServiceKey, Summary, Visibility};
 use serde::Serialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -29,7 +29,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Dump {
     head: Option<Vec<u8>>,
-    services: std::vec::IntoIter<(ServiceKey, Arc<Service>)>,
+    services: std::vec::IntoIter<(ServiceKey, Visibility, Arc<Service>)>,
     /// The service whose instances are being written, and how many of them are.
     open: Option<(Arc<Service>, usize)>,
     ended: bool,
@@ -97,8 +97,10 @@ impl Dump {
     pub(super) fn of(view: &View, replica: &str, namespace: Option<&Namespace>) -> Self {
         let all = view.catalogue.iter();
         let wanted = all.filter(|(key, _)| namespace.is_none_or(|namespace| key.namespace == *namespace));
-        let mut services: Vec<_> = wanted.map(|(key, service)| (key.clone(), service.clone())).collect();
-        services.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let visibility = |key: &ServiceKey| view.catalogue.visibility(key).cloned().unwrap_or_default();
+        let wanted = wanted.map(|(key, service)| (key.clone(), visibility(key), service.clone()));
+        let mut services: Vec<_> = wanted.collect();
+        services.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         let head = Head { replica, generation: view.generation, complete: view.complete, services: [] };
         let mut line = Vec::new();
         opened(&mut line, &head);
@@ -126,8 +128,8 @@ impl Dump {
                 }
             },
             None => match self.services.next() {
-                Some((key, service)) => {
-                    opened(text, &ServiceHead::of(&key, &service));
+                Some((key, visibility, service)) => {
+                    opened(text, &ServiceHead::of(&key, &visibility, &service));
                     self.open = Some((service, 0));
                 }
                 None if self.ended => return false,
@@ -154,14 +156,14 @@ impl Iterator for Dump {
 // === impl ServiceHead ===
 
 impl<'a> ServiceHead<'a> {
-    fn of(key: &'a ServiceKey, held: &'a Service) -> Self {
+    fn of(key: &'a ServiceKey, visibility: &Visibility, held: &'a Service) -> Self {
         let Summary { service, namespace, versions, serving, total } = held.summary(key);
         Self {
             service,
             namespace,
             hash: held.hash,
-            policy: held.settings.policy,
-            visibility: held.settings.visibility.to_string(),
+            policy: held.policy,
+            visibility: visibility.to_string(),
             truncated: held.truncated,
             versions,
             serving,
