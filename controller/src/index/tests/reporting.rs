@@ -68,7 +68,7 @@ fn the_newer_of_two_that_disagree_is_told_and_keeps_the_rest() {
         bench.index.apply(change);
     }
     let told = reports(&mut bench);
-    assert!(told["newer"][0].starts_with("PortConflict: ports: `http` is 8080 by an older"), "{told:?}");
+    assert!(told["newer"][0].starts_with("PortConflict: ports: `http` is 8080/TCP by an older"), "{told:?}");
     assert_eq!((told["newer"][3].as_str(), told["orders"][0].as_str()), ("2/2", "Accepted: "));
     bench.index.apply(other(8080, Some(Visibility::Cluster)));
     let mut narrow = object("orders", "orders", select("a"));

@@ -83,7 +83,14 @@ fn any_facts() -> impl Strategy<Value = Vec<Fact>> {
 
 fn put((service, number, state): Fact) -> (ServiceKey, Update) {
     let upserts = vec![rollcall_catalogue::Instance { state, ..instance(number) }];
-    (key(&format!("s{service}")), Update::Part { settings: None, upserts, removes: Vec::new() })
+    (
+        key(&format!("s{service}")),
+        Update::Part {
+            settings: Some(rollcall_catalogue::consolidate::Settings::default()),
+            upserts,
+            removes: Vec::new(),
+        },
+    )
 }
 
 proptest! {
