@@ -1,4 +1,4 @@
-//! Measurements of whole parts of Rollcall, each beside what it is to be compared with, in one run.
+//! Measurements of whole parts of Rollcall; `cargo xtask bench` runs them.
 
 mod fleet;
 mod index;

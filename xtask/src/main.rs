@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own commands.
 
+mod bench;
 mod cluster;
 mod generate;
 mod image;
@@ -31,6 +32,11 @@ enum Task {
     Cluster(cluster::Arguments),
     /// Build the images as target/images/{controller,sidecar}.tar, for containerd, kind and docker
     Image,
+    /// Measure; what, and by which figures, it says itself
+    Bench {
+        /// One of catalogue, index, visible; all of them where none is named
+        name: Option<String>,
+    },
     /// Write the committed files that are made from code
     Generate {
         /// Change nothing, but fail if a file is out of date
@@ -55,6 +61,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { provider } => test::run(&provider),
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
+        Task::Bench { name } => bench::run(name.as_deref()),
         Task::Generate { check } => generate::run(check).map(|()| ExitCode::SUCCESS),
     }
 }

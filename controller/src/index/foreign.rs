@@ -1,7 +1,7 @@
 //! Which addresses belong to whom in the cluster, so that nobody registers what is not his.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     net::IpAddr,
     sync::Arc,
 };
@@ -12,8 +12,8 @@ use rollcall_catalogue::{Namespace, ServiceKey, refusal};
 /// Holds the addresses that the cluster itself has given out.
 #[derive(Debug, Default)]
 pub(super) struct AddressBook {
-    /// How many pods of each namespace have it: those on the host's network share theirs.
-    pods: HashMap<IpAddr, BTreeMap<Namespace, u32>>,
+    /// Those on the host's network share theirs.
+    pods: HashMap<IpAddr, Owners>,
     /// How many Services are reached by it.
     services: HashMap<IpAddr, u32>,
     ranges: BTreeMap<Arc<str>, Vec<IpNet>>,
@@ -22,6 +22,15 @@ pub(super) struct AddressBook {
     allowed: Vec<IpNet>,
     /// The services that would have it as an instance, so that they are told when its owner changes.
     meant: HashMap<IpAddr, BTreeSet<ServiceKey>>,
+}
+
+/// Holds whose pods have an address.
+#[derive(Debug)]
+enum Owners {
+    /// As nearly all have it.
+    One(Namespace),
+    /// Several pods, or none any more.
+    Several(BTreeMap<Namespace, u32>),
 }
 
 /// Says how somebody came to name an address.
@@ -55,7 +64,7 @@ impl AddressBook {
             return Some("of a Service");
         }
         match (self.pods.get(&address), named) {
-            (Some(owners), Named::BySlice(namespace)) if owners.contains_key(namespace) => None,
+            (Some(owners), Named::BySlice(namespace)) if owners.include(namespace) => None,
             (Some(_), _) => Some("of a pod"),
             (None, _) if self.ranges.values().flatten().any(|range| range.contains(&address)) => {
                 Some("in the range of the cluster's pods")
@@ -66,18 +75,18 @@ impl AddressBook {
 
     /// Gives the services that must be told.
     pub(super) fn pod_takes(&mut self, address: IpAddr, namespace: &Namespace) -> BTreeSet<ServiceKey> {
-        *self.pods.entry(address).or_default().entry(namespace.clone()).or_default() += 1;
+        match self.pods.entry(address) {
+            Entry::Vacant(place) => {
+                place.insert(Owners::One(namespace.clone()));
+            }
+            Entry::Occupied(mut held) => held.get_mut().add(namespace),
+        }
         self.told(address)
     }
 
     pub(super) fn pod_leaves(&mut self, address: IpAddr, namespace: &Namespace) -> BTreeSet<ServiceKey> {
         if let Some(owners) = self.pods.get_mut(&address) {
-            if let Some(count) = owners.get_mut(namespace) {
-                *count -= 1;
-                if *count == 0 {
-                    owners.remove(namespace);
-                }
-            }
+            owners.remove(namespace);
             if owners.is_empty() {
                 self.pods.remove(&address);
             }
@@ -138,6 +147,41 @@ impl AddressBook {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.pods.is_empty() && self.services.is_empty() && self.ranges.is_empty() && self.meant.is_empty()
+    }
+}
+
+// === impl Owners ===
+
+impl Owners {
+    fn include(&self, namespace: &Namespace) -> bool {
+        match self {
+            Self::One(owner) => owner == namespace,
+            Self::Several(owners) => owners.contains_key(namespace),
+        }
+    }
+
+    fn add(&mut self, namespace: &Namespace) {
+        if let Self::One(owner) = self {
+            *self = Self::Several([(owner.clone(), 1)].into());
+        }
+        if let Self::Several(owners) = self {
+            *owners.entry(namespace.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, namespace: &Namespace) {
+        match self {
+            Self::One(owner) if owner == namespace => *self = Self::Several(BTreeMap::new()),
+            Self::One(_) => {}
+            Self::Several(owners) => {
+                owners.entry(namespace.clone()).and_modify(|count| *count -= 1);
+                owners.retain(|_, count| *count > 0);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Several(owners) if owners.is_empty())
     }
 }
 

@@ -16,6 +16,9 @@ use crate::index::{
     services::ServiceEntry,
 };
 
+/// Services that are joined before they are published: all of them at once would hold the first lists once more.
+const BATCH: usize = 64;
+
 /// Holds what is to be joined anew of one service.
 #[derive(Debug, Default)]
 pub(super) struct Dirt {
@@ -55,16 +58,18 @@ impl Index {
     /// The catalogue after everything that was applied; none where nothing that anyone can see has changed.
     pub fn advance(&mut self, now_ms: u64) -> Option<Step> {
         let dirty = std::mem::take(&mut self.dirty);
-        let updates: Vec<_> = dirty
-            .into_iter()
-            .map(|(key, dirt)| {
+        let (mut dirty, mut deltas) = (dirty.into_iter(), Vec::new());
+        while dirty.len() > 0 {
+            let batch = dirty.by_ref().take(BATCH).map(|(key, dirt)| {
                 let update = self.update(&key, dirt, now_ms);
                 (key, update)
-            })
-            .collect();
-        let step = self.published.next(updates, now_ms)?;
-        self.published = step.snapshot.clone();
-        Some(step)
+            });
+            let batch: Vec<_> = batch.collect();
+            let Some(step) = self.published.next(batch, now_ms) else { continue };
+            self.published = step.snapshot;
+            deltas.extend(step.deltas);
+        }
+        (!deltas.is_empty()).then(|| Step { snapshot: self.published.clone(), deltas })
     }
 
     fn update(&mut self, key: &ServiceKey, dirt: Dirt, now_ms: u64) -> Update {
@@ -272,10 +277,17 @@ impl Index {
         match owner {
             OwnerId::Pod(uid) => {
                 let Some(pod) = self.pods.get_mut(uid) else { return };
-                match joined {
-                    Some(_) => pod.services.insert(key.clone()),
-                    None => pod.services.remove(key),
-                };
+                let held = pod.services.iter().position(|held| held == key);
+                match (joined, held) {
+                    (Some(_), None) => {
+                        pod.services.reserve_exact(1);
+                        pod.services.push(key.clone());
+                    }
+                    (None, Some(place)) => {
+                        pod.services.swap_remove(place);
+                    }
+                    _ => {}
+                }
             }
             OwnerId::Address(address) => {
                 match joined {

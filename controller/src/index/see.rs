@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use rollcall_catalogue::{Namespace, PodUid, Registration, ServiceKey, Source, Target, Visibility};
+use rollcall_catalogue::{Namespace, PodFacts, PodUid, Registration, ServiceKey, Source, Target, Visibility};
 
 use crate::index::{
     About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry,
@@ -19,11 +19,11 @@ impl Index {
         let PodSeen { mut facts, turned_ms, problems } = seen;
         let uid = facts.uid.clone();
         let before = self.pods.get(&uid);
-        if before.is_some_and(|held| held.facts == facts && held.problems == problems) {
+        if before.is_some_and(|held| held.facts == facts && *held.problems == *problems) {
             return false;
         }
         let turned = before.is_none_or(|held| held.facts.life != facts.life);
-        if before.is_none_or(|held| held.problems != problems) {
+        if before.is_none_or(|held| *held.problems != *problems) {
             self.notice_problems(&facts, &problems);
         }
         if let Some(turned_ms) = turned_ms.filter(|_| turned && self.complete())
@@ -31,9 +31,10 @@ impl Index {
         {
             self.turned_ms.push(turned_ms);
         }
+        self.slim(&mut facts);
         let (heard, services, addresses, labels) = match self.pods.remove(&uid) {
             Some(held) => (held.heard, held.services, held.facts.addresses, Some(held.facts.labels)),
-            None => (Heard::Never, BTreeSet::new(), Vec::new(), None),
+            None => (Heard::Never, Vec::new(), Vec::new(), None),
         };
         let namespace = facts.namespace.clone();
         let claims = self.in_namespace(&namespace, |names| {
@@ -50,7 +51,8 @@ impl Index {
         let selected = self.selected(&facts.namespace, &uid, &facts.labels);
         self.mark_owner(&selected, &owner);
         self.move_addresses(&namespace, &addresses, &facts.addresses);
-        self.pods.insert(uid, PodEntry { facts, problems, heard, services });
+        let entry = PodEntry { facts, problems: problems.into(), heard, services };
+        self.pods.insert(uid, Box::new(entry));
         for service in claims {
             let aiming = self.aiming_at(&namespace, &service);
             self.mark_owner(&aiming, &owner);
@@ -61,7 +63,7 @@ impl Index {
     pub(super) fn lose_pod(&mut self, uid: &PodUid) -> bool {
         let Some(entry) = self.pods.remove(uid) else { return false };
         self.pods_removed = true;
-        let PodEntry { facts, services, .. } = entry;
+        let PodEntry { facts, services, .. } = *entry;
         self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
         self.move_addresses(&facts.namespace, &facts.addresses, &[]);
         self.in_namespace(&facts.namespace, |names| {
@@ -232,16 +234,15 @@ impl Index {
     pub(super) fn mark_everything(&mut self) {
         let services: Vec<_> = self.services.keys().cloned().collect();
         services.iter().for_each(|key| self.mark_whole(key));
-        let pods: Vec<_> = self
-            .pods
-            .iter()
-            .map(|(uid, pod)| {
-                let mut services = self.selected(&pod.facts.namespace, uid, &pod.facts.labels);
-                services.extend(pod.facts.registration.iter().map(|word| word.key.clone()));
-                (OwnerId::Pod(uid.clone()), services)
-            })
-            .collect();
-        pods.iter().for_each(|(owner, services)| self.mark_owner(services, owner));
+        // Taken out, since to collect what each pod is marked for would be as large as the index.
+        let pods = std::mem::take(&mut self.pods);
+        for (uid, pod) in &pods {
+            let owner = OwnerId::Pod(uid.clone());
+            let selected = self.selected(&pod.facts.namespace, uid, &pod.facts.labels);
+            self.mark_owner(&selected, &owner);
+            self.mark_owner(pod.facts.registration.iter().map(|word| &word.key), &owner);
+        }
+        self.pods = pods;
         let registrations: Vec<_> =
             self.services.values().flat_map(|entry| entry.registrations.values().cloned()).collect();
         for registration in registrations {
@@ -389,6 +390,19 @@ impl Index {
                 false => names.disclaim(uid, service),
             }
         });
+    }
+
+    /// Names that others have as well are kept once for all.
+    fn slim(&self, facts: &mut PodFacts) {
+        if let Some((held, _)) = self.namespaces.get_key_value(&facts.namespace) {
+            facts.namespace = held.clone();
+        }
+        if let Some(node) = &mut facts.node
+            && let Some((held, _)) = self.nodes.get_key_value(node)
+        {
+            *node = held.clone();
+        }
+        facts.addresses.shrink_to_fit();
     }
 
     /// The same slice with names that are kept once for all that share them.

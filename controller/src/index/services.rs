@@ -43,8 +43,8 @@ pub(super) struct ServiceEntry {
 /// Holds what one owner has in a service: usually one instance; none while it has no address or is not to be listed.
 #[derive(Debug, Default)]
 pub(super) struct Member {
-    pub(super) standings: Vec<Standing>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) standings: Box<[Standing]>,
+    pub(super) findings: Box<[Finding]>,
     word: Option<Arc<Registration>>,
 }
 
@@ -118,7 +118,11 @@ impl ServiceEntry {
                 since_ms,
             }
         };
-        let member = Member { standings: consolidated.iter().map(standing).collect(), findings, word };
+        let member = Member {
+            standings: consolidated.iter().map(standing).collect(),
+            findings: findings.into(),
+            word,
+        };
         let kept = |id: &InstanceId| member.standings.iter().any(|standing| standing.id == *id);
         let gone = before.standings.into_iter().map(|standing| standing.id).filter(|id| !kept(id)).collect();
         self.remember(&member);
