@@ -23,7 +23,7 @@ use crate::{
     index::Index,
     kubernetes::watch_all,
     lease,
-    operate::{Metrics, api, health::Health},
+    operate::{Metrics, WriteCounts, api, health::Health},
     outside,
     owner::{IndexHandle, OwnerGone, owner},
     sessions::Sessions,
@@ -63,7 +63,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         parts.spawn(until(ear.clone(), name, watch));
     }
     write(&mut parts, &args, &client, &index, &metrics, &ear);
-    let health = Health { index: index.clone(), serving: Arc::default(), metrics };
+    let health = Health { index: index.clone(), serving: Arc::default(), metrics: metrics.clone() };
     let mut early = ear.clone();
     let (serving, health_ear) = (health.serving.clone(), ear.clone());
     parts.spawn(async move {
@@ -81,11 +81,12 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     parts.spawn(async move {
         // A loop that waits for the API server must not outlive the word to end.
         let leaf = tokio::select! {
-            leaf = authority(&client, &args) => leaf?,
+            leaf = authority(&client, &args, metrics.writes()) => leaf?,
             () = early.requested() => return Ok("sessions"),
         };
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes())?;
-        let sessions = Sessions::new(args.replica.clone(), index, KubeReviewer(client));
+        let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
+        let sessions = Sessions::new(args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
         sessions.serve(sessions_listener, tls, ear).await?;
         Ok("sessions")
@@ -168,10 +169,10 @@ fn tuned(mut config: Config) -> Config {
 }
 
 /// The certificate for the sessions. An API server that is away is waited for; a broken Secret is not.
-async fn authority(client: &Client, args: &Args) -> anyhow::Result<Leaf> {
+async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow::Result<Leaf> {
     let mut jitter = Jitter::from_entropy();
     loop {
-        let load = Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret);
+        let load = Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret, writes);
         match timeout(AUTHORITY_MAX, load).await {
             Ok(Ok(authority)) => return Ok(authority.leaf(&args.ca_secret)?),
             Ok(Err(CaError::Api(place, source))) => {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +21,10 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::owner::{IndexHandle, OwnerGone};
+use crate::{
+    operate::{WriteCounts, WriteKind},
+    owner::{IndexHandle, OwnerGone},
+};
 
 /// What a token must be made for: one for the API server or for another service opens nothing here.
 pub const AUDIENCE: &str = "rollcall";
@@ -71,7 +74,10 @@ pub trait Reviewer: Send + Sync + 'static {
 
 /// Asks the API server.
 #[derive(Clone)]
-pub struct KubeReviewer(pub Client);
+pub struct KubeReviewer {
+    pub client: Client,
+    pub writes: Arc<WriteCounts>,
+}
 
 /// Holds which tokens were found good, by their SHA-256, until they end: a token is reviewed once, and a sidecar
 /// that comes back is known even while the API server is away.
@@ -114,7 +120,8 @@ impl Reviewer for KubeReviewer {
         let spec =
             TokenReviewSpec { audiences: Some(vec![AUDIENCE.to_owned()]), token: Some(token.to_owned()) };
         let request = TokenReview { spec, ..TokenReview::default() };
-        let api = Api::<TokenReview>::all(self.0.clone());
+        let api = Api::<TokenReview>::all(self.client.clone());
+        self.writes.count(WriteKind::TokenReview);
         let answer = api.create(&PostParams::default(), &request).await.map_err(|error| {
             warn!(%error, "no answer to a token review");
             AuthError::Unavailable

@@ -19,6 +19,8 @@ use rollcall_net::TLS_NAME;
 use thiserror::Error;
 use tracing::info;
 
+use crate::operate::{WriteCounts, WriteKind};
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// As long as anyone keeps a cluster; distributing a new authority is work for later.
 const AUTHORITY_FOR: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
@@ -72,13 +74,19 @@ impl Authority {
 
     /// The authority in this Secret, made first where there is none. Replicas that start together agree: whoever
     /// comes second reads what the first one created.
-    pub async fn load_or_create(client: Client, namespace: &str, name: &str) -> Result<Self, CaError> {
+    pub async fn load_or_create(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        writes: &WriteCounts,
+    ) -> Result<Self, CaError> {
         let api = Api::<Secret>::namespaced(client, namespace);
         let failed = |error| CaError::Api(format!("{namespace}/{name}"), Box::new(error));
         if let Some(secret) = api.get_opt(name).await.map_err(failed)? {
             return Self::read(&secret, name);
         }
         let made = Self::generate(name)?;
+        writes.count(WriteKind::Secret);
         match api.create(&PostParams::default(), &made.secret(name)).await {
             Ok(_) => {
                 info!(secret = name, "a new authority is made");

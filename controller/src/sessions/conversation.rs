@@ -33,6 +33,8 @@ pub(crate) struct Conversation {
     cursor: u64,
     farewell: Option<String>,
     unknown_frames: u64,
+    /// The peer was found out of step since that was last asked.
+    out_of_step: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +84,18 @@ impl Conversation {
             cursor: 0,
             farewell: None,
             unknown_frames: 0,
+            out_of_step: false,
         }
     }
 
     /// Who is at the other end.
     pub(crate) fn pod(&self) -> &PodIdentity {
         &self.pod
+    }
+
+    /// Whether the peer was found out of step since that was last asked.
+    pub(crate) fn was_out_of_step(&mut self) -> bool {
+        std::mem::take(&mut self.out_of_step)
     }
 
     pub(crate) fn closed(&self) -> bool {
@@ -243,6 +251,7 @@ impl Conversation {
             warn!(pod = self.pod.name, namespace = %self.pod.namespace, "a sidecar is out of step: all is sent again");
             self.subscriptions.values_mut().for_each(|told| *told = Told::Unsure);
             self.pending = self.subscriptions.keys().cloned().collect();
+            self.out_of_step = true;
         }
     }
 }

@@ -180,7 +180,9 @@ fn silent_staleness_is_found_and_healed() {
     assert!(said(&mut c, &now).is_empty());
     c.hear(Up::Heartbeat { cursor: 0, digest: ContentHash(9) }).unwrap();
     assert!(said(&mut c, &now).is_empty(), "it has not applied everything yet");
+    assert!(!c.was_out_of_step());
     c.hear(Up::Heartbeat { cursor: 1, digest: ContentHash(9) }).unwrap();
+    assert!(c.was_out_of_step() && !c.was_out_of_step());
     let healed = ["remove gone.shop ", "upsert orders.shop 1", "synced 2 gone.shop,orders.shop"];
     assert_eq!(said(&mut c, &now), healed);
     c.hear(Up::Heartbeat { cursor: 2, digest: right }).unwrap();

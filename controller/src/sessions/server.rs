@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Authenticator, Reviewer},
+    operate::Metrics,
     owner::IndexHandle,
 };
 
@@ -59,6 +60,7 @@ pub struct Sessions<R> {
     index: IndexHandle,
     authenticator: Authenticator<R>,
     places: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 /// Says why the session server ended before its time.
@@ -86,9 +88,10 @@ enum Refusal {
 // === impl Sessions ===
 
 impl<R: Reviewer> Sessions<R> {
-    pub fn new(replica: String, index: IndexHandle, reviewer: R) -> Arc<Self> {
+    pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
         let authenticator = Authenticator::new(reviewer, index.clone());
-        Arc::new(Self { replica, index, authenticator, places: Arc::new(Semaphore::new(SESSIONS_MAX)) })
+        let places = Arc::new(Semaphore::new(SESSIONS_MAX));
+        Arc::new(Self { replica, index, authenticator, places, metrics })
     }
 
     /// Serves sessions until the process ends, then says goodbye to each.
@@ -220,6 +223,7 @@ impl<R: Reviewer> Sessions<R> {
             presence,
             shutdown,
             pulse,
+            metrics: self.metrics.clone(),
             _place: place,
         };
         let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(session.frames())));

@@ -24,7 +24,10 @@ use tokio::{
 use tracing::{debug, info};
 
 use super::conversation::Conversation;
-use crate::owner::{Dismissal, Presence, View};
+use crate::{
+    operate::{Metrics, Resync},
+    owner::{Dismissal, Presence, View},
+};
 
 /// Holds one session: its conversation, and everything that moves it. Dropping it ends the session.
 pub(crate) struct SessionStream {
@@ -34,6 +37,7 @@ pub(crate) struct SessionStream {
     pub(crate) presence: Presence,
     pub(crate) shutdown: Shutdown,
     pub(crate) pulse: Pulse,
+    pub(crate) metrics: Metrics,
     /// The session's place among all, given back with the rest.
     pub(crate) _place: OwnedSemaphorePermit,
 }
@@ -141,6 +145,9 @@ impl Running {
             if let Err(reason) = result {
                 self.end(&reason);
                 return;
+            }
+            if self.session.conversation.was_out_of_step() {
+                self.session.metrics.resynced(Resync::Digest);
             }
         }
     }

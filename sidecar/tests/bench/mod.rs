@@ -126,7 +126,7 @@ impl Controller {
         let listener = bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let tokens = Tokens::default();
-        let sessions = Sessions::new("test".to_owned(), index.clone(), tokens.clone());
+        let sessions = Sessions::new("test".to_owned(), index.clone(), tokens.clone(), Metrics::new());
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
