@@ -19,11 +19,17 @@ pub(super) async fn ask(
     path: &PathAndQuery,
 ) -> Result<(), Outcome> {
     let status = status(stream, request(target, method, path)?).await.map_err(|error| outcome(&error))?;
-    if status.is_success() || status.is_redirection() {
+    if status.is_success() || status.is_redirection() || is_about_the_method(method, status) {
         Ok(())
     } else {
         Err(Fault::Status(status.as_u16()).into())
     }
+}
+
+/// Whether a server only says that it does not know HEAD: it is up, and we do not try whether a GET costs it more.
+fn is_about_the_method(method: HttpMethod, status: StatusCode) -> bool {
+    method == HttpMethod::Head
+        && matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
 }
 
 fn request(

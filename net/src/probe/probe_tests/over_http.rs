@@ -39,6 +39,15 @@ async fn the_status_decides() {
 }
 
 #[tokio::test]
+async fn who_does_not_know_head_is_up() {
+    for (status, up) in [(405, true), (501, true), (404, false), (500, false)] {
+        let (target, _asked) = answering(format!("HTTP/1.1 {status} Any\r\n\r\n")).await;
+        let outcome = attempt(target, &http_check(HttpMethod::Head), ENOUGH).await;
+        assert_eq!(outcome == Outcome::Passing, up, "{status}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_request_is_what_was_asked_for() {
     for (method, word) in [(HttpMethod::Get, "GET"), (HttpMethod::Head, "HEAD")] {
         let (target, mut asked) = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
