@@ -20,6 +20,7 @@ mod join;
 mod lists;
 mod namespace;
 mod outside;
+mod registering;
 mod report;
 mod reports;
 mod see;
@@ -49,6 +50,9 @@ pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
     About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
 };
+
+/// The API server's own Service: it leads to what must not be called through us.
+const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
 /// Turns of pods that wait to be measured: more in one turn of the owner say nothing more of the delay.
 const TURNS_MAX: usize = 1_024;

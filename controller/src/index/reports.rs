@@ -8,7 +8,8 @@ use std::{
 };
 
 use rollcall_catalogue::{
-    Instance, PodFacts, Registration, Source, State, Target, ValueError, consolidate::Finding as Decided,
+    Instance, Namespace, PodFacts, Registration, Source, State, Target, ValueError,
+    consolidate::Finding as Decided,
 };
 use rollcall_crds::{Accepted, ConditionReason, Finding, Ready, Resolved};
 
@@ -108,24 +109,26 @@ impl Index {
 
     /// All registrations of a service may have something new to be told.
     pub(super) fn mark_reports(&mut self, key: &ServiceKey, entry: &ServiceEntry) {
-        let objects = entry.registrations.keys().map(|id| match id {
-            RegistrationId::Object(name) | RegistrationId::Adopted(name) => name,
-        });
-        let keys = objects.chain(&entry.managed);
-        let keys = keys.map(|name| ObjectKey { namespace: key.namespace.clone(), name: name.clone() });
-        self.reports.extend(keys);
+        let names = entry.registrations.keys().map(RegistrationId::object).chain(&entry.managed);
+        self.mark_for_report(&key.namespace, names);
     }
 
     /// A Service came or went: the registrations that mean it have something new to be told, be it that it is missing.
     pub(super) fn report_aiming_at(&mut self, service: &ObjectKey) {
         let names = self.namespaces.get(&service.namespace);
         let aiming = names.and_then(|names| names.kube_services.get(&service.name));
-        let ids = aiming.into_iter().flat_map(|service| service.aimed_at_by.keys());
-        let keys = ids.map(|id| {
-            let (RegistrationId::Object(name) | RegistrationId::Adopted(name)) = id;
-            ObjectKey { namespace: service.namespace.clone(), name: name.clone() }
-        });
-        let keys: Vec<_> = keys.collect();
+        let names: Vec<_> = aiming
+            .into_iter()
+            .flat_map(|service| service.aimed_at_by.keys().map(|id| id.object().clone()))
+            .collect();
+        self.mark_for_report(&service.namespace, names.iter());
+    }
+
+    /// Those that there are no objects of are left out: nobody takes their reports where nobody holds the Lease.
+    fn mark_for_report<'a>(&mut self, namespace: &Namespace, names: impl Iterator<Item = &'a Arc<str>>) {
+        let Some(held) = self.namespaces.get(namespace) else { return };
+        let names = names.filter(|name| held.objects.contains_key(*name));
+        let keys = names.map(|name| ObjectKey { namespace: namespace.clone(), name: name.clone() });
         self.reports.extend(keys);
     }
 

@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use rollcall_catalogue::{Namespace, PodFacts, PodUid, Registration, ServiceKey, Source, Target, Visibility};
+use rollcall_catalogue::{Namespace, PodFacts, PodUid, ServiceKey, Target};
 
 use crate::index::{
-    About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry,
-    PodSeen, ServiceFacts, SliceFacts, TURNS_MAX,
+    API_SERVER, About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey,
+    PodEntry, PodSeen, ServiceFacts, SliceFacts, TURNS_MAX,
     endpoints::{KubeService, OwnerId},
     services::RegistrationId,
 };
-
-/// The API server's own Service: it leads to what must not be called through us.
-const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
 impl Index {
     pub(super) fn see_pod(&mut self, seen: PodSeen) -> bool {
@@ -104,6 +101,9 @@ impl Index {
                 let message = errors.to_string();
                 self.notice(Notice { about, reason: NoticeReason::RegistrationRefused, message });
             }
+        }
+        if object.is_none() {
+            self.reports.remove(key);
         }
         let of = |object: Option<&Object>| object.and_then(Object::counting).cloned();
         let known = |object: Option<&Object>| {
@@ -230,126 +230,7 @@ impl Index {
         true
     }
 
-    /// Everything is joined for the first time.
-    pub(super) fn mark_everything(&mut self) {
-        let services: Vec<_> = self.services.keys().cloned().collect();
-        services.iter().for_each(|key| self.mark_whole(key));
-        // Taken out, since to collect what each pod is marked for would be as large as the index.
-        let pods = std::mem::take(&mut self.pods);
-        for (uid, pod) in &pods {
-            let owner = OwnerId::Pod(uid.clone());
-            let selected = self.selected(&pod.facts.namespace, uid, &pod.facts.labels);
-            self.mark_owner(&selected, &owner);
-            self.mark_owner(pod.facts.registration.iter().map(|word| &word.key), &owner);
-        }
-        self.pods = pods;
-        let registrations: Vec<_> =
-            self.services.values().flat_map(|entry| entry.registrations.values().cloned()).collect();
-        for registration in registrations {
-            if !matches!(registration.target, Target::Selector(_)) {
-                self.mark_meant(&registration);
-            }
-        }
-    }
-
-    /// Puts a registration in the place of what it was.
-    fn register(
-        &mut self,
-        id: &RegistrationId,
-        before: Option<&Arc<Registration>>,
-        after: Option<&Arc<Registration>>,
-    ) {
-        if let Some(before) = before {
-            if let Some(entry) = self.services.get_mut(&before.key) {
-                entry.registrations.remove(id);
-            }
-            self.aim_at_service(id, before, false);
-            self.mark_whole(&before.key);
-        }
-        if let Some(after) = after {
-            self.services
-                .entry(after.key.clone())
-                .or_default()
-                .registrations
-                .insert(id.clone(), after.clone());
-            self.aim_at_service(id, after, true);
-            self.mark_whole(&after.key);
-            if self.complete() {
-                self.mark_meant(after);
-            }
-        }
-    }
-
-    fn aim_at_service(&mut self, id: &RegistrationId, registration: &Registration, aims: bool) {
-        let Target::Service(name) = &registration.target else { return };
-        self.in_namespace(&registration.key.namespace, |names| {
-            let name: Arc<str> = (&**name).into();
-            let service = names.kube_services.entry(name.clone()).or_default();
-            match aims {
-                true => service.aimed_at_by.insert(id.clone(), registration.key.clone()),
-                false => service.aimed_at_by.remove(id),
-            };
-            if service.is_empty() {
-                names.kube_services.remove(&name);
-            }
-        });
-    }
-
-    /// Everyone whom a registration means may have become a member.
-    fn mark_meant(&mut self, registration: &Registration) {
-        let namespace = &registration.key.namespace;
-        let meant: Vec<OwnerId> = match &registration.target {
-            Target::Selector(selector) => {
-                let pods = self.namespaces.get(namespace).into_iter().flat_map(|names| &names.pods);
-                let matching = pods
-                    .filter(|uid| self.pods.get(*uid).is_some_and(|pod| selector.matches(&pod.facts.labels)));
-                matching.cloned().map(OwnerId::Pod).collect()
-            }
-            Target::Pod { uid, .. } => vec![OwnerId::Pod(uid.clone())],
-            Target::Service(name) => {
-                let owners = self.kube_service_owners(namespace, name);
-                owners.iter().for_each(|owner| self.claim(namespace, &(&**name).into(), owner));
-                owners.into_iter().collect()
-            }
-            Target::Addresses(addresses) => {
-                addresses.iter().map(|one| OwnerId::Address(one.address)).collect()
-            }
-            Target::Own => Vec::new(),
-        };
-        meant.iter().for_each(|owner| self.mark_owner([&registration.key], owner));
-    }
-
-    /// Makes a Service a registration, or no longer.
-    fn adopt(&mut self, key: &ObjectKey) {
-        let Some(names) = self.namespaces.get_mut(&key.namespace) else { return };
-        let adopts = names.adopts() && (key.namespace.as_str(), &*key.name) != API_SERVER;
-        let Some(service) = names.kube_services.get_mut(&key.name) else { return };
-        let adoptable = service.facts.as_ref().filter(|facts| adopts && facts.adoptable);
-        let after = adoptable.and_then(|facts| adopted(key, facts)).map(Arc::new);
-        if service.adopted != after {
-            let before = std::mem::replace(&mut service.adopted, after.clone());
-            let id = RegistrationId::Adopted(key.name.clone());
-            self.register(&id, before.as_ref(), after.as_ref());
-        }
-    }
-
-    fn keep_known(&mut self, name: &Arc<str>, before: Option<ServiceKey>, after: Option<ServiceKey>) {
-        if before == after {
-            return;
-        }
-        if let Some(before) = before {
-            if let Some(entry) = self.services.get_mut(&before) {
-                entry.managed.remove(name);
-            }
-            self.mark_whole(&before);
-        }
-        if let Some(after) = after {
-            self.services.entry(after.clone()).or_default().managed.insert(name.clone());
-            self.mark_whole(&after);
-        }
-    }
-
-    fn selected(
+    pub(super) fn selected(
         &self,
         namespace: &Namespace,
         uid: &PodUid,
@@ -367,7 +248,7 @@ impl Index {
         told.iter().for_each(|service| self.mark_whole(service));
     }
 
-    fn kube_service_owners(&self, namespace: &Namespace, service: &str) -> BTreeSet<OwnerId> {
+    pub(super) fn kube_service_owners(&self, namespace: &Namespace, service: &str) -> BTreeSet<OwnerId> {
         let names = self.namespaces.get(namespace);
         names.and_then(|names| names.kube_services.get(service)).map(KubeService::owners).unwrap_or_default()
     }
@@ -380,7 +261,7 @@ impl Index {
     }
 
     /// A slice leads to a pod: one that was not seen yet will tell the Service when it is.
-    fn claim(&mut self, namespace: &Namespace, service: &Arc<str>, owner: &OwnerId) {
+    pub(super) fn claim(&mut self, namespace: &Namespace, service: &Arc<str>, owner: &OwnerId) {
         let OwnerId::Pod(uid) = owner else { return };
         let unseen = !self.pods.contains_key(uid);
         self.in_namespace(namespace, |names| {
@@ -424,16 +305,4 @@ impl Index {
         }
         facts
     }
-}
-
-/// The registration that a Service is in a namespace that adopts them; none where its name cannot be a service's.
-fn adopted(key: &ObjectKey, facts: &ServiceFacts) -> Option<Registration> {
-    Some(Registration {
-        key: ServiceKey { namespace: key.namespace.clone(), service: key.name.parse().ok()? },
-        source: Source::Object { created_ms: facts.created_ms, name: (&*key.name).into() },
-        target: Target::Service((&*key.name).into()),
-        attributes: Default::default(),
-        policy: None,
-        visibility: None::<Visibility>,
-    })
 }

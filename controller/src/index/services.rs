@@ -57,6 +57,17 @@ pub(super) struct Standing {
     pub(super) since_ms: u64,
 }
 
+// === impl RegistrationId ===
+
+impl RegistrationId {
+    /// The object that stands for it; an adopted Service's is one of ours, where there is one.
+    pub(super) fn object(&self) -> &Arc<str> {
+        match self {
+            Self::Object(name) | Self::Adopted(name) => name,
+        }
+    }
+}
+
 // === impl Member ===
 
 impl Member {
