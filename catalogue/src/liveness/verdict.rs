@@ -86,11 +86,12 @@ fn by_the_app(witnesses: &Witnesses) -> Option<Verdict> {
         ProbeWitness::BeatMissed => failing(Reason::HeartbeatMissed),
         ProbeWitness::SaysFailing => failing(Reason::AppSaysFailing),
         ProbeWitness::AwaitingBeat => Some(Verdict::Listed(State::Suspect, Reason::AwaitingBeat)),
-        // Kubernetes has vouched for the rest already.
+        // Kubernetes has vouched for the rest already. Its registration is all there is to go by, after each restart of
+        // the registry too: that must not empty a service.
         ProbeWitness::Pending
             if (witnesses.pod, witnesses.endpoint) == (PodWitness::NoPod, EndpointWitness::NoEndpoint) =>
         {
-            Some(Verdict::Listed(State::Starting, Reason::NotProbedYet))
+            Some(Verdict::Listed(State::Suspect, Reason::NotProbedYet))
         }
         ProbeWitness::Pending | ProbeWitness::Passing | ProbeWitness::NotAsked => None,
     }

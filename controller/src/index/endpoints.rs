@@ -65,28 +65,14 @@ impl KubeService {
     /// moves from one to the other.
     pub(super) fn endpoint(&self, owner: &OwnerId) -> Option<EndpointFacts> {
         let found = self.slices.values().filter_map(|slice| Some((slice, slice.endpoints.get(owner)?)));
-        let mut joined: Option<EndpointFacts> = None;
-        for (slice, endpoint) in found {
-            let witness = self.witness(endpoint);
-            let held = joined.get_or_insert_with(|| EndpointFacts {
-                addresses: Vec::new(),
-                ports: Vec::new(),
-                zone: endpoint.zone.clone(),
-                node: endpoint.node.clone(),
-                witness,
-            });
-            held.witness = better(held.witness, witness);
-            for address in &endpoint.addresses {
-                if !held.addresses.contains(address) {
-                    held.addresses.push(*address);
-                }
-            }
-            for port in &slice.ports {
-                if !held.ports.iter().any(|known| known.name == port.name) {
-                    held.ports.push(port.clone());
-                }
-            }
-        }
+        let facts = found.map(|(slice, endpoint)| EndpointFacts {
+            addresses: endpoint.addresses.clone(),
+            ports: slice.ports.clone(),
+            zone: endpoint.zone.clone(),
+            node: endpoint.node.clone(),
+            witness: self.witness(endpoint),
+        });
+        let mut joined = facts.reduce(|held, other| held.joined(&other));
         if let (Some(joined), Some(facts)) = (&mut joined, &self.facts) {
             let place = |port: &Port| facts.ports.iter().position(|of_service| of_service.name == port.name);
             // Those that the Service does not have any more are the last.
@@ -109,18 +95,6 @@ impl KubeService {
     }
 }
 
-/// Of two slices' words on the same endpoint, the better one: the worse is the older one, of the slice that it moves
-/// out of, and the pod speaks for itself besides.
-fn better(one: EndpointWitness, other: EndpointWitness) -> EndpointWitness {
-    let rank = |witness| match witness {
-        EndpointWitness::Ready => 0,
-        EndpointWitness::Published => 1,
-        EndpointWitness::NotReady => 2,
-        EndpointWitness::Terminating | EndpointWitness::NoEndpoint => 3,
-    };
-    if rank(other) < rank(one) { other } else { one }
-}
-
 // === impl Slice ===
 
 impl Slice {
@@ -129,7 +103,14 @@ impl Slice {
             Some(uid) => Some(OwnerId::Pod(uid.clone())),
             None => endpoint.addresses.first().copied().map(OwnerId::Address),
         };
-        let endpoints = facts.endpoints.into_iter();
+        let endpoints = facts.endpoints.into_iter().map(|mut endpoint| {
+            // All addresses of an endpoint are of one thing, and consumers are to use the first: the others of what is
+            // no pod could be anybody's.
+            if endpoint.pod.is_none() {
+                endpoint.addresses.truncate(1);
+            }
+            endpoint
+        });
         let endpoints = endpoints.filter_map(|endpoint| Some((owner(&endpoint)?, endpoint))).collect();
         Self { ports: facts.ports, endpoints }
     }

@@ -64,7 +64,7 @@ impl AddressBook {
             return Some("of a Service");
         }
         match (self.pods.get(&address), named) {
-            (Some(owners), Named::BySlice(namespace)) if owners.include(namespace) => None,
+            (Some(owners), Named::BySlice(namespace)) if owners.are_all_of(namespace) => None,
             (Some(_), _) => Some("of a pod"),
             (None, _) if self.ranges.values().flatten().any(|range| range.contains(&address)) => {
                 Some("in the range of the cluster's pods")
@@ -153,10 +153,10 @@ impl AddressBook {
 // === impl Owners ===
 
 impl Owners {
-    fn include(&self, namespace: &Namespace) -> bool {
+    fn are_all_of(&self, namespace: &Namespace) -> bool {
         match self {
             Self::One(owner) => owner == namespace,
-            Self::Several(owners) => owners.contains_key(namespace),
+            Self::Several(owners) => owners.keys().all(|owner| owner == namespace),
         }
     }
 

@@ -1,6 +1,10 @@
 //! The joining: what follows from everything known for the services that may have changed.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use rollcall_catalogue::{
     EndpointFacts, Instance, InstanceId, Registration, ServiceKey, Step, Target, Update,
@@ -58,6 +62,7 @@ impl Index {
     /// The catalogue after everything that was applied; none where nothing that anyone can see has changed.
     pub fn advance(&mut self, now_ms: u64) -> Option<Step> {
         let dirty = std::mem::take(&mut self.dirty);
+        self.marked_pods = HashMap::new();
         let (mut dirty, mut deltas) = (dirty.into_iter(), Vec::new());
         while dirty.len() > 0 {
             let batch = dirty.by_ref().take(BATCH).map(|(key, dirt)| {
@@ -153,10 +158,12 @@ impl Index {
         }
         reached.retain(|(_, how)| !matches!(how, Reached::Refused(_)));
         reached.sort_by(|(a, _), (b, _)| a.precedence(b));
-        let endpoint = reached.iter().find_map(|(_, how)| match how {
+        let through = reached.iter().filter_map(|(_, how)| match how {
             Reached::Through(endpoint) => Some(endpoint),
             _ => None,
         });
+        let endpoint = through.cloned().reduce(|closer, other| closer.joined(&other));
+        let endpoint = endpoint.as_ref();
         let said_zone = reached.iter().find_map(|(_, how)| match how {
             Reached::Outside(zone) => zone.as_deref(),
             _ => None,
@@ -215,11 +222,10 @@ impl Index {
                         (pod.namespace == *namespace).then_some(Reached::Through(endpoint))
                     }
                     OwnerId::Address(address) => {
-                        let refusal = |address| self.addresses.refusal(address, Named::BySlice(namespace));
-                        if let Some(refused) = refusal(*address) {
+                        let refusal = self.addresses.refusal(*address, Named::BySlice(namespace));
+                        if let Some(refused) = refusal {
                             return Some(Reached::Refused(refused));
                         }
-                        endpoint.addresses.retain(|address| refusal(*address).is_none());
                         Some(Reached::Through(endpoint))
                     }
                 }
@@ -236,7 +242,8 @@ impl Index {
     }
 
     fn witnesses_of_pod(&self, entry: &PodEntry, endpoint: Option<&EndpointFacts>) -> Witnesses {
-        let unknown = |node: &Arc<str>| self.nodes.get(node).is_some_and(|node| node.unknown);
+        // A node that is gone is as lost as one that Kubernetes does not see: its pods are deleted later.
+        let unknown = |node: &Arc<str>| self.nodes.get(node).is_none_or(|node| node.unknown);
         let session = match (entry.heard, entry.facts.has_sidecar) {
             (Heard::Now, _) => SessionWitness::Live,
             (_, false) => SessionWitness::NotExpected,

@@ -73,6 +73,8 @@ pub struct Index {
     addresses: AddressBook,
     services: HashMap<ServiceKey, ServiceEntry>,
     dirty: BTreeMap<ServiceKey, Dirt>,
+    /// The services in which each pod is marked.
+    marked_pods: HashMap<PodUid, Vec<ServiceKey>>,
     published: Snapshot,
     /// Those to be asked, and what they answered.
     outside: BTreeMap<OutsideId, OutsideTarget>,
@@ -299,7 +301,10 @@ impl Index {
     fn mark_owner<'a>(&mut self, services: impl IntoIterator<Item = &'a ServiceKey>, owner: &OwnerId) {
         if self.complete() {
             for key in services {
-                self.dirty.entry(key.clone()).or_default().owners.insert(owner.clone());
+                let news = self.dirty.entry(key.clone()).or_default().owners.insert(owner.clone());
+                if let (OwnerId::Pod(uid), true) = (owner, news) {
+                    self.marked_pods.entry(uid.clone()).or_default().push(key.clone());
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rollcall_catalogue::{Instance, Port, ServiceKey, Version, liveness::Witnesses};
+use rollcall_catalogue::{Instance, Port, ServiceKey, ValueError, Version, liveness::Witnesses};
 use rollcall_crds::Finding;
 
 use crate::index::{ObjectKey, StatusDigest};
@@ -94,6 +94,8 @@ pub struct Witnessed {
     /// before this process saw it.
     pub since_ms: Option<u64>,
     pub witnesses: Witnesses,
+    /// What the annotations of its pod say that makes no sense.
+    pub problems: Box<[ValueError]>,
 }
 
 // === impl NoticeReason ===

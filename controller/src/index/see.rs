@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use rollcall_catalogue::{Namespace, PodFacts, PodUid, ServiceKey, Target};
+use rollcall_catalogue::{Namespace, PodFacts, PodUid, ServiceKey, Target, liveness::Phase};
 
 use crate::index::{
     API_SERVER, About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey,
@@ -30,7 +30,9 @@ impl Index {
         }
         self.slim(&mut facts);
         let (heard, services, addresses, labels) = match self.pods.remove(&uid) {
-            Some(held) => (held.heard, held.services, held.facts.addresses, Some(held.facts.labels)),
+            Some(held) => {
+                (held.heard, held.services, held_addresses(&held.facts).to_vec(), Some(held.facts.labels))
+            }
             None => (Heard::Never, Vec::new(), Vec::new(), None),
         };
         let namespace = facts.namespace.clone();
@@ -47,7 +49,7 @@ impl Index {
         self.mark_owner(facts.registration.iter().map(|word| &word.key), &owner);
         let selected = self.selected(&facts.namespace, &uid, &facts.labels);
         self.mark_owner(&selected, &owner);
-        self.move_addresses(&namespace, &addresses, &facts.addresses);
+        self.move_addresses(&namespace, &addresses, held_addresses(&facts));
         let entry = PodEntry { facts, problems: problems.into(), heard, services };
         self.pods.insert(uid, Box::new(entry));
         for service in claims {
@@ -62,7 +64,7 @@ impl Index {
         self.pods_removed = true;
         let PodEntry { facts, services, .. } = *entry;
         self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
-        self.move_addresses(&facts.namespace, &facts.addresses, &[]);
+        self.move_addresses(&facts.namespace, held_addresses(&facts), &[]);
         self.in_namespace(&facts.namespace, |names| {
             names.pods.remove(uid);
             names.release(facts.labels);
@@ -70,7 +72,7 @@ impl Index {
         // Slices let go of it later, or it comes back after a list that was behind.
         let owner = OwnerId::Pod(uid.clone());
         // It may be about to become a member.
-        let marked = self.dirty.iter().filter(|(_, dirt)| dirt.owners.contains(&owner)).map(|(key, _)| key);
+        let marked = self.marked_pods.get(uid).into_iter().flatten();
         let candidates = services.iter().chain(marked).filter_map(|key| self.services.get(key));
         let aimed_at = candidates.flat_map(|entry| {
             entry.registrations.values().filter_map(|registration| match &registration.target {
@@ -304,5 +306,14 @@ impl Index {
             }
         }
         facts
+    }
+}
+
+/// The addresses that a pod has now. Kubernetes leaves them in the status of one that has ended, while somebody else
+/// may have got them.
+fn held_addresses(facts: &PodFacts) -> &[IpAddr] {
+    match facts.life.phase {
+        Phase::Pending | Phase::Running => &facts.addresses,
+        Phase::Succeeded | Phase::Failed => &[],
     }
 }

@@ -14,7 +14,7 @@ const OTHER: &str = "Other";
 
 /// Why an instance is out of the lookups, in the words of the metric: every reason of docs/liveness.md that takes one
 /// out, and two more.
-pub const EVICTIONS: [&str; 14] = [
+pub const EVICTIONS: [&str; 13] = [
     "Terminating",
     "DrainRequested",
     "NotReady",
@@ -25,7 +25,6 @@ pub const EVICTIONS: [&str; 14] = [
     "ListensOnLoopbackOnly",
     "HeartbeatMissed",
     "AppSaysFailing",
-    "NotProbedYet",
     "SessionSilent",
     REMOVED,
     OTHER,

@@ -29,6 +29,8 @@ struct ExplainedInstance<'a> {
     /// For how long it has been in its state; null where that was so before this process saw it.
     since_seconds: Option<u64>,
     witnesses: Words,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
 }
 
 /// What the witnesses say, in the words of docs/liveness.md.
@@ -67,7 +69,7 @@ pub(super) fn explained(
 
 impl<'a> ExplainedInstance<'a> {
     fn of(witnessed: &'a Witnessed, now_ms: u64) -> Self {
-        let Witnessed { instance, served, since_ms, witnesses } = witnessed;
+        let Witnessed { instance, served, since_ms, witnesses, problems } = witnessed;
         Self {
             id: instance.id.as_str(),
             address: instance.address(),
@@ -78,6 +80,7 @@ impl<'a> ExplainedInstance<'a> {
             reason: &instance.reason,
             since_seconds: since_ms.map(|since_ms| now_ms.saturating_sub(since_ms) / 1_000),
             witnesses: Words::of(witnesses),
+            problems: problems.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -121,6 +124,7 @@ mod tests {
                 intent: Intent::Stay,
                 registry: RegistryHealth::Well,
             },
+            problems: Box::default(),
         }
     }
 

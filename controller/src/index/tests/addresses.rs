@@ -78,6 +78,32 @@ fn a_range_that_the_operator_allows_is_taken() {
 }
 
 #[test]
+fn an_ended_pod_lends_nobody_its_address() {
+    let mut bench = Bench::new();
+    let mut ended = pod(1, "a", None);
+    ended.facts.life.phase = rollcall_catalogue::liveness::Phase::Succeeded;
+    let mut foreign = pod(2, "a", None);
+    foreign.facts.namespace = namespace("bank");
+    foreign.facts.addresses = vec![ip(1)];
+    let orders = registered("orders", Target::Service("web".into()));
+    let slice = slice("s1", "web", vec![stray(ip(1))]);
+    assert_eq!(bench.apply([orders, seen(ended), seen(foreign.clone()), slice]), expect(&[("orders", &[])]));
+    // Nor does one that shares it.
+    let mut sharing = foreign;
+    (sharing.facts.uid, sharing.facts.namespace) = ("u3".into(), namespace("shop"));
+    assert_eq!(bench.apply([seen(sharing)]), expect(&[("orders", &[])]));
+}
+
+#[test]
+fn of_an_endpoint_without_a_pod_the_first_address_counts() {
+    let mut two = stray([198, 51, 100, 1].into());
+    two.addresses.push(ip(2));
+    let mut bench = Bench::new();
+    bench.apply([registered("orders", Target::Service("web".into())), slice("s1", "web", vec![two])]);
+    assert_eq!(bench.instance("orders.shop").addresses.iter().count(), 1);
+}
+
+#[test]
 fn a_hand_made_slice_leads_nowhere_but_to_what_is_its_namespaces() {
     let mut bench = Bench::new();
     let mut foreign = pod(2, "a", None);

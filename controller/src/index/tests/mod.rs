@@ -48,7 +48,7 @@ pub(super) fn pod(number: u8, app: &str, annotated: Option<&str>) -> PodSeen {
         uid: format!("u{number}").as_str().into(),
         namespace: namespace("shop"),
         name: format!("p{number}").into(),
-        node: Some("n1".into()),
+        node: None,
         addresses: vec![ip(number)],
         labels: Arc::new([("app".to_owned(), app.to_owned())].into()),
         has_sidecar: false,

@@ -17,6 +17,9 @@ fn pods() -> impl Strategy<Value = (Key, Change)> {
             pod.facts.addresses = if life == 2 { vec![] } else { vec![ip(address)] };
             pod.facts.life.ready = ready;
             pod.facts.life.deleting = life == 1;
+            if life == 3 {
+                pod.facts.life.phase = rollcall_catalogue::liveness::Phase::Succeeded;
+            }
             pod.facts.node = Some(format!("n{}", address % 2).into());
             (Key::Pod(pod.facts.uid.clone()), seen(pod))
         },
@@ -67,6 +70,7 @@ fn slices() -> impl Strategy<Value = (Key, Change)> {
             (endpoint.ready, endpoint.terminating) = (ready, kind == 1);
             if kind == 2 {
                 endpoint.pod = None;
+                endpoint.addresses.push([198, 51, 100, number].into());
             }
             endpoint
         });

@@ -117,7 +117,10 @@ fn an_address_that_is_used_again_is_the_new_pods() {
 #[test]
 fn a_node_tells_its_zone_and_that_it_is_lost() {
     let mut bench = Bench::new();
-    bench.apply([seen(pod(1, "a", Some("orders")))]);
+    let mut one = pod(1, "a", Some("orders"));
+    one.facts.node = Some("n1".into());
+    let unseen = bench.apply([seen(one)]);
+    assert_eq!(unseen, expect(&[("orders", &["p1:8080 NodeLost"])]), "there is no such node");
     assert_eq!(bench.instance("orders.shop").zone, None);
     bench.apply([node(Some("a"), false)]);
     assert_eq!(bench.instance("orders.shop").zone.as_deref(), Some("a"));
@@ -128,7 +131,9 @@ fn a_node_tells_its_zone_and_that_it_is_lost() {
         "a pod without a sidecar follows Kubernetes"
     );
     assert_eq!(bench.apply([node(Some("a"), false)]), expect(&[("orders", &["p1:8080 Ready"])]));
-    bench.apply([Change::Gone(Key::Node("n1".into())), gone_pod(1)]);
+    let gone = bench.apply([node(Some("a"), true), Change::Gone(Key::Node("n1".into()))]);
+    assert_eq!(gone, expect(&[("orders", &["p1:8080 NodeLost"])]), "to delete a dead node revives nobody");
+    bench.apply([gone_pod(1)]);
     nothing_stays_behind(&bench);
 }
 

@@ -50,9 +50,9 @@ fn the_services_first_port_is_the_primary_one() {
 fn an_endpoint_in_two_slices_is_one_and_its_better_word_counts() {
     let mut bench = Bench::new();
     let mut leaving = endpoint(1);
-    (leaving.ready, leaving.terminating) = (false, true);
+    leaving.ready = false;
     bench.apply([orders(), service("web"), seen(pod(1, "a", None)), slice("s1", "web", vec![leaving])]);
-    assert_eq!(bench.instance("orders.shop").reason, Reason::Terminating);
+    assert_eq!(bench.instance("orders.shop").reason, Reason::EndpointNotReady);
     assert_eq!(
         bench.apply([slice("s2", "web", vec![endpoint(1)])]),
         expect(&[("orders", &["p1:8080 Ready"])])
@@ -62,6 +62,28 @@ fn an_endpoint_in_two_slices_is_one_and_its_better_word_counts() {
         expect(&[("orders", &[])]),
         "an empty slice is no gone service"
     );
+}
+
+#[test]
+fn a_pod_behind_two_services_is_reached_while_one_of_them_reaches_it() {
+    let mut bench = Bench::new();
+    let mut unready = endpoint(1);
+    unready.ready = false;
+    let grpc = SliceFacts {
+        service: "other".into(),
+        ports: vec![Port::tcp(Some("grpc"), 7070)],
+        endpoints: vec![endpoint(1)],
+    };
+    let also = object("also", "orders", Target::Service("other".into()));
+    bench.apply([
+        orders(),
+        Change::Registration(named("also"), Box::new(also)),
+        seen(pod(1, "a", None)),
+        slice("s1", "web", vec![unready]),
+        Change::Slice(named("s2"), Box::new(grpc)),
+    ]);
+    let instance = bench.instance("orders.shop");
+    assert_eq!((&instance.reason, instance.profile.ports.len()), (&Reason::Ready, 3));
 }
 
 #[test]
