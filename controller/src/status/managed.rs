@@ -145,7 +145,7 @@ impl Keeping<'_> {
                 if !self.take(&step, &mut pause).await {
                     break;
                 }
-                keeper.rest(step.object().clone(), Instant::now());
+                keeper.rest(&step, Instant::now());
             }
         }
     }

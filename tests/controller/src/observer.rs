@@ -22,6 +22,8 @@ const LAG_MAX: Duration = Duration::from_secs(1);
 const READ_EVERY: Duration = Duration::from_millis(100);
 /// What changed meanwhile is taken together.
 const GATHER: Duration = Duration::from_millis(20);
+/// By then kubectl's watches have told what there was before them.
+const BEGIN_MAX: Duration = Duration::from_secs(60);
 /// More says nothing more.
 const TOLD_MAX: usize = 5;
 
@@ -74,8 +76,10 @@ impl Observer {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();
+        let mut watching = Watching { world, events, read: Box::new(read), seen: Seen::default() };
+        let (history, watching) = (watching.begin()?, watching);
         let watching = thread::spawn(move || {
-            let seen = Watching { world, events, read: Box::new(read), seen: Seen::default() }.run(&told);
+            let seen = watching.run(history, &told);
             drop(watches);
             seen
         });
@@ -128,8 +132,23 @@ struct Watching {
 }
 
 impl Watching {
-    fn run(mut self, stop: &AtomicBool) -> Result<Seen> {
-        let (mut history, mut dumps) = (History::default(), VecDeque::new());
+    /// Waits until kubectl's watches have told what there is, which is when it is what the catalogue has.
+    fn begin(&mut self) -> Result<History> {
+        let begin = Instant::now();
+        loop {
+            self.gather()?;
+            let (expected, mut history) = (self.world.catalogue(), History::default());
+            let is = self.world.judged((self.read)()?);
+            let Some(difference) = is.difference(&expected) else {
+                history.add(Instant::now(), &expected);
+                return Ok(history);
+            };
+            ensure!(begin.elapsed() < BEGIN_MAX, "nothing to begin with: {difference}");
+        }
+    }
+
+    fn run(mut self, mut history: History, stop: &AtomicBool) -> Result<Seen> {
+        let mut dumps = VecDeque::new();
         let (mut wrong, mut next_read) = (Vec::new(), Instant::now());
         let mut stopping: Option<Instant> = None;
         loop {
@@ -154,6 +173,7 @@ impl Watching {
                 break;
             }
         }
+        wrong.truncate(TOLD_MAX);
         ensure!(wrong.is_empty(), "for more than {LAG_MAX:?}:\n{}", wrong.join("\n"));
         ensure!(self.seen.dumps > 0, "nothing was observed");
         Ok(self.seen)

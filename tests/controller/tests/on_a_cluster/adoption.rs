@@ -52,8 +52,8 @@ fn services_of_a_namespace_that_adopts_them_are_registrations() -> Result<()> {
 fn a_slice_leads_to_nobody_elses_pods() -> Result<()> {
     let scene = Scene::begin()?;
     let (shop, prey) = (scene.namespace(&json!({}))?, scene.namespace(&json!({}))?);
-    let victim = scene.pod_by_hand(&prey, "victim", &json!({}), &["198.18.15.40"])?;
-    scene.pod_by_hand(&shop, "own", &json!({}), &["198.18.15.41"])?;
+    let victim = scene.pod_by_hand(&prey, "victim", &json!({}), &["198.19.15.40"])?;
+    scene.pod_by_hand(&shop, "own", &json!({}), &["198.19.15.41"])?;
     let slice = |name: &str, endpoints: serde_json::Value| {
         json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -68,17 +68,17 @@ fn a_slice_leads_to_nobody_elses_pods() -> Result<()> {
             service("trap", &json!({"spec": {"selector": null, "clusterIP": "None"}})),
             registration("trap", &json!({"target": {"service": {"name": "trap"}}})),
             // To a pod of another namespace by its address, by its uid; to our own, and to nobody in particular.
-            slice("trap-1", json!([{"addresses": ["198.18.15.40"]}, {"addresses": ["203.0.113.9"], "targetRef": by_uid}])),
-            slice("trap-2", json!([{"addresses": ["198.18.15.41"]}, {"addresses": ["203.0.113.10"]}])),
+            slice("trap-1", json!([{"addresses": ["198.19.15.40"]}, {"addresses": ["203.0.113.9"], "targetRef": by_uid}])),
+            slice("trap-2", json!([{"addresses": ["198.19.15.41"]}, {"addresses": ["203.0.113.10"]}])),
         ],
     )?;
-    scene.condition((&shop, "trap"), "Resolved", "False", "AddressRefused", &["`198.18.15.40` is of a pod"])?;
+    scene.condition((&shop, "trap"), "Resolved", "False", "AddressRefused", &["`198.19.15.40` is of a pod"])?;
     let of = scene.namespaces();
     let ids = || -> Result<Vec<String>> {
         Ok(scene.stage.controller().catalogue(&of)?.service(&format!("trap.{shop}")).into_keys().collect())
     };
     scene.eventually("our own and nobody's are there", || {
-        Ok(ids()? == ["198.18.15.41-8080", "203.0.113.10-8080"])
+        Ok(ids()? == ["198.19.15.41-8080", "203.0.113.10-8080"])
     })?;
     scene.agrees()?;
     // The pod that had the address is gone: whoever has it now is nobody of the cluster's, but it is in a node's range.

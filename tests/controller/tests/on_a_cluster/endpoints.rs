@@ -47,7 +47,7 @@ fn both_families_of_a_pod_are_one_instance_and_an_address_may_have_a_new_owner()
     let scene = Scene::begin()?;
     let shop = scene.namespace(&json!({}))?;
     let controller = scene.stage.controller();
-    let uid = scene.pod_by_hand(&shop, "both", &json!({}), &["198.18.15.50", "2001:db8:15::50"])?;
+    let uid = scene.pod_by_hand(&shop, "both", &json!({}), &["198.19.15.50", "2001:db8:15::50"])?;
     let slice = |family: &str, address: &str| {
         json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family,
@@ -64,7 +64,7 @@ fn both_families_of_a_pod_are_one_instance_and_an_address_may_have_a_new_owner()
         &[
             service("both", &json!({"spec": {"selector": null, "clusterIP": "None"}})),
             registration("both", &json!({"target": {"service": {"name": "both"}}})),
-            slice("IPv4", "198.18.15.50"),
+            slice("IPv4", "198.19.15.50"),
             slice("IPv6", "2001:db8:15::50"),
         ],
     )?;
@@ -72,7 +72,7 @@ fn both_families_of_a_pod_are_one_instance_and_an_address_may_have_a_new_owner()
         let all = controller.read(&format!("/v1/services/both.{shop}"))?;
         let addresses = &all["instances"][0]["addresses"];
         Ok(all["instances"].as_array().is_some_and(|all| all.len() == 1)
-            && *addresses == json!(["198.18.15.50", "2001:db8:15::50"]))
+            && *addresses == json!(["198.19.15.50", "2001:db8:15::50"]))
     })?;
     scene.agrees()?;
     scene.kubectl(&shop, &["delete", "endpointslice", "both-ipv4"])?;
@@ -80,10 +80,10 @@ fn both_families_of_a_pod_are_one_instance_and_an_address_may_have_a_new_owner()
 
     // The network gives an address out again while its last owner is still being buried.
     let observer = scene.observe()?;
-    scene.pod_by_hand(&shop, "old", &annotations("old", "1.0.0", "http:8080"), &["198.18.15.60"])?;
+    scene.pod_by_hand(&shop, "old", &annotations("old", "1.0.0", "http:8080"), &["198.19.15.60"])?;
     scene.agrees()?;
     let whose = || -> Result<Vec<String>> {
-        let found = controller.read("/v1/instances?address=198.18.15.60")?;
+        let found = controller.read("/v1/instances?address=198.19.15.60")?;
         let found = found["instances"].as_array().cloned().unwrap_or_default();
         let serves = found.iter().filter(|one| one["state"] == "Serving");
         Ok(serves.filter_map(|one| Some(one["service"].as_str()?.to_owned())).collect())
@@ -92,7 +92,7 @@ fn both_families_of_a_pod_are_one_instance_and_an_address_may_have_a_new_owner()
     let dying = format!("/api/v1/namespaces/{shop}/pods/old");
     scene.stage.proxy.delete(&dying, &json!({"gracePeriodSeconds": 30}))?;
     scene.eventually("the old one drains", || Ok(whose()?.is_empty()))?;
-    scene.pod_by_hand(&shop, "new", &annotations("new", "1.0.0", "http:8080"), &["198.18.15.60"])?;
+    scene.pod_by_hand(&shop, "new", &annotations("new", "1.0.0", "http:8080"), &["198.19.15.60"])?;
     scene.eventually("the address is the new one's", || Ok(whose()? == ["new"]))?;
     scene.agrees()?;
     scene.kubectl(&shop, &["delete", "pod", "old", "--force", "--grace-period=0"])?;
@@ -103,9 +103,9 @@ fn both_families_of_a_pod_are_one_instance_and_an_address_may_have_a_new_owner()
     scene.pod_status(&shop, "new", &ended)?;
     scene.eventually("who failed is gone", || Ok(whose()?.is_empty()))?;
     // The pod that had both moves to other addresses, as after a restart of its sandbox.
-    scene.pod_status(&shop, "both", &pod_status(true, &["198.18.15.51"]))?;
+    scene.pod_status(&shop, "both", &pod_status(true, &["198.19.15.51"]))?;
     scene.eventually("who moved is not at the old address", || {
-        let all = controller.read("/v1/instances?address=198.18.15.50")?;
+        let all = controller.read("/v1/instances?address=198.19.15.50")?;
         Ok(all["instances"] == json!([]))
     })?;
     observer.end().map(drop)

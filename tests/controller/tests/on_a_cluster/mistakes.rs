@@ -1,6 +1,6 @@
 //! What people get wrong: overlap, conflicts, bad specs, bad annotations, objects that nobody can read.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rollcall_controller_tests::objects::{deployment, http_port, registration, selecting, service, with};
 use rollcall_controller_tests::stage::Scene;
 use serde_json::{Value, json};
@@ -68,9 +68,9 @@ fn bad_words_are_told_and_good_ones_beside_them_count() -> Result<()> {
     };
     let good = registration("good", &json!({"target": selecting("good"), "ports": http_port(8080)}));
     scene.apply_all(&shop, &[twice("2001:db8:0::5"), good])?;
-    scene.pod_by_hand(&shop, "good", &json!({}), &["198.18.15.20"])?;
+    scene.pod_by_hand(&shop, "good", &json!({}), &["198.19.15.20"])?;
     let bad = json!({"rollcall.dev/service": "odd", "rollcall.dev/port": "http:8080", "rollcall.dev/weight": "heavy"});
-    scene.pod_by_hand(&shop, "odd", &bad, &["198.18.15.21"])?;
+    scene.pod_by_hand(&shop, "odd", &bad, &["198.19.15.21"])?;
 
     let words = ["target.addresses[1].address", "once more"];
     scene.condition((&shop, "db"), "Accepted", "False", "Invalid", &words)?;
@@ -101,11 +101,13 @@ fn bad_words_are_told_and_good_ones_beside_them_count() -> Result<()> {
 
 /// A time that the API server takes and few libraries can hold, on a field that somebody claims to own.
 fn poison(scene: &Scene, shop: &str, kind: &str, name: &str) -> Result<()> {
+    scene.kubectl(shop, &["label", kind, name, "rollcall.test/sick=true"])?;
     let query = ["-n", shop, "get", kind, name, "--show-managed-fields"];
     let mut object = scene.stage.kubectl.json(&query)?;
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        entry["time"] = json!("9999-12-31T23:59:59Z");
-    }
+    let claim = json!({"manager": "prankster", "operation": "Update", "apiVersion": object["apiVersion"],
+        "fieldsType": "FieldsV1", "time": "9999-12-31T23:59:59Z",
+        "fieldsV1": {"f:metadata": {"f:labels": {"f:rollcall.test/sick": {}}}}});
+    object["metadata"]["managedFields"].as_array_mut().context("no managed fields")?.push(claim);
     scene.stage.kubectl.given(&["-n", shop, "replace", "-f", "-"], &object.to_string())?;
     let is = scene.stage.kubectl.json(&query)?;
     ensure!(is.to_string().contains("9999-12-31T23:59:59Z"), "the API server did not take it: {is}");
@@ -118,7 +120,7 @@ fn an_object_that_is_hard_to_read_stops_nothing() -> Result<()> {
     let shop = scene.namespace(&json!({}))?;
     let pod = |name: &str, last: u8| {
         let own = rollcall_controller_tests::objects::annotations(name, "1.0.0", "http:8080");
-        scene.pod_by_hand(&shop, name, &own, &[&format!("198.18.15.{last}")]).map(drop)
+        scene.pod_by_hand(&shop, name, &own, &[&format!("198.19.15.{last}")]).map(drop)
     };
     pod("sick", 30)?;
     scene.apply_all(
@@ -142,8 +144,10 @@ fn an_object_that_is_hard_to_read_stops_nothing() -> Result<()> {
     scene.kubectl(&shop, &["delete", "pod", "well", "--force", "--grace-period=0"])?;
     scene.agrees()?;
     // The sick ones are followed as well.
+    scene.condition((&shop, "sick"), "Ready", "True", "Serving", &[])?;
     scene.pod_status(&shop, "sick", &rollcall_controller_tests::objects::readiness(false))?;
     scene.agrees()?;
+    scene.condition((&shop, "sick"), "Ready", "False", "NoneServing", &["1 NotReady"])?;
     scene.kubectl(&shop, &["delete", "pod", "sick", "--force", "--grace-period=0"])?;
     scene.kubectl(&shop, &["delete", "sreg", "sick", "by-service"])?;
     scene.agrees()

@@ -74,7 +74,7 @@ fn what_happened_meanwhile_is_known_from_the_first_answer_on() -> Result<()> {
     let shop = scene.namespace(&json!({}))?;
     let pod = |name: &str, last: u8| {
         let own = annotations("orders", "1.0.0", "http:8080");
-        scene.pod_by_hand(&shop, name, &own, &[&format!("198.18.15.{last}")]).map(drop)
+        scene.pod_by_hand(&shop, name, &own, &[&format!("198.19.15.{last}")]).map(drop)
     };
     pod("stays", 70)?;
     pod("goes", 71)?;

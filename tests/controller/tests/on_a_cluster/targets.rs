@@ -13,7 +13,7 @@ fn the_four_targets_and_what_is_told_of_them() -> Result<()> {
     let scene = Scene::begin()?;
     let shop = scene.namespace(&json!({}))?;
     let placement = scene.stage.nodes.placement();
-    let worker = scene.pod_by_hand(&shop, "worker", &json!({}), &["198.18.15.7"])?;
+    let worker = scene.pod_by_hand(&shop, "worker", &json!({}), &["198.19.15.7"])?;
     scene.apply_all(
         &shop,
         &[
@@ -93,7 +93,7 @@ fn the_four_targets_and_what_is_told_of_them() -> Result<()> {
     })?;
     let status = scene.status(&shop, "work")?;
     let told = &status["instances"][0];
-    ensure!(told["pod"] == "worker" && told["address"] == "198.18.15.7" && told["port"] == 9000, "{status}");
+    ensure!(told["pod"] == "worker" && told["address"] == "198.19.15.7" && told["port"] == 9000, "{status}");
     ensure!(told["state"] == "Serving" && told["since"].is_string(), "{status}");
 
     // A target that goes.
@@ -144,12 +144,12 @@ fn addresses_outside_are_asked_and_those_of_the_cluster_refused() -> Result<()> 
         )
     };
     let address = at.ip().to_string();
-    scene.pod_by_hand(&shop, "insider", &json!({}), &["198.18.15.8"])?;
+    scene.pod_by_hand(&shop, "insider", &json!({}), &["198.19.15.8"])?;
     scene.apply(&shop, &service("front", &json!({})))?;
     let front = scene.kubectl(&shop, &["get", "service/front", "-o", "jsonpath={.spec.clusterIP}"])?;
     scene.apply_all(
         &shop,
-        &[outside("db", &[&address], at.port()), outside("cheat", &["198.18.15.8", &front], 8080)],
+        &[outside("db", &[&address], at.port()), outside("cheat", &["198.19.15.8", &front], 8080)],
     )?;
 
     let stage = &scene.stage;
@@ -170,7 +170,7 @@ fn addresses_outside_are_asked_and_those_of_the_cluster_refused() -> Result<()> 
     scene.condition((&shop, "db"), "Ready", "True", "Serving", &[])?;
     drop(again);
 
-    let named = [format!("`{front}` is of a Service"), "`198.18.15.8` is of a pod".to_owned()];
+    let named = [format!("`{front}` is of a Service"), "`198.19.15.8` is of a pod".to_owned()];
     let named: Vec<&str> = named.iter().map(String::as_str).collect();
     scene.condition((&shop, "cheat"), "Resolved", "False", "AddressRefused", &named)?;
     let cheat = stage.controller().read(&format!("/v1/services/cheat.{shop}?all=true"))?;
