@@ -262,7 +262,8 @@ mod tests {
         assert!(serde_json::from_value::<ObjectMeta>(claimed["metadata"].clone()).is_err(), "it is no trap");
         // Of this one more is wrong than who wrote it.
         let mut worse = claimed.clone();
-        worse["status"] = json!({"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": NEVER}]});
+        worse["status"] =
+            json!({"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": NEVER}]});
         let mut nameless = claimed.clone();
         nameless["metadata"]["labels"] = json!(7);
         for (kind, object, expected) in [

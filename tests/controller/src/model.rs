@@ -190,7 +190,8 @@ impl World {
                 known.extend(self.podless(namespace, service));
             }
         }
-        let unknowable = registrations.iter().filter(|(_, one)| matches!(one.target, Target::Addresses { .. }));
+        let unknowable =
+            registrations.iter().filter(|(_, one)| matches!(one.target, Target::Addresses { .. }));
         for ((namespace, _), registration) in unknowable {
             catalogue.0.remove(&format!("{}.{namespace}", registration.service));
         }
@@ -208,7 +209,12 @@ impl World {
     }
 
     #[allow(clippy::option_option, reason = "whether it reaches it, and by which endpoint")]
-    fn reach(&self, namespace: &str, registration: &Registration, pod: &Pod) -> Option<Option<(Endpoint, Ports)>> {
+    fn reach(
+        &self,
+        namespace: &str,
+        registration: &Registration,
+        pod: &Pod,
+    ) -> Option<Option<(Endpoint, Ports)>> {
         match &registration.target {
             Target::Selector(labels) => {
                 labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value)).then_some(None)
@@ -233,7 +239,8 @@ impl World {
     }
 
     fn endpoints(&self, namespace: &str, service: &str) -> impl Iterator<Item = (&Slice, &Endpoint)> {
-        let slices = self.slices.iter().filter(move |((of, _), slice)| of == namespace && slice.service == service);
+        let slices =
+            self.slices.iter().filter(move |((of, _), slice)| of == namespace && slice.service == service);
         slices.flat_map(|(_, slice)| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)))
     }
 
@@ -255,7 +262,8 @@ impl World {
         };
         reaching.sort_by_key(|one| (closeness(one), one.registration.created.clone(), one.name.to_owned()));
         let own = pod.own_word.iter().filter(|own| own.service == service);
-        let closest = own.clone().map(|own| &own.ports).chain(reaching.iter().map(|one| &one.registration.ports));
+        let closest =
+            own.clone().map(|own| &own.ports).chain(reaching.iter().map(|one| &one.registration.ports));
         let first = closest.flatten().next().cloned();
         let mut by_age: Vec<_> = reaching.iter().collect();
         by_age.sort_by_key(|one| (one.registration.created.clone(), one.name.to_owned()));
@@ -272,7 +280,9 @@ impl World {
                 Target::Service(service) => self.services.get(&(namespace.to_owned(), service.clone())),
                 _ => None,
             });
-            let place = |name: &String| of_service.and_then(|service| service.ports.iter().position(|one| one == name));
+            let place = |name: &String| {
+                of_service.and_then(|service| service.ports.iter().position(|one| one == name))
+            };
             order.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
             primary = primary.or_else(|| order.first().cloned());
             for (name, port) in &order {

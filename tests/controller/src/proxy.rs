@@ -49,7 +49,8 @@ impl Proxy {
     fn send(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Result<Value> {
         let what = || format!("{method} {path}");
         let Answer { status, body } =
-            http::send(self.address, method, path, Some((content_type, &body.to_string()))).with_context(what)?;
+            http::send(self.address, method, path, Some((content_type, &body.to_string())))
+                .with_context(what)?;
         ensure!((200..300).contains(&status), "{method} {path}: {status} {body}");
         serde_json::from_str(&body).with_context(what)
     }

@@ -238,10 +238,18 @@ impl Scene {
     }
 
     /// Waits until a condition of a registration has this status and reason, and its message these words.
-    pub fn condition(&self, of: (&str, &str), kind: &str, status: &str, reason: &str, words: &[&str]) -> Result<()> {
+    pub fn condition(
+        &self,
+        of: (&str, &str),
+        kind: &str,
+        status: &str,
+        reason: &str,
+        words: &[&str],
+    ) -> Result<()> {
         self.eventually(&format!("{of:?} {kind}={status} {reason} {words:?}"), || {
             let said = self.status(of.0, of.1)?;
-            let condition = said["conditions"].as_array().into_iter().flatten().find(|one| one["type"] == kind);
+            let condition =
+                said["conditions"].as_array().into_iter().flatten().find(|one| one["type"] == kind);
             let condition = condition.with_context(|| format!("no {kind} in {said}"))?;
             let message = condition["message"].as_str().unwrap_or_default();
             let fits = condition["status"] == status
@@ -272,7 +280,13 @@ impl Scene {
     }
 
     /// Makes a pod that is the test's own, and runs at these addresses.
-    pub fn pod_by_hand(&self, namespace: &str, name: &str, annotations: &Value, addresses: &[&str]) -> Result<String> {
+    pub fn pod_by_hand(
+        &self,
+        namespace: &str,
+        name: &str,
+        annotations: &Value,
+        addresses: &[&str],
+    ) -> Result<String> {
         let (node, placement) = (self.stage.nodes.name(1), self.stage.nodes.placement());
         let pod = crate::objects::pod_by_hand(name, &node, annotations, &placement);
         let made = self.stage.proxy.create(&format!("/api/v1/namespaces/{namespace}/pods"), &pod)?;

@@ -23,11 +23,20 @@ fn services_of_a_namespace_that_adopts_them_are_registrations() -> Result<()> {
         ],
     )?;
     let waited = ["wait", "--for=condition=Ready", "sreg/orders", "--timeout=60s"];
-    scene.eventually("orders has its object", || scene.kubectl(&shop, &["get", "sreg/orders"]).map(|_| true))?;
+    scene.eventually("orders has its object", || {
+        scene.kubectl(&shop, &["get", "sreg/orders"]).map(|_| true)
+    })?;
     scene.kubectl(&shop, &waited)?;
     scene.agrees()?;
     let names = |of: &[String]| -> Result<Vec<String>> {
-        Ok(scene.stage.controller().catalogue(of)?.0.keys().map(|key| key.replace(&format!(".{shop}"), "")).collect())
+        Ok(scene
+            .stage
+            .controller()
+            .catalogue(of)?
+            .0
+            .keys()
+            .map(|key| key.replace(&format!(".{shop}"), ""))
+            .collect())
     };
     let of = [shop.clone()];
     ensure!(names(&of)? == ["orders"], "{:?}", names(&of)?);
@@ -68,11 +77,20 @@ fn a_slice_leads_to_nobody_elses_pods() -> Result<()> {
             service("trap", &json!({"spec": {"selector": null, "clusterIP": "None"}})),
             registration("trap", &json!({"target": {"service": {"name": "trap"}}})),
             // To a pod of another namespace by its address, by its uid; to our own, and to nobody in particular.
-            slice("trap-1", json!([{"addresses": ["198.19.15.40"]}, {"addresses": ["203.0.113.9"], "targetRef": by_uid}])),
+            slice(
+                "trap-1",
+                json!([{"addresses": ["198.19.15.40"]}, {"addresses": ["203.0.113.9"], "targetRef": by_uid}]),
+            ),
             slice("trap-2", json!([{"addresses": ["198.19.15.41"]}, {"addresses": ["203.0.113.10"]}])),
         ],
     )?;
-    scene.condition((&shop, "trap"), "Resolved", "False", "AddressRefused", &["`198.19.15.40` is of a pod"])?;
+    scene.condition(
+        (&shop, "trap"),
+        "Resolved",
+        "False",
+        "AddressRefused",
+        &["`198.19.15.40` is of a pod"],
+    )?;
     let of = scene.namespaces();
     let ids = || -> Result<Vec<String>> {
         Ok(scene.stage.controller().catalogue(&of)?.service(&format!("trap.{shop}")).into_keys().collect())

@@ -47,7 +47,8 @@ fn rollouts_scaling_and_forced_deletions_are_followed_all_the_time() -> Result<(
     let observer = scene.observe()?;
 
     // A rolling update: another version, other pods, never fewer than most.
-    let next = json!({"spec": {"template": {"metadata": {"annotations": {"rollcall.dev/version": "2.0.0"}}}}});
+    let next =
+        json!({"spec": {"template": {"metadata": {"annotations": {"rollcall.dev/version": "2.0.0"}}}}});
     for app in apps {
         scene.kubectl(&shop, &["patch", "deployment", app, "-p", &next.to_string()])?;
     }
@@ -111,9 +112,8 @@ fn a_namespace_that_goes_takes_everything_with_it() -> Result<()> {
         scene.kubectl(&doomed, &["get", "sreg", "front", "orders-1.0.0"]).map(|_| true)
     })?;
     scene.stage.kubectl.call(&["delete", "namespace", &doomed, "--timeout=60s"])?;
-    scene.eventually("nothing of it is left", || {
-        Ok(controller.catalogue(&[doomed.clone()])?.0.is_empty())
-    })?;
+    scene
+        .eventually("nothing of it is left", || Ok(controller.catalogue(&[doomed.clone()])?.0.is_empty()))?;
     let stayed = controller.catalogue(&[stays.clone()])?;
     ensure!(stayed.serving(&format!("orders.{stays}")) == 2, "{stayed:?}");
     Ok(())

@@ -30,7 +30,10 @@ fn a_service_of_several_slices_is_one() -> Result<()> {
     scene.eventually("the status is cut", || {
         let status = scene.status(&shop, "crowd")?;
         let listed = status["instances"].as_array().map_or(0, Vec::len);
-        Ok(status["serving"] == PODS && status["total"] == PODS && listed == 100 && status["truncated"] == true)
+        Ok(status["serving"] == PODS
+            && status["total"] == PODS
+            && listed == 100
+            && status["truncated"] == true)
     })?;
     // Slices are filled up and emptied as it shrinks; nobody of those who stay is missing meanwhile.
     let observer = scene.observe()?;

@@ -15,10 +15,14 @@ fn overlaps_are_joined_and_conflicts_told_to_the_younger() -> Result<()> {
         &json!({"spec": {"template": {"metadata": {"labels": {"tier": "back"}}}}}),
     );
     let spec = |labels: Value, ports: Value, more: Value| {
-        with(json!({"service": "orders", "target": {"selector": {"matchLabels": labels}}, "ports": ports}), &more)
+        with(
+            json!({"service": "orders", "target": {"selector": {"matchLabels": labels}}, "ports": ports}),
+            &more,
+        )
     };
     // Created within one second they are equally old, and then the name decides.
-    let elder = spec(json!({"app": "orders"}), http_port(8080), json!({"tags": ["a"], "metadata": {"k": "elder"}}));
+    let elder =
+        spec(json!({"app": "orders"}), http_port(8080), json!({"tags": ["a"], "metadata": {"k": "elder"}}));
     let younger = spec(
         json!({"tier": "back"}),
         json!([{"name": "http", "port": 9090}, {"name": "admin", "port": 9091}]),
@@ -132,7 +136,8 @@ fn an_object_that_is_hard_to_read_stops_nothing() -> Result<()> {
         ],
     )?;
     scene.agrees()?;
-    let slice = scene.kubectl(&shop, &["get", "endpointslices", "-o", "jsonpath={.items[0].metadata.name}"])?;
+    let slice =
+        scene.kubectl(&shop, &["get", "endpointslices", "-o", "jsonpath={.items[0].metadata.name}"])?;
     for (kind, name) in [("pod", "sick"), ("service", "sick"), ("sreg", "sick"), ("endpointslice", &slice)] {
         poison(&scene, &shop, kind, name)?;
     }

@@ -56,7 +56,10 @@ fn a_successor_holds_the_same_and_writes_nothing_for_nothing() -> Result<()> {
         Ok(!now.is_empty() && now != holder)
     })?;
     // One write that is due shows that all the others were looked at, and found to be true.
-    scene.apply(&shop, &registration("sentinel", &json!({"target": selecting("nobody"), "ports": http_port(1)})))?;
+    scene.apply(
+        &shop,
+        &registration("sentinel", &json!({"target": selecting("nobody"), "ports": http_port(1)})),
+    )?;
     scene.condition((&shop, "sentinel"), "Ready", "False", "NoInstances", &[])?;
     let mut after = objects()?;
     after.remove("sentinel");

@@ -70,7 +70,8 @@ fn the_four_targets_and_what_is_told_of_them() -> Result<()> {
         scene.kubectl(&shop, &waited)?;
     }
     let columns = "LABELS:.metadata.labels,SERVING:.status.serving,TOTAL:.status.total";
-    let managed = scene.kubectl(&shop, &["get", "sreg", "orders-1.4.2", "-o", &format!("custom-columns={columns}")])?;
+    let managed =
+        scene.kubectl(&shop, &["get", "sreg", "orders-1.4.2", "-o", &format!("custom-columns={columns}")])?;
     ensure!(managed.contains("app.kubernetes.io/managed-by:rollcall-controller"), "{managed}");
     scene.eventually("kubectl shows what serves", || {
         let table = scene.kubectl(&shop, &["get", "sreg"])?;
@@ -81,11 +82,18 @@ fn the_four_targets_and_what_is_told_of_them() -> Result<()> {
         // From the end, since what a target looks like is as long as it is.
         let ends = |name: &str, end: &[&str]| {
             let row = row(name);
-            row.len() > end.len() && row[..row.len() - 1].ends_with(&end.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+            row.len() > end.len()
+                && row[..row.len() - 1]
+                    .ends_with(&end.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
         };
-        ensure!(table.lines().next().unwrap_or_default().split_whitespace().eq([
-            "NAME", "SERVICE", "VERSION", "TARGET", "SERVING", "TOTAL", "READY", "AGE"
-        ]));
+        ensure!(
+            table
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .eq(["NAME", "SERVICE", "VERSION", "TARGET", "SERVING", "TOTAL", "READY", "AGE"])
+        );
         let all = [("billing", "2"), ("books", "2"), ("work", "1"), ("orders-1.4.2", "2")];
         let shown = all.iter().all(|(name, count)| ends(name, &[count, count, "True"]));
         ensure!(shown, "{table}");
