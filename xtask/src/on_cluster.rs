@@ -47,8 +47,8 @@ fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let kind = Kind::new(home, own_name()?, NODES)?;
     let tested = kind.up().map_err(Into::into).and_then(|()| {
         load_into_kind(home, &kind, &images)?;
-        let environment =
-            [("KUBECONFIG", kind.kubeconfig().as_path()), ("ROLLCALL_KUBECTL", &kubectl(home)?)];
+        let (kubeconfig, kubectl) = (kind.kubeconfig(), kubectl(home)?);
+        let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", kubectl.as_path())];
         test_on_it(home, &images, &environment, outcome)
     });
     let ended = kind.down();
@@ -87,9 +87,9 @@ fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
 
 fn load_and_test(home: &Home, cluster: &Cluster, images: &[Built], outcome: &mut Outcome) -> Result<()> {
     load(cluster, images)?;
-    let environment =
-        [("KUBECONFIG", cluster.kubeconfig()), ("ROLLCALL_KUBECTL", cluster.kubectl_program().to_owned())];
-    test_on_it(home, images, &environment.each_ref().map(|(name, path)| (*name, path.as_path())), outcome)
+    let kubeconfig = cluster.kubeconfig();
+    let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", cluster.kubectl_program())];
+    test_on_it(home, images, &environment, outcome)
 }
 
 fn load(cluster: &Cluster, images: &[Built]) -> Result<()> {

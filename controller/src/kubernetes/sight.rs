@@ -161,17 +161,18 @@ fn unmanaged<O: DeserializeOwned>(text: &str) -> Option<O> {
 /// cannot be read of them either is empty, and what names the object is read for itself.
 fn meta<W: Watched>(text: &str) -> ObjectMeta {
     let object: Result<PartialObjectMeta<W::Object>, _> = serde_json::from_str(text);
-    object.map(|object| object.metadata).unwrap_or_else(|_| {
-        let object: Value = serde_json::from_str(text).unwrap_or_default();
-        let text = |field: &str| Some(object.get("metadata")?.get(field)?.as_str()?.to_owned());
-        ObjectMeta {
-            name: text("name"),
-            namespace: text("namespace"),
-            uid: text("uid"),
-            resource_version: text("resourceVersion"),
-            ..ObjectMeta::default()
-        }
-    })
+    if let Ok(object) = object {
+        return object.metadata;
+    }
+    let object: Value = serde_json::from_str(text).unwrap_or_default();
+    let text = |field: &str| Some(object.get("metadata")?.get(field)?.as_str()?.to_owned());
+    ObjectMeta {
+        name: text("name"),
+        namespace: text("namespace"),
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+        ..ObjectMeta::default()
+    }
 }
 
 // === impl Problem ===

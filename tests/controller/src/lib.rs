@@ -18,6 +18,7 @@
 
 pub mod catalogue;
 pub mod controller;
+mod facts;
 pub mod http;
 pub mod kubectl;
 pub mod model;

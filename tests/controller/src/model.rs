@@ -3,9 +3,10 @@
 //! It does not know services with static addresses: whether those answer is not for kubectl to say.
 
 use crate::catalogue::{Catalogue, Entry};
+use crate::facts::{Endpoint, Name, Pod, Ports, Registration, Service, Slice, Target};
+use crate::facts::{name, pod, registration, service, slice};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// Holds what kubectl said, object by object.
 #[derive(Debug, Clone, Default)]
@@ -15,73 +16,6 @@ pub struct World {
     services: BTreeMap<Name, Service>,
     slices: BTreeMap<Name, Slice>,
     adopting: BTreeSet<String>,
-}
-
-/// Namespace and name.
-type Name = (String, String);
-
-/// Names and numbers of ports, in their order.
-type Ports = Vec<(String, u16)>;
-
-#[derive(Debug, Clone)]
-struct Pod {
-    uid: String,
-    addresses: Vec<String>,
-    labels: BTreeMap<String, String>,
-    own_word: Option<OwnWord>,
-    ready: bool,
-    deleting: bool,
-    ended: bool,
-}
-
-/// What a pod's annotations say.
-#[derive(Debug, Clone)]
-struct OwnWord {
-    service: String,
-    version: Option<String>,
-    ports: Ports,
-}
-
-#[derive(Debug, Clone)]
-struct Registration {
-    service: String,
-    managed: bool,
-    created: String,
-    version: Option<String>,
-    ports: Ports,
-    target: Target,
-}
-
-#[derive(Debug, Clone)]
-enum Target {
-    Selector(BTreeMap<String, String>),
-    Service(String),
-    Pod(String),
-    Addresses { twice: bool },
-}
-
-#[derive(Debug, Clone)]
-struct Service {
-    created: String,
-    adoptable: bool,
-    publishes_not_ready: bool,
-    /// The names of its ports.
-    ports: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Slice {
-    service: String,
-    ports: Ports,
-    endpoints: Vec<Endpoint>,
-}
-
-#[derive(Debug, Clone)]
-struct Endpoint {
-    addresses: Vec<String>,
-    pod: Option<String>,
-    ready: bool,
-    terminating: bool,
 }
 
 /// A registration that reaches an owner, with the endpoint that it does so by.
@@ -344,107 +278,4 @@ impl World {
         });
         entries.collect()
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn name(object: &Value) -> Name {
-    (text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-fn map(value: &Value) -> BTreeMap<String, String> {
-    value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
-}
-
-fn number(value: &Value) -> u16 {
-    value.as_u64().and_then(|port| port.try_into().ok()).unwrap_or_default()
-}
-
-fn ports(value: &Value, field: &str) -> Ports {
-    list(value).map(|port| (text(&port["name"]), number(&port[field]))).collect()
-}
-
-fn pod(object: &Value) -> Pod {
-    let status = &object["status"];
-    let annotation = |name: &str| {
-        object["metadata"]["annotations"][format!("rollcall.dev/{name}")].as_str().map(str::to_owned)
-    };
-    let own_word = annotation("service").map(|service| OwnWord {
-        service,
-        version: annotation("version"),
-        ports: annotation("port")
-            .unwrap_or_default()
-            .split(',')
-            .filter_map(|part| {
-                let (name, port) = part.split_once(':').unwrap_or(("", part));
-                Some((name.to_owned(), port.parse().ok()?))
-            })
-            .collect(),
-    });
-    Pod {
-        uid: text(&object["metadata"]["uid"]),
-        addresses: list(&status["podIPs"]).map(|address| text(&address["ip"])).collect(),
-        labels: map(&object["metadata"]["labels"]),
-        own_word,
-        ready: list(&status["conditions"]).any(|one| one["type"] == "Ready" && one["status"] == "True"),
-        deleting: object["metadata"]["deletionTimestamp"].is_string(),
-        ended: status["phase"] == "Succeeded" || status["phase"] == "Failed",
-    }
-}
-
-fn registration(object: &Value) -> Registration {
-    let (meta, spec) = (&object["metadata"], &object["spec"]);
-    let target = &spec["target"];
-    let target = if target["selector"].is_object() {
-        Target::Selector(map(&target["selector"]["matchLabels"]))
-    } else if target["service"].is_object() {
-        Target::Service(text(&target["service"]["name"]))
-    } else if target["pod"].is_object() {
-        Target::Pod(text(&target["pod"]["uid"]))
-    } else {
-        let addresses: Vec<IpAddr> =
-            list(&target["addresses"]).filter_map(|one| one["address"].as_str()?.parse().ok()).collect();
-        let distinct: BTreeSet<_> = addresses.iter().collect();
-        Target::Addresses { twice: distinct.len() < addresses.len() }
-    };
-    Registration {
-        service: spec["service"].as_str().map_or_else(|| text(&meta["name"]), str::to_owned),
-        managed: meta["labels"]["app.kubernetes.io/managed-by"] == "rollcall-controller",
-        created: text(&meta["creationTimestamp"]),
-        version: spec["version"].as_str().map(str::to_owned),
-        ports: ports(&spec["ports"], "port"),
-        target,
-    }
-}
-
-fn service(object: &Value) -> Service {
-    let (meta, spec) = (&object["metadata"], &object["spec"]);
-    Service {
-        created: text(&meta["creationTimestamp"]),
-        adoptable: meta["annotations"]["rollcall.dev/adopt"] != "false" && spec["type"] != "ExternalName",
-        publishes_not_ready: spec["publishNotReadyAddresses"] == true,
-        ports: list(&spec["ports"]).map(|port| text(&port["name"])).collect(),
-    }
-}
-
-/// None where it is no Service's.
-fn slice(object: &Value) -> Option<Slice> {
-    let service = object["metadata"]["labels"]["kubernetes.io/service-name"].as_str()?;
-    let endpoint = |endpoint: &Value| Endpoint {
-        addresses: list(&endpoint["addresses"]).map(text).collect(),
-        pod: (endpoint["targetRef"]["kind"] == "Pod").then(|| text(&endpoint["targetRef"]["uid"])),
-        ready: endpoint["conditions"]["ready"] != false,
-        terminating: endpoint["conditions"]["terminating"] == true,
-    };
-    Some(Slice {
-        service: service.to_owned(),
-        ports: ports(&object["ports"], "port"),
-        endpoints: list(&object["endpoints"]).map(endpoint).collect(),
-    })
 }

@@ -26,14 +26,23 @@ const CRD: &str = "crd/serviceregistrations.rollcall.dev";
 /// Holds what all tests use. It ends with the last of them.
 #[derive(Debug)]
 pub struct Stage {
+    /// The first to go: pods of the fake nodes end only while somebody plays the kubelet.
+    left: Left,
     pub kubectl: Kubectl,
     pub proxy: Proxy,
     controller: RwLock<Option<Controller>>,
     settings: Settings,
     pub nodes: FakeNodes,
+    _folder: TempDir,
+}
+
+/// What the tests would leave in the cluster.
+#[derive(Debug)]
+struct Left {
+    kubectl: Kubectl,
+    /// In the label of all namespaces.
     mark: String,
     owns_crd: bool,
-    _folder: TempDir,
 }
 
 /// One test's turn: its namespaces, gone when it ends.
@@ -76,8 +85,9 @@ impl Stage {
         let kubectl = Kubectl { program: program.clone(), kubeconfig: kubeconfig.clone() };
 
         let owns_crd = install_crd(&kubectl)?;
+        let left = Left { kubectl: kubectl.clone(), mark: mark.clone(), owns_crd };
         let namespace = format!("{mark}-system");
-        kubectl.call(&["create", "namespace", &namespace])?;
+        kubectl.apply(&left.namespace(&namespace))?;
         let settings = Settings {
             program: controller_program,
             kubeconfig: kubeconfig.clone(),
@@ -87,7 +97,7 @@ impl Stage {
         let nodes = FakeNodes::start(&home, &program, &kubeconfig, &mark)?;
         let controller = RwLock::new(Some(Controller::start(&settings)?));
         let proxy = Proxy::start(&kubectl)?;
-        Ok(Self { kubectl, proxy, controller, settings, nodes, mark, owns_crd, _folder: folder })
+        Ok(Self { left, kubectl, proxy, controller, settings, nodes, _folder: folder })
     }
 
     pub fn controller(&self) -> Running<'_> {
@@ -138,15 +148,21 @@ fn install_crd(kubectl: &Kubectl) -> Result<bool> {
     Ok(owns)
 }
 
-impl Drop for Stage {
+impl Left {
+    /// A namespace that goes with all the others.
+    fn namespace(&self, name: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"rollcall.test/stage": self.mark}}})
+    }
+}
+
+impl Drop for Left {
     fn drop(&mut self) {
         let clean = |arguments: &[&str]| {
             if let Err(error) = self.kubectl.call(arguments) {
                 eprintln!("left behind: {error:#}");
             }
         };
-        clean(&["delete", "namespace", &self.settings.namespace, "--wait=false", "--ignore-not-found"]);
-        // Pods of the fake nodes end only while somebody plays the kubelet.
         clean(&["delete", "namespace", "-l", &format!("rollcall.test/stage={}", self.mark), "--timeout=60s"]);
         if self.owns_crd {
             clean(&["delete", CRD, "--ignore-not-found", "--timeout=60s"]);
@@ -166,9 +182,8 @@ impl Scene {
     pub fn namespace(&self, labels: &Value) -> Result<String> {
         let mark = RandomState::new().build_hasher().finish() & 0xffff_ffff;
         let name = format!("shop-{mark:08x}");
-        let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": name, "labels": {"rollcall.test/stage": self.stage.mark}}});
-        namespace = crate::objects::with(namespace, &json!({"metadata": {"labels": labels}}));
+        let namespace =
+            crate::objects::with(self.stage.left.namespace(&name), &json!({"metadata": {"labels": labels}}));
         self.stage.kubectl.apply(&namespace)?;
         self.namespaces.lock().unwrap().push(name.clone());
         // Pods are refused until the namespace's own ServiceAccount is there.

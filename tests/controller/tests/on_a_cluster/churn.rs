@@ -6,6 +6,7 @@ use rollcall_controller_tests::objects::{
 };
 use rollcall_controller_tests::stage::Scene;
 use serde_json::json;
+use std::slice::from_ref;
 
 /// What each of the three services has in quiet times.
 const REPLICAS: u32 = 4;
@@ -113,8 +114,8 @@ fn a_namespace_that_goes_takes_everything_with_it() -> Result<()> {
     })?;
     scene.stage.kubectl.call(&["delete", "namespace", &doomed, "--timeout=60s"])?;
     scene
-        .eventually("nothing of it is left", || Ok(controller.catalogue(&[doomed.clone()])?.0.is_empty()))?;
-    let stayed = controller.catalogue(&[stays.clone()])?;
+        .eventually("nothing of it is left", || Ok(controller.catalogue(from_ref(&doomed))?.0.is_empty()))?;
+    let stayed = controller.catalogue(from_ref(&stays))?;
     ensure!(stayed.serving(&format!("orders.{stays}")) == 2, "{stayed:?}");
     Ok(())
 }
