@@ -48,7 +48,7 @@ pub struct Cost {
 
 /// The program from the environment, or else built now.
 pub fn program() -> Result<PathBuf> {
-    if let Some(program) = env::var_os(PROGRAM) {
+    if let Some(program) = env::var_os(PROGRAM).filter(|program| !program.is_empty()) {
         return Ok(program.into());
     }
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
