@@ -12,6 +12,8 @@ const PREFIX: &str = "rollcall.dev";
 /// One image of the product.
 pub(crate) struct Built {
     pub(crate) name: &'static str,
+    /// The static binary that it holds.
+    pub(crate) program: PathBuf,
     pub(crate) archive: PathBuf,
 }
 
@@ -27,7 +29,8 @@ pub(crate) fn build_all() -> Result<Vec<Built>> {
     let mut built = Vec::new();
     for name in ["controller", "sidecar"] {
         let archive = folder.join(format!("{name}.tar"));
-        let image = Image::of_program(reference(name), &binaries.join(format!("rollcall-{name}")));
+        let program = binaries.join(format!("rollcall-{name}"));
+        let image = Image::of_program(reference(name), &program);
         let digest = image.write(&archive)?;
         let size_bytes =
             fs::metadata(&archive).with_context(|| format!("cannot read {}", archive.display()))?.len();
@@ -38,7 +41,7 @@ pub(crate) fn build_all() -> Result<Vec<Built>> {
             image.reference,
             archive.strip_prefix(&workspace).unwrap_or(&archive).display()
         );
-        built.push(Built { name, archive });
+        built.push(Built { name, program, archive });
     }
     Ok(built)
 }

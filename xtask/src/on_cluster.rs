@@ -4,13 +4,15 @@ use crate::image::{self, Built};
 use crate::outcome::Outcome;
 use anyhow::{Context, Result};
 use rollcall_cluster::kind::Kind;
-use rollcall_cluster::{Cluster, Home, KUBECTL, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of};
+use rollcall_cluster::{
+    Cluster, Home, KUBECTL, KWOK, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of,
+};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The package whose tests need a cluster, whichever.
-pub(crate) const ON_ANY_CLUSTER: &str = "rollcall-slice";
+/// The packages whose tests need a cluster, whichever.
+pub(crate) const ON_ANY_CLUSTER: [&str; 2] = ["rollcall-slice", "rollcall-controller-tests"];
 /// The tests of the cluster kit itself, which start clusters of their own.
 pub(crate) const OF_THE_KIT: &str = "rollcall-kit";
 /// A cluster's worth of nodes for the tests: enough to tell "on this node" from "elsewhere".
@@ -30,7 +32,7 @@ fn on_local(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let images = image::build_all()?;
     let name = own_name()?;
     let cluster = Cluster::up(home, &Wish { name: name.clone(), nodes: NODES, ours_alone: true })?;
-    let tested = load_and_test(&cluster, &images, outcome);
+    let tested = load_and_test(home, &cluster, &images, outcome);
     let ended = Cluster::down(home, &name);
     tested?;
     ended?;
@@ -45,7 +47,9 @@ fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let kind = Kind::new(home, own_name()?, NODES)?;
     let tested = kind.up().map_err(Into::into).and_then(|()| {
         load_into_kind(home, &kind, &images)?;
-        test_slice(&[("KUBECONFIG", &kind.kubeconfig()), ("ROLLCALL_KUBECTL", &kubectl(home)?)], outcome)
+        let (kubeconfig, kubectl) = (kind.kubeconfig(), kubectl(home)?);
+        let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", kubectl.as_path())];
+        test_on_it(home, &images, &environment, outcome)
     });
     let ended = kind.down();
     tested?;
@@ -62,12 +66,13 @@ fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let context: serde_json::Value = serde_json::from_str(&said)?;
     let text =
         |pointer: &str| context.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let images = image::build_all()?;
     if let Some(cluster) =
         Cluster::of_authority(home, text("/clusters/0/cluster/certificate-authority-data"))?
     {
-        load(&cluster, &image::build_all()?)?;
+        load(&cluster, &images)?;
     } else if let Some(name) = kind_name(text("/current-context")) {
-        load_into_kind(home, &Kind::new(home, name, NODES_MAX)?, &image::build_all()?)?;
+        load_into_kind(home, &Kind::new(home, name, NODES_MAX)?, &images)?;
     } else {
         // Nobody but its owner can bring images into a cluster without a registry.
         eprintln!(
@@ -77,15 +82,14 @@ fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
         );
     }
     // With the user's own KUBECONFIG, and so their credentials.
-    test_slice(&[("ROLLCALL_KUBECTL", &kubectl)], outcome)
+    test_on_it(home, &images, &[("ROLLCALL_KUBECTL", &kubectl)], outcome)
 }
 
-fn load_and_test(cluster: &Cluster, images: &[Built], outcome: &mut Outcome) -> Result<()> {
+fn load_and_test(home: &Home, cluster: &Cluster, images: &[Built], outcome: &mut Outcome) -> Result<()> {
     load(cluster, images)?;
-    test_slice(
-        &[("KUBECONFIG", &cluster.kubeconfig()), ("ROLLCALL_KUBECTL", cluster.kubectl_program())],
-        outcome,
-    )
+    let kubeconfig = cluster.kubeconfig();
+    let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", cluster.kubectl_program())];
+    test_on_it(home, images, &environment, outcome)
 }
 
 fn load(cluster: &Cluster, images: &[Built]) -> Result<()> {
@@ -105,8 +109,22 @@ fn load_into_kind(home: &Home, kind: &Kind, images: &[Built]) -> Result<()> {
     Ok(())
 }
 
-fn test_slice(environment: &[(&str, &Path)], outcome: &mut Outcome) -> Result<()> {
-    outcome.cargo_test("tests on a real cluster", &["--package", ON_ANY_CLUSTER], environment)
+/// Runs what needs a cluster on the one that the environment names. The controller runs beside it as well, as the very
+/// program that is in its image.
+fn test_on_it(
+    home: &Home,
+    images: &[Built],
+    environment: &[(&str, &Path)],
+    outcome: &mut Outcome,
+) -> Result<()> {
+    // Before the tests, where it is seen to take its time.
+    KWOK.build(home)?;
+    let controller = images.iter().find(|image| image.name == "controller");
+    let controller = controller.context("no image of the controller was built")?;
+    let mut environment = environment.to_vec();
+    environment.push(("ROLLCALL_CONTROLLER_PROGRAM", &controller.program));
+    let packages: Vec<_> = ON_ANY_CLUSTER.iter().flat_map(|package| ["--package", package]).collect();
+    outcome.cargo_test("tests on a real cluster", &packages, &environment)
 }
 
 /// A name that no other run has at the same time.

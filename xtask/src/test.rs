@@ -15,7 +15,8 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     }
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let without_clusters = ["--workspace", "--exclude", ON_ANY_CLUSTER, "--exclude", OF_THE_KIT];
+    let excluded = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT]).flat_map(|package| ["--exclude", package]);
+    let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;
     if outcome.failed == 0 {
         on_cluster::test_on(provider, &mut outcome)?;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::core::{PartialObjectMeta, Resource, Status};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
 use crate::{
@@ -110,7 +110,10 @@ pub(super) fn event<W: Watched>(line: &[u8]) -> Result<Event, SightError> {
 fn seen<W: Watched>(text: &str) -> Sighting {
     let object: W::Object = match serde_json::from_str(text) {
         Ok(object) => object,
-        Err(error) => return unreadable::<W>(text, &error),
+        Err(error) => match unmanaged(text) {
+            Some(object) => object,
+            None => return unreadable::<W>(text, &error),
+        },
     };
     let meta = object.meta();
     let (version, at) = (meta.resource_version.clone(), (meta.namespace.clone(), meta.name.clone()));
@@ -146,10 +149,30 @@ fn gone<W: Watched>(text: &str) -> Sighting {
     }
 }
 
-/// The metadata of an object of which nothing else may be readable; empty where they are not either.
+/// The object without the list of who wrote which field of it. Whoever may write an object may write any time into
+/// that list, be it one that no calendar of ours can hold; and it is nothing to us.
+fn unmanaged<O: DeserializeOwned>(text: &str) -> Option<O> {
+    let mut object: Value = serde_json::from_str(text).ok()?;
+    object.get_mut("metadata")?.as_object_mut()?.remove("managedFields")?;
+    serde_json::from_value(object).ok()
+}
+
+/// The metadata of an object of which nothing else may be readable; without them a watch would not get past it. What
+/// cannot be read of them either is empty, and what names the object is read for itself.
 fn meta<W: Watched>(text: &str) -> ObjectMeta {
     let object: Result<PartialObjectMeta<W::Object>, _> = serde_json::from_str(text);
-    object.map(|object| object.metadata).unwrap_or_default()
+    if let Ok(object) = object {
+        return object.metadata;
+    }
+    let object: Value = serde_json::from_str(text).unwrap_or_default();
+    let text = |field: &str| Some(object.get("metadata")?.get(field)?.as_str()?.to_owned());
+    ObjectMeta {
+        name: text("name"),
+        namespace: text("namespace"),
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+        ..ObjectMeta::default()
+    }
 }
 
 // === impl Problem ===
@@ -162,7 +185,7 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::kubernetes::pod::Pods;
@@ -229,5 +252,37 @@ mod tests {
             read(json!({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "old"}}));
         assert!(matches!(refused, Ok(Event::Refused(status)) if status.code == 410));
         assert!(matches!(read(json!({"type": "SOON", "object": {}})), Err(SightError::UnknownType(_))));
+    }
+
+    #[test]
+    fn times_that_no_calendar_holds_stop_no_watch() {
+        const NEVER: &str = "9999-12-31T23:59:59Z";
+        let claim = json!([{"manager": "prankster", "operation": "Update", "time": NEVER}]);
+        let mut claimed = json!({"metadata": meta("a")});
+        claimed["metadata"]["managedFields"] = claim;
+        assert!(serde_json::from_value::<ObjectMeta>(claimed["metadata"].clone()).is_err(), "it is no trap");
+        // Of this one more is wrong than who wrote it.
+        let mut worse = claimed.clone();
+        worse["status"] =
+            json!({"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": NEVER}]});
+        let mut nameless = claimed.clone();
+        nameless["metadata"]["labels"] = json!(7);
+        for (kind, object, expected) in [
+            ("ADDED", &claimed, "pod"),
+            ("MODIFIED", &worse, "unreadable"),
+            ("MODIFIED", &nameless, "unreadable"),
+            ("DELETED", &claimed, "gone"),
+            ("DELETED", &nameless, "gone"),
+        ] {
+            let line = json!({"type": kind, "object": object}).to_string();
+            let Event::Sighted(sighting) = event::<Pods>(line.as_bytes()).unwrap() else { panic!("{kind}") };
+            assert_eq!((said(&sighting), sighting.version.as_deref()), (expected, Some("7")), "{kind}");
+            let problem = sighting.problem.map(|problem| problem.to_string());
+            assert_eq!(problem.is_some(), expected == "unreadable", "{problem:?}");
+            assert!(problem.is_none_or(|problem| problem.starts_with("shop/a: ")));
+        }
+        let list = json!({"metadata": {"resourceVersion": "9"}, "items": [worse, claimed]});
+        let page = page::<Pods>(list.to_string().as_bytes()).unwrap();
+        assert_eq!(page.sightings.iter().map(said).collect::<Vec<_>>(), ["unreadable", "pod"]);
     }
 }

@@ -2,6 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
+use kube::{Client, Resource, api::Request, core::request};
+use rollcall_catalogue::Namespace;
+use rollcall_crds::ServiceRegistration;
+use serde_json::Value;
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -26,6 +30,21 @@ pub(super) async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Resu
         Ok(result) => result.map_err(|error| Failure::of(&error)),
         Err(_) => Err(Failure::Unavailable(format!("no answer in {CALL_MAX:?}"))),
     }
+}
+
+/// Where the `ServiceRegistration`s of a namespace are.
+pub(super) fn registrations(namespace: &Namespace) -> Request {
+    Request::new(ServiceRegistration::url_path(&(), Some(namespace.as_str())))
+}
+
+/// The object of the answer, as it came: it may have words in it that no type of ours can hold, such as a time of the
+/// year 9999 that somebody wrote into `managedFields`.
+pub(super) async fn send(
+    client: &Client,
+    request: Result<http::Request<Vec<u8>>, request::Error>,
+) -> Result<Value, Failure> {
+    let request = request.map_err(|error| Failure::of(&kube::Error::BuildRequest(error)))?;
+    call(client.request(request)).await
 }
 
 // === impl Failure ===

@@ -13,15 +13,16 @@ pub const KEEP_EVERY: Duration = Duration::from_secs(2);
 pub const UNWANTED_FOR: Duration = Duration::from_secs(600);
 /// Writes of one round: ten a second, and a cluster of 1,000 services is there in two minutes.
 pub(super) const STEPS_MAX: usize = 20;
-/// After something was done about an object, it is left alone for so long: the watch has shown the result by then, and
-/// somebody else's object of the same name is not asked for again and again.
+/// After an object was created or deleted, the same is not done again for so long: the watch has shown the result by
+/// then, and somebody else's object of the same name is not asked for again and again. The opposite is free at once: a
+/// Service that opts out right after it was adopted is forgotten right then.
 pub(super) const REST: Duration = Duration::from_secs(60);
 
 /// Holds since when objects are unwanted, and which were just seen to.
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
     unwanted: BTreeMap<ObjectKey, Unwanted>,
-    resting: BTreeMap<ObjectKey, Instant>,
+    resting: BTreeMap<(ObjectKey, Doing), Instant>,
 }
 
 /// Says what to do about one object.
@@ -29,6 +30,13 @@ pub(super) struct Keeper {
 pub(super) enum Step {
     Create(ObjectKey, ManagedSpec),
     Delete { object: ObjectKey, uid: Arc<str> },
+}
+
+/// Says what a step does, whichever object it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doing {
+    Creating,
+    Deleting,
 }
 
 #[derive(Debug)]
@@ -57,14 +65,14 @@ impl Keeper {
         }
         let missing = wanted.iter().filter(|(key, spec)| !present.contains_key(*key) && can_be(spec));
         due.extend(missing.map(|(key, spec)| Step::Create(key.clone(), spec.clone())));
-        due.retain(|step| !self.resting.contains_key(step.object()));
+        due.retain(|step| !self.resting.contains_key(&(step.object().clone(), step.doing())));
         due.truncate(STEPS_MAX);
         due
     }
 
-    /// This object was seen to, whatever came of it.
-    pub(super) fn rest(&mut self, object: ObjectKey, now: Instant) {
-        self.resting.insert(object, now + REST);
+    /// This step was taken, whatever came of it.
+    pub(super) fn rest(&mut self, step: &Step, now: Instant) {
+        self.resting.insert((step.object().clone(), step.doing()), now + REST);
     }
 }
 
@@ -74,6 +82,13 @@ impl Step {
     pub(super) fn object(&self) -> &ObjectKey {
         match self {
             Self::Create(object, _) | Self::Delete { object, .. } => object,
+        }
+    }
+
+    pub(super) fn doing(&self) -> Doing {
+        match self {
+            Self::Create(..) => Doing::Creating,
+            Self::Delete { .. } => Doing::Deleting,
         }
     }
 }

@@ -35,7 +35,7 @@ fn what_is_missing_is_created_once_and_again_after_a_rest() {
     let (mut keeper, now) = (Keeper::default(), Instant::now());
     let wanted = managed(&["orders", "billing"], &[("billing", "u", false)]);
     assert_eq!(keeper.plan(&wanted, now), [create("orders")]);
-    keeper.rest(key("orders"), now);
+    keeper.rest(&create("orders"), now);
     assert_eq!(
         keeper.plan(&wanted, now + KEEP_EVERY),
         [],
@@ -75,7 +75,7 @@ fn a_round_has_its_limit_and_what_cannot_be_is_not_tried() {
     let mut all = managed(&names, &[]);
     assert_eq!(keeper.plan(&all, now).len(), STEPS_MAX);
     for step in keeper.plan(&all, now) {
-        keeper.rest(step.object().clone(), now);
+        keeper.rest(&step, now);
     }
     assert_eq!(keeper.plan(&all, now).len(), STEPS_MAX, "the other half");
     for spec in all.wanted.values_mut() {
@@ -88,7 +88,21 @@ fn a_round_has_its_limit_and_what_cannot_be_is_not_tried() {
 fn nothing_is_remembered_of_what_is_gone() {
     let (mut keeper, now) = (Keeper::default(), Instant::now());
     keeper.plan(&managed(&[], &[("orders", "u1", false)]), now);
-    keeper.rest(key("orders"), now);
+    keeper.rest(&create("orders"), now);
     keeper.plan(&managed(&[], &[]), now + REST);
     assert!(keeper.unwanted.is_empty() && keeper.resting.is_empty());
+}
+
+#[test]
+fn a_service_that_opts_out_right_after_it_was_adopted_is_forgotten_right_then() {
+    let (mut keeper, now) = (Keeper::default(), Instant::now());
+    let step = keeper.plan(&managed(&["orders"], &[]), now).remove(0);
+    keeper.rest(&step, now);
+    let opted_out = managed(&[], &[("orders", "u1", true)]);
+    let delete = Step::Delete { object: key("orders"), uid: "u1".into() };
+    assert_eq!(keeper.plan(&opted_out, now + KEEP_EVERY), std::slice::from_ref(&delete));
+    // And is not deleted or created once more while the watch may not have shown it.
+    keeper.rest(&delete, now + KEEP_EVERY);
+    assert_eq!(keeper.plan(&opted_out, now + KEEP_EVERY * 2), []);
+    assert_eq!(keeper.plan(&managed(&["orders"], &[]), now + KEEP_EVERY * 3), []);
 }

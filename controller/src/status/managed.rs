@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
-    Api, Client,
+    Client,
     api::{DeleteParams, PostParams, Preconditions},
 };
 use rollcall_catalogue::{Port, Transport};
@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     FIELD_MANAGER, KEEP_EVERY,
-    api::{Failure, call},
+    api::{Failure, registrations, send},
     keeper::{Keeper, Step},
     pace::Pause,
     source::Source,
@@ -145,7 +145,7 @@ impl Keeping<'_> {
                 if !self.take(&step, &mut pause).await {
                     break;
                 }
-                keeper.rest(step.object().clone(), Instant::now());
+                keeper.rest(&step, Instant::now());
             }
         }
     }
@@ -179,20 +179,21 @@ impl Keeping<'_> {
     }
 
     async fn write(&self, step: &Step) -> Result<(), Failure> {
-        let api =
-            Api::<ServiceRegistration>::namespaced(self.client.clone(), step.object().namespace.as_str());
+        let path = registrations(&step.object().namespace);
         self.counts.count(WriteKind::Registration);
         match step {
             Step::Create(key, spec) => {
                 // Not applied: that would take over an object of this name which a person wrote.
                 let params =
                     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-                call(api.create(&params, &object(key, spec))).await.map(drop)
+                let object = serde_json::to_vec(&object(key, spec));
+                let object = object.map_err(|error| Failure::Refused(error.to_string()))?;
+                send(&self.client, path.create(&params, object)).await.map(drop)
             }
             Step::Delete { object, uid } => {
                 let preconditions = Preconditions { resource_version: None, uid: Some(uid.to_string()) };
                 let params = DeleteParams::default().preconditions(preconditions);
-                call(api.delete(&object.name, &params)).await.map(drop)
+                send(&self.client, path.delete(&object.name, &params)).await.map(drop)
             }
         }
     }

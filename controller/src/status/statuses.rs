@@ -9,19 +9,18 @@ use std::{
 use futures::{StreamExt, stream::FuturesUnordered};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
-    Api, Client, Resource,
+    Client, Resource,
     api::{Patch, PatchParams},
-    core::{ApiResource, DynamicObject},
 };
 use rollcall_crds::{ServiceRegistration, ServiceRegistrationStatus};
 use rollcall_net::Jitter;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, warn};
 
 use super::{
     FIELD_MANAGER,
-    api::{Failure, call},
+    api::{Failure, registrations, send},
     compose::{digest, digest_of, status},
     pace::Pace,
     queue::{Outcome, Queue},
@@ -40,10 +39,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// the API server has other work.
 pub(super) const WRITES_MAX: usize = 20;
 
+/// The subresource that they are written by.
+const STATUS: &str = "status";
+
 /// Holds the way to the statuses, within one term.
 struct Statuses {
     client: Client,
-    kind: ApiResource,
     leadership: Leadership,
     term: Term,
     pace: Mutex<Pace>,
@@ -63,7 +64,6 @@ pub(super) async fn run<S: Source>(
         source.report_all().await?;
         let statuses = Statuses {
             client: client.clone(),
-            kind: ApiResource::erase::<ServiceRegistration>(&()),
             leadership: leadership.clone(),
             term,
             pace: Mutex::new(Pace::new(WRITES_MAX)),
@@ -132,9 +132,10 @@ impl Statuses {
 
     async fn write(&self, report: &Report) -> Result<Outcome, Failure> {
         let ObjectKey { namespace, name } = &report.object;
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace.as_str(), &self.kind);
-        let object = call(api.get_status(name)).await?;
-        if object.metadata.uid.as_deref() != Some(&*report.uid) {
+        let path = registrations(namespace);
+        let object = send(&self.client, path.get_subresource(STATUS, name)).await?;
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str);
+        if uid != Some(&*report.uid) {
             debug!(%namespace, name = %name, "an object was made anew: what was true of the old one is not told");
             return Ok(Outcome::Settled);
         }
@@ -159,7 +160,8 @@ impl Statuses {
         self.counts.count(WriteKind::Status);
         // By force: nobody else has a say in a status of ours, and an older build's words must not stay.
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        call(api.patch_status(name, &params, &Patch::Apply(&body))).await?;
+        let patch = path.patch_subresource(STATUS, name, &params, &Patch::Apply(&body));
+        send(&self.client, patch).await?;
         debug!(%namespace, name = %name, "a status is written");
         Ok(Outcome::Written)
     }
@@ -178,8 +180,8 @@ impl Statuses {
 }
 
 /// What the object's status says. One that cannot be read has nothing to lend: it is replaced.
-fn held(object: &DynamicObject) -> ServiceRegistrationStatus {
-    let status = object.data.get("status").cloned().unwrap_or_default();
+fn held(object: &Value) -> ServiceRegistrationStatus {
+    let status = object.get("status").cloned().unwrap_or_default();
     serde_json::from_value(status).unwrap_or_default()
 }
 

@@ -23,7 +23,10 @@ impl Objects {
     fn get(&self, name: &str) -> Value {
         let made = || {
             json!({"apiVersion": "rollcall.dev/v1alpha1", "kind": "ServiceRegistration",
-            "metadata": {"name": name, "namespace": "shop", "uid": format!("u-{name}")}, "spec": {"broken": true}})
+            // Anyone who may write an object may claim that he did so in a year that no calendar holds.
+            "metadata": {"name": name, "namespace": "shop", "uid": format!("u-{name}"),
+                "managedFields": [{"manager": "prankster", "time": "9999-12-31T23:59:59Z"}]},
+            "spec": {"broken": true}})
         };
         self.0.lock().unwrap().entry(name.to_owned()).or_insert_with(made).clone()
     }

@@ -14,9 +14,11 @@
 mod base_images;
 mod cgroup;
 mod cluster;
+pub mod companion;
 mod control_plane;
 mod debian;
 mod error;
+pub mod fake_nodes;
 mod home;
 pub mod image;
 pub mod interrupt;
@@ -43,4 +45,4 @@ pub use operate::NodeStatus;
 pub use progress::Step;
 pub use provider::Provider;
 pub use run::{Poll, output_of, wait_for};
-pub use tools::KUBECTL;
+pub use tools::{KUBECTL, KWOK};

@@ -199,7 +199,7 @@ fn count_lines(log: &Path) -> usize {
     std::fs::read(log).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn not_started(step: &str, command: &Command, error: &std::io::Error) -> Error {
+pub(crate) fn not_started(step: &str, command: &Command, error: &std::io::Error) -> Error {
     not_run_to_end(step, command, format!("could not be started: {error}"))
 }
 

@@ -45,6 +45,10 @@ pub const KUBECTL: GoTool = kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl
 pub(crate) const COREDNS: GoTool =
     GoTool { name: "coredns", package: "github.com/coredns/coredns", module: "coredns", versioned_by: None };
 
+/// Fake nodes and pods: no part of a cluster, and built only where a test asks for it.
+pub const KWOK: GoTool =
+    GoTool { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", module: "kwok", versioned_by: None };
+
 /// Where the built programs of one cluster are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tools {

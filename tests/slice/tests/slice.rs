@@ -60,6 +60,43 @@ fn samples_are_judged_by_the_schema(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// The controller in the cluster has no more rights than its manifest gives it: it holds its Lease, writes statuses,
+/// and makes the object of the pods that registered themselves.
+fn the_controller_writes_what_people_see(cluster: &Cluster) -> Result<()> {
+    cluster.eventually("the controller's pod holds the Lease", || {
+        Ok(cluster.lease_holder()?.starts_with("rollcall-controller-"))
+    })?;
+    for name in ["billing", "orders-1.4.2"] {
+        cluster.eventually(&format!("the status of {name} says that one serves"), || {
+            let condition =
+                r#"{.status.conditions[?(@.type=="Ready")].status} {.status.serving}/{.status.total}"#;
+            let query = ["get", "serviceregistration", name, "-o", &format!("jsonpath={condition}")];
+            Ok(cluster.kubectl(&query)? == "True 1/1")
+        })?;
+    }
+    let waited = ["wait", "--for=condition=Ready", "serviceregistration/billing", "--timeout=30s"];
+    cluster.kubectl(&waited)?;
+    // A word of a pod that makes no sense is told by an Event.
+    cluster.kubectl(&[
+        "annotate",
+        "pod/billing-1",
+        "rollcall.dev/service=billing",
+        "rollcall.dev/weight=heavy",
+    ])?;
+    cluster.eventually("an Event says what is wrong with the annotation", || {
+        let query = [
+            "get",
+            "events",
+            "--field-selector",
+            "reason=AnnotationInvalid",
+            "-o",
+            "jsonpath={.items[*].message}",
+        ];
+        Ok(cluster.kubectl(&query)?.contains("heavy"))
+    })?;
+    cluster.kubectl(&["annotate", "pod/billing-1", "rollcall.dev/service-", "rollcall.dev/weight-"]).map(drop)
+}
+
 #[test]
 fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
     let cluster = Cluster::prepare()?;
@@ -83,6 +120,8 @@ fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
     cluster.eventually("billing-1 appears by its ServiceRegistration", || {
         Ok(addresses(&lookup(&cluster, "billing")?) == [billing.as_str()])
     })?;
+
+    the_controller_writes_what_people_see(&cluster)?;
 
     cluster.apply("orders.yaml", |yaml| yaml.replace("name: orders-1", "name: orders-2"))?;
     cluster.ready("orders-2")?;

@@ -114,6 +114,13 @@ impl Cluster {
         self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status.podIP}"])
     }
 
+    /// Who holds the controller's Lease; an error where there is none.
+    pub(crate) fn lease_holder(&self) -> Result<String> {
+        let lease = ["get", "lease/rollcall-controller", "-o", "jsonpath={.spec.holderIdentity}"];
+        let scoped: Vec<_> = ["-n", &self.system].into_iter().chain(lease).collect();
+        self.call(&scoped, None)
+    }
+
     /// Waits until this holds. Errors on the way are kept for the end: much fails while a pod starts.
     pub(crate) fn eventually(&self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
         let begin = Instant::now();

@@ -1,0 +1,162 @@
+//! The controller as a process of its own, and what it says of itself.
+
+use crate::catalogue::Catalogue;
+use crate::http;
+use anyhow::{Context, Result, bail, ensure};
+use rollcall_cluster::companion::Companion;
+use rollcall_cluster::static_build;
+use serde_json::Value;
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The built program; set by `cargo xtask test`.
+const PROGRAM: &str = "ROLLCALL_CONTROLLER_PROGRAM";
+/// First lists of a small cluster take milliseconds; a loaded machine must get there too.
+const READY_MAX: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A controller that runs.
+#[derive(Debug)]
+pub struct Controller {
+    process: Companion,
+    health: SocketAddr,
+    read: SocketAddr,
+    log: PathBuf,
+}
+
+/// Holds what it takes to start one.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub program: PathBuf,
+    pub kubeconfig: PathBuf,
+    /// Its own namespace.
+    pub namespace: String,
+    pub log: PathBuf,
+}
+
+/// Holds what a process has cost so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    pub memory_kib: u64,
+    pub cpu_ms: u64,
+}
+
+/// The program from the environment, or else built now.
+pub fn program() -> Result<PathBuf> {
+    if let Some(program) = env::var_os(PROGRAM).filter(|program| !program.is_empty()) {
+        return Ok(program.into());
+    }
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(static_build::workspace());
+    cargo.args(["build", "--locked", "-p", "rollcall-controller", "--message-format", "json"]);
+    let output = cargo.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "cargo could not build the controller");
+    let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let programs = messages.filter_map(|message| Some(message.ok()?["executable"].as_str()?.to_owned()));
+    Ok(programs.last().context("cargo told of no program")?.into())
+}
+
+impl Controller {
+    /// Starts one, and waits until it has seen the whole cluster.
+    pub fn start(settings: &Settings) -> Result<Self> {
+        let (health, read) = (free_port()?, free_port()?);
+        let log = OpenOptions::new().create(true).append(true).open(&settings.log)?;
+        let errors = log.try_clone()?;
+        let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
+        let process = Companion::start("starting the controller", &settings.program, move |controller| {
+            controller.env("KUBECONFIG", kubeconfig);
+            controller.args(["--namespace", &namespace, "--sessions-listen", "127.0.0.1:0"]);
+            controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
+            controller.args(["--read-listen-v6", "[::1]:0"]);
+            controller.stdin(Stdio::null()).stdout(log).stderr(errors);
+        })?;
+        let controller = Self { process, health, read, log: settings.log.clone() };
+        let begin = Instant::now();
+        loop {
+            if let Some(ended) = controller.process.ended() {
+                bail!("the controller ended: {ended}\n{}", controller.last_words());
+            }
+            let said = match http::get(health, "/readyz") {
+                Ok(answer) if answer.status == 200 => return Ok(controller),
+                Ok(answer) => answer.body,
+                Err(error) => format!("{error:#}"),
+            };
+            ensure!(begin.elapsed() < READY_MAX, "not ready: {said}\n{}", controller.last_words());
+            sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Pulls its plug.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// What the read API says; an error is an answer that is none.
+    pub fn read(&self, path: &str) -> Result<Value> {
+        let answer = http::get(self.read, path).with_context(|| path.to_owned())?;
+        ensure!(answer.status == 200, "GET {path}: {} {}", answer.status, answer.body);
+        serde_json::from_str(&answer.body).with_context(|| path.to_owned())
+    }
+
+    pub fn read_status(&self, path: &str) -> Result<u16> {
+        Ok(http::get(self.read, path)?.status)
+    }
+
+    /// The catalogue of some namespaces.
+    pub fn catalogue(&self, namespaces: &[String]) -> Result<Catalogue> {
+        let mut catalogue = Catalogue::default();
+        for namespace in namespaces {
+            catalogue.add_dump(&self.read(&format!("/v1/catalogue?namespace={namespace}"))?)?;
+        }
+        Ok(catalogue)
+    }
+
+    /// The dump of a namespace from its second line on, which is all that two replicas must agree on.
+    pub fn dump(&self, namespace: &str) -> Result<String> {
+        let answer = http::get(self.read, &format!("/v1/catalogue?namespace={namespace}"))?;
+        ensure!(answer.status == 200, "{}", answer.body);
+        Ok(answer.body.split_once('\n').context("a dump of one line")?.1.to_owned())
+    }
+
+    /// The sum of a metric's series whose labels contain this.
+    pub fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        let text = http::get(self.health, "/metrics")?.body;
+        let series = text.lines().filter(|line| !line.starts_with('#'));
+        let mut values = series.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let own = series.split('{').next() == Some(name) && series.contains(labels);
+            own.then(|| value.parse::<f64>().ok())?
+        });
+        let first = values.next().with_context(|| format!("no metric {name} {{{labels}}}"))?;
+        Ok(values.fold(first, |sum, value| sum + value))
+    }
+
+    pub fn cost(&self) -> Result<Cost> {
+        let place = Path::new("/proc").join(self.process.pid().to_string());
+        let status = fs::read_to_string(place.join("status"))?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let memory_kib = memory.trim().trim_end_matches(" kB").parse()?;
+        let stat = fs::read_to_string(place.join("stat"))?;
+        let fields = stat.rsplit_once(") ").context("no end of the name")?.1.split(' ');
+        // utime and stime, in ticks of 10 ms on every Linux that there is.
+        let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Cost { memory_kib, cpu_ms: ticks * 10 })
+    }
+
+    pub fn last_words(&self) -> String {
+        const LINES: usize = 40;
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+}
+
+/// A port that nobody has at this moment.
+fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}

@@ -1,0 +1,19 @@
+//! The controller on a real cluster: its catalogue against what kubectl says.
+//!
+//! Needs `KUBECONFIG`, with the rights of an administrator, and Go for kwok and kubectl where they are not built yet.
+//! Nothing is pulled or started on the cluster's own nodes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers are tests too"
+)]
+
+mod adoption;
+mod churn;
+mod endpoints;
+mod mistakes;
+mod restarts;
+mod scale;
+mod targets;
