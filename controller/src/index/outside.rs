@@ -11,6 +11,9 @@ pub struct OutsideTarget {
     pub probe: ProbeSpec,
     /// The port that the probe's name stands for.
     pub port: u16,
+    /// Grows with each time that the address is listed anew. What was known before is forgotten by then, and whoever
+    /// sees only the newest list would not notice that it was gone.
+    pub epoch: u64,
 }
 
 /// Names an address outside the cluster within a service.

@@ -110,6 +110,7 @@ fn target(namespace: &str, last: u8) -> OutsideTarget {
         id: OutsideId { service: format!("orders.{namespace}").parse().unwrap(), address: address(last) },
         probe: ProbeSpec::new(ProbeCheck::Tcp { port: None }),
         port: 80,
+        epoch: 0,
     }
 }
 
@@ -173,6 +174,18 @@ async fn only_changes_are_told() {
     bench.network.set(1, Outcome::Unasked { why: std::io::ErrorKind::AddrNotAvailable });
     bench.rounds(10).await;
     bench.network.set(1, Outcome::Passing);
+    assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_was_gone_and_is_back_is_told_anew() {
+    let mut bench = bench(1, &[target("shop", 1)]);
+    bench.network.set(1, Outcome::Passing);
+    bench.hold(true);
+    assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
+    // The list without it was never seen.
+    bench.publish(&[]);
+    bench.publish(&[OutsideTarget { epoch: 1, ..target("shop", 1) }]);
     assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
 }
 
@@ -334,7 +347,7 @@ async fn a_real_server_is_followed() {
     let id = OutsideId { service: "orders.shop".parse().unwrap(), address: here.ip() };
     let check = ProbeCheck::Http { path: "/up".into(), port: None };
     let probe = ProbeSpec { interval_ms: 100, failure_threshold: 2, ..ProbeSpec::new(check) };
-    let target = OutsideTarget { id: id.clone(), probe, port: here.port() };
+    let target = OutsideTarget { id: id.clone(), probe, port: here.port(), epoch: 0 };
 
     let (_view, view) = watch::channel(Arc::new(View { outside: [target].into(), ..View::default() }));
     let (_lease, holds_lease) = watch::channel(true);

@@ -13,6 +13,7 @@ fn target(service: &str, last: u8) -> OutsideTarget {
         id: OutsideId { service: service.parse().unwrap(), address: IpAddr::from([10, 0, 0, last]) },
         probe: ProbeSpec::new(ProbeCheck::Tcp { port: None }),
         port: 5_432,
+        epoch: 0,
     }
 }
 
