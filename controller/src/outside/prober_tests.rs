@@ -1,4 +1,5 @@
 use std::{
+    future::{Ready, ready},
     net::{IpAddr, SocketAddr},
     sync::{
         Mutex,
@@ -45,6 +46,8 @@ struct Bench {
     view: watch::Sender<Arc<View>>,
     lease: watch::Sender<bool>,
     told: mpsc::Receiver<Words>,
+    /// How often the index was told to forget.
+    forgotten: watch::Receiver<usize>,
     network: Network,
     prober: JoinHandle<Result<(), OwnerGone>>,
 }
@@ -124,8 +127,17 @@ fn bench(room: usize, targets: &[OutsideTarget]) -> Bench {
         let sender = sender.clone();
         async move { sender.send(words).await.map_err(|_| OwnerGone) }
     };
-    let prober = Prober { view: views, ask: network.clone(), tell };
-    Bench { view, lease, told, network, prober: tokio::spawn(prober.run(holds_lease)) }
+    let (forgets, forgotten) = watch::channel(0);
+    let prober = Prober { view: views, ask: network.clone(), tell, forget: counted(forgets) };
+    Bench { view, lease, told, forgotten, network, prober: tokio::spawn(prober.run(holds_lease)) }
+}
+
+/// What forgets, and counts how often.
+fn counted(forgets: watch::Sender<usize>) -> impl Fn() -> Ready<Result<(), OwnerGone>> {
+    move || {
+        forgets.send_modify(|count| *count += 1);
+        ready(Ok(()))
+    }
 }
 
 impl Bench {
@@ -197,7 +209,8 @@ async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
     sleep(ENOUGH).await;
     assert_eq!(bench.network.asked(), 0);
 
-    for _ in 0..2 {
+    for term in 0..2 {
+        assert_eq!(*bench.forgotten.borrow(), term);
         // What was known of 1 is told anew by each term.
         bench.hold(true);
         assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
@@ -214,6 +227,8 @@ async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
         sleep(ENOUGH).await;
         assert_eq!((bench.network.asked(), bench.network.in_flight()), (asked, 0));
         assert!(bench.told.is_empty());
+        // The index does not keep what nobody asks after any more, and is told so once.
+        assert_eq!(*bench.forgotten.borrow(), term + 1);
     }
 }
 
@@ -294,7 +309,7 @@ async fn whoever_is_slow_to_listen_hears_the_last_word() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_nobody_speaks_for_is_not_held() {
-    let Bench { view: _view, lease, mut told, network, prober } = bench(1, &[target("shop", 1)]);
+    let Bench { view: _view, lease, mut told, forgotten, network, prober } = bench(1, &[target("shop", 1)]);
     network.set(1, Outcome::Passing);
     lease.send_replace(true);
     assert!(told.recv().await.is_some());
@@ -305,11 +320,12 @@ async fn a_lease_that_nobody_speaks_for_is_not_held() {
     sleep(ENOUGH).await;
     assert_eq!(network.asked(), asked);
     assert!(!prober.is_finished());
+    assert_eq!(*forgotten.borrow(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_is_gone_ends_it() {
-    let Bench { view, lease: _lease, told: _told, network: _network, prober } = {
+    let Bench { view, lease: _lease, told: _told, prober, .. } = {
         let bench = bench(1, &[]);
         bench.hold(true);
         bench
@@ -317,7 +333,7 @@ async fn an_owner_that_is_gone_ends_it() {
     drop(view);
     assert_eq!(prober.await.unwrap(), Err(OwnerGone));
 
-    let Bench { view: _view, lease: _lease, told, network, prober } = {
+    let Bench { view: _view, lease: _lease, told, network, prober, .. } = {
         let bench = bench(1, &[target("shop", 1)]);
         bench.hold(true);
         bench
@@ -356,7 +372,8 @@ async fn a_real_server_is_followed() {
         let sender = sender.clone();
         async move { sender.send(words).await.map_err(|_| OwnerGone) }
     };
-    let prober = tokio::spawn(Prober { view, ask: Dialer::unguarded(), tell }.run(holds_lease));
+    let forget = counted(watch::channel(0).0);
+    let prober = tokio::spawn(Prober { view, ask: Dialer::unguarded(), tell, forget }.run(holds_lease));
     for expected in [ProbeWitness::Passing, ProbeWitness::Unwell, ProbeWitness::Passing] {
         let words = timeout(ENOUGH, told.recv()).await.unwrap().unwrap();
         assert_eq!(words, Words::from([(id.clone(), expected)]));
