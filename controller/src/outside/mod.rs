@@ -11,6 +11,7 @@
 //! or down leaves this folder, in the words of the witnesses.
 
 mod dialer;
+mod lanes;
 mod prober;
 mod schedule;
 

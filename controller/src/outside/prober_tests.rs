@@ -20,7 +20,8 @@ use tokio::{
 use super::*;
 use crate::outside::{
     dialer::Dialer,
-    schedule::{IN_FLIGHT_MAX, IN_FLIGHT_OF_NAMESPACE_MAX},
+    lanes::{IN_FLIGHT_MAX, IN_FLIGHT_OF_NAMESPACE_MAX},
+    schedule::ATTEMPT_MS_MAX,
 };
 
 /// Longer than any test takes by its own clock.
@@ -252,7 +253,7 @@ async fn a_target_that_is_gone_is_broken_off() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_under_way_are_bounded_and_all_have_their_turn() {
-    let targets: Vec<_> = (0..=255).map(|n| target(&format!("ns{}", n % 16), n)).collect();
+    let targets: Vec<_> = (0..=255).map(|n| target(&format!("ns{}", n % 64), n)).collect();
     let bench = bench(1, &targets);
     bench.hold(true);
     let asked_all = || bench.network.with(|peers| peers.asked.len()) == targets.len();
@@ -281,6 +282,45 @@ async fn addresses_that_swallow_everything_do_not_delay_the_others() {
     assert_eq!(bench.word().await, (address(201), ProbeWitness::Dead));
     assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
     assert!(bench.network.with(|peers| peers.in_flight_most) <= IN_FLIGHT_OF_NAMESPACE_MAX + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_full_of_such_addresses_do_not_delay_the_others_either() {
+    let spread = IN_FLIGHT_MAX / IN_FLIGHT_OF_NAMESPACE_MAX;
+    let mut targets: Vec<_> =
+        (0..200).map(|n| target(&format!("hole{}", usize::from(n) % spread), n)).collect();
+    for target in &mut targets {
+        target.probe.timeout_ms = 300_000;
+    }
+    let mut bench = bench(1, &targets);
+    bench.network.set(201, Outcome::Passing);
+    bench.hold(true);
+    // All that they can take is taken.
+    sleep(Duration::from_secs(1)).await;
+    targets.push(target("shop", 201));
+    bench.publish(&targets);
+    let began = Instant::now();
+    assert_eq!(bench.word().await, (address(201), ProbeWitness::Passing));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_such_namespaces_than_places_delay_the_others_by_one_attempt() {
+    let mut targets: Vec<_> = (0..200).map(|n| target(&format!("hole{n}"), n)).collect();
+    for target in &mut targets {
+        target.probe.timeout_ms = 300_000;
+    }
+    targets.truncate(IN_FLIGHT_MAX);
+    let mut bench = bench(1, &targets);
+    bench.network.set(201, Outcome::Passing);
+    bench.hold(true);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.network.in_flight(), IN_FLIGHT_MAX);
+    targets.push(target("shop", 201));
+    bench.publish(&targets);
+    let began = Instant::now();
+    assert_eq!(bench.word().await, (address(201), ProbeWitness::Passing));
+    assert!(began.elapsed() <= Duration::from_millis(ATTEMPT_MS_MAX.into()), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

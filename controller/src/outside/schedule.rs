@@ -2,38 +2,32 @@
 //! arguments.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     time::Duration,
 };
 
-use rollcall_catalogue::{
-    Namespace,
-    liveness::{Answer, Attempt, Judge, ProbeWitness},
-};
+use rollcall_catalogue::liveness::{Answer, Attempt, Judge, ProbeWitness};
 use rollcall_net::{
     Jitter,
     probe::{Check, HttpMethod},
 };
 use tracing::warn;
 
-use crate::index::{OutsideId, OutsideTarget};
+use crate::{
+    index::{OutsideId, OutsideTarget},
+    outside::lanes::Lanes,
+};
 
-/// Attempts under way at a time. Each holds a socket and at most some 100 KiB of what a peer sends; answers take
-/// milliseconds, so that even these few ask thousands of addresses a second.
-pub(super) const IN_FLIGHT_MAX: usize = 64;
-
-/// Of these, those of one namespace. Addresses that swallow every packet hold their places for as long as their
-/// registrations say, up to five minutes: they must not keep the addresses of others from being asked.
-pub(super) const IN_FLIGHT_OF_NAMESPACE_MAX: usize = 8;
+/// The longest that an attempt lasts, whatever its registration says: so long does an address that swallows every
+/// packet hold a place that all addresses outside share. Whoever takes longer to answer is of no use to its callers.
+pub(super) const ATTEMPT_MS_MAX: u32 = 5_000;
 
 /// Holds all targets, in the order in which they are due.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     targets: HashMap<OutsideId, Entry>,
-    lanes: HashMap<Namespace, Lane>,
-    /// The first in each lane that has somebody waiting, and room.
-    heads: BTreeSet<(u64, Namespace)>,
+    lanes: Lanes<OutsideId>,
     /// Also those whose target was forgotten meanwhile: they hold their places until they have ended.
     in_flight: HashMap<Ticket, OutsideId>,
     tickets: u64,
@@ -73,15 +67,6 @@ enum Turn {
     Asked { ticket: Ticket, began_ms: u64 },
 }
 
-/// Holds the targets of one namespace, which share its places.
-#[derive(Debug, Default)]
-struct Lane {
-    due: BTreeSet<(u64, OutsideId)>,
-    in_flight: usize,
-    /// Under which it stands among the heads.
-    head_ms: Option<u64>,
-}
-
 // === impl Schedule ===
 
 impl Schedule {
@@ -101,9 +86,7 @@ impl Schedule {
             let ticket = match entry.turn {
                 Turn::Asked { ticket, .. } => Some(ticket),
                 Turn::Due { at_ms } => {
-                    self.in_lane(&id.service.namespace, |lane| {
-                        lane.due.remove(&(at_ms, id.clone()));
-                    });
+                    self.lanes.leave(&id.service.namespace, at_ms, id.clone());
                     None
                 }
             };
@@ -131,18 +114,9 @@ impl Schedule {
         self.wait(&target.id, at_ms);
     }
 
-    /// The question that is due for longest, if there is a place for it.
+    /// The question that is next, if it is due and there is a place for it.
     pub(super) fn next(&mut self, now_ms: u64) -> Option<Question> {
-        if self.next_due_ms()? > now_ms {
-            return None;
-        }
-        let (_, namespace) = self.heads.first()?.clone();
-        let mut taken = None;
-        self.in_lane(&namespace, |lane| {
-            taken = lane.due.pop_first();
-            lane.in_flight += usize::from(taken.is_some());
-        });
-        let (_, id) = taken?;
+        let (_, id) = self.lanes.take(now_ms)?;
         let entry = self.targets.get_mut(&id)?;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -151,7 +125,7 @@ impl Schedule {
             ticket,
             target: (id.address, entry.target.port).into(),
             check: entry.check.clone(),
-            limit: Duration::from_millis(entry.target.probe.timeout_ms.into()),
+            limit: Duration::from_millis(entry.target.probe.timeout_ms.min(ATTEMPT_MS_MAX).into()),
         };
         self.in_flight.insert(ticket, id);
         Some(question)
@@ -159,10 +133,7 @@ impl Schedule {
 
     /// When the next question is due; none while there is no place, or nobody to be asked.
     pub(super) fn next_due_ms(&self) -> Option<u64> {
-        if self.in_flight.len() >= IN_FLIGHT_MAX {
-            return None;
-        }
-        self.heads.first().map(|(at_ms, _)| *at_ms)
+        self.lanes.next_at_ms()
     }
 
     /// Takes the end of an attempt, and says what is new of its target. One that nobody waits for any more only
@@ -175,7 +146,7 @@ impl Schedule {
         jitter: &mut Jitter,
     ) -> Option<(OutsideId, ProbeWitness)> {
         let id = self.in_flight.remove(&ticket)?;
-        self.in_lane(&id.service.namespace, |lane| lane.in_flight = lane.in_flight.saturating_sub(1));
+        self.lanes.give_back(&id.service.namespace);
         let entry = self.targets.get_mut(&id)?;
         let Turn::Asked { ticket: awaited, began_ms } = entry.turn else { return None };
         if awaited != ticket {
@@ -190,27 +161,7 @@ impl Schedule {
     }
 
     fn wait(&mut self, id: &OutsideId, at_ms: u64) {
-        self.in_lane(&id.service.namespace, |lane| {
-            lane.due.insert((at_ms, id.clone()));
-        });
-    }
-
-    /// Changes a lane, and puts it where it belongs then.
-    fn in_lane(&mut self, namespace: &Namespace, change: impl FnOnce(&mut Lane)) {
-        let lane = self.lanes.entry(namespace.clone()).or_default();
-        change(lane);
-        let has_room = lane.in_flight < IN_FLIGHT_OF_NAMESPACE_MAX;
-        let head_ms = lane.due.first().map(|(at_ms, _)| *at_ms).filter(|_| has_room);
-        if head_ms != lane.head_ms {
-            if let Some(before) = lane.head_ms {
-                self.heads.remove(&(before, namespace.clone()));
-            }
-            lane.head_ms = head_ms;
-            self.heads.extend(head_ms.map(|at_ms| (at_ms, namespace.clone())));
-        }
-        if lane.due.is_empty() && lane.in_flight == 0 {
-            self.lanes.remove(namespace);
-        }
+        self.lanes.wait(&id.service.namespace, at_ms, id.clone());
     }
 }
 
