@@ -8,7 +8,7 @@ use std::{
 use rollcall_catalogue::Namespace;
 
 /// Attempts under way at a time. Each holds a socket and at most some 100 KiB of what a peer sends; answers take
-/// milliseconds, so that even these few ask thousands of addresses a second.
+/// milliseconds, so that even these few could ask thousands of addresses a second.
 pub(super) const IN_FLIGHT_MAX: usize = 64;
 
 /// Of these, those of one namespace. Addresses that swallow every packet hold their places for as long as an attempt

@@ -3,7 +3,7 @@
 //! ```text
 //!  View.outside ─► Schedule: whose turn it is, and what the answers come to ─► Index::probed
 //!                     │ ▲                                                      only what changed
-//!                     ▼ │ attempts, all within one task
+//!                     ▼ │ attempts, all within one task, one for all who ask the same of the same
 //!                   Dialer: the rule on addresses, and the probe client
 //! ```
 //!
@@ -12,6 +12,8 @@
 
 mod dialer;
 mod lanes;
+mod pace;
+mod peer;
 mod prober;
 mod schedule;
 

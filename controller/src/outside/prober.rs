@@ -26,7 +26,8 @@ use crate::{
     index::{OutsideId, OutsideTarget},
     outside::{
         dialer::Ask,
-        schedule::{Question, Schedule, Ticket},
+        peer::Ticket,
+        schedule::{Question, Schedule},
     },
     owner::{OwnerGone, View},
 };
@@ -168,7 +169,7 @@ impl Term {
         }
         let now_ms = self.now_ms();
         let answer = outcome.map_or(Answer::Unasked, Answer::from);
-        if let Some((id, witness)) = self.schedule.ended(ticket, answer, now_ms, &mut self.jitter) {
+        for (id, witness) in self.schedule.ended(ticket, answer, now_ms, &mut self.jitter) {
             debug!(service = %id.service, address = %id.address, %witness, "an address outside has changed");
             self.untold.insert(id, witness);
         }

@@ -21,7 +21,7 @@ use super::*;
 use crate::outside::{
     dialer::Dialer,
     lanes::{IN_FLIGHT_MAX, IN_FLIGHT_OF_NAMESPACE_MAX},
-    schedule::ATTEMPT_MS_MAX,
+    peer::ATTEMPT_MS_MAX,
 };
 
 /// Longer than any test takes by its own clock.
