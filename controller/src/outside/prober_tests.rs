@@ -1,22 +1,15 @@
-use std::{
-    future::{Ready, ready},
-    net::{IpAddr, SocketAddr},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rollcall_catalogue::{ProbeCheck, ProbeSpec};
-use rollcall_net::probe::{Check, Fault};
+use rollcall_net::probe::Fault;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::mpsc,
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
+use self::bench::{Bench, ENOUGH, address, bench, counted, target};
 use super::*;
 use crate::outside::{
     dialer::Dialer,
@@ -24,147 +17,8 @@ use crate::outside::{
     peer::ATTEMPT_MS_MAX,
 };
 
-/// Longer than any test takes by its own clock.
-const ENOUGH: Duration = Duration::from_secs(60);
-
-/// A network that answers as it is told; nobody who has no answer set up answers at all.
-#[derive(Clone, Default)]
-struct Network(Arc<Mutex<Peers>>);
-
-#[derive(Default)]
-struct Peers {
-    answers: HashMap<IpAddr, Outcome>,
-    asked: HashMap<IpAddr, usize>,
-    in_flight: usize,
-    in_flight_most: usize,
-}
-
-/// Counts as under way until it is dropped.
-struct UnderWay(Network);
-
-/// Holds a prober in a task of its own, and all ends of it.
-struct Bench {
-    view: watch::Sender<Arc<View>>,
-    lease: watch::Sender<bool>,
-    told: mpsc::Receiver<Words>,
-    /// How often the index was told to forget.
-    forgotten: watch::Receiver<usize>,
-    network: Network,
-    prober: JoinHandle<Result<(), OwnerGone>>,
-}
-
-impl Ask for Network {
-    fn ask(
-        &self,
-        target: SocketAddr,
-        _: Check,
-        limit: Duration,
-    ) -> impl Future<Output = Outcome> + Send + 'static {
-        let network = self.clone();
-        async move {
-            let under_way = network.begin(target.ip());
-            let answer = network.with(|peers| peers.answers.get(&target.ip()).copied());
-            // As over a real network, where no answer takes no time.
-            sleep(if answer.is_some() { Duration::from_millis(1) } else { limit }).await;
-            drop(under_way);
-            answer.unwrap_or(Outcome::TimedOut)
-        }
-    }
-}
-
-impl Network {
-    fn with<T>(&self, look: impl FnOnce(&mut Peers) -> T) -> T {
-        look(&mut self.0.lock().unwrap())
-    }
-
-    fn begin(&self, address: IpAddr) -> UnderWay {
-        self.with(|peers| {
-            *peers.asked.entry(address).or_default() += 1;
-            peers.in_flight += 1;
-            peers.in_flight_most = peers.in_flight_most.max(peers.in_flight);
-        });
-        UnderWay(self.clone())
-    }
-
-    fn set(&self, last: u8, outcome: Outcome) {
-        self.with(|peers| peers.answers.insert(address(last), outcome));
-    }
-
-    fn asked(&self) -> usize {
-        self.with(|peers| peers.asked.values().sum())
-    }
-
-    fn in_flight(&self) -> usize {
-        self.with(|peers| peers.in_flight)
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.with(|peers| peers.in_flight -= 1);
-    }
-}
-
-fn address(last: u8) -> IpAddr {
-    IpAddr::from([10, 0, 0, last])
-}
-
-fn target(namespace: &str, last: u8) -> OutsideTarget {
-    OutsideTarget {
-        id: OutsideId { service: format!("orders.{namespace}").parse().unwrap(), address: address(last) },
-        probe: ProbeSpec::new(ProbeCheck::Tcp { port: None }),
-        port: 80,
-        epoch: 0,
-    }
-}
-
-/// A bench with room for this many words that nobody has taken yet.
-fn bench(room: usize, targets: &[OutsideTarget]) -> Bench {
-    let network = Network::default();
-    let (view, views) = watch::channel(Arc::new(View { outside: targets.into(), ..View::default() }));
-    let (lease, holds_lease) = watch::channel(false);
-    let (sender, told) = mpsc::channel(room);
-    let tell = move |words| {
-        let sender = sender.clone();
-        async move { sender.send(words).await.map_err(|_| OwnerGone) }
-    };
-    let (forgets, forgotten) = watch::channel(0);
-    let prober = Prober { view: views, ask: network.clone(), tell, forget: counted(forgets) };
-    Bench { view, lease, told, forgotten, network, prober: tokio::spawn(prober.run(holds_lease)) }
-}
-
-/// What forgets, and counts how often.
-fn counted(forgets: watch::Sender<usize>) -> impl Fn() -> Ready<Result<(), OwnerGone>> {
-    move || {
-        forgets.send_modify(|count| *count += 1);
-        ready(Ok(()))
-    }
-}
-
-impl Bench {
-    fn publish(&self, targets: &[OutsideTarget]) {
-        self.view.send_replace(Arc::new(View { outside: targets.into(), ..View::default() }));
-    }
-
-    fn hold(&self, held: bool) {
-        self.lease.send_replace(held);
-    }
-
-    /// The next word, and there must be only one.
-    async fn word(&mut self) -> (IpAddr, ProbeWitness) {
-        let words = timeout(ENOUGH, self.told.recv()).await.unwrap().unwrap();
-        assert_eq!(words.len(), 1, "{words:?}");
-        words.into_iter().map(|(id, witness)| (id.address, witness)).next().unwrap()
-    }
-
-    /// Until so many questions more were asked.
-    async fn rounds(&self, count: usize) {
-        let enough = self.network.asked() + count;
-        while self.network.asked() < enough {
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-}
+#[path = "prober_bench.rs"]
+mod bench;
 
 #[tokio::test(start_paused = true)]
 async fn only_changes_are_told() {
