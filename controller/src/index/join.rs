@@ -318,5 +318,5 @@ fn target(id: &OutsideId, joined: &Joined) -> Option<OutsideTarget> {
         Some(name) => profile.ports.iter().find(|port| port.name.as_deref() == Some(name))?.port,
         None => profile.port,
     };
-    Some(OutsideTarget { id: id.clone(), probe, port })
+    Some(OutsideTarget { id: id.clone(), probe, port, epoch: 0 })
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  View.outside ─► Schedule: whose turn it is, and what the answers come to ─► Index::probed
 //!                     │ ▲                                                      only what changed
-//!                     ▼ │ attempts, all within one task
+//!                     ▼ │ attempts, all within one task, one for all who ask the same of the same
 //!                   Dialer: the rule on addresses, and the probe client
 //! ```
 //!
@@ -11,6 +11,9 @@
 //! or down leaves this folder, in the words of the witnesses.
 
 mod dialer;
+mod lanes;
+mod pace;
+mod peer;
 mod prober;
 mod schedule;
 
@@ -21,23 +24,24 @@ use self::{
     dialer::Dialer,
     prober::{Prober, Words},
 };
-use crate::owner::{IndexHandle, OwnerGone};
+use crate::{
+    index::Index,
+    owner::{IndexHandle, OwnerGone},
+};
 
-/// Probes while `holds_lease` says so, until the process ends. What was known is forgotten with the Lease, and not a
-/// packet more is sent: another replica asks then.
+/// Probes while `holds_lease` says so, until the process ends. What was known is forgotten with the Lease, here and in
+/// the index, and not a packet more is sent: another replica asks then.
 pub(crate) async fn run(
     index: IndexHandle,
     holds_lease: watch::Receiver<bool>,
     mut shutdown: Shutdown,
 ) -> Result<(), OwnerGone> {
     let view = index.view();
-    let tell = move |words: Words| {
-        let index = index.clone();
-        async move {
-            index.ask(move |index| words.iter().for_each(|(id, witness)| index.probed(id, *witness))).await
-        }
+    let tell = |words: Words| {
+        index.ask(move |index| words.iter().for_each(|(id, witness)| index.probed(id, *witness)))
     };
-    let prober = Prober { view, ask: Dialer::guarded(), tell };
+    let forget = || index.ask(Index::forget_answers);
+    let prober = Prober { view, ask: Dialer::guarded(), tell, forget };
     tokio::select! {
         () = shutdown.requested() => Ok(()),
         result = prober.run(holds_lease) => result,
@@ -49,7 +53,7 @@ mod tests {
     use rollcall_net::shutdown;
 
     use super::*;
-    use crate::{index::Index, operate::Metrics, owner::owner};
+    use crate::{operate::Metrics, owner::owner};
 
     #[tokio::test]
     async fn the_end_of_the_process_and_of_the_owner_are_ends_of_it() {

@@ -26,7 +26,8 @@ use crate::{
     index::{OutsideId, OutsideTarget},
     outside::{
         dialer::Ask,
-        schedule::{Question, Schedule, Ticket},
+        peer::Ticket,
+        schedule::{Question, Schedule},
     },
     owner::{OwnerGone, View},
 };
@@ -37,12 +38,13 @@ const WARNING_PAUSE: Duration = Duration::from_secs(60);
 /// What is new, at most one word for each address: whoever is slow to hear it misses only what is over.
 pub(super) type Words = BTreeMap<OutsideId, ProbeWitness>;
 
-/// Holds where the targets come from, how they are asked, and who is told.
+/// Holds where the targets come from, how they are asked, who is told, and who forgets what it was told.
 #[derive(Debug)]
-pub(super) struct Prober<A, T> {
+pub(super) struct Prober<A, T, G> {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) ask: A,
     pub(super) tell: T,
+    pub(super) forget: G,
 }
 
 /// Holds what is known since the Lease was taken, and nothing from before.
@@ -60,11 +62,13 @@ struct Term {
 
 // === impl Prober ===
 
-impl<A, T, F> Prober<A, T>
+impl<A, T, F, G, H> Prober<A, T, G>
 where
     A: Ask,
     T: Fn(Words) -> F,
     F: Future<Output = Result<(), OwnerGone>>,
+    G: Fn() -> H,
+    H: Future<Output = Result<(), OwnerGone>>,
 {
     /// Probes whenever the Lease is held; returns only when the owner is gone.
     pub(super) async fn run(mut self, mut holds_lease: watch::Receiver<bool>) -> Result<(), OwnerGone> {
@@ -76,6 +80,8 @@ where
                 Err(gone) = self.term() => return Err(gone),
             };
             info!("the Lease is lost: addresses outside the cluster are no longer probed from here");
+            // After the last word of the term, which is either on its way or dropped: nobody keeps it up to date.
+            (self.forget)().await?;
             if !lost {
                 break;
             }
@@ -163,7 +169,7 @@ impl Term {
         }
         let now_ms = self.now_ms();
         let answer = outcome.map_or(Answer::Unasked, Answer::from);
-        if let Some((id, witness)) = self.schedule.ended(ticket, answer, now_ms, &mut self.jitter) {
+        for (id, witness) in self.schedule.ended(ticket, answer, now_ms, &mut self.jitter) {
             debug!(service = %id.service, address = %id.address, %witness, "an address outside has changed");
             self.untold.insert(id, witness);
         }

@@ -1,156 +1,24 @@
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rollcall_catalogue::{ProbeCheck, ProbeSpec};
-use rollcall_net::probe::{Check, Fault};
+use rollcall_net::probe::Fault;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::mpsc,
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
+use self::bench::{Bench, ENOUGH, address, bench, counted, target};
 use super::*;
 use crate::outside::{
     dialer::Dialer,
-    schedule::{IN_FLIGHT_MAX, IN_FLIGHT_OF_NAMESPACE_MAX},
+    lanes::{IN_FLIGHT_MAX, IN_FLIGHT_OF_NAMESPACE_MAX},
+    peer::ATTEMPT_MS_MAX,
 };
 
-/// Longer than any test takes by its own clock.
-const ENOUGH: Duration = Duration::from_secs(60);
-
-/// A network that answers as it is told; nobody who has no answer set up answers at all.
-#[derive(Clone, Default)]
-struct Network(Arc<Mutex<Peers>>);
-
-#[derive(Default)]
-struct Peers {
-    answers: HashMap<IpAddr, Outcome>,
-    asked: HashMap<IpAddr, usize>,
-    in_flight: usize,
-    in_flight_most: usize,
-}
-
-/// Counts as under way until it is dropped.
-struct UnderWay(Network);
-
-/// Holds a prober in a task of its own, and all ends of it.
-struct Bench {
-    view: watch::Sender<Arc<View>>,
-    lease: watch::Sender<bool>,
-    told: mpsc::Receiver<Words>,
-    network: Network,
-    prober: JoinHandle<Result<(), OwnerGone>>,
-}
-
-impl Ask for Network {
-    fn ask(
-        &self,
-        target: SocketAddr,
-        _: Check,
-        limit: Duration,
-    ) -> impl Future<Output = Outcome> + Send + 'static {
-        let network = self.clone();
-        async move {
-            let under_way = network.begin(target.ip());
-            let answer = network.with(|peers| peers.answers.get(&target.ip()).copied());
-            // As over a real network, where no answer takes no time.
-            sleep(if answer.is_some() { Duration::from_millis(1) } else { limit }).await;
-            drop(under_way);
-            answer.unwrap_or(Outcome::TimedOut)
-        }
-    }
-}
-
-impl Network {
-    fn with<T>(&self, look: impl FnOnce(&mut Peers) -> T) -> T {
-        look(&mut self.0.lock().unwrap())
-    }
-
-    fn begin(&self, address: IpAddr) -> UnderWay {
-        self.with(|peers| {
-            *peers.asked.entry(address).or_default() += 1;
-            peers.in_flight += 1;
-            peers.in_flight_most = peers.in_flight_most.max(peers.in_flight);
-        });
-        UnderWay(self.clone())
-    }
-
-    fn set(&self, last: u8, outcome: Outcome) {
-        self.with(|peers| peers.answers.insert(address(last), outcome));
-    }
-
-    fn asked(&self) -> usize {
-        self.with(|peers| peers.asked.values().sum())
-    }
-
-    fn in_flight(&self) -> usize {
-        self.with(|peers| peers.in_flight)
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.with(|peers| peers.in_flight -= 1);
-    }
-}
-
-fn address(last: u8) -> IpAddr {
-    IpAddr::from([10, 0, 0, last])
-}
-
-fn target(namespace: &str, last: u8) -> OutsideTarget {
-    OutsideTarget {
-        id: OutsideId { service: format!("orders.{namespace}").parse().unwrap(), address: address(last) },
-        probe: ProbeSpec::new(ProbeCheck::Tcp { port: None }),
-        port: 80,
-    }
-}
-
-/// A bench with room for this many words that nobody has taken yet.
-fn bench(room: usize, targets: &[OutsideTarget]) -> Bench {
-    let network = Network::default();
-    let (view, views) = watch::channel(Arc::new(View { outside: targets.into(), ..View::default() }));
-    let (lease, holds_lease) = watch::channel(false);
-    let (sender, told) = mpsc::channel(room);
-    let tell = move |words| {
-        let sender = sender.clone();
-        async move { sender.send(words).await.map_err(|_| OwnerGone) }
-    };
-    let prober = Prober { view: views, ask: network.clone(), tell };
-    Bench { view, lease, told, network, prober: tokio::spawn(prober.run(holds_lease)) }
-}
-
-impl Bench {
-    fn publish(&self, targets: &[OutsideTarget]) {
-        self.view.send_replace(Arc::new(View { outside: targets.into(), ..View::default() }));
-    }
-
-    fn hold(&self, held: bool) {
-        self.lease.send_replace(held);
-    }
-
-    /// The next word, and there must be only one.
-    async fn word(&mut self) -> (IpAddr, ProbeWitness) {
-        let words = timeout(ENOUGH, self.told.recv()).await.unwrap().unwrap();
-        assert_eq!(words.len(), 1, "{words:?}");
-        words.into_iter().map(|(id, witness)| (id.address, witness)).next().unwrap()
-    }
-
-    /// Until so many questions more were asked.
-    async fn rounds(&self, count: usize) {
-        let enough = self.network.asked() + count;
-        while self.network.asked() < enough {
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-}
+#[path = "prober_bench.rs"]
+mod bench;
 
 #[tokio::test(start_paused = true)]
 async fn only_changes_are_told() {
@@ -177,6 +45,18 @@ async fn only_changes_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_address_that_was_gone_and_is_back_is_told_anew() {
+    let mut bench = bench(1, &[target("shop", 1)]);
+    bench.network.set(1, Outcome::Passing);
+    bench.hold(true);
+    assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
+    // The list without it was never seen.
+    bench.publish(&[]);
+    bench.publish(&[OutsideTarget { epoch: 1, ..target("shop", 1) }]);
+    assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
     // 1 answers, 2 does not.
     let mut bench = bench(1, &[target("shop", 1), target("shop", 2)]);
@@ -184,7 +64,8 @@ async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
     sleep(ENOUGH).await;
     assert_eq!(bench.network.asked(), 0);
 
-    for _ in 0..2 {
+    for term in 0..2 {
+        assert_eq!(*bench.forgotten.borrow(), term);
         // What was known of 1 is told anew by each term.
         bench.hold(true);
         assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
@@ -201,6 +82,8 @@ async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
         sleep(ENOUGH).await;
         assert_eq!((bench.network.asked(), bench.network.in_flight()), (asked, 0));
         assert!(bench.told.is_empty());
+        // The index does not keep what nobody asks after any more, and is told so once.
+        assert_eq!(*bench.forgotten.borrow(), term + 1);
     }
 }
 
@@ -224,7 +107,7 @@ async fn a_target_that_is_gone_is_broken_off() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_under_way_are_bounded_and_all_have_their_turn() {
-    let targets: Vec<_> = (0..=255).map(|n| target(&format!("ns{}", n % 16), n)).collect();
+    let targets: Vec<_> = (0..=255).map(|n| target(&format!("ns{}", n % 64), n)).collect();
     let bench = bench(1, &targets);
     bench.hold(true);
     let asked_all = || bench.network.with(|peers| peers.asked.len()) == targets.len();
@@ -256,6 +139,45 @@ async fn addresses_that_swallow_everything_do_not_delay_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn namespaces_full_of_such_addresses_do_not_delay_the_others_either() {
+    let spread = IN_FLIGHT_MAX / IN_FLIGHT_OF_NAMESPACE_MAX;
+    let mut targets: Vec<_> =
+        (0..200).map(|n| target(&format!("hole{}", usize::from(n) % spread), n)).collect();
+    for target in &mut targets {
+        target.probe.timeout_ms = 300_000;
+    }
+    let mut bench = bench(1, &targets);
+    bench.network.set(201, Outcome::Passing);
+    bench.hold(true);
+    // All that they can take is taken.
+    sleep(Duration::from_secs(1)).await;
+    targets.push(target("shop", 201));
+    bench.publish(&targets);
+    let began = Instant::now();
+    assert_eq!(bench.word().await, (address(201), ProbeWitness::Passing));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_such_namespaces_than_places_delay_the_others_by_one_attempt() {
+    let mut targets: Vec<_> = (0..200).map(|n| target(&format!("hole{n}"), n)).collect();
+    for target in &mut targets {
+        target.probe.timeout_ms = 300_000;
+    }
+    targets.truncate(IN_FLIGHT_MAX);
+    let mut bench = bench(1, &targets);
+    bench.network.set(201, Outcome::Passing);
+    bench.hold(true);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.network.in_flight(), IN_FLIGHT_MAX);
+    targets.push(target("shop", 201));
+    bench.publish(&targets);
+    let began = Instant::now();
+    assert_eq!(bench.word().await, (address(201), ProbeWitness::Passing));
+    assert!(began.elapsed() <= Duration::from_millis(ATTEMPT_MS_MAX.into()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_is_slow_to_listen_hears_the_last_word() {
     let mut bench = bench(1, &[target("shop", 1), target("shop", 2)]);
     bench.network.set(1, Outcome::Passing);
@@ -281,7 +203,7 @@ async fn whoever_is_slow_to_listen_hears_the_last_word() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_nobody_speaks_for_is_not_held() {
-    let Bench { view: _view, lease, mut told, network, prober } = bench(1, &[target("shop", 1)]);
+    let Bench { view: _view, lease, mut told, forgotten, network, prober } = bench(1, &[target("shop", 1)]);
     network.set(1, Outcome::Passing);
     lease.send_replace(true);
     assert!(told.recv().await.is_some());
@@ -292,11 +214,12 @@ async fn a_lease_that_nobody_speaks_for_is_not_held() {
     sleep(ENOUGH).await;
     assert_eq!(network.asked(), asked);
     assert!(!prober.is_finished());
+    assert_eq!(*forgotten.borrow(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_is_gone_ends_it() {
-    let Bench { view, lease: _lease, told: _told, network: _network, prober } = {
+    let Bench { view, lease: _lease, told: _told, prober, .. } = {
         let bench = bench(1, &[]);
         bench.hold(true);
         bench
@@ -304,7 +227,7 @@ async fn an_owner_that_is_gone_ends_it() {
     drop(view);
     assert_eq!(prober.await.unwrap(), Err(OwnerGone));
 
-    let Bench { view: _view, lease: _lease, told, network, prober } = {
+    let Bench { view: _view, lease: _lease, told, network, prober, .. } = {
         let bench = bench(1, &[target("shop", 1)]);
         bench.hold(true);
         bench
@@ -334,7 +257,7 @@ async fn a_real_server_is_followed() {
     let id = OutsideId { service: "orders.shop".parse().unwrap(), address: here.ip() };
     let check = ProbeCheck::Http { path: "/up".into(), port: None };
     let probe = ProbeSpec { interval_ms: 100, failure_threshold: 2, ..ProbeSpec::new(check) };
-    let target = OutsideTarget { id: id.clone(), probe, port: here.port() };
+    let target = OutsideTarget { id: id.clone(), probe, port: here.port(), epoch: 0 };
 
     let (_view, view) = watch::channel(Arc::new(View { outside: [target].into(), ..View::default() }));
     let (_lease, holds_lease) = watch::channel(true);
@@ -343,7 +266,8 @@ async fn a_real_server_is_followed() {
         let sender = sender.clone();
         async move { sender.send(words).await.map_err(|_| OwnerGone) }
     };
-    let prober = tokio::spawn(Prober { view, ask: Dialer::unguarded(), tell }.run(holds_lease));
+    let forget = counted(watch::channel(0).0);
+    let prober = tokio::spawn(Prober { view, ask: Dialer::unguarded(), tell, forget }.run(holds_lease));
     for expected in [ProbeWitness::Passing, ProbeWitness::Unwell, ProbeWitness::Passing] {
         let words = timeout(ENOUGH, told.recv()).await.unwrap().unwrap();
         assert_eq!(words, Words::from([(id.clone(), expected)]));

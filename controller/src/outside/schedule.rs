@@ -3,45 +3,44 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
     net::SocketAddr,
     time::Duration,
 };
 
 use rollcall_catalogue::{
     Namespace,
-    liveness::{Answer, Attempt, Judge, ProbeWitness},
+    liveness::{Answer, ProbeWitness},
 };
-use rollcall_net::{
-    Jitter,
-    probe::{Check, HttpMethod},
-};
+use rollcall_net::{Jitter, probe::Check};
 use tracing::warn;
 
-use crate::index::{OutsideId, OutsideTarget};
+use crate::{
+    index::{OutsideId, OutsideTarget},
+    outside::{
+        lanes::Lanes,
+        pace::Pace,
+        peer::{Peer, PeerKey, Ticket},
+    },
+};
 
-/// Attempts under way at a time. Each holds a socket and at most some 100 KiB of what a peer sends; answers take
-/// milliseconds, so that even these few ask thousands of addresses a second.
-pub(super) const IN_FLIGHT_MAX: usize = 64;
-
-/// Of these, those of one namespace. Addresses that swallow every packet hold their places for as long as their
-/// registrations say, up to five minutes: they must not keep the addresses of others from being asked.
-pub(super) const IN_FLIGHT_OF_NAMESPACE_MAX: usize = 8;
-
-/// Holds all targets, in the order in which they are due.
+/// Holds all targets, and the peers that answer for them in the order in which they are due.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    targets: HashMap<OutsideId, Entry>,
-    lanes: HashMap<Namespace, Lane>,
-    /// The first in each lane that has somebody waiting, and room.
-    heads: BTreeSet<(u64, Namespace)>,
-    /// Also those whose target was forgotten meanwhile: they hold their places until they have ended.
-    in_flight: HashMap<Ticket, OutsideId>,
-    tickets: u64,
+    targets: HashMap<OutsideId, PeerId>,
+    peers: HashMap<PeerId, Peer>,
+    by_key: HashMap<PeerKey, PeerId>,
+    lanes: Lanes<PeerId>,
+    pace: Pace,
+    /// Also those whom nobody waits for any more: they hold their places until they have ended.
+    in_flight: HashMap<Ticket, (PeerId, Namespace)>,
+    /// The last number given to an attempt or a peer.
+    names: u64,
 }
 
-/// Names one attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Ticket(u64);
+/// Names a peer for as long as anybody asks after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct PeerId(u64);
 
 /// Holds one question that is to be asked now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,34 +51,11 @@ pub(super) struct Question {
     pub(super) limit: Duration,
 }
 
-/// Names a target that is no longer wanted as it was, and the attempt at it that is under way.
+/// Names a target that is no longer wanted as it was, and the attempt that nobody waits for with it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Forgotten {
     pub(super) id: OutsideId,
     pub(super) ticket: Option<Ticket>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    target: OutsideTarget,
-    check: Check,
-    judge: Judge,
-    turn: Turn,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Turn {
-    Due { at_ms: u64 },
-    Asked { ticket: Ticket, began_ms: u64 },
-}
-
-/// Holds the targets of one namespace, which share its places.
-#[derive(Debug, Default)]
-struct Lane {
-    due: BTreeSet<(u64, OutsideId)>,
-    in_flight: usize,
-    /// Under which it stands among the heads.
-    head_ms: Option<u64>,
 }
 
 // === impl Schedule ===
@@ -94,78 +70,78 @@ impl Schedule {
         jitter: &mut Jitter,
     ) -> Vec<Forgotten> {
         let wanted: BTreeMap<_, _> = targets.iter().map(|target| (&target.id, target)).collect();
-        let is_as_before = |id: &OutsideId, entry: &Entry| wanted.get(id) == Some(&&entry.target);
-        let gone: Vec<_> = self.targets.extract_if(|id, entry| !is_as_before(id, entry)).collect();
+        let peers = &self.peers;
+        let is_as_before = |id: &OutsideId, peer: &PeerId| {
+            wanted.get(id).is_some_and(|target| peers.get(peer).is_some_and(|peer| peer.has(target)))
+        };
+        let gone: Vec<_> = self.targets.extract_if(|id, peer| !is_as_before(id, peer)).collect();
+        let mut changed = BTreeSet::new();
         let mut forgotten = Vec::with_capacity(gone.len());
-        for (id, entry) in gone {
-            let ticket = match entry.turn {
-                Turn::Asked { ticket, .. } => Some(ticket),
-                Turn::Due { at_ms } => {
-                    self.in_lane(&id.service.namespace, |lane| {
-                        lane.due.remove(&(at_ms, id.clone()));
-                    });
-                    None
-                }
-            };
+        for (id, peer_id) in gone {
+            changed.insert(peer_id);
+            let ticket = self.peers.get_mut(&peer_id).and_then(|peer| peer.remove(&id));
             forgotten.push(Forgotten { id, ticket });
         }
         for (id, target) in wanted {
             if !self.targets.contains_key(id) {
-                self.begin(target, now_ms, jitter);
+                changed.extend(self.begin(target, now_ms, jitter));
             }
+        }
+        for peer_id in changed {
+            self.settle(peer_id);
         }
         forgotten
     }
 
-    fn begin(&mut self, target: &OutsideTarget, now_ms: u64, jitter: &mut Jitter) {
-        // Whoever owns the address has not asked to be asked: no more than the head of an answer.
-        let check = match Check::of(&target.probe.check, HttpMethod::Head) {
-            Ok(check) => check,
-            // The schema and the domain both refuse such a path.
-            Err(error) => return warn!(service = %target.id.service, %error, "an address is not probed"),
+    fn begin(&mut self, target: &OutsideTarget, now_ms: u64, jitter: &mut Jitter) -> Option<PeerId> {
+        let key = match PeerKey::of(target) {
+            Ok(key) => key,
+            Err(error) => {
+                // The schema and the domain both refuse such a path.
+                warn!(service = %target.id.service, %error, "an address is not probed");
+                return None;
+            }
         };
-        let judge = Judge::new(&target.probe);
-        let at_ms = judge.first_at_ms(now_ms, draw(jitter));
-        let entry = Entry { target: target.clone(), check, judge, turn: Turn::Due { at_ms } };
-        self.targets.insert(target.id.clone(), entry);
-        self.wait(&target.id, at_ms);
+        let names = &mut self.names;
+        let peer_id = *self.by_key.entry(key.clone()).or_insert_with(|| {
+            *names += 1;
+            PeerId(*names)
+        });
+        let peer = self.peers.entry(peer_id).or_insert_with(|| Peer::new(key));
+        peer.add(target, now_ms, draw(jitter));
+        self.targets.insert(target.id.clone(), peer_id);
+        Some(peer_id)
     }
 
-    /// The question that is due for longest, if there is a place for it.
+    /// The question that is next, if it is due and there is a place for it.
     pub(super) fn next(&mut self, now_ms: u64) -> Option<Question> {
-        if self.next_due_ms()? > now_ms {
+        if self.pace.free_at_ms() > now_ms {
             return None;
         }
-        let (_, namespace) = self.heads.first()?.clone();
-        let mut taken = None;
-        self.in_lane(&namespace, |lane| {
-            taken = lane.due.pop_first();
-            lane.in_flight += usize::from(taken.is_some());
-        });
-        let (_, id) = taken?;
-        let entry = self.targets.get_mut(&id)?;
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        entry.turn = Turn::Asked { ticket, began_ms: now_ms };
+        let (namespace, peer_id) = self.lanes.take(now_ms)?;
+        self.pace.take(now_ms);
+        self.names += 1;
+        let ticket = Ticket(self.names);
+        let peer = self.peers.get_mut(&peer_id)?;
+        peer.waits.remove(&namespace);
+        let limit_ms = peer.begin(ticket, now_ms);
         let question = Question {
             ticket,
-            target: (id.address, entry.target.port).into(),
-            check: entry.check.clone(),
-            limit: Duration::from_millis(entry.target.probe.timeout_ms.into()),
+            target: peer.key.address,
+            check: peer.key.check.clone(),
+            limit: Duration::from_millis(limit_ms.into()),
         };
-        self.in_flight.insert(ticket, id);
+        self.in_flight.insert(ticket, (peer_id, namespace));
+        self.settle(peer_id);
         Some(question)
     }
 
     /// When the next question is due; none while there is no place, or nobody to be asked.
     pub(super) fn next_due_ms(&self) -> Option<u64> {
-        if self.in_flight.len() >= IN_FLIGHT_MAX {
-            return None;
-        }
-        self.heads.first().map(|(at_ms, _)| *at_ms)
+        self.lanes.next_at_ms().map(|at_ms| at_ms.max(self.pace.free_at_ms()))
     }
 
-    /// Takes the end of an attempt, and says what is new of its target. One that nobody waits for any more only
+    /// Takes the end of an attempt, and says what is new of its targets. One that nobody waits for any more only
     /// gives back its place.
     pub(super) fn ended(
         &mut self,
@@ -173,43 +149,33 @@ impl Schedule {
         answer: Answer,
         now_ms: u64,
         jitter: &mut Jitter,
-    ) -> Option<(OutsideId, ProbeWitness)> {
-        let id = self.in_flight.remove(&ticket)?;
-        self.in_lane(&id.service.namespace, |lane| lane.in_flight = lane.in_flight.saturating_sub(1));
-        let entry = self.targets.get_mut(&id)?;
-        let Turn::Asked { ticket: awaited, began_ms } = entry.turn else { return None };
-        if awaited != ticket {
-            return None;
-        }
-        let before = entry.judge.witness();
-        let attempt = Attempt { answer, began_ms, ended_ms: now_ms };
-        let judged = entry.judge.outcome(attempt, draw(jitter));
-        entry.turn = Turn::Due { at_ms: judged.next_at_ms };
-        self.wait(&id, judged.next_at_ms);
-        (judged.witness != before).then_some((id, judged.witness))
+    ) -> Vec<(OutsideId, ProbeWitness)> {
+        let Some((peer_id, namespace)) = self.in_flight.remove(&ticket) else { return Vec::new() };
+        self.lanes.give_back(&namespace);
+        let Some(peer) = self.peers.get_mut(&peer_id) else { return Vec::new() };
+        let news = peer.ended(ticket, answer, now_ms, draw(jitter));
+        self.settle(peer_id);
+        news
     }
 
-    fn wait(&mut self, id: &OutsideId, at_ms: u64) {
-        self.in_lane(&id.service.namespace, |lane| {
-            lane.due.insert((at_ms, id.clone()));
-        });
-    }
-
-    /// Changes a lane, and puts it where it belongs then.
-    fn in_lane(&mut self, namespace: &Namespace, change: impl FnOnce(&mut Lane)) {
-        let lane = self.lanes.entry(namespace.clone()).or_default();
-        change(lane);
-        let has_room = lane.in_flight < IN_FLIGHT_OF_NAMESPACE_MAX;
-        let head_ms = lane.due.first().map(|(at_ms, _)| *at_ms).filter(|_| has_room);
-        if head_ms != lane.head_ms {
-            if let Some(before) = lane.head_ms {
-                self.heads.remove(&(before, namespace.clone()));
-            }
-            lane.head_ms = head_ms;
-            self.heads.extend(head_ms.map(|at_ms| (at_ms, namespace.clone())));
+    /// A peer has changed: it waits where it should, and is forgotten with the last who asks.
+    fn settle(&mut self, peer_id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&peer_id) else { return };
+        let wanted = peer.wanted();
+        let before = mem::replace(&mut peer.waits, wanted.clone());
+        for (namespace, at_ms) in
+            before.iter().filter(|(namespace, at_ms)| wanted.get(namespace) != Some(at_ms))
+        {
+            self.lanes.leave(namespace, *at_ms, peer_id);
         }
-        if lane.due.is_empty() && lane.in_flight == 0 {
-            self.lanes.remove(namespace);
+        for (namespace, at_ms) in
+            wanted.iter().filter(|(namespace, at_ms)| before.get(namespace) != Some(at_ms))
+        {
+            self.lanes.wait(namespace, *at_ms, peer_id);
+        }
+        if !peer.has_askers() {
+            self.by_key.remove(&peer.key);
+            self.peers.remove(&peer_id);
         }
     }
 }

@@ -7,7 +7,7 @@ use rollcall_catalogue::ProbeCheck;
 use thiserror::Error;
 
 /// Says what is asked; cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Check {
     /// Whether a connection is accepted; it is closed at once.
     Tcp,
@@ -18,7 +18,7 @@ pub enum Check {
 }
 
 /// Says how an HTTP probe asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HttpMethod {
     /// An app is asked as its users would.
     Get,
