@@ -79,6 +79,8 @@ pub struct Index {
     /// Those to be asked, and what they answered.
     outside: BTreeMap<OutsideId, OutsideTarget>,
     outside_changed: bool,
+    /// Of the target that was listed last.
+    outside_epoch: u64,
     answers: BTreeMap<OutsideId, ProbeWitness>,
     reports: BTreeSet<ObjectKey>,
     notices: VecDeque<Notice>,
@@ -211,34 +213,6 @@ impl Index {
             entry.heard = if live { Heard::Now } else { Heard::Before };
             let services = entry.services.clone();
             self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
-        }
-    }
-
-    /// What an address outside the cluster answered.
-    pub(crate) fn probed(&mut self, id: &OutsideId, witness: ProbeWitness) {
-        // An answer that comes after nobody asks any more is not kept.
-        if self.outside.contains_key(id) && self.answers.insert(id.clone(), witness) != Some(witness) {
-            self.mark_owner([&id.service], &OwnerId::Address(id.address));
-        }
-    }
-
-    /// The addresses outside the cluster that are to be asked, where that has changed since the last call.
-    pub(crate) fn take_outside(&mut self) -> Option<Arc<[OutsideTarget]>> {
-        std::mem::take(&mut self.outside_changed).then(|| self.outside.values().cloned().collect())
-    }
-
-    fn set_outside(&mut self, id: OutsideId, target: Option<OutsideTarget>) {
-        match target {
-            Some(target) if self.outside.get(&id) == Some(&target) => {}
-            Some(target) => {
-                self.outside.insert(id, target);
-                self.outside_changed = true;
-            }
-            None if self.outside.remove(&id).is_some() => {
-                self.answers.remove(&id);
-                self.outside_changed = true;
-            }
-            None => {}
         }
     }
 

@@ -38,6 +38,36 @@ fn an_address_outside_is_served_once_it_answered() {
 }
 
 #[test]
+fn an_address_that_was_gone_and_is_back_is_asked_anew() {
+    let mut bench = Bench::new();
+    let target = |bench: &mut Bench| bench.index.take_outside().unwrap()[0].clone();
+    bench.apply([registered("db", outside(&[7]))]);
+    let first = target(&mut bench);
+    let mut slower = object("db", "db", outside(&[7]));
+    let registration = Arc::make_mut(slower.registration.as_mut().unwrap());
+    registration.attributes.ports = vec![Port::tcp(Some("http"), 9090)];
+    bench.apply([Change::Registration(named("db"), Box::new(slower))]);
+    let changed = target(&mut bench);
+    assert_eq!((changed.epoch, changed.port), (first.epoch, 9090), "it was never gone");
+    bench.apply([Change::Gone(Key::Registration(named("db")))]);
+    bench.apply([registered("db", outside(&[7]))]);
+    assert!(target(&mut bench).epoch > first.epoch);
+}
+
+#[test]
+fn what_nobody_asks_any_more_is_forgotten_and_empties_no_service() {
+    let mut bench = Bench::new();
+    bench.apply([registered("db", outside(&[7]))]);
+    let id = bench.index.take_outside().unwrap()[0].id.clone();
+    bench.index.probed(&id, ProbeWitness::Passing);
+    bench.publish();
+    bench.index.forget_answers();
+    bench.publish();
+    let instance = bench.instance("db.shop");
+    assert_eq!((instance.state, &instance.reason), (State::Suspect, &Reason::NotProbedYet));
+}
+
+#[test]
 fn an_address_that_nobody_may_ask_is_believed() {
     let mut bench = Bench::new();
     let mut silent = object("db", "db", outside(&[7]));

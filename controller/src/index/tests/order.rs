@@ -117,7 +117,7 @@ struct Said {
     services: BTreeMap<String, (ContentHash, Vec<String>)>,
     reports: Vec<String>,
     managed: Managed,
-    outside: Vec<OutsideTarget>,
+    outside: Vec<(OutsideId, rollcall_catalogue::ProbeSpec, u16)>,
 }
 
 fn said(index: &mut Index) -> Said {
@@ -138,7 +138,7 @@ fn said(index: &mut Index) -> Said {
         services: names.into_iter().map(hash).collect(),
         reports: index.take_reports(usize::MAX).into_iter().map(report).collect(),
         managed: index.managed(),
-        outside: index.outside.values().cloned().collect(),
+        outside: index.outside.values().cloned().map(|one| (one.id, one.probe, one.port)).collect(),
     }
 }
 
