@@ -1,9 +1,16 @@
 //! Which managed registrations are to be created and deleted: sans IO.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
+use rollcall_catalogue::Namespace;
+use rollcall_net::{Backoff, Jitter};
 use tokio::time::Instant;
 
+use super::pace::{Pause, Tries};
 use crate::index::{Managed, ManagedSpec, ObjectKey, Origin};
 
 /// How often what there is is compared with what there should be: people see a new service within seconds.
@@ -13,15 +20,17 @@ pub const KEEP_EVERY: Duration = Duration::from_secs(2);
 pub const UNWANTED_FOR: Duration = Duration::from_secs(600);
 /// Writes of one round: ten a second, and a cluster of 1,000 services is there in two minutes.
 pub(super) const STEPS_MAX: usize = 20;
-/// After something was done about an object, it is left alone for so long: the watch has shown the result by then, and
-/// somebody else's object of the same name is not asked for again and again.
-pub(super) const REST: Duration = Duration::from_secs(60);
 
-/// Holds since when objects are unwanted, and which were just seen to.
-#[derive(Debug, Default)]
+/// Holds since when objects are unwanted, which were just seen to, and whose turn it is.
+#[derive(Debug)]
 pub(super) struct Keeper {
     unwanted: BTreeMap<ObjectKey, Unwanted>,
-    resting: BTreeMap<ObjectKey, Instant>,
+    resting: BTreeMap<ObjectKey, Rest>,
+    /// Namespaces that the API server had no answer for: a webhook of theirs may be down, and nothing else.
+    troubled: BTreeMap<Namespace, Trouble>,
+    /// The namespace that was seen to last: the next round begins behind it.
+    last: Option<Namespace>,
+    pause: Pause,
 }
 
 /// Says what to do about one object.
@@ -29,6 +38,18 @@ pub(super) struct Keeper {
 pub(super) enum Step {
     Create(ObjectKey, ManagedSpec),
     Delete { object: ObjectKey, uid: Arc<str> },
+}
+
+#[derive(Debug)]
+struct Rest {
+    until: Instant,
+    tries: Tries,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    until: Instant,
+    backoff: Backoff,
 }
 
 #[derive(Debug)]
@@ -40,10 +61,78 @@ struct Unwanted {
 // === impl Keeper ===
 
 impl Keeper {
-    /// What is to be done now, the deletions first: a name may be wanted for something else.
+    pub(super) fn new(jitter: Jitter) -> Self {
+        Self {
+            unwanted: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            troubled: BTreeMap::new(),
+            last: None,
+            pause: Pause::new(jitter),
+        }
+    }
+
+    /// What is to be done now: the namespaces take turns, so that none has to wait for all that another one wants.
     pub(super) fn plan(&mut self, managed: &Managed, now: Instant) -> Vec<Step> {
+        let due = self.due(managed, now);
+        self.forget(&due, now);
+        let mut queues: BTreeMap<&Namespace, Vec<&Step>> = BTreeMap::new();
+        for step in &due {
+            let namespace = &step.object().namespace;
+            let rests = self.resting.get(step.object()).is_some_and(|rest| now < rest.until);
+            let troubled = self.troubled.get(namespace).is_some_and(|trouble| now < trouble.until);
+            if !rests && !troubled {
+                queues.entry(namespace).or_default().push(step);
+            }
+        }
+        for queue in queues.values_mut() {
+            // Those that were tried in vain have had their turn. Stable: the deletions stay first among equals.
+            queue.sort_by_key(|step| {
+                self.resting.get(step.object()).map_or(Tries::default(), |rest| rest.tries)
+            });
+        }
+        let (after, before): (Vec<_>, Vec<_>) = queues
+            .into_iter()
+            .partition(|(namespace, _)| self.last.as_ref().is_none_or(|last| *namespace > last));
+        let mut turns: VecDeque<_> =
+            after.into_iter().chain(before).map(|(_, queue)| queue.into_iter()).collect();
+        let mut steps = Vec::new();
+        while steps.len() < STEPS_MAX
+            && let Some(mut queue) = turns.pop_front()
+        {
+            if let Some(step) = queue.next() {
+                steps.push(step.clone());
+                turns.push_back(queue);
+            }
+        }
+        steps
+    }
+
+    /// This object was seen to, and the API server answered, whatever it said.
+    pub(super) fn rest(&mut self, object: &ObjectKey, now: Instant) {
+        let rest = self.resting.entry(object.clone()).or_insert(Rest { until: now, tries: Tries::default() });
+        rest.until = now + self.pause.rest(&mut rest.tries);
+        self.troubled.remove(&object.namespace);
+        self.last = Some(object.namespace.clone());
+    }
+
+    /// The API server had no answer about this object: others of its namespace may be next, after a pause.
+    pub(super) fn unanswered(&mut self, object: &ObjectKey, now: Instant) {
+        self.resting
+            .entry(object.clone())
+            .or_insert(Rest { until: now, tries: Tries::default() })
+            .tries
+            .again();
+        let trouble = self
+            .troubled
+            .entry(object.namespace.clone())
+            .or_insert(Trouble { until: now, backoff: Backoff::default() });
+        trouble.until = now + self.pause.of(&mut trouble.backoff);
+        self.last = Some(object.namespace.clone());
+    }
+
+    /// What differs from what there should be, the deletions first.
+    fn due(&mut self, managed: &Managed, now: Instant) -> Vec<Step> {
         let Managed { wanted, present } = managed;
-        self.resting.retain(|_, until| now < *until);
         self.unwanted.retain(|key, held| {
             !wanted.contains_key(key) && present.get(key).is_some_and(|present| present.uid == held.uid)
         });
@@ -57,14 +146,15 @@ impl Keeper {
         }
         let missing = wanted.iter().filter(|(key, spec)| !present.contains_key(*key) && can_be(spec));
         due.extend(missing.map(|(key, spec)| Step::Create(key.clone(), spec.clone())));
-        due.retain(|step| !self.resting.contains_key(step.object()));
-        due.truncate(STEPS_MAX);
         due
     }
 
-    /// This object was seen to, whatever came of it.
-    pub(super) fn rest(&mut self, object: ObjectKey, now: Instant) {
-        self.resting.insert(object, now + REST);
+    /// Nothing is remembered of what is settled, or gone.
+    fn forget(&mut self, due: &[Step], now: Instant) {
+        let objects: BTreeSet<_> = due.iter().map(Step::object).collect();
+        let namespaces: BTreeSet<_> = due.iter().map(|step| &step.object().namespace).collect();
+        self.resting.retain(|key, rest| now < rest.until || objects.contains(key));
+        self.troubled.retain(|namespace, _| namespaces.contains(namespace));
     }
 }
 

@@ -1,7 +1,10 @@
 use rollcall_catalogue::Port;
 
 use super::*;
-use crate::{index::Present, status::script::key};
+use crate::{
+    index::Present,
+    status::{pace::REST, script::key},
+};
 
 fn pods(service: &str) -> ManagedSpec {
     ManagedSpec {
@@ -32,10 +35,10 @@ fn delete(name: &str, uid: &str) -> Step {
 
 #[test]
 fn what_is_missing_is_created_once_and_again_after_a_rest() {
-    let (mut keeper, now) = (Keeper::default(), Instant::now());
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
     let wanted = managed(&["orders", "billing"], &[("billing", "u", false)]);
     assert_eq!(keeper.plan(&wanted, now), [create("orders")]);
-    keeper.rest(key("orders"), now);
+    keeper.rest(&key("orders"), now);
     assert_eq!(
         keeper.plan(&wanted, now + KEEP_EVERY),
         [],
@@ -46,7 +49,7 @@ fn what_is_missing_is_created_once_and_again_after_a_rest() {
 
 #[test]
 fn what_nobody_wants_stays_for_ten_minutes_without_a_break() {
-    let (mut keeper, now) = (Keeper::default(), Instant::now());
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
     let unwanted = managed(&[], &[("orders", "u1", false)]);
     let nearly = UNWANTED_FOR - Duration::from_millis(1);
     assert_eq!(keeper.plan(&unwanted, now), []);
@@ -62,20 +65,20 @@ fn what_nobody_wants_stays_for_ten_minutes_without_a_break() {
 
 #[test]
 fn that_of_a_service_goes_at_once() {
-    let (mut keeper, now) = (Keeper::default(), Instant::now());
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
     let unwanted = managed(&["web"], &[("orders", "u1", true), ("billing", "u2", false)]);
     assert_eq!(keeper.plan(&unwanted, now), [delete("orders", "u1"), create("web")]);
 }
 
 #[test]
 fn a_round_has_its_limit_and_what_cannot_be_is_not_tried() {
-    let (mut keeper, now) = (Keeper::default(), Instant::now());
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
     let names: Vec<_> = (0..2 * STEPS_MAX).map(|number| format!("s{number}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let mut all = managed(&names, &[]);
     assert_eq!(keeper.plan(&all, now).len(), STEPS_MAX);
     for step in keeper.plan(&all, now) {
-        keeper.rest(step.object().clone(), now);
+        keeper.rest(step.object(), now);
     }
     assert_eq!(keeper.plan(&all, now).len(), STEPS_MAX, "the other half");
     for spec in all.wanted.values_mut() {
@@ -86,9 +89,57 @@ fn a_round_has_its_limit_and_what_cannot_be_is_not_tried() {
 
 #[test]
 fn nothing_is_remembered_of_what_is_gone() {
-    let (mut keeper, now) = (Keeper::default(), Instant::now());
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
     keeper.plan(&managed(&[], &[("orders", "u1", false)]), now);
-    keeper.rest(key("orders"), now);
+    keeper.rest(&key("orders"), now);
     keeper.plan(&managed(&[], &[]), now + REST);
     assert!(keeper.unwanted.is_empty() && keeper.resting.is_empty());
+}
+
+/// An object of this name that is wanted in that namespace.
+fn wanted_in(namespace: &str, name: &str) -> (ObjectKey, ManagedSpec) {
+    let spec = ManagedSpec { service: format!("{name}.{namespace}").parse().unwrap(), ..pods(name) };
+    (ObjectKey { namespace: namespace.parse().unwrap(), name: name.into() }, spec)
+}
+
+#[test]
+fn namespaces_take_turns_however_much_one_of_them_wants() {
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
+    let many = (0..10 * STEPS_MAX).map(|number| wanted_in("a", &format!("s{number}")));
+    let few = ["b", "c"].map(|namespace| wanted_in(namespace, "web"));
+    let managed = Managed { wanted: many.chain(few).collect(), ..Managed::default() };
+    let steps = keeper.plan(&managed, now);
+    let namespaces: Vec<_> = steps.iter().map(|step| step.object().namespace.to_string()).collect();
+    assert_eq!(
+        (namespaces.len(), &namespaces[..4]),
+        (STEPS_MAX, &["a", "b", "c", "a"].map(String::from)[..])
+    );
+
+    // A round that ends at its first step goes on behind it, and what had no answer is not the first again.
+    let mut seen = Vec::new();
+    for round in 0..6 {
+        let now = now + round * Duration::from_secs(60);
+        let first = keeper.plan(&managed, now)[0].object().clone();
+        keeper.unanswered(&first, now);
+        seen.push(format!("{}/{}", first.namespace, first.name));
+    }
+    assert_eq!(seen, ["a/s0", "b/web", "c/web", "a/s1", "b/web", "c/web"]);
+    assert!(keeper.troubled.len() <= 3);
+}
+
+#[test]
+fn what_is_denied_is_asked_for_ever_more_rarely() {
+    let (mut keeper, begin) = (Keeper::new(Jitter::new(7)), Instant::now());
+    let (managed, mut tries) = (managed(&["orders"], &[]), Vec::new());
+    for second in 0..3_600 {
+        let now = begin + Duration::from_secs(second);
+        for step in keeper.plan(&managed, now) {
+            keeper.rest(step.object(), now);
+            tries.push(second);
+        }
+    }
+    assert_eq!(tries[..2], [0, 60]);
+    assert!((7..=12).contains(&tries.len()), "{tries:?}");
+    keeper.plan(&Managed::default(), begin + Duration::from_secs(7_200));
+    assert!(keeper.resting.is_empty());
 }

@@ -129,7 +129,7 @@ fn port(port: &Port) -> SpecPort {
 
 impl Keeping<'_> {
     async fn keep<S: Source>(&self, source: &S) -> Result<(), OwnerGone> {
-        let mut keeper = Keeper::default();
+        let mut keeper = Keeper::new(Jitter::from_entropy());
         let mut pause = Pause::new(Jitter::from_entropy());
         let mut round = interval(KEEP_EVERY);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -143,9 +143,10 @@ impl Keeping<'_> {
                     return Ok(());
                 }
                 if !self.take(&step, &mut pause).await {
+                    keeper.unanswered(step.object(), Instant::now());
                     break;
                 }
-                keeper.rest(step.object().clone(), Instant::now());
+                keeper.rest(step.object(), Instant::now());
             }
         }
     }
@@ -167,7 +168,7 @@ impl Keeping<'_> {
             (Step::Delete { .. }, Ok(())) => {
                 info!(%namespace, name = %name, "a managed registration is deleted: nobody wants it any more");
             }
-            (_, Err(failure @ Failure::Refused(_))) => {
+            (_, Err(failure @ (Failure::Refused(_) | Failure::Denied(_)))) => {
                 warn!(%namespace, name = %name, %failure, "a managed registration is left alone");
             }
             // Somebody else's of that name, or one that was made anew or deleted meanwhile: not ours to touch.

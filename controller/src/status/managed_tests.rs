@@ -8,7 +8,8 @@ use crate::{
     index::{Managed, Present},
     scripted_api::{Asked, Log, Reply, problem, scripted},
     status::{
-        keeper::{REST, UNWANTED_FOR},
+        keeper::UNWANTED_FOR,
+        pace::REST,
         script::{Script, holding, key},
     },
 };
@@ -175,5 +176,30 @@ async fn an_api_server_in_trouble_is_asked_ever_more_rarely() {
         sleep(Duration::from_secs(600)).await;
         let tries = log.all().len();
         assert!((15..100).contains(&tries), "{tries}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_takes_nothing_stops_no_other() {
+    // A namespace being deleted, a quota, a policy; one with a webhook that is down; one with a webhook that hangs.
+    for refusing in [problem(403), problem(500), Reply::Hang] {
+        let (script, log, _seat) = at_work(move |asked| match asked.path.contains("/namespaces/closed/") {
+            true => refusing.clone(),
+            false => taken(asked),
+        });
+        let closed = |number: u32| {
+            let name = format!("s{number}").as_str().into();
+            (ObjectKey { namespace: "closed".parse().unwrap(), name }, pods())
+        };
+        let open = (0..100).map(|number| (key(&format!("s{number}")), pods()));
+        script.manage(Managed { wanted: (0..100).map(closed).chain(open).collect(), ..Managed::default() });
+        sleep(Duration::from_secs(300)).await;
+        let created: std::collections::BTreeSet<_> = log
+            .all()
+            .iter()
+            .filter(|asked| asked.path == PATH)
+            .map(|asked| asked.body["metadata"]["name"].to_string())
+            .collect();
+        assert_eq!(created.len(), 100);
     }
 }
