@@ -10,7 +10,10 @@ use rollcall_catalogue::Namespace;
 use rollcall_net::{Backoff, Jitter};
 use tokio::time::Instant;
 
-use super::pace::{Pause, Tries};
+use super::{
+    managed_object::differs,
+    pace::{Pause, Tries},
+};
 use crate::index::{Managed, ManagedSpec, ObjectKey, Origin};
 
 /// How often what there is is compared with what there should be: people see a new service within seconds.
@@ -18,13 +21,17 @@ pub const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// A version whose pods are all gone stays visible for so long: a service scaled to zero, or between two rollouts, is
 /// no reason to delete and create. By our own clock, and from the time that we ourselves first saw it unwanted.
 pub const UNWANTED_FOR: Duration = Duration::from_secs(600);
+/// What says something else than it should does so for this long before it is made anew: in the middle of a rollout
+/// the pods themselves do not agree.
+pub(super) const DIFFERENT_FOR: Duration = Duration::from_secs(60);
 /// Writes of one round: ten a second, and a cluster of 1,000 services is there in two minutes.
 pub(super) const STEPS_MAX: usize = 20;
 
-/// Holds since when objects are unwanted, which were just seen to, and whose turn it is.
+/// Holds since when objects are unwanted or say something else than they should, which were just seen to, and whose turn it is.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    unwanted: BTreeMap<ObjectKey, Unwanted>,
+    unwanted: BTreeMap<ObjectKey, Since>,
+    different: BTreeMap<ObjectKey, Since>,
     resting: BTreeMap<ObjectKey, Rest>,
     /// Namespaces that the API server had no answer for: a webhook of theirs may be down, and nothing else.
     troubled: BTreeMap<Namespace, Trouble>,
@@ -37,7 +44,16 @@ pub(super) struct Keeper {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Create(ObjectKey, ManagedSpec),
-    Delete { object: ObjectKey, uid: Arc<str> },
+    Delete {
+        object: ObjectKey,
+        uid: Arc<str>,
+    },
+    /// Not in place: its owner may be another one, and a new object begins without the old one's status.
+    Replace {
+        object: ObjectKey,
+        uid: Arc<str>,
+        spec: ManagedSpec,
+    },
 }
 
 #[derive(Debug)]
@@ -53,7 +69,7 @@ struct Trouble {
 }
 
 #[derive(Debug)]
-struct Unwanted {
+struct Since {
     uid: Arc<str>,
     since: Instant,
 }
@@ -64,6 +80,7 @@ impl Keeper {
     pub(super) fn new(jitter: Jitter) -> Self {
         Self {
             unwanted: BTreeMap::new(),
+            different: BTreeMap::new(),
             resting: BTreeMap::new(),
             troubled: BTreeMap::new(),
             last: None,
@@ -138,10 +155,26 @@ impl Keeper {
         });
         let mut due = Vec::new();
         for (key, present) in present.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
-            let unwanted = || Unwanted { uid: present.uid.clone(), since: now };
+            let unwanted = || Since { uid: present.uid.clone(), since: now };
             let since = self.unwanted.entry(key.clone()).or_insert_with(unwanted).since;
             if present.of_service || now >= since + UNWANTED_FOR {
                 due.push(Step::Delete { object: key.clone(), uid: present.uid.clone() });
+            }
+        }
+        self.different.retain(|key, held| {
+            wanted.contains_key(key) && present.get(key).is_some_and(|present| present.uid == held.uid)
+        });
+        for (key, spec) in wanted.iter().filter(|(_, spec)| can_be(spec)) {
+            let Some(present) = present.get(key) else { continue };
+            if !differs(present, key, spec) {
+                self.different.remove(key);
+                continue;
+            }
+            let different = || Since { uid: present.uid.clone(), since: now };
+            let since = self.different.entry(key.clone()).or_insert_with(different).since;
+            if now >= since + DIFFERENT_FOR {
+                let (object, uid, spec) = (key.clone(), present.uid.clone(), spec.clone());
+                due.push(Step::Replace { object, uid, spec });
             }
         }
         let missing = wanted.iter().filter(|(key, spec)| !present.contains_key(*key) && can_be(spec));
@@ -153,7 +186,10 @@ impl Keeper {
     fn forget(&mut self, due: &[Step], now: Instant) {
         let objects: BTreeSet<_> = due.iter().map(Step::object).collect();
         let namespaces: BTreeSet<_> = due.iter().map(|step| &step.object().namespace).collect();
-        self.resting.retain(|key, rest| now < rest.until || objects.contains(key));
+        self.resting.retain(|key, rest| {
+            // One that differs again as soon as it was made anew is changed by somebody else: ever more rarely.
+            now < rest.until || objects.contains(key) || self.different.contains_key(key)
+        });
         self.troubled.retain(|namespace, _| namespaces.contains(namespace));
     }
 }
@@ -163,7 +199,7 @@ impl Keeper {
 impl Step {
     pub(super) fn object(&self) -> &ObjectKey {
         match self {
-            Self::Create(object, _) | Self::Delete { object, .. } => object,
+            Self::Create(object, _) | Self::Delete { object, .. } | Self::Replace { object, .. } => object,
         }
     }
 }

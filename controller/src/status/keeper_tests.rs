@@ -3,7 +3,7 @@ use rollcall_catalogue::Port;
 use super::*;
 use crate::{
     index::Present,
-    status::{pace::REST, script::key},
+    status::{managed_object::read, pace::REST, script::key},
 };
 
 fn pods(service: &str) -> ManagedSpec {
@@ -19,7 +19,8 @@ fn managed(wanted: &[&str], present: &[(&str, &str, bool)]) -> Managed {
         present: present
             .iter()
             .map(|(name, uid, of_service)| {
-                (key(name), Present { uid: (*uid).into(), of_service: *of_service })
+                let registration = read(&key(name), &pods(name)).map(Arc::new);
+                (key(name), Present { uid: (*uid).into(), of_service: *of_service, registration })
             })
             .collect(),
     }
@@ -93,7 +94,7 @@ fn nothing_is_remembered_of_what_is_gone() {
     keeper.plan(&managed(&[], &[("orders", "u1", false)]), now);
     keeper.rest(&key("orders"), now);
     keeper.plan(&managed(&[], &[]), now + REST);
-    assert!(keeper.unwanted.is_empty() && keeper.resting.is_empty());
+    assert!(keeper.unwanted.is_empty() && keeper.different.is_empty() && keeper.resting.is_empty());
 }
 
 /// An object of this name that is wanted in that namespace.
@@ -142,4 +143,35 @@ fn what_is_denied_is_asked_for_ever_more_rarely() {
     assert!((7..=12).contains(&tries.len()), "{tries:?}");
     keeper.plan(&Managed::default(), begin + Duration::from_secs(7_200));
     assert!(keeper.resting.is_empty());
+}
+
+#[test]
+fn what_says_something_else_is_made_anew_when_it_stays_so() {
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
+    let mut changed = managed(&["orders"], &[("orders", "u1", false)]);
+    let same = changed.clone();
+    let ports = vec![Port::tcp(Some("http"), 81)];
+    changed.wanted.get_mut(&key("orders")).unwrap().origin = Origin::Pods { version: None, ports };
+    let nearly = DIFFERENT_FOR - Duration::from_millis(1);
+    assert_eq!(keeper.plan(&changed, now), []);
+    assert_eq!(keeper.plan(&changed, now + nearly), []);
+    assert_eq!(keeper.plan(&same, now + nearly), []);
+    let again = now + DIFFERENT_FOR;
+    assert_eq!(keeper.plan(&changed, again), [], "without a break");
+    let spec = changed.wanted[&key("orders")].clone();
+    let replace = |uid: &str| Step::Replace { object: key("orders"), uid: uid.into(), spec: spec.clone() };
+    assert_eq!(keeper.plan(&changed, again + DIFFERENT_FOR), [replace("u1")]);
+
+    // Somebody changes it back each time.
+    let (mut uid, mut replaced) = (1, 0);
+    for second in 0..3_600 {
+        let now = again + DIFFERENT_FOR + Duration::from_secs(second);
+        for step in keeper.plan(&changed, now) {
+            assert_eq!(step, replace(&format!("u{uid}")));
+            keeper.rest(step.object(), now);
+            (uid, replaced) = (uid + 1, replaced + 1);
+            changed.present.get_mut(&key("orders")).unwrap().uid = format!("u{uid}").into();
+        }
+    }
+    assert!((6..=12).contains(&replaced), "{replaced}");
 }
