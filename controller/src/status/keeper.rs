@@ -27,7 +27,8 @@ pub(super) const DIFFERENT_FOR: Duration = Duration::from_secs(60);
 /// Writes of one round: ten a second, and a cluster of 1,000 services is there in two minutes.
 pub(super) const STEPS_MAX: usize = 20;
 
-/// Holds since when objects are unwanted or say something else than they should, which were just seen to, and whose turn it is.
+/// Holds since when objects are unwanted or say something else than they should, which were just seen to, and whose
+/// turn it is.
 #[derive(Debug)]
 pub(super) struct Keeper {
     unwanted: BTreeMap<ObjectKey, Since>,

@@ -26,7 +26,8 @@ use crate::{
     owner::OwnerGone,
 };
 
-/// Creates what is missing, replaces what says something else, and deletes what nobody wants any more, in each term that we come to.
+/// Creates what is missing, replaces what says something else, and deletes what nobody wants any more, in each term
+/// that we come to.
 pub(super) async fn run<S: Source>(
     client: Client,
     source: S,
