@@ -125,7 +125,8 @@ fn write(
         name: args.lease_name.clone(),
         replica: args.replica.clone(),
     };
-    let keeping = lease::run(client.clone(), settings, seat, metrics.writes().clone(), ear.clone());
+    let (writes, ready) = (metrics.writes().clone(), listed(index));
+    let keeping = lease::run(client.clone(), settings, seat, writes, ready, ear.clone());
     parts.spawn(async move {
         keeping.await;
         Ok("lease")
@@ -152,6 +153,17 @@ fn write(
         probing.await?;
         Ok("prober")
     });
+}
+
+/// Returns when every kind is listed: before that, the writers know nothing to write.
+fn listed(index: &IndexHandle) -> impl Future<Output = ()> + use<> {
+    let mut view = index.view();
+    async move {
+        // An owner that is gone is a process that ends, and no reason to claim anything.
+        if view.wait_for(|view| view.complete).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// The way to the API server.
@@ -200,7 +212,35 @@ async fn until(
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
+    use crate::index::{Change, Kind};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lease_waits_for_every_list_and_for_no_owner() {
+        for dies in [false, true] {
+            let (owner, index) = owner(Index::default(), Metrics::new());
+            let (_trigger, ear) = shutdown();
+            let part = tokio::spawn(owner.run(ear));
+            let mut listed = Box::pin(listed(&index));
+            let (last, kinds) = Kind::ALL.split_last().unwrap();
+            for kind in kinds {
+                index.apply(Change::ListBegins(*kind)).await.unwrap();
+                index.apply(Change::ListEnds(*kind)).await.unwrap();
+            }
+            sleep(Duration::from_secs(60)).await;
+            assert!(listed.as_mut().now_or_never().is_none(), "{last:?} is not listed");
+            if dies {
+                part.abort();
+                assert!(timeout(Duration::from_secs(60), listed).await.is_err());
+                continue;
+            }
+            index.apply(Change::ListBegins(*last)).await.unwrap();
+            index.apply(Change::ListEnds(*last)).await.unwrap();
+            timeout(Duration::from_secs(60), listed).await.unwrap();
+        }
+    }
 
     #[test]
     fn our_back_off_is_the_only_one() {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rollcall_catalogue::{Instance, Port, ServiceKey, ValueError, Version, liveness::Witnesses};
+use rollcall_catalogue::{
+    Instance, Port, Registration, ServiceKey, ValueError, Version, liveness::Witnesses,
+};
 use rollcall_crds::Finding;
 
 use crate::index::{ObjectKey, StatusDigest};
@@ -42,6 +44,8 @@ pub struct Present {
     pub uid: Arc<str>,
     /// Its target is a Service: nobody waits for it to come back.
     pub of_service: bool,
+    /// What it says; none where that is not valid.
+    pub registration: Option<Arc<Registration>>,
 }
 
 /// Holds what a managed registration says.

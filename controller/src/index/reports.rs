@@ -75,9 +75,10 @@ impl Index {
         for (namespace, names) in &self.namespaces {
             for (name, object) in names.objects.iter().filter(|(_, object)| object.managed) {
                 let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
-                let target = object.registration.as_ref().map(|registration| &registration.target);
-                let of_service = matches!(target, Ok(Target::Service(_)));
-                managed.present.insert(key, Present { uid: object.uid.clone(), of_service });
+                let registration = object.registration.as_ref().ok().cloned();
+                let target = registration.as_ref().map(|registration| &registration.target);
+                let of_service = matches!(target, Some(Target::Service(_)));
+                managed.present.insert(key, Present { uid: object.uid.clone(), of_service, registration });
             }
         }
         for (key, entry) in &self.services {

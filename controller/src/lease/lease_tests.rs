@@ -57,7 +57,7 @@ fn replica(client: Client, counts: &Arc<WriteCounts>) -> (Leadership, rollcall_n
         name: "rollcall-controller".to_owned(),
         replica: "r".to_owned(),
     };
-    tokio::spawn(run(client, settings, seat, counts.clone(), ear));
+    tokio::spawn(run(client, settings, seat, counts.clone(), std::future::ready(()), ear));
     (leadership, trigger)
 }
 
@@ -146,7 +146,7 @@ async fn an_end_is_not_held_up_by_an_api_server_that_hangs() {
     let (seat, mut leadership) = leadership();
     let (trigger, ear) = shutdown();
     let settings = Settings { namespace: "n".to_owned(), name: "l".to_owned(), replica: "r".to_owned() };
-    let part = tokio::spawn(run(client, settings, seat, Arc::default(), ear));
+    let part = tokio::spawn(run(client, settings, seat, Arc::default(), std::future::ready(()), ear));
     let term = leadership.held().await;
     *up.lock().unwrap() = false;
     let begin = Instant::now();
@@ -155,4 +155,31 @@ async fn an_end_is_not_held_up_by_an_api_server_that_hangs() {
     assert_eq!(begin.elapsed(), Duration::ZERO, "the writers stop before the word is out");
     part.await.unwrap();
     assert!(begin.elapsed() <= RELEASE_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_ready_leaves_the_lease_to_others() {
+    let (kept, counts) = (Arc::<Mutex<Kept>>::default(), Arc::<WriteCounts>::default());
+    let (client, log) = server(&kept);
+    let settings = Settings { namespace: "n".to_owned(), name: "l".to_owned(), replica: "r".to_owned() };
+    let begin = |ready: tokio::sync::oneshot::Receiver<()>| {
+        let (seat, leadership) = leadership();
+        let (trigger, ear) = shutdown();
+        let ready = async { ready.await.unwrap() };
+        let part = tokio::spawn(run(client.clone(), settings.clone(), seat, counts.clone(), ready, ear));
+        (leadership, trigger, part)
+    };
+    let (never, unready) = tokio::sync::oneshot::channel();
+    let (lame, end, part) = begin(unready);
+    sleep(Duration::from_secs(600)).await;
+    assert!(!lame.is_holder_now() && log.all().is_empty());
+
+    let (say, ready) = tokio::sync::oneshot::channel();
+    let (mut able, _stay, _) = begin(ready);
+    say.send(()).unwrap();
+    able.held().await;
+    end.pull();
+    timeout(RELEASE_MAX, part).await.unwrap().unwrap();
+    assert!(able.is_holder_now());
+    drop(never);
 }

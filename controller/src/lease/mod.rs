@@ -3,13 +3,13 @@
 //! The rules are in [`machine`], which reads one clock, our own: another's lease counts as expired once we have
 //! watched it stand still for its whole duration, and our own as lost once it may look so to the others. A lease is no
 //! fence: a write that left before it was lost may land after. Every write is therefore idempotent and guarded by
-//! itself.
+//! itself. Nor does anybody claim it who could do nothing with it: see `ready` of [`run`].
 
 mod api;
 mod leadership;
 mod machine;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use kube::Client;
 use rollcall_net::{Jitter, Shutdown};
@@ -41,8 +41,22 @@ pub struct Settings {
     pub replica: String,
 }
 
-/// Claims, renews and gives back the lease until the process ends; the seat tells everyone else.
-pub async fn run(client: Client, settings: Settings, seat: Seat, counts: Arc<WriteCounts>, ear: Shutdown) {
+/// Claims, renews and gives back the lease until the process ends; the seat tells everyone else. Nothing is asked of
+/// it before we are ready: a replica that held the lease and did not know what to write would keep it from one that
+/// does. What was claimed once is kept.
+pub async fn run(
+    client: Client,
+    settings: Settings,
+    seat: Seat,
+    counts: Arc<WriteCounts>,
+    ready: impl Future<Output = ()>,
+    mut ear: Shutdown,
+) {
+    tokio::select! {
+        () = ready => debug!(lease = settings.name, "ready for the lease"),
+        // Nothing to give back.
+        () = ear.requested() => return,
+    }
     let mut jitter = Jitter::from_entropy();
     let identity = format!("{}-{:016x}", settings.replica, jitter.next_u64());
     let api = LeaseApi::new(client, &settings, identity.clone(), counts);

@@ -21,6 +21,10 @@ pub(super) enum Failure {
     Conflict,
     #[error("refused as it is, so that trying again is of no use: {0}")]
     Refused(String),
+    /// Of this object, or in its namespace: one that is being deleted, a quota, an admission policy, a missing right.
+    #[error("not allowed as things are; see the namespace's quotas, admission policies and our role: {0}")]
+    Denied(String),
+    /// Nothing is wrong with what was asked for, so that the next call will most likely fail as well.
     #[error("not done now, and tried again: {0}")]
     Unavailable(String),
 }
@@ -55,11 +59,15 @@ impl Failure {
             kube::Error::Api(status) => match status.code {
                 404 => Self::Gone,
                 409 => Self::Conflict,
-                // What we wrote is at fault. A missing right (401, 403) is not: somebody may grant it.
+                // What we wrote is at fault. A missing right is not: somebody may grant it.
                 400 | 405 | 413 | 415 | 422 => Self::Refused(status.message.clone()),
-                code => Self::Unavailable(format!("{code}: {}", status.message)),
+                // Nobody takes us for who we are, or all of it is too much just now.
+                code @ (401 | 408 | 429 | 500..) => Self::Unavailable(format!("{code}: {}", status.message)),
+                code => Self::Denied(format!("{code}: {}", status.message)),
             },
             kube::Error::BuildRequest(error) => Self::Refused(error.to_string()),
+            // It was answered, in words that we do not know.
+            kube::Error::SerdeError(error) => Self::Denied(error.to_string()),
             error => Self::Unavailable(error.to_string()),
         }
     }

@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Client,
     api::{DeleteParams, PostParams, Preconditions},
-};
-use rollcall_catalogue::{Port, Transport};
-use rollcall_crds::{
-    LabelSelector, Port as SpecPort, ServiceRegistration, ServiceRegistrationSpec, ServiceTarget, Target,
 };
 use rollcall_net::Jitter;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -19,26 +14,19 @@ use super::{
     FIELD_MANAGER, KEEP_EVERY,
     api::{Failure, registrations, send},
     keeper::{Keeper, Step},
+    managed_object::object,
     pace::Pause,
     source::Source,
 };
 use crate::{
-    index::{ManagedSpec, ObjectKey, Origin},
+    index::{ManagedSpec, ObjectKey},
     lease::{Leadership, Term},
     operate::{WriteCounts, WriteKind},
     owner::OwnerGone,
 };
 
-/// The label that says who wrote an object; a person who takes one over removes it.
-pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-/// What that label says of ours.
-pub const MANAGED_BY_US: &str = "rollcall-controller";
-/// The label of a pod that names its service.
-pub const SERVICE_LABEL: &str = "rollcall.dev/service";
-/// The name of a port that nobody named: the schema asks for one.
-const UNNAMED_PORT: &str = "primary";
-
-/// Creates what is missing and deletes what nobody wants any more, in each term that we come to.
+/// Creates what is missing, replaces what says something else, and deletes what nobody wants any more, in each term
+/// that we come to.
 pub(super) async fn run<S: Source>(
     client: Client,
     source: S,
@@ -56,53 +44,6 @@ pub(super) async fn run<S: Source>(
     }
 }
 
-/// The object that says so.
-pub(super) fn object(key: &ObjectKey, spec: &ManagedSpec) -> ServiceRegistration {
-    let service = spec.service.service.to_string();
-    let mut written = ServiceRegistrationSpec {
-        service: Some(service.clone()),
-        version: None,
-        target: Target::default(),
-        ports: Vec::new(),
-        tags: [].into(),
-        metadata: [].into(),
-        weight: None,
-        probe: None,
-        heartbeat: None,
-        load_balancing: None,
-        visibility: None,
-    };
-    let mut owners = None;
-    match &spec.origin {
-        Origin::Pods { version, ports } => {
-            let match_labels = [(SERVICE_LABEL.to_owned(), service)].into();
-            written.target.selector = Some(LabelSelector { match_labels, ..LabelSelector::default() });
-            written.version = version.as_ref().map(ToString::to_string);
-            written.ports = ports.iter().map(port).collect();
-        }
-        Origin::Service { name, uid } => {
-            written.target.service = Some(ServiceTarget { name: name.to_string() });
-            // Never in the way of the Service's own deletion, and deleted with it.
-            owners = Some(vec![OwnerReference {
-                api_version: "v1".to_owned(),
-                kind: "Service".to_owned(),
-                name: name.to_string(),
-                uid: uid.to_string(),
-                block_owner_deletion: None,
-                controller: None,
-            }]);
-        }
-    }
-    let metadata = ObjectMeta {
-        name: Some(key.name.to_string()),
-        namespace: Some(key.namespace.to_string()),
-        labels: Some([(MANAGED_BY_LABEL.to_owned(), MANAGED_BY_US.to_owned())].into()),
-        owner_references: owners,
-        ..ObjectMeta::default()
-    };
-    ServiceRegistration { metadata, spec: written, status: None }
-}
-
 /// Holds what one term's work needs.
 struct Keeping<'a> {
     client: Client,
@@ -111,25 +52,11 @@ struct Keeping<'a> {
     counts: &'a WriteCounts,
 }
 
-fn port(port: &Port) -> SpecPort {
-    let protocol = match port.transport {
-        Transport::Tcp => "TCP",
-        Transport::Udp => "UDP",
-        Transport::Sctp => "SCTP",
-    };
-    SpecPort {
-        name: port.name.as_deref().unwrap_or(UNNAMED_PORT).to_owned(),
-        port: i32::from(port.port),
-        protocol: protocol.to_owned(),
-        app_protocol: port.app_protocol.as_deref().map(str::to_owned),
-    }
-}
-
 // === impl Keeping ===
 
 impl Keeping<'_> {
     async fn keep<S: Source>(&self, source: &S) -> Result<(), OwnerGone> {
-        let mut keeper = Keeper::default();
+        let mut keeper = Keeper::new(Jitter::from_entropy());
         let mut pause = Pause::new(Jitter::from_entropy());
         let mut round = interval(KEEP_EVERY);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -143,6 +70,7 @@ impl Keeping<'_> {
                     return Ok(());
                 }
                 if !self.take(&step, &mut pause).await {
+                    keeper.unanswered(&step, Instant::now());
                     break;
                 }
                 keeper.rest(&step, Instant::now());
@@ -167,7 +95,10 @@ impl Keeping<'_> {
             (Step::Delete { .. }, Ok(())) => {
                 info!(%namespace, name = %name, "a managed registration is deleted: nobody wants it any more");
             }
-            (_, Err(failure @ Failure::Refused(_))) => {
+            (Step::Replace { .. }, Ok(())) => {
+                info!(%namespace, name = %name, "a managed registration is made anew: it said something else");
+            }
+            (_, Err(failure @ (Failure::Refused(_) | Failure::Denied(_)))) => {
                 warn!(%namespace, name = %name, %failure, "a managed registration is left alone");
             }
             // Somebody else's of that name, or one that was made anew or deleted meanwhile: not ours to touch.
@@ -179,23 +110,34 @@ impl Keeping<'_> {
     }
 
     async fn write(&self, step: &Step) -> Result<(), Failure> {
-        let path = registrations(&step.object().namespace);
-        self.counts.count(WriteKind::Registration);
         match step {
-            Step::Create(key, spec) => {
-                // Not applied: that would take over an object of this name which a person wrote.
-                let params =
-                    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-                let object = serde_json::to_vec(&object(key, spec));
-                let object = object.map_err(|error| Failure::Refused(error.to_string()))?;
-                send(&self.client, path.create(&params, object)).await.map(drop)
-            }
-            Step::Delete { object, uid } => {
-                let preconditions = Preconditions { resource_version: None, uid: Some(uid.to_string()) };
-                let params = DeleteParams::default().preconditions(preconditions);
-                send(&self.client, path.delete(&object.name, &params)).await.map(drop)
+            Step::Create(key, spec) => self.create(key, spec).await,
+            Step::Delete { object, uid } => self.delete(object, uid).await,
+            Step::Replace { object, uid, spec } => {
+                self.delete(object, uid).await?;
+                // The next holder creates what is missing.
+                if !self.leadership.lasts(self.term) {
+                    return Ok(());
+                }
+                self.create(object, spec).await
             }
         }
+    }
+
+    /// Not applied: that would take over an object of this name which a person wrote.
+    async fn create(&self, key: &ObjectKey, spec: &ManagedSpec) -> Result<(), Failure> {
+        self.counts.count(WriteKind::Registration);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let body = serde_json::to_vec(&object(key, spec));
+        let body = body.map_err(|error| Failure::Refused(error.to_string()))?;
+        send(&self.client, registrations(&key.namespace).create(&params, body)).await.map(drop)
+    }
+
+    async fn delete(&self, key: &ObjectKey, uid: &str) -> Result<(), Failure> {
+        self.counts.count(WriteKind::Registration);
+        let preconditions = Preconditions { resource_version: None, uid: Some(uid.to_owned()) };
+        let params = DeleteParams::default().preconditions(preconditions);
+        send(&self.client, registrations(&key.namespace).delete(&key.name, &params)).await.map(drop)
     }
 }
 

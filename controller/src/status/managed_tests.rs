@@ -3,12 +3,16 @@ use serde_json::json;
 use std::{sync::Mutex, time::Duration};
 use tokio::time::sleep;
 
+use rollcall_catalogue::{Port, Transport};
+
 use super::*;
 use crate::{
-    index::{Managed, Present},
+    index::{Managed, Origin, Present},
     scripted_api::{Asked, Log, Reply, problem, scripted},
     status::{
-        keeper::{REST, UNWANTED_FOR},
+        keeper::{DIFFERENT_FOR, UNWANTED_FOR},
+        managed_object::{differs, read},
+        pace::REST,
         script::{Script, holding, key},
     },
 };
@@ -33,7 +37,7 @@ fn wanting(name: &str, spec: ManagedSpec) -> Managed {
 }
 
 fn unwanting(name: &str, of_service: bool) -> Managed {
-    let present = Present { uid: "u1".into(), of_service };
+    let present = Present { uid: "u1".into(), of_service, registration: None };
     Managed { present: [(key(name), present)].into(), ..Managed::default() }
 }
 
@@ -50,13 +54,6 @@ fn taken(asked: &Asked) -> Reply {
         Method::POST => Reply::Json(201, asked.body.clone()),
         _ => Reply::Json(200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})),
     }
-}
-
-/// As the index reads it, once the API server has made it an object.
-fn read(mut written: ServiceRegistration) -> Result<(), rollcall_crds::SpecErrors> {
-    let created = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
-    written.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
-    rollcall_crds::registration(&written).map(drop)
 }
 
 #[test]
@@ -80,21 +77,22 @@ fn what_is_written_passes_our_own_schema_and_conversion() {
             },
         })
     );
-    assert_eq!(read(written), Ok(()));
+    assert!(read(&key("orders-1.4.2"), &pods()).is_some());
 
     let origin = Origin::Service { name: "web".into(), uid: "s1".into() };
-    let adopted = object(&key("web"), &ManagedSpec { service: "web.shop".parse().unwrap(), origin });
+    let spec = ManagedSpec { service: "web.shop".parse().unwrap(), origin };
+    let adopted = object(&key("web"), &spec);
     let json = serde_json::to_value(&adopted).unwrap();
     let owner = json!([{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "s1"}]);
     assert_eq!(
         (&json["metadata"]["ownerReferences"], &json["spec"]),
         (&owner, &json!({"service": "web", "target": {"service": {"name": "web"}}}))
     );
-    assert_eq!(read(adopted), Ok(()));
+    assert!(read(&key("web"), &spec).is_some());
 
     let unnamed = Origin::Pods { version: None, ports: vec![Port::tcp(None, 80)] };
-    let unnamed = object(&key("web"), &ManagedSpec { service: "web.shop".parse().unwrap(), origin: unnamed });
-    assert_eq!(read(unnamed), Ok(()));
+    let unnamed = ManagedSpec { service: "web.shop".parse().unwrap(), origin: unnamed };
+    assert!(read(&key("web"), &unnamed).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,4 +174,60 @@ async fn an_api_server_in_trouble_is_asked_ever_more_rarely() {
         let tries = log.all().len();
         assert!((15..100).contains(&tries), "{tries}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_takes_nothing_stops_no_other() {
+    // A namespace being deleted, a quota, a policy; one with a webhook that is down; one with a webhook that hangs.
+    for refusing in [problem(403), problem(500), Reply::Hang] {
+        let (script, log, _seat) = at_work(move |asked| match asked.path.contains("/namespaces/closed/") {
+            true => refusing.clone(),
+            false => taken(asked),
+        });
+        let closed = |number: u32| {
+            let name = format!("s{number}").as_str().into();
+            (ObjectKey { namespace: "closed".parse().unwrap(), name }, pods())
+        };
+        let open = (0..100).map(|number| (key(&format!("s{number}")), pods()));
+        script.manage(Managed { wanted: (0..100).map(closed).chain(open).collect(), ..Managed::default() });
+        sleep(Duration::from_secs(300)).await;
+        let created: std::collections::BTreeSet<_> = log
+            .all()
+            .iter()
+            .filter(|asked| asked.path == PATH)
+            .map(|asked| asked.body["metadata"]["name"].to_string())
+            .collect();
+        assert_eq!(created.len(), 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_adopted_and_is_now_of_pods_is_made_anew() {
+    let (script, log, _seat) = at_work(taken);
+    let origin = Origin::Service { name: "orders".into(), uid: "s1".into() };
+    let adopted = ManagedSpec { service: "orders.shop".parse().unwrap(), origin };
+    let registration = read(&key("orders"), &adopted).map(Arc::new);
+    let present = Present { uid: "u1".into(), of_service: true, registration };
+    assert!(!differs(&present, &key("orders"), &adopted) && differs(&present, &key("orders"), &pods()));
+    let mut managed = wanting("orders", pods());
+    managed.present.insert(key("orders"), present);
+    script.manage(managed.clone());
+    let begin = Instant::now();
+    while log.all().len() < 2 {
+        assert!(begin.elapsed() < 2 * DIFFERENT_FOR);
+        sleep(Duration::from_millis(100)).await;
+    }
+    let asked = log.all();
+    assert_eq!((&asked[0].method, &asked[0].body["preconditions"]), (&Method::DELETE, &json!({"uid": "u1"})));
+    assert_eq!(
+        (&asked[1].method, &asked[1].body["metadata"]["ownerReferences"]),
+        (&Method::POST, &json!(null))
+    );
+
+    let registration = read(&key("orders"), &pods()).map(Arc::new);
+    let present = Present { uid: "u2".into(), of_service: false, registration };
+    managed.present.insert(key("orders"), present);
+    script.manage(managed);
+    sleep(10 * DIFFERENT_FOR).await;
+    assert_eq!(log.all().len(), 2, "it says what it should");
 }

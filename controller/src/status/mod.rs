@@ -12,6 +12,7 @@ mod compose;
 mod keeper;
 mod managed;
 mod managed_name;
+mod managed_object;
 mod notices;
 mod pace;
 mod queue;
@@ -29,8 +30,8 @@ use rollcall_net::Shutdown;
 pub use self::{
     compose::{digest, digest_of, status},
     keeper::{KEEP_EVERY, UNWANTED_FOR},
-    managed::{MANAGED_BY_LABEL, MANAGED_BY_US, SERVICE_LABEL},
     managed_name::managed_name,
+    managed_object::{MANAGED_BY_LABEL, MANAGED_BY_US, SERVICE_LABEL},
 };
 use crate::{
     lease::Leadership,

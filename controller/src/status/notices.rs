@@ -158,7 +158,8 @@ impl Notices {
                 self.pause.failed(now);
                 self.again(letter, now)
             }
-            (Err(Failure::Gone | Failure::Refused(_) | Failure::Conflict), _) => false,
+            // A namespace that is being deleted takes no Events, and its pods have much to tell.
+            (Err(Failure::Gone | Failure::Refused(_) | Failure::Denied(_) | Failure::Conflict), _) => false,
         }
     }
 

@@ -82,7 +82,7 @@ fn what_cannot_be_told_is_dropped_after_a_few_tries() {
     }
     assert_eq!(tries, TRIES_MAX);
     now += Duration::from_secs(60);
-    for failure in [Failure::Gone, Failure::Refused("no".to_owned())] {
+    for failure in [Failure::Gone, Failure::Refused("no".to_owned()), Failure::Denied("no".to_owned())] {
         notices.offer(notice("b", "y"), now);
         let letter = notices.next(now).unwrap();
         assert!(!notices.done(letter, &Err(failure), now));

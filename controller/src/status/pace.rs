@@ -20,7 +20,18 @@ pub(super) struct Pause {
     until: Option<Instant>,
 }
 
+/// Holds how often one object was seen to without its being settled thereby.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tries(u32);
+
 const WINDOW: Duration = Duration::from_secs(1);
+/// After something was done about an object, it is left alone for so long: the watch has shown the result by then, and
+/// somebody else's object of the same name is not asked for again and again.
+pub(super) const REST: Duration = Duration::from_secs(60);
+/// Never longer than this: whoever raises a quota, or grants a right, sees what comes of it within so long.
+pub(super) const REST_MAX: Duration = Duration::from_secs(600);
+/// Rests after the first are cut short by up to this part of them, so that objects refused together part ways.
+const REST_SPREAD: u32 = 4;
 
 // === impl Pace ===
 
@@ -73,9 +84,25 @@ impl Pause {
         self.until.map_or(now, |until| until.max(now))
     }
 
+    /// A rest for one thing alone, longer each time.
+    pub(super) fn rest(&mut self, tries: &mut Tries) -> Duration {
+        let rest = REST.saturating_mul(1_u32.checked_shl(tries.0).unwrap_or(u32::MAX)).min(REST_MAX);
+        let spread = if *tries == Tries::default() { Duration::ZERO } else { rest / REST_SPREAD };
+        tries.again();
+        (rest - spread) + self.jitter.up_to(spread)
+    }
+
     /// A pause for one thing alone.
     pub(super) fn of(&mut self, backoff: &mut Backoff) -> Duration {
         backoff.next(&mut self.jitter)
+    }
+}
+
+// === impl Tries ===
+
+impl Tries {
+    pub(super) fn again(&mut self) {
+        self.0 = self.0.saturating_add(1);
     }
 }
 
@@ -84,6 +111,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn rests_grow_to_their_limit_and_are_spread() {
+        let (mut pause, mut tries) = (Pause::new(Jitter::new(7)), Tries::default());
+        let rests: Vec<_> = (0..100).map(|_| pause.rest(&mut tries)).collect();
+        assert_eq!(rests[0], REST);
+        assert!(rests[..4].is_sorted() && rests[3] > 4 * REST, "{rests:?}");
+        assert!(rests[4..].iter().all(|rest| (REST_MAX * 3 / 4..=REST_MAX).contains(rest)), "{rests:?}");
+        assert_ne!(rests[50], rests[51]);
+    }
 
     proptest! {
         #[test]

@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use rollcall_net::{Backoff, Jitter};
 use tokio::time::Instant;
 
-use super::{compose::digest, pace::Pause};
+use super::{
+    compose::digest,
+    pace::{Pause, Tries},
+};
 use crate::index::{ObjectKey, Report};
 
 /// Reports that wait here: half a minute's work at the full rate. What more there is waits in the index, which has a
@@ -13,6 +16,9 @@ use crate::index::{ObjectKey, Report};
 pub(super) const WAITING_MAX: usize = 512;
 /// Writes under way: enough for the full rate where a call takes 200 ms, and no burst for an API server in trouble.
 pub(super) const CONCURRENT_MAX: usize = 4;
+/// Reports that were denied and wait apart, so that one namespace's cannot take the place of all: what more there is
+/// is told when something changes, or by the next holder of the lease.
+pub(super) const DENIED_MAX: usize = 4_096;
 /// An object is written at most once in this time: a service that flaps must not become a stream of writes.
 pub(super) const EACH_EVERY: Duration = Duration::from_secs(1);
 /// For how long after a write of ours the index may not have heard of it: until then what it believes of the object is
@@ -37,6 +43,8 @@ pub(super) enum Outcome {
     Settled,
     /// Somebody else wrote it meanwhile.
     Again,
+    /// The API server will not have it of this object, for now: others are not concerned.
+    Denied,
     /// The API server did not do it, or did not say so.
     Failed,
 }
@@ -46,6 +54,7 @@ struct Waiting {
     report: Report,
     not_before: Instant,
     backoff: Backoff,
+    denied: Option<Tries>,
 }
 
 // === impl Queue ===
@@ -62,7 +71,7 @@ impl Queue {
 
     /// How many more reports may come.
     pub(super) fn room(&self) -> usize {
-        WAITING_MAX.saturating_sub(self.waiting.len())
+        WAITING_MAX.saturating_sub(self.waiting.len() - self.denied())
     }
 
     /// This is true now; whatever else waits for the object is not any more.
@@ -80,7 +89,8 @@ impl Queue {
             Some(waiting) => waiting.report = report,
             None => {
                 let key = report.object.clone();
-                let waiting = Waiting { report, not_before: rested, backoff: Backoff::default() };
+                let waiting =
+                    Waiting { report, not_before: rested, backoff: Backoff::default(), denied: None };
                 self.waiting.insert(key, waiting);
             }
         }
@@ -117,22 +127,34 @@ impl Queue {
                 self.pause.answered();
                 done.not_before = now + self.pause.of(&mut done.backoff);
             }
+            Outcome::Denied => {
+                self.pause.answered();
+                let mut tries = done.denied.unwrap_or_default();
+                done.not_before = now + self.pause.rest(&mut tries);
+                done.denied = Some(tries);
+            }
             Outcome::Failed => {
                 self.pause.failed(now);
                 // It may have been written all the same.
                 done.not_before = now + EACH_EVERY + self.pause.of(&mut done.backoff);
             }
         }
+        let full = self.denied() >= DENIED_MAX;
         match (outcome, self.waiting.get_mut(key)) {
             (Outcome::Written, Some(newer)) => newer.not_before = now + EACH_EVERY,
             (Outcome::Settled | Outcome::Written, _) => {}
-            (Outcome::Again | Outcome::Failed, Some(newer)) => {
-                (newer.not_before, newer.backoff) = (done.not_before, done.backoff);
+            (Outcome::Again | Outcome::Denied | Outcome::Failed, Some(newer)) => {
+                *newer = Waiting { report: newer.report.clone(), ..done };
             }
-            (Outcome::Again | Outcome::Failed, None) => {
+            (Outcome::Denied, None) if full => {}
+            (Outcome::Again | Outcome::Denied | Outcome::Failed, None) => {
                 self.waiting.insert(key.clone(), done);
             }
         }
+    }
+
+    fn denied(&self) -> usize {
+        self.waiting.values().filter(|waiting| waiting.denied.is_some()).count()
     }
 
     /// The one that may go first; an object that is being written waits for that.

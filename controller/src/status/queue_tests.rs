@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     index::StatusDigest,
-    status::script::{key, report},
+    status::{
+        pace::REST,
+        script::{key, report},
+    },
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -127,7 +130,12 @@ enum Doing {
 }
 
 fn doings() -> impl Strategy<Value = Vec<Doing>> {
-    let outcome = prop_oneof![Just(Outcome::Written), Just(Outcome::Failed), Just(Outcome::Again)];
+    let outcome = prop_oneof![
+        Just(Outcome::Written),
+        Just(Outcome::Denied),
+        Just(Outcome::Failed),
+        Just(Outcome::Again)
+    ];
     let doing = prop_oneof![
         (0_u8..4, 0_u8..9).prop_map(|(object, serving)| Doing::Offer(object, serving)),
         (0_u64..2_000).prop_map(Doing::Pass),
@@ -150,8 +158,8 @@ proptest! {
         let mut last_write = [None; 4];
         let mut under_way: Vec<Report> = Vec::new();
         let place = |report: &Report| usize::from(report.object.name.as_bytes()[1] - b'0');
-        // Whatever happened, then everything works for long enough.
-        let calm = std::iter::repeat_n([Doing::Done(Outcome::Written), Doing::Pass(5_000)], 40).flatten();
+        // Whatever happened, then everything works for long enough, the longest rest among it.
+        let calm = std::iter::repeat_n([Doing::Done(Outcome::Written), Doing::Pass(20_000)], 40).flatten();
         for doing in doings.into_iter().chain(calm) {
             match doing {
                 Doing::Offer(object, serving) => {
@@ -188,4 +196,23 @@ proptest! {
         prop_assert_eq!(server, truth);
         prop_assert!(queue.wake_at(now).is_none() && StatusDigest::default() != believed[0]);
     }
+}
+
+#[test]
+fn what_is_denied_rests_alone_and_takes_no_room() {
+    let (mut queue, now) = (queue(), Instant::now());
+    for number in 0..DENIED_MAX + 10 {
+        queue.offer(report(&format!("s{number}"), 1), now);
+        let denied = queue.next(now).unwrap();
+        queue.done(&denied.object, Outcome::Denied, now);
+        assert_eq!(queue.room(), WAITING_MAX);
+    }
+    assert_eq!(queue.waiting.len(), DENIED_MAX);
+    queue.offer(report("orders", 1), now);
+    assert_eq!(queue.next(now).unwrap().object, key("orders"), "at once");
+    // Its rest stays, whatever becomes true of it.
+    queue.offer(report("s0", 2), now + EACH_EVERY);
+    assert!(queue.next(now + EACH_EVERY).is_none());
+    let again: Vec<_> = (0..2).map(|_| queue.next(now + REST).unwrap()).collect();
+    assert!(again.iter().all(|report| report.object != key("orders")));
 }

@@ -120,6 +120,10 @@ impl Statuses {
                         warn!(%namespace, name = %name, %failure, "a status is left as it was");
                         Outcome::Settled
                     }
+                    Failure::Denied(_) => {
+                        warn!(%namespace, name = %name, %failure, "a status is not written, and tried again");
+                        Outcome::Denied
+                    }
                     Failure::Unavailable(_) => {
                         warn!(%namespace, name = %name, %failure, "a status is not written");
                         Outcome::Failed

@@ -312,3 +312,19 @@ async fn a_status_nobody_can_read_is_replaced_and_a_newer_one_is_left() {
     assert_eq!(objects.status("garbage").serving, Some(1));
     assert_eq!(objects.status("newer").serving, None, "our watch is behind the replica that wrote it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_are_denied_stop_no_others() {
+    let objects = Objects::default();
+    let bench = bench(move |asked| match (name(asked).starts_with("denied"), &asked.method) {
+        (true, &Method::PATCH) => problem(403),
+        _ => objects.answer(asked),
+    });
+    for number in 0..600 {
+        bench.script.report(report(&format!("denied{number}"), 1));
+    }
+    sleep(Duration::from_secs(40)).await;
+    bench.script.report(report("orders", 1));
+    sleep(Duration::from_secs(2)).await;
+    assert!(bench.patches().iter().any(|patch| name(patch) == "orders"));
+}
