@@ -22,13 +22,14 @@ mod namespace;
 mod outside;
 mod registering;
 mod report;
+mod report_queue;
 mod reports;
 mod see;
 mod selectors;
 mod services;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -39,7 +40,7 @@ use rollcall_catalogue::{
 
 use crate::index::{
     endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists, namespace::NamespaceEntry,
-    services::ServiceEntry,
+    report_queue::ReportQueue, services::ServiceEntry,
 };
 
 pub use change::{
@@ -78,7 +79,7 @@ pub struct Index {
     outside: BTreeMap<OutsideId, OutsideTarget>,
     outside_changed: bool,
     answers: BTreeMap<OutsideId, ProbeWitness>,
-    reports: BTreeSet<ObjectKey>,
+    reports: ReportQueue,
     notices: VecDeque<Notice>,
     /// When the pods turned that turned since it was last asked.
     turned_ms: Vec<u64>,

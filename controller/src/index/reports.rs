@@ -47,7 +47,7 @@ impl Index {
         }
         let mut reports = Vec::new();
         while reports.len() < max {
-            let Some(key) = self.reports.pop_first() else { break };
+            let Some(key) = self.reports.pop() else { break };
             reports.extend(self.report(&key));
         }
         reports
