@@ -27,6 +27,7 @@ mod reports;
 mod see;
 mod selectors;
 mod services;
+mod words;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

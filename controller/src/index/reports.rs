@@ -81,9 +81,12 @@ impl Index {
             }
         }
         for (key, entry) in &self.services {
-            for version in entry.versions() {
+            let mut versions = entry.versions().peekable();
+            // Once for all of them: it looks at what every pod says.
+            let ports = versions.peek().map(|_| entry.ports()).unwrap_or_default();
+            for version in versions {
                 let name = managed_name(&key.service, version.as_ref());
-                let origin = Origin::Pods { version: version.clone(), ports: entry.ports() };
+                let origin = Origin::Pods { version: version.clone(), ports: ports.clone() };
                 self.want(&mut managed, key, name, origin);
             }
             for id in entry.registrations.keys() {

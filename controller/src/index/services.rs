@@ -6,11 +6,11 @@ use std::{
 };
 
 use rollcall_catalogue::{
-    InstanceId, Port, Profile, Registration, State, Version,
+    InstanceId, Port, Profile, Registration, Source, State, Version,
     consolidate::{Consolidated, Finding, Profiles, Settings, settings},
 };
 
-use crate::index::endpoints::OwnerId;
+use crate::index::{endpoints::OwnerId, words::Words};
 
 /// Names a registration that is not a pod's own word.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,8 +33,7 @@ pub(super) struct ServiceEntry {
     pub(super) said: Vec<Finding>,
     /// It is in the catalogue.
     pub(super) published: bool,
-    /// What pods say of themselves, each distinct word once, with how many say it.
-    words: Vec<(Arc<Registration>, u32)>,
+    words: Words,
     /// The versions of the pods that registered themselves.
     versions: BTreeMap<Option<Version>, u32>,
     instances: usize,
@@ -96,14 +95,12 @@ impl ServiceEntry {
 
     /// The ports of one of the pods that registered themselves; the same one whoever came first.
     pub(super) fn ports(&self) -> Vec<Port> {
-        let ports = self.words.iter().map(|(word, _)| &word.attributes.ports);
-        ports.filter(|ports| !ports.is_empty()).min().cloned().unwrap_or_default()
+        self.words.ports()
     }
 
     /// The pod's own word, shared with the pods that say the same.
-    pub(super) fn share(&mut self, word: &Arc<Registration>) -> Arc<Registration> {
-        let held = self.words.iter().find(|(held, _)| Arc::ptr_eq(held, word) || held == word);
-        held.map_or(word, |(held, _)| held).clone()
+    pub(super) fn share(&self, word: &Arc<Registration>) -> Arc<Registration> {
+        self.words.share(word)
     }
 
     /// Puts what an owner has now in the place of what it had; gives the instances that it has no more.
@@ -149,9 +146,10 @@ impl ServiceEntry {
 
     /// Decides anew what all instances have in common; none where that stays as it is.
     pub(super) fn settle(&mut self) -> Option<Settings> {
-        let words = self.words.iter().map(|(word, _)| word);
-        let all = self.registrations.values().chain(words).map(AsRef::as_ref);
-        let (settings, said) = settings(all);
+        let registrations = self.registrations.values().map(AsRef::as_ref);
+        let (settings, mut said) = settings(registrations.chain(self.words.of_service()));
+        // Pods have no conditions to be told by.
+        said.retain(|finding| matches!(finding.loser(), Source::Object { .. }));
         self.said = said;
         (settings != self.settings).then(|| {
             self.settings = settings.clone();
@@ -162,10 +160,7 @@ impl ServiceEntry {
     fn remember(&mut self, member: &Member) {
         self.instances += member.standings.len();
         let Some(word) = &member.word else { return };
-        match self.words.iter_mut().find(|(held, _)| Arc::ptr_eq(held, word)) {
-            Some((_, count)) => *count += 1,
-            None => self.words.push((word.clone(), 1)),
-        }
+        self.words.add(word);
         for standing in &member.standings {
             *self.versions.entry(standing.profile.version.clone()).or_default() += 1;
         }
@@ -174,14 +169,7 @@ impl ServiceEntry {
     fn forget(&mut self, member: &Member) {
         self.instances -= member.standings.len();
         let Some(word) = &member.word else { return };
-        if let Some(place) = self.words.iter().position(|(held, _)| Arc::ptr_eq(held, word))
-            && let Some((_, count)) = self.words.get_mut(place)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.words.swap_remove(place);
-            }
-        }
+        self.words.remove(word);
         for standing in &member.standings {
             if let Some(count) = self.versions.get_mut(&standing.profile.version) {
                 *count -= 1;
