@@ -21,6 +21,7 @@ mod lists;
 mod namespace;
 mod outside;
 mod registering;
+mod registrations;
 mod report;
 mod report_queue;
 mod reports;
