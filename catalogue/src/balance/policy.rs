@@ -8,7 +8,7 @@ use crate::{names::shortened, registration::ValueError};
 
 /// Says how an instance is chosen. JSON spells it as the resource does (`RoundRobin`), text as the query does
 /// (`round-robin`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Policy {
     /// Any, all equally likely.
     Random,

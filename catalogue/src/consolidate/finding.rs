@@ -10,9 +10,10 @@ use crate::{
 };
 
 /// Says what a registration did not get, and why. It stays in force in all else.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 pub enum Finding {
     /// `Accepted=False`, reason `PortConflict`, for the newer one. The winner is the name of the older object.
+    /// Of several ports of one registration, the one whose name comes first.
     #[error(
         "ports: `{port}` is {winning} by an older registration `{winner}`, and not {losing}; rename the port, or give both the same number and protocol"
     )]
@@ -28,14 +29,14 @@ pub enum Finding {
 }
 
 /// Holds a port's number and transport; written `53/UDP`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Numbered {
     pub port: u16,
     pub transport: Transport,
 }
 
 /// Names what an instance has limited room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Crowded {
     Ports,
     Tags,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use crate::{
-    consolidate::{Crowded, Finding, Owner},
+    consolidate::{Crowded, Finding, Numbered, Owner},
     instance::Profile,
     limits::{METADATA_JSON_BYTES_MAX, METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX, WEIGHT_DEFAULT},
     registration::{Closeness, Heartbeat, Port, ProbeSpec, Probing, Registration, Source},
@@ -62,14 +62,17 @@ pub(super) fn primary<'a>(registrations: &[&'a Registration], service_ports: &'a
     Some(oldest.map_or(first, |(_, port)| port))
 }
 
+/// A named port, with who named it where that was no Service.
+type Held<'a> = (&'a Port, Option<&'a Source>);
+
 /// The named ports. The instance's own word comes first, then the objects by age: a name that callers use already
 /// must not change its meaning because someone registers the same pods once more.
 fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut Vec<Finding>) -> Vec<Port> {
     let mut by_age = registrations.to_vec();
     by_age.sort_by(|a, b| a.age(b));
-    let mut union: BTreeMap<&str, (&Port, Option<&Source>)> = BTreeMap::new();
+    let mut union: BTreeMap<&str, Held<'_>> = BTreeMap::new();
     for registration in by_age {
-        let mut left_out = 0;
+        let (mut left_out, mut refused) = (0, None::<(Held<'_>, &Port)>);
         for port in &registration.attributes.ports {
             let Some(name) = port.name.as_deref() else { continue };
             let room = union.len() < PORTS_MAX;
@@ -78,9 +81,16 @@ fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut
                     vacant.insert((port, Some(&registration.source)));
                 }
                 Entry::Vacant(_) => left_out += 1,
-                Entry::Occupied(held) => findings.extend(conflict(*held.get(), port, registration)),
+                Entry::Occupied(held) => {
+                    let first = refused.is_none_or(|(_, first)| port.name < first.name);
+                    if first && conflict(*held.get(), port) {
+                        refused = Some((*held.get(), port));
+                    }
+                }
             }
         }
+        // One is told, however many there are: every instance has findings of its own.
+        findings.extend(refused.and_then(|(held, port)| refusal(held, port, registration)));
         findings.extend(crowded(registration, Crowded::Ports, left_out));
     }
     // What the slices have numbered is the Service's own default for names that nobody else has given.
@@ -96,15 +106,18 @@ fn ports(registrations: &[&Registration], service_ports: &[Port], findings: &mut
 
 /// Only objects conflict: what an instance says of itself is meant to differ from what was declared for all. As it comes
 /// before all objects, it is never the one that is told.
-fn conflict(held: (&Port, Option<&Source>), port: &Port, registration: &Registration) -> Option<Finding> {
+fn conflict(held: Held<'_>, port: &Port) -> bool {
+    matches!(held, (winning, Some(Source::Object { .. })) if Numbered::from(winning) != Numbered::from(port))
+}
+
+fn refusal(held: Held<'_>, port: &Port, registration: &Registration) -> Option<Finding> {
     let (winning, Some(Source::Object { name: winner, .. })) = held else { return None };
-    let (winning, losing) = (winning.into(), port.into());
-    (winning != losing).then(|| Finding::PortConflict {
+    Some(Finding::PortConflict {
         loser: registration.source.clone(),
         winner: winner.clone(),
         port: port.name.clone().unwrap_or_default(),
-        winning,
-        losing,
+        winning: winning.into(),
+        losing: port.into(),
     })
 }
 

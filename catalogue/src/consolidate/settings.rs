@@ -22,7 +22,9 @@ pub fn settings<'a>(registrations: impl IntoIterator<Item = &'a Registration>) -
     let mut seen = Vec::new();
     for registration in registrations {
         if let Some(policy) = registration.policy
-            && closest.is_none_or(|(held, _)| registration.precedence(held).is_lt())
+            // Two words of two pods are equally close, and stand in no order.
+            && closest
+                .is_none_or(|(held, other)| registration.precedence(held).then(policy.cmp(&other)).is_lt())
         {
             closest = Some((registration, policy));
         }

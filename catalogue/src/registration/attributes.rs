@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Holds what a registration says of its instances; empty where it says nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Attributes {
     pub version: Option<Version>,
     /// The first is the primary one.

@@ -19,7 +19,7 @@ pub use visibility::Visibility;
 use crate::{balance::Policy, names::ServiceKey};
 
 /// Holds one statement that certain instances are a service, and what they are like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Registration {
     pub key: ServiceKey,
     pub source: Source,
@@ -32,7 +32,7 @@ pub struct Registration {
 }
 
 /// Says where a registration comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The app itself, through its sidecar, at run time. The name tells the words of one app apart: of two that are
     /// equally close, the one whose name comes first wins, as among objects.
@@ -44,7 +44,7 @@ pub enum Source {
 }
 
 /// Says how an app registered itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Runtime {
     /// One word for the whole pod: the first port that it names becomes the primary one, and a name that was declared
     /// as well means the port that is named here. The other declared ones stay.

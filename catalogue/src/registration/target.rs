@@ -18,7 +18,7 @@ const VALUE_REMEDY: &str =
     "use at most 63 of letters, digits, -, _ and ., beginning and ending with a letter or a digit";
 
 /// Says which instances a registration means, always within its own namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The pods that carry certain labels.
     Selector(Selector),
@@ -33,21 +33,21 @@ pub enum Target {
 }
 
 /// Holds what the labels of a pod must be like, all of it; without any requirement it matches nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Selector {
     pub match_labels: BTreeMap<String, String>,
     pub match_expressions: Vec<Requirement>,
 }
 
 /// Holds one requirement on a label.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Requirement {
     pub key: String,
     pub operator: Operator,
 }
 
 /// Says what one label must be like, as Kubernetes' own selectors say it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Operator {
     In(Vec<String>),
     /// Also true where the label is missing.
@@ -57,7 +57,7 @@ pub enum Operator {
 }
 
 /// Holds one address outside the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StaticAddress {
     pub address: IpAddr,
     pub zone: Option<Box<str>>,

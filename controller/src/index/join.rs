@@ -150,7 +150,7 @@ impl Index {
         let word = pod.and_then(|pod| pod.facts.registration.clone()).filter(|word| word.key == *key);
         let mut reached: Vec<_> = entry
             .registrations
-            .values()
+            .counting()
             .filter_map(|registration| Some((registration.as_ref(), self.reach(registration, owner)?)))
             .collect();
         if word.is_none() && reached.is_empty() {

@@ -21,14 +21,17 @@ mod lists;
 mod namespace;
 mod outside;
 mod registering;
+mod registrations;
 mod report;
+mod report_queue;
 mod reports;
 mod see;
 mod selectors;
 mod services;
+mod words;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -39,7 +42,7 @@ use rollcall_catalogue::{
 
 use crate::index::{
     endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists, namespace::NamespaceEntry,
-    services::ServiceEntry,
+    report_queue::ReportQueue, services::ServiceEntry,
 };
 
 pub use change::{
@@ -82,7 +85,7 @@ pub struct Index {
     /// Of the target that was listed last.
     outside_epoch: u64,
     answers: BTreeMap<OutsideId, ProbeWitness>,
-    reports: BTreeSet<ObjectKey>,
+    reports: ReportQueue,
     notices: VecDeque<Notice>,
     /// When the pods turned that turned since it was last asked.
     turned_ms: Vec<u64>,

@@ -40,17 +40,19 @@ impl Index {
     ) {
         if let Some(before) = before {
             if let Some(entry) = self.services.get_mut(&before.key) {
-                entry.registrations.remove(id);
+                let entered = entry.unregister(id, before);
+                if let Some(entered) = entered.filter(|_| self.complete()) {
+                    self.mark_meant(&entered);
+                }
             }
             self.aim_at_service(id, before, false);
             self.mark_whole(&before.key);
         }
         if let Some(after) = after {
-            self.services
-                .entry(after.key.clone())
-                .or_default()
-                .registrations
-                .insert(id.clone(), after.clone());
+            let entry = self.services.entry(after.key.clone()).or_default();
+            if let Some(surplus) = entry.register(id, after) {
+                self.mark_for_report(&after.key.namespace, std::iter::once(surplus.object()));
+            }
             self.aim_at_service(id, after, true);
             self.mark_whole(&after.key);
             if self.complete() {

@@ -1,7 +1,7 @@
 //! What is true of each registration, in the words of its conditions.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     fmt::Write,
     net::IpAddr,
     sync::Arc,
@@ -19,6 +19,7 @@ use crate::{
         Present, REPORTED_MAX, Report, ServiceKey,
         endpoints::OwnerId,
         join::Reached,
+        registrations::COUNTING_MAX,
         services::{Member, RegistrationId, ServiceEntry},
     },
     status::managed_name,
@@ -27,15 +28,21 @@ use crate::{
 /// Refused addresses that a message names; the first few show what is wrong with all.
 const NAMED_MAX: usize = 5;
 
+/// Members that are looked at before the owner does something else: some ten milliseconds. What is left waits in its
+/// place for the next look, and one report is always made.
+const MEMBERS_LOOKED_AT: usize = 20_000;
+
 /// Holds what a registration has come to.
 #[derive(Default)]
-struct Outcome {
+struct Outcome<'a> {
+    /// So many are older that it does not count.
+    surplus: bool,
     /// Owners that it reaches, with or without instances.
     reached: usize,
     refused: BTreeMap<IpAddr, &'static str>,
     instances: Vec<Arc<Instance>>,
-    conflicts: BTreeSet<String>,
-    left_out: BTreeSet<String>,
+    conflicts: HashSet<&'a Decided>,
+    left_out: HashSet<&'a Decided>,
 }
 
 impl Index {
@@ -45,9 +52,10 @@ impl Index {
         if !self.complete() {
             return Vec::new();
         }
-        let mut reports = Vec::new();
-        while reports.len() < max {
-            let Some(key) = self.reports.pop_first() else { break };
+        let (mut reports, mut looked_at) = (Vec::new(), 0);
+        while reports.len() < max && looked_at < MEMBERS_LOOKED_AT {
+            let Some(key) = self.reports.pop() else { break };
+            looked_at += self.members_of(&key);
             reports.extend(self.report(&key));
         }
         reports
@@ -82,12 +90,15 @@ impl Index {
             }
         }
         for (key, entry) in &self.services {
-            for version in entry.versions() {
+            let mut versions = entry.versions().peekable();
+            // Once for all of them: it looks at what every pod says.
+            let ports = versions.peek().map(|_| entry.ports()).unwrap_or_default();
+            for version in versions {
                 let name = managed_name(&key.service, version.as_ref());
-                let origin = Origin::Pods { version: version.clone(), ports: entry.ports() };
+                let origin = Origin::Pods { version: version.clone(), ports: ports.clone() };
                 self.want(&mut managed, key, name, origin);
             }
-            for id in entry.registrations.keys() {
+            for id in entry.registrations.ids() {
                 let RegistrationId::Adopted(name) = id else { continue };
                 let service =
                     self.namespaces.get(&key.namespace).and_then(|names| names.kube_services.get(name));
@@ -108,9 +119,9 @@ impl Index {
         }
     }
 
-    /// All registrations of a service may have something new to be told.
+    /// All registrations of a service that count may have something new to be told; the others were told so.
     pub(super) fn mark_reports(&mut self, key: &ServiceKey, entry: &ServiceEntry) {
-        let names = entry.registrations.keys().map(RegistrationId::object).chain(&entry.managed);
+        let names = entry.registrations.counting_ids().map(RegistrationId::object).chain(&entry.managed);
         self.mark_for_report(&key.namespace, names);
     }
 
@@ -126,7 +137,11 @@ impl Index {
     }
 
     /// Those that there are no objects of are left out: nobody takes their reports where nobody holds the Lease.
-    fn mark_for_report<'a>(&mut self, namespace: &Namespace, names: impl Iterator<Item = &'a Arc<str>>) {
+    pub(super) fn mark_for_report<'a>(
+        &mut self,
+        namespace: &Namespace,
+        names: impl Iterator<Item = &'a Arc<str>>,
+    ) {
         let Some(held) = self.namespaces.get(namespace) else { return };
         let names = names.filter(|name| held.objects.contains_key(*name));
         let keys = names.map(|name| ObjectKey { namespace: namespace.clone(), name: name.clone() });
@@ -151,6 +166,14 @@ impl Index {
         self.notice(Notice { about, reason: NoticeReason::AnnotationInvalid, message });
     }
 
+    /// How many members a report on this object looks at.
+    fn members_of(&self, key: &ObjectKey) -> usize {
+        let object = self.namespaces.get(&key.namespace).and_then(|names| names.objects.get(&key.name));
+        let registration = object.and_then(|object| object.registration.as_ref().ok());
+        let entry = registration.and_then(|registration| self.services.get(&registration.key));
+        entry.map_or(0, |entry| entry.members.len())
+    }
+
     fn report(&self, key: &ObjectKey) -> Option<Report> {
         let object = self.namespaces.get(&key.namespace)?.objects.get(&key.name)?;
         let outcome = self.outcome(key, object);
@@ -168,15 +191,20 @@ impl Index {
         })
     }
 
-    fn outcome(&self, key: &ObjectKey, object: &Object) -> Outcome {
+    fn outcome(&self, key: &ObjectKey, object: &Object) -> Outcome<'_> {
         let mut outcome = Outcome::default();
         let Ok(registration) = &object.registration else { return outcome };
         let Some(entry) = self.services.get(&registration.key) else { return outcome };
+        let id = RegistrationId::Object(key.name.clone());
+        if !object.managed && entry.registrations.is_surplus(&id, registration) {
+            outcome.surplus = true;
+            return outcome;
+        }
         let own = |member: &Member| match (&registration.target, object.managed) {
             (Target::Selector(_), true) => Some(member.registers_itself()),
             _ => None,
         };
-        let mut ids = HashSet::new();
+        let (mut ids, mut read) = (HashSet::new(), HashSet::new());
         for (owner, member) in &entry.members {
             let reached = match own(member) {
                 Some(true) => Some(Reached::Itself),
@@ -197,12 +225,16 @@ impl Index {
                     ids.extend(meant.map(|standing| standing.id.clone()));
                 }
             }
+            // Most members share theirs.
+            if !read.insert(Arc::as_ptr(&member.findings).cast::<Decided>()) {
+                continue;
+            }
             let told = member.findings.iter().filter(|finding| is_told(finding, &key.name));
             for finding in told {
                 match finding {
-                    Decided::PortConflict { .. } => outcome.conflicts.insert(finding.to_string()),
+                    Decided::PortConflict { .. } => outcome.conflicts.insert(finding),
                     Decided::LeftOut { .. } | Decided::VisibilityNarrowed { .. } => {
-                        outcome.left_out.insert(finding.to_string())
+                        outcome.left_out.insert(finding)
                     }
                 };
             }
@@ -213,16 +245,17 @@ impl Index {
         outcome
     }
 
-    fn findings(&self, key: &ObjectKey, object: &Object, outcome: &Outcome, serving: usize) -> Vec<Finding> {
+    fn findings(
+        &self,
+        key: &ObjectKey,
+        object: &Object,
+        outcome: &Outcome<'_>,
+        serving: usize,
+    ) -> Vec<Finding> {
         let registration = match &object.registration {
+            Ok(registration) if outcome.surplus => return refused(surplus(registration)),
             Ok(registration) => registration,
-            Err(errors) => {
-                let refused = |reason, message| Finding { reason, message };
-                return vec![
-                    refused(ConditionReason::Accepted(Accepted::Invalid), errors.to_string()),
-                    refused(ConditionReason::Ready(Ready::NotAccepted), String::new()),
-                ];
-            }
+            Err(errors) => return refused(errors.to_string()),
         };
         let accepted = self.accepted(key, registration, outcome);
         let resolved = self.resolved(registration, outcome);
@@ -242,7 +275,7 @@ impl Index {
         &self,
         key: &ObjectKey,
         registration: &Registration,
-        outcome: &Outcome,
+        outcome: &Outcome<'_>,
     ) -> (Accepted, String) {
         if let Some(message) = first_of(&outcome.conflicts) {
             return (Accepted::PortConflict, message);
@@ -256,7 +289,7 @@ impl Index {
         }
     }
 
-    fn resolved(&self, registration: &Registration, outcome: &Outcome) -> (Resolved, String) {
+    fn resolved(&self, registration: &Registration, outcome: &Outcome<'_>) -> (Resolved, String) {
         let namespace = &registration.key.namespace;
         if !outcome.refused.is_empty() {
             let named = outcome.refused.iter().take(NAMED_MAX);
@@ -296,11 +329,27 @@ impl Index {
     }
 }
 
+/// What is said of one that has no part in anything.
+fn refused(why: String) -> Vec<Finding> {
+    vec![
+        Finding { reason: ConditionReason::Accepted(Accepted::Invalid), message: why },
+        Finding { reason: ConditionReason::Ready(Ready::NotAccepted), message: String::new() },
+    ]
+}
+
+fn surplus(registration: &Registration) -> String {
+    format!(
+        "service: {COUNTING_MAX} older registrations of `{}` count, and no more do; remove some of them, or let one \
+         selector mean what several do",
+        registration.key
+    )
+}
+
 /// The first of these in the order of their words, since the members stand in none, and how many more there are.
-fn first_of(messages: &BTreeSet<String>) -> Option<String> {
-    let first = messages.first()?;
-    Some(match messages.len() - 1 {
-        0 => first.clone(),
+fn first_of(findings: &HashSet<&Decided>) -> Option<String> {
+    let first = findings.iter().map(ToString::to_string).min()?;
+    Some(match findings.len() - 1 {
+        0 => first,
         others => format!("{first} (and {others} more)"),
     })
 }

@@ -1,16 +1,20 @@
 //! One service as the index holds it: who registers it, and whom that has made a member.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
 use rollcall_catalogue::{
-    InstanceId, Port, Profile, Registration, State, Version,
+    InstanceId, Port, Profile, Registration, Source, State, Version,
     consolidate::{Consolidated, Finding, Profiles, Settings, settings},
 };
 
-use crate::index::endpoints::OwnerId;
+use crate::index::{endpoints::OwnerId, registrations::Registrations, words::Words};
+
+/// Distinct lists of findings that are kept once for the members that have equal ones: those of one template have, and
+/// templates are few. Where every member's are of its own kind, there is no use in searching.
+const FINDINGS_SHARED: usize = 16;
 
 /// Names a registration that is not a pod's own word.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,7 +27,7 @@ pub(super) enum RegistrationId {
 /// Holds one service.
 #[derive(Debug, Default)]
 pub(super) struct ServiceEntry {
-    pub(super) registrations: BTreeMap<RegistrationId, Arc<Registration>>,
+    pub(super) registrations: Registrations,
     /// The objects of ours that keep it known for a while after its last pod.
     pub(super) managed: BTreeSet<Arc<str>>,
     pub(super) members: HashMap<OwnerId, Member>,
@@ -33,8 +37,10 @@ pub(super) struct ServiceEntry {
     pub(super) said: Vec<Finding>,
     /// It is in the catalogue.
     pub(super) published: bool,
-    /// What pods say of themselves, each distinct word once, with how many say it.
-    words: Vec<(Arc<Registration>, u32)>,
+    words: Words,
+    /// What the settings follow from has changed since they were decided.
+    unsettled: bool,
+    findings: VecDeque<Arc<[Finding]>>,
     /// The versions of the pods that registered themselves.
     versions: BTreeMap<Option<Version>, u32>,
     instances: usize,
@@ -44,7 +50,7 @@ pub(super) struct ServiceEntry {
 #[derive(Debug, Default)]
 pub(super) struct Member {
     pub(super) standings: Box<[Standing]>,
-    pub(super) findings: Box<[Finding]>,
+    pub(super) findings: Arc<[Finding]>,
     word: Option<Arc<Registration>>,
 }
 
@@ -96,14 +102,32 @@ impl ServiceEntry {
 
     /// The ports of one of the pods that registered themselves; the same one whoever came first.
     pub(super) fn ports(&self) -> Vec<Port> {
-        let ports = self.words.iter().map(|(word, _)| &word.attributes.ports);
-        ports.filter(|ports| !ports.is_empty()).min().cloned().unwrap_or_default()
+        self.words.ports()
+    }
+
+    /// Gives the registration that counts no more for this one.
+    pub(super) fn register(
+        &mut self,
+        id: &RegistrationId,
+        registration: &Arc<Registration>,
+    ) -> Option<RegistrationId> {
+        self.unsettled = true;
+        self.registrations.insert(id, registration)
+    }
+
+    /// Gives the registration that counts in the place of this one.
+    pub(super) fn unregister(
+        &mut self,
+        id: &RegistrationId,
+        registration: &Registration,
+    ) -> Option<Arc<Registration>> {
+        self.unsettled = true;
+        self.registrations.remove(id, registration)
     }
 
     /// The pod's own word, shared with the pods that say the same.
-    pub(super) fn share(&mut self, word: &Arc<Registration>) -> Arc<Registration> {
-        let held = self.words.iter().find(|(held, _)| Arc::ptr_eq(held, word) || held == word);
-        held.map_or(word, |(held, _)| held).clone()
+    pub(super) fn share(&self, word: &Arc<Registration>) -> Arc<Registration> {
+        self.words.share(word)
     }
 
     /// Puts what an owner has now in the place of what it had; gives the instances that it has no more.
@@ -131,7 +155,7 @@ impl ServiceEntry {
         };
         let member = Member {
             standings: consolidated.iter().map(standing).collect(),
-            findings: findings.into(),
+            findings: self.share_findings(findings),
             word,
         };
         let kept = |id: &InstanceId| member.standings.iter().any(|standing| standing.id == *id);
@@ -149,9 +173,13 @@ impl ServiceEntry {
 
     /// Decides anew what all instances have in common; none where that stays as it is.
     pub(super) fn settle(&mut self) -> Option<Settings> {
-        let words = self.words.iter().map(|(word, _)| word);
-        let all = self.registrations.values().chain(words).map(AsRef::as_ref);
-        let (settings, said) = settings(all);
+        if !std::mem::take(&mut self.unsettled) {
+            return None;
+        }
+        let registrations = self.registrations.counting().map(AsRef::as_ref);
+        let (settings, mut said) = settings(registrations.chain(self.words.of_service()));
+        // Pods have no conditions to be told by.
+        said.retain(|finding| matches!(finding.loser(), Source::Object { .. }));
         self.said = said;
         (settings != self.settings).then(|| {
             self.settings = settings.clone();
@@ -159,13 +187,26 @@ impl ServiceEntry {
         })
     }
 
+    fn share_findings(&mut self, findings: Vec<Finding>) -> Arc<[Finding]> {
+        if findings.is_empty() {
+            return Arc::default();
+        }
+        if let Some(held) = self.findings.iter().find(|held| ***held == *findings) {
+            return held.clone();
+        }
+        let findings: Arc<[Finding]> = findings.into();
+        // The oldest goes first, and with it what nobody has any more.
+        if self.findings.len() >= FINDINGS_SHARED {
+            self.findings.pop_front();
+        }
+        self.findings.push_back(findings.clone());
+        findings
+    }
+
     fn remember(&mut self, member: &Member) {
         self.instances += member.standings.len();
         let Some(word) = &member.word else { return };
-        match self.words.iter_mut().find(|(held, _)| Arc::ptr_eq(held, word)) {
-            Some((_, count)) => *count += 1,
-            None => self.words.push((word.clone(), 1)),
-        }
+        self.unsettled |= self.words.add(word);
         for standing in &member.standings {
             *self.versions.entry(standing.profile.version.clone()).or_default() += 1;
         }
@@ -174,14 +215,7 @@ impl ServiceEntry {
     fn forget(&mut self, member: &Member) {
         self.instances -= member.standings.len();
         let Some(word) = &member.word else { return };
-        if let Some(place) = self.words.iter().position(|(held, _)| Arc::ptr_eq(held, word))
-            && let Some((_, count)) = self.words.get_mut(place)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.words.swap_remove(place);
-            }
-        }
+        self.unsettled |= self.words.remove(word);
         for standing in &member.standings {
             if let Some(count) = self.versions.get_mut(&standing.profile.version) {
                 *count -= 1;

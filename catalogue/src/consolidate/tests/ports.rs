@@ -40,6 +40,25 @@ fn of_two_numbers_for_a_name_the_older_objects_wins_and_the_newer_is_told() {
 }
 
 #[test]
+fn of_many_conflicts_each_registration_is_told_the_first() {
+    let pod = pod(1);
+    let all = |base: u16| {
+        with_ports(["c", "a", "b"].iter().zip(base..).map(|(name, n)| named(name, n)).collect::<Vec<_>>())
+    };
+    let objects = [("first", 1, 10), ("second", 2, 20), ("third", 3, 30)];
+    let objects = objects.map(|(name, created_ms, base)| object(selector(), created_ms, name, all(base)));
+    let told = findings_of(&member(&pod, &objects.each_ref()));
+    let expected = objects[1..].iter().map(|loser| Finding::PortConflict {
+        loser: loser.source.clone(),
+        winner: "first".into(),
+        port: "a".into(),
+        winning: Numbered::from(&objects[0].attributes.ports[1]),
+        losing: Numbered::from(&loser.attributes.ports[1]),
+    });
+    assert_eq!(told, expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn a_pods_own_word_is_never_a_conflict() {
     let pod = pod(1);
     let declared = object(selector(), 1, "a", with_ports([named("http", 80)]));

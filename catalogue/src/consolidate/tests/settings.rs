@@ -30,6 +30,10 @@ fn the_policy_is_that_of_the_closest_registration_that_has_one() {
         let (settings, findings) = settings(all[closest..].iter().rev().chain([&silent]));
         assert_eq!((settings.policy, findings), (policies[closest], vec![]));
     }
+    let word =
+        |policy| Registration { policy: Some(policy), ..own_word(Source::Annotation, Attributes::default()) };
+    let (one, other) = (word(Policy::Random), word(Policy::Weighted));
+    assert_eq!(settings([&one, &other]), settings([&other, &one]), "pods stand in no order");
     assert_eq!(settings([&silent]).0, Settings::default());
     assert_eq!(settings([]).0, Settings { policy: Policy::RoundRobin, visibility: Visibility::Cluster });
 }

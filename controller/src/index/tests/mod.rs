@@ -2,6 +2,7 @@
 
 mod addresses;
 mod adoption;
+mod crowd;
 mod order;
 mod pods;
 mod reporting;

@@ -130,13 +130,16 @@ fn said(index: &mut Index) -> Said {
         )
     };
     let names = services(&index.published);
+    let mut reports: Vec<_> = index.take_reports(usize::MAX).into_iter().map(report).collect();
+    // They stand in the order in which they came.
+    reports.sort();
     let hash = |(key, lines): (String, Vec<String>)| {
         let service = index.published.get(&key.parse().unwrap()).unwrap();
         (key, (service.hash, lines))
     };
     Said {
         services: names.into_iter().map(hash).collect(),
-        reports: index.take_reports(usize::MAX).into_iter().map(report).collect(),
+        reports,
         managed: index.managed(),
         outside: index.outside.values().cloned().map(|one| (one.id, one.probe, one.port)).collect(),
     }

@@ -25,12 +25,13 @@ fn a_pods_life() {
 }
 
 pub(super) fn nothing_stays_behind(bench: &Bench) {
-    let Index { pods, nodes, namespaces, slices, addresses, services, dirty, outside, answers, .. } =
-        &bench.index;
+    let Index {
+        pods, nodes, namespaces, slices, addresses, services, dirty, outside, answers, reports, ..
+    } = &bench.index;
     assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
     assert!(namespaces.is_empty(), "{namespaces:?}");
     assert!(services.is_empty(), "{services:?}");
-    assert!(addresses.is_empty() && outside.is_empty() && answers.is_empty());
+    assert!(addresses.is_empty() && outside.is_empty() && answers.is_empty() && reports.is_empty());
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use rollcall_catalogue::{ValueError, Visibility};
 
 use super::*;
@@ -31,6 +33,26 @@ fn a_registration_is_told_what_became_of_it() {
     assert_eq!(reports(&mut bench)["orders"], ["Accepted: ", "Resolved: ", "NoneServing: 1 NotReady", "0/1"]);
     bench.index.report_all();
     assert_eq!(reports(&mut bench).len(), 1);
+}
+
+#[test]
+fn nobody_waits_behind_those_that_always_have_something_new() {
+    let mut bench = Bench::new();
+    bench.index.apply(seen(pod(1, "a", None)));
+    for number in 0..20 {
+        let name = format!("a{number}");
+        let busy = object(&name, "orders", select("a"));
+        bench.index.apply(Change::Registration(named(&name), Box::new(busy)));
+    }
+    bench.index.apply(registered("zzz", select("none")));
+    let mut told = BTreeSet::new();
+    for look in 0..3 {
+        let mut turning = pod(1, "a", None);
+        turning.facts.life.ready = look % 2 == 1;
+        bench.apply([seen(turning)]);
+        told.extend(bench.index.take_reports(10).into_iter().map(|report| report.object.name));
+    }
+    assert!(told.contains("zzz") && told.len() == 21, "{told:?}");
 }
 
 #[test]
