@@ -49,7 +49,7 @@ pub enum Accepted {
     /// It counts, but a narrower registration of the same service hides the service from some who it would
     /// show it to.
     VisibilityNarrowed,
-    /// Its spec is refused; the message names each field and the remedy.
+    /// Its spec is refused, or its service has too many registrations; the message names each field and the remedy.
     Invalid,
     /// An older registration gives a port of this name another number, for the same instance.
     PortConflict,

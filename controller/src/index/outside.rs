@@ -28,8 +28,10 @@ pub struct OutsideId {
 // === impl Index ===
 
 impl Index {
-    /// What an address outside the cluster answered.
+    /// What an address outside the cluster answered: up or down, and no more. Whoever writes a registration chooses whom
+    /// we ask, and must not learn which ports are closed and which are filtered.
     pub(crate) fn probed(&mut self, id: &OutsideId, witness: ProbeWitness) {
+        let witness = if witness == ProbeWitness::Dead { ProbeWitness::Unwell } else { witness };
         // An answer that comes after nobody asks any more is not kept.
         if self.outside.contains_key(id) && self.answers.insert(id.clone(), witness) != Some(witness) {
             self.mark_owner([&id.service], &OwnerId::Address(id.address));

@@ -9,7 +9,7 @@ use std::{
 use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Target, liveness::PodLife};
 use rollcall_controller::{
     IndexHandle,
-    index::{Change, Index, Kind, PodSeen},
+    index::{Change, Index, Kind, NodeFacts, PodSeen},
     operate::{Metrics, api::Api, health::Health},
     owner,
 };
@@ -100,8 +100,9 @@ impl Controller {
         for kind in Kind::ALL {
             self.index.apply(Change::ListBegins(kind)).await.unwrap();
         }
-        for pod in pods {
-            self.index.apply(pod).await.unwrap();
+        let facts = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() };
+        for object in pods.into_iter().chain([Change::Node("n1".into(), facts)]) {
+            self.index.apply(object).await.unwrap();
         }
         for kind in Kind::ALL {
             self.index.apply(Change::ListEnds(kind)).await.unwrap();

@@ -17,7 +17,7 @@ use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Targe
 use rollcall_controller::{
     Authority, IndexHandle,
     auth::{AuthError, Review, Reviewer},
-    index::{Change, Index, Key, Kind, PodSeen},
+    index::{Change, Index, Key, Kind, NodeFacts, PodSeen},
     operate::Metrics,
     owner,
     sessions::Sessions,
@@ -136,6 +136,10 @@ impl Controller {
                 for facts in &pods {
                     index.apply(seen(facts.clone())).await.unwrap();
                 }
+            }
+            if kind == Kind::Node {
+                let facts = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() };
+                index.apply(Change::Node("n1".into(), facts)).await.unwrap();
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }

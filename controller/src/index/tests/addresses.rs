@@ -26,7 +26,12 @@ fn an_address_outside_is_served_once_it_answered() {
     assert_eq!(bench.publish(), expect(&[("db", &["198.51.100.7:8080 Ready"])]));
     bench.index.probed(&targets[0].id, ProbeWitness::Dead);
     bench.publish();
-    assert_eq!(bench.instance("db.shop").state, State::Failing);
+    let down = bench.instance("db.shop");
+    assert_eq!(
+        (down.state, &down.reason),
+        (State::Failing, &Reason::ProbeFailed),
+        "down, and no more is told"
+    );
     let late = targets[0].id.clone();
     bench.apply([registered("db", outside(&[8]))]);
     assert_eq!(bench.index.take_outside().unwrap().len(), 1);
