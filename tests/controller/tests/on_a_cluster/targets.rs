@@ -171,8 +171,9 @@ fn addresses_outside_are_asked_and_those_of_the_cluster_refused() -> Result<()> 
     state("Serving", "Ready")?;
     scene.condition((&shop, "db"), "Ready", "True", "Serving", &[])?;
     drop(listener);
-    state("Failing", "ProbeRefused")?;
-    scene.condition((&shop, "db"), "Ready", "False", "NoneServing", &["1 ProbeRefused"])?;
+    // Down, and no more is told: who registers an address chooses whom we ask.
+    state("Failing", "ProbeFailed")?;
+    scene.condition((&shop, "db"), "Ready", "False", "NoneServing", &["1 ProbeFailed"])?;
     let again = listen_again(&scene, at)?;
     state("Serving", "Ready")?;
     scene.condition((&shop, "db"), "Ready", "True", "Serving", &[])?;
