@@ -71,6 +71,8 @@ pub struct Index {
     pods: HashMap<PodUid, Box<PodEntry>>,
     nodes: HashMap<Arc<str>, NodeFacts>,
     namespaces: HashMap<Namespace, NamespaceEntry>,
+    /// Registrations of all namespaces: shown after each snapshot, and there may be thousands of namespaces.
+    objects_known: usize,
     /// The Service that each slice was a part of when it was seen last.
     slices: HashMap<ObjectKey, Arc<str>>,
     addresses: AddressBook,
@@ -202,7 +204,7 @@ impl Index {
             Kind::Node => self.nodes.len(),
             Kind::Slice => self.slices.len(),
             Kind::Namespace => names.filter(|names| names.facts.is_some()).count(),
-            Kind::Registration => names.map(|names| names.objects.len()).sum(),
+            Kind::Registration => self.objects_known,
             Kind::Service => {
                 let services = names.flat_map(|names| names.kube_services.values());
                 services.filter(|service| service.facts.is_some()).count()

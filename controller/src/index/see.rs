@@ -94,6 +94,8 @@ impl Index {
         if before.as_ref() == object {
             return false;
         }
+        self.objects_known += usize::from(object.is_some());
+        self.objects_known -= usize::from(before.is_some());
         if let Some(object) = object {
             self.reports.insert(key.clone());
             if let Err(errors) = &object.registration

@@ -25,6 +25,7 @@ fn a_pods_life() {
 }
 
 pub(super) fn nothing_stays_behind(bench: &Bench) {
+    assert_eq!(bench.index.known(Kind::Registration), 0);
     let Index {
         pods, nodes, namespaces, slices, addresses, services, dirty, outside, answers, reports, ..
     } = &bench.index;

@@ -22,6 +22,8 @@ fn reports(bench: &mut Bench) -> BTreeMap<String, Vec<String>> {
 fn a_registration_is_told_what_became_of_it() {
     let mut bench = Bench::new();
     bench.index.apply(registered("orders", select("a")));
+    bench.index.apply(registered("orders", select("a")));
+    assert_eq!(bench.index.known(Kind::Registration), 1);
     let none = "NoMatch: no pod of the namespace carries these labels";
     assert_eq!(reports(&mut bench)["orders"], ["Accepted: ", none, "NoInstances: ", "0/0"]);
     assert!(reports(&mut bench).is_empty(), "nothing new");
