@@ -103,11 +103,20 @@ impl Agent {
         let mut conversation = Conversation::resume(held.clone());
         self.sequence += 1;
         let (incarnation, sequence) = (self.incarnation.clone(), self.sequence);
-        link.say(&Up::Hello { protocol: PROTOCOL.to_owned(), incarnation, sequence, held }).await?;
+        link.say(&Up::Hello {
+            protocol: PROTOCOL.to_owned(),
+            incarnation,
+            sequence,
+            epoch: None,
+            cursor: 0,
+            held,
+            registrations: Vec::new(),
+        })
+        .await?;
         let services: Vec<_> = self.interest.iter().map(reference).collect();
         if !services.is_empty() {
             conversation.awaits(self.interest.iter());
-            link.say(&Up::Subscribe { services }).await?;
+            link.say(&Up::Subscribe { services, summary: false }).await?;
         }
         let mut beat = interval(HEARTBEAT_EVERY);
         beat.reset();
@@ -139,7 +148,7 @@ impl Agent {
                     if new {
                         conversation.awaits([&key]);
                         self.writer.change(|local| local.contact = unsynced(local.contact));
-                        link.say(&Up::Subscribe { services: vec![reference(&key)] }).await?;
+                        link.say(&Up::Subscribe { services: vec![reference(&key)], summary: false }).await?;
                     }
                 }
                 _ = beat.tick() => {
@@ -179,7 +188,7 @@ impl Agent {
         keys.iter().for_each(|key| conversation.forget(key));
         self.forget(keys);
         self.settle(conversation.complete());
-        link.say(&Up::Unsubscribe { services: keys.iter().map(reference).collect() }).await
+        link.say(&Up::Unsubscribe { services: keys.iter().map(reference).collect(), summary: false }).await
     }
 
     fn forget(&self, keys: &[ServiceKey]) {

@@ -120,7 +120,8 @@ mod tests {
         prop_oneof![
             any::<u64>().prop_map(|cursor| Up::Ack { cursor }),
             proptest::collection::vec("[a-z]{1,9}", 0..4).prop_map(|names| Up::Subscribe {
-                services: names.iter().map(|name| name.parse().unwrap()).collect()
+                services: names.iter().map(|name| name.parse().unwrap()).collect(),
+                summary: false,
             }),
             any::<u64>()
                 .prop_map(|sum| Up::Heartbeat { cursor: 1, digest: rollcall_catalogue::ContentHash(sum) }),

@@ -7,7 +7,9 @@ mod frame;
 pub mod limits;
 mod problem;
 pub mod query;
+mod registration;
 
 pub use codec::{CodecError, Decoder, encode};
-pub use frame::{Down, PROTOCOL, PodIdentity, Up, upserts};
+pub use frame::{Down, Drain, PROTOCOL, PodIdentity, ServiceSummary, Up, upserts};
 pub use problem::{Problem, Slug};
+pub use registration::{SelfPort, SelfRegistration};

@@ -112,7 +112,7 @@ impl Conversation {
             return Err(Violation::Hello);
         }
         match frame {
-            Up::Hello { protocol, incarnation, sequence, held } => {
+            Up::Hello { protocol, incarnation, sequence, held, .. } => {
                 debug!(protocol, incarnation, sequence, held = held.len(), "hello");
                 if held.len() > SUBSCRIPTIONS_MAX {
                     return Err(Violation::Subscriptions);
@@ -120,8 +120,8 @@ impl Conversation {
                 self.held = held;
                 self.stage = Stage::Greeted;
             }
-            Up::Subscribe { services } => self.subscribe(&services)?,
-            Up::Unsubscribe { services } => {
+            Up::Subscribe { services, .. } => self.subscribe(&services)?,
+            Up::Unsubscribe { services, .. } => {
                 for key in self.resolve(&services) {
                     self.subscriptions.remove(&key);
                     self.held.remove(&key);
@@ -131,7 +131,11 @@ impl Conversation {
             }
             Up::Heartbeat { cursor, digest } => self.compare(cursor, digest),
             Up::Ack { cursor } => debug!(cursor, current = self.cursor, "acknowledged"),
-            Up::Unknown => {
+            Up::Register { .. }
+            | Up::Deregister { .. }
+            | Up::Health { .. }
+            | Up::Drain { .. }
+            | Up::Unknown => {
                 self.unknown_frames += 1;
                 debug!(unknown_frames = self.unknown_frames, "a frame of an unknown type is skipped");
             }
@@ -169,7 +173,14 @@ impl Conversation {
             Stage::Greeted => {
                 self.stage = Stage::Open;
                 let (replica, pod) = (self.replica.clone(), self.pod.clone());
-                return written(&Down::Welcome { protocol: PROTOCOL.to_owned(), replica, pod });
+                return written(&Down::Welcome {
+                    protocol: PROTOCOL.to_owned(),
+                    replica,
+                    epoch: String::new(),
+                    replicas: Vec::new(),
+                    ca: None,
+                    pod,
+                });
             }
             Stage::Open => {}
         }
@@ -217,7 +228,7 @@ impl Conversation {
         }
         self.cursor += 1;
         let services = std::mem::take(&mut self.unsynced).into_iter().collect();
-        written(&Down::Synced { cursor: self.cursor, services })
+        written(&Down::Synced { cursor: self.cursor, services, summary: false })
     }
 
     fn subscribe(&mut self, services: &[ServiceRef]) -> Result<(), Violation> {

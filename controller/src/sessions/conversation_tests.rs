@@ -47,12 +47,15 @@ fn hello(held: &[(&str, ContentHash)]) -> Up {
         protocol: PROTOCOL.to_owned(),
         incarnation: "i".to_owned(),
         sequence: 1,
+        epoch: None,
+        cursor: 0,
+        registrations: vec![],
         held: held.iter().map(|(name, hash)| (key(name), *hash)).collect(),
     }
 }
 
 fn subscribe(names: &[&str]) -> Up {
-    Up::Subscribe { services: names.iter().map(|name| name.parse().unwrap()).collect() }
+    Up::Subscribe { services: names.iter().map(|name| name.parse().unwrap()).collect(), summary: false }
 }
 
 fn new() -> Conversation {
@@ -77,7 +80,7 @@ fn said(conversation: &mut Conversation, catalogue: &Snapshot) -> Vec<String> {
                 let ids: Vec<_> = ids.iter().map(InstanceId::as_str).collect();
                 format!("remove {service} {}", ids.join(","))
             }
-            Down::Synced { cursor, services } => {
+            Down::Synced { cursor, services, .. } => {
                 let names: Vec<_> = services.iter().map(ToString::to_string).collect();
                 format!("synced {cursor} {}", names.join(","))
             }
@@ -107,7 +110,7 @@ fn a_conversation() {
     assert_eq!(said(&mut c, &changed), ["upsert orders.shop 2", "synced 2 orders.shop"]);
     let gone = catalogue(&[("billing.other", &[2])]);
     assert_eq!(said(&mut c, &gone), ["remove orders.shop u1-80,u3-80", "synced 3 orders.shop"]);
-    c.hear(Up::Unsubscribe { services: vec!["billing.other".parse().unwrap()] }).unwrap();
+    c.hear(Up::Unsubscribe { services: vec!["billing.other".parse().unwrap()], summary: false }).unwrap();
     assert!(said(&mut c, &catalogue(&[])).is_empty());
     c.go_away("bye");
     assert_eq!(said(&mut c, &two), ["goaway bye"]);
@@ -197,5 +200,5 @@ fn what_no_peer_may_do() {
     c.hear(hello(&[])).unwrap();
     assert_eq!(c.hear(hello(&[])), Err(Violation::Hello));
     let names: Vec<_> = (0..=SUBSCRIPTIONS_MAX).map(|n| format!("s{n}").parse().unwrap()).collect();
-    assert_eq!(c.hear(Up::Subscribe { services: names }), Err(Violation::Subscriptions));
+    assert_eq!(c.hear(Up::Subscribe { services: names, summary: false }), Err(Violation::Subscriptions));
 }

@@ -112,12 +112,12 @@ impl Conversation {
             return Err(Violation::Parts);
         }
         Ok(match frame {
-            Down::Welcome { protocol, replica, pod } => {
+            Down::Welcome { protocol, replica, pod, .. } => {
                 info!(protocol, replica, namespace = %pod.namespace, pod = pod.name, "in session");
                 self.welcomed = true;
                 Some(Event::Welcomed { home: pod.namespace })
             }
-            Down::Upsert { service, revision, hash, policy, truncated, instances, more } => {
+            Down::Upsert { service, revision, hash, policy, truncated, instances, more, .. } => {
                 self.collect(service, Head { revision, hash, policy, truncated }, instances, more)?
             }
             Down::Remove { service, ids } => {
@@ -125,14 +125,18 @@ impl Conversation {
                 self.hashes.remove(&service);
                 Some(Event::Removed { service })
             }
-            Down::Synced { cursor, services } => {
+            Down::Synced { cursor, services, .. } => {
                 self.cursor = cursor;
                 self.awaited.retain(|service| !services.contains(service));
                 Some(Event::Synced { cursor, services })
             }
             Down::Heartbeat => None,
             Down::Goaway { reason } => Some(Event::Dismissed { reason }),
-            Down::Unknown => {
+            Down::Registered { .. }
+            | Down::Rejected { .. }
+            | Down::Summary { .. }
+            | Down::Drained { .. }
+            | Down::Unknown => {
                 self.unknown_frames += 1;
                 debug!(unknown_frames = self.unknown_frames, "a frame of an unknown type is skipped");
                 None
@@ -180,7 +184,14 @@ mod tests {
     fn welcome() -> Down {
         let pod =
             PodIdentity { namespace: "shop".parse().unwrap(), name: "p".into(), uid: "u".into(), node: None };
-        Down::Welcome { protocol: "1.0".into(), replica: "c".into(), pod }
+        Down::Welcome {
+            protocol: "1.0".into(),
+            replica: "c".into(),
+            epoch: "e".into(),
+            replicas: vec![],
+            ca: None,
+            pod,
+        }
     }
 
     fn upsert(revision: u64, more: bool) -> Down {
@@ -191,6 +202,8 @@ mod tests {
             hash: ContentHash(7),
             policy,
             truncated,
+            base: None,
+            removed: vec![],
             instances: vec![],
             more,
         }
@@ -205,7 +218,7 @@ mod tests {
         let Ok(Some(Event::Upserted { service, .. })) = c.hear(upsert(1, false)) else { panic!("no upsert") };
         assert_eq!(service.revision, 1);
         assert_eq!(c.digest(), ContentHash(7));
-        c.hear(Down::Synced { cursor: 4, services: vec![key()] }).unwrap();
+        c.hear(Down::Synced { cursor: 4, services: vec![key()], summary: false }).unwrap();
         assert_eq!(c.cursor(), 4);
         c.hear(Down::Remove { service: key(), ids: vec![] }).unwrap();
         assert_eq!(c.digest(), ContentHash(0));
@@ -219,12 +232,12 @@ mod tests {
         c.hear(welcome()).unwrap();
         c.hear(upsert(1, false)).unwrap();
         assert!(!c.complete(), "held, told, and not yet closed by `synced`");
-        c.hear(Down::Synced { cursor: 1, services: vec![key()] }).unwrap();
+        c.hear(Down::Synced { cursor: 1, services: vec![key()], summary: false }).unwrap();
         assert!(!c.complete());
         c.forget(&other);
         assert!(c.complete());
         c.awaits([&other]);
-        c.hear(Down::Synced { cursor: 2, services: vec![other] }).unwrap();
+        c.hear(Down::Synced { cursor: 2, services: vec![other], summary: false }).unwrap();
         assert!(c.complete());
     }
 
@@ -240,6 +253,9 @@ mod tests {
         let mut c = Conversation::default();
         c.hear(welcome()).unwrap();
         c.hear(upsert(1, true)).unwrap();
-        assert_eq!(c.hear(Down::Synced { cursor: 1, services: vec![] }), Err(Violation::Parts));
+        assert_eq!(
+            c.hear(Down::Synced { cursor: 1, services: vec![], summary: false }),
+            Err(Violation::Parts)
+        );
     }
 }

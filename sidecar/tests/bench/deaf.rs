@@ -75,7 +75,14 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, sessions: Arc<Atom
 fn welcome(request: Request<Incoming>) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
     let pod =
         PodIdentity { namespace: "shop".parse().unwrap(), name: "p".into(), uid: "u9".into(), node: None };
-    let welcome = Down::Welcome { protocol: PROTOCOL.to_owned(), replica: "deaf".to_owned(), pod };
+    let welcome = Down::Welcome {
+        protocol: PROTOCOL.to_owned(),
+        replica: "deaf".to_owned(),
+        epoch: "deaf".to_owned(),
+        replicas: vec![],
+        ca: None,
+        pod,
+    };
     let frame = Frame::data(encode(&welcome).unwrap().into());
     let silence = stream::pending().map(move |frame| {
         // Unread, and kept: a body that is dropped would be read away by HTTP/2 itself.

@@ -1,0 +1,48 @@
+//! What an app says of itself at run time.
+
+use std::collections::BTreeMap;
+
+use rollcall_catalogue::{ServiceName, Transport, Version};
+use serde::{Deserialize, Serialize};
+
+/// Holds what an app registers through its sidecar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SelfRegistration {
+    /// Of the pod's own namespace.
+    pub service: ServiceName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// The first is the primary one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<SelfPort>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// `tcp`, `http:/path`, `grpc` or `none`, as in the pod annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// The app beats, and is believed for so long.
+    #[serde(default, rename = "ttlSeconds", skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u32>,
+    /// It stands beside what was declared of the pod, as one of several addresses told apart by their ports; otherwise it
+    /// says something of the pod's one instance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
+}
+
+/// Holds one port of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SelfPort {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub port: u16,
+    #[serde(default)]
+    pub protocol: Transport,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_protocol: Option<String>,
+}
