@@ -26,6 +26,7 @@ pub struct Controller {
     process: Companion,
     health: SocketAddr,
     read: SocketAddr,
+    sessions: SocketAddr,
     log: PathBuf,
 }
 
@@ -64,18 +65,18 @@ pub fn program() -> Result<PathBuf> {
 impl Controller {
     /// Starts one, and waits until it has seen the whole cluster.
     pub fn start(settings: &Settings) -> Result<Self> {
-        let (health, read) = (free_port()?, free_port()?);
+        let (health, read, sessions) = (free_port()?, free_port()?, free_port()?);
         let log = OpenOptions::new().create(true).append(true).open(&settings.log)?;
         let errors = log.try_clone()?;
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
         let process = Companion::start("starting the controller", &settings.program, move |controller| {
             controller.env("KUBECONFIG", kubeconfig);
-            controller.args(["--namespace", &namespace, "--sessions-listen", "127.0.0.1:0"]);
+            controller.args(["--namespace", &namespace, "--sessions-listen", &sessions.to_string()]);
             controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
             controller.args(["--read-listen-v6", "[::1]:0"]);
             controller.stdin(Stdio::null()).stdout(log).stderr(errors);
         })?;
-        let controller = Self { process, health, read, log: settings.log.clone() };
+        let controller = Self { process, health, read, sessions, log: settings.log.clone() };
         let begin = Instant::now();
         loop {
             if let Some(ended) = controller.process.ended() {
@@ -94,6 +95,11 @@ impl Controller {
     /// Pulls its plug.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Where it serves sessions.
+    pub fn sessions(&self) -> SocketAddr {
+        self.sessions
     }
 
     /// What the read API says; an error is an answer that is none.

@@ -17,6 +17,7 @@
 )]
 
 pub mod catalogue;
+pub mod client;
 pub mod controller;
 mod facts;
 pub mod http;

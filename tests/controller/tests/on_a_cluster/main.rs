@@ -14,6 +14,7 @@ mod adoption;
 mod churn;
 mod endpoints;
 mod mistakes;
+mod protocol;
 mod restarts;
 mod scale;
 mod targets;
