@@ -60,7 +60,7 @@ fn name(service: u32) -> Arc<str> {
     format!("order-service-{service}").into()
 }
 
-fn uid(pod: u32) -> String {
+pub(crate) fn uid(pod: u32) -> String {
     format!("{pod:08x}-7d3f-4c7e-9a51-{:012x}", u64::from(pod) * 7_919)
 }
 

@@ -314,8 +314,15 @@ impl Scene {
         annotations: &Value,
         addresses: &[&str],
     ) -> Result<String> {
+        let more = json!({"metadata": {"annotations": annotations}});
+        self.pod_like(namespace, name, &more, addresses)
+    }
+
+    /// The same, with more to say.
+    pub fn pod_like(&self, namespace: &str, name: &str, more: &Value, addresses: &[&str]) -> Result<String> {
         let (node, placement) = (self.stage.nodes.name(1), self.stage.nodes.placement());
-        let pod = crate::objects::pod_by_hand(name, &node, annotations, &placement);
+        let pod = crate::objects::pod_by_hand(name, &node, &json!({}), &placement);
+        let pod = crate::objects::with(pod, more);
         let made = self.stage.proxy.create(&format!("/api/v1/namespaces/{namespace}/pods"), &pod)?;
         self.pod_status(namespace, name, &crate::objects::pod_status(true, addresses))?;
         Ok(made["metadata"]["uid"].as_str().context("no uid")?.to_owned())

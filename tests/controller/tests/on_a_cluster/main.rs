@@ -13,6 +13,7 @@
 mod adoption;
 mod churn;
 mod endpoints;
+mod faults;
 mod mistakes;
 mod protocol;
 mod restarts;
