@@ -63,7 +63,7 @@ pub enum Resolved {
     ServiceNotFound,
     /// There is no pod of this name and UID.
     PodNotFound,
-    /// Addresses are refused here, as those of pods and of Services; the message names them.
+    /// Addresses are refused here, as those of pods, of Services and of nodes; the message names them.
     AddressRefused,
 }
 
