@@ -10,6 +10,8 @@ use crate::store::Store;
 
 /// Connections to the health port: the kubelet's probes, and a person or two.
 pub(crate) const CONNECTIONS_MAX: usize = 32;
+/// Those of one address, so that one other pod cannot keep the kubelet out, which has two probes under way at most.
+pub(crate) const CONNECTIONS_OF_ONE_MAX: usize = 4;
 
 /// `/healthz`: the process answers, whatever the controller does. `/readyz`: everything asked for is current.
 pub(crate) async fn answer(request: Request<Incoming>, store: Store) -> Response<Full<Bytes>> {
