@@ -2,6 +2,7 @@
 
 mod fleet;
 mod index;
+mod lists;
 mod visible;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,14 @@ enum What {
         #[arg(long, default_values_t = [0, 1_000])]
         load: Vec<u32>,
     },
+    /// From the controller's start to its first lists, against bare lists of the same objects, in a cluster of its own.
+    Lists {
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        /// Each lists barely, and starts the controller.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -42,5 +51,6 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         What::Visible { instances, load } => visible::run(instances, &load),
+        What::Lists { instances, rounds } => lists::run(instances, rounds),
     }
 }

@@ -122,7 +122,7 @@ fn test_on_it(
     let controller = images.iter().find(|image| image.name == "controller");
     let controller = controller.context("no image of the controller was built")?;
     let mut environment = environment.to_vec();
-    environment.push(("ROLLCALL_CONTROLLER_PROGRAM", &controller.program));
+    environment.push((image::CONTROLLER_PROGRAM, &controller.program));
     let packages: Vec<_> = ON_ANY_CLUSTER.iter().flat_map(|package| ["--package", package]).collect();
     outcome.cargo_test("tests on a real cluster", &packages, &environment)
 }

@@ -20,7 +20,6 @@ pub mod catalogue;
 pub mod controller;
 mod facts;
 pub mod http;
-pub mod kubectl;
 pub mod model;
 pub mod objects;
 pub mod observer;
