@@ -15,6 +15,7 @@ pub(crate) const INSTANCES: u32 = 20;
 /// Services of each namespace.
 const SERVICES: u32 = 50;
 const NODES: u32 = 100;
+pub(crate) const VERSION: &str = "1.4.2";
 
 /// Holds how many instances the cluster has. A third of its services is registered by the pods' annotations, a third
 /// by a selector, and a third is adopted from Services.
@@ -64,13 +65,17 @@ pub(crate) fn uid(pod: u32) -> String {
     format!("{pod:08x}-7d3f-4c7e-9a51-{:012x}", u64::from(pod) * 7_919)
 }
 
-fn address(pod: u32) -> IpAddr {
+pub(crate) fn pod_name(pod: u32) -> String {
+    format!("order-service-{}-7c9d8f6b5d-{pod:05x}", pod / INSTANCES)
+}
+
+pub(crate) fn address(pod: u32) -> IpAddr {
     (0x0a00_0000 + pod).to_be_bytes().into()
 }
 
 fn attributes() -> Attributes {
     Attributes {
-        version: "1.4.2".parse().ok(),
+        version: VERSION.parse().ok(),
         ports: vec![Port::tcp(Some("http"), 8080), Port::tcp(Some("grpc"), 9090)],
         tags: ["blue".to_owned()].into(),
         metadata: [("team".to_owned(), "payments".to_owned())].into(),
@@ -94,7 +99,7 @@ pub(crate) fn pod_seen(pod: u32, ready: bool) -> Change {
     let labels: BTreeMap<String, String> = [
         ("app.kubernetes.io/name", format!("order-service-{service}")),
         ("app.kubernetes.io/instance", "production".to_owned()),
-        ("app.kubernetes.io/version", "1.4.2".to_owned()),
+        ("app.kubernetes.io/version", VERSION.to_owned()),
         ("app.kubernetes.io/managed-by", "Helm".to_owned()),
         ("pod-template-hash", format!("7c9d8f6b{service:02x}")),
     ]
@@ -103,7 +108,7 @@ pub(crate) fn pod_seen(pod: u32, ready: bool) -> Change {
     let facts = PodFacts {
         uid: uid(pod).as_str().into(),
         namespace: namespace(service),
-        name: format!("order-service-{service}-7c9d8f6b5d-{pod:05x}").into(),
+        name: pod_name(pod).into(),
         node: Some(format!("node-{}", pod % NODES).into()),
         addresses: vec![address(pod)],
         labels: Arc::new(labels),

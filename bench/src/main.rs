@@ -2,6 +2,7 @@
 
 mod fleet;
 mod index;
+mod lists;
 mod sessions;
 mod visible;
 
@@ -43,6 +44,14 @@ enum What {
     /// The controller's half of it, in a process of its own so that its memory can be told.
     #[command(hide = true)]
     SessionsServer { instances: u32 },
+    /// From the controller's start to its first lists, against bare lists of the same objects, in a cluster of its own.
+    Lists {
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        /// Each lists barely, and starts the controller.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -55,5 +64,6 @@ fn main() -> anyhow::Result<()> {
         What::Visible { instances, load } => visible::run(instances, &load),
         What::Sessions { instances, sessions } => sessions::run(instances, &sessions),
         What::SessionsServer { instances } => sessions::serve(instances),
+        What::Lists { instances, rounds } => lists::run(instances, rounds),
     }
 }

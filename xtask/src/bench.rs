@@ -2,41 +2,56 @@
 
 use std::process::{Command, ExitCode};
 
+use crate::image;
 use anyhow::{Context, Result, bail};
 use rollcall_cluster::static_build;
 
-/// Holds a measurement and the arguments with which cargo runs it.
+/// Holds a measurement.
 struct Bench {
     name: &'static str,
     about: &'static str,
-    cargo: &'static [&'static str],
+    by: By,
 }
 
-const BENCHES: [Bench; 4] = [
+/// Says how a measurement is run.
+enum By {
+    /// By cargo, with these arguments.
+    Cargo(&'static [&'static str]),
+    /// Beside the controller's own program: both are built as what is in the images, so that they differ in nothing but
+    /// what they do.
+    ItsProgram(&'static str),
+}
+
+const BENCHES: [Bench; 5] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
-        cargo: &["bench", "--locked", "-p", "rollcall-catalogue"],
+        by: By::Cargo(&["bench", "--locked", "-p", "rollcall-catalogue"]),
     },
     Bench {
         name: "index",
         about: "the controller's index by the size of the cluster: memory, and the time of a change",
-        cargo: &["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "index"],
+        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "index"]),
     },
     Bench {
         name: "visible",
         about: "from a watch's event to the snapshot that everyone reads, idle and under load",
-        cargo: &["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "visible"],
+        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "visible"]),
+    },
+    Bench {
+        name: "lists",
+        about: "from the controller's start to its first lists, against the bare lists, in a cluster of its own",
+        by: By::ItsProgram("lists"),
     },
     Bench {
         name: "sessions",
         about: "a crowd of sessions: delays of changes, memory, bytes, and a storm of reconnects",
-        cargo: &["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"],
+        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"]),
     },
 ];
 
-/// Runs the measurement of this name, or all.
-pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
+/// Runs the measurement of this name with these arguments, or all.
+pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {
     let wanted: Vec<_> = BENCHES.iter().filter(|bench| name.is_none_or(|name| name == bench.name)).collect();
     if wanted.is_empty() {
         let names: Vec<_> =
@@ -45,12 +60,32 @@ pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
     }
     for bench in wanted {
         eprintln!("\n== {}: {}", bench.name, bench.about);
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(static_build::workspace()).args(bench.cargo);
-        let status = cargo.status().with_context(|| format!("cannot start cargo for {}", bench.name))?;
+        let mut command = bench.command()?;
+        command.current_dir(static_build::workspace()).args(arguments);
+        let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
         if !status.success() {
             bail!("{} ended with {status}", bench.name);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+// === impl Bench ===
+
+impl Bench {
+    fn command(&self) -> Result<Command> {
+        match self.by {
+            By::Cargo(arguments) => {
+                let mut cargo = Command::new(env!("CARGO"));
+                cargo.args(arguments);
+                Ok(cargo)
+            }
+            By::ItsProgram(what) => {
+                let programs = image::build_programs(&["rollcall-controller", "rollcall-bench"])?;
+                let mut program = Command::new(programs.join("rollcall-bench"));
+                program.arg(what).env(image::CONTROLLER_PROGRAM, programs.join("rollcall-controller"));
+                Ok(program)
+            }
+        }
+    }
 }

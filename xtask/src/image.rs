@@ -6,6 +6,10 @@ use rollcall_cluster::{Step, static_build};
 use std::fs;
 use std::path::PathBuf;
 
+/// Names the controller's program to those who start it beside a cluster.
+pub(crate) const CONTROLLER_PROGRAM: &str = "ROLLCALL_CONTROLLER_PROGRAM";
+/// And the sidecar's.
+pub(crate) const SIDECAR_PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
 /// What the product's images are called, without the tag: the workspace's version.
 const PREFIX: &str = "rollcall.dev";
 
@@ -20,12 +24,8 @@ pub(crate) struct Built {
 /// Builds `target/images/{controller,sidecar}.tar`.
 pub(crate) fn build_all() -> Result<Vec<Built>> {
     let workspace = static_build::workspace();
-    let folder = workspace.join("target/images");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let step = Step::start("building the images' binaries");
-    let binaries =
-        static_build::build(&step, &["rollcall-controller", "rollcall-sidecar"], &folder.join("build.log"))?;
-    step.done();
+    let folder = folder()?;
+    let binaries = build_programs(&["rollcall-controller", "rollcall-sidecar"])?;
     let mut built = Vec::new();
     for name in ["controller", "sidecar"] {
         let archive = folder.join(format!("{name}.tar"));
@@ -44,6 +44,20 @@ pub(crate) fn build_all() -> Result<Vec<Built>> {
         built.push(Built { name, program, archive });
     }
     Ok(built)
+}
+
+/// Builds programs as they are in images, and names the folder that they are in.
+pub(crate) fn build_programs(packages: &[&str]) -> Result<PathBuf> {
+    let step = Step::start(format!("building {}", packages.join(" and ")));
+    let binaries = static_build::build(&step, packages, &folder()?.join("build.log"))?;
+    step.done();
+    Ok(binaries)
+}
+
+fn folder() -> Result<PathBuf> {
+    let folder = static_build::workspace().join("target/images");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The reference that the manifests name.

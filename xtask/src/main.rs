@@ -34,8 +34,11 @@ enum Task {
     Image,
     /// Measure; what, and by which figures, it says itself
     Bench {
-        /// One of catalogue, index, visible; all of them where none is named
+        /// One of catalogue, index, visible, lists; all of them where none is named
         name: Option<String>,
+        /// What the measurement itself is told, as `-- --instances 2000`
+        #[arg(last = true, requires = "name")]
+        arguments: Vec<String>,
     },
     /// Write the committed files that are made from code
     Generate {
@@ -61,7 +64,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { provider } => test::run(&provider),
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
-        Task::Bench { name } => bench::run(name.as_deref()),
+        Task::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
         Task::Generate { check } => generate::run(check).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -121,7 +121,7 @@ fn test_on_it(
     KWOK.build(home)?;
     let mut environment = environment.to_vec();
     for (name, variable) in
-        [("controller", "ROLLCALL_CONTROLLER_PROGRAM"), ("sidecar", "ROLLCALL_SIDECAR_PROGRAM")]
+        [("controller", image::CONTROLLER_PROGRAM), ("sidecar", image::SIDECAR_PROGRAM)]
     {
         let image = images.iter().find(|image| image.name == name);
         let image = image.with_context(|| format!("no image of the {name} was built"))?;

@@ -4,11 +4,11 @@
 
 use crate::companion::Companion;
 use crate::progress::Step;
-use crate::run::{Poll, output_of, read_tail, wait_for};
-use crate::{Error, Home, KWOK};
+use crate::run::{Poll, read_tail, wait_for};
+use crate::{Error, Home, KWOK, Kubectl};
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Pods with this annotation have no kubelet, not even a fake one: a test writes their status, and ends them.
@@ -28,15 +28,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct FakeNodes {
     mark: String,
-    kubectl: PathBuf,
-    kubeconfig: PathBuf,
+    kubectl: Kubectl,
     folder: PathBuf,
     kwok: Companion,
 }
 
 impl FakeNodes {
     /// Starts [`NODES`] of them, `MARK-1` and so on, in the zones a and b. `mark` must be nobody else's in the cluster.
-    pub fn start(home: &Home, kubectl: &Path, kubeconfig: &Path, mark: &str) -> Result<Self, Error> {
+    pub fn start(home: &Home, kubectl: &Kubectl, mark: &str) -> Result<Self, Error> {
         let program = KWOK.build(home)?;
         let step = Step::start("starting fake nodes");
         let folder = home.folder("fake-nodes")?.join(mark);
@@ -46,7 +45,7 @@ impl FakeNodes {
         let output = File::create(&log).map_err(Error::file("write", &log))?;
         let errors = output.try_clone().map_err(Error::file("write", &log))?;
         let arguments = [
-            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--kubeconfig={}", kubectl.kubeconfig.display()),
             format!("--config={}", stages.display()),
             format!("--manage-nodes-with-annotation-selector={MARK}={mark}"),
             "--node-lease-duration-seconds=40".to_owned(),
@@ -54,25 +53,15 @@ impl FakeNodes {
         let kwok = Companion::start("starting kwok", &program, move |kwok| {
             kwok.args(arguments).stdin(Stdio::null()).stdout(output).stderr(errors);
         })?;
-        let nodes = Self {
-            mark: mark.to_owned(),
-            kubectl: kubectl.to_owned(),
-            kubeconfig: kubeconfig.to_owned(),
-            folder,
-            kwok,
-        };
-        let manifest = nodes.folder.join("nodes.json");
-        fs::write(&manifest, nodes.manifest().to_string()).map_err(Error::file("write", &manifest))?;
-        nodes.kubectl("creating fake nodes", &["create", "-f", &manifest.display().to_string()])?;
+        let nodes = Self { mark: mark.to_owned(), kubectl: kubectl.clone(), folder, kwok };
+        nodes.kubectl.given(&["create", "-f", "-"], &nodes.manifest().to_string())?;
         wait_for("fake nodes", READY_LIMIT, LOOK_EVERY, &log, || {
             if let Some(ended) = nodes.kwok.ended() {
                 let said = read_tail(&log);
                 return Err(Error::unmet(format!("kwok ended: {ended}\n{said}"), "see what it says"));
             }
-            let ready = nodes.kubectl(
-                "looking at fake nodes",
-                &["get", "nodes", "-l", &format!("{MARK}={mark}"), "-o", READY_STATUS],
-            )?;
+            let marked = format!("{MARK}={mark}");
+            let ready = nodes.kubectl.call(&["get", "nodes", "-l", &marked, "-o", READY_STATUS])?;
             Ok(match ready.split_whitespace().filter(|status| *status == "True").count() {
                 all if all == usize::from(NODES) => Poll::Ready(()),
                 some => Poll::NotYet(format!("{some} of {NODES} are ready")),
@@ -116,12 +105,6 @@ impl FakeNodes {
         };
         serde_json::json!({"apiVersion": "v1", "kind": "List", "items": (1..=NODES).map(node).collect::<Vec<_>>()})
     }
-
-    fn kubectl(&self, step: &str, arguments: &[&str]) -> Result<String, Error> {
-        let mut kubectl = Command::new(&self.kubectl);
-        kubectl.env("KUBECONFIG", &self.kubeconfig).arg("--request-timeout=30s").args(arguments);
-        output_of(step, &mut kubectl)
-    }
 }
 
 const READY_STATUS: &str =
@@ -130,7 +113,7 @@ const READY_STATUS: &str =
 impl Drop for FakeNodes {
     fn drop(&mut self) {
         let delete = ["delete", "nodes", "-l", &format!("{MARK}={}", self.mark), "--ignore-not-found"];
-        if let Err(error) = self.kubectl("deleting fake nodes", &delete) {
+        if let Err(error) = self.kubectl.call(&delete) {
             eprintln!("left behind: {error}");
         }
         self.kwok.kill();

@@ -44,6 +44,8 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
     pub memory_kib: u64,
+    /// The most that it ever was.
+    pub memory_peak_kib: u64,
     pub cpu_ms: u64,
 }
 
@@ -153,13 +155,16 @@ impl Controller {
     pub fn cost(&self) -> Result<Cost> {
         let place = Path::new("/proc").join(self.process.pid().to_string());
         let status = fs::read_to_string(place.join("status"))?;
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let memory_kib = memory.trim().trim_end_matches(" kB").parse()?;
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context(name.to_owned())?;
+            anyhow::Ok(line.trim().trim_end_matches(" kB").parse()?)
+        };
+        let (memory_kib, memory_peak_kib) = (kib("VmRSS:")?, kib("VmHWM:")?);
         let stat = fs::read_to_string(place.join("stat"))?;
         let fields = stat.rsplit_once(") ").context("no end of the name")?.1.split(' ');
         // utime and stime, in ticks of 10 ms on every Linux that there is.
         let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        Ok(Cost { memory_kib, cpu_ms: ticks * 10 })
+        Ok(Cost { memory_kib, memory_peak_kib, cpu_ms: ticks * 10 })
     }
 
     pub fn last_words(&self) -> String {

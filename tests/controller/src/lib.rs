@@ -22,7 +22,6 @@ pub mod controller;
 mod facts;
 pub mod hermit;
 pub mod http;
-pub mod kubectl;
 pub mod model;
 pub mod objects;
 pub mod observer;

@@ -2,9 +2,9 @@
 //! than a second, and nobody who serves is missing for more than a second.
 
 use crate::catalogue::Catalogue;
-use crate::kubectl::Kubectl;
 use crate::model::World;
 use anyhow::{Context, Result, bail, ensure};
+use rollcall_cluster::Kubectl;
 use rollcall_cluster::companion::Companion;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};

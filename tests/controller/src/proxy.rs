@@ -1,8 +1,8 @@
 //! The API server over plain HTTP, by `kubectl proxy`: a process for each of a thousand writes would be too slow.
 
 use crate::http::{self, Answer};
-use crate::kubectl::Kubectl;
 use anyhow::{Context, Result, ensure};
+use rollcall_cluster::Kubectl;
 use rollcall_cluster::companion::Companion;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

@@ -1,13 +1,12 @@
 //! The stage that the tests share: one controller, fake nodes, and for each test namespaces of its own.
 
 use crate::controller::{self, Controller, Settings};
-use crate::kubectl::Kubectl;
 use crate::model::World;
 use crate::observer::Observer;
 use crate::proxy::Proxy;
 use anyhow::{Context, Result, bail, ensure};
 use rollcall_cluster::fake_nodes::FakeNodes;
-use rollcall_cluster::{Home, KUBECTL, static_build};
+use rollcall_cluster::{Home, KUBECTL, Kubectl, static_build};
 use serde_json::{Value, json};
 use std::env;
 use std::fs;
@@ -82,7 +81,7 @@ impl Stage {
         let kubeconfig = folder.path().join("kubeconfig");
         let own = Kubectl { program: program.clone(), kubeconfig: env::var_os("KUBECONFIG").unwrap().into() };
         fs::write(&kubeconfig, own.call(&["config", "view", "--flatten", "--raw", "--minify"])?)?;
-        let kubectl = Kubectl { program: program.clone(), kubeconfig: kubeconfig.clone() };
+        let kubectl = Kubectl { program, kubeconfig: kubeconfig.clone() };
 
         let owns_crd = install_crd(&kubectl)?;
         let left = Left { kubectl: kubectl.clone(), mark: mark.clone(), owns_crd };
@@ -94,7 +93,7 @@ impl Stage {
             namespace,
             log: folder.path().join("controller.log"),
         };
-        let nodes = FakeNodes::start(&home, &program, &kubeconfig, &mark)?;
+        let nodes = FakeNodes::start(&home, &kubectl, &mark)?;
         let controller = RwLock::new(Some(Controller::start(&settings)?));
         let proxy = Proxy::start(&kubectl)?;
         Ok(Self { left, kubectl, proxy, controller, settings, nodes, folder })
@@ -133,7 +132,7 @@ impl Stage {
         let namespace = &self.settings.namespace;
         let query = ["-n", namespace, "get", "lease/rollcall-controller", "--ignore-not-found"];
         let path = ["-o", "jsonpath={.spec.holderIdentity}"];
-        self.kubectl.call(&[query.as_slice(), &path].concat())
+        Ok(self.kubectl.call(&[query.as_slice(), &path].concat())?)
     }
 }
 
@@ -212,12 +211,13 @@ impl Scene {
 
     /// kubectl in a namespace.
     pub fn kubectl(&self, namespace: &str, arguments: &[&str]) -> Result<String> {
-        self.stage.kubectl.call(&[&["-n", namespace], arguments].concat())
+        Ok(self.stage.kubectl.call(&[&["-n", namespace], arguments].concat())?)
     }
 
     pub fn apply(&self, namespace: &str, object: &Value) -> Result<()> {
         let text = object.to_string();
-        self.stage.kubectl.given(&["-n", namespace, "apply", "-f", "-"], &text).map(drop)
+        self.stage.kubectl.given(&["-n", namespace, "apply", "-f", "-"], &text)?;
+        Ok(())
     }
 
     /// Many at once.
@@ -344,10 +344,11 @@ impl Drop for Scene {
     fn drop(&mut self) {
         for namespace in self.namespaces() {
             // Those without a kubelet would keep the namespace for ever.
-            let pods = ["delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false"];
+            let own = ["-n", &namespace, "delete", "pods", "--all"];
+            let pods = [&own[..], &["--force", "--grace-period=0", "--wait=false"]].concat();
             let delete = ["delete", "namespace", &namespace, "--wait=false", "--ignore-not-found"];
-            for result in [self.kubectl(&namespace, &pods), self.stage.kubectl.call(&delete)] {
-                if let Err(error) = result {
+            for arguments in [&pods[..], &delete] {
+                if let Err(error) = self.stage.kubectl.call(arguments) {
                     eprintln!("left behind: {error:#}");
                 }
             }

@@ -3,24 +3,21 @@
 use std::{
     env, fs,
     hash::{BuildHasher, Hasher, RandomState},
-    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use rollcall_cluster::Kubectl;
 
 /// A slow machine pulls nothing and starts a pod in seconds; what takes a minute does not happen.
 const EVENTUALLY: Duration = Duration::from_secs(60);
 /// Each poll is a process; more often would slow down what is waited for.
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// No call of kubectl may hang the test.
-const CALL_MAX: &str = "--request-timeout=30s";
 
 pub(crate) struct Cluster {
-    kubectl: String,
+    kubectl: Kubectl,
     system: String,
     shop: String,
     /// The CRD was not there before, and goes with us.
@@ -30,20 +27,23 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The CRD, a controller that is ready, and a namespace that knows where it is.
     pub(crate) fn prepare() -> Result<Self> {
-        ensure!(env::var_os("KUBECONFIG").is_some(), "KUBECONFIG is not set; this test needs a cluster");
-        let kubectl = env::var("ROLLCALL_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
+        let kubeconfig =
+            env::var_os("KUBECONFIG").context("KUBECONFIG is not set; this test needs a cluster")?;
+        let kubectl = Kubectl {
+            program: env::var_os("ROLLCALL_KUBECTL").unwrap_or_else(|| "kubectl".into()).into(),
+            kubeconfig: kubeconfig.into(),
+        };
         let mark = RandomState::new().build_hasher().finish() & 0xffff_ffff;
         let (system, shop) = (format!("rollcall-{mark:08x}"), format!("shop-{mark:08x}"));
         let mut cluster = Self { kubectl, system, shop, owns_crd: false };
         let crd = root().join("crds/generated/serviceregistrations.yaml");
         let crd_name = "crd/serviceregistrations.rollcall.dev";
-        cluster.owns_crd =
-            cluster.call(&["get", crd_name, "--ignore-not-found", "-o", "name"], None)?.is_empty();
-        cluster.call(&["apply", "--server-side", "--force-conflicts", "-f", path(&crd)?], None)?;
-        cluster.call(&["wait", "--for=condition=Established", crd_name, "--timeout=60s"], None)?;
+        cluster.owns_crd = cluster.call(&["get", crd_name, "--ignore-not-found", "-o", "name"])?.is_empty();
+        cluster.call(&["apply", "--server-side", "--force-conflicts", "-f", path(&crd)?])?;
+        cluster.call(&["wait", "--for=condition=Established", crd_name, "--timeout=60s"])?;
 
         let controller = manifest("controller.yaml")?.replace("rollcall-system", &cluster.system);
-        cluster.call(&["apply", "-f", "-"], Some(&controller))?;
+        cluster.kubectl.given(&["apply", "-f", "-"], &controller)?;
         let system = cluster.system.clone();
         cluster.eventually("the controller is ready", || {
             let query = [
@@ -54,12 +54,12 @@ impl Cluster {
                 "-o",
                 "jsonpath={.status.readyReplicas}",
             ];
-            Ok(cluster.call(&query, None)? == "1")
+            Ok(cluster.call(&query)? == "1")
         })?;
 
         let address =
             ["-n", &system, "get", "service/rollcall-controller", "-o", "jsonpath={.spec.clusterIP}"];
-        let address = cluster.call(&address, None)?;
+        let address = cluster.call(&address)?;
         let ca = [
             "-n",
             &system,
@@ -68,10 +68,10 @@ impl Cluster {
             "-o",
             r"go-template={{index .data `tls.crt` | base64decode}}",
         ];
-        let ca = cluster.call(&ca, None)?;
-        cluster.call(&["create", "namespace", &cluster.shop], None)?;
+        let ca = cluster.call(&ca)?;
+        cluster.call(&["create", "namespace", &cluster.shop])?;
         let labels = ["label", "namespace", &cluster.shop, "pod-security.kubernetes.io/enforce=restricted"];
-        cluster.call(&labels, None)?;
+        cluster.call(&labels)?;
         cluster.kubectl(&[
             "create",
             "configmap",
@@ -91,17 +91,17 @@ impl Cluster {
     /// kubectl in the app's namespace.
     pub(crate) fn kubectl(&self, args: &[&str]) -> Result<String> {
         let scoped: Vec<_> = ["-n", &self.shop].into_iter().chain(args.iter().copied()).collect();
-        self.call(&scoped, None)
+        self.call(&scoped)
     }
 
     pub(crate) fn apply(&self, name: &str, change: impl FnOnce(String) -> String) -> Result<()> {
-        self.call(&["-n", &self.shop, "apply", "-f", "-"], Some(&change(manifest(name)?)))?;
+        self.kubectl.given(&["-n", &self.shop, "apply", "-f", "-"], &change(manifest(name)?))?;
         Ok(())
     }
 
     /// Whether the API server would take this into the app's namespace; nothing is kept.
     pub(crate) fn dry_run(&self, yaml: &str) -> Result<()> {
-        self.call(&["-n", &self.shop, "apply", "--dry-run=server", "-f", "-"], Some(yaml))?;
+        self.kubectl.given(&["-n", &self.shop, "apply", "--dry-run=server", "-f", "-"], yaml)?;
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Cluster {
     pub(crate) fn lease_holder(&self) -> Result<String> {
         let lease = ["get", "lease/rollcall-controller", "-o", "jsonpath={.spec.holderIdentity}"];
         let scoped: Vec<_> = ["-n", &self.system].into_iter().chain(lease).collect();
-        self.call(&scoped, None)
+        self.call(&scoped)
     }
 
     /// Waits until this holds. Errors on the way are kept for the end: much fails while a pod starts.
@@ -147,29 +147,15 @@ impl Cluster {
             &["-n", &self.shop, "logs", "orders-1", "-c", "rollcall-sidecar", "--tail=30"],
             &["-n", &self.shop, "logs", "storefront-1", "-c", "rollcall-sidecar", "--tail=30"],
         ];
-        let look = |args: &[&str]| match self.call(args, None) {
+        let look = |args: &[&str]| match self.call(args) {
             Ok(text) => format!("--- kubectl {}\n{text}\n", args.join(" ")),
             Err(error) => format!("--- {error:#}\n"),
         };
         looks.into_iter().map(look).collect()
     }
 
-    fn call(&self, args: &[&str], input: Option<&str>) -> Result<String> {
-        let what = format!("{} {}", self.kubectl, args.join(" "));
-        let mut child = Command::new(&self.kubectl)
-            .arg(CALL_MAX)
-            .args(args)
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| what.clone())?;
-        if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
-            stdin.write_all(text.as_bytes()).with_context(|| what.clone())?;
-        }
-        let output = child.wait_with_output().with_context(|| what.clone())?;
-        ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    fn call(&self, args: &[&str]) -> Result<String> {
+        Ok(self.kubectl.call(args)?)
     }
 }
 
@@ -188,7 +174,7 @@ impl Drop for Cluster {
         for deletion in deletions {
             let args: Vec<_> =
                 ["delete", "--wait=false", "--ignore-not-found"].into_iter().chain(deletion).collect();
-            if let Err(error) = self.call(&args, None) {
+            if let Err(error) = self.call(&args) {
                 eprintln!("left behind: {error:#}");
             }
         }
