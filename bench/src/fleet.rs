@@ -105,7 +105,7 @@ pub(crate) fn pod_seen(pod: u32, ready: bool) -> Change {
         namespace: namespace(service),
         name: format!("order-service-{service}-7c9d8f6b5d-{pod:05x}").into(),
         node: Some(format!("node-{}", pod % NODES).into()),
-        addresses: vec![address(pod)],
+        addresses: [address(pod)].into(),
         labels: Arc::new(labels),
         has_sidecar: service.is_multiple_of(3),
         asks_to_drain: false,

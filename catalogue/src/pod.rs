@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
-use crate::{liveness::PodLife, names::Namespace, registration::Registration};
+use crate::{few::Few, liveness::PodLife, names::Namespace, registration::Registration};
 
 /// Holds a pod's UID: the one name that Kubernetes never gives twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +16,7 @@ pub struct PodFacts {
     pub name: Arc<str>,
     pub node: Option<Arc<str>>,
     /// The primary address first; empty until the pod has one.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Few<IpAddr>,
     /// Shared by the pods of one template.
     pub labels: Arc<BTreeMap<String, String>>,
     /// A container of ours is in the pod, so that a session is expected.
@@ -31,6 +31,10 @@ pub struct PodFacts {
 impl PodUid {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
     }
 }
 

@@ -23,7 +23,7 @@ impl Index {
                 OwnerId::Address(_) => Box::default(),
             };
             for standing in &member.standings {
-                let Some(instance) = published.instance(standing.id.as_str()) else { continue };
+                let Some(instance) = published.instance(&standing.id(owner)) else { continue };
                 explained.push(Witnessed {
                     instance: instance.clone(),
                     served: served.contains(&instance.id),

@@ -222,7 +222,7 @@ impl Index {
                     let meant = standings.filter(|standing| {
                         own(member).is_none() || standing.profile.version == registration.attributes.version
                     });
-                    ids.extend(meant.map(|standing| standing.id.clone()));
+                    ids.extend(meant.map(|standing| standing.id(owner)));
                 }
             }
             // Most members share theirs.

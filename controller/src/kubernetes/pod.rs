@@ -49,7 +49,7 @@ fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
         namespace: object.namespace,
         name: object.name,
         node: spec.and_then(|spec| spec.node_name.as_deref()).map(Into::into),
-        addresses: addresses(status),
+        addresses: addresses(status).into_iter().collect(),
         has_sidecar,
         registration: registration.map(Arc::new),
         asks_to_drain: annotations.is_some_and(asks_to_drain),

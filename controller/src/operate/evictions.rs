@@ -44,11 +44,11 @@ pub(super) fn evictions(before: &Snapshot, deltas: &[Arc<Delta>]) -> BTreeMap<&'
         if left.peek().is_none() && delta.removes.is_empty() {
             continue;
         }
-        let served: HashSet<&str> = served(service).map(|instance| instance.id.as_str()).collect();
-        for instance in left.filter(|instance| served.contains(instance.id.as_str())) {
+        let served: HashSet<_> = served(service).map(|instance| &instance.id).collect();
+        for instance in left.filter(|instance| served.contains(&instance.id)) {
             count(word(&instance.reason), 1);
         }
-        count(REMOVED, delta.removes.iter().filter(|id| served.contains(id.as_str())).count());
+        count(REMOVED, delta.removes.iter().filter(|id| served.contains(id)).count());
     }
     counts.retain(|_, count| *count > 0);
     counts
