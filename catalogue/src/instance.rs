@@ -15,6 +15,7 @@ use crate::{
     pod::PodUid,
     registration::{Port, Transport, port_number},
     state::{Reason, State},
+    texts::Texts,
     version::Version,
 };
 
@@ -66,7 +67,7 @@ pub struct Profile {
     pub version: Option<Version>,
     pub weight: u16,
     pub tags: BTreeSet<Box<str>>,
-    pub metadata: BTreeMap<Box<str>, Box<str>>,
+    pub metadata: Texts,
 }
 
 // === impl Instance ===
@@ -240,7 +241,7 @@ pub(crate) struct Written<'a> {
     pod: Option<&'a str>,
     weight: u16,
     tags: &'a BTreeSet<Box<str>>,
-    metadata: &'a BTreeMap<Box<str>, Box<str>>,
+    metadata: &'a Texts,
     state: State,
     reason: &'a Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -363,7 +364,7 @@ impl<'de> Deserialize<'de> for Instance {
             version: read.version,
             weight: read.weight,
             tags: read.tags,
-            metadata: read.metadata,
+            metadata: read.metadata.into_iter().collect(),
         };
         Ok(Self {
             id: read.id,

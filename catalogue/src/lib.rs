@@ -30,6 +30,7 @@ mod snapshot;
 mod state;
 #[cfg(test)]
 mod testing;
+mod texts;
 mod version;
 
 pub use address::refusal;
@@ -47,4 +48,5 @@ pub use registration::{
 };
 pub use snapshot::{ContentHash, Instances, Service, Snapshot, Step, Update};
 pub use state::{Reason, State};
+pub use texts::Texts;
 pub use version::{Version, VersionError, VersionFilter};

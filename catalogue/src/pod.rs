@@ -1,8 +1,8 @@
 //! What the catalogue keeps of a pod.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
-use crate::{few::Few, liveness::PodLife, names::Namespace, registration::Registration};
+use crate::{few::Few, liveness::PodLife, names::Namespace, registration::Registration, texts::Texts};
 
 /// Holds a pod's UID: the one name that Kubernetes never gives twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +18,7 @@ pub struct PodFacts {
     /// The primary address first; empty until the pod has one.
     pub addresses: Few<IpAddr>,
     /// Shared by the pods of one template.
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub labels: Arc<Texts>,
     /// A container of ours is in the pod, so that a session is expected.
     pub has_sidecar: bool,
     /// `rollcall.dev/drain: "true"`.

@@ -115,7 +115,7 @@ pub(crate) fn profile() -> Profile {
         version: None,
         weight: 100,
         tags: [].into(),
-        metadata: [].into(),
+        metadata: Default::default(),
     }
 }
 

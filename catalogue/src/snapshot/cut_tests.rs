@@ -90,8 +90,11 @@ fn who_serves_is_not_cut_for_those_who_do_not() {
         for snapshot in [&part, &told_whole] {
             let service = snapshot.get(&orders).unwrap();
             assert_eq!((service.instances.len(), service.serving(), service.truncated), (max, 3, true));
-            let ids: Vec<_> = service.instances.iter().map(|one| one.id.to_string()).collect();
-            assert!(ids.is_sorted() && ids.contains(&"05002") && !ids.contains(&"04999"), "{reason}");
+            let ids: Vec<_> = service.instances.iter().map(|one| one.id.clone()).collect();
+            assert!(
+                ids.is_sorted() && ids.contains(&"05002".into()) && !ids.contains(&"04999".into()),
+                "{reason}"
+            );
             let silent = service.instances.iter().find(|one| one.reason == Reason::SessionSilent);
             assert!(silent.is_none_or(|one| one.state == State::Failing), "others serve");
         }

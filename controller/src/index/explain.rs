@@ -15,7 +15,7 @@ impl Index {
         let served: HashSet<_> =
             Query::default().select(published).iter().map(|one| &one.instance.id).collect();
         let mut explained = Vec::new();
-        for (owner, member) in &entry.members {
+        for (owner, member) in entry.members.iter() {
             // Joined once more, and for this alone: witnesses are not kept.
             let Some(joined) = self.join(key, entry, owner, &mut Profiles::default()) else { continue };
             let problems = match owner {

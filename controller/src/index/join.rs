@@ -88,7 +88,7 @@ impl Index {
             whole = entry.instances() > INSTANCES_MAX;
         }
         if whole {
-            let owners: BTreeSet<_> = entry.members.keys().cloned().chain(dirt.owners).collect();
+            let owners: BTreeSet<_> = entry.members.owners().cloned().chain(dirt.owners).collect();
             changed = Joins::default();
             self.join_all(key, &mut entry, owners.iter(), &mut changed, now_ms);
         }

@@ -12,12 +12,14 @@
 //! Nothing is joined while events are applied: they only mark what may have changed, and the joining looks at all that
 //! is known then. So the order of the events does not matter.
 
+mod by_address;
 mod change;
 mod endpoints;
 mod explain;
 mod foreign;
 mod join;
 mod lists;
+mod members;
 mod namespace;
 mod outside;
 mod registering;

@@ -1,7 +1,7 @@
 //! One service as the index holds it: who registers it, and whom that has made a member.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -10,7 +10,7 @@ use rollcall_catalogue::{
     consolidate::{Consolidated, Finding, Profiles, Settings, settings},
 };
 
-use crate::index::{endpoints::OwnerId, registrations::Registrations, words::Words};
+use crate::index::{endpoints::OwnerId, members::Members, registrations::Registrations, words::Words};
 
 /// Distinct lists of findings that are kept once for the members that have equal ones: those of one template have, and
 /// templates are few. Where every member's are of its own kind, there is no use in searching.
@@ -30,7 +30,7 @@ pub(super) struct ServiceEntry {
     pub(super) registrations: Registrations,
     /// The objects of ours that keep it known for a while after its last pod.
     pub(super) managed: BTreeSet<Arc<str>>,
-    pub(super) members: HashMap<OwnerId, Member>,
+    pub(super) members: Members,
     pub(super) profiles: Profiles,
     pub(super) settings: Settings,
     /// What was decided for the service as a whole, and whom that is said to.
@@ -149,25 +149,22 @@ impl ServiceEntry {
         findings: Vec<Finding>,
         now_ms: u64,
     ) -> Vec<InstanceId> {
-        let before = self.members.remove(owner).unwrap_or_default();
-        self.forget(&before);
+        let findings = self.share_findings(findings);
+        let before = self.members.get(owner);
         let standing = |one: &Consolidated| {
             let instance = &one.instance;
-            let held = before.standing_at(instance.profile.port);
+            let held = before.and_then(|before| before.standing_at(instance.profile.port));
             let since_ms =
                 held.filter(|held| held.state == instance.state).map_or(now_ms, |held| held.since_ms);
             Standing { profile: instance.profile.clone(), state: instance.state, since_ms }
         };
-        let member = Member {
-            standings: consolidated.iter().map(standing).collect(),
-            findings: self.share_findings(findings),
-            word,
-        };
-        let gone = before.standings.iter().filter(|held| member.standing_at(held.profile.port).is_none());
-        let gone = gone.map(|held| held.id(owner)).collect();
+        let member = Member { standings: consolidated.iter().map(standing).collect(), findings, word };
         self.remember(&member);
-        self.members.insert(owner.clone(), member);
-        gone
+        let kept: Vec<_> = member.standings.iter().map(|standing| standing.profile.port).collect();
+        let Some(before) = self.members.insert(owner, member) else { return Vec::new() };
+        self.forget(&before);
+        let gone = before.standings.iter().filter(|held| !kept.contains(&held.profile.port));
+        gone.map(|held| held.id(owner)).collect()
     }
 
     pub(super) fn remove_member(&mut self, owner: &OwnerId) -> Vec<InstanceId> {

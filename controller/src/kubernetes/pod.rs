@@ -59,7 +59,7 @@ fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
             ready: if has_sidecar { ready_beside_us } else { is_true(status, "Ready") },
             containers_ready: ready_beside_us,
         },
-        labels: meta.labels.unwrap_or_default().into(),
+        labels: Arc::new(meta.labels.unwrap_or_default().into_iter().collect()),
     };
     Ok(PodSeen { facts, turned_ms, problems })
 }

@@ -107,7 +107,7 @@ mod tests {
             (vec![serving(1), serving(2), draining(3)], None, vec![("Removed", 2)]),
             (
                 vec![serving(1)],
-                Some(vec![with(1, State::Failing, Reason::Other("Hibernating".into()))]),
+                Some(vec![with(1, State::Failing, Reason::from("Hibernating".to_owned()))]),
                 vec![("Other", 1)],
             ),
         ];

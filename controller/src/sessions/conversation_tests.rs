@@ -17,7 +17,7 @@ fn instance(number: u8) -> Instance {
         version: None,
         weight: 100,
         tags: [].into(),
-        metadata: [].into(),
+        metadata: Default::default(),
     };
     Instance {
         id: format!("u{number}-80").as_str().into(),

@@ -43,7 +43,7 @@ fn any_attributes() -> impl Strategy<Value = Attributes> {
             version,
             ports,
             tags,
-            metadata,
+            metadata: metadata.into_iter().collect(),
             weight,
             probe,
             heartbeat,

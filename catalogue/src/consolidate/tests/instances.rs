@@ -44,7 +44,7 @@ fn the_same_pod_reached_in_three_ways_is_one_instance() {
     let reached = Member { endpoint: Some(&slices), ..member(&pod, &all) };
     let one = one_of(&reached);
     let Instance { id, node, pod, zone, profile, state, reason, .. } = &one.instance;
-    assert_eq!((id.as_str(), profile.port, profile.weight), ("uid-1-80", 80, 7));
+    assert_eq!((id, profile.port, profile.weight), (&"uid-1-80".into(), 80, 7));
     assert_eq!(
         (node.as_deref(), pod.as_deref(), zone.as_deref()),
         (Some("n1"), Some("orders-1"), Some("slice-zone"))
@@ -52,7 +52,7 @@ fn the_same_pod_reached_in_three_ways_is_one_instance() {
     assert_eq!(profile.version, "2.0.0".parse().ok());
     assert_eq!(ports_of(&one), [(Some("grpc"), 90), (Some("http"), 80), (Some("metrics"), 9_100)]);
     assert_eq!(profile.tags, ["blue".into(), "green".into()].into());
-    assert_eq!(profile.metadata, [("team".into(), "a".into()), ("tier".into(), "c".into())].into());
+    assert_eq!(profile.metadata, [("team", "a"), ("tier", "c")].into());
     assert_eq!((*state, reason), (State::Serving, &Reason::Ready));
     assert_eq!(findings_of(&reached), [], "a pod's own port and the Service's conflict with nobody");
     let labelled = Member { zone: Some("node-zone".into()), ..reached };
@@ -165,7 +165,7 @@ fn an_address_owns_instances_as_a_pod_does() {
     let said = object(Target::Service("db".into()), 1, "db", Attributes::default());
     let reached = Member { endpoint: Some(&slices), registrations: vec![&said], zone: None, ..outside };
     let Consolidated { instance, .. } = one_of(&reached);
-    assert_eq!((instance.id.to_string(), instance.addresses), ("10.0.0.5-5432", dual_stack(5)));
+    assert_eq!((instance.id, instance.addresses), ("10.0.0.5-5432".into(), dual_stack(5)));
     assert_eq!(
         (instance.node.as_deref(), instance.zone.as_deref()),
         (Some("slice-node"), Some("slice-zone"))
