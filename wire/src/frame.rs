@@ -191,7 +191,7 @@ mod tests {
                 version: None,
                 weight: 1,
                 tags: [].into(),
-                metadata: (0..20).map(|n| (n.to_string().into(), text.as_str().into())).collect(),
+                metadata: (0..20).map(|n| (n.to_string(), text.as_str())).collect(),
             };
             Arc::new(Instance {
                 id: format!("uid-{number}").as_str().into(),

@@ -12,12 +12,14 @@
 //! Nothing is joined while events are applied: they only mark what may have changed, and the joining looks at all that
 //! is known then. So the order of the events does not matter.
 
+mod by_address;
 mod change;
 mod endpoints;
 mod explain;
 mod foreign;
 mod join;
 mod lists;
+mod members;
 mod namespace;
 mod outside;
 mod registering;
@@ -28,6 +30,7 @@ mod reports;
 mod see;
 mod selectors;
 mod services;
+mod shared;
 mod words;
 
 use std::{
@@ -37,12 +40,12 @@ use std::{
 
 use ipnet::IpNet;
 use rollcall_catalogue::{
-    Namespace, PodFacts, PodUid, ServiceKey, Snapshot, ValueError, liveness::ProbeWitness,
+    Few, Namespace, PodFacts, PodUid, Registration, ServiceKey, Snapshot, ValueError, liveness::ProbeWitness,
 };
 
 use crate::index::{
     endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists, namespace::NamespaceEntry,
-    report_queue::ReportQueue, services::ServiceEntry,
+    report_queue::ReportQueue, services::ServiceEntry, shared::Shared,
 };
 
 pub use change::{
@@ -71,12 +74,17 @@ pub struct Index {
     pods: HashMap<PodUid, Box<PodEntry>>,
     nodes: HashMap<Arc<str>, NodeFacts>,
     namespaces: HashMap<Namespace, NamespaceEntry>,
+    /// Of nodes and zones, which pods, endpoints and instances name.
+    names: Shared<str>,
+    /// What pods say of themselves; those of one template say the same.
+    words: Shared<Registration>,
     /// Registrations of all namespaces: shown after each snapshot, and there may be thousands of namespaces.
     objects_known: usize,
     /// The Service that each slice was a part of when it was seen last.
     slices: HashMap<ObjectKey, Arc<str>>,
     addresses: AddressBook,
-    services: HashMap<ServiceKey, ServiceEntry>,
+    /// Boxed as the pods are.
+    services: HashMap<ServiceKey, Box<ServiceEntry>>,
     dirty: BTreeMap<ServiceKey, Dirt>,
     /// The services in which each pod is marked.
     marked_pods: HashMap<PodUid, Vec<ServiceKey>>,
@@ -100,8 +108,8 @@ struct PodEntry {
     facts: PodFacts,
     problems: Box<[ValueError]>,
     heard: Heard,
-    /// The services it is a member of; nearly always one, for which a set would be ten times as large.
-    services: Vec<ServiceKey>,
+    /// The services it is a member of.
+    services: Few<ServiceKey>,
 }
 
 /// Says what was heard of a pod's sidecar.
