@@ -1,6 +1,6 @@
 //! A cluster as the watches would tell of it.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use rollcall_catalogue::{
     Attributes, Namespace, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
@@ -96,22 +96,20 @@ pub(crate) fn pod_seen(pod: u32, ready: bool) -> Change {
             visibility: None,
         })
     });
-    let labels: BTreeMap<String, String> = [
+    let labels = [
         ("app.kubernetes.io/name", format!("order-service-{service}")),
         ("app.kubernetes.io/instance", "production".to_owned()),
         ("app.kubernetes.io/version", VERSION.to_owned()),
         ("app.kubernetes.io/managed-by", "Helm".to_owned()),
         ("pod-template-hash", format!("7c9d8f6b{service:02x}")),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
+    ];
     let facts = PodFacts {
         uid: uid(pod).as_str().into(),
         namespace: namespace(service),
         name: pod_name(pod).into(),
         node: Some(format!("node-{}", pod % NODES).into()),
-        addresses: vec![address(pod)],
-        labels: Arc::new(labels),
+        addresses: [address(pod)].into(),
+        labels: Arc::new(labels.into()),
         has_sidecar: service.is_multiple_of(3),
         asks_to_drain: false,
         registration: word,

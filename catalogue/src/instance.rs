@@ -1,7 +1,6 @@
 //! One instance, as every answer and every frame writes it.
 
 use std::{
-    borrow::Borrow,
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -16,6 +15,7 @@ use crate::{
     pod::PodUid,
     registration::{Port, Transport, port_number},
     state::{Reason, State},
+    texts::Texts,
     version::Version,
 };
 
@@ -34,16 +34,27 @@ pub struct Instance {
     pub revision: u64,
 }
 
-/// Holds what names an instance within its service: its owner and its primary port. It stays for as long as the
-/// owner lives, whatever else changes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct InstanceId(Arc<str>);
+/// Holds what names an instance within its service: its owner and its primary port, written `owner-port`. It stays for
+/// as long as the owner lives, whatever else changes. The owner's name is shared with who has it as well: there is one
+/// such id for each instance of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(from = "String")]
+pub struct InstanceId {
+    owner: Arc<str>,
+    /// None in a text that does not end in a port; no controller writes that.
+    port: Option<u16>,
+}
 
-/// Holds all addresses of an instance: at least one, the primary one first.
+/// Holds all addresses of an instance: at least one, the primary one first, and each once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Addresses {
-    primary: IpAddr,
-    others: Box<[IpAddr]>,
+pub struct Addresses(Distinct);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Distinct {
+    /// As nearly all instances have it.
+    One(IpAddr),
+    /// The primary one, and the others.
+    Several(Box<(IpAddr, Box<[IpAddr]>)>),
 }
 
 /// Holds what was registered of an instance. Most instances of a service are alike, so they share it.
@@ -56,14 +67,14 @@ pub struct Profile {
     pub version: Option<Version>,
     pub weight: u16,
     pub tags: BTreeSet<Box<str>>,
-    pub metadata: BTreeMap<Box<str>, Box<str>>,
+    pub metadata: Texts,
 }
 
 // === impl Instance ===
 
 impl Instance {
     pub fn address(&self) -> IpAddr {
-        self.addresses.primary
+        self.addresses.primary()
     }
 
     /// The stable order of every list: by address as a number, then port, then id.
@@ -89,37 +100,40 @@ impl Instance {
 
 impl InstanceId {
     pub fn of_pod(uid: &PodUid, port: u16) -> Self {
-        Self(format!("{uid}-{port}").into())
+        Self { owner: uid.shared(), port: Some(port) }
     }
 
     pub fn of_address(address: IpAddr, port: u16) -> Self {
-        Self(format!("{address}-{port}").into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn shared(&self) -> Arc<str> {
-        self.0.clone()
-    }
-}
-
-impl Borrow<str> for InstanceId {
-    fn borrow(&self) -> &str {
-        &self.0
+        Self { owner: address.to_string().into(), port: Some(port) }
     }
 }
 
 impl From<&str> for InstanceId {
     fn from(id: &str) -> Self {
-        Self(id.into())
+        let parts = id.rsplit_once('-').and_then(|(owner, port)| Some((owner, port_number(port)?)));
+        match parts {
+            Some((owner, port)) => Self { owner: owner.into(), port: Some(port) },
+            None => Self { owner: id.into(), port: None },
+        }
+    }
+}
+
+impl From<String> for InstanceId {
+    fn from(id: String) -> Self {
+        id.as_str().into()
     }
 }
 
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.owner)?;
+        self.port.map_or(Ok(()), |port| write!(f, "-{port}"))
+    }
+}
+
+impl Serialize for InstanceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -139,21 +153,32 @@ impl Addresses {
                 distinct.push(*address);
             }
         }
-        Self { primary, others: distinct.into() }
+        match distinct.is_empty() {
+            true => primary.into(),
+            false => Self(Distinct::Several(Box::new((primary, distinct.into())))),
+        }
     }
 
     pub fn primary(&self) -> IpAddr {
-        self.primary
+        self.parts().0
     }
 
     pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
-        std::iter::once(self.primary).chain(self.others.iter().copied())
+        let (primary, others) = self.parts();
+        std::iter::once(primary).chain(others.iter().copied())
+    }
+
+    fn parts(&self) -> (IpAddr, &[IpAddr]) {
+        match &self.0 {
+            Distinct::One(primary) => (*primary, &[]),
+            Distinct::Several(all) => (all.0, &all.1),
+        }
     }
 }
 
 impl From<IpAddr> for Addresses {
     fn from(primary: IpAddr) -> Self {
-        Self { primary, others: Box::default() }
+        Self(Distinct::One(primary))
     }
 }
 
@@ -216,7 +241,7 @@ pub(crate) struct Written<'a> {
     pod: Option<&'a str>,
     weight: u16,
     tags: &'a BTreeSet<Box<str>>,
-    metadata: &'a BTreeMap<Box<str>, Box<str>>,
+    metadata: &'a Texts,
     state: State,
     reason: &'a Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -339,7 +364,7 @@ impl<'de> Deserialize<'de> for Instance {
             version: read.version,
             weight: read.weight,
             tags: read.tags,
-            metadata: read.metadata,
+            metadata: read.metadata.into_iter().collect(),
         };
         Ok(Self {
             id: read.id,

@@ -37,6 +37,7 @@ fn any_profile() -> impl Strategy<Value = Profile> {
     let metadata = proptest::collection::btree_map(text(), ".{0,8}".prop_map(Box::<str>::from), 0..4);
     (any_ports(), version, 0u16..=1_000, tags, metadata).prop_map(
         |((port, ports), version, weight, tags, metadata)| {
+            let metadata = metadata.into_iter().collect();
             Profile { port, ports, version, weight, tags, metadata }.normalised()
         },
     )
@@ -75,7 +76,7 @@ fn the_json_of_a_full_instance_is_the_contracts_with_its_order() {
             version: Some("1.4.2".parse().unwrap()),
             weight: 7,
             tags: ["blue".into(), "all".into()].into(),
-            metadata: [("team".into(), "payments".into()), ("a".into(), "\"é\n".into())].into(),
+            metadata: [("team", "payments"), ("a", "\"é\n")].into(),
         }),
         revision: 6,
         ..instance(1)
@@ -275,5 +276,18 @@ proptest! {
     #[test]
     fn what_is_normal_stays_as_it_is(profile in any_profile()) {
         prop_assert_eq!(profile.clone().normalised(), profile);
+    }
+}
+
+#[test]
+fn an_id_survives_being_written_and_its_text_is_one_id() {
+    let ids =
+        [InstanceId::of_pod(&"uid-1".into(), 80), InstanceId::of_address("fd00::5".parse().unwrap(), 53)];
+    for (id, text) in ids.into_iter().zip(["uid-1-80", "fd00::5-53"]) {
+        assert_eq!((id.to_string().as_str(), InstanceId::from(text)), (text, id));
+    }
+    // What no controller writes stays as it came.
+    for foreign in ["", "-", "uid", "uid-080", "uid-+80", "uid-65536", "uid-80-", "80"] {
+        assert_eq!(InstanceId::from(foreign).to_string(), foreign);
     }
 }

@@ -18,6 +18,7 @@ pub mod balance;
 pub mod changes;
 pub mod consolidate;
 mod endpoint;
+mod few;
 mod instance;
 pub mod limits;
 pub mod liveness;
@@ -29,11 +30,13 @@ mod snapshot;
 mod state;
 #[cfg(test)]
 mod testing;
+mod texts;
 mod version;
 
 pub use address::refusal;
 pub use balance::Policy;
 pub use endpoint::EndpointFacts;
+pub use few::Few;
 pub use instance::{Addresses, Instance, InstanceId, Profile, revision};
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
@@ -45,4 +48,5 @@ pub use registration::{
 };
 pub use snapshot::{ContentHash, Instances, Service, Snapshot, Step, Update};
 pub use state::{Reason, State};
+pub use texts::Texts;
 pub use version::{Version, VersionError, VersionFilter};

@@ -1,8 +1,8 @@
 //! What the catalogue keeps of a pod.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
-use crate::{liveness::PodLife, names::Namespace, registration::Registration};
+use crate::{few::Few, liveness::PodLife, names::Namespace, registration::Registration, texts::Texts};
 
 /// Holds a pod's UID: the one name that Kubernetes never gives twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,9 +16,9 @@ pub struct PodFacts {
     pub name: Arc<str>,
     pub node: Option<Arc<str>>,
     /// The primary address first; empty until the pod has one.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Few<IpAddr>,
     /// Shared by the pods of one template.
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub labels: Arc<Texts>,
     /// A container of ours is in the pod, so that a session is expected.
     pub has_sidecar: bool,
     /// `rollcall.dev/drain: "true"`.
@@ -31,6 +31,10 @@ pub struct PodFacts {
 impl PodUid {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
     }
 }
 

@@ -29,8 +29,8 @@ macro_rules! reasons {
         #[serde(from = "String", into = "String")]
         pub enum Reason {
             $($(#[$doc])* $reason,)+
-            /// A word that this build does not know.
-            Other(Box<str>),
+            /// A word that this build does not know. In two boxes, since every instance has the room of one.
+            Other(Box<Box<str>>),
         }
 
         impl Reason {
@@ -49,7 +49,7 @@ macro_rules! reasons {
             fn from(word: String) -> Self {
                 match word.as_str() {
                     $(stringify!($reason) => Self::$reason,)+
-                    _ => Self::Other(word.into()),
+                    _ => Self::Other(Box::new(word.into())),
                 }
             }
         }

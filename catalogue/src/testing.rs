@@ -42,7 +42,7 @@ pub(crate) fn pod(number: u8) -> PodFacts {
         namespace: "shop".parse().unwrap(),
         name: format!("orders-{number}").into(),
         node: Some("n1".into()),
-        addresses: vec![address(number)],
+        addresses: [address(number)].into(),
         labels: Arc::default(),
         has_sidecar: true,
         asks_to_drain: false,
@@ -115,7 +115,7 @@ pub(crate) fn profile() -> Profile {
         version: None,
         weight: 100,
         tags: [].into(),
-        metadata: [].into(),
+        metadata: Default::default(),
     }
 }
 

@@ -35,7 +35,7 @@ fn seen() -> PodSeen {
         namespace: "shop".parse().unwrap(),
         name: "orders-1".into(),
         node: None,
-        addresses: vec![],
+        addresses: Default::default(),
         labels: Arc::default(),
         has_sidecar: true,
         asks_to_drain: false,

@@ -1,10 +1,13 @@
 //! From the resource to the catalogue's registration.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use rollcall_catalogue::{
     self as catalogue, Attributes, Namespace, Operator, Policy, ProbeCheck, ProbeSpec, Probing, Registration,
-    Requirement, Selector, ServiceKey, Source, Transport, ValueError, shortened,
+    Requirement, Selector, ServiceKey, Source, Texts, Transport, ValueError, shortened,
 };
 use serde::de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer};
 
@@ -45,6 +48,10 @@ fn located(error: ValueError, probe: Option<&resource::Probe>) -> SpecError {
 }
 
 /// The word as the catalogue's own enum knows it.
+fn texts(named: &BTreeMap<String, String>) -> Texts {
+    named.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+}
+
 fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
     let word: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
     T::deserialize(word).ok()
@@ -193,7 +200,8 @@ impl Reader {
             }
             match_expressions.push(Requirement { key: expression.key.clone(), operator });
         }
-        let read = Selector { match_labels: selector.match_labels.clone(), match_expressions };
+        let match_labels = texts(&selector.match_labels);
+        let read = Selector { match_labels, match_expressions };
         // Where nothing is left of what was there, it is not to be called empty as well.
         (!read.is_empty() || selector.match_expressions.is_empty()).then_some(read)
     }
@@ -229,7 +237,7 @@ impl Reader {
             version: version.and_then(|text| self.take(text.parse(), SpecError::Version)),
             ports: self.ports(&spec.ports),
             tags: spec.tags.clone(),
-            metadata: spec.metadata.clone(),
+            metadata: texts(&spec.metadata),
             weight: spec.weight.and_then(|weight| self.number("weight", weight, "use 0 to 1000")),
             probe: spec.probe.as_ref().and_then(|probe| self.probe(probe)).map(Probing::By),
             heartbeat: spec.heartbeat.as_ref().and_then(|heartbeat| self.heartbeat(heartbeat)),

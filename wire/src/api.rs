@@ -86,7 +86,7 @@ mod tests {
             version: Some("1.4.2".parse().unwrap()),
             weight: 100,
             tags: ["blue".into()].into(),
-            metadata: [("team".into(), "payments".into())].into(),
+            metadata: [("team", "payments")].into(),
         });
         let instance = |state: State| {
             Arc::new(Instance {

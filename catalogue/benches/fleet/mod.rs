@@ -75,7 +75,7 @@ impl Fleet {
             namespace: self.namespace.clone(),
             name: format!("order-service-{service}-7c9d8f6b5d-{number:05x}").into(),
             node: self.nodes.get(serial as usize % self.nodes.len()).cloned(),
-            addresses: vec![(0x0a00_0000 + serial).to_be_bytes().into()],
+            addresses: [(0x0a00_0000 + serial).to_be_bytes().into()].into(),
             labels: Arc::default(),
             has_sidecar: true,
             asks_to_drain: false,

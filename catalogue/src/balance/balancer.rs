@@ -86,7 +86,11 @@ pub struct Balancer {
 
 impl From<&Instance> for Candidate {
     fn from(instance: &Instance) -> Self {
-        Self { id: instance.id.shared(), weight: instance.profile.weight, zone: instance.zone.clone() }
+        Self {
+            id: instance.id.to_string().into(),
+            weight: instance.profile.weight,
+            zone: instance.zone.clone(),
+        }
     }
 }
 

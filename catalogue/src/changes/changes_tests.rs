@@ -76,7 +76,7 @@ fn a_ring_is_bounded_whatever_is_pushed() {
     assert_eq!(ring.since(0).map(Iterator::count), Some(1), "the newest stays");
     let fat = |instances| {
         let mut delta = Delta::clone(&delta_of(instances));
-        let metadata = (0..64).map(|n: u8| (format!("{n}").into(), "x".repeat(1_024).into())).collect();
+        let metadata = (0..64).map(|n: u8| (n.to_string(), "x".repeat(1_024))).collect();
         let profile = Arc::new(Profile { metadata, ..Profile::clone(&instance(1).profile) });
         delta.added = vec![];
         delta.changed =

@@ -90,8 +90,7 @@ impl Delta {
         let Some(head) = &self.to else { return Ok(None) };
         let held = held.map(|service| service.instances.clone()).unwrap_or_default();
         let new: Vec<_> = self.upserts().cloned().collect();
-        let named: BTreeSet<&str> =
-            self.removes.iter().chain(new.iter().map(|one| &one.id)).map(InstanceId::as_str).collect();
+        let named: BTreeSet<&InstanceId> = self.removes.iter().chain(new.iter().map(|one| &one.id)).collect();
         let gone: Vec<_> = named.into_iter().filter_map(|id| held.find(id)).cloned().collect();
         Ok(Some(Service::with(*head, held.edited(&gone, &new))))
     }

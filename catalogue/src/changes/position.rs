@@ -61,7 +61,7 @@ pub fn receive(
         }),
         Some(told) => {
             let room = INSTANCES_MAX.saturating_sub(shown.instances.len());
-            let unknown = told.instances.iter().filter(|one| shown.instance(one.id.as_str()).is_none());
+            let unknown = told.instances.iter().filter(|one| shown.instance(&one.id).is_none());
             let added: Vec<_> = unknown.take(room).cloned().collect();
             if added.is_empty() {
                 return Some(shown.clone());

@@ -113,10 +113,10 @@ proptest! {
             let told = behind.get(key).map(AsRef::as_ref);
             let merged = receive(key, Some(held), told, true).expect("it stays known");
             for one in held.instances.iter() {
-                prop_assert!(merged.instance(one.id.as_str()).is_some_and(|kept| Arc::ptr_eq(kept, one)));
+                prop_assert!(merged.instance(&one.id).is_some_and(|kept| Arc::ptr_eq(kept, one)));
             }
             let added = merged.instances.len() - held.instances.len();
-            let new = told.iter().flat_map(|told| told.instances.iter()).filter(|one| held.instance(one.id.as_str()).is_none());
+            let new = told.iter().flat_map(|told| told.instances.iter()).filter(|one| held.instance(&one.id).is_none());
             prop_assert_eq!(added, new.count());
             let places: Vec<_> = merged.instances.iter().collect();
             prop_assert!(places.is_sorted_by(|a, b| a.order(b).is_lt()));

@@ -7,6 +7,7 @@ use crate::{
     instance::Profile,
     limits::{METADATA_JSON_BYTES_MAX, METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX, WEIGHT_DEFAULT},
     registration::{Closeness, Heartbeat, Port, ProbeSpec, Probing, Registration, Source},
+    texts::Texts,
     version::Version,
 };
 
@@ -155,27 +156,27 @@ fn version(registrations: &[&Registration], owner: Owner<'_>) -> Option<Version>
 
 /// What the closest says of each key, as much as there is room for. A key whose value found no room is missing: what
 /// someone farther says of it would be wrong.
-fn metadata(registrations: &[&Registration], findings: &mut Vec<Finding>) -> BTreeMap<Box<str>, Box<str>> {
+fn metadata(registrations: &[&Registration], findings: &mut Vec<Finding>) -> Texts {
     let mut decided = BTreeSet::new();
-    let mut union = BTreeMap::new();
+    let mut union = Vec::new();
     let mut budget = METADATA_JSON_BYTES_MAX;
     for registration in registrations {
         let mut left_out = 0;
-        for (key, value) in &registration.attributes.metadata {
+        for (key, value) in registration.attributes.metadata.iter() {
             if !decided.insert(key) {
                 continue;
             }
             let cost = json_bytes(key) + json_bytes(value);
             if union.len() < METADATA_KEYS_MAX && cost <= budget {
                 budget -= cost;
-                union.insert(key.as_str().into(), value.as_str().into());
+                union.push((key, value));
             } else {
                 left_out += 1;
             }
         }
         findings.extend(crowded(registration, Crowded::Metadata, left_out));
     }
-    union
+    union.into_iter().collect()
 }
 
 /// The most bytes that JSON needs for a text: a control character becomes six, a quote or a backslash two; and

@@ -11,6 +11,7 @@ use crate::{
         probe::PROBE_REMEDY,
         words::{is_metadata_key, is_metadata_value, is_tag},
     },
+    texts::Texts,
 };
 
 const SERVICE: &str = "rollcall.dev/service";
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
         tags
     }
 
-    fn metadata(&mut self) -> BTreeMap<String, String> {
+    fn metadata(&mut self) -> Texts {
         let remedy =
             "use `k=v,k=v`: at most 64 keys of 1 to 128 printable characters; until then it is left out";
         let mut metadata = BTreeMap::new();
@@ -164,11 +165,11 @@ impl<'a> Reader<'a> {
                 Some((key, _)) if metadata.len() >= METADATA_KEYS_MAX && !metadata.contains_key(key) => {
                     refused.note(|| format!("`{}` is one too many", shortened(key)));
                 }
-                Some((key, value)) => drop(metadata.insert(key.to_owned(), value.to_owned())),
+                Some((key, value)) => drop(metadata.insert(key, value)),
             }
         }
         self.refuse_all(METADATA, refused, remedy);
-        metadata
+        metadata.into_iter().collect()
     }
 
     /// One problem, however many entries are bad: an annotation may be 256 kB of them.

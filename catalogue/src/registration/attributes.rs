@@ -1,6 +1,6 @@
 //! What a registration says of its instances.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,6 +12,7 @@ use crate::{
         Heartbeat, Probing,
         words::{is_app_protocol, is_metadata_key, is_metadata_value, is_tag},
     },
+    texts::Texts,
     version::Version,
 };
 
@@ -22,7 +23,7 @@ pub struct Attributes {
     /// The first is the primary one.
     pub ports: Vec<Port>,
     pub tags: BTreeSet<String>,
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: Texts,
     pub weight: Option<u16>,
     pub probe: Option<Probing>,
     /// The app says itself that it is well, this often.
@@ -108,7 +109,7 @@ impl Attributes {
         if self.metadata.len() > METADATA_KEYS_MAX {
             refuse("metadata", "too many keys", "use at most 64");
         }
-        if let Some(key) = self.metadata.keys().find(|key| !is_metadata_key(key)) {
+        if let Some(key) = self.metadata.names().find(|key| !is_metadata_key(key)) {
             let problem = format!("the key `{}` is empty, too long or not printable", shortened(key));
             refuse("metadata", &problem, "use 1 to 128 printable characters");
         }

@@ -1,6 +1,6 @@
 //! Which instances a registration means.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use crate::{
     address::judged,
@@ -11,6 +11,7 @@ use crate::{
         ValueError,
         words::{is_label_key, is_label_value, is_pod_name, is_pod_uid, is_zone},
     },
+    texts::Texts,
 };
 
 const KEY_REMEDY: &str = "use a name as app or app.kubernetes.io/name";
@@ -35,7 +36,7 @@ pub enum Target {
 /// Holds what the labels of a pod must be like, all of it; without any requirement it matches nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Selector {
-    pub match_labels: BTreeMap<String, String>,
+    pub match_labels: Texts,
     pub match_expressions: Vec<Requirement>,
 }
 
@@ -85,7 +86,7 @@ impl Target {
                     matches!(&requirement.operator, Operator::In(values) | Operator::NotIn(values)
                         if values.is_empty() || values.len() > LABELS_MAX)
                 });
-                if let Some(key) = selector.match_labels.keys().find(|key| !is_label_key(key)) {
+                if let Some(key) = selector.match_labels.names().find(|key| !is_label_key(key)) {
                     let problem = format!("`{}` is no key of a label", shortened(key));
                     refuse("target.selector.matchLabels", problem, KEY_REMEDY);
                 }
@@ -175,17 +176,16 @@ impl Selector {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labels: &Texts) -> bool {
         !self.is_empty()
             && self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
     }
 }
 
-impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Selector {
+impl<K: Into<Box<str>>, V: Into<Box<str>>, const N: usize> From<[(K, V); N]> for Selector {
     fn from(labels: [(K, V); N]) -> Self {
-        let match_labels = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        Self { match_labels, match_expressions: Vec::new() }
+        Self { match_labels: labels.into(), match_expressions: Vec::new() }
     }
 }
 
@@ -199,11 +199,11 @@ impl Requirement {
         }
     }
 
-    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    fn matches(&self, labels: &Texts) -> bool {
         let value = labels.get(&self.key);
         match &self.operator {
-            Operator::In(values) => value.is_some_and(|value| values.contains(value)),
-            Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Operator::In(values) => value.is_some_and(|value| values.iter().any(|one| one == value)),
+            Operator::NotIn(values) => value.is_none_or(|value| values.iter().all(|one| one != value)),
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
         }
@@ -214,14 +214,14 @@ impl Requirement {
 mod tests {
     use super::*;
 
-    fn labels<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
-        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Texts {
+        pairs.into()
     }
 
     #[test]
     fn a_selector_reads_labels_as_kubernetes_does() {
         let one = |operator| Selector {
-            match_labels: BTreeMap::new(),
+            match_labels: Texts::default(),
             match_expressions: vec![Requirement { key: "tier".to_owned(), operator }],
         };
         let words = || vec!["a".to_owned(), "b".to_owned()];

@@ -90,8 +90,11 @@ fn who_serves_is_not_cut_for_those_who_do_not() {
         for snapshot in [&part, &told_whole] {
             let service = snapshot.get(&orders).unwrap();
             assert_eq!((service.instances.len(), service.serving(), service.truncated), (max, 3, true));
-            let ids: Vec<_> = service.instances.iter().map(|one| one.id.as_str()).collect();
-            assert!(ids.is_sorted() && ids.contains(&"05002") && !ids.contains(&"04999"), "{reason}");
+            let ids: Vec<_> = service.instances.iter().map(|one| one.id.clone()).collect();
+            assert!(
+                ids.is_sorted() && ids.contains(&"05002".into()) && !ids.contains(&"04999".into()),
+                "{reason}"
+            );
             let silent = service.instances.iter().find(|one| one.reason == Reason::SessionSilent);
             assert!(silent.is_none_or(|one| one.state == State::Failing), "others serve");
         }
@@ -102,5 +105,8 @@ fn who_serves_is_not_cut_for_those_who_do_not() {
     let starting = all_in(State::Starting, Reason::NotReady, 0..max);
     let silent = all_in(State::Failing, Reason::SessionSilent, max..max + 1);
     let cut = after(Snapshot::default().next([whole("orders", [starting, silent].concat())], 1));
-    assert_eq!(cut.get(&orders).unwrap().instance("05000").map(|one| one.state), Some(State::Suspect));
+    assert_eq!(
+        cut.get(&orders).unwrap().instance(&"05000".into()).map(|one| one.state),
+        Some(State::Suspect)
+    );
 }

@@ -69,8 +69,8 @@ impl Instances {
     }
 
     /// The one of this id.
-    pub fn find(&self, id: &str) -> Option<&Arc<Instance>> {
-        self.by_id.find(|instance| instance.id.as_str().cmp(id))
+    pub fn find(&self, id: &InstanceId) -> Option<&Arc<Instance>> {
+        self.by_id.find(|instance| instance.id.cmp(id))
     }
 
     /// What the settling has to know of all of them.

@@ -40,14 +40,14 @@ fn check(list: &Instances) {
 fn a_change_copies_the_chunk_that_it_hits_and_no_other() {
     let before = list(0..5_000);
     check(&before);
-    let held = before.find("02500").unwrap().clone();
+    let held = before.find(&"02500".into()).unwrap().clone();
     let different = Arc::new(Instance { node: None, ..Instance::clone(&held) });
     let after = before.edited(from_ref(&held), from_ref(&different));
     assert_eq!((copied(&before.by_order, &after.by_order), copied(&before.by_id, &after.by_id)), (1, 1));
-    assert!(Arc::ptr_eq(after.find("02500").unwrap(), &different));
+    assert!(Arc::ptr_eq(after.find(&"02500".into()).unwrap(), &different));
     let without = before.edited(&[held], &[]);
     assert_eq!((copied(&before.by_order, &without.by_order), without.len()), (1, 4_999));
-    assert!(without.find("02500").is_none() && before.find("02500").is_some());
+    assert!(without.find(&"02500".into()).is_none() && before.find(&"02500".into()).is_some());
     assert_eq!(copied(&before.by_order, &before.edited(&[], &[]).by_order), 0);
 }
 
@@ -55,7 +55,7 @@ fn a_change_copies_the_chunk_that_it_hits_and_no_other() {
 fn a_list_that_shrinks_has_fewer_chunks() {
     let mut shrinking = list(0..5_000);
     for number in (0..5_000).rev().filter(|number| number % 100 != 0) {
-        let one = shrinking.find(&format!("{number:05}")).unwrap().clone();
+        let one = shrinking.find(&format!("{number:05}").into()).unwrap().clone();
         shrinking = shrinking.edited(&[one], &[]);
     }
     check(&shrinking);
@@ -97,7 +97,7 @@ proptest! {
             prop_assert_eq!(list.iter().cloned().collect::<Vec<_>>(), expected);
             for number in 0..600 {
                 let id = format!("{number:05}");
-                prop_assert_eq!(list.find(&id), model.get(&id));
+                prop_assert_eq!(list.find(&id.as_str().into()), model.get(&id));
             }
             // However it came about, it is equal to one that was made at once.
             prop_assert_eq!(&list, &model.values().cloned().collect::<Instances>());

@@ -70,7 +70,7 @@ impl Service {
         self.instances.iter().filter(|instance| instance.state == State::Serving).count()
     }
 
-    pub fn instance(&self, id: &str) -> Option<&Arc<Instance>> {
+    pub fn instance(&self, id: &InstanceId) -> Option<&Arc<Instance>> {
         self.instances.find(id)
     }
 
@@ -197,7 +197,7 @@ impl Draft {
 
     /// What there will be of those that are spoken of, and what there is.
     fn pairs(&self) -> impl Iterator<Item = (Option<&Arc<Instance>>, Option<&Arc<Instance>>)> {
-        self.words.iter().map(|(id, word)| (self.held.find(id.as_str()), word.as_ref()))
+        self.words.iter().map(|(id, word)| (self.held.find(id), word.as_ref()))
     }
 
     /// Leaves out what is too much; whether there was any. Who can be called stays before who cannot, and the first in
@@ -241,7 +241,7 @@ impl Draft {
 
     fn forget_what_is_the_same(&mut self) {
         let held = &self.held;
-        self.words.retain(|id, word| match (held.find(id.as_str()), word) {
+        self.words.retain(|id, word| match (held.find(id), word) {
             (None, None) => false,
             (Some(before), Some(after)) => !before.same_content(after),
             _ => true,
@@ -252,7 +252,7 @@ impl Draft {
     fn changes(&mut self, revision: u64) -> Changes {
         let mut changes = Changes::default();
         for (id, word) in &mut self.words {
-            let before = self.held.find(id.as_str());
+            let before = self.held.find(id);
             changes.gone.extend(before.cloned());
             let Some(word) = word else {
                 changes.removes.push(id.clone());

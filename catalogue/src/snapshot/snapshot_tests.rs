@@ -57,7 +57,7 @@ fn only_what_changed_gets_a_new_revision() {
             "what is the same is shared"
         );
         assert_ne!(service.hash, held.hash);
-        let told: Vec<_> = step.deltas[0].upserts().map(|one| one.id.as_str()).collect();
+        let told: Vec<_> = step.deltas[0].upserts().map(|one| one.id.to_string()).collect();
         assert_eq!(told, ["uid-2-80"], "and nobody is told of it again");
     }
 }
@@ -179,8 +179,8 @@ fn a_service_holds_an_id_once() {
     assert_eq!(states(&snapshot), [State::Suspect], "the last word counts");
     let head = snapshot.get(&key("orders")).unwrap().head();
     let service = Service::of(head, [silent(1), instance(2), instance(1)].map(Arc::new).into());
-    let held: Vec<_> = service.instances.iter().map(|one| (one.id.as_str(), one.state)).collect();
-    assert_eq!(held, [("uid-1-80", State::Serving), ("uid-2-80", State::Serving)]);
+    let held: Vec<_> = service.instances.iter().map(|one| (one.id.clone(), one.state)).collect();
+    assert_eq!(held, [("uid-1-80".into(), State::Serving), ("uid-2-80".into(), State::Serving)]);
 }
 
 #[test]

@@ -6,9 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use rollcall_catalogue::{EndpointFacts, PodUid, Port, Registration, ServiceKey, liveness::EndpointWitness};
+use rollcall_catalogue::{
+    EndpointFacts, Few, PodUid, Port, Registration, ServiceKey, liveness::EndpointWitness,
+};
 
-use crate::index::{ServiceFacts, SliceEndpoint, SliceFacts, services::RegistrationId};
+use crate::index::{ServiceFacts, SliceFacts, services::RegistrationId};
 
 /// Names whom an instance belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +33,19 @@ pub(super) struct KubeService {
 #[derive(Debug)]
 struct Slice {
     ports: Vec<Port>,
-    endpoints: BTreeMap<OwnerId, SliceEndpoint>,
+    /// By their owners, each once.
+    endpoints: Box<[Endpoint]>,
+}
+
+/// Holds one endpoint of a slice, by whom it belongs to.
+#[derive(Debug, PartialEq, Eq)]
+struct Endpoint {
+    owner: OwnerId,
+    addresses: Few<IpAddr>,
+    zone: Option<Arc<str>>,
+    node: Option<Arc<str>>,
+    ready: bool,
+    terminating: bool,
 }
 
 // === impl KubeService ===
@@ -43,11 +57,12 @@ impl KubeService {
 
     /// Everyone whom it leads to.
     pub(super) fn owners(&self) -> BTreeSet<OwnerId> {
-        self.slices.values().flat_map(|slice| slice.endpoints.keys().cloned()).collect()
+        let endpoints = self.slices.values().flat_map(|slice| &slice.endpoints);
+        endpoints.map(|endpoint| endpoint.owner.clone()).collect()
     }
 
     pub(super) fn leads_to(&self, owner: &OwnerId) -> bool {
-        self.slices.values().any(|slice| slice.endpoints.contains_key(owner))
+        self.slices.values().any(|slice| slice.endpoint(owner).is_some())
     }
 
     /// Puts a slice in the place of the one of this name; gives those of whom it says something new.
@@ -64,9 +79,9 @@ impl KubeService {
     /// What all slices have on one of those whom it leads to. The same endpoint may stand in two of them while it
     /// moves from one to the other.
     pub(super) fn endpoint(&self, owner: &OwnerId) -> Option<EndpointFacts> {
-        let found = self.slices.values().filter_map(|slice| Some((slice, slice.endpoints.get(owner)?)));
+        let found = self.slices.values().filter_map(|slice| Some((slice, slice.endpoint(owner)?)));
         let facts = found.map(|(slice, endpoint)| EndpointFacts {
-            addresses: endpoint.addresses.clone(),
+            addresses: endpoint.addresses.to_vec(),
             ports: slice.ports.clone(),
             zone: endpoint.zone.clone(),
             node: endpoint.node.clone(),
@@ -81,7 +96,7 @@ impl KubeService {
         joined
     }
 
-    fn witness(&self, endpoint: &SliceEndpoint) -> EndpointWitness {
+    fn witness(&self, endpoint: &Endpoint) -> EndpointWitness {
         let publishes = self.facts.as_ref().is_some_and(|facts| facts.publishes_not_ready);
         if endpoint.terminating {
             EndpointWitness::Terminating
@@ -99,20 +114,30 @@ impl KubeService {
 
 impl Slice {
     fn new(facts: SliceFacts) -> Self {
-        let owner = |endpoint: &SliceEndpoint| match &endpoint.pod {
-            Some(uid) => Some(OwnerId::Pod(uid.clone())),
-            None => endpoint.addresses.first().copied().map(OwnerId::Address),
-        };
-        let endpoints = facts.endpoints.into_iter().map(|mut endpoint| {
-            // All addresses of an endpoint are of one thing, and consumers are to use the first: the others of what is
-            // no pod could be anybody's.
-            if endpoint.pod.is_none() {
-                endpoint.addresses.truncate(1);
-            }
-            endpoint
+        let endpoints = facts.endpoints.into_iter().filter_map(|endpoint| {
+            let (owner, meant) = match endpoint.pod {
+                Some(uid) => (OwnerId::Pod(uid), endpoint.addresses.len()),
+                // All addresses of an endpoint are of one thing, and consumers are to use the first: the others of
+                // what is no pod could be anybody's.
+                None => (OwnerId::Address(*endpoint.addresses.first()?), 1),
+            };
+            Some(Endpoint {
+                owner,
+                addresses: endpoint.addresses.into_iter().take(meant).collect(),
+                zone: endpoint.zone,
+                node: endpoint.node,
+                ready: endpoint.ready,
+                terminating: endpoint.terminating,
+            })
         });
-        let endpoints = endpoints.filter_map(|endpoint| Some((owner(&endpoint)?, endpoint))).collect();
-        Self { ports: facts.ports, endpoints }
+        // Of several of one owner, the last counts.
+        let distinct: BTreeMap<_, _> = endpoints.map(|endpoint| (endpoint.owner.clone(), endpoint)).collect();
+        Self { ports: facts.ports, endpoints: distinct.into_values().collect() }
+    }
+
+    fn endpoint(&self, owner: &OwnerId) -> Option<&Endpoint> {
+        let place = self.endpoints.binary_search_by(|endpoint| endpoint.owner.cmp(owner)).ok()?;
+        self.endpoints.get(place)
     }
 }
 
@@ -120,10 +145,10 @@ fn difference(before: Option<&Slice>, after: Option<&Slice>) -> BTreeSet<OwnerId
     let same_ports = matches!((before, after), (Some(before), Some(after)) if before.ports == after.ports);
     let mut changed = BTreeSet::new();
     for (one, other) in [(before, after), (after, before)] {
-        for (owner, endpoint) in one.into_iter().flat_map(|slice| &slice.endpoints) {
-            let held = other.and_then(|slice| slice.endpoints.get(owner));
+        for endpoint in one.into_iter().flat_map(|slice| &slice.endpoints) {
+            let held = other.and_then(|slice| slice.endpoint(&endpoint.owner));
             if !same_ports || held != Some(endpoint) {
-                changed.insert(owner.clone());
+                changed.insert(endpoint.owner.clone());
             }
         }
     }

@@ -15,7 +15,7 @@ impl Index {
         let served: HashSet<_> =
             Query::default().select(published).iter().map(|one| &one.instance.id).collect();
         let mut explained = Vec::new();
-        for (owner, member) in &entry.members {
+        for (owner, member) in entry.members.iter() {
             // Joined once more, and for this alone: witnesses are not kept.
             let Some(joined) = self.join(key, entry, owner, &mut Profiles::default()) else { continue };
             let problems = match owner {
@@ -23,7 +23,7 @@ impl Index {
                 OwnerId::Address(_) => Box::default(),
             };
             for standing in &member.standings {
-                let Some(instance) = published.instance(standing.id.as_str()) else { continue };
+                let Some(instance) = published.instance(&standing.id(owner)) else { continue };
                 explained.push(Witnessed {
                     instance: instance.clone(),
                     served: served.contains(&instance.id),

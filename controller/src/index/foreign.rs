@@ -1,7 +1,7 @@
 //! Which addresses belong to whom in the cluster, so that nobody registers what is not his.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
@@ -9,11 +9,13 @@ use std::{
 use ipnet::IpNet;
 use rollcall_catalogue::{Namespace, ServiceKey, refusal};
 
+use crate::index::by_address::ByAddress;
+
 /// Holds the addresses that the cluster itself has given out.
 #[derive(Debug, Default)]
 pub(super) struct AddressBook {
     /// Those on the host's network share theirs.
-    pods: HashMap<IpAddr, Owners>,
+    pods: ByAddress<Owners>,
     /// Those that Services are reached by.
     services: Counts,
     nodes: Counts,
@@ -35,7 +37,7 @@ enum Owners {
     /// As nearly all have it.
     One(Namespace),
     /// Several pods, or none any more.
-    Several(BTreeMap<Namespace, u32>),
+    Several(Box<BTreeMap<Namespace, u32>>),
 }
 
 /// Says how somebody came to name an address.
@@ -72,7 +74,7 @@ impl AddressBook {
         if self.nodes.has(address) {
             return Some("of a node");
         }
-        match (self.pods.get(&address), named) {
+        match (self.pods.get(address), named) {
             (Some(owners), Named::BySlice(namespace)) if owners.are_all_of(namespace) => None,
             (Some(_), _) => Some("of a pod"),
             (None, _) if self.ranges.values().flatten().any(|range| range.contains(&address)) => {
@@ -84,20 +86,18 @@ impl AddressBook {
 
     /// Gives the services that must be told.
     pub(super) fn pod_takes(&mut self, address: IpAddr, namespace: &Namespace) -> BTreeSet<ServiceKey> {
-        match self.pods.entry(address) {
-            Entry::Vacant(place) => {
-                place.insert(Owners::One(namespace.clone()));
-            }
-            Entry::Occupied(mut held) => held.get_mut().add(namespace),
+        match self.pods.get_mut(address) {
+            Some(owners) => owners.add(namespace),
+            None => self.pods.insert(address, Owners::One(namespace.clone())),
         }
         self.told(address)
     }
 
     pub(super) fn pod_leaves(&mut self, address: IpAddr, namespace: &Namespace) -> BTreeSet<ServiceKey> {
-        if let Some(owners) = self.pods.get_mut(&address) {
+        if let Some(owners) = self.pods.get_mut(address) {
             owners.remove(namespace);
             if owners.is_empty() {
-                self.pods.remove(&address);
+                self.pods.remove(address);
             }
         }
         self.told(address)
@@ -198,7 +198,7 @@ impl Owners {
 
     fn add(&mut self, namespace: &Namespace) {
         if let Self::One(owner) = self {
-            *self = Self::Several([(owner.clone(), 1)].into());
+            *self = Self::Several(Box::new([(owner.clone(), 1)].into()));
         }
         if let Self::Several(owners) = self {
             *owners.entry(namespace.clone()).or_default() += 1;
@@ -207,7 +207,7 @@ impl Owners {
 
     fn remove(&mut self, namespace: &Namespace) {
         match self {
-            Self::One(owner) if owner == namespace => *self = Self::Several(BTreeMap::new()),
+            Self::One(owner) if owner == namespace => *self = Self::Several(Box::default()),
             Self::One(_) => {}
             Self::Several(owners) => {
                 owners.entry(namespace.clone()).and_modify(|count| *count -= 1);

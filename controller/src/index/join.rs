@@ -87,7 +87,7 @@ impl Index {
             whole = entry.instances() > INSTANCES_MAX;
         }
         if whole {
-            let owners: BTreeSet<_> = entry.members.keys().cloned().chain(dirt.owners).collect();
+            let owners: BTreeSet<_> = entry.members.owners().cloned().chain(dirt.owners).collect();
             changed = Joins::default();
             self.join_all(key, &mut entry, owners.iter(), &mut changed, now_ms);
         }
@@ -125,13 +125,7 @@ impl Index {
                 changed.removes.extend(entry.remove_member(owner));
                 continue;
             };
-            let word = joined.word.map(|word| entry.share(&word));
-            if let (OwnerId::Pod(uid), Some(word)) = (owner, &word)
-                && let Some(pod) = self.pods.get_mut(uid)
-            {
-                pod.facts.registration = Some(word.clone());
-            }
-            let gone = entry.set_member(owner, word, &joined.consolidated, joined.findings, now_ms);
+            let gone = entry.set_member(owner, joined.word, &joined.consolidated, joined.findings, now_ms);
             changed.removes.extend(gone);
             changed.upserts.extend(joined.consolidated.into_iter().map(|one| one.instance));
         }
@@ -294,16 +288,9 @@ impl Index {
         match owner {
             OwnerId::Pod(uid) => {
                 let Some(pod) = self.pods.get_mut(uid) else { return };
-                let held = pod.services.iter().position(|held| held == key);
-                match (joined, held) {
-                    (Some(_), None) => {
-                        pod.services.reserve_exact(1);
-                        pod.services.push(key.clone());
-                    }
-                    (None, Some(place)) => {
-                        pod.services.swap_remove(place);
-                    }
-                    _ => {}
+                if pod.services.contains(key) != joined.is_some() {
+                    let others = pod.services.iter().filter(|held| *held != key);
+                    pod.services = others.chain(joined.map(|_| key)).cloned().collect();
                 }
             }
             OwnerId::Address(address) => {

@@ -13,6 +13,7 @@
 //! is known then. So the order of the events does not matter.
 
 mod alarms;
+mod by_address;
 mod change;
 mod clock;
 mod endpoints;
@@ -20,6 +21,7 @@ mod explain;
 mod foreign;
 mod join;
 mod lists;
+mod members;
 mod namespace;
 mod outside;
 mod registering;
@@ -32,6 +34,7 @@ mod see;
 mod selectors;
 mod services;
 mod sessions;
+mod shared;
 mod words;
 
 use std::{
@@ -41,12 +44,13 @@ use std::{
 
 use ipnet::IpNet;
 use rollcall_catalogue::{
-    Namespace, PodFacts, PodUid, ServiceKey, Snapshot, ValueError, liveness::ProbeWitness,
+    Few, Namespace, PodFacts, PodUid, Registration, ServiceKey, Snapshot, ValueError, liveness::ProbeWitness,
 };
 
 use crate::index::{
     clock::SessionClock, endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists,
     namespace::NamespaceEntry, report_queue::ReportQueue, services::ServiceEntry, sessions::Session,
+    shared::Shared,
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
@@ -79,12 +83,17 @@ pub struct Index {
     pods: HashMap<PodUid, Box<PodEntry>>,
     nodes: HashMap<Arc<str>, NodeFacts>,
     namespaces: HashMap<Namespace, NamespaceEntry>,
+    /// Of nodes and zones, which pods, endpoints and instances name.
+    names: Shared<str>,
+    /// What pods say of themselves; those of one template say the same.
+    words: Shared<Registration>,
     /// Registrations of all namespaces: shown after each snapshot, and there may be thousands of namespaces.
     objects_known: usize,
     /// The Service that each slice was a part of when it was seen last.
     slices: HashMap<ObjectKey, Arc<str>>,
     addresses: AddressBook,
-    services: HashMap<ServiceKey, ServiceEntry>,
+    /// Boxed as the pods are.
+    services: HashMap<ServiceKey, Box<ServiceEntry>>,
     dirty: BTreeMap<ServiceKey, Dirt>,
     /// The services in which each pod is marked.
     marked_pods: HashMap<PodUid, Vec<ServiceKey>>,
@@ -113,8 +122,8 @@ struct PodEntry {
     problems: Box<[ValueError]>,
     /// None while no session of it was ever open.
     session: Option<Box<Session>>,
-    /// The services it is a member of; nearly always one, for which a set would be ten times as large.
-    services: Vec<ServiceKey>,
+    /// The services it is a member of.
+    services: Few<ServiceKey>,
 }
 
 // === impl Index ===

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use rollcall_catalogue::{PodUid, Registration, ServiceKey, Target};
+use rollcall_catalogue::{PodUid, Registration, ServiceKey, Target, Texts};
 
 use crate::index::{NamespaceFacts, Object, endpoints::KubeService, selectors::Selectors};
 
 /// The labels of a pod; those of one template share them.
-pub(super) type Labels = Arc<BTreeMap<String, String>>;
+pub(super) type Labels = Arc<Texts>;
 
 /// Holds the names of one namespace.
 #[derive(Debug, Default)]

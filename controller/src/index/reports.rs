@@ -205,7 +205,7 @@ impl Index {
             _ => None,
         };
         let (mut ids, mut read) = (HashSet::new(), HashSet::new());
-        for (owner, member) in &entry.members {
+        for (owner, member) in entry.members.iter() {
             let reached = match own(member) {
                 Some(true) => Some(Reached::Itself),
                 Some(false) => None,
@@ -222,7 +222,7 @@ impl Index {
                     let meant = standings.filter(|standing| {
                         own(member).is_none() || standing.profile.version == registration.attributes.version
                     });
-                    ids.extend(meant.map(|standing| standing.id.clone()));
+                    ids.extend(meant.map(|standing| standing.id(owner)));
                 }
             }
             // Most members share theirs.
@@ -345,7 +345,7 @@ fn surplus(registration: &Registration) -> String {
     )
 }
 
-/// The first of these in the order of their words, since the members stand in none, and how many more there are.
+/// The first of these in the order of their words, since a set has none, and how many more there are.
 fn first_of(findings: &HashSet<&Decided>) -> Option<String> {
     let first = findings.iter().map(ToString::to_string).min()?;
     Some(match findings.len() - 1 {

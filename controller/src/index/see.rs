@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use rollcall_catalogue::{Namespace, PodFacts, PodUid, ServiceKey, Target, liveness::Phase};
+use rollcall_catalogue::{Few, Namespace, PodFacts, PodUid, ServiceKey, Target, liveness::Phase};
 
 use crate::index::{
     API_SERVER, About, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry,
@@ -31,9 +31,10 @@ impl Index {
         self.slim(&mut facts);
         let (mut session, services, addresses, labels) = match self.pods.remove(&uid) {
             Some(held) => {
-                (held.session, held.services, held_addresses(&held.facts).to_vec(), Some(held.facts.labels))
+                let addresses: Few<_> = held_addresses(&held.facts).iter().copied().collect();
+                (held.session, held.services, addresses, Some(held.facts.labels))
             }
-            None => (None, Vec::new(), Vec::new(), None),
+            None => (None, Few::default(), Few::default(), None),
         };
         let namespace = facts.namespace.clone();
         let claims = self.in_namespace(&namespace, |names| {
@@ -171,7 +172,8 @@ impl Index {
             changed |= self.set_slice(key, &before, None);
         }
         if let Some(service) = service {
-            changed |= self.set_slice(key, &service, facts.map(|facts| self.slimmed(facts)));
+            let facts = facts.map(|facts| self.slimmed(facts));
+            changed |= self.set_slice(key, &service, facts);
         }
         changed
     }
@@ -218,8 +220,11 @@ impl Index {
 
     pub(super) fn see_node(&mut self, name: &Arc<str>, facts: Option<&NodeFacts>) -> bool {
         let ranges = facts.map(|facts| facts.pod_ranges.as_slice()).unwrap_or_default();
-        let before = match facts {
-            Some(facts) => self.nodes.insert(name.clone(), facts.clone()),
+        let before = match facts.cloned() {
+            Some(mut facts) => {
+                facts.zone.iter_mut().for_each(|zone| self.names.share(zone));
+                self.nodes.insert(name.clone(), facts)
+            }
             None => self.nodes.remove(name),
         };
         if before.as_ref() == facts {
@@ -291,29 +296,18 @@ impl Index {
     }
 
     /// Names that others have as well are kept once for all.
-    fn slim(&self, facts: &mut PodFacts) {
+    fn slim(&mut self, facts: &mut PodFacts) {
         if let Some((held, _)) = self.namespaces.get_key_value(&facts.namespace) {
             facts.namespace = held.clone();
         }
-        if let Some(node) = &mut facts.node
-            && let Some((held, _)) = self.nodes.get_key_value(node)
-        {
-            *node = held.clone();
-        }
-        facts.addresses.shrink_to_fit();
+        facts.node.iter_mut().for_each(|node| self.names.share(node));
+        facts.registration.iter_mut().for_each(|word| self.words.share(word));
     }
 
     /// The same slice with names that are kept once for all that share them.
-    fn slimmed(&self, mut facts: SliceFacts) -> SliceFacts {
+    fn slimmed(&mut self, mut facts: SliceFacts) -> SliceFacts {
         for endpoint in &mut facts.endpoints {
-            if let Some(node) = &mut endpoint.node
-                && let Some((name, seen)) = self.nodes.get_key_value(node)
-            {
-                *node = name.clone();
-                if let Some(zone) = seen.zone.as_ref().filter(|zone| endpoint.zone.as_ref() == Some(zone)) {
-                    endpoint.zone = Some(zone.clone());
-                }
-            }
+            endpoint.node.iter_mut().chain(&mut endpoint.zone).for_each(|name| self.names.share(name));
             if let Some(uid) = &mut endpoint.pod
                 && let Some((held, _)) = self.pods.get_key_value(uid)
             {

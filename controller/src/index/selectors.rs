@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rollcall_catalogue::Selector;
+use rollcall_catalogue::{Selector, Texts};
 
 /// Holds the selectors of one namespace by one label that each of them demands, so that a pod is held against those
 /// that have a label in common with it, and against those few that demand none by its value.
@@ -23,7 +23,7 @@ impl Selectors {
     pub(super) fn insert(&mut self, name: &Arc<str>, selector: &Selector) {
         self.remove(name);
         let crowd = |label: &(String, String)| self.by_label.get(label).map_or(0, BTreeSet::len);
-        let labels = selector.match_labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let labels = selector.match_labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
         // The rarest label tells the most.
         let place = labels.min_by_key(crowd);
         match &place {
@@ -51,15 +51,12 @@ impl Selectors {
     }
 
     /// Those that may mean a pod with these labels; whether they do, they say themselves.
-    pub(super) fn candidates<'a>(
-        &'a self,
-        labels: &'a BTreeMap<String, String>,
-    ) -> impl Iterator<Item = &'a Arc<str>> {
+    pub(super) fn candidates<'a>(&'a self, labels: &'a Texts) -> impl Iterator<Item = &'a Arc<str>> {
         let shared = labels.iter().filter_map(|(key, value)| {
             if self.by_label.is_empty() {
                 return None;
             }
-            self.by_label.get(&(key.clone(), value.clone()))
+            self.by_label.get(&(key.to_owned(), value.to_owned()))
         });
         shared.flatten().chain(&self.others)
     }
@@ -72,7 +69,7 @@ mod tests {
     use super::*;
 
     fn names(selectors: &Selectors, labels: &[(&str, &str)]) -> Vec<String> {
-        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let labels = labels.iter().copied().collect();
         selectors.candidates(&labels).map(ToString::to_string).collect()
     }
 

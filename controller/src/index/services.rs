@@ -1,16 +1,16 @@
 //! One service as the index holds it: who registers it, and whom that has made a member.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use rollcall_catalogue::{
-    InstanceId, Port, Profile, Registration, Source, State, Version,
+    Few, InstanceId, Port, Profile, Registration, Source, State, Version,
     consolidate::{Consolidated, Finding, Profiles, Settings, settings},
 };
 
-use crate::index::{endpoints::OwnerId, registrations::Registrations, words::Words};
+use crate::index::{endpoints::OwnerId, members::Members, registrations::Registrations, words::Words};
 
 /// Distinct lists of findings that are kept once for the members that have equal ones: those of one template have, and
 /// templates are few. Where every member's are of its own kind, there is no use in searching.
@@ -30,7 +30,7 @@ pub(super) struct ServiceEntry {
     pub(super) registrations: Registrations,
     /// The objects of ours that keep it known for a while after its last pod.
     pub(super) managed: BTreeSet<Arc<str>>,
-    pub(super) members: HashMap<OwnerId, Member>,
+    pub(super) members: Members,
     pub(super) profiles: Profiles,
     pub(super) settings: Settings,
     /// What was decided for the service as a whole, and whom that is said to.
@@ -49,15 +49,14 @@ pub(super) struct ServiceEntry {
 /// Holds what one owner has in a service: usually one instance; none while it has no address or is not to be listed.
 #[derive(Debug, Default)]
 pub(super) struct Member {
-    pub(super) standings: Box<[Standing]>,
+    pub(super) standings: Few<Standing>,
     pub(super) findings: Arc<[Finding]>,
     word: Option<Arc<Registration>>,
 }
 
-/// Holds one instance as it was published last.
+/// Holds one instance as it was published last: that of its owner and the primary port of its profile.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
-    pub(super) id: InstanceId,
     pub(super) profile: Arc<Profile>,
     pub(super) state: State,
     pub(super) since_ms: u64,
@@ -80,6 +79,22 @@ impl Member {
     /// It says itself that it is of this service.
     pub(super) fn registers_itself(&self) -> bool {
         self.word.is_some()
+    }
+
+    fn standing_at(&self, port: u16) -> Option<&Standing> {
+        self.standings.iter().find(|standing| standing.profile.port == port)
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    pub(super) fn id(&self, owner: &OwnerId) -> InstanceId {
+        let port = self.profile.port;
+        match owner {
+            OwnerId::Pod(uid) => InstanceId::of_pod(uid, port),
+            OwnerId::Address(address) => InstanceId::of_address(*address, port),
+        }
     }
 }
 
@@ -125,11 +140,6 @@ impl ServiceEntry {
         self.registrations.remove(id, registration)
     }
 
-    /// The pod's own word, shared with the pods that say the same.
-    pub(super) fn share(&self, word: &Arc<Registration>) -> Arc<Registration> {
-        self.words.share(word)
-    }
-
     /// Puts what an owner has now in the place of what it had; gives the instances that it has no more.
     pub(super) fn set_member(
         &mut self,
@@ -139,36 +149,28 @@ impl ServiceEntry {
         findings: Vec<Finding>,
         now_ms: u64,
     ) -> Vec<InstanceId> {
-        let before = self.members.remove(owner).unwrap_or_default();
-        self.forget(&before);
+        let findings = self.share_findings(findings);
+        let before = self.members.get(owner);
         let standing = |one: &Consolidated| {
             let instance = &one.instance;
-            let held = before.standings.iter().find(|held| held.id == instance.id);
+            let held = before.and_then(|before| before.standing_at(instance.profile.port));
             let since_ms =
                 held.filter(|held| held.state == instance.state).map_or(now_ms, |held| held.since_ms);
-            Standing {
-                id: instance.id.clone(),
-                profile: instance.profile.clone(),
-                state: instance.state,
-                since_ms,
-            }
+            Standing { profile: instance.profile.clone(), state: instance.state, since_ms }
         };
-        let member = Member {
-            standings: consolidated.iter().map(standing).collect(),
-            findings: self.share_findings(findings),
-            word,
-        };
-        let kept = |id: &InstanceId| member.standings.iter().any(|standing| standing.id == *id);
-        let gone = before.standings.into_iter().map(|standing| standing.id).filter(|id| !kept(id)).collect();
+        let member = Member { standings: consolidated.iter().map(standing).collect(), findings, word };
         self.remember(&member);
-        self.members.insert(owner.clone(), member);
-        gone
+        let kept: Vec<_> = member.standings.iter().map(|standing| standing.profile.port).collect();
+        let Some(before) = self.members.insert(owner, member) else { return Vec::new() };
+        self.forget(&before);
+        let gone = before.standings.iter().filter(|held| !kept.contains(&held.profile.port));
+        gone.map(|held| held.id(owner)).collect()
     }
 
     pub(super) fn remove_member(&mut self, owner: &OwnerId) -> Vec<InstanceId> {
         let Some(before) = self.members.remove(owner) else { return Vec::new() };
         self.forget(&before);
-        before.standings.into_iter().map(|standing| standing.id).collect()
+        before.standings.iter().map(|standing| standing.id(owner)).collect()
     }
 
     /// Decides anew what all instances have in common; none where that stays as it is.

@@ -16,11 +16,6 @@ pub(super) struct Words {
 // === impl Words ===
 
 impl Words {
-    /// The same word, shared with the pods that say the same.
-    pub(super) fn share(&self, word: &Arc<Registration>) -> Arc<Registration> {
-        self.held.get_key_value(word).map_or(word, |(held, _)| held).clone()
-    }
-
     /// One more pod says this. Tells whether something new is said of the service as a whole.
     pub(super) fn add(&mut self, word: &Arc<Registration>) -> bool {
         add(&mut self.held, word.clone());
@@ -97,9 +92,7 @@ mod tests {
     fn equal_words_are_one_until_the_last_goes() {
         let mut words = Words::default();
         let (first, equal) = (word(2, None), word(2, None));
-        assert!(Arc::ptr_eq(&words.share(&first), &first));
         assert!(!words.add(&first) && !words.add(&equal), "nothing of the service");
-        assert!(Arc::ptr_eq(&words.share(&equal), &first));
         assert!(!words.remove(&first));
         assert_eq!(words.ports(), [Port::tcp(Some("http"), 2)]);
         words.add(&word(1, None));

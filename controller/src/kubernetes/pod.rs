@@ -49,7 +49,7 @@ fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
         namespace: object.namespace,
         name: object.name,
         node: spec.and_then(|spec| spec.node_name.as_deref()).map(Into::into),
-        addresses: addresses(status),
+        addresses: addresses(status).into_iter().collect(),
         has_sidecar,
         registration: registration.map(Arc::new),
         asks_to_drain: annotations.is_some_and(asks_to_drain),
@@ -59,7 +59,7 @@ fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
             ready: if has_sidecar { ready_beside_us } else { is_true(status, "Ready") },
             containers_ready: ready_beside_us,
         },
-        labels: meta.labels.unwrap_or_default().into(),
+        labels: Arc::new(meta.labels.unwrap_or_default().into_iter().collect()),
     };
     Ok(PodSeen { facts, turned_ms, problems })
 }

@@ -44,11 +44,11 @@ pub(super) fn evictions(before: &Snapshot, deltas: &[Arc<Delta>]) -> BTreeMap<&'
         if left.peek().is_none() && delta.removes.is_empty() {
             continue;
         }
-        let served: HashSet<&str> = served(service).map(|instance| instance.id.as_str()).collect();
-        for instance in left.filter(|instance| served.contains(instance.id.as_str())) {
+        let served: HashSet<_> = served(service).map(|instance| &instance.id).collect();
+        for instance in left.filter(|instance| served.contains(&instance.id)) {
             count(word(&instance.reason), 1);
         }
-        count(REMOVED, delta.removes.iter().filter(|id| served.contains(id.as_str())).count());
+        count(REMOVED, delta.removes.iter().filter(|id| served.contains(id)).count());
     }
     counts.retain(|_, count| *count > 0);
     counts
@@ -107,7 +107,7 @@ mod tests {
             (vec![serving(1), serving(2), draining(3)], None, vec![("Removed", 2)]),
             (
                 vec![serving(1)],
-                Some(vec![with(1, State::Failing, Reason::Other("Hibernating".into()))]),
+                Some(vec![with(1, State::Failing, Reason::from("Hibernating".to_owned()))]),
                 vec![("Other", 1)],
             ),
         ];

@@ -1,6 +1,6 @@
 //! Why each instance of a service is in its state: what every witness says of it.
 
-use rollcall_catalogue::{Reason, ServiceKey, State, liveness::Witnesses, shortened};
+use rollcall_catalogue::{InstanceId, Reason, ServiceKey, State, liveness::Witnesses, shortened};
 use rollcall_wire::{Problem, Slug};
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ struct Explained<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ExplainedInstance<'a> {
-    id: &'a str,
+    id: &'a InstanceId,
     address: std::net::IpAddr,
     port: u16,
     pod: Option<&'a str>,
@@ -51,7 +51,8 @@ pub(super) fn explained(
     witnessed: &[Witnessed],
     now_ms: u64,
 ) -> Result<Vec<u8>, Problem> {
-    let wanted = witnessed.iter().filter(|one| id.is_none_or(|id| one.instance.id.as_str() == id));
+    let asked = id.map(InstanceId::from);
+    let wanted = witnessed.iter().filter(|one| asked.as_ref().is_none_or(|asked| one.instance.id == *asked));
     let instances: Vec<_> = wanted.map(|one| ExplainedInstance::of(one, now_ms)).collect();
     if let Some(id) = id
         && instances.is_empty()
@@ -71,7 +72,7 @@ impl<'a> ExplainedInstance<'a> {
     fn of(witnessed: &'a Witnessed, now_ms: u64) -> Self {
         let Witnessed { instance, served, since_ms, witnesses, problems } = witnessed;
         Self {
-            id: instance.id.as_str(),
+            id: &instance.id,
             address: instance.address(),
             port: instance.profile.port,
             pod: instance.pod.as_deref(),

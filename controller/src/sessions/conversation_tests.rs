@@ -17,7 +17,7 @@ fn instance(number: u8) -> Instance {
         version: None,
         weight: 100,
         tags: [].into(),
-        metadata: [].into(),
+        metadata: Default::default(),
     };
     Instance {
         id: format!("u{number}-80").as_str().into(),
@@ -77,7 +77,7 @@ fn said(conversation: &mut Conversation, catalogue: &Snapshot) -> Vec<String> {
             Down::Welcome { pod, .. } => format!("welcome {}", pod.name),
             Down::Upsert { service, instances, .. } => format!("upsert {service} {}", instances.len()),
             Down::Remove { service, ids } => {
-                let ids: Vec<_> = ids.iter().map(InstanceId::as_str).collect();
+                let ids: Vec<_> = ids.iter().map(InstanceId::to_string).collect();
                 format!("remove {service} {}", ids.join(","))
             }
             Down::Synced { cursor, services, .. } => {

@@ -47,7 +47,7 @@ pub(crate) fn instance(number: u8, state: State) -> Arc<Instance> {
         version: None,
         weight: 100,
         tags: [].into(),
-        metadata: [].into(),
+        metadata: Default::default(),
     };
     Arc::new(Instance {
         id: format!("u{number}-80").as_str().into(),

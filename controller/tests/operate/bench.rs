@@ -66,7 +66,7 @@ pub(crate) fn pod(namespace: &str, number: u8, version: &str) -> Change {
         namespace: namespace.parse().unwrap(),
         name: format!("orders-{number}").into(),
         node: Some("n1".into()),
-        addresses: vec![[10, 0, 0, number].into()],
+        addresses: [[10, 0, 0, number].into()].into(),
         labels: Default::default(),
         has_sidecar: false,
         asks_to_drain: false,

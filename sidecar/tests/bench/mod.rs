@@ -97,7 +97,7 @@ pub fn pod(number: u8, port: Option<u16>) -> PodFacts {
         namespace: "shop".parse().unwrap(),
         name: format!("pod-{number}").into(),
         node: Some("n1".into()),
-        addresses: vec![[10, 0, 0, number].into()],
+        addresses: [[10, 0, 0, number].into()].into(),
         labels: Default::default(),
         has_sidecar: true,
         asks_to_drain: false,

@@ -43,7 +43,7 @@ fn any_attributes() -> impl Strategy<Value = Attributes> {
             version,
             ports,
             tags,
-            metadata,
+            metadata: metadata.into_iter().collect(),
             weight,
             probe,
             heartbeat,
@@ -120,7 +120,7 @@ proptest! {
             let profile = &instance.profile;
             prop_assert!(profile.ports.iter().any(|port| port.port == profile.port));
             prop_assert!(profile.ports.iter().all(|port| port.name.is_some() || port.port == profile.port));
-            prop_assert_eq!(instance.id.as_str(), format!("uid-1-{}", profile.port));
+            prop_assert_eq!(instance.id.to_string(), format!("uid-1-{}", profile.port));
         }
         // Each address that the app registered is there, on its own or adopted.
         for each in all.iter().filter(|one| matches!(one.source, Source::Runtime { kind: Runtime::Each, .. })) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Attributes, Port, Probing, Reason, State, Target, Transport,
+    Attributes, Few, Port, Probing, Reason, State, Target, Transport,
     liveness::{Intent, PodWitness, ProbeWitness, SessionWitness},
     testing::{
         WELL, dual_stack, each_word, named, object, own_word, selector, targets, unnamed, whole_word,
@@ -44,7 +44,7 @@ fn the_same_pod_reached_in_three_ways_is_one_instance() {
     let reached = Member { endpoint: Some(&slices), ..member(&pod, &all) };
     let one = one_of(&reached);
     let Instance { id, node, pod, zone, profile, state, reason, .. } = &one.instance;
-    assert_eq!((id.as_str(), profile.port, profile.weight), ("uid-1-80", 80, 7));
+    assert_eq!((id, profile.port, profile.weight), (&"uid-1-80".into(), 80, 7));
     assert_eq!(
         (node.as_deref(), pod.as_deref(), zone.as_deref()),
         (Some("n1"), Some("orders-1"), Some("slice-zone"))
@@ -52,7 +52,7 @@ fn the_same_pod_reached_in_three_ways_is_one_instance() {
     assert_eq!(profile.version, "2.0.0".parse().ok());
     assert_eq!(ports_of(&one), [(Some("grpc"), 90), (Some("http"), 80), (Some("metrics"), 9_100)]);
     assert_eq!(profile.tags, ["blue".into(), "green".into()].into());
-    assert_eq!(profile.metadata, [("team".into(), "a".into()), ("tier".into(), "c".into())].into());
+    assert_eq!(profile.metadata, [("team", "a"), ("tier", "c")].into());
     assert_eq!((*state, reason), (State::Serving, &Reason::Ready));
     assert_eq!(findings_of(&reached), [], "a pod's own port and the Service's conflict with nobody");
     let labelled = Member { zone: Some("node-zone".into()), ..reached };
@@ -78,7 +78,7 @@ fn what_an_app_says_of_the_whole_pod_overrides_its_ports() {
     let word = own_word(whole_word(), with_ports([named("api", 7_000), named("grpc", 91)]));
     let (pod, all) = (pod(1), [&declared, &word]);
     let one = one_of(&member(&pod, &all));
-    assert_eq!(one.instance.id.as_str(), "uid-1-7000");
+    assert_eq!(one.instance.id.to_string(), "uid-1-7000");
     assert_eq!(ports_of(&one), [(Some("api"), 7_000), (Some("grpc"), 91), (Some("http"), 80)]);
     assert_eq!(findings_of(&member(&pod, &all)), [], "it is meant to differ");
     let quiet = own_word(whole_word(), Attributes { weight: Some(3), ..Attributes::default() });
@@ -112,7 +112,7 @@ fn each_address_that_an_app_registers_is_an_instance_beside_the_declared_one() {
     assert_eq!(ports_of(&beside[1]), [(None, 7_000)]);
 
     let adopted = one_of(&member(&pod, &[&declared, &adopting]));
-    assert_eq!(adopted.instance.id.as_str(), "uid-1-80");
+    assert_eq!(adopted.instance.id.to_string(), "uid-1-80");
     assert_eq!(adopted.instance.profile.version, "3.0.0".parse().ok());
     assert_eq!((adopted.instance.profile.weight, ports_of(&adopted)), (9, vec![(Some("http"), 80)]));
 
@@ -155,7 +155,7 @@ fn an_address_owns_instances_as_a_pod_does() {
     };
     let said = object(targets()[3].clone(), 1, "db", with_ports([named("pg", 5_432), named("admin", 80)]));
     let Consolidated { instance, .. } = one_of(&Member { registrations: vec![&said], ..outside.clone() });
-    assert_eq!(instance.id.as_str(), "10.0.0.5-5432");
+    assert_eq!(instance.id.to_string(), "10.0.0.5-5432");
     assert_eq!(instance.addresses, address(5).into());
     assert_eq!((&instance.pod, &instance.node, instance.zone.as_deref()), (&None, &None, Some("a")));
 
@@ -165,7 +165,7 @@ fn an_address_owns_instances_as_a_pod_does() {
     let said = object(Target::Service("db".into()), 1, "db", Attributes::default());
     let reached = Member { endpoint: Some(&slices), registrations: vec![&said], zone: None, ..outside };
     let Consolidated { instance, .. } = one_of(&reached);
-    assert_eq!((instance.id.as_str(), instance.addresses), ("10.0.0.5-5432", dual_stack(5)));
+    assert_eq!((instance.id, instance.addresses), ("10.0.0.5-5432".into(), dual_stack(5)));
     assert_eq!(
         (instance.node.as_deref(), instance.zone.as_deref()),
         (Some("slice-node"), Some("slice-zone"))
@@ -225,7 +225,7 @@ fn no_address_no_port_or_an_ended_pod_is_no_instance() {
         own_word(Source::Annotation, with_ports([named("http", 80)])),
         own_word(Source::Annotation, Attributes::default()),
     );
-    let (here, homeless) = (pod(1), PodFacts { addresses: vec![], ..pod(1) });
+    let (here, homeless) = (pod(1), PodFacts { addresses: Few::default(), ..pod(1) });
     let ended = |pod| Witnesses { pod, ..WELL };
     let nothing = [
         member(&homeless, &[&with_port]),
@@ -273,6 +273,6 @@ fn a_pod_behind_two_services_has_the_ports_of_both() {
     let said = |name: &str, age| object(Target::Service(name.into()), age, name, Attributes::default());
     let (pod, a, b) = (pod(1), said("web", 1), said("admin", 2));
     let one = one_of(&Member { endpoint: Some(&both), ..member(&pod, &[&a, &b]) });
-    assert_eq!(one.instance.id.as_str(), "uid-1-80");
+    assert_eq!(one.instance.id.to_string(), "uid-1-80");
     assert_eq!(ports_of(&one), [(Some("admin"), 81), (Some("http"), 80)]);
 }

@@ -19,7 +19,7 @@ fn of_two_numbers_for_a_name_the_older_objects_wins_and_the_newer_is_told() {
         let newer = object(close.clone(), 2, "newer", with_ports([port.clone()]));
         let member = member(&pod, &[&newer, &older]);
         let one = one_of(&member);
-        assert_eq!(one.instance.id.as_str(), "uid-1-80", "the primary port follows");
+        assert_eq!(one.instance.id.to_string(), "uid-1-80", "the primary port follows");
         assert_eq!(ports_of(&one), [(Some("http"), 80)]);
         let expected = Finding::PortConflict {
             loser: newer.source.clone(),
@@ -80,7 +80,7 @@ fn a_services_ports_are_used_where_the_registration_has_none() {
     let bare = object(Target::Service("orders".into()), 1, "orders", Attributes::default());
     let reached = Member { endpoint: Some(&slices), ..member(&pod, &[&bare]) };
     let one = one_of(&reached);
-    assert_eq!(one.instance.id.as_str(), "uid-1-8080", "the first is the primary one");
+    assert_eq!(one.instance.id.to_string(), "uid-1-8080", "the first is the primary one");
     assert_eq!(ports_of(&one), [(Some("metrics"), 9_100), (Some("web"), 8_080)]);
     let chosen = object(Target::Service("orders".into()), 1, "orders", with_ports([named("web", 80)]));
     let one = one_of(&Member { registrations: vec![&chosen], ..reached });

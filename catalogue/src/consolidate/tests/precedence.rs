@@ -38,7 +38,7 @@ fn the_closest_word_wins_row_by_row() {
         assert_eq!(one.heartbeat.unwrap().interval_seconds, u32::from(n) + 1);
         assert_eq!(profile.tags.len(), left.len(), "tags are the union");
         assert_eq!(profile.metadata.len(), left.len() + 1);
-        assert_eq!(profile.metadata["who"], n.to_string().into(), "metadata goes by the key");
+        assert_eq!(profile.metadata.get("who"), Some(n.to_string().as_str()), "metadata goes by the key");
         assert_eq!(ports_of(&one), [(None, 8_000 + n)], "a port without a name is the primary one or none");
     }
 }

@@ -140,7 +140,7 @@ fn an_ended_pod_lends_nobody_its_address() {
     ended.facts.life.phase = rollcall_catalogue::liveness::Phase::Succeeded;
     let mut foreign = pod(2, "a", None);
     foreign.facts.namespace = namespace("bank");
-    foreign.facts.addresses = vec![ip(1)];
+    foreign.facts.addresses = [ip(1)].into();
     let orders = registered("orders", Target::Service("web".into()));
     let slice = slice("s1", "web", vec![stray(ip(1))]);
     assert_eq!(bench.apply([orders, seen(ended), seen(foreign.clone()), slice]), expect(&[("orders", &[])]));

@@ -85,10 +85,10 @@ fn the_oldest_count_in_whatever_order_they_came() {
 fn members_keep_one_conflict_for_each_loser_and_share_them() {
     let bench = crowd(100, COUNTING_MAX + 10, 32);
     let entry = &bench.index.services[&key("orders.shop")];
-    let first = &entry.members.values().next().unwrap().findings;
+    let first = &entry.members.iter().next().unwrap().1.findings;
     // One is the oldest. Of the others each is told, and not of each port.
     assert_eq!((entry.members.len(), first.len()), (100, COUNTING_MAX - 1));
-    assert!(entry.members.values().all(|member| Arc::ptr_eq(&member.findings, first)));
+    assert!(entry.members.iter().all(|(_, member)| Arc::ptr_eq(&member.findings, first)));
 }
 
 #[test]

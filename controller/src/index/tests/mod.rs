@@ -52,7 +52,7 @@ pub(super) fn pod(number: u8, app: &str, annotated: Option<&str>) -> PodSeen {
         namespace: namespace("shop"),
         name: format!("p{number}").into(),
         node: None,
-        addresses: vec![ip(number)],
+        addresses: [ip(number)].into(),
         labels: Arc::new([("app".to_owned(), app.to_owned())].into()),
         has_sidecar: false,
         asks_to_drain: false,

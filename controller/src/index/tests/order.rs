@@ -15,7 +15,7 @@ fn pods() -> impl Strategy<Value = (Key, Change)> {
         |(number, app, own, ready, life, address)| {
             let service = own.map(|own| format!("s{own}"));
             let mut pod = pod(number, &format!("a{app}"), service.as_deref());
-            pod.facts.addresses = if life == 2 { vec![] } else { vec![ip(address)] };
+            pod.facts.addresses = (life != 2).then(|| ip(address)).into_iter().collect();
             pod.facts.life.ready = ready;
             pod.facts.life.deleting = life == 1;
             if life == 3 {

@@ -121,7 +121,7 @@ fn a_list_removes_what_it_does_not_hold_and_keeps_what_cannot_be_read() {
 fn an_address_that_is_used_again_is_the_new_pods() {
     let mut bench = Bench::new();
     let mut successor = pod(2, "b", Some("billing"));
-    successor.facts.addresses = vec![ip(1)];
+    successor.facts.addresses = [ip(1)].into();
     let mut ended = pod(1, "a", Some("orders"));
     bench.apply([seen(ended.clone())]);
     ended.facts.life.phase = Phase::Succeeded;
@@ -175,10 +175,15 @@ fn a_pod_that_turns_is_measured_once() {
 #[test]
 fn what_pods_of_a_template_have_in_common_is_kept_once() {
     let mut bench = Bench::new();
-    bench.apply((1..=3).map(|n| seen(pod(n, "a", Some("orders")))));
+    bench.apply((1..=3).map(|n| {
+        let mut one = pod(n, "a", Some("orders"));
+        one.facts.node = Some("n1".into());
+        seen(one)
+    }));
     let facts: Vec<_> = bench.index.pods.values().map(|entry| &entry.facts).collect();
     for other in &facts[1..] {
         assert!(Arc::ptr_eq(&facts[0].labels, &other.labels));
+        assert!(Arc::ptr_eq(facts[0].node.as_ref().unwrap(), other.node.as_ref().unwrap()), "not listed yet");
         assert!(Arc::ptr_eq(facts[0].registration.as_ref().unwrap(), other.registration.as_ref().unwrap()));
     }
 }
@@ -190,7 +195,7 @@ fn a_service_beyond_the_cut_comes_back_whole() {
     let numbered = |n: usize| {
         let mut one = pod(1, "a", Some("orders"));
         one.facts.uid = format!("u{n}").as_str().into();
-        one.facts.addresses = vec![u32::try_from(0x0a00_0000 + n).unwrap().to_be_bytes().into()];
+        one.facts.addresses = [u32::try_from(0x0a00_0000 + n).unwrap().to_be_bytes().into()].into();
         seen(one)
     };
     bench.apply((0..MAX + 3).map(numbered));

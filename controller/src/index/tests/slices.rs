@@ -134,7 +134,7 @@ fn both_addresses_of_a_dual_stack_pod_are_one_instance() {
     let mut bench = Bench::new();
     let six: std::net::IpAddr = "fd00::1".parse().unwrap();
     let mut dual = pod(1, "a", None);
-    dual.facts.addresses.push(six);
+    dual.facts.addresses = [ip(1), six].into();
     let second = SliceEndpoint { addresses: vec![six], ..endpoint(1) };
     bench.apply([orders(), service("web"), seen(dual)]);
     bench.apply([slice("v4", "web", vec![endpoint(1)]), slice("v6", "web", vec![second])]);

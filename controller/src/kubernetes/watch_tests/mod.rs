@@ -70,7 +70,7 @@ fn garbage(uid: &str, version: &str) -> Value {
 
 impl Rig {
     async fn app(&self, uid: &str) -> Option<String> {
-        self.index.pod(uid.into()).await.unwrap()?.labels.get("app").cloned()
+        self.index.pod(uid.into()).await.unwrap()?.labels.get("app").map(str::to_owned)
     }
 
     /// Waits until the index has exactly these of the pods a, b, c, d.

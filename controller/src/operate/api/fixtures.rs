@@ -23,7 +23,7 @@ pub(crate) fn instance(number: u8) -> Instance {
             version: "1.4.2".parse().ok(),
             weight: 100,
             tags: ["blue".into()].into(),
-            metadata: [("team".into(), "payments".into())].into(),
+            metadata: [("team", "payments")].into(),
         }),
         state: State::Serving,
         reason: Reason::Ready,
