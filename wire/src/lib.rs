@@ -2,6 +2,7 @@
 //! API, and its problems. `docs/protocol.md` tells the same to people who write a client.
 
 pub mod api;
+pub mod client;
 mod codec;
 mod frame;
 pub mod limits;

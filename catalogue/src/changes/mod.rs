@@ -9,11 +9,13 @@
 //! A cursor holds on the process that gave it; elsewhere content hashes decide, which are the same everywhere.
 
 mod delta;
+mod follow;
 mod position;
 mod resume;
 mod ring;
 
 pub use delta::{Delta, Head, OutOfStep};
+pub use follow::{Mismatch, follow, whole};
 pub use position::{Position, next_local, receive};
 pub use resume::{Resumed, by_hash};
 pub use ring::{Cursor, Ring};
