@@ -72,13 +72,13 @@ struct World {
 // === impl Server ===
 
 impl Server {
-    fn change(&mut self, key: ServiceKey, instances: &[(u8, u16)]) {
+    fn change(&mut self, key: &ServiceKey, instances: &[(u8, u16)]) {
         let all = instances.iter().map(|(number, weight)| instance(*number, *weight)).collect();
         self.clock += 1;
-        let next = service(&key, self.clock, all);
+        let next = service(key, self.clock, all);
         self.known.insert(next.hash, next.clone());
         self.services.insert(key.clone(), next);
-        self.turned(&key);
+        self.turned(key);
     }
 
     fn vanish(&mut self, key: &ServiceKey) {
@@ -176,6 +176,14 @@ impl Server {
     }
 }
 
+// === impl Told ===
+
+impl Told {
+    fn is_said(&self) -> bool {
+        self.greeted && self.pending.is_empty() && self.asked.is_empty() && !self.unsynced
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -204,7 +212,7 @@ impl World {
     fn step(&mut self, op: Op) {
         let name = |number: usize| key(SERVICES[number]);
         match op {
-            Op::Change(number, instances) => self.server.change(name(number), &instances),
+            Op::Change(number, instances) => self.server.change(&name(number), &instances),
             Op::Vanish(number) => self.server.vanish(&name(number)),
             Op::Want(number) => {
                 self.wanted.insert(name(number));
@@ -284,10 +292,8 @@ impl World {
         for round in 0.. {
             assert!(round < 100, "it never ends");
             self.step(Op::Rise(usize::MAX));
-            let before = self.down.len();
             self.step(Op::Speak(2, true));
-            let speechless = self.down.len() == before
-                && self.server.session.as_ref().is_some_and(|it| it.pending.is_empty());
+            let speechless = self.down.is_empty() && self.server.session.as_ref().is_some_and(Told::is_said);
             self.step(Op::Fall(usize::MAX));
             if speechless && self.up.is_empty() {
                 return;
