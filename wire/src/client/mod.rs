@@ -31,12 +31,9 @@ use self::{
 };
 use crate::{
     frame::{Down, Drain, PROTOCOL, ServiceSummary, Up},
-    limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, SILENCE_MAX},
+    limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, SILENCE_MAX, milliseconds},
     registration::SelfRegistration,
 };
-
-const HEARTBEAT_EVERY_MS: u64 = HEARTBEAT_EVERY.as_millis() as u64;
-const SILENCE_MAX_MS: u64 = SILENCE_MAX.as_millis() as u64;
 
 /// Holds what a sidecar knows of its sessions, over all of them: what is held and wanted, and what the pod said of
 /// itself. Times are milliseconds of any clock that never goes back.
@@ -111,7 +108,7 @@ impl Client {
             later: Vec::new(),
             acks: Vec::new(),
             beat_due: false,
-            beat_at_ms: now_ms.saturating_add(HEARTBEAT_EVERY_MS),
+            beat_at_ms: now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY)),
             heard_ms: now_ms,
         });
         let registrations = self.words.registrations();
@@ -204,20 +201,20 @@ impl Client {
 
     /// When [`Client::tick`] is to be called, at the latest.
     pub fn wake_at_ms(&self) -> u64 {
-        let silent_at = |session: &Session| session.heard_ms.saturating_add(SILENCE_MAX_MS);
+        let silent_at = |session: &Session| session.heard_ms.saturating_add(milliseconds(SILENCE_MAX));
         self.session.as_ref().map_or(u64::MAX, |session| session.beat_at_ms.min(silent_at(session)))
     }
 
     /// Notes that a heartbeat is due, or finds that the controller was silent for too long: the session is over then.
     pub fn tick(&mut self, now_ms: u64) -> Result<(), Violation> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        if now_ms >= session.heard_ms.saturating_add(SILENCE_MAX_MS) {
+        if now_ms >= session.heard_ms.saturating_add(milliseconds(SILENCE_MAX)) {
             self.session = None;
             return Err(Violation::Silent);
         }
         if now_ms >= session.beat_at_ms {
             session.beat_due = true;
-            session.beat_at_ms = now_ms.saturating_add(HEARTBEAT_EVERY_MS);
+            session.beat_at_ms = now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY));
         }
         Ok(())
     }
