@@ -35,8 +35,8 @@ const APP_HEAD_MAX: Duration = Duration::from_secs(30);
 const PROBE_HEAD_MAX: Duration = Duration::from_secs(2);
 /// A probe's connection from accept to end: a kubelet waits 1 s by default, and a slow reader must not stay.
 const PROBE_LIFE_MAX: Duration = Duration::from_secs(5);
-/// A kubelet's connection from accept to end: a probe's, or a hook's that may wait 10 s for its answer.
-const KUBELET_LIFE_MAX: Duration = Duration::from_secs(13);
+/// A hook's connection from accept to end: its answer may take 10 s, its head 2 s.
+const HOOK_LIFE_MAX: Duration = Duration::from_secs(13);
 /// Bytes of a request's head; a lookup's is a few hundred.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Connections that the kernel holds before they are accepted.
@@ -115,7 +115,7 @@ impl Callers {
         match self {
             Self::Apps => None,
             Self::Probes => Some(PROBE_LIFE_MAX),
-            Self::Hooks => Some(KUBELET_LIFE_MAX),
+            Self::Hooks => Some(HOOK_LIFE_MAX),
         }
     }
 }

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 
 use crate::{prestop::PreStop, store::Store};
 
-/// Connections to the health port: the kubelet's probes, a person or two, and as many hooks again that wait.
+/// Connections to the health port: the hooks that may wait, and as many again for the kubelet's probes and for people.
 pub(crate) const CONNECTIONS_MAX: usize = 32;
 
 /// `/healthz`: the process answers, whatever the controller does. `/readyz`: everything asked for is current. `/prestop`:

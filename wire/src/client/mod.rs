@@ -31,7 +31,9 @@ use self::{
 };
 use crate::{
     frame::{Down, Drain, PROTOCOL, ServiceSummary, Up},
-    limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, SILENCE_MAX, milliseconds},
+    limits::{
+        FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX, milliseconds,
+    },
     registration::SelfRegistration,
 };
 
@@ -205,9 +207,14 @@ impl Client {
         self.session.as_ref().map_or(u64::MAX, |session| session.beat_at_ms.min(silent_at(session)))
     }
 
-    /// Notes that a heartbeat is due, or finds that the controller was silent for too long: the session is over then.
+    /// Notes that a heartbeat is due, or finds that the controller was silent for too long: the session is over then. Who
+    /// comes much too late stood still, and may have the controller's words still before it.
     pub fn tick(&mut self, now_ms: u64) -> Result<(), Violation> {
+        let late_ms = now_ms.saturating_sub(self.wake_at_ms());
         let Some(session) = &mut self.session else { return Ok(()) };
+        if late_ms > milliseconds(LATENESS_MAX) {
+            session.heard_ms = now_ms;
+        }
         if now_ms >= session.heard_ms.saturating_add(milliseconds(SILENCE_MAX)) {
             self.session = None;
             return Err(Violation::Silent);
