@@ -118,7 +118,12 @@ impl Agent {
         let unknown_frames = self.client.unknown_frames();
         debug!(unknown_frames, "the session ends");
         match ended {
-            Err(error) => error,
+            Err(error) => {
+                if matches!(error, LinkError::Codec(_)) {
+                    self.client.garbled();
+                }
+                error
+            }
             Ok(reason) => {
                 info!(reason, "the controller said goodbye");
                 LinkError::Ended

@@ -23,6 +23,7 @@ use rollcall_catalogue::{Service, ServiceKey, ServiceName, ServiceRef, liveness:
 
 pub use self::event::{Drained, Event, Full, Violation};
 use self::{
+    event::Doubt,
     holdings::Holdings,
     parts::Parts,
     subscriptions::{Due, Subscriptions},
@@ -228,6 +229,13 @@ impl Client {
 
     /// The link is gone, whoever ended it. What is held stays.
     pub fn closed(&mut self) {
+        self.session = None;
+    }
+
+    /// The link is gone because what came was no frame: of which service it was is not known, so that the next session
+    /// offers none.
+    pub fn garbled(&mut self) {
+        self.holdings.doubt(&Doubt::All);
         self.session = None;
     }
 

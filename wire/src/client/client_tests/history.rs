@@ -1,4 +1,5 @@
-//! Any history of a controller's processes and their services, told by a naive server over links that break anywhere.
+//! Any history of a controller's processes and their services, told by a naive server that lies at times, over links
+//! that break anywhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -27,9 +28,18 @@ enum Op {
     /// So many frames arrive below.
     Fall(usize),
     Beat,
+    /// Of what is under way, something is not what was said.
+    Lie(Lie),
     Break,
     /// Another process, whose clock shows this.
     Restart(u64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    Hash,
+    Instance,
+    Cursor,
 }
 
 /// Plays the controller: tells everything as simply as it can be told.
@@ -64,6 +74,8 @@ struct World {
     now_ms: u64,
     up: VecDeque<Up>,
     down: VecDeque<Down>,
+    /// Something under way is a lie.
+    lied: bool,
     wanted: BTreeSet<ServiceKey>,
     /// What the app was shown of each name, by revision.
     shown: BTreeMap<ServiceKey, BTreeMap<u64, ContentHash>>,
@@ -194,6 +206,7 @@ impl World {
             now_ms: 0,
             up: VecDeque::new(),
             down: VecDeque::new(),
+            lied: false,
             wanted: BTreeSet::new(),
             shown: BTreeMap::new(),
         };
@@ -205,6 +218,7 @@ impl World {
     fn connect(&mut self) {
         self.client.closed();
         self.down.clear();
+        self.lied = false;
         self.up = self.client.open(self.now_ms).into();
         self.server.session = None;
     }
@@ -240,6 +254,7 @@ impl World {
                     }
                 }
             }
+            Op::Lie(lie) => self.lie(lie),
             Op::Break => self.connect(),
             Op::Restart(clock) => {
                 self.server.restart(clock);
@@ -258,11 +273,28 @@ impl World {
             let Some(frame) = self.down.pop_front() else { return };
             match self.client.hear(frame, self.now_ms) {
                 Ok(events) => events.into_iter().for_each(|event| self.see(event)),
-                // The one that an honest server can meet: see `Asked::Yes`.
-                Err(Violation::OutOfStep(_)) => return self.connect(),
-                Err(violation) => panic!("{violation}"),
+                Err(violation) => {
+                    // The one that an honest server can meet: see `Asked::Yes`.
+                    assert!(self.lied || matches!(violation, Violation::OutOfStep(_)), "{violation}");
+                    return self.connect();
+                }
             }
             self.say(None);
+        }
+    }
+
+    fn lie(&mut self, lie: Lie) {
+        for frame in &mut self.down {
+            match (lie, frame) {
+                (Lie::Hash, Down::Upsert { hash, .. }) => hash.0 ^= 1,
+                (Lie::Instance, Down::Upsert { instances, .. }) if !instances.is_empty() => {
+                    drop(instances.pop());
+                }
+                (Lie::Cursor, Down::Synced { cursor, .. }) if *cursor > 0 => *cursor -= 1,
+                _ => continue,
+            }
+            self.lied = true;
+            return;
         }
     }
 
@@ -318,6 +350,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         9 => (1usize..4, any::<bool>()).prop_map(|(parts, as_delta)| Op::Speak(parts, as_delta)),
         7 => (1usize..6).prop_map(Op::Fall),
         1 => Just(Op::Beat),
+        1 => proptest::sample::select(vec![Lie::Hash, Lie::Instance, Lie::Cursor]).prop_map(Op::Lie),
         1 => Just(Op::Break),
         1 => (0u64..200).prop_map(Op::Restart),
     ]

@@ -140,6 +140,10 @@ fn what_is_in_doubt_is_not_offered_and_stays_until_it_is_told() {
     assert!(offered(&mut client).is_empty(), "an older cursor is about everything");
 
     let mut client = begin();
+    client.garbled();
+    assert!(offered(&mut client).is_empty(), "of which service it was is not known");
+
+    let mut client = begin();
     let (from, to) = (service(&orders, 6, vec![]), service(&orders, 7, vec![instance(3, 1)]));
     hear(&mut client, delta(&orders, &from, &to, 1)).unwrap_err();
     assert_eq!((offered(&mut client), client.held().count()), (vec!["billing".to_owned()], 2));
@@ -177,7 +181,9 @@ fn each_end_beats_and_silence_ends_the_session() {
     client.tick(3_000).unwrap();
     assert_eq!(client.take_up(), [Up::Heartbeat { cursor: 0, digest: ContentHash(0) }]);
     client.hear(Down::Heartbeat, 3_500).unwrap();
-    [6_000, 9_000, 12_000].map(|now_ms| client.tick(now_ms).unwrap());
+    for now_ms in [6_000, 9_000, 12_000] {
+        client.tick(now_ms).unwrap();
+    }
     assert_eq!(client.wake_at_ms(), 12_500, "silent since the last frame");
     assert_eq!(client.tick(12_500), Err(Violation::Silent));
     assert_eq!((client.wake_at_ms(), client.tick(99_999)), (u64::MAX, Ok(())), "there is no session");
