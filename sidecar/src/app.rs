@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use rollcall_net::{Callers, Http1, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown};
+use rollcall_net::{Callers, Http1, Places, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
@@ -84,7 +84,7 @@ impl Sidecar {
         let mut parts = JoinSet::new();
         for listener in self.api {
             let api = api.clone();
-            let http = Http1 { listener, connections_max: api::CONNECTIONS_MAX, callers: Callers::Apps };
+            let http = Http1 { listener, places: Places::new(api::CONNECTIONS_MAX), callers: Callers::Apps };
             parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
         }
         parts.spawn(serve_health(self.health, store, hooks, shutdown.clone()));
@@ -107,6 +107,7 @@ impl Sidecar {
 }
 
 async fn serve_health(listener: TcpListener, store: Store, hooks: PreStop, shutdown: Shutdown) {
-    let http = Http1 { listener, connections_max: health::CONNECTIONS_MAX, callers: Callers::Hooks };
+    let places = Places::new(health::CONNECTIONS_MAX).per_peer(health::CONNECTIONS_OF_ONE_MAX);
+    let http = Http1 { listener, places, callers: Callers::Hooks };
     http.serve(move |request| health::answer(request, store.clone(), hooks.clone()), shutdown).await;
 }

@@ -1,15 +1,21 @@
-//! What the kubelet asks: alive, in step, and when an app may end. Nothing of the catalogue is said here, since anyone in the cluster
-//! can reach this port.
+//! What the kubelet asks: alive, in step, and when an app may end. Nothing of the catalogue is said here, since anyone in
+//! the cluster can reach this port.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::{prestop::PreStop, store::Store};
+use crate::{
+    prestop::{PreStop, WAITING_MAX},
+    store::Store,
+};
 
-/// Connections to the health port: the hooks that may wait, and as many again for the kubelet's probes and for people.
-pub(crate) const CONNECTIONS_MAX: usize = 32;
+/// Connections to the health port: the kubelet's, and as many again for three other addresses.
+pub(crate) const CONNECTIONS_MAX: usize = 4 * CONNECTIONS_OF_ONE_MAX;
+/// Those of one address, so that one other pod cannot keep the kubelet out. The kubelet has two probes under way at most,
+/// and one hook for each container that ends.
+pub(crate) const CONNECTIONS_OF_ONE_MAX: usize = WAITING_MAX + 4;
 
 /// `/healthz`: the process answers, whatever the controller does. `/readyz`: everything asked for is current. `/prestop`:
 /// see there.

@@ -23,7 +23,7 @@ use tokio::{
 use crate::store::Store;
 
 /// Hooks that wait at a time: one for each container of a pod, and twice as many as most have.
-const WAITING_MAX: usize = 16;
+pub(crate) const WAITING_MAX: usize = 16;
 /// No hook waits longer: who has not acknowledged by then is late, and is named.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Kubernetes' own grace period, for who does not say.

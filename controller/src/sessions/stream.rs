@@ -105,9 +105,13 @@ impl Running {
                     Some(Ok(frame)) => self.hear(frame),
                     Some(Err(error)) => {
                         debug!(pod = self.session.conversation.pod().name, %error, "a session broke off");
+                        self.session.presence.ended_by_peer();
                         return None;
                     }
-                    None => return None,
+                    None => {
+                        self.session.presence.ended_by_peer();
+                        return None;
+                    }
                 },
                 changed = self.session.view.changed() => match changed {
                     Ok(()) => {
@@ -135,6 +139,7 @@ impl Running {
     fn hear(&mut self, frame: Frame<Bytes>) {
         let Ok(chunk) = frame.into_data() else { return };
         self.last_heard = Instant::now();
+        self.session.presence.heard();
         self.decoder.push(&chunk);
         loop {
             let result = match self.decoder.next_frame() {

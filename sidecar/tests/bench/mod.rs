@@ -139,7 +139,8 @@ impl Controller {
                 }
             }
             if kind == Kind::Node {
-                let facts = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() };
+                let facts =
+                    NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() };
                 index.apply(Change::Node("n1".into(), facts)).await.unwrap();
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();
