@@ -33,6 +33,8 @@ const APP_HEAD_MAX: Duration = Duration::from_secs(30);
 const PROBE_HEAD_MAX: Duration = Duration::from_secs(2);
 /// A probe's connection from accept to end: a kubelet waits 1 s by default, and a slow reader must not stay.
 const PROBE_LIFE_MAX: Duration = Duration::from_secs(5);
+/// A hook's connection from accept to end: its answer may take 10 s, its head 2 s.
+const HOOK_LIFE_MAX: Duration = Duration::from_secs(13);
 /// Bytes of a request's head; a lookup's is a few hundred.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Connections that the kernel holds before they are accepted.
@@ -56,6 +58,8 @@ pub enum Callers {
     /// The kubelet, and whoever else reaches the pod's address: one request, then the place is free again, so that
     /// idle connections of strangers cannot keep the probes out.
     Probes,
+    /// The same, with hooks among the requests: an answer may take longer than any probe waits.
+    Hooks,
 }
 
 /// Listens on this address.
@@ -99,7 +103,7 @@ impl Callers {
     const fn head_max(self) -> Duration {
         match self {
             Self::Apps => APP_HEAD_MAX,
-            Self::Probes => PROBE_HEAD_MAX,
+            Self::Probes | Self::Hooks => PROBE_HEAD_MAX,
         }
     }
 
@@ -107,6 +111,7 @@ impl Callers {
         match self {
             Self::Apps => None,
             Self::Probes => Some(PROBE_LIFE_MAX),
+            Self::Hooks => Some(HOOK_LIFE_MAX),
         }
     }
 }

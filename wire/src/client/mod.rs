@@ -1,0 +1,290 @@
+//! The sidecar's end of the wire, without IO and without a clock: frames in, frames and events out.
+//!
+//! ```text
+//!  open ─► hello, subscribe ─►  ║ controller ║ ─► hear ─┬─► events: what lookups are answered from
+//!  take_up ─► acks, heartbeats ►║            ║          └─► a violation: the session is over
+//!  closed ◄── whoever ended it ─╨────────────╨  what is held stays, and is offered in the next `hello`
+//! ```
+//!
+//! A held service is dropped only where the controller says that it is gone, and nothing is believed that does not come
+//! to the hash that was told with it.
+
+mod event;
+mod hear;
+mod holdings;
+mod parts;
+mod subscriptions;
+mod summary;
+mod words;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rollcall_catalogue::{Service, ServiceKey, ServiceName, ServiceRef, liveness::ProbeWitness};
+
+pub use self::event::{Drained, Event, Full, Violation};
+use self::{
+    event::Doubt,
+    holdings::Holdings,
+    parts::Parts,
+    subscriptions::{Due, Subscriptions},
+    summary::Summary,
+    words::Words,
+};
+use crate::{
+    frame::{Down, Drain, PROTOCOL, ServiceSummary, Up},
+    limits::{
+        FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX, milliseconds,
+    },
+    registration::SelfRegistration,
+};
+
+/// Holds what a sidecar knows of its sessions, over all of them: what is held and wanted, and what the pod said of
+/// itself. Times are milliseconds of any clock that never goes back.
+#[derive(Debug)]
+pub struct Client {
+    incarnation: String,
+    /// Sessions so far.
+    sequence: u64,
+    place: Option<Place>,
+    subscriptions: Subscriptions,
+    holdings: Holdings,
+    summary: Summary,
+    words: Words,
+    session: Option<Session>,
+    unknown_frames: u64,
+}
+
+/// Holds how far the controller's process that was heard last has told.
+#[derive(Debug)]
+struct Place {
+    epoch: String,
+    cursor: u64,
+}
+
+/// Holds what is known of the session that is open.
+#[derive(Debug)]
+struct Session {
+    welcome: Option<Welcome>,
+    parts: Parts,
+    /// What had to wait for what goes before it.
+    later: Vec<Up>,
+    /// One for each `synced` that was heard since they were taken.
+    acks: Vec<u64>,
+    beat_due: bool,
+    beat_at_ms: u64,
+    heard_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Welcome {
+    /// The peer speaks exactly our version: its hashes are of fields that we know.
+    verify: bool,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Of a process that is named so, differently after each start.
+    pub fn new(incarnation: String) -> Self {
+        Self {
+            incarnation,
+            sequence: 0,
+            place: None,
+            subscriptions: Subscriptions::default(),
+            holdings: Holdings::default(),
+            summary: Summary::default(),
+            words: Words::default(),
+            session: None,
+            unknown_frames: 0,
+        }
+    }
+
+    /// A new link is open: what is to be said first.
+    pub fn open(&mut self, now_ms: u64) -> Vec<Up> {
+        self.sequence += 1;
+        self.subscriptions.begin();
+        self.words.begin();
+        let summary = self.summary.begin();
+        self.session = Some(Session {
+            welcome: None,
+            parts: Parts::default(),
+            later: Vec::new(),
+            acks: Vec::new(),
+            beat_due: false,
+            beat_at_ms: now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY)),
+            heard_ms: now_ms,
+        });
+        let registrations = self.words.registrations();
+        let room = FRAME_BYTES_MAX - FRAME_HEAD_BYTES_MAX;
+        let hello = Up::Hello {
+            protocol: PROTOCOL.to_owned(),
+            incarnation: self.incarnation.clone(),
+            sequence: self.sequence,
+            epoch: self.place.as_ref().map(|place| place.epoch.clone()),
+            cursor: self.place.as_ref().map_or(0, |place| place.cursor),
+            held: self.holdings.offer(room.saturating_sub(self.words.registrations_bytes())),
+            registrations,
+        };
+        let Due { ask, .. } = self.subscriptions.take_due();
+        [hello].into_iter().chain(subscribe(&ask, summary)).chain(self.words.health()).collect()
+    }
+
+    /// What the controller says. After a violation the session is over: nothing more of it is heard.
+    pub fn hear(&mut self, frame: Down, now_ms: u64) -> Result<Vec<Event>, Violation> {
+        let heard = self.take(frame, now_ms);
+        if let Err(violation) = &heard {
+            self.holdings.doubt(&violation.doubt());
+            self.session = None;
+        }
+        heard
+    }
+
+    /// The app wants to be told of these, over all sessions; beyond the limit they are not taken. The frame is to be
+    /// sent now; what must wait comes with [`Client::take_up`].
+    pub fn subscribe(&mut self, keys: impl IntoIterator<Item = ServiceKey>) -> Option<Up> {
+        keys.into_iter().for_each(|key| self.subscriptions.want(key));
+        self.ask()
+    }
+
+    /// Not any more: they are not held from now on.
+    pub fn unsubscribe<'a>(&mut self, keys: impl IntoIterator<Item = &'a ServiceKey>) -> Option<Up> {
+        for key in keys {
+            self.subscriptions.unwant(key);
+            self.holdings.let_go(key);
+        }
+        self.ask()
+    }
+
+    /// Whether the app wants to be told of all services that it may see, in short.
+    pub fn want_summary(&mut self, wanted: bool) -> Option<Up> {
+        let changed = self.summary.want(wanted);
+        self.session.as_ref()?;
+        let (services, summary) = (Vec::new(), true);
+        match wanted {
+            true => self.summary.ask().then_some(Up::Subscribe { services, summary }),
+            false => changed.then_some(Up::Unsubscribe { services, summary }),
+        }
+    }
+
+    /// The app registers itself, or changes what it registered under this name; said in each session from now on.
+    pub fn register(&mut self, registration: SelfRegistration) -> Result<Option<Up>, Full> {
+        let open = self.session.is_some();
+        self.words.register(registration.clone(), open)?;
+        Ok(open.then_some(Up::Register { registration }))
+    }
+
+    pub fn deregister(&mut self, service: &ServiceName) -> Option<Up> {
+        let said = self.words.deregister(service) && self.session.is_some();
+        said.then(|| Up::Deregister { service: service.clone() })
+    }
+
+    /// What is known of the app's health; the latest word is said again in each session.
+    pub fn health(&mut self, service: Option<ServiceName>, probe: ProbeWitness) -> Result<Option<Up>, Full> {
+        self.words.say_health(service.clone(), probe)?;
+        Ok(self.session.as_ref().map(|_| Up::Health { service, probe }))
+    }
+
+    /// Asks for this in the session that is open; with it, the question is lost.
+    pub fn drain(&mut self, drain: Drain, deadline_ms: u64) -> Option<Up> {
+        self.session.as_ref().map(|_| Up::Drain { drain, deadline_ms })
+    }
+
+    /// What is due to be said. To be asked for after each call of [`Client::hear`] and [`Client::tick`]: each `synced`
+    /// is acknowledged.
+    pub fn take_up(&mut self) -> Vec<Up> {
+        let later = self.ask();
+        let digest = self.holdings.digest();
+        let cursor = self.place.as_ref().map_or(0, |place| place.cursor);
+        let Some(session) = &mut self.session else { return Vec::new() };
+        let acks = std::mem::take(&mut session.acks).into_iter().map(|cursor| Up::Ack { cursor });
+        let beat = std::mem::take(&mut session.beat_due).then_some(Up::Heartbeat { cursor, digest });
+        // Whoever hears the acks knows what was left before.
+        std::mem::take(&mut session.later).into_iter().chain(later).chain(acks).chain(beat).collect()
+    }
+
+    /// When [`Client::tick`] is to be called, at the latest.
+    pub fn wake_at_ms(&self) -> u64 {
+        let silent_at = |session: &Session| session.heard_ms.saturating_add(milliseconds(SILENCE_MAX));
+        self.session.as_ref().map_or(u64::MAX, |session| session.beat_at_ms.min(silent_at(session)))
+    }
+
+    /// Notes that a heartbeat is due, or finds that the controller was silent for too long: the session is over then. Who
+    /// comes much too late stood still, and may have the controller's words still before it.
+    pub fn tick(&mut self, now_ms: u64) -> Result<(), Violation> {
+        let late_ms = now_ms.saturating_sub(self.wake_at_ms());
+        let Some(session) = &mut self.session else { return Ok(()) };
+        if late_ms > milliseconds(LATENESS_MAX) {
+            session.heard_ms = now_ms;
+        }
+        if now_ms >= session.heard_ms.saturating_add(milliseconds(SILENCE_MAX)) {
+            self.session = None;
+            return Err(Violation::Silent);
+        }
+        if now_ms >= session.beat_at_ms {
+            session.beat_due = true;
+            session.beat_at_ms = now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY));
+        }
+        Ok(())
+    }
+
+    /// The link is gone, whoever ended it. What is held stays.
+    pub fn closed(&mut self) {
+        self.session = None;
+    }
+
+    /// The link is gone because what came was no frame: of which service it was is not known, so that the next session
+    /// offers none.
+    pub fn garbled(&mut self) {
+        self.holdings.doubt(&Doubt::All);
+        self.session = None;
+    }
+
+    /// All that is held, whether in step or not.
+    pub fn held(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<Service>)> {
+        self.holdings.iter()
+    }
+
+    /// The list of services as it was last known to be whole; none where it is not wanted, or was never told.
+    pub fn summary(&self) -> Option<&BTreeMap<ServiceKey, ServiceSummary>> {
+        self.summary.shown()
+    }
+
+    /// Whether everything that is wanted was answered in this session: all that is held is kept current.
+    pub fn in_step(&self) -> bool {
+        let welcome = self.session.as_ref().is_some_and(|session| session.welcome.is_some());
+        welcome && self.subscriptions.all_answered() && self.summary.answered()
+    }
+
+    /// Frames of types that this build does not know, which were skipped.
+    pub fn unknown_frames(&self) -> u64 {
+        self.unknown_frames
+    }
+
+    /// What is due of the subscriptions, where it is one frame; several wait, in their order, for [`Client::take_up`].
+    fn ask(&mut self) -> Option<Up> {
+        let session = self.session.as_mut()?;
+        let Due { leave, ask } = self.subscriptions.take_due();
+        let leave = (!leave.is_empty())
+            .then(|| Up::Unsubscribe { services: leave.iter().map(reference).collect(), summary: false });
+        let mut frames = leave.into_iter().chain(subscribe(&ask, false));
+        match (frames.next(), frames.next()) {
+            (only, None) => only,
+            (first, second) => {
+                session.later.extend(first.into_iter().chain(second));
+                None
+            }
+        }
+    }
+}
+
+fn subscribe(ask: &[ServiceKey], summary: bool) -> Option<Up> {
+    let services: Vec<_> = ask.iter().map(reference).collect();
+    (summary || !services.is_empty()).then_some(Up::Subscribe { services, summary })
+}
+
+fn reference(key: &ServiceKey) -> ServiceRef {
+    ServiceRef { service: key.service.clone(), namespace: Some(key.namespace.clone()) }
+}
+
+#[cfg(test)]
+mod client_tests;
