@@ -37,6 +37,7 @@ enum Owners {
     /// As nearly all have it.
     One(Namespace),
     /// Several pods, or none any more.
+    #[expect(clippy::box_collection, reason = "every address has the room of the largest of these")]
     Several(Box<BTreeMap<Namespace, u32>>),
 }
 
