@@ -50,7 +50,7 @@ pub fn follow(
 ) -> Result<Service, Mismatch> {
     let new: BTreeMap<&InstanceId, &Arc<Instance>> = upserts.iter().map(|one| (&one.id, one)).collect();
     let named: BTreeSet<&InstanceId> = removed.iter().chain(new.keys().copied()).collect();
-    let gone: Vec<_> = named.into_iter().filter_map(|id| held.instance(id.as_str())).cloned().collect();
+    let gone: Vec<_> = named.into_iter().filter_map(|id| held.instance(id)).cloned().collect();
     let new: Vec<_> = new.into_values().cloned().collect();
     if verify {
         let of = |one: &Arc<Instance>| ContentHash::of_instance(key, one);
