@@ -14,7 +14,7 @@ use crate::owner::View;
 /// The list of all services is for people and their tools: nobody waits for it, and any change anywhere changes it.
 const SUMMARIES_EVERY: Duration = Duration::from_secs(1);
 
-/// Wakes sessions for as long as there is an owner.
+/// Wakes sessions; never returns.
 pub(crate) async fn follow(mut view: watch::Receiver<Arc<View>>, feed: Arc<Feed>, board: Arc<Board>) {
     let mut seen = view.borrow_and_update().number;
     let mut summaries_rung = Instant::now();
@@ -23,7 +23,8 @@ pub(crate) async fn follow(mut view: watch::Receiver<Arc<View>>, feed: Arc<Feed>
         tokio::select! {
             changed = view.changed() => {
                 if changed.is_err() {
-                    return;
+                    // The owner has ended, and so does the process: sessions hear that from their own shutdown.
+                    std::future::pending::<()>().await;
                 }
                 let number = view.borrow_and_update().number;
                 match feed.changed_since(seen) {

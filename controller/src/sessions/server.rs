@@ -80,8 +80,6 @@ pub(super) struct Caller {
 pub enum SessionsError {
     #[error("sessions: the listener's address cannot be read")]
     Address(#[from] std::io::Error),
-    #[error("sessions: nobody follows the catalogue any more")]
-    Bell,
 }
 
 /// Says why a request opens no session.
@@ -121,8 +119,7 @@ impl<R: Reviewer> Sessions<R> {
         loop {
             tokio::select! {
                 () = shutdown.requested() => break,
-                // The owner has ended: so does the process, or it is to.
-                () = bell.as_mut() => return Err(SessionsError::Bell),
+                () = bell.as_mut() => {}
                 Some(ended) = connections.join_next() => {
                     if let Err(error) = ended {
                         warn!(%error, "a connection's task died");
