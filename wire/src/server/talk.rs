@@ -234,6 +234,8 @@ impl Talk {
         }
         if may_sync && summary.is_owed() {
             summary.synced();
+            // No round is due.
+            self.told_through = looked;
             return self.sync(Vec::new(), true, clock, now_ms);
         }
         None
