@@ -253,9 +253,13 @@ impl Server {
         let first = self.welcome.take();
         // Answers hold a few names and sentences, and fit.
         let answer = |answers: &mut VecDeque<Down>| answers.pop_front().and_then(|one| encoded(&one).ok());
+        let mut talk = |clock: &mut Clock| match self.held_back {
+            true => None,
+            false => self.talk.speak(catalogue, clock, now_ms),
+        };
         let frame = first
             .or_else(|| answer(&mut self.answers))
-            .or_else(|| self.talk.speak(catalogue, &mut self.clock, now_ms))
+            .or_else(|| talk(&mut self.clock))
             .or_else(|| self.clock.beat_due.then(|| encoded(&Down::Heartbeat).ok()).flatten());
         if frame.is_some() {
             self.clock.spoke(now_ms);
