@@ -88,7 +88,8 @@ mod tests {
         let mut turn = 0;
         let mut change = |service: &str| {
             turn = (turn + 1) % 250;
-            let Step { snapshot, deltas } = catalogue.next([whole(service, vec![instance(turn)])], 1).unwrap();
+            let Step { snapshot, deltas } =
+                catalogue.next([whole(service, vec![instance(turn)])], 1).unwrap();
             catalogue = snapshot;
             let number = feed.push(deltas);
             publish.send_replace(Arc::new(View { catalogue: catalogue.clone(), number, ..View::default() }));

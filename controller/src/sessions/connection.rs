@@ -1,11 +1,6 @@
 //! One connection: its handshake, HTTP/2, and the sessions that come over it, all moved by one task.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use hyper::{server::conn::http2, service::service_fn};
@@ -77,11 +72,10 @@ impl<R: Reviewer> Connection<R> {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { sessions, peer, local, stranger, .. } = self;
-        let stranger = Arc::new(Mutex::new(Some(stranger)));
+        let stranger = Arc::new(stranger);
         let (opened, mut openings) = mpsc::channel(STREAMS_MAX as usize);
         let service = service_fn(move |request| {
-            let stranger = stranger.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let caller = Caller { address: peer.ip(), local, stranger };
+            let caller = Caller { address: peer.ip(), local, stranger: stranger.clone() };
             let (sessions, opened) = (sessions.clone(), opened.clone());
             async move { Ok::<_, Infallible>(sessions.answer(request, caller, &opened).await) }
         });

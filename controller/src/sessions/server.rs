@@ -71,8 +71,8 @@ pub struct Sessions<R> {
 pub(super) struct Caller {
     pub(super) address: IpAddr,
     pub(super) local: Option<SocketAddr>,
-    /// Of the connection, for its first session.
-    pub(super) stranger: Option<Stranger>,
+    /// Of the connection.
+    pub(super) stranger: Arc<Stranger>,
 }
 
 /// Says why the session server ended before its time.
@@ -165,7 +165,7 @@ impl<R: Reviewer> Sessions<R> {
         &self,
         request: Request<Incoming>,
         caller: Caller,
-        opened: &mpsc::Sender<Session>,
+        opened: &mpsc::Sender<Box<Session>>,
     ) -> Response<Body> {
         let (session, response) = match self.open(request, caller).await {
             Ok(opened) => opened,
@@ -174,8 +174,8 @@ impl<R: Reviewer> Sessions<R> {
                 return refusal.response();
             }
         };
-        // As many as there are streams.
-        match opened.try_send(session) {
+        // As many as there are streams. Boxed, since a channel has room for 32 of what it carries.
+        match opened.try_send(Box::new(session)) {
             Ok(()) => response,
             Err(_) => Refusal::Full.response(),
         }
@@ -229,9 +229,7 @@ impl<R: Reviewer> Sessions<R> {
             frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
         });
         let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         Ok((session, response))
     }
 }

@@ -48,8 +48,8 @@ pub(crate) struct Session {
     pub(crate) place: Place,
     pub(crate) metrics: Metrics,
     pub(crate) turn: Turn,
-    /// Until the owner knows the session.
-    pub(crate) stranger: Option<Stranger>,
+    /// Its connection's, until the owner knows the session.
+    pub(crate) stranger: Arc<Stranger>,
     /// The session's place among all, given back with the rest.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
@@ -59,7 +59,10 @@ pub(crate) enum Turn {
     /// It has subscribed to nothing.
     NotAsked(Arc<Admission>),
     Waiting(BoxFuture<'static, OwnedSemaphorePermit>),
-    Held { _permit: OwnedSemaphorePermit, until: Instant },
+    Held {
+        _permit: OwnedSemaphorePermit,
+        until: Instant,
+    },
     Over,
 }
 
@@ -249,7 +252,7 @@ impl Running {
             }
         }
         self.presence = Some(presence);
-        self.session.stranger = None;
+        self.session.stranger.becomes_known();
         self.look();
     }
 

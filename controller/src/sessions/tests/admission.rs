@@ -29,7 +29,8 @@ async fn handshakes_that_never_come_or_are_none_give_their_places_back() {
     assert!(house.accept(STRANGER).is_some(), "its place is free");
     while !held[0].1.is_finished() {
         // A handshake record that never ends.
-        let _ = held[0].0.write_all(if begin.elapsed().is_zero() { b"\x16\x03\x01\x10\x00" } else { b"a" }).await;
+        let _ =
+            held[0].0.write_all(if begin.elapsed().is_zero() { b"\x16\x03\x01\x10\x00" } else { b"a" }).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert!(begin.elapsed() < Duration::from_secs(7), "{:?}", begin.elapsed());
@@ -80,13 +81,28 @@ async fn everything_else_is_refused_with_its_status() {
     let mut statuses = Vec::new();
     for number in 0..20 {
         let (_up, response) = dialled.request(Method::POST, "/v1/session", &format!("bad{number}")).await;
-        let after = response.headers().get(header::RETRY_AFTER).map(|after| after.to_str().unwrap().parse::<u64>());
+        let after =
+            response.headers().get(header::RETRY_AFTER).map(|after| after.to_str().unwrap().parse::<u64>());
         statuses.push((response.status().as_u16(), after));
     }
     let (last, after) = statuses.pop().unwrap();
     assert_eq!(last, 429);
     assert!((10..=20).contains(&after.unwrap().unwrap()));
     assert_eq!(statuses[0], (401, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_refused_is_a_stranger_still() {
+    let house = House::with(vec![pod(1, None)]).await;
+    let places = |address: IpAddr| {
+        let held: Vec<_> = std::iter::from_fn(|| house.accept(address)).collect();
+        held.len()
+    };
+    let all = places(STRANGER);
+    let mut refused = house.dial(1 << 20).await;
+    let (_up, response) = refused.request(Method::POST, "/v1/session", "bad").await;
+    assert_eq!(response.status(), 401);
+    assert_eq!(places(Ipv4Addr::LOCALHOST.into()), all - 1);
 }
 
 /// By real sockets, since it is the listener that closes them.

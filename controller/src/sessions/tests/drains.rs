@@ -52,7 +52,8 @@ async fn a_drain_is_over_when_every_caller_knows() {
     for caller in &mut callers {
         assert_eq!(caller.sync().await, [key("orders")]);
     }
-    let Some(Down::Drained { complete, terminating, acked, subscribers, late, elapsed_ms }) = drained.hear().await
+    let Some(Down::Drained { complete, terminating, acked, subscribers, late, elapsed_ms }) =
+        drained.hear().await
     else {
         panic!()
     };
@@ -76,7 +77,8 @@ async fn who_does_not_acknowledge_is_named() {
     let (told, _) = callers[1].synced().await;
     assert_eq!(told, [key("orders")]);
     live(&[&drained, &callers[0], &callers[1], &callers[2]], Duration::from_secs(6)).await;
-    let Some(Down::Drained { complete, acked, subscribers, late, elapsed_ms, .. }) = drained.hear().await else {
+    let Some(Down::Drained { complete, acked, subscribers, late, elapsed_ms, .. }) = drained.hear().await
+    else {
         panic!()
     };
     assert_eq!((complete, acked, subscribers, late), (false, 2, 3, vec!["shop/pod-3".to_owned()]));
@@ -94,7 +96,10 @@ async fn who_leaves_is_not_waited_for() {
     }
     drop(gone.close());
     let answer = drained.hear().await;
-    assert!(matches!(answer, Some(Down::Drained { complete: true, acked: 2, subscribers: 2, .. })), "{answer:?}");
+    assert!(
+        matches!(answer, Some(Down::Drained { complete: true, acked: 2, subscribers: 2, .. })),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

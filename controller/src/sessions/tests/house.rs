@@ -16,7 +16,9 @@ use hyper::{
     client::conn::http2,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife};
+use rollcall_catalogue::{
+    Attributes, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
+};
 use rollcall_net::{Trigger, client_config, server_config, server_name, shutdown};
 use rollcall_wire::{Decoder, Down, PROTOCOL, Up, encode};
 use rustls::{ClientConfig, ServerConfig};

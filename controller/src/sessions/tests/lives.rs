@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use futures::FutureExt;
-use rollcall_catalogue::{State, liveness::ProbeWitness};
+use rollcall_catalogue::{Reason, State, liveness::ProbeWitness};
 use rollcall_wire::{Down, SelfRegistration, Up, limits::FRAME_BYTES_MAX};
 use tokio::{
     task::unconstrained,
@@ -7,6 +9,7 @@ use tokio::{
 };
 
 use super::house::{EVENTUALLY, House, beat, hello, key, pod, seen, subscribe};
+use crate::owner::View;
 
 #[tokio::test(start_paused = true)]
 async fn a_session_is_told_what_it_asks_for_and_what_changes_of_it() {
@@ -26,6 +29,22 @@ async fn a_session_is_told_what_it_asks_for_and_what_changes_of_it() {
     let mut served = peer.close().served;
     timeout(EVENTUALLY, &mut served).await.unwrap().unwrap();
     assert!(house.metric("rollcall_sessions_ended_total{reason=\"closed\"} 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_owner_hears_which_end_closed_the_stream() {
+    let house = House::with(vec![pod(1, Some("orders")), pod(2, Some("orders"))]).await;
+    let (closing, _silent) = (house.session("u1").await, house.session("u2").await);
+    let reasons = |view: &Arc<View>| {
+        let orders = view.catalogue.get(&key("orders")).unwrap();
+        orders.instances.iter().map(|one| one.reason).collect::<Vec<_>>()
+    };
+    let mut view = house.index.view();
+    view.wait_for(|view| reasons(view) == [Reason::Ready; 2]).await.unwrap();
+    drop(closing.close());
+    view.wait_for(|view| reasons(view) == [Reason::SidecarLost, Reason::Ready]).await.unwrap();
+    house.eventually("rollcall_sessions_ended_total{reason=\"silent\"} 1").await;
+    assert_eq!(reasons(&view.borrow_and_update())[1], Reason::SessionSilent, "it was ours to hang up");
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +71,9 @@ async fn each_end_of_a_session_has_its_word() {
 async fn what_is_no_frame_ends_the_session_with_its_reason() {
     let house = House::with(vec![pod(1, None)]).await;
     let long = vec![b'a'; FRAME_BYTES_MAX + 2];
-    for (bytes, expected) in [(b"what?\n".to_vec(), "JSON"), (long, "longer"), (b"\xff\xfe\n".to_vec(), "JSON")] {
+    for (bytes, expected) in
+        [(b"what?\n".to_vec(), "JSON"), (long, "longer"), (b"\xff\xfe\n".to_vec(), "JSON")]
+    {
         let mut peer = house.session("u1").await;
         peer.bytes(bytes).await;
         let reason = peer.goodbye().await;
@@ -140,7 +161,9 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     while said.len() < 2 || told.len() < 2 {
         match peer.hear().await.unwrap() {
             Down::Registered { service } => said.push(format!("{service} registered")),
-            Down::Rejected { service, field, .. } => said.push(format!("{service} rejected: {}", field.unwrap())),
+            Down::Rejected { service, field, .. } => {
+                said.push(format!("{service} rejected: {}", field.unwrap()))
+            }
             Down::Upsert { service, .. } => told.push(service),
             Down::Synced { cursor, .. } => peer.say(&Up::Ack { cursor }).await,
             other => panic!("{other:?}"),

@@ -298,17 +298,17 @@ fn what_no_peer_may_do() {
     };
     let protocol = hello_of(|hello| {
         if let Up::Hello { protocol, .. } = hello {
-            *protocol = "2.0".to_owned()
+            *protocol = "2.0".to_owned();
         }
     });
     let nameless = hello_of(|hello| {
         if let Up::Hello { incarnation, .. } = hello {
-            incarnation.clear()
+            incarnation.clear();
         }
     });
     let long = hello_of(|hello| {
         if let Up::Hello { incarnation, .. } = hello {
-            *incarnation = "i".repeat(73)
+            *incarnation = "i".repeat(73);
         }
     });
     let many = hello_of(|hello| {
@@ -323,7 +323,7 @@ fn what_no_peer_may_do() {
     });
     let newer = hello_of(|hello| {
         if let Up::Hello { protocol, .. } = hello {
-            *protocol = "1.9".to_owned()
+            *protocol = "1.9".to_owned();
         }
     });
     let table = [
