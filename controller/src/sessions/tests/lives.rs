@@ -37,10 +37,10 @@ async fn the_owner_hears_which_end_closed_the_stream() {
     let (closing, _silent) = (house.session("u1").await, house.session("u2").await);
     let reasons = |view: &Arc<View>| {
         let orders = view.catalogue.get(&key("orders")).unwrap();
-        orders.instances.iter().map(|one| one.reason).collect::<Vec<_>>()
+        orders.instances.iter().map(|one| one.reason.clone()).collect::<Vec<_>>()
     };
     let mut view = house.index.view();
-    view.wait_for(|view| reasons(view) == [Reason::Ready; 2]).await.unwrap();
+    view.wait_for(|view| reasons(view) == [Reason::Ready, Reason::Ready]).await.unwrap();
     drop(closing.close());
     view.wait_for(|view| reasons(view) == [Reason::SidecarLost, Reason::Ready]).await.unwrap();
     house.eventually("rollcall_sessions_ended_total{reason=\"silent\"} 1").await;
