@@ -84,8 +84,7 @@ pub(crate) fn instance(number: u8) -> Instance {
 /// One with so much metadata, in KiB.
 pub(crate) fn instance_with(number: u8, weight: u16, metadata_kib: usize) -> Instance {
     let text = "m".repeat(1_023);
-    let metadata: BTreeMap<Box<str>, Box<str>> =
-        (0..metadata_kib).map(|n| (n.to_string().into(), text.as_str().into())).collect();
+    let metadata = (0..metadata_kib).map(|n| (n.to_string(), text.as_str())).collect();
     let ports = [Port::tcp(None, 80)].into();
     let profile = Profile { port: 80, ports, version: None, weight, tags: [].into(), metadata };
     Instance {

@@ -196,7 +196,7 @@ async fn a_pod_has_one_session() {
     let Opened::Open(mut second) = running.open(1, "i", 2).await else { panic!("the newer one") };
     assert_eq!(first.dismissed().await, Dismissal::Superseded);
     // What the first still says is of nobody, and its end is no loss.
-    let answer = first.say(Word::Register(registration("billing", None))).await.unwrap();
+    let answer = first.voice().say(Word::Register(registration("billing", None))).await.unwrap();
     assert!(matches!(answer, Answer::Rejected { .. }), "{answer:?}");
     first.ended_by_peer();
     drop(first);
@@ -212,18 +212,18 @@ async fn an_answer_comes_when_everyone_may_see_what_came_of_the_word() {
     let running = Running::start().await;
     let present = running.present(1).await;
     let view = running.index.view();
-    let answer = present.say(Word::Register(registration("billing", None))).await.unwrap();
+    let answer = present.voice().say(Word::Register(registration("billing", None))).await.unwrap();
     assert_eq!(answer, Answer::Registered(service("billing")));
     let billing = "billing.shop".parse().unwrap();
     assert!(view.borrow().catalogue.get(&billing).is_some());
-    let answer = present.say(Word::Register(registration("billing", Some("ping")))).await.unwrap();
+    let answer = present.voice().say(Word::Register(registration("billing", Some("ping")))).await.unwrap();
     let Answer::Rejected { service: named, field, .. } = answer else { panic!("{answer:?}") };
     assert_eq!((named, field.as_deref()), (service("billing"), Some("probe")));
     let health = Word::Health { service: Some(service("billing")), probe: ProbeWitness::Dead };
-    assert_eq!(present.say(health).await.unwrap(), Answer::Done);
+    assert_eq!(present.voice().say(health).await.unwrap(), Answer::Done);
     let state = |view: &View| view.catalogue.get(&billing).unwrap().instances.iter().next().unwrap().state;
     assert_eq!(state(&view.borrow()), State::Failing);
-    assert_eq!(present.say(Word::Deregister(service("billing"))).await.unwrap(), Answer::Done);
+    assert_eq!(present.voice().say(Word::Deregister(service("billing"))).await.unwrap(), Answer::Done);
     assert!(view.borrow().catalogue.get(&billing).is_none());
     // What comes with hello is judged as well.
     let with = vec![registration("billing", None), registration("bad", Some("ping"))];
@@ -241,12 +241,12 @@ async fn a_drain_names_whom_and_what_to_wait_for() {
     running.until(1, "Ready").await;
     let before = running.index.view().borrow().number;
     let orders = vec!["orders.shop".parse().unwrap()];
-    let answer = present.say(Word::Drain(Drain::Start)).await.unwrap();
+    let answer = present.voice().say(Word::Drain(Drain::Start)).await.unwrap();
     let number = running.index.view().borrow().number;
     assert!(number > before);
     assert_eq!(answer, Answer::Drained { terminating: false, number, services: orders });
     assert_eq!(running.stands(1), Some((State::Draining, "DrainRequested".to_owned())));
-    let answer = present.say(Word::Drain(Drain::Stop)).await.unwrap();
+    let answer = present.voice().say(Word::Drain(Drain::Stop)).await.unwrap();
     assert!(matches!(answer, Answer::Drained { services, .. } if services.is_empty()));
     assert_eq!(running.stands(1), Some((State::Serving, "Ready".to_owned())));
 }
@@ -257,13 +257,13 @@ async fn who_waits_for_its_end_waits_a_second_for_the_watch() {
     let present = running.present(1).await;
     running.until(1, "Ready").await;
     let began = Instant::now();
-    let answer = present.say(Word::Drain(Drain::Wait)).await.unwrap();
+    let answer = present.voice().say(Word::Drain(Drain::Wait)).await.unwrap();
     assert!(matches!(answer, Answer::Drained { terminating: false, services, .. } if services.is_empty()));
     assert!((secs(1)..Duration::from_millis(1_100)).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!(running.stands(1), Some((State::Serving, "Ready".to_owned())), "nothing changed");
 
     let began = Instant::now();
-    let (answer, ()) = tokio::join!(present.say(Word::Drain(Drain::Wait)), async {
+    let (answer, ()) = tokio::join!(present.voice().say(Word::Drain(Drain::Wait)), async {
         sleep(Duration::from_millis(300)).await;
         running.index.apply(pod(1, true)).await.unwrap();
     });
@@ -273,7 +273,7 @@ async fn who_waits_for_its_end_waits_a_second_for_the_watch() {
     assert_eq!(answer.unwrap(), Answer::Drained { terminating: true, number, services });
     assert_eq!(running.stands(1).unwrap().1, "Terminating", "the answer comes with the snapshot that has it");
     let began = Instant::now();
-    present.say(Word::Drain(Drain::Wait)).await.unwrap();
+    present.voice().say(Word::Drain(Drain::Wait)).await.unwrap();
     assert!(began.elapsed() < Duration::from_millis(50), "it ends already");
 }
 

@@ -17,7 +17,7 @@ fn key(service: &str) -> ServiceKey {
 
 fn instance(number: u8, weight: u16) -> Arc<Instance> {
     let profile =
-        Profile { port: 80, ports: [].into(), version: None, weight, tags: [].into(), metadata: [].into() };
+        Profile { port: 80, ports: [].into(), version: None, weight, tags: [].into(), metadata: Default::default() };
     Arc::new(Instance {
         id: format!("i{number}").as_str().into(),
         addresses: IpAddr::from([10, 0, 0, number]).into(),
@@ -52,8 +52,8 @@ fn whole(key: &ServiceKey, service: &Service, parts: usize) -> Vec<Down> {
 
 /// What turns `from` into `to`.
 fn delta(key: &ServiceKey, from: &Service, to: &Service, parts: usize) -> Vec<Down> {
-    let new = to.instances.iter().filter(|one| from.instance(one.id.as_str()) != Some(one));
-    let gone = from.instances.iter().filter(|one| to.instance(one.id.as_str()).is_none());
+    let new = to.instances.iter().filter(|one| from.instance(&one.id) != Some(one));
+    let gone = from.instances.iter().filter(|one| to.instance(&one.id).is_none());
     let (new, gone): (Vec<_>, Vec<_>) = (new.cloned().collect(), gone.map(|one| one.id.clone()).collect());
     upserts(key, to, Some(from.hash), &new, &gone, parts)
 }

@@ -14,7 +14,7 @@ fn realistic(number: u8, state: State) -> Instance {
         version: Some("1.14.2".parse().unwrap()),
         weight: 100,
         tags: ["blue".into(), "canary".into()].into(),
-        metadata: [("team".into(), "payments".into())].into(),
+        metadata: [("team", "payments")].into(),
     };
     Instance {
         id: format!("6f1d2c3b-7a58-4e0e-9d1c-0123456789{number:02x}-8080").as_str().into(),
@@ -42,7 +42,7 @@ fn single_changes_cost_little_more_than_what_changed() {
         let changed = realistic(turn, State::Failing);
         let part = Update::Part { settings: None, upserts: vec![changed.clone()], removes: vec![] };
         registry.update(name, part);
-        let changed = registry.service(name).instance(changed.id.as_str()).unwrap();
+        let changed = registry.service(name).instance(&changed.id).unwrap();
         ideal += serde_json::to_vec(&**changed).unwrap().len() + name.len();
         s.server.look(&registry.snapshot, registry.number);
         while let Some(bytes) = s.server.speak(&registry.snapshot, 0) {

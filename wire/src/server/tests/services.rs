@@ -380,3 +380,43 @@ fn an_idle_session_is_small() {
     let subscription = 2 * size_of::<(ServiceKey, usize, usize)>() + 2 * (16 + 32);
     assert!(size_of::<Server>() + 20 * subscription < 6 * 1_024, "{}", size_of::<Server>());
 }
+
+/// Who waits for its turn holds nothing, and is neither silent nor out of step.
+#[test]
+fn who_is_held_back_is_told_of_services_later() {
+    let registry = Registry::of(&[("orders.shop", &[1])]);
+    let mut s = Session::open(&registry, hello());
+    s.server.hold_back(true);
+    s.hear(subscribe(&["orders"]));
+    assert!(s.said(&registry).is_empty());
+    s.wait(3_000);
+    s.server.say(Down::Registered { service: "orders".parse().unwrap() });
+    assert_eq!(s.said(&registry).len(), 1, "answers do not wait");
+    s.wait(3_000);
+    assert_eq!(s.said(&registry), ["heartbeat"]);
+    assert_eq!(s.server.in_step(), None);
+    s.server.hold_back(false);
+    assert_eq!(s.said(&registry), ["whole orders.shop u1", "synced 1 orders.shop"]);
+}
+
+#[test]
+fn a_peer_is_in_step_when_it_has_applied_what_concerns_it() {
+    let mut registry = Registry::of(&[("orders.shop", &[1]), ("foreign.shop", &[2])]);
+    let mut s = Session::subscribed(&registry, &["orders"]);
+    assert_eq!(s.server.in_step(), None, "what it asked for is to be told");
+    s.said(&registry);
+    assert_eq!(s.server.in_step(), None, "and to be acknowledged");
+    s.hear(Up::Ack { cursor: registry.number });
+    let first = registry.number;
+    assert_eq!(s.server.in_step(), Some(first));
+    registry.set("foreign.shop", &[3]);
+    assert_eq!(s.server.in_step(), Some(first), "it has not looked");
+    assert!(s.said(&registry).is_empty());
+    assert_eq!(s.server.in_step(), Some(registry.number), "nothing of it concerns this one");
+    registry.set("orders.shop", &[1, 4]);
+    s.said(&registry);
+    assert_eq!(s.server.in_step(), None);
+    assert!(!s.server.reads_summary());
+    s.hear(Up::Subscribe { services: vec![], summary: true });
+    assert!(s.server.reads_summary());
+}
