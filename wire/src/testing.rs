@@ -1,6 +1,6 @@
 //! Builders for the tests of sessions: a registry of small services, each change of which is a step of its feed.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use proptest::prelude::ProptestConfig;
 use rollcall_catalogue::{

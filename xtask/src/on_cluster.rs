@@ -120,9 +120,7 @@ fn test_on_it(
     // Before the tests, where it is seen to take its time.
     KWOK.build(home)?;
     let mut environment = environment.to_vec();
-    for (name, variable) in
-        [("controller", image::CONTROLLER_PROGRAM), ("sidecar", image::SIDECAR_PROGRAM)]
-    {
+    for (name, variable) in [("controller", image::CONTROLLER_PROGRAM), ("sidecar", image::SIDECAR_PROGRAM)] {
         let image = images.iter().find(|image| image.name == name);
         let image = image.with_context(|| format!("no image of the {name} was built"))?;
         environment.push((variable, &image.program));

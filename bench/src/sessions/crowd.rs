@@ -1,7 +1,7 @@
 //! The crowd: as many clients as sidecars are wanted.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +12,7 @@ use std::{
 use anyhow::ensure;
 use rollcall_catalogue::Service;
 use rollcall_net::client_config;
-use rollcall_wire::{Client, ClientEvent};
+use rollcall_wire::client::{Client, Event};
 use rustls::ClientConfig;
 use tokio::{
     sync::watch,
@@ -122,17 +122,30 @@ impl Crowd {
 // === impl Member ===
 
 impl Member {
+    /// Each has an address of its own, as pods do: the controller takes only so many from one.
+    fn address(&self) -> Ipv4Addr {
+        let [_, _, high, low] = self.number.to_be_bytes();
+        Ipv4Addr::new(127, 1, high, low)
+    }
+
     async fn run(self: Arc<Self>, address: SocketAddr, shared: Arc<Shared>) {
         let token = uid(self.number);
         let begin = Instant::now();
         let mut client = self.client.lock().await;
         loop {
-            client.closed(0);
-            let ended = converse(address, self.tls.clone(), &token, &mut client, begin, |news, client| {
-                shared.hear(&news);
-                let in_step = client.in_step();
-                self.in_step.send_if_modified(|held| std::mem::replace(held, in_step) != in_step);
-            });
+            client.closed();
+            let ended = converse(
+                (self.address(), address),
+                self.tls.clone(),
+                &token,
+                &mut client,
+                begin,
+                |news, client| {
+                    shared.hear(&news);
+                    let in_step = client.in_step();
+                    self.in_step.send_if_modified(|held| std::mem::replace(held, in_step) != in_step);
+                },
+            );
             let Err(error) = ended.await else { return };
             if std::env::var_os("ROLLCALL_BENCH_SAYS_WHY").is_some() {
                 eprintln!("session {}: {error:#}", self.number);
@@ -156,7 +169,7 @@ impl Shared {
         match news {
             News::Bytes(bytes) => self.told().came(*bytes),
             News::Event(event) => {
-                if let ClientEvent::Changed { service, .. } = &**event
+                if let Event::Changed { service, .. } = &**event
                     && let Some((made_ns, ideal)) = newest(service)
                 {
                     self.told().one(made_ns, now_ns(), ideal);

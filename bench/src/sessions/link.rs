@@ -1,6 +1,11 @@
 //! One client of the crowd: TLS, HTTP/2, and the wire's own machine.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
@@ -10,10 +15,14 @@ use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{body::Frame, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rollcall_net::{TLS_NAME, server_name};
-use rollcall_wire::{Client, ClientEvent, Decoder, Up, encode};
+use rollcall_wire::{
+    Decoder, Up,
+    client::{Client, Event},
+    encode,
+};
 use rustls::ClientConfig;
 use tokio::{
-    net::TcpStream,
+    net::TcpSocket,
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
@@ -25,12 +34,12 @@ const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// Says what a session has brought.
 pub(super) enum News {
     Bytes(usize),
-    Event(Box<ClientEvent>),
+    Event(Box<Event>),
 }
 
 /// One session, until it ends; `news` is told of everything that comes.
 pub(super) async fn converse(
-    address: SocketAddr,
+    (from, address): (Ipv4Addr, SocketAddr),
     tls: Arc<ClientConfig>,
     token: &str,
     client: &mut Client,
@@ -39,7 +48,9 @@ pub(super) async fn converse(
 ) -> anyhow::Result<()> {
     let now_ms = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     let connected = timeout(CONNECT_MAX, async {
-        let stream = TcpStream::connect(address).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         anyhow::Ok(TlsConnector::from(tls).connect(server_name()?, stream).await?)
     });

@@ -119,7 +119,8 @@ fn marked(pod: u32) -> Change {
     if let Change::Pod(seen) = &mut change
         && let Some(word) = &mut seen.facts.registration
     {
-        Arc::make_mut(word).attributes.metadata.insert(MADE.to_owned(), now_ns().to_string());
+        Arc::make_mut(word).attributes.metadata =
+            [("team", "payments".to_owned()), (MADE, now_ns().to_string())].into();
     }
     change
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rollcall_catalogue::{
-    PodUid,
+    Few, PodUid,
     liveness::{
         Assessment, FreezeCause, Guard, NodeView, OwnHealth, RegistryHealth, SessionFacts, SessionWitness,
         Ticks,
@@ -241,7 +241,7 @@ impl Index {
             let node = node.map(AsRef::as_ref);
             before.health(node, word_ms) != after.health(node, word_ms)
         };
-        let mut changed: Vec<(PodUid, Vec<_>)> = Vec::new();
+        let mut changed: Vec<(PodUid, Few<_>)> = Vec::new();
         for (uid, entry) in self.clock.pods.iter().filter_map(|uid| self.pods.get_key_value(uid)) {
             let Some(session) = &entry.session else { continue };
             // Who is heard is served, whatever the guard thinks.

@@ -141,7 +141,7 @@ impl Index {
 
     /// The services that a pod is a member of.
     pub(crate) fn services_of(&self, uid: &PodUid) -> Vec<ServiceKey> {
-        self.pods.get(uid).map(|entry| entry.services.clone()).unwrap_or_default()
+        self.pods.get(uid).map(|entry| entry.services.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Words come through sessions: a pod that never had one says nothing.
@@ -171,7 +171,7 @@ fn registration(namespace: &Namespace, said: &SelfRegistration) -> Result<Regist
             version: version.clone(),
             ports: ports.iter().map(port).collect(),
             tags: tags.iter().cloned().collect(),
-            metadata: metadata.clone(),
+            metadata: metadata.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
             weight: *weight,
             probe: probe.as_deref().map(str::parse).transpose()?,
             heartbeat: ttl_seconds.map(|ttl_seconds| Heartbeat {

@@ -39,7 +39,7 @@ fn pod(number: u8, deleting: bool) -> Change {
         namespace: "shop".parse().unwrap(),
         name: format!("p{number}").into(),
         node: Some(format!("n{number}").into()),
-        addresses: vec![[10, 0, 0, number].into()],
+        addresses: [[10, 0, 0, number].into()].into_iter().collect(),
         labels: Arc::default(),
         has_sidecar: true,
         asks_to_drain: false,
@@ -58,7 +58,8 @@ impl Running {
         for kind in Kind::ALL {
             index.apply(Change::ListBegins(kind)).await.unwrap();
             for number in 1..=3 {
-                let node = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() };
+                let node =
+                    NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() };
                 match kind {
                     Kind::Pod => index.apply(pod(number, false)).await.unwrap(),
                     Kind::Node => {

@@ -124,7 +124,7 @@ impl Stage {
     pub fn authority(&self) -> Result<String> {
         let secret = ["-n", &self.settings.namespace, "get", "secret", "rollcall-ca", "-o"];
         let decoded = "go-template={{index .data `tls.crt` | base64decode}}";
-        self.kubectl.call(&[secret.as_slice(), &[decoded]].concat())
+        Ok(self.kubectl.call(&[secret.as_slice(), &[decoded]].concat())?)
     }
 
     /// Who holds the controller's Lease; empty where nobody does.

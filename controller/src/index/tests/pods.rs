@@ -136,7 +136,10 @@ fn a_node_tells_its_zone_and_that_it_is_lost() {
     one.facts.node = Some("n1".into());
     // Two others that are seen: one of three that is lost is no illness of Kubernetes'.
     let others = ["n2", "n3"].map(|name| {
-        Change::Node(name.into(), NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() })
+        Change::Node(
+            name.into(),
+            NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() },
+        )
     });
     bench.apply(others);
     let unseen = bench.apply([seen(one)]);

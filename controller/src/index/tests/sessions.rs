@@ -29,7 +29,10 @@ fn on_nodes(number: u8, nodes: u8) -> PodSeen {
 }
 
 fn node_named(number: u8, unknown: bool) -> Change {
-    Change::Node(format!("n{number}").into(), NodeFacts { zone: None, unknown, pod_ranges: Vec::new() })
+    Change::Node(
+        format!("n{number}").into(),
+        NodeFacts { zone: None, unknown, pod_ranges: Vec::new(), addresses: Vec::new() },
+    )
 }
 
 fn hello(incarnation: &str, sequence: u64) -> Hello {

@@ -105,7 +105,7 @@ pub(super) fn pod(number: u8, service: Option<&str>) -> PodFacts {
         namespace: "shop".parse().unwrap(),
         name: format!("pod-{number}").into(),
         node: Some("n1".into()),
-        addresses: vec![[10, 0, 0, number].into()],
+        addresses: [[10, 0, 0, number].into()].into_iter().collect(),
         labels: Arc::default(),
         has_sidecar: true,
         asks_to_drain: false,
@@ -164,7 +164,8 @@ impl House {
                 }
             }
             if kind == Kind::Node {
-                let facts = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() };
+                let facts =
+                    NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() };
                 index.apply(Change::Node("n1".into(), facts)).await.unwrap();
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();

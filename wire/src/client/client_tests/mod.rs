@@ -16,8 +16,14 @@ fn key(service: &str) -> ServiceKey {
 }
 
 fn instance(number: u8, weight: u16) -> Arc<Instance> {
-    let profile =
-        Profile { port: 80, ports: [].into(), version: None, weight, tags: [].into(), metadata: Default::default() };
+    let profile = Profile {
+        port: 80,
+        ports: [].into(),
+        version: None,
+        weight,
+        tags: [].into(),
+        metadata: Default::default(),
+    };
     Arc::new(Instance {
         id: format!("i{number}").as_str().into(),
         addresses: IpAddr::from([10, 0, 0, number]).into(),
