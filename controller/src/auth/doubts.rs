@@ -16,8 +16,8 @@ use super::{AuthError, REFUSED_FOR};
 const PEER_REVIEWS_MAX: usize = 4;
 /// Refusals that one address may cause within [`REFUSED_FOR`] before nobody is asked for it any more.
 const PEER_REFUSALS_MAX: u32 = 16;
-/// Tokens, and addresses, that are remembered: a few dozen bytes each, and at 16 refusals an address more than 500 of
-/// them get through before the eldest is forgotten.
+/// Tokens, and addresses, that are remembered: a few dozen bytes each, and more than 500 addresses can cause in
+/// [`REFUSED_FOR`]. Whatever comes on top is reviewed each time.
 const REFUSED_MAX: usize = 8_192;
 
 /// Holds who was refused lately, and who is under review.

@@ -18,7 +18,7 @@ async fn callers() -> (House, Peer, Vec<Peer>) {
         let orders = view.catalogue.get(&key("orders"));
         orders.is_some_and(|orders| orders.instances.iter().all(|one| one.reason == Reason::Ready))
     };
-    house.index.view().wait_for(is_ready).await.unwrap();
+    house.shows(is_ready).await;
     let mut callers = Vec::new();
     for number in 2..5 {
         let mut caller = house.session(&format!("u{number}")).await;
@@ -120,7 +120,7 @@ async fn waiting_changes_nothing_and_needs_an_end() {
     // What the callers are not told of does not keep the pod waiting for them.
     let before = house.index.view().borrow().number;
     house.apply(seen(pod(8, Some("billing")))).await;
-    house.index.view().wait_for(|view| view.number > before).await.unwrap();
+    house.shows(|view| view.number > before).await;
     let begin = Instant::now();
     drained.say(&drain(Drain::Wait, 10_000)).await;
     let answer = drained.hear().await;

@@ -226,6 +226,12 @@ impl House {
         peer
     }
 
+    /// Waits for a view of which this is true.
+    pub(super) async fn shows(&self, holds: impl FnMut(&Arc<View>) -> bool) {
+        let mut view = self.index.view();
+        timeout(EVENTUALLY, view.wait_for(holds)).await.expect("is published").unwrap();
+    }
+
     pub(super) fn metric(&self, line: &str) -> bool {
         let text = self.metrics.render(&View::default(), Format::OpenMetrics);
         text.lines().any(|held| held == line)
