@@ -9,8 +9,8 @@ use std::{hint::black_box, time::Duration};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use fleet::{DEAD, Fleet, Shape, WELL};
 use rollcall_catalogue::{
-    Namespace, Snapshot, Update,
-    changes::{Cursor, Ring},
+    ContentHash, ServiceKey, Snapshot, Update,
+    changes::{Delta, Ring},
     consolidate::{Profiles, Settings},
 };
 
@@ -75,7 +75,8 @@ fn one_change(criterion: &mut Criterion) {
 fn telling(criterion: &mut Criterion) {
     let shape = Shape { services: 1_000, instances: 10 };
     let fleet = Fleet::new(shape);
-    let mut snapshot = fleet.snapshot();
+    let first = fleet.snapshot();
+    let mut snapshot = first.clone();
     let changes: Vec<_> = (0..100)
         .map(|now| {
             // Every second one hits a service that is held, which fall ill and get well in turn.
@@ -87,28 +88,31 @@ fn telling(criterion: &mut Criterion) {
             step.deltas
         })
         .collect();
-    let held: Vec<_> = (0..20).map(|service| fleet.key(service)).collect();
-    let caller: Namespace = fleet.key(0).namespace;
     let mut group = criterion.benchmark_group("telling");
     group.bench_function("Ring::push, 100 changes", |bencher| {
         bencher.iter_batched_ref(
-            || (Ring::new("epoch".into()), changes.clone()),
+            || (Ring::default(), changes.clone()),
             |(ring, changes)| changes.drain(..).for_each(|deltas| drop(ring.push(deltas))),
             BatchSize::SmallInput,
         );
     });
-    let mut ring = Ring::new("epoch".into());
-    let cursor = ring.cursor();
+    let mut ring = Ring::default();
     changes.iter().for_each(|deltas| drop(ring.push(deltas.clone())));
-    group.bench_function("Ring::resume, 20 services after 100 changes", |bencher| {
-        bencher
-            .iter(|| black_box(ring.resume(&cursor, &held, &snapshot, &caller)).expect("it is remembered"));
+    let held: Vec<_> = (0..20)
+        .filter_map(|service| first.get(&fleet.key(service)).map(|held| (fleet.key(service), held.hash)))
+        .collect();
+    group.bench_function("Ring::path, 20 services after 100 changes", |bencher| {
+        bencher.iter(|| {
+            let told = held.iter().filter_map(|(key, hash)| joined(&ring, &snapshot, key, *hash)).count();
+            assert!(told > 0, "something of it is remembered");
+        });
     });
 
     // A large service is rolled out while its holder is away.
     let fleet = Fleet::new(Shape { services: 1, instances: 1_000 });
     let mut snapshot = Snapshot::default();
-    let mut ring = Ring::new("epoch".into());
+    let mut ring = Ring::default();
+    let mut held = None;
     let registration = fleet.registration(0);
     for number in 0..1_000 {
         let upserts = fleet.instances(&fleet.pod(0, number), &registration, WELL, &mut Profiles::default());
@@ -116,12 +120,12 @@ fn telling(criterion: &mut Criterion) {
         let step = snapshot.next([(fleet.key(0), update)], 1).expect("it is new");
         snapshot = step.snapshot;
         ring.push(step.deltas);
+        // The first push made it known: whoever holds it is away since then.
+        held = held.or_else(|| snapshot.get(&fleet.key(0)).map(|service| service.hash));
     }
-    // The first push made it known: whoever holds it is away since then.
-    let cursor = Cursor { number: 1, ..Ring::new("epoch".into()).cursor() };
-    group.bench_function("Ring::resume, 1 service after 1,000 changes of it", |bencher| {
-        bencher
-            .iter(|| black_box(ring.resume(&cursor, &held, &snapshot, &caller)).expect("it is remembered"));
+    let (key, held) = (fleet.key(0), held.expect("it is known"));
+    group.bench_function("Ring::path, 1 service after 1,000 changes of it", |bencher| {
+        bencher.iter(|| black_box(joined(&ring, &snapshot, &key, held)).expect("it is remembered"));
     });
 
     for shape in SHAPES {
@@ -135,6 +139,13 @@ fn telling(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// What leads from this content of a service to its newest state, as one; none where nothing does.
+fn joined(ring: &Ring, newest: &Snapshot, key: &ServiceKey, held: ContentHash) -> Option<Delta> {
+    let path = ring.path(key, held, &newest.get(key)?.head())?;
+    let (first, later) = path.split_first()?;
+    first.and_all(later.iter().map(AsRef::as_ref)).ok()
 }
 
 criterion_group! {

@@ -3,16 +3,12 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use rollcall_catalogue::{
-    ContentHash, Instance, InstanceId, Namespace, Policy, Service, ServiceKey, ServiceName, ServiceRef,
-    Version, liveness::ProbeWitness,
+    ContentHash, Instance, InstanceId, Namespace, Policy, ServiceKey, ServiceName, ServiceRef, Version,
+    liveness::ProbeWitness,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    codec::{CodecError, encode},
-    limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX},
-    registration::SelfRegistration,
-};
+use crate::registration::SelfRegistration;
 
 /// The version of the wire that this build speaks.
 pub const PROTOCOL: &str = "1.0";
@@ -127,7 +123,7 @@ pub enum Down {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
     },
-    /// One service as a whole, or what has changed of it; see [`upserts`] for one that needs several frames. Its
+    /// One service as a whole, or what has changed of it; see `more` for one that needs several frames. Its
     /// versions are those of its instances.
     Upsert {
         service: ServiceKey,
@@ -235,45 +231,8 @@ mod probe_word {
     }
 }
 
-/// The encoded frames that carry one service: several where its instances do not fit into one.
-pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Vec<u8>>, CodecError> {
-    let budget = FRAME_BYTES_MAX - FRAME_HEAD_BYTES_MAX;
-    let mut parts: Vec<Vec<Arc<Instance>>> = vec![Vec::new()];
-    let mut used = 0;
-    for instance in service.instances.iter() {
-        let cost = serde_json::to_vec(instance)?.len() + 1;
-        if used + cost > budget {
-            parts.push(Vec::new());
-            used = 0;
-        }
-        used += cost;
-        if let Some(part) = parts.last_mut() {
-            part.push(instance.clone());
-        }
-    }
-    let last = parts.len() - 1;
-    let frame = |(number, instances)| {
-        encode(&Down::Upsert {
-            service: key.clone(),
-            revision: service.revision,
-            hash: service.hash,
-            policy: service.policy,
-            truncated: service.truncated,
-            base: None,
-            removed: Vec::new(),
-            instances,
-            more: number < last,
-        })
-    };
-    parts.into_iter().enumerate().map(frame).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
-    use rollcall_catalogue::{Profile, Reason, State, changes::Head};
-
     use super::*;
 
     #[test]
@@ -314,51 +273,6 @@ mod tests {
             assert_eq!(written, expected);
         }
         assert_eq!(serde_json::from_str::<Up>(&serde_json::to_string(&hello).unwrap()).unwrap(), hello);
-    }
-
-    #[test]
-    fn a_service_too_large_for_a_frame_goes_in_parts_of_one_revision() {
-        let text = "\u{1}".repeat(1_024);
-        let instance = |number: u8| {
-            let profile = Profile {
-                port: 80,
-                ports: [].into(),
-                version: None,
-                weight: 1,
-                tags: [].into(),
-                metadata: (0..20).map(|n| (n.to_string().into(), text.as_str().into())).collect(),
-            };
-            Arc::new(Instance {
-                id: format!("uid-{number}").as_str().into(),
-                addresses: IpAddr::from([10, 0, 0, number]).into(),
-                zone: None,
-                node: None,
-                pod: None,
-                profile: profile.into(),
-                state: State::Serving,
-                reason: Reason::Ready,
-                revision: 9,
-            })
-        };
-        let all: Vec<_> = (0..10).map(instance).collect();
-        let head = Head { revision: 9, hash: ContentHash(1), policy: Policy::default(), truncated: false };
-        let service = Service::of(head, all.clone());
-        let frames = upserts(&"orders.shop".parse().unwrap(), &service).unwrap();
-        assert_eq!(frames.len(), 5, "two of 123 KB fit into each");
-        let mut joined = Vec::new();
-        for (number, bytes) in frames.iter().enumerate() {
-            assert!(bytes.len() <= FRAME_BYTES_MAX + 1);
-            let Down::Upsert { instances, more, revision: 9, .. } = serde_json::from_slice(bytes).unwrap()
-            else {
-                panic!("no upsert");
-            };
-            assert_eq!(more, number < 4);
-            joined.extend(instances);
-        }
-        let ids = |all: &[Arc<Instance>]| all.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
-        assert_eq!(ids(&joined), ids(&all));
-        let empty = Service::of(head, vec![]);
-        assert_eq!(upserts(&"orders.shop".parse().unwrap(), &empty).unwrap().len(), 1, "known, with nothing");
     }
 
     #[test]

@@ -1,15 +1,19 @@
-//! What Rollcall's processes say to each other: the frames of a session and their codec, the JSON of the local
-//! API, and its problems. `docs/protocol.md` tells the same to people who write a client.
+//! What Rollcall's processes say to each other: the frames of a session, their codec and the controller's end of it
+//! without IO; the JSON of the local API, and its problems. `docs/protocol.md` tells the same to people who write a
+//! client.
 
 pub mod api;
 mod codec;
+mod feed;
 mod frame;
 pub mod limits;
 mod problem;
 pub mod query;
 mod registration;
+pub mod server;
 
 pub use codec::{CodecError, Decoder, encode};
-pub use frame::{Down, Drain, PROTOCOL, PodIdentity, ServiceSummary, Up, upserts};
+pub use feed::Feed;
+pub use frame::{Down, Drain, PROTOCOL, PodIdentity, ServiceSummary, Up};
 pub use problem::{Problem, Slug};
 pub use registration::{SelfPort, SelfRegistration};

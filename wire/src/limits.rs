@@ -21,3 +21,50 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(9);
 
 /// Bytes of a bearer token: a projected service-account token is about 1.2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// `hello` comes within this, or never: it is the first thing that a peer has to say.
+pub const HELLO_MAX: Duration = Duration::from_secs(5);
+
+/// Within this, a peer takes a frame and acknowledges a `synced`, unless it is stuck. Shorter than a person waits, and
+/// longer than the worst pause of a starved container.
+pub const SLOW_MAX: Duration = Duration::from_secs(30);
+
+/// Within this, a peer takes the `goaway`; who has stopped reading never will.
+pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// So late a clock may be asked; later, the process itself stood still, and says nothing of a peer's silence.
+pub const LATENESS_MAX: Duration = Duration::from_secs(1);
+
+/// Rounds of the list of services are so far apart: nobody waits for it, and everything that changes is in it.
+pub const SUMMARY_EVERY: Duration = Duration::from_secs(1);
+
+/// All is told again so often at most, however often a peer says that it holds something else.
+pub const RESYNC_EVERY: Duration = Duration::from_secs(60);
+
+/// `synced` frames without their `ack`: at 20 changes a second, a round trip of three seconds. Beyond, nothing more is
+/// told until the peer has caught up.
+pub const SYNCS_MAX: usize = 64;
+
+/// Answers that wait to be taken: a peer asks for no more than a few things at a time.
+pub const ANSWERS_MAX: usize = 64;
+
+/// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
+pub const REGISTRATIONS_MAX: usize = 16;
+
+/// Bytes of an incarnation's name: of any UUID, and twice that.
+pub const INCARNATION_BYTES_MAX: usize = 72;
+
+/// How long a `drain` waits that does not say so: what Kubernetes' default grace period of 30 s leaves room for.
+pub const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
+
+/// How long a `drain` may wait: beyond it, those who are late will not come.
+pub const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of encoded frames that are kept for other sessions: all services of 20,000 instances at 400 bytes each are
+/// 8 MB, so that a storm of reconnects encodes each of them once.
+pub const ENCODED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// As a number, for clocks that are one.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

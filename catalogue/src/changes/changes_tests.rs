@@ -1,14 +1,10 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
 use super::{ring::BYTES_MAX, ring::DELTAS_MAX, *};
 use crate::{
-    ContentHash, Instance, Namespace, Profile, Service, ServiceKey, Snapshot, Update, Visibility,
-    consolidate::Settings,
+    ContentHash, Instance, Profile, Service, ServiceKey, Snapshot, Update,
     testing::{SERVICES, after, any_history, contents, instance, key, play, upsert, whole},
 };
 
@@ -24,20 +20,12 @@ fn applied(held: &Held, delta: &Delta) -> Held {
     next
 }
 
-pub(super) fn shop() -> Namespace {
-    "shop".parse().unwrap()
-}
-
-fn any_services() -> impl Strategy<Value = BTreeSet<ServiceKey>> {
-    proptest::collection::btree_set(proptest::sample::select(SERVICES.map(key).to_vec()), 0..4)
-}
-
 /// One delta of as many instances as are wanted.
 fn delta_of(instances: usize) -> Arc<Delta> {
     let head = Head { revision: 1, hash: ContentHash(1), policy: Default::default(), truncated: false };
     let of = |number, len| std::iter::repeat_n(Arc::new(instance(number)), len).collect();
     let (added, changed) = (of(1, instances / 2), of(2, instances.div_ceil(2)));
-    Arc::new(Delta { key: key("orders"), from: Some(1), to: Some(head), added, changed, removes: vec![] })
+    Arc::new(Delta { key: key("orders"), from: Some(head), to: Some(head), added, changed, removes: vec![] })
 }
 
 pub(super) fn service_of(numbers: &[u8], now_ms: u64) -> Service {
@@ -59,38 +47,33 @@ fn a_delta_follows_the_state_it_starts_from_and_no_other() {
 }
 
 #[test]
-fn forged_foreign_old_and_future_cursors_are_refused() {
-    let epoch: Arc<str> = "a".into();
-    let mut ring = Ring::new(epoch.clone());
-    let start = ring.cursor();
+fn forged_old_and_future_numbers_are_refused() {
+    let mut ring = Ring::default();
     for _ in 0..DELTAS_MAX + 10 {
         ring.push(vec![delta_of(1)]);
     }
-    let at = |epoch: &Arc<str>, number| Cursor { epoch: epoch.clone(), number };
-    let newest = ring.cursor().number;
+    let newest = ring.number();
     assert_eq!(newest, DELTAS_MAX as u64 + 10);
-    let known = |cursor: Cursor| ring.since(&cursor).map(Iterator::count);
-    assert_eq!(known(start), None, "too old");
-    assert_eq!(known(at(&epoch, 9)), None, "the oldest that is forgotten");
-    assert_eq!(known(at(&epoch, 10)), Some(DELTAS_MAX), "the oldest that is remembered");
-    assert_eq!(known(at(&epoch, newest)), Some(0), "in step");
-    assert_eq!(known(at(&epoch, newest + 1)), None, "ahead of us");
-    assert_eq!(known(at(&epoch, u64::MAX)), None, "forged");
-    assert_eq!(known(at(&"b".into(), newest)), None, "of another process");
-    assert_eq!(known(at(&"".into(), 0)), None);
+    let known = |number| ring.since(number).map(Iterator::count);
+    assert_eq!(known(0), None, "too old");
+    assert_eq!(known(9), None, "the oldest that is forgotten");
+    assert_eq!(known(10), Some(DELTAS_MAX), "the oldest that is remembered");
+    assert_eq!(known(newest), Some(0), "in step");
+    assert_eq!(known(newest + 1), None, "ahead of us");
+    assert_eq!(known(u64::MAX), None, "forged");
 }
 
 #[test]
 fn a_ring_is_bounded_whatever_is_pushed() {
-    let mut ring = Ring::new("a".into());
+    let mut ring = Ring::default();
     for _ in 0..3 * DELTAS_MAX {
         ring.push(Vec::new());
     }
-    assert_eq!((ring.cursor().number, ring.batches.len()), (0, 0), "no change is no step");
+    assert_eq!((ring.number(), ring.batches.len()), (0, 0), "no change is no step");
 
     let too_many = vec![delta_of(1); DELTAS_MAX + 1];
-    let cursor = ring.push(too_many);
-    assert_eq!(ring.since(&Cursor { number: 0, ..cursor }).map(Iterator::count), Some(1), "the newest stays");
+    ring.push(too_many);
+    assert_eq!(ring.since(0).map(Iterator::count), Some(1), "the newest stays");
     let fat = |instances| {
         let mut delta = Delta::clone(&delta_of(instances));
         let metadata = (0..64).map(|n: u8| (format!("{n}").into(), "x".repeat(1_024).into())).collect();
@@ -130,26 +113,23 @@ fn a_ring_is_bounded_whatever_is_pushed() {
 fn a_gap_in_the_ring_is_not_bridged() {
     let [one, two, three] = [(&[1][..], 5), (&[1, 2], 6), (&[2], 7)].map(|(all, now)| service_of(all, now));
     let between = |a, b| Arc::new(Delta::between(&key("orders"), Some(a), Some(b)).unwrap());
-    let mut ring = Ring::new("a".into());
-    let start = ring.push(vec![between(&one, &two)]);
+    let mut ring = Ring::default();
+    ring.push(vec![between(&one, &two)]);
     ring.push(vec![between(&one, &three)]);
-    let newest = after(Snapshot::default().next([whole("orders", []), whole("billing", [])], 8));
-    let (orders, billing) = ([key("orders")], [key("billing")]);
-    let told = |cursor: &Cursor, held: &[ServiceKey]| {
-        ring.resume(cursor, held, &newest, &shop()).map(|told| told.len())
-    };
-    let all = Cursor { number: 0, ..start.clone() };
-    assert_eq!(told(&all, &orders), None);
-    assert_eq!(told(&start, &orders), Some(1), "after the gap all is well");
-    assert_eq!(told(&all, &billing), Some(0), "and others have no gap");
+    let path = |held: &Service, to: &Service| ring.path(&key("orders"), held.hash, &to.head());
+    assert_eq!(path(&two, &three), None, "nothing leads from there");
+    assert_eq!(path(&three, &three), None, "nor from what is newer");
+    assert_eq!(path(&one, &three).unwrap().len(), 1, "after the gap all is well");
+    let across = [between(&one, &two), between(&one, &three)];
+    let error = across[0].and_all([&*across[1]]).unwrap_err();
+    assert_eq!(error, OutOfStep { expected: Some(5), held: Some(6) });
 }
 
 /// What came and went while the holder was away is nothing to it.
 #[test]
 fn what_came_and_went_is_not_told() {
     let known = after(Snapshot::default().next([whole("orders", [instance(1)])], 1));
-    let mut ring = Ring::new("a".into());
-    let away = ring.cursor();
+    let mut ring = Ring::default();
     let came = known.next([upsert("orders", [instance(2)])], 2).unwrap();
     let removes = vec![instance(2).id];
     let update = Update::Part { settings: None, upserts: vec![], removes };
@@ -159,91 +139,58 @@ fn what_came_and_went_is_not_told() {
     for step in [&came, &went, &fleeting, &over] {
         ring.push(step.deltas.clone());
     }
-    let told = ring.resume(&away, &[key("orders")], &over.snapshot, &shop()).unwrap();
-    let [(_, Resumed::Changed(delta))] = &told[..] else { panic!("{told:?}") };
-    assert_eq!((delta.from, delta.to.as_ref().map(|head| head.revision)), (Some(1), Some(3)));
+    let orders = |snapshot: &Snapshot| snapshot.get(&key("orders")).unwrap().clone();
+    let (held, newest) = (orders(&known), orders(&over.snapshot));
+    assert_eq!(held.hash, newest.hash);
+    let path = ring.path(&key("orders"), orders(&came.snapshot).hash, &newest.head()).unwrap();
+    assert_eq!((path.len(), &path[0].removes), (1, &vec![instance(2).id]));
+    let path = ring.path(&key("orders"), held.hash, &newest.head()).unwrap();
+    let delta = path[0].and_all(path[1..].iter().map(AsRef::as_ref)).unwrap();
+    assert_eq!((delta.from, delta.to), (Some(held.head()), Some(newest.head())));
     assert_eq!((delta.upserts().count(), &delta.removes), (0, &vec![]));
     let nothing = fleeting.deltas[0].then(&over.deltas[0]).unwrap();
     assert_eq!((nothing.from, &nothing.to, nothing.upserts().count()), (None, &None, 0));
     assert_eq!(nothing.removes, []);
 }
 
-/// Coming back by cursor shows no more than coming back by hash.
+/// A content that was there twice is left the second time.
 #[test]
-fn who_may_not_see_a_service_any_more_is_told_that_it_is_gone() {
-    let seen_by = |names: &[&str]| Settings {
-        visibility: Visibility::Namespaces(names.iter().map(|name| name.parse().unwrap()).collect()),
-        ..Settings::default()
-    };
-    let update =
-        |settings| Update::Part { settings: Some(settings), upserts: vec![instance(2)], removes: vec![] };
-    let friend: Namespace = "friend".parse().unwrap();
-    let first = after(Snapshot::default().next([whole("orders", [instance(1)])], 1));
-    let mut ring = Ring::new("a".into());
-    let open = ring.cursor();
-    let hidden = first.next([(key("orders"), update(seen_by(&[])))], 2).unwrap();
-    let closed = ring.push(hidden.deltas.clone());
-    let orders = [key("orders")];
-    let told = |ring: &Ring, cursor: &Cursor, snapshot: &Snapshot, caller: &Namespace| -> Vec<Resumed> {
-        let told = ring.resume(cursor, &orders, snapshot, caller).unwrap();
-        told.into_iter().map(|(_, resumed)| resumed).collect()
-    };
-    assert_eq!(told(&ring, &open, &hidden.snapshot, &friend), [Resumed::Gone]);
-    assert!(matches!(&told(&ring, &open, &hidden.snapshot, &shop())[..], [Resumed::Changed(_)]));
-    // It was hidden all the time, and whoever claims to hold it is told so as well.
-    assert_eq!(told(&ring, &closed, &hidden.snapshot, &friend), [Resumed::Gone]);
-
-    // Seen again, it is told from where it was left.
-    let shown = hidden.snapshot.next([(key("orders"), update(seen_by(&["friend"])))], 3).unwrap();
-    ring.push(shown.deltas.clone());
-    let told = told(&ring, &open, &shown.snapshot, &friend);
-    let [Resumed::Changed(delta)] = &told[..] else { panic!("{told:?}") };
-    let held = first.get(&key("orders")).map(AsRef::as_ref);
-    assert_eq!(delta.apply(held).unwrap().as_ref(), shown.snapshot.get(&key("orders")).map(AsRef::as_ref));
+fn the_path_from_a_content_is_the_shortest() {
+    let mut ring = Ring::default();
+    let mut snapshot = after(Snapshot::default().next([whole("orders", [instance(1)])], 1));
+    let held = snapshot.get(&key("orders")).unwrap().hash;
+    for numbers in [&[1, 2][..], &[1], &[1, 3]] {
+        let all: Vec<_> = numbers.iter().map(|number| instance(*number)).collect();
+        let step = snapshot.next([whole("orders", all)], 2).unwrap();
+        snapshot = step.snapshot;
+        ring.push(step.deltas);
+    }
+    let head = snapshot.get(&key("orders")).unwrap().head();
+    let path = ring.path(&key("orders"), held, &head).unwrap();
+    let added: Vec<_> = path.iter().flat_map(|delta| &delta.added).map(|one| one.id.clone()).collect();
+    assert_eq!((path.len(), added), (1, vec![instance(3).id]));
+    assert_eq!(ring.path(&key("orders"), ContentHash(1), &head), None, "a content that nobody knows");
+    assert_eq!(ring.path(&key("billing"), held, &head), None, "nor a service");
+    assert_eq!(ring.path(&key("orders"), held, &Head { revision: 1, ..head }), None, "nor a state");
 }
 
-/// A delta from nothing cannot follow what is held, wherever that came from.
+/// What is forgotten is forgotten in both orders.
 #[test]
-fn a_service_that_is_new_here_is_told_as_a_whole() {
-    let mut ring = Ring::new("a".into());
-    let start = ring.cursor();
-    let step = Snapshot::default().next([whole("orders", [instance(1)])], 1).unwrap();
-    ring.push(step.deltas);
-    let told = ring.resume(&start, &[key("orders")], &step.snapshot, &shop()).unwrap();
-    let service = step.snapshot.get(&key("orders")).unwrap().clone();
-    assert_eq!(told, [(key("orders"), Resumed::Whole(service))]);
-}
-
-/// Coming back by hash: what is held and the same is not sent, and what may not be seen any more is gone.
-#[test]
-fn who_comes_back_by_hash_is_told_what_differs() {
-    let all =
-        [whole("orders", [instance(1)]), whole("billing", [instance(2)]), whole("stock", [instance(3)])];
-    let then = after(Snapshot::default().next(all.clone(), 1));
-    let held: BTreeMap<_, _> = then.iter().map(|(key, service)| (key.clone(), service.hash)).collect();
-    // Another replica, with a clock of its own.
-    let elsewhere = after(Snapshot::default().next(all, 99));
-    let told = |snapshot: &Snapshot, caller: &str| -> Vec<_> {
-        let caller = caller.parse().unwrap();
-        by_hash(&held, snapshot, &caller).map(|(key, resumed)| (key.service.to_string(), resumed)).collect()
-    };
-    let said = |name: &str, resumed| (name.to_owned(), resumed);
-    let unchanged =
-        ["billing", "orders", "stock"].map(|name| said(name, Resumed::Unchanged { revision: 99 }));
-    assert_eq!(told(&elsewhere, "else"), unchanged);
-
-    let hidden = Settings { visibility: Visibility::own(), ..Settings::default() };
-    let hidden = Update::Part { settings: Some(hidden), upserts: vec![], removes: vec![] };
-    let updates = [upsert("orders", [instance(9)]), (key("stock"), Update::Gone), (key("billing"), hidden)];
-    let changed = after(elsewhere.next(updates, 100));
-    let orders = changed.get(&key("orders")).unwrap().clone();
-    let expected = [
-        said("billing", Resumed::Gone),
-        said("orders", Resumed::Whole(orders)),
-        said("stock", Resumed::Gone),
-    ];
-    assert_eq!(told(&changed, "else"), expected);
-    assert_eq!(told(&changed, "shop")[0], said("billing", Resumed::Unchanged { revision: 100 }));
+fn a_service_is_forgotten_with_its_deltas() {
+    let mut ring = Ring::default();
+    let step = Snapshot::default().next([whole("billing", [instance(1)])], 1).unwrap();
+    let changed = step.snapshot.next([upsert("billing", [instance(2)])], 2).unwrap();
+    let (held, head) = (
+        step.snapshot.get(&key("billing")).unwrap().hash,
+        changed.snapshot.get(&key("billing")).unwrap().head(),
+    );
+    ring.push(changed.deltas);
+    for _ in 0..DELTAS_MAX {
+        assert!(ring.path(&key("billing"), held, &head).is_some());
+        ring.push(vec![delta_of(0)]);
+    }
+    assert_eq!(ring.path(&key("billing"), held, &head), None);
+    assert_eq!(ring.services.len(), 1, "and its name with them");
 }
 
 proptest! {
@@ -301,48 +248,28 @@ proptest! {
         }
     }
 
-    /// From any place in the stream and with any services, whoever comes back holds what it may see of the snapshot,
-    /// having been told exactly what is different.
+    /// From any content that there was, whoever holds it is told exactly what is different.
     #[test]
-    fn a_holder_who_was_away_is_told_exactly_what_is_missing(
-        history in any_history(24), services in any_services(), elsewhere in any::<bool>(),
-    ) {
-        let caller: Namespace = if elsewhere { "elsewhere".parse().unwrap() } else { shop() };
-        let visible = |snapshot: &Snapshot| -> Held {
-            let mut seen = contents(snapshot);
-            seen.retain(|key, _| services.contains(key) && snapshot.is_visible(key, &caller));
-            seen
-        };
-        let mut ring = Ring::new("here".into());
-        let mut states = vec![(ring.cursor(), Snapshot::default())];
-        for (_, snapshot, step) in play(history, |said| said) {
-            if let Some(step) = step {
-                states.push((ring.push(step.deltas), snapshot));
+    fn a_holder_who_was_away_is_told_exactly_what_is_missing(history in any_history(24)) {
+        let mut ring = Ring::default();
+        let mut states = vec![Held::new()];
+        for step in play(history, |said| said).into_iter().filter_map(|(.., step)| step) {
+            ring.push(step.deltas.clone());
+            for delta in &step.deltas {
+                states.push(applied(states.last().unwrap(), delta));
             }
         }
-        let newest = &states.last().unwrap().1;
-        for (cursor, then) in &states {
-            let then = visible(then);
-            let told = ring.resume(cursor, then.keys(), newest, &caller).expect("all of it is remembered");
-            prop_assert_eq!(told.len(), told.iter().map(|(key, _)| key).collect::<BTreeSet<_>>().len());
-            let mut held = then.clone();
-            for (key, resumed) in told {
-                match resumed {
-                    Resumed::Gone => drop(held.remove(&key)),
-                    Resumed::Changed(delta) => {
-                        let (before, after) = (held.get(&key), newest.get(&key));
-                        let exact = Delta::between(&key, before.map(AsRef::as_ref), after.map(AsRef::as_ref));
-                        prop_assert_eq!(Some(&delta), exact.as_ref());
-                        held = applied(&held, &delta);
-                    }
-                    other => prop_assert!(false, "{other:?}"),
-                }
+        for (key, to) in states.last().unwrap() {
+            let known: Vec<_> = states.iter().filter_map(|state| state.get(key)).collect();
+            for held in known.iter().filter(|held| held.hash != to.hash) {
+                let path = ring.path(key, held.hash, &to.head()).expect("all of it is remembered");
+                let delta = path[0].and_all(path[1..].iter().map(AsRef::as_ref)).unwrap();
+                // The same content may have been there under several numbers.
+                let from = known.iter().rfind(|from| from.hash == held.hash).expect("at least the held one");
+                let exact = Delta::between(key, Some(from), Some(to));
+                prop_assert_eq!(Some(&delta), exact.as_ref());
+                prop_assert_eq!(delta.apply(Some(from)).unwrap(), Some(Service::clone(to)));
             }
-            // What it did not hold is told to it as to anyone who asks for the first time.
-            for (key, service) in visible(newest) {
-                held.entry(key).or_insert(service);
-            }
-            prop_assert_eq!(held, visible(newest));
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delta {
     pub key: ServiceKey,
-    /// The revision that it starts from; none where the service was unknown.
-    pub from: Option<u64>,
+    /// What it starts from; none where the service was unknown.
+    pub from: Option<Head>,
     /// What it comes to; none where the service is unknown from then on.
     pub to: Option<Head>,
     /// Instances that were not there.
@@ -65,7 +65,7 @@ impl Delta {
         let (changed, added) = upserts.partition(|instance| old.contains_key(&instance.id));
         Some(Self {
             key: key.clone(),
-            from: before.map(|service| service.revision),
+            from: before.map(Service::head),
             to: after.map(Service::head),
             added,
             changed,
@@ -76,7 +76,7 @@ impl Delta {
     pub(crate) fn gone(key: ServiceKey, held: &Service) -> Self {
         let removes = held.instances.by_id().map(|instance| instance.id.clone()).collect();
         let (added, changed) = (Vec::new(), Vec::new());
-        Self { key, from: Some(held.revision), to: None, added, changed, removes }
+        Self { key, from: Some(held.head()), to: None, added, changed, removes }
     }
 
     /// Instances that are new or different.
@@ -86,10 +86,7 @@ impl Delta {
 
     /// The state that follows `held`; none where the service is unknown from then on.
     pub fn apply(&self, held: Option<&Service>) -> Result<Option<Service>, OutOfStep> {
-        let revision = held.map(|service| service.revision);
-        if revision != self.from {
-            return Err(OutOfStep { expected: self.from, held: revision });
-        }
+        self.follows(held.map(Service::head).as_ref())?;
         let Some(head) = &self.to else { return Ok(None) };
         let held = held.map(|service| service.instances.clone()).unwrap_or_default();
         let new: Vec<_> = self.upserts().cloned().collect();
@@ -105,18 +102,12 @@ impl Delta {
     }
 
     /// This one and all that follow it as one, at the cost of what they name.
-    pub(super) fn and_all<'a>(
-        &'a self,
-        later: impl IntoIterator<Item = &'a Self>,
-    ) -> Result<Self, OutOfStep> {
+    pub fn and_all<'a>(&'a self, later: impl IntoIterator<Item = &'a Self>) -> Result<Self, OutOfStep> {
         let mut words: BTreeMap<&InstanceId, Word<'a>> = BTreeMap::new();
         hear(&mut words, self);
         let mut to = &self.to;
         for delta in later {
-            let stands = to.as_ref().map(|head| head.revision);
-            if stands != delta.from {
-                return Err(OutOfStep { expected: delta.from, held: stands });
-            }
+            delta.follows(to.as_ref())?;
             hear(&mut words, delta);
             to = &delta.to;
         }
@@ -133,6 +124,13 @@ impl Delta {
             changed: now(true),
             removes: gone.map(|(id, _)| (*id).clone()).collect(),
         })
+    }
+
+    /// A revision stands for one content, so that it says all.
+    fn follows(&self, held: Option<&Head>) -> Result<(), OutOfStep> {
+        let revision = |head: Option<&Head>| head.map(|head| head.revision);
+        let (expected, held) = (revision(self.from.as_ref()), revision(held));
+        if expected == held { Ok(()) } else { Err(OutOfStep { expected, held }) }
     }
 }
 

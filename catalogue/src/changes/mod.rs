@@ -1,22 +1,20 @@
 //! What changed: how a holder of an older state comes to the newest one, with exactly what it lacks.
 //!
 //! ```text
-//!  Snapshot::next ─► Delta per service ─► Ring: the recent ones, by cursor
-//!                                           │ cursor known   ─► the deltas since, joined; gone where it is not to be seen
-//!                                           └ cursor unknown ─► held hashes: unchanged, whole, or gone
+//!  Snapshot::next ─► Delta per service ─► Ring: the recent ones, by number and by service
+//!                                           │ held content known   ─► the deltas from it on, joined
+//!                                           └ held content unknown ─► the whole service
 //! ```
 //!
-//! A cursor holds on the process that gave it; elsewhere content hashes decide, which are the same everywhere.
+//! What is held is told by its content's hash, which is the same on every replica.
 
 mod delta;
 mod position;
-mod resume;
 mod ring;
 
 pub use delta::{Delta, Head, OutOfStep};
 pub use position::{Position, next_local, receive};
-pub use resume::{Resumed, by_hash};
-pub use ring::{Cursor, Ring};
+pub use ring::Ring;
 
 #[cfg(test)]
 #[path = "changes_tests.rs"]

@@ -1,14 +1,14 @@
 //! The recent changes, so that whoever was away for a moment is told what was missed, and nothing else.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
 use crate::{
-    changes::{delta::Delta, resume::Resumed},
-    names::{Namespace, ServiceKey},
-    snapshot::Snapshot,
+    changes::{Delta, Head},
+    names::ServiceKey,
+    snapshot::ContentHash,
 };
 
 /// Deltas that are remembered: at 20 changes a second, which is what Kubernetes itself is built for, more than
@@ -23,21 +23,14 @@ pub(super) const BYTES_MAX: usize = 32 * 1024 * 1024;
 const INSTANCE_BYTES: usize = 352;
 const REMOVAL_BYTES: usize = 64;
 
-/// Holds a place in the stream of changes of one process.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Cursor {
-    /// Names the process that counts.
-    pub epoch: Arc<str>,
-    pub number: u64,
-}
-
-/// Holds the recent changes of this process' catalogue.
-#[derive(Debug)]
+/// Holds the recent changes of this process' catalogue, each step of it under the next number.
+#[derive(Debug, Default)]
 pub struct Ring {
-    epoch: Arc<str>,
     /// The number of the newest batch; 0 before the first.
     newest: u64,
     pub(super) batches: VecDeque<Arc<[Arc<Delta>]>>,
+    /// The same deltas by their service, oldest first.
+    pub(super) services: HashMap<ServiceKey, VecDeque<Arc<Delta>>>,
     /// Deltas in all batches, and what they weigh.
     deltas: usize,
     bytes: usize,
@@ -46,74 +39,59 @@ pub struct Ring {
 // === impl Ring ===
 
 impl Ring {
-    /// An empty one of a process that is named so, differently after each start.
-    pub fn new(epoch: Arc<str>) -> Self {
-        Self { epoch, newest: 0, batches: VecDeque::new(), deltas: 0, bytes: 0 }
-    }
-
-    pub fn cursor(&self) -> Cursor {
-        Cursor { epoch: self.epoch.clone(), number: self.newest }
+    /// The number of the newest step; 0 before the first.
+    pub fn number(&self) -> u64 {
+        self.newest
     }
 
     /// What one step of the catalogue changed; a step without changes is none.
-    pub fn push(&mut self, deltas: Vec<Arc<Delta>>) -> Cursor {
+    pub fn push(&mut self, deltas: Vec<Arc<Delta>>) -> u64 {
         if deltas.is_empty() {
-            return self.cursor();
+            return self.newest;
         }
         self.newest += 1;
         self.deltas += deltas.len();
         self.bytes += weight(&deltas);
+        for delta in &deltas {
+            self.services.entry(delta.key.clone()).or_default().push_back(delta.clone());
+        }
         self.batches.push_back(deltas.into());
         // The newest stays, however large: to drop it would say that nobody can follow.
         while (self.deltas > DELTAS_MAX || self.bytes > BYTES_MAX) && self.batches.len() > 1 {
             let Some(oldest) = self.batches.pop_front() else { break };
             self.deltas -= oldest.len();
             self.bytes -= weight(&oldest);
+            oldest.iter().for_each(|delta| self.forget_oldest(&delta.key));
         }
-        self.cursor()
+        self.newest
     }
 
-    /// The batches after this cursor, oldest first; none where it is not of this process, too old, or ahead of
-    /// us: a forged or foreign one is never trusted.
-    pub fn since(&self, cursor: &Cursor) -> Option<impl Iterator<Item = &[Arc<Delta>]>> {
-        let behind = usize::try_from(self.newest.checked_sub(cursor.number)?).ok()?;
-        let known = cursor.epoch == self.epoch && behind <= self.batches.len();
+    /// The batches after this number, oldest first; none where it is too old, or ahead of us: a forged or foreign one is
+    /// never trusted.
+    pub fn since(&self, number: u64) -> Option<impl Iterator<Item = &[Arc<Delta>]>> {
+        let behind = usize::try_from(self.newest.checked_sub(number)?).ok()?;
+        let known = behind <= self.batches.len();
         known.then(|| self.batches.iter().skip(self.batches.len() - behind).map(AsRef::as_ref))
     }
 
-    /// What has become of the services that a holder in this namespace held at the cursor, those without a change left
-    /// out; none where the ring cannot tell. `newest` is the snapshot after the last push. What was not held, because
-    /// it was unknown or not to be seen, is none of these: it is told as what is asked for the first time.
-    pub fn resume<'a>(
-        &self,
-        cursor: &Cursor,
-        held: impl IntoIterator<Item = &'a ServiceKey>,
-        newest: &Snapshot,
-        caller: &Namespace,
-    ) -> Option<Vec<(ServiceKey, Resumed)>> {
-        let mut missed: BTreeMap<&ServiceKey, Vec<&Delta>> =
-            held.into_iter().map(|key| (key, Vec::new())).collect();
-        for delta in self.since(cursor)?.flatten() {
-            if let Some(deltas) = missed.get_mut(&delta.key) {
-                deltas.push(delta);
+    /// The deltas that lead from this content of a service to that state of it, at least one, oldest first; none where
+    /// that is not known. To be joined by [`Delta::and_all`].
+    pub fn path(&self, key: &ServiceKey, held: ContentHash, to: &Head) -> Option<Vec<Arc<Delta>>> {
+        let deltas = self.services.get(key)?;
+        let last = deltas.iter().rposition(|delta| delta.to.as_ref() == Some(to))?;
+        let known = deltas.iter().take(last + 1);
+        // The content may have been there more than once: the last time is the shortest way.
+        let first = known.rev().position(|delta| delta.from.is_some_and(|from| from.hash == held))?;
+        Some(deltas.range(last - first..=last).cloned().collect())
+    }
+
+    fn forget_oldest(&mut self, key: &ServiceKey) {
+        if let Some(deltas) = self.services.get_mut(key) {
+            deltas.pop_front();
+            if deltas.is_empty() {
+                self.services.remove(key);
             }
         }
-        let resumed = missed.into_iter().filter_map(|(key, deltas)| {
-            let Some(service) = newest.seen_from(caller, key) else {
-                return Some(Some((key.clone(), Resumed::Gone)));
-            };
-            let (first, later) = deltas.split_first()?;
-            // What this process published itself has no gaps; if it ever had, hashes decide.
-            let joined = first.and_all(later.iter().copied()).ok();
-            Some(joined.map(|delta| {
-                // From nothing: it was not held, whatever the holder says.
-                let from_held = delta.from.is_some();
-                let resumed =
-                    if from_held { Resumed::Changed(delta) } else { Resumed::Whole(service.clone()) };
-                (key.clone(), resumed)
-            }))
-        });
-        resumed.collect()
     }
 }
 

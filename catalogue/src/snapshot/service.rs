@@ -144,7 +144,7 @@ pub(super) fn succeed(
     let instances = draft.held.edited(&changes.gone, &changes.new);
     let delta = Delta {
         key: key.clone(),
-        from: before.map(|held| held.revision),
+        from: before.map(Service::head),
         to: Some(head),
         added: changes.added,
         changed: changes.changed,

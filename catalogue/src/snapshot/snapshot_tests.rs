@@ -283,7 +283,7 @@ proptest! {
             // What two updates of one step pass through in between counts as well.
             for delta in step.iter().flat_map(|step| &step.deltas) {
                 let Some(head) = &delta.to else { continue };
-                prop_assert!(delta.from.is_none_or(|from| from < head.revision));
+                prop_assert!(delta.from.is_none_or(|from| from.revision < head.revision));
             }
         }
     }

@@ -1,0 +1,111 @@
+//! One service, or what has changed of it, as frames.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rollcall_catalogue::{ContentHash, Instance, InstanceId, ServiceKey, changes::Head};
+use serde::Serialize;
+
+use crate::{
+    codec::{CodecError, encode},
+    frame::Down,
+    limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX},
+};
+
+/// Holds what `upsert` frames are to say of a service.
+#[derive(Debug)]
+pub(super) struct Upserts<'a> {
+    pub(super) key: &'a ServiceKey,
+    pub(super) head: Head,
+    /// The content that this changes; none where this is all of the service.
+    pub(super) base: Option<ContentHash>,
+    pub(super) instances: Vec<Arc<Instance>>,
+    pub(super) removed: Vec<InstanceId>,
+}
+
+/// Holds the part of it that fits into one frame.
+#[derive(Default)]
+struct Part {
+    instances: Vec<Arc<Instance>>,
+    removed: Vec<InstanceId>,
+}
+
+/// Hands out the room of one frame after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    used: usize,
+}
+
+// === impl Upserts ===
+
+impl Upserts<'_> {
+    /// One frame, or several where that is too small.
+    pub(super) fn frames(self) -> Result<Vec<Bytes>, CodecError> {
+        let all = Part { instances: self.instances.clone(), removed: self.removed.clone() };
+        match self.frame(all, false) {
+            Err(CodecError::TooLong) => {
+                let parts = self.parts()?;
+                let last = parts.len() - 1;
+                let frame = |(number, part)| self.frame(part, number < last);
+                parts.into_iter().enumerate().map(frame).collect()
+            }
+            one => Ok(vec![one?]),
+        }
+    }
+
+    fn frame(&self, part: Part, more: bool) -> Result<Bytes, CodecError> {
+        let Head { revision, hash, policy, truncated } = self.head;
+        encoded(&Down::Upsert {
+            service: self.key.clone(),
+            revision,
+            hash,
+            base: self.base,
+            policy,
+            truncated,
+            instances: part.instances,
+            removed: part.removed,
+            more,
+        })
+    }
+
+    /// At least one.
+    fn parts(&self) -> Result<Vec<Part>, CodecError> {
+        let (mut full, mut part, mut room) = (Vec::new(), Part::default(), Room::default());
+        for instance in &self.instances {
+            if !room.take(instance)? {
+                full.push(std::mem::take(&mut part));
+            }
+            part.instances.push(instance.clone());
+        }
+        for id in &self.removed {
+            if !room.take(id)? {
+                full.push(std::mem::take(&mut part));
+            }
+            part.removed.push(id.clone());
+        }
+        full.push(part);
+        Ok(full)
+    }
+}
+
+// === impl Room ===
+
+impl Room {
+    /// Whether this fits into the frame with what came before it; if not, it is the first of the next one.
+    pub(crate) fn take(&mut self, item: &impl Serialize) -> Result<bool, CodecError> {
+        // With its comma.
+        let bytes = serde_json::to_vec(item)?.len() + 1;
+        let fits = self.used + bytes <= FRAME_BYTES_MAX - FRAME_HEAD_BYTES_MAX;
+        self.used = if fits { self.used + bytes } else { bytes };
+        Ok(fits)
+    }
+}
+
+/// A frame that sessions share, in no more memory than it needs.
+pub(crate) fn encoded(frame: &Down) -> Result<Bytes, CodecError> {
+    Ok(encode(frame)?.into_boxed_slice().into())
+}
+
+#[cfg(test)]
+#[path = "upserts_tests.rs"]
+mod tests;

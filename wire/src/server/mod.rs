@@ -1,0 +1,336 @@
+//! The controller's end of a session as a state machine without IO: frames and snapshots in, frames out.
+//!
+//! There is no queue of frames for a peer. What is pending is a set of names, at most as large as the subscriptions;
+//! the frame is made from the newest snapshot when the socket takes it, and shared with all who need the same. A slow
+//! reader skips states; what it keeps alive meanwhile is the encoded frames of the one service that it is in the middle
+//! of.
+//!
+//! ```text
+//!  hear(frame) ─► Heard: what the shell must do      look(snapshot) ─► what is stale ─► speak() ─► frame
+//! ```
+
+mod clock;
+mod summary;
+mod talk;
+mod told;
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use clock::{Clock, Due};
+use rollcall_catalogue::{ContentHash, ServiceKey, ServiceName, Snapshot, liveness::ProbeWitness};
+use talk::Talk;
+use thiserror::Error;
+
+use crate::{
+    feed::{Feed, encoded},
+    frame::{Down, Drain, PROTOCOL, PodIdentity, Up},
+    limits::{
+        ANSWERS_MAX, DRAIN_DEFAULT, DRAIN_MAX, INCARNATION_BYTES_MAX, REGISTRATIONS_MAX, RESYNC_EVERY,
+        SUBSCRIPTIONS_MAX, milliseconds,
+    },
+    registration::SelfRegistration,
+};
+
+/// Why a session ends, in our own words: those of a `goaway`. Any other reason is a [`Violation`].
+pub mod reason {
+    pub const SHUTDOWN: &str = "shutdown";
+    /// The pod has a newer session.
+    pub const SUPERSEDED: &str = "superseded";
+    pub const POD_GONE: &str = "pod-gone";
+    /// Nothing was heard for too long.
+    pub const SILENT: &str = "silent";
+    /// A frame was not taken, or a `synced` not acknowledged, for too long.
+    pub const SLOW: &str = "slow";
+    /// No session lives for ever.
+    pub const EXPIRED: &str = "expired";
+    pub const NO_HELLO: &str = "no-hello";
+}
+
+/// Holds what a session begins with.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    pub replica: String,
+    pub replicas: Vec<SocketAddr>,
+    pub ca: Option<String>,
+    pub pod: PodIdentity,
+    /// How long the session may last.
+    pub life_ms: u64,
+}
+
+/// Holds what both ends have agreed on, and what is still to be said.
+#[derive(Debug)]
+pub struct Server {
+    pod: PodIdentity,
+    feed: Arc<Feed>,
+    stage: Stage,
+    /// Sent after the peer's hello.
+    welcome: Option<Bytes>,
+    answers: VecDeque<Down>,
+    talk: Talk,
+    clock: Clock,
+    farewell: Option<String>,
+    /// When the peer was found out of step.
+    resynced_ms: Option<u64>,
+    unknown_frames: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// `hello` has not come.
+    Silent,
+    Open,
+    /// `goaway` was sent, or nobody took it.
+    Closed,
+}
+
+/// Says what the shell must do about a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    Hello {
+        incarnation: String,
+        sequence: u64,
+        registrations: Vec<SelfRegistration>,
+    },
+    /// These as well, from now on.
+    Subscribed(Vec<ServiceKey>),
+    Unsubscribed(Vec<ServiceKey>),
+    /// Everything up to this number of the feed is applied, of what is subscribed to.
+    Acked(u64),
+    Register(SelfRegistration),
+    Deregister(ServiceName),
+    Health {
+        service: Option<ServiceName>,
+        probe: ProbeWitness,
+    },
+    Drain {
+        drain: Drain,
+        deadline_ms: u64,
+    },
+    Resynced(Resync),
+}
+
+/// Says why a session is told more than what it missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resync {
+    /// It holds services, and its cursor is of another process, or too old.
+    Cursor,
+    /// It holds something else than it was told.
+    Digest,
+}
+
+/// Says what a peer did that no peer may do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Violation {
+    #[error("hello must be the first frame, and come once")]
+    Hello,
+    #[error("protocol: `{0}` is not spoken here; use {PROTOCOL}")]
+    Protocol(String),
+    #[error("incarnation: use 1 to {INCARNATION_BYTES_MAX} bytes")]
+    Incarnation,
+    #[error("more than {SUBSCRIPTIONS_MAX} subscriptions; unsubscribe first")]
+    Subscriptions,
+    #[error("more than {REGISTRATIONS_MAX} registrations")]
+    Registrations,
+    #[error("ack of {told}: acknowledge each synced once, in their order")]
+    Ack { told: u64 },
+}
+
+// === impl Server ===
+
+impl Server {
+    pub fn new(opening: Opening, feed: Arc<Feed>, now_ms: u64) -> Self {
+        let Opening { replica, replicas, ca, pod, life_ms } = opening;
+        let (protocol, epoch) = (PROTOCOL.to_owned(), feed.epoch().to_string());
+        let welcome = Down::Welcome { protocol, replica, epoch, replicas, ca, pod: pod.clone() };
+        Self {
+            talk: Talk::new(pod.namespace.clone(), feed.clone()),
+            pod,
+            feed,
+            stage: Stage::Silent,
+            welcome: encoded(&welcome).ok(),
+            answers: VecDeque::new(),
+            clock: Clock::new(life_ms, now_ms),
+            farewell: None,
+            resynced_ms: None,
+            unknown_frames: 0,
+        }
+    }
+
+    /// Who is at the other end.
+    pub fn pod(&self) -> &PodIdentity {
+        &self.pod
+    }
+
+    /// Why the session ends, or has ended; none while it does not.
+    pub fn farewell(&self) -> Option<&str> {
+        self.farewell.as_deref()
+    }
+
+    /// Frames of types that are not known here.
+    pub fn unknown_frames(&self) -> u64 {
+        self.unknown_frames
+    }
+
+    pub fn closed(&self) -> bool {
+        self.stage == Stage::Closed
+    }
+
+    /// What the shell must do about this frame. After a violation the session ends with its text.
+    pub fn hear(&mut self, frame: Up, now_ms: u64) -> Result<Vec<Heard>, Violation> {
+        if self.farewell.is_some() {
+            return Ok(Vec::new());
+        }
+        self.understand(frame, now_ms).inspect_err(|violation| self.go_away(violation.to_string()))
+    }
+
+    /// A new snapshot, which is the feed's of this number. To be called before anything can be told, whenever a service
+    /// has changed that is subscribed to, and after [`Heard::Subscribed`].
+    pub fn look(&mut self, catalogue: &Snapshot, number: u64) {
+        self.talk.look(catalogue, number);
+    }
+
+    /// Answers of the shell.
+    pub fn say(&mut self, frame: Down) {
+        if self.answers.len() >= ANSWERS_MAX {
+            return self.go_away(reason::SLOW);
+        }
+        self.answers.push_back(frame);
+    }
+
+    /// The session ends after this word.
+    pub fn go_away(&mut self, reason: impl Into<String>) {
+        self.farewell.get_or_insert_with(|| reason.into());
+    }
+
+    pub fn has_more(&self) -> bool {
+        match self.stage {
+            Stage::Closed => false,
+            _ if self.farewell.is_some() => true,
+            Stage::Silent => false,
+            Stage::Open => {
+                self.welcome.is_some()
+                    || !self.answers.is_empty()
+                    || self.clock.beat_due
+                    || self.talk.has_more(&self.clock)
+            }
+        }
+    }
+
+    /// The next frame that the socket may take, made from this snapshot, which is not older than the last that was
+    /// looked at; none while there is nothing to say.
+    pub fn speak(&mut self, catalogue: &Snapshot, now_ms: u64) -> Option<Bytes> {
+        if self.stage == Stage::Closed {
+            return None;
+        }
+        if let Some(reason) = self.farewell.clone() {
+            self.stage = Stage::Closed;
+            return encoded(&Down::Goaway { reason }).ok();
+        }
+        if self.stage == Stage::Silent {
+            return None;
+        }
+        let first = self.welcome.take();
+        // Answers hold a few names and sentences, and fit.
+        let answer = |answers: &mut VecDeque<Down>| answers.pop_front().and_then(|one| encoded(&one).ok());
+        let frame = first
+            .or_else(|| answer(&mut self.answers))
+            .or_else(|| self.talk.speak(catalogue, &mut self.clock, now_ms))
+            .or_else(|| self.clock.beat_due.then(|| encoded(&Down::Heartbeat).ok()).flatten());
+        if frame.is_some() {
+            self.clock.spoke(now_ms);
+        }
+        frame
+    }
+
+    /// Call [`Server::tick`] then at the latest.
+    pub fn wake_at_ms(&self) -> u64 {
+        let clock_ms = self.clock.wake_at_ms(self.farewell.is_some());
+        self.talk.wake_at_ms().map_or(clock_ms, |talk_ms| clock_ms.min(talk_ms))
+    }
+
+    /// Heartbeats, silence, slowness, and the end of the session's life.
+    pub fn tick(&mut self, now_ms: u64) {
+        self.talk.tick(now_ms);
+        match self.clock.tick(now_ms, self.farewell.is_some()) {
+            Due::Nothing => {}
+            Due::Farewell(reason) => self.go_away(reason),
+            Due::Closed => self.stage = Stage::Closed,
+        }
+    }
+
+    fn understand(&mut self, frame: Up, now_ms: u64) -> Result<Vec<Heard>, Violation> {
+        if frame != Up::Unknown && (self.stage == Stage::Silent) != matches!(frame, Up::Hello { .. }) {
+            return Err(Violation::Hello);
+        }
+        if self.stage == Stage::Open || frame != Up::Unknown {
+            self.clock.heard(now_ms);
+        }
+        Ok(match frame {
+            Up::Hello { protocol, incarnation, sequence, epoch, cursor, held, registrations } => {
+                let major = |version: &str| version.split('.').next().map(str::to_owned);
+                if major(&protocol) != major(PROTOCOL) {
+                    return Err(Violation::Protocol(protocol.chars().take(16).collect()));
+                }
+                if incarnation.is_empty() || incarnation.len() > INCARNATION_BYTES_MAX {
+                    return Err(Violation::Incarnation);
+                }
+                if registrations.len() > REGISTRATIONS_MAX {
+                    return Err(Violation::Registrations);
+                }
+                let is_ours = epoch.is_some_and(|epoch| *epoch == **self.feed.epoch());
+                let is_resumed = held.is_empty() || (is_ours && self.feed.knows(cursor));
+                self.talk.hold(held)?;
+                self.stage = Stage::Open;
+                let hello = Heard::Hello { incarnation, sequence, registrations };
+                std::iter::once(hello)
+                    .chain((!is_resumed).then_some(Heard::Resynced(Resync::Cursor)))
+                    .collect()
+            }
+            Up::Subscribe { services, summary } => {
+                let new = self.talk.subscribe(&services, summary)?;
+                if new.is_empty() { Vec::new() } else { vec![Heard::Subscribed(new)] }
+            }
+            Up::Unsubscribe { services, summary } => {
+                let left = self.talk.unsubscribe(&services, summary);
+                if left.is_empty() { Vec::new() } else { vec![Heard::Unsubscribed(left)] }
+            }
+            Up::Ack { cursor } => match self.clock.syncs.pop_front() {
+                Some((told, _)) if told == cursor => vec![Heard::Acked(cursor)],
+                _ => return Err(Violation::Ack { told: cursor }),
+            },
+            Up::Heartbeat { cursor, digest } => self.compare(cursor, digest, now_ms),
+            Up::Register { registration } => vec![Heard::Register(registration)],
+            Up::Deregister { service } => vec![Heard::Deregister(service)],
+            Up::Health { service, probe } => vec![Heard::Health { service, probe }],
+            Up::Drain { drain, deadline_ms: 0 } => {
+                vec![Heard::Drain { drain, deadline_ms: milliseconds(DRAIN_DEFAULT) }]
+            }
+            Up::Drain { drain, deadline_ms } => {
+                vec![Heard::Drain { drain, deadline_ms: deadline_ms.min(milliseconds(DRAIN_MAX)) }]
+            }
+            Up::Unknown => {
+                self.unknown_frames += 1;
+                Vec::new()
+            }
+        })
+    }
+
+    /// Finds staleness that nobody noticed. Only a peer that has applied everything can be compared.
+    fn compare(&mut self, cursor: u64, digest: ContentHash, now_ms: u64) -> Vec<Heard> {
+        let is_settled = self.clock.syncs.is_empty() && self.talk.is_settled(cursor);
+        if !is_settled || self.talk.digest() == digest {
+            return Vec::new();
+        }
+        // Who is always out of step is not told everything at each of its heartbeats.
+        if self.resynced_ms.is_some_and(|then| now_ms < then + milliseconds(RESYNC_EVERY)) {
+            return Vec::new();
+        }
+        self.resynced_ms = Some(now_ms);
+        self.talk.tell_all_again();
+        vec![Heard::Resynced(Resync::Digest)]
+    }
+}
+
+#[cfg(test)]
+mod tests;
