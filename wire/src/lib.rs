@@ -3,6 +3,7 @@
 //! client.
 
 pub mod api;
+pub mod client;
 mod codec;
 mod feed;
 mod frame;

@@ -9,10 +9,12 @@
 //! What is held is told by its content's hash, which is the same on every replica.
 
 mod delta;
+mod follow;
 mod position;
 mod ring;
 
 pub use delta::{Delta, Head, OutOfStep};
+pub use follow::{Mismatch, follow, whole};
 pub use position::{Position, next_local, receive};
 pub use ring::Ring;
 

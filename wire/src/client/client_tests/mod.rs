@@ -1,0 +1,91 @@
+//! The client against frames: each rule by itself, and any history.
+
+mod history;
+mod rules;
+
+use std::{net::IpAddr, sync::Arc};
+
+use rollcall_catalogue::{
+    ContentHash, Instance, InstanceId, Policy, Profile, Reason, Service, ServiceKey, State, changes::Head,
+};
+
+use crate::{Down, PROTOCOL, PodIdentity};
+
+fn key(service: &str) -> ServiceKey {
+    format!("{service}.shop").parse().unwrap()
+}
+
+fn instance(number: u8, weight: u16) -> Arc<Instance> {
+    let profile =
+        Profile { port: 80, ports: [].into(), version: None, weight, tags: [].into(), metadata: [].into() };
+    Arc::new(Instance {
+        id: format!("i{number}").as_str().into(),
+        addresses: IpAddr::from([10, 0, 0, number]).into(),
+        zone: None,
+        node: None,
+        pod: None,
+        profile: profile.into(),
+        state: State::Serving,
+        reason: Reason::Ready,
+        revision: 1,
+    })
+}
+
+/// A service as a controller holds it.
+fn service(key: &ServiceKey, revision: u64, instances: Vec<Arc<Instance>>) -> Service {
+    let head = Head { revision, hash: ContentHash(0), policy: Policy::default(), truncated: false };
+    let made = Service::of(head, instances);
+    Service { hash: made.content_hash(key), ..made }
+}
+
+fn welcome(epoch: &str) -> Down {
+    let pod =
+        PodIdentity { namespace: "shop".parse().unwrap(), name: "p".into(), uid: "u".into(), node: None };
+    let (protocol, replica, epoch) = (PROTOCOL.to_owned(), "c".to_owned(), epoch.to_owned());
+    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod }
+}
+
+/// All of the service in so many parts.
+fn whole(key: &ServiceKey, service: &Service, parts: usize) -> Vec<Down> {
+    upserts(key, service, None, service.instances.iter().cloned().collect(), vec![], parts)
+}
+
+/// What turns `from` into `to`.
+fn delta(key: &ServiceKey, from: &Service, to: &Service, parts: usize) -> Vec<Down> {
+    let new = to.instances.iter().filter(|one| from.instance(one.id.as_str()) != Some(one));
+    let gone = from.instances.iter().filter(|one| to.instance(one.id.as_str()).is_none());
+    let gone = gone.map(|one| one.id.clone()).collect();
+    upserts(key, to, Some(from.hash), new.cloned().collect(), gone, parts)
+}
+
+fn upserts(
+    key: &ServiceKey,
+    to: &Service,
+    base: Option<ContentHash>,
+    instances: Vec<Arc<Instance>>,
+    removed: Vec<InstanceId>,
+    parts: usize,
+) -> Vec<Down> {
+    let size = instances.len().div_ceil(parts).max(1);
+    let mut chunks: Vec<Vec<_>> = instances.chunks(size).map(<[_]>::to_vec).collect();
+    if chunks.is_empty() {
+        chunks.push(vec![]);
+    }
+    let last = chunks.len() - 1;
+    let frame = |(number, instances)| Down::Upsert {
+        service: key.clone(),
+        revision: to.revision,
+        hash: to.hash,
+        base,
+        policy: to.policy,
+        truncated: to.truncated,
+        instances,
+        removed: if number == 0 { removed.clone() } else { vec![] },
+        more: number < last,
+    };
+    chunks.into_iter().enumerate().map(frame).collect()
+}
+
+fn synced(cursor: u64, services: &[&ServiceKey]) -> Down {
+    Down::Synced { cursor, services: services.iter().map(|key| (*key).clone()).collect(), summary: false }
+}

@@ -1,0 +1,114 @@
+//! What comes of a frame: for whoever runs the machine, or against the peer.
+
+use std::sync::Arc;
+
+use rollcall_catalogue::{Service, ServiceKey, ServiceName, changes::Mismatch};
+use thiserror::Error;
+
+use crate::frame::PodIdentity;
+
+/// Says what a frame changes here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The session is open, as this pod.
+    Welcomed {
+        replica: String,
+        pod: PodIdentity,
+    },
+    /// The content is another one than before, under a higher revision than any that was shown of this name.
+    Changed {
+        key: ServiceKey,
+        service: Arc<Service>,
+    },
+    /// There is no such service (any more).
+    Gone {
+        key: ServiceKey,
+    },
+    /// All that the controller had to say is said, and [`super::Client::in_step`] may have turned.
+    Synced,
+    /// The list of services is another one.
+    SummaryChanged,
+    Registered {
+        service: ServiceName,
+    },
+    /// What the app registered last under this name is refused, and forgotten here.
+    Rejected {
+        service: ServiceName,
+        reason: String,
+        field: Option<String>,
+    },
+    Drained(Drained),
+    /// The controller ends the session.
+    Dismissed {
+        reason: String,
+    },
+}
+
+/// Holds the answer to a `drain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drained {
+    /// Nobody is late.
+    pub complete: bool,
+    /// Whether the pod is going at all.
+    pub terminating: bool,
+    pub acked: u32,
+    pub subscribers: u32,
+    /// Pods that have not acknowledged, as `namespace/name`; not all where they are many.
+    pub late: Vec<String>,
+    pub elapsed_ms: u64,
+}
+
+/// Says what the controller did that it may not do. The session is over; the next one does not offer what is in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Violation {
+    #[error("welcome must be the first frame, and come once")]
+    Welcome,
+    #[error("the controller speaks another major version of the protocol; use images of one release")]
+    Protocol,
+    #[error("welcome: the name of the epoch is too long")]
+    Epoch,
+    #[error("{0}: the parts of a service do not fit together")]
+    Parts(ServiceKey),
+    #[error("{0}: a change of content that is not held here")]
+    OutOfStep(ServiceKey),
+    #[error("{key}: {mismatch}")]
+    Content { key: ServiceKey, mismatch: Mismatch },
+    #[error("{0}: an older revision after a newer one")]
+    Revision(ServiceKey),
+    #[error("an older cursor after a newer one")]
+    Cursor,
+    #[error("the list of services is longer than any may be")]
+    Summary,
+    #[error("the controller was silent for {} s", crate::limits::SILENCE_MAX.as_secs())]
+    Silent,
+}
+
+/// Says that there is no room for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{what}: no more than {max}; take one back first")]
+pub struct Full {
+    pub what: &'static str,
+    pub max: usize,
+}
+
+/// Says what the next session must not offer as held.
+pub(super) enum Doubt<'a> {
+    Nothing,
+    Service(&'a ServiceKey),
+    All,
+}
+
+// === impl Violation ===
+
+impl Violation {
+    pub(super) fn doubt(&self) -> Doubt<'_> {
+        match self {
+            Self::Parts(key) | Self::OutOfStep(key) | Self::Content { key, .. } | Self::Revision(key) => {
+                Doubt::Service(key)
+            }
+            // Who says nothing says nothing wrong.
+            Self::Silent => Doubt::Nothing,
+            Self::Welcome | Self::Protocol | Self::Epoch | Self::Cursor | Self::Summary => Doubt::All,
+        }
+    }
+}
