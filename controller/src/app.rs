@@ -17,10 +17,10 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    args::Args,
+    args::{Args, LivenessMode},
     auth::KubeReviewer,
     ca::{Authority, CaError, Leaf},
-    index::Index,
+    index::{Index, ObjectKey},
     kubernetes::watch_all,
     lease,
     operate::{Metrics, WriteCounts, api, health::Health},
@@ -45,7 +45,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let (trigger, ear) = shutdown();
     let metrics = Metrics::new();
-    let (owner, index) = owner(Index::allowing(args.allowed_addresses.clone()), metrics.clone());
+    let (owner, index) = owner(index(&args)?, metrics.clone());
     // Ports first: a conflict must fail the start, not the first request.
     let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
@@ -108,6 +108,14 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         warn!("some parts were cut off");
     }
     result
+}
+
+/// An index as the flags want it.
+fn index(args: &Args) -> anyhow::Result<Index> {
+    let namespace = args.namespace.parse().with_context(|| format!("--namespace {}", args.namespace))?;
+    let lease = ObjectKey { namespace, name: args.lease_name.as_str().into() };
+    let observes = args.liveness_mode == LivenessMode::Observe;
+    Ok(Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes))
 }
 
 /// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use rollcall_net::loopback;
 
@@ -38,6 +38,10 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_ALLOWED_ADDRESSES", value_delimiter = ',')]
     pub allowed_addresses: Vec<IpNet>,
 
+    /// `observe`: Kubernetes' facts decide alone, and what sidecars tell is only counted.
+    #[arg(long, env = "ROLLCALL_LIVENESS_MODE", value_enum, default_value = "enforce")]
+    pub liveness_mode: LivenessMode,
+
     /// The Lease in the controller's own namespace whose holder writes to Kubernetes; all replicas name the same.
     #[arg(long, env = "ROLLCALL_LEASE_NAME", default_value = "rollcall-controller")]
     pub lease_name: String,
@@ -45,6 +49,13 @@ pub struct Args {
     /// The name of this replica in logs and in `welcome`.
     #[arg(long, env = "ROLLCALL_REPLICA", default_value = "rollcall-controller")]
     pub replica: String,
+}
+
+/// Says what the sidecars' word is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LivenessMode {
+    Enforce,
+    Observe,
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{self, Ticketer},
+    },
+    server::NoServerSessionStorage,
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject};
@@ -16,6 +20,9 @@ pub const TLS_NAME: &str = "rollcall-controller.rollcall-system.svc";
 
 /// What both ends agree on after the handshake.
 const ALPN_HTTP2: &[u8] = b"h2";
+
+/// Each connection holds one session, and comes back once.
+const TICKETS: usize = 1;
 
 /// Says which part of the TLS material is bad.
 #[derive(Debug, Error)]
@@ -40,7 +47,8 @@ fn certificates(pem: &[u8], field: &'static str) -> Result<Vec<CertificateDer<'s
     if list.is_empty() { Err(TlsError::Empty { field }) } else { Ok(list) }
 }
 
-/// A server that shows this certificate chain.
+/// A server that shows this certificate chain. Whoever comes back with its ticket costs no signature; what is in the
+/// ticket is not kept here.
 pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(chain_pem, "certificate chain")?;
     let key = PrivateKeyDer::from_pem_slice(key_pem)
@@ -52,6 +60,10 @@ pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfi
         .with_single_cert(chain, key)
         .map_err(|source| TlsError::Refused { field: "private key", source })?;
     config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+    config.ticketer =
+        Ticketer::new().map_err(|source| TlsError::Refused { field: "session tickets", source })?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = TICKETS;
     Ok(Arc::new(config))
 }
 
@@ -77,7 +89,54 @@ pub fn server_name() -> Result<ServerName<'static>, TlsError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
+    use rustls::{ClientConnection, Connection, HandshakeKind, ServerConnection};
+
     use super::*;
+
+    /// A handshake in memory, and how the server saw it.
+    fn shake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> HandshakeKind {
+        let mut client: Connection =
+            ClientConnection::new(client.clone(), server_name().unwrap()).unwrap().into();
+        let mut server: Connection = ServerConnection::new(server.clone()).unwrap().into();
+        server.writer().write_all(b"x").unwrap();
+        let mut read = [0];
+        // The ticket comes before the first byte of what the server says.
+        while client.reader().read(&mut read).is_err() {
+            carry(&mut client, &mut server);
+            carry(&mut server, &mut client);
+        }
+        server.handshake_kind().unwrap()
+    }
+
+    fn carry(from: &mut Connection, to: &mut Connection) {
+        let mut bytes = Vec::new();
+        while from.wants_write() {
+            from.write_tls(&mut bytes).unwrap();
+        }
+        let mut bytes = bytes.as_slice();
+        while !bytes.is_empty() {
+            to.read_tls(&mut bytes).unwrap();
+            to.process_new_packets().unwrap();
+        }
+    }
+
+    #[test]
+    fn whoever_comes_back_costs_no_signature_however_many_came_between() {
+        let made = rcgen::generate_simple_self_signed([TLS_NAME.to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let server = server_config(certificate.as_bytes(), key.as_bytes()).unwrap();
+        let clients: Vec<_> = (0..300).map(|_| client_config(certificate.as_bytes()).unwrap()).collect();
+        for client in &clients {
+            assert_eq!(shake(client, &server), HandshakeKind::Full);
+        }
+        for client in &clients {
+            assert_eq!(shake(client, &server), HandshakeKind::Resumed);
+        }
+        let restarted = server_config(certificate.as_bytes(), key.as_bytes()).unwrap();
+        assert_eq!(shake(&clients[0], &restarted), HandshakeKind::Full, "its tickets are its own");
+    }
 
     #[test]
     fn good_material_is_taken_and_bad_material_is_named() {

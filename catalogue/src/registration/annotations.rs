@@ -6,9 +6,9 @@ use crate::{
     limits::{METADATA_KEYS_MAX, TAGS_MAX, VISIBLE_NAMESPACES_MAX, WEIGHT_MAX},
     names::{Namespace, ServiceKey, shortened},
     registration::{
-        Attributes, Port, ProbeCheck, ProbeSpec, Probing, Registration, Source, Target, ValueError,
-        Visibility,
+        Attributes, Port, Registration, Source, Target, ValueError, Visibility,
         attributes::port_number,
+        probe::PROBE_REMEDY,
         words::{is_metadata_key, is_metadata_value, is_tag},
     },
 };
@@ -88,7 +88,8 @@ impl<'a> Reader<'a> {
                 let weight = text.parse().ok().filter(|weight| *weight <= WEIGHT_MAX);
                 weight.ok_or_else(|| format!("`{}` is no weight", shortened(text)))
             }),
-            probe: self.read(PROBE, "use tcp, http:/path, grpc or none", probing),
+            probe: self
+                .read(PROBE, PROBE_REMEDY, |text| text.parse().map_err(|error: ValueError| error.problem)),
             heartbeat: None,
         };
         Some(Registration {
@@ -215,24 +216,6 @@ fn port(text: &str) -> Result<Port, String> {
     match port_number(number) {
         None => Err(format!("`{}` holds no port of 1 to 65535", shortened(text))),
         Some(number) => Ok(Port::tcp(name, number)),
-    }
-}
-
-/// `tcp`, `http:/path`, `grpc` or `none`; always of the primary port.
-fn probing(text: &str) -> Result<Probing, String> {
-    let check = match text {
-        "none" => return Ok(Probing::Off),
-        "tcp" => ProbeCheck::Tcp { port: None },
-        "grpc" => ProbeCheck::Grpc { service: Box::default(), port: None },
-        _ => match text.strip_prefix("http:") {
-            Some(path) => ProbeCheck::Http { path: path.into(), port: None },
-            None => return Err(format!("`{}` is no probe", shortened(text))),
-        },
-    };
-    let probe = Probing::By(ProbeSpec::new(check));
-    match (Attributes { probe: Some(probe.clone()), ..Attributes::default() }).check().into_iter().next() {
-        Some(error) => Err(format!("`{}` {}", shortened(text), error.problem)),
-        None => Ok(probe),
     }
 }
 

@@ -1,15 +1,18 @@
 //! How an app is asked whether it is well, and how it says so itself.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use crate::{
     limits::{
         HEARTBEAT_SECONDS_MAX, PROBE_MILLISECONDS, PROBE_PATH_CHARS_MAX, PROBE_SERVICE_CHARS_MAX,
         PROBE_THRESHOLD_MAX,
     },
-    names::is_label,
+    names::{is_label, shortened},
     registration::{Attributes, Transport, ValueError},
 };
+
+/// How a check is written in one word.
+pub(super) const PROBE_REMEDY: &str = "use tcp, http:/path, grpc or none";
 
 /// Says whether an app is to be probed, where a registration says anything of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,6 +49,31 @@ pub enum ProbeCheck {
 pub struct Heartbeat {
     pub interval_seconds: u32,
     pub ttl_seconds: u32,
+}
+
+// === impl Probing ===
+
+/// `tcp`, `http:/path`, `grpc` or `none`, as an annotation and an app write it; always of the primary port.
+impl FromStr for Probing {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let refused = |problem| ValueError { field: "probe", problem, remedy: PROBE_REMEDY };
+        let check = match text {
+            "none" => return Ok(Self::Off),
+            "tcp" => ProbeCheck::Tcp { port: None },
+            "grpc" => ProbeCheck::Grpc { service: Box::default(), port: None },
+            _ => match text.strip_prefix("http:") {
+                Some(path) => ProbeCheck::Http { path: path.into(), port: None },
+                None => return Err(refused(format!("`{}` is no probe", shortened(text)))),
+            },
+        };
+        let probe = ProbeSpec::new(check);
+        match probe.check(&Attributes::default()).into_iter().next() {
+            Some(error) => Err(refused(format!("`{}` {}", shortened(text), error.problem))),
+            None => Ok(Self::By(probe)),
+        }
+    }
 }
 
 // === impl ProbeSpec ===

@@ -10,14 +10,11 @@ use rollcall_catalogue::{
     EndpointFacts, Instance, InstanceId, Registration, ServiceKey, Step, Target, Update,
     consolidate::{self, Consolidated, Finding, Owner, Profiles},
     limits::INSTANCES_MAX,
-    liveness::{
-        EndpointWitness, Intent, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
-    },
+    liveness::{EndpointWitness, Intent, PodWitness, ProbeWitness, SessionWitness, Witnesses},
 };
 
 use crate::index::{
-    Heard, Index, OutsideId, OutsideTarget, PodEntry, endpoints::OwnerId, foreign::Named,
-    services::ServiceEntry,
+    Index, OutsideId, OutsideTarget, PodEntry, endpoints::OwnerId, foreign::Named, services::ServiceEntry,
 };
 
 /// Services that are joined before they are published: all of them at once would hold the first lists once more.
@@ -61,6 +58,8 @@ pub(super) struct Joined {
 impl Index {
     /// The catalogue after everything that was applied; none where nothing that anyone can see has changed.
     pub fn advance(&mut self, now_ms: u64) -> Option<Step> {
+        self.clock.reaches(now_ms);
+        self.assess_if_outdated(now_ms);
         let dirty = std::mem::take(&mut self.dirty);
         self.marked_pods = HashMap::new();
         let (mut dirty, mut deltas) = (dirty.into_iter(), Vec::new());
@@ -119,6 +118,9 @@ impl Index {
             let joined = self.join(key, entry, owner, &mut profiles);
             entry.profiles = profiles;
             self.note_membership(key, owner, joined.as_ref());
+            if let OwnerId::Pod(uid) = owner {
+                self.note_doubts(key, uid, joined.as_ref());
+            }
             let Some(joined) = joined else {
                 changed.removes.extend(entry.remove_member(owner));
                 continue;
@@ -153,7 +155,9 @@ impl Index {
             .counting()
             .filter_map(|registration| Some((registration.as_ref(), self.reach(registration, owner)?)))
             .collect();
-        if word.is_none() && reached.is_empty() {
+        let session = pod.and_then(|pod| pod.session.as_ref());
+        let at_run_time = session.and_then(|session| session.said.registration(key));
+        if word.is_none() && at_run_time.is_none() && reached.is_empty() {
             return None;
         }
         reached.retain(|(_, how)| !matches!(how, Reached::Refused(_)));
@@ -174,12 +178,12 @@ impl Index {
         };
         let outside = reached.iter().any(|(_, how)| matches!(how, Reached::Outside(_))) && endpoint.is_none();
         let witnesses = match (pod, owner) {
-            (Some(pod), _) => self.witnesses_of_pod(pod, endpoint),
+            (Some(pod), _) => self.witnesses_of_pod(key, pod, endpoint),
             (None, OwnerId::Address(address)) => self.witnesses_of_address(key, *address, endpoint, outside),
             (None, OwnerId::Pod(_)) => return None,
         };
-        let registrations =
-            word.iter().map(AsRef::as_ref).chain(reached.iter().map(|(one, _)| *one)).collect();
+        let own = word.iter().chain(at_run_time).map(AsRef::as_ref);
+        let registrations = own.chain(reached.iter().map(|(one, _)| *one)).collect();
         let owner = match (pod, owner) {
             (Some(pod), _) => Owner::Pod(&pod.facts),
             (None, OwnerId::Address(address)) => Owner::Address(*address),
@@ -241,22 +245,28 @@ impl Index {
         }
     }
 
-    fn witnesses_of_pod(&self, entry: &PodEntry, endpoint: Option<&EndpointFacts>) -> Witnesses {
+    fn witnesses_of_pod(
+        &self,
+        key: &ServiceKey,
+        entry: &PodEntry,
+        endpoint: Option<&EndpointFacts>,
+    ) -> Witnesses {
         // A node that is gone is as lost as one that Kubernetes does not see: its pods are deleted later.
         let unknown = |node: &Arc<str>| self.nodes.get(node).is_none_or(|node| node.unknown);
-        let session = match (entry.heard, entry.facts.has_sidecar) {
-            (Heard::Now, _) => SessionWitness::Live,
-            (_, false) => SessionWitness::NotExpected,
-            (Heard::Never, true) => SessionWitness::NeverCame,
-            (Heard::Before, true) => SessionWitness::Lost,
+        let said = entry.session.as_ref().map(|session| &session.said);
+        let session = match (&entry.session, entry.facts.has_sidecar) {
+            (Some(session), _) => session.witness,
+            (None, false) => SessionWitness::NotExpected,
+            (None, true) => SessionWitness::NeverCame,
         };
+        let drains = entry.facts.asks_to_drain || said.is_some_and(|said| said.drains);
         Witnesses {
             pod: entry.facts.life.witness(entry.facts.node.as_ref().is_some_and(unknown)),
             endpoint: endpoint.map_or(EndpointWitness::NoEndpoint, |endpoint| endpoint.witness),
             session,
-            probe: ProbeWitness::NotAsked,
-            intent: if entry.facts.asks_to_drain { Intent::Drain } else { Intent::Stay },
-            registry: RegistryHealth::Well,
+            probe: said.map_or(ProbeWitness::NotAsked, |said| said.health(&key.service)),
+            intent: if drains { Intent::Drain } else { Intent::Stay },
+            registry: self.clock.health(entry.facts.node.as_deref(), self.last_word_ms(entry)),
         }
     }
 
@@ -275,7 +285,7 @@ impl Index {
             session: SessionWitness::NotExpected,
             probe: if outside { answered() } else { ProbeWitness::NotAsked },
             intent: Intent::Stay,
-            registry: RegistryHealth::Well,
+            registry: self.clock.health(None, None),
         }
     }
 

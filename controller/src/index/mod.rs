@@ -12,7 +12,9 @@
 //! Nothing is joined while events are applied: they only mark what may have changed, and the joining looks at all that
 //! is known then. So the order of the events does not matter.
 
+mod alarms;
 mod change;
+mod clock;
 mod endpoints;
 mod explain;
 mod foreign;
@@ -25,9 +27,11 @@ mod registrations;
 mod report;
 mod report_queue;
 mod reports;
+mod said;
 mod see;
 mod selectors;
 mod services;
+mod sessions;
 mod words;
 
 use std::{
@@ -41,9 +45,11 @@ use rollcall_catalogue::{
 };
 
 use crate::index::{
-    endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists, namespace::NamespaceEntry,
-    report_queue::ReportQueue, services::ServiceEntry,
+    clock::SessionClock, endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists,
+    namespace::NamespaceEntry, report_queue::ReportQueue, services::ServiceEntry, sessions::Session,
 };
+
+pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
 
 pub use change::{
     Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts, SliceEndpoint,
@@ -53,6 +59,8 @@ pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
     About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
 };
+pub(crate) use said::Refused;
+pub(crate) use sessions::{Hello, Opening};
 
 /// The API server's own Service: it leads to what must not be called through us.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
@@ -91,25 +99,22 @@ pub struct Index {
     notices: VecDeque<Notice>,
     /// When the pods turned that turned since it was last asked.
     turned_ms: Vec<u64>,
-    /// A pod was removed since it was last asked.
-    pods_removed: bool,
+    clock: SessionClock,
+    alarms: Alarms,
+    /// The pods that had a session and were removed since it was last asked.
+    orphans: Vec<PodUid>,
+    /// The Lease that all replicas share: what is said of the registry as a whole is said of it.
+    lease: Option<ObjectKey>,
 }
 
 #[derive(Debug)]
 struct PodEntry {
     facts: PodFacts,
     problems: Box<[ValueError]>,
-    heard: Heard,
+    /// None while no session of it was ever open.
+    session: Option<Box<Session>>,
     /// The services it is a member of; nearly always one, for which a set would be ten times as large.
     services: Vec<ServiceKey>,
-}
-
-/// Says what was heard of a pod's sidecar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    Never,
-    Now,
-    Before,
 }
 
 // === impl Index ===
@@ -118,6 +123,13 @@ impl Index {
     /// An empty one. Addresses of these ranges are nobody's in particular, although the cluster gave them out.
     pub fn allowing(ranges: Vec<IpNet>) -> Self {
         Self { addresses: AddressBook::allowing(ranges), ..Self::default() }
+    }
+
+    /// The same index, which has this Lease to speak of.
+    #[must_use]
+    pub fn speaking_of(mut self, lease: ObjectKey) -> Self {
+        self.lease = Some(lease);
+        self
     }
 
     /// Whether every kind was listed once: before that, empty proves nothing.
@@ -134,9 +146,9 @@ impl Index {
         self.pods.get(uid).map(|entry| &entry.facts)
     }
 
-    /// Whether a pod was removed since the last call.
-    pub(crate) fn pods_removed(&mut self) -> bool {
-        std::mem::take(&mut self.pods_removed)
+    /// Whether there is anything to be joined.
+    pub(crate) fn is_marked(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     /// When the pods turned that turned since the last call, by their own clocks.
@@ -209,15 +221,6 @@ impl Index {
                 let services = names.flat_map(|names| names.kube_services.values());
                 services.filter(|service| service.facts.is_some()).count()
             }
-        }
-    }
-
-    /// A session of this pod began or ended.
-    pub(crate) fn heard(&mut self, uid: &PodUid, live: bool) {
-        if let Some(entry) = self.pods.get_mut(uid) {
-            entry.heard = if live { Heard::Now } else { Heard::Before };
-            let services = entry.services.clone();
-            self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::index::{
 impl Index {
     /// Everything is joined for the first time.
     pub(super) fn mark_everything(&mut self) {
+        self.clock.node_turned();
         let services: Vec<_> = self.services.keys().cloned().collect();
         services.iter().for_each(|key| self.mark_whole(key));
         // Taken out, since to collect what each pod is marked for would be as large as the index.
@@ -19,7 +20,9 @@ impl Index {
             let owner = OwnerId::Pod(uid.clone());
             let selected = self.selected(&pod.facts.namespace, uid, &pod.facts.labels);
             self.mark_owner(&selected, &owner);
-            self.mark_owner(pod.facts.registration.iter().map(|word| &word.key), &owner);
+            let at_run_time = pod.session.iter().flat_map(|session| session.said.registrations());
+            let words = pod.facts.registration.iter().chain(at_run_time);
+            self.mark_owner(words.map(|word| &word.key), &owner);
         }
         self.pods = pods;
         let registrations: Vec<_> =

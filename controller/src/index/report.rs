@@ -76,8 +76,18 @@ pub struct Notice {
 /// Says which object an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum About {
-    Pod { object: ObjectKey, uid: Arc<str> },
-    Registration { object: ObjectKey, uid: Arc<str> },
+    Pod {
+        object: ObjectKey,
+        uid: Arc<str>,
+    },
+    Registration {
+        object: ObjectKey,
+        uid: Arc<str>,
+    },
+    /// The Lease that all replicas share. Only those who hold it know its uid.
+    Lease {
+        object: ObjectKey,
+    },
 }
 
 /// Says what happened; the words are those of the contract.
@@ -86,6 +96,7 @@ pub enum NoticeReason {
     AnnotationInvalid,
     RegistrationRefused,
     InstanceLost,
+    MassLossGuard,
 }
 
 /// Holds an instance and what its verdict came from.
@@ -110,6 +121,7 @@ impl NoticeReason {
             Self::AnnotationInvalid => "AnnotationInvalid",
             Self::RegistrationRefused => "RegistrationRefused",
             Self::InstanceLost => "InstanceLost",
+            Self::MassLossGuard => "MassLossGuard",
         }
     }
 }

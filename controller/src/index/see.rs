@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use rollcall_catalogue::{Namespace, PodFacts, PodUid, ServiceKey, Target, liveness::Phase};
 
 use crate::index::{
-    API_SERVER, About, Heard, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey,
-    PodEntry, PodSeen, ServiceFacts, SliceFacts, TURNS_MAX,
+    API_SERVER, About, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry,
+    PodSeen, ServiceFacts, SliceFacts, TURNS_MAX,
     endpoints::{KubeService, OwnerId},
     services::RegistrationId,
 };
@@ -29,11 +29,11 @@ impl Index {
             self.turned_ms.push(turned_ms);
         }
         self.slim(&mut facts);
-        let (heard, services, addresses, labels) = match self.pods.remove(&uid) {
+        let (mut session, services, addresses, labels) = match self.pods.remove(&uid) {
             Some(held) => {
-                (held.heard, held.services, held_addresses(&held.facts).to_vec(), Some(held.facts.labels))
+                (held.session, held.services, held_addresses(&held.facts).to_vec(), Some(held.facts.labels))
             }
-            None => (Heard::Never, Vec::new(), Vec::new(), None),
+            None => (None, Vec::new(), Vec::new(), None),
         };
         let namespace = facts.namespace.clone();
         let claims = self.in_namespace(&namespace, |names| {
@@ -50,7 +50,10 @@ impl Index {
         let selected = self.selected(&facts.namespace, &uid, &facts.labels);
         self.mark_owner(&selected, &owner);
         self.move_addresses(&namespace, &addresses, held_addresses(&facts));
-        let entry = PodEntry { facts, problems: problems.into(), heard, services };
+        if let Some(session) = &mut session {
+            session.facts.expected = facts.has_sidecar;
+        }
+        let entry = PodEntry { facts, problems: problems.into(), session, services };
         self.pods.insert(uid, Box::new(entry));
         for service in claims {
             let aiming = self.aiming_at(&namespace, &service);
@@ -61,8 +64,10 @@ impl Index {
 
     pub(super) fn lose_pod(&mut self, uid: &PodUid) -> bool {
         let Some(entry) = self.pods.remove(uid) else { return false };
-        self.pods_removed = true;
-        let PodEntry { facts, services, .. } = *entry;
+        let PodEntry { facts, services, session, .. } = *entry;
+        if let Some(session) = session {
+            self.forget_session(uid, &session);
+        }
         self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
         self.move_addresses(&facts.namespace, held_addresses(&facts), &[]);
         self.in_namespace(&facts.namespace, |names| {
@@ -224,6 +229,7 @@ impl Index {
         told.iter().for_each(|service| self.mark_whole(service));
         let seen = |facts: Option<&NodeFacts>| facts.map(|facts| (facts.zone.clone(), facts.unknown));
         if seen(before.as_ref()) != seen(facts) && self.complete() {
+            self.clock.node_turned();
             // Nodes turn rarely, and to remember the pods of each would cost each pod's every change.
             let on_it = self.pods.values().filter(|pod| pod.facts.node.as_ref() == Some(name));
             let on_it: Vec<_> = on_it.map(|pod| (pod.facts.uid.clone(), pod.services.clone())).collect();

@@ -20,7 +20,7 @@ use super::{
     writes::{WriteCounts, WriteKind},
 };
 use crate::{
-    index::Kind,
+    index::{Alarms, FALSE_ALARMS, Kind, OBSERVED},
     kubernetes::{Drift, WatchAges},
     owner::View,
 };
@@ -70,6 +70,8 @@ struct Inner {
     writes: Arc<WriteCounts>,
     evictions: Counters,
     freeze: Gauge,
+    false_alarms: Counters,
+    observed_evictions: Counters,
     sessions: Gauge,
     services: Gauge,
     registrations: Gauge,
@@ -95,6 +97,8 @@ impl Metrics {
             writes: Arc::default(),
             evictions: Counters::default(),
             freeze: Gauge::default(),
+            false_alarms: Counters::default(),
+            observed_evictions: Counters::default(),
             sessions: Gauge::default(),
             services: Gauge::default(),
             registrations: Gauge::default(),
@@ -123,6 +127,16 @@ impl Metrics {
     /// Whether the mass-loss guard holds.
     pub fn frozen(&self, frozen: bool) {
         self.0.freeze.set(i64::from(frozen));
+    }
+
+    /// What came of the sessions' evidence.
+    pub(crate) fn alarmed(&self, alarms: &Alarms) {
+        for (reason, count) in &alarms.false_alarms {
+            self.0.false_alarms.get_or_create(&[("reason", reason)]).inc_by(*count);
+        }
+        for (reason, count) in &alarms.observed {
+            self.0.observed_evictions.get_or_create(&[("reason", reason)]).inc_by(*count);
+        }
     }
 
     pub fn sessions(&self, open: usize) {
@@ -197,6 +211,16 @@ impl Inner {
             "1 while the mass-loss guard holds, and evicts nobody for a lost session",
             self.freeze.clone(),
         );
+        registry.register(
+            "false_alarms",
+            "Instances that were doubted for their session alone and came back by it, by the worst that was said",
+            self.false_alarms.clone(),
+        );
+        registry.register(
+            "observed_evictions",
+            "Instances that would have left the lookups by what sidecars tell, if that were not only observed",
+            self.observed_evictions.clone(),
+        );
         registry.register("sessions", "Open sessions of sidecars at this replica", self.sessions.clone());
         registry.register("services", "Services of the catalogue", self.services.clone());
         registry.register("registrations", "ServiceRegistrations that are known", self.registrations.clone());
@@ -247,6 +271,12 @@ impl Inner {
     fn begin_at_zero(&self) {
         for reason in EVICTIONS {
             self.evictions.get_or_create(&[("reason", reason)]).inc_by(0);
+        }
+        for reason in FALSE_ALARMS {
+            self.false_alarms.get_or_create(&[("reason", reason)]).inc_by(0);
+        }
+        for reason in OBSERVED {
+            self.observed_evictions.get_or_create(&[("reason", reason)]).inc_by(0);
         }
         for why in Resync::ALL {
             self.resyncs.get_or_create(&[("reason", why.as_str())]).inc_by(0);

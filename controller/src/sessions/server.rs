@@ -28,7 +28,7 @@ use super::{
 use crate::{
     auth::{AuthError, Authenticator, Reviewer},
     operate::Metrics,
-    owner::IndexHandle,
+    owner::{IndexHandle, Opened},
 };
 
 /// Sessions of one replica: twice the 2,000 that it is measured with, for the time when its peer is gone.
@@ -211,10 +211,13 @@ impl<R: Reviewer> Sessions<R> {
         if !view.borrow_and_update().complete {
             return Err(Refusal::Incomplete);
         }
-        let facts = self.authenticator.authenticate(request.headers()).await?;
+        let facts = self.authenticator.authenticate(request.headers(), [127,0,0,1].into()).await?;
         let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::Full)?;
-        let presence = self.index.open_session(facts.uid.clone()).await.map_err(AuthError::from)?;
-        let presence = presence.ok_or(AuthError::UnknownPod)?;
+        // Of two sessions of a pod the one that comes later counts.
+        let opened = self.index.open_session(facts.uid.clone(), String::new(), 0, Vec::new()).await;
+        let Opened::Open(presence) = opened.map_err(AuthError::from)? else {
+            return Err(AuthError::UnknownPod.into());
+        };
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
         let session = SessionStream {
             conversation: Conversation::new(self.replica.clone(), identity(facts)),

@@ -67,7 +67,8 @@ pub(super) enum Form {
 /// Says which notices are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Same {
-    uid: Arc<str>,
+    object: ObjectKey,
+    uid: Option<Arc<str>>,
     reason: NoticeReason,
     message: String,
 }
@@ -79,10 +80,11 @@ struct Told {
     at: Instant,
 }
 
-/// The object that a notice is about.
-pub(super) fn object(about: &About) -> (&ObjectKey, &Arc<str>) {
+/// The object that a notice is about, and its uid where that is known.
+pub(super) fn object(about: &About) -> (&ObjectKey, Option<&Arc<str>>) {
     match about {
-        About::Pod { object, uid } | About::Registration { object, uid } => (object, uid),
+        About::Pod { object, uid } | About::Registration { object, uid } => (object, Some(uid)),
+        About::Lease { object } => (object, None),
     }
 }
 
@@ -205,8 +207,9 @@ impl Notices {
 
 impl Same {
     fn of(notice: &Notice) -> Self {
-        let (_, uid) = object(&notice.about);
-        Self { uid: uid.clone(), reason: notice.reason, message: notice.message.clone() }
+        let (object, uid) = object(&notice.about);
+        let (object, uid) = (object.clone(), uid.cloned());
+        Self { object, uid, reason: notice.reason, message: notice.message.clone() }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::{
+    Resource as _,
     api::{
+        coordination::v1::Lease,
         core::v1::ObjectReference,
         events::v1::{Event, EventSeries},
     },
@@ -95,14 +97,16 @@ impl Voice {
         let (about, _) = object(&letter.notice.about);
         let api = Api::<Event>::namespaced(self.client.clone(), about.namespace.as_str());
         let now = MicroTime(Timestamp::now());
-        self.counts.count(WriteKind::Event);
         let result = match &letter.form {
             Form::New { name } => {
+                let uid = self.uid(&letter.notice.about).await;
+                self.counts.count(WriteKind::Event);
                 let params =
                     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-                call(api.create(&params, &self.event(&letter.notice, name, now))).await
+                call(api.create(&params, &self.event(&letter.notice, uid, name, now))).await
             }
             Form::CountOn { name, count } => {
+                self.counts.count(WriteKind::Event);
                 let series = EventSeries { count: *count, last_observed_time: now };
                 let params =
                     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -118,13 +122,27 @@ impl Voice {
         result.map(drop)
     }
 
-    fn event(&self, notice: &Notice, name: &str, now: MicroTime) -> Event {
-        let (about, uid) = object(&notice.about);
+    /// That of the object, without which `kubectl describe` does not find what is said of it. Of our Lease it is asked
+    /// for: that is rare, and an Event without it is better than none.
+    async fn uid(&self, about: &About) -> Option<String> {
+        let (object, uid) = object(about);
+        match (about, uid) {
+            (About::Lease { .. }, _) => {
+                let leases = Api::<Lease>::namespaced(self.client.clone(), object.namespace.as_str());
+                call(leases.get(&object.name)).await.ok().and_then(|lease| lease.metadata.uid)
+            }
+            (_, uid) => uid.map(ToString::to_string),
+        }
+    }
+
+    fn event(&self, notice: &Notice, uid: Option<String>, name: &str, now: MicroTime) -> Event {
+        let (about, _) = object(&notice.about);
         let (api_version, kind) = match &notice.about {
             About::Pod { .. } => ("v1".into(), "Pod".into()),
             About::Registration { .. } => {
                 (ServiceRegistration::api_version(&()), ServiceRegistration::kind(&()))
             }
+            About::Lease { .. } => (Lease::API_VERSION.into(), Lease::KIND.into()),
         };
         Event {
             metadata: ObjectMeta {
@@ -142,7 +160,7 @@ impl Voice {
                 kind: Some(kind.into_owned()),
                 namespace: Some(about.namespace.to_string()),
                 name: Some(about.name.to_string()),
-                uid: Some(uid.to_string()),
+                uid,
                 ..ObjectReference::default()
             }),
             reporting_controller: Some(REPORTER.to_owned()),

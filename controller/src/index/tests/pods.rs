@@ -9,27 +9,40 @@ fn a_pods_life() {
     one.facts.has_sidecar = true;
     assert_eq!(bench.apply([seen(one.clone())]), expect(&[("orders", &["p1:8080 SessionNeverCame"])]));
     let uid = one.facts.uid.clone();
-    bench.index.heard(&uid, true);
+    assert_eq!(bench.index.open_session(&uid, &Hello::default(), 2), Some(Opening::Open(vec![])));
     assert_eq!(bench.publish(), expect(&[("orders", &["p1:8080 Ready"])]));
-    bench.index.heard(&uid, false);
+    bench.index.session_ended(&uid, 2, true, 3);
     assert_eq!(bench.publish(), expect(&[("orders", &["p1:8080 SidecarLost"])]));
 
     one.facts.life.deleting = true;
     bench.apply([seen(one)]);
     let draining = bench.instance("orders.shop");
     assert_eq!((draining.state, &draining.reason), (State::Draining, &Reason::Terminating));
-    assert!(!bench.index.pods_removed());
+    assert!(bench.index.take_orphans().is_empty());
     assert_eq!(bench.apply([gone_pod(1)]), expect(&[]));
-    assert!(bench.index.pods_removed() && !bench.index.pods_removed());
+    assert_eq!(bench.index.take_orphans(), [uid]);
+    assert!(bench.index.take_orphans().is_empty());
     nothing_stays_behind(&bench);
 }
 
 pub(super) fn nothing_stays_behind(bench: &Bench) {
     assert_eq!(bench.index.known(Kind::Registration), 0);
     let Index {
-        pods, nodes, namespaces, slices, addresses, services, dirty, outside, answers, reports, ..
+        pods,
+        nodes,
+        namespaces,
+        slices,
+        addresses,
+        services,
+        dirty,
+        outside,
+        answers,
+        reports,
+        clock,
+        ..
     } = &bench.index;
     assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
+    assert!(clock.is_empty(), "{clock:?}");
     assert!(namespaces.is_empty(), "{namespaces:?}");
     assert!(services.is_empty(), "{services:?}");
     assert!(addresses.is_empty() && outside.is_empty() && answers.is_empty() && reports.is_empty());

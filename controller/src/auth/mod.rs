@@ -1,8 +1,11 @@
 //! Who opens a session: the API server says which pod a token is bound to, the index says everything else.
 
+mod doubts;
+
 use std::{
     collections::HashMap,
     future::Future,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -21,6 +24,7 @@ use tokio::{
 };
 use tracing::warn;
 
+use self::doubts::Doubts;
 use crate::{
     operate::{WriteCounts, WriteKind},
     owner::{IndexHandle, OwnerGone},
@@ -36,6 +40,9 @@ const REVIEW_MAX: Duration = Duration::from_secs(5);
 const REVIEWS_MAX: usize = 16;
 /// Tokens remembered: twice the sessions of one replica, since a token is renewed while its session lives.
 const TOKENS_MAX: usize = 8_192;
+/// How long a token that is no good is known to be none: long enough that a sidecar which shows it again and again
+/// costs nothing, and short enough for an API server that was wrong.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
 /// How long a token whose end cannot be read is remembered.
 const UNDATED_FOR: Duration = Duration::from_secs(60);
 /// How long the pod watch may lag behind the API server's reviews.
@@ -54,8 +61,12 @@ pub enum AuthError {
     Unauthenticated,
     #[error("authorization: the token is bound to no pod; mount a projected service-account token")]
     NotBound,
+    #[error("authorization: the token is for another audience; mount one of audience `rollcall`")]
+    Audience,
     #[error("authorization: the token's pod is not known; it is gone, or of another cluster")]
     UnknownPod,
+    #[error("authorization: too many tokens from this address are no good, or under review; try again later")]
+    TooMany,
     #[error("the API server cannot be asked now; try again shortly")]
     Unavailable,
 }
@@ -87,6 +98,7 @@ pub struct Authenticator<R> {
     index: IndexHandle,
     places: Semaphore,
     known: Mutex<HashMap<[u8; 32], Known>>,
+    doubts: Doubts,
 }
 
 #[derive(Debug, Clone)]
@@ -95,13 +107,30 @@ struct Known {
     until: SystemTime,
 }
 
+/// Holds what a token says of itself, which nobody has checked.
+#[derive(Debug, serde::Deserialize)]
+struct Claims {
+    #[serde(default)]
+    exp: Option<u64>,
+    #[serde(default)]
+    aud: Option<Audience>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
 // === impl AuthError ===
 
 impl AuthError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoToken | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::NotBound | Self::UnknownPod => StatusCode::FORBIDDEN,
+            Self::NotBound | Self::Audience | Self::UnknownPod => StatusCode::FORBIDDEN,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -144,30 +173,53 @@ impl Reviewer for KubeReviewer {
 
 impl<R: Reviewer> Authenticator<R> {
     pub fn new(reviewer: R, index: IndexHandle) -> Self {
-        Self { reviewer, index, places: Semaphore::new(REVIEWS_MAX), known: Mutex::default() }
+        let places = Semaphore::new(REVIEWS_MAX);
+        Self { reviewer, index, places, known: Mutex::default(), doubts: Doubts::default() }
     }
 
-    /// The pod that these headers speak for, as the index knows it.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<PodFacts, AuthError> {
+    /// The pod that these headers speak for, as the index knows it; they came from this address.
+    pub async fn authenticate(&self, headers: &HeaderMap, peer: IpAddr) -> Result<PodFacts, AuthError> {
         let token = bearer(headers).ok_or(AuthError::NoToken)?;
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let uid = match self.recall(&digest) {
             Some(uid) => uid,
-            None => {
-                let review = timeout(REVIEW_MAX, async {
-                    let _place = self.places.acquire().await.map_err(|_| AuthError::Unavailable)?;
-                    self.reviewer.review(token).await
-                });
-                let Review { pod } = review.await.map_err(|_| AuthError::Unavailable)??;
-                self.remember(digest, &pod, token);
-                pod
-            }
+            None => self.review(token, digest, peer).await?,
         };
         let facts = self.find(&uid).await?;
         if facts.is_none() {
-            self.known().remove(&digest);
+            // The index is asked again for a moment, and then the API server: it knows which of them is late.
+            let soon = SystemTime::now() + REFUSED_FOR;
+            if let Some(known) = self.known().get_mut(&digest) {
+                known.until = known.until.min(soon);
+            }
         }
         facts.ok_or(AuthError::UnknownPod)
+    }
+
+    /// Asks the API server, unless the answer is known to be no.
+    async fn review(&self, token: &str, digest: [u8; 32], peer: IpAddr) -> Result<PodUid, AuthError> {
+        // By the token's own word, which is believed as long as it speaks against itself. What the API server says of
+        // such a token is the same as what it says of a forged one.
+        if claims(token).is_some_and(|claims| !claims.are_for(AUDIENCE)) {
+            return Err(AuthError::Audience);
+        }
+        let _peer_place = self.doubts.enter(&digest, peer)?;
+        let review = timeout(REVIEW_MAX, async {
+            let _place = self.places.acquire().await.map_err(|_| AuthError::Unavailable)?;
+            self.reviewer.review(token).await
+        });
+        match review.await.unwrap_or(Err(AuthError::Unavailable)) {
+            Ok(Review { pod }) => {
+                self.remember(digest, &pod, token);
+                Ok(pod)
+            }
+            Err(error) => {
+                if matches!(error, AuthError::Unauthenticated | AuthError::NotBound) {
+                    self.doubts.refused(digest, peer, &error);
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn find(&self, uid: &PodUid) -> Result<Option<PodFacts>, OwnerGone> {
@@ -217,15 +269,27 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// When a token ends, by its own claim; only asked of tokens that the API server has just found good.
 fn expiry(token: &str) -> Option<SystemTime> {
-    #[derive(serde::Deserialize)]
-    struct Claims {
-        exp: u64,
-    }
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims(token)?.exp?))
+}
+
+/// What a token says of itself; none where it is no JWT.
+fn claims(token: &str) -> Option<Claims> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let Claims { exp } = serde_json::from_slice(&payload).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(exp))
+    serde_json::from_slice(&payload).ok()
+}
+
+// === impl Claims ===
+
+impl Claims {
+    /// Whether it says nothing against this audience.
+    fn are_for(&self, audience: &str) -> bool {
+        match &self.aud {
+            None => true,
+            Some(Audience::One(one)) => one == audience,
+            Some(Audience::Many(all)) => all.iter().any(|one| one == audience),
+        }
+    }
 }
 
 #[cfg(test)]
-#[path = "auth_tests.rs"]
 mod tests;

@@ -1,23 +1,29 @@
 //! The owner: the one task that holds the index, so that nothing needs a lock, and publishes what follows from it.
+//!
+//! Frames of sessions do not come this way: a session notes when it heard the last one, and the owner looks there when
+//! that session's time is up. What its app says does, and is answered when everyone may see what came of it.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+mod clock;
+mod presence;
+mod sessions;
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{sync::Arc, time::Duration};
+
+use futures::FutureExt;
 use rollcall_catalogue::{PodFacts, PodUid, Snapshot, Step};
 use rollcall_net::Shutdown;
+use rollcall_wire::SelfRegistration;
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
+pub(crate) use self::presence::{Answer, Dismissal, Opened, Presence, Word};
+use self::{clock::Clock, presence::Place, sessions::Sessions};
 use crate::{
-    index::{Change, Index, Kind, OutsideTarget},
+    index::{Change, Hello, Index, Kind, OutsideTarget, because},
     operate::Metrics,
 };
 
@@ -32,12 +38,18 @@ const TURN_MAX: usize = 512;
 /// Half of what a change may take to become visible.
 const COALESCED_FOR: Duration = Duration::from_millis(10);
 
+/// A watch that did not prove that it works for so long does not: each of its calls is ended, which is a proof, after
+/// 50 s, and a begun list or a second try takes some time.
+const WATCH_STALE_AFTER: Duration = Duration::from_secs(120);
+
 /// Holds what everyone may see of the catalogue at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct View {
     pub catalogue: Snapshot,
     /// Grows by one with each snapshot of this process.
     pub generation: u64,
+    /// Of the last change of the catalogue: what acknowledgements name.
+    pub number: u64,
     /// Every kind was listed once: only from here on does empty mean that there is nothing.
     pub complete: bool,
     /// The kinds that are not listed yet.
@@ -64,62 +76,42 @@ pub struct Owner {
     metrics: Metrics,
     inputs: mpsc::Receiver<Input>,
     view: watch::Sender<Arc<View>>,
-    sessions: HashMap<PodUid, OpenSession>,
-    /// Resolve as sessions end. In these, and not in a queue, since nothing that is dropped may fail to be noticed.
-    departures: FuturesUnordered<BoxFuture<'static, (PodUid, u64)>>,
-    sessions_opened: u64,
+    sessions: Sessions,
     clock: Clock,
     published_at: Option<Instant>,
     /// Something came in since then.
     pending: bool,
 }
 
-/// Holds a clock that never goes back, in milliseconds since 1970 as the machine had them when the process began.
-struct Clock {
-    started: Instant,
-    started_ms: u64,
-}
-
 enum Input {
     Change(Change),
     Ask(Box<dyn FnOnce(&mut Index) + Send>),
-    SessionOpened { uid: PodUid, reply: oneshot::Sender<Presence> },
-}
-
-/// Holds a session's place at the owner. Dropping it is how a session ends, however it ends.
-#[derive(Debug)]
-pub(crate) struct Presence {
-    _alive: oneshot::Sender<()>,
-    /// Resolves when the owner no longer wants this session.
-    dismissed: oneshot::Receiver<Dismissal>,
-}
-
-/// Says why the owner ends a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dismissal {
-    PodGone,
-    Superseded,
-}
-
-#[derive(Debug)]
-struct OpenSession {
-    number: u64,
-    dismiss: oneshot::Sender<Dismissal>,
+    Open {
+        uid: PodUid,
+        hello: Hello,
+        reply: oneshot::Sender<Opened>,
+    },
+    /// A session that is doubted was heard.
+    Heard(Place),
+    Word {
+        place: Place,
+        word: Word,
+        reply: oneshot::Sender<Answer>,
+    },
 }
 
 /// An owner of this index, which is empty so far, and the way to it.
 pub fn owner(index: Index, metrics: Metrics) -> (Owner, IndexHandle) {
     let (sender, inputs) = mpsc::channel(INPUTS_MAX);
+    let clock = Clock::start();
     let (publish, view) = watch::channel(Arc::new(View::default()));
     let owner = Owner {
         index,
         metrics,
         inputs,
         view: publish,
-        sessions: HashMap::new(),
-        departures: FuturesUnordered::new(),
-        sessions_opened: 0,
-        clock: Clock::start(),
+        sessions: Sessions::new(clock, sender.downgrade()),
+        clock,
         published_at: None,
         pending: false,
     };
@@ -134,13 +126,12 @@ impl Owner {
         let mut turn = Vec::with_capacity(TURN_MAX);
         loop {
             let due = self.due();
+            let wakes_at = self.wakes_at();
             tokio::select! {
                 () = shutdown.requested() => return,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.publish(),
-                Some((uid, number)) = self.departures.next() => {
-                    self.departed(&uid, number);
-                    self.pending = true;
-                }
+                () = sleep_until(wakes_at) => {}
+                departed = self.sessions.departed() => self.depart(&departed),
                 taken = self.inputs.recv_many(&mut turn, TURN_MAX) => {
                     if taken == 0 {
                         return;
@@ -149,8 +140,11 @@ impl Owner {
                     self.pending = true;
                 }
             }
-            while let Some(Some((uid, number))) = self.departures.next().now_or_never() {
-                self.departed(&uid, number);
+            while let Some(departed) = self.sessions.departed().now_or_never() {
+                self.depart(&departed);
+            }
+            if self.wakes_at() <= Instant::now() {
+                self.tick();
             }
             if self.due().is_some_and(|due| due <= Instant::now()) {
                 self.publish();
@@ -159,57 +153,66 @@ impl Owner {
     }
 
     fn apply(&mut self, input: Input) {
+        let now_ms = self.clock.now_ms();
         match input {
             Input::Change(change) => {
                 self.index.apply(change);
-                self.dismiss_the_podless();
+                // A token outlives its pod by up to an hour: the session must not.
+                self.index.take_orphans().iter().for_each(|uid| self.sessions.dismiss(uid));
+                self.sessions.look_for_endings(&self.index);
             }
             Input::Ask(question) => question(&mut self.index),
-            Input::SessionOpened { uid, reply } => self.open(&uid, reply),
-        }
-    }
-
-    fn open(&mut self, uid: &PodUid, reply: oneshot::Sender<Presence>) {
-        if self.index.pod(uid).is_none() {
-            return;
-        }
-        self.sessions_opened += 1;
-        let number = self.sessions_opened;
-        let (alive, ended) = oneshot::channel::<()>();
-        let (dismiss, dismissed) = oneshot::channel();
-        let departing = uid.clone();
-        self.departures.push(
-            async move {
-                // An error is the sign: the session dropped its end.
-                let _ = ended.await;
-                (departing, number)
+            Input::Open { uid, hello, reply } => {
+                let opening = self.index.open_session(&uid, &hello, now_ms);
+                // Whoever opened it may have gone away: the presence is then dropped here, and its departure noticed.
+                let _ = reply.send(self.sessions.open(uid, opening));
             }
-            .boxed(),
-        );
-        // One session a pod: a second is the same sidecar come back before its first was missed.
-        if let Some(older) = self.sessions.insert(uid.clone(), OpenSession { number, dismiss }) {
-            let _ = older.dismiss.send(Dismissal::Superseded);
-        }
-        self.index.heard(uid, true);
-        // Whoever opened it may have gone away: the presence is then dropped here, and its departure noticed.
-        let _ = reply.send(Presence { _alive: alive, dismissed });
-    }
-
-    fn departed(&mut self, uid: &PodUid, number: u64) {
-        if self.sessions.get(uid).is_some_and(|session| session.number == number) {
-            self.sessions.remove(uid);
-            self.index.heard(uid, false);
-        }
-    }
-
-    /// A token outlives its pod by up to an hour: the session must not.
-    fn dismiss_the_podless(&mut self) {
-        if self.index.pods_removed() {
-            let index = &self.index;
-            for (_, session) in self.sessions.extract_if(|uid, _| index.pod(uid).is_none()) {
-                let _ = session.dismiss.send(Dismissal::PodGone);
+            Input::Heard(place) => {
+                if let Some(heard_ms) = self.sessions.heard_ms_of(&place) {
+                    self.index.heard(&place.uid, heard_ms, now_ms);
+                }
+            }
+            Input::Word { place, word, reply } => {
+                self.sessions.hear(&mut self.index, &place, word, reply, now_ms);
             }
         }
+    }
+
+    fn depart(&mut self, place: &Place) {
+        if let Some((heard_ms, by_peer)) = self.sessions.depart(place) {
+            self.index.session_ended(&place.uid, heard_ms, by_peer, self.clock.now_ms());
+            self.pending = true;
+        }
+    }
+
+    /// Looks after what time alone changes.
+    fn tick(&mut self) {
+        let now_ms = self.clock.now_ms();
+        let ages = self.metrics.watch_ages();
+        let watches_stale = Kind::ALL.iter().any(|kind| ages.age(*kind) > WATCH_STALE_AFTER);
+        let was_frozen = self.index.freezes().next().is_some();
+        let doubted = self.index.tick(now_ms, watches_stale, |uid| self.sessions.heard_ms(uid));
+        for uid in doubted {
+            // It may have been heard just now, by a session that was not doubted yet.
+            if let Some(heard_ms) = self.sessions.doubt(&uid) {
+                self.index.heard(&uid, heard_ms, now_ms);
+            }
+        }
+        let cause = self.index.freezes().next();
+        self.metrics.frozen(cause.is_some());
+        match cause {
+            Some(cause) if !was_frozen => warn!(cause = because(cause), "lost sessions evict nobody"),
+            None if was_frozen => info!("lost sessions count again"),
+            _ => {}
+        }
+        self.pending |= self.index.is_marked();
+        self.pending |= self.sessions.give_up_waiting(&self.index, now_ms);
+    }
+
+    fn wakes_at(&self) -> Instant {
+        let now_ms = self.clock.now_ms();
+        let index_ms = self.index.wakes_at_ms(now_ms);
+        self.clock.instant(self.sessions.wakes_at_ms().map_or(index_ms, |at_ms| at_ms.min(index_ms)))
     }
 
     fn publish(&mut self) {
@@ -223,23 +226,28 @@ impl Owner {
         self.measure(&held.catalogue, step.as_ref(), began.elapsed());
         let outside = self.index.take_outside();
         let awaited = self.index.awaited();
-        if step.is_none() && outside.is_none() && awaited == held.awaited && complete == held.complete {
-            return;
+        let is_news = step.is_some() || outside.is_some();
+        if is_news || awaited != held.awaited || complete != held.complete {
+            if complete && !held.complete {
+                info!("every kind is listed: sessions are served from now on");
+            }
+            let generation = held.generation + 1;
+            let number = if step.is_some() { generation } else { held.number };
+            let catalogue = step.map_or_else(|| held.catalogue.clone(), |step| step.snapshot);
+            debug!(generation, services = catalogue.len(), "published");
+            let outside = outside.unwrap_or_else(|| held.outside.clone());
+            let view = View { catalogue, generation, number, complete, awaited, outside };
+            self.view.send_replace(Arc::new(view));
         }
-        if complete && !held.complete {
-            info!("every kind is listed: sessions are served from now on");
-        }
-        let catalogue = step.map_or_else(|| held.catalogue.clone(), |step| step.snapshot);
-        let generation = held.generation + 1;
-        debug!(generation, services = catalogue.len(), "published");
-        let outside = outside.unwrap_or_else(|| held.outside.clone());
-        self.view.send_replace(Arc::new(View { catalogue, generation, complete, awaited, outside }));
+        let number = self.view.borrow().number;
+        self.sessions.answer(number);
     }
 
     fn measure(&mut self, before: &Snapshot, step: Option<&Step>, took: Duration) {
         self.metrics.turned(took);
         self.metrics.sessions(self.sessions.len());
         self.metrics.registrations(self.index.known(Kind::Registration));
+        self.metrics.alarmed(&self.index.take_alarms());
         let turned_ms = self.index.take_turned();
         let Some(step) = step else { return };
         self.metrics.stepped(before, &step.deltas);
@@ -254,20 +262,6 @@ impl Owner {
     fn due(&self) -> Option<Instant> {
         let earliest = self.published_at.map(|at| at + COALESCED_FOR);
         self.pending.then(|| earliest.unwrap_or_else(Instant::now))
-    }
-}
-
-// === impl Clock ===
-
-impl Clock {
-    fn start() -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { started: Instant::now(), started_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
-    }
-
-    fn now_ms(&self) -> u64 {
-        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.started_ms.saturating_add(since)
     }
 }
 
@@ -300,22 +294,20 @@ impl IndexHandle {
         answer.await.map_err(|_| OwnerGone)
     }
 
-    /// Counts this pod as live for as long as the presence is held; none if the pod is gone.
-    pub(crate) async fn open_session(&self, uid: PodUid) -> Result<Option<Presence>, OwnerGone> {
+    /// Counts this pod as live for as long as its presence is held, and takes what its sidecar says first.
+    pub(crate) async fn open_session(
+        &self,
+        uid: PodUid,
+        incarnation: String,
+        sequence: u64,
+        registrations: Vec<SelfRegistration>,
+    ) -> Result<Opened, OwnerGone> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::SessionOpened { uid, reply }).await.map_err(|_| OwnerGone)?;
-        Ok(answer.await.ok())
+        let hello = Hello { incarnation, sequence, registrations };
+        self.inputs.send(Input::Open { uid, hello, reply }).await.map_err(|_| OwnerGone)?;
+        answer.await.map_err(|_| OwnerGone)
     }
 }
 
-// === impl Presence ===
-
-impl Presence {
-    pub(crate) async fn dismissed(&mut self) -> Dismissal {
-        // An owner that is gone is a process that ends; the session hears that from its own shutdown.
-        match (&mut self.dismissed).await {
-            Ok(dismissal) => dismissal,
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

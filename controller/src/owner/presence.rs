@@ -1,0 +1,155 @@
+//! A session's place at the owner, and what goes back and forth between the two.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use rollcall_catalogue::{PodUid, ServiceKey, ServiceName, liveness::ProbeWitness};
+use rollcall_wire::{Drain, SelfRegistration};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Input, OwnerGone, clock::Clock};
+
+/// Says what became of a session that said hello.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Open(Presence),
+    /// The same sidecar has made a newer session since.
+    Stale,
+    PodGone,
+}
+
+/// Holds a session's place at the owner. Dropping it is how a session ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    pub(super) place: Place,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) clock: Clock,
+    pub(super) inputs: mpsc::Sender<Input>,
+    /// Resolves when the owner no longer wants this session.
+    pub(super) dismissed: oneshot::Receiver<Dismissal>,
+    /// Of the registrations that came with `hello`, those that are refused.
+    pub(super) rejected: Vec<Answer>,
+    pub(super) _alive: oneshot::Sender<()>,
+}
+
+/// Says why the owner ends a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dismissal {
+    PodGone,
+    Superseded,
+}
+
+/// Says what an app, or its sidecar, wants of the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Word {
+    Register(SelfRegistration),
+    Deregister(ServiceName),
+    Health { service: Option<ServiceName>, probe: ProbeWitness },
+    Drain(Drain),
+}
+
+/// Says what came of a word; given when everyone may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Registered(ServiceName),
+    Rejected {
+        service: ServiceName,
+        reason: String,
+        field: Option<String>,
+    },
+    /// Of the other words on the app.
+    Done,
+    /// Of each drain: who is to acknowledge the catalogue's change of this number before nobody calls the pod any more.
+    /// Without services there is nobody to be waited for.
+    Drained {
+        terminating: bool,
+        number: u64,
+        services: Vec<ServiceKey>,
+    },
+}
+
+/// Names one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) uid: PodUid,
+    /// Counts the sessions of the process.
+    pub(super) number: u64,
+}
+
+/// Holds what a session and the owner both look at, so that a frame costs no message.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// When the last frame came, of the owner's clock.
+    heard_ms: AtomicU64,
+    /// The owner misses frames: the next one is news.
+    doubted: AtomicBool,
+    ended_by_peer: AtomicBool,
+}
+
+// === impl Presence ===
+
+impl Presence {
+    /// A frame came.
+    pub(crate) fn heard(&self) {
+        self.pulse.heard_ms.store(self.clock.now_ms(), Ordering::SeqCst);
+        if self.pulse.doubted.load(Ordering::SeqCst) {
+            // An owner that is that busy looks at the pulse within a second.
+            let told = self.inputs.try_send(Input::Heard(self.place.clone()));
+            self.pulse.doubted.store(told.is_err(), Ordering::SeqCst);
+        }
+    }
+
+    /// Those of the registrations that came with `hello` that are refused; given once.
+    pub(crate) fn take_rejected(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.rejected)
+    }
+
+    pub(crate) async fn dismissed(&mut self) -> Dismissal {
+        // An owner that is gone is a process that ends; the session hears that from its own shutdown.
+        match (&mut self.dismissed).await {
+            Ok(dismissal) => dismissal,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The pod's end has closed or reset the stream: its node is alive. Not for what we hang up.
+    pub(crate) fn ended_by_peer(&mut self) {
+        self.pulse.ended_by_peer.store(true, Ordering::SeqCst);
+    }
+
+    /// Says this to the registry, and waits until everyone may see what came of it.
+    pub(crate) async fn say(&self, word: Word) -> Result<Answer, OwnerGone> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Word { place: self.place.clone(), word, reply };
+        self.inputs.send(input).await.map_err(|_| OwnerGone)?;
+        answer.await.map_err(|_| OwnerGone)
+    }
+}
+
+// === impl Pulse ===
+
+impl Pulse {
+    pub(super) fn new(now_ms: u64) -> Self {
+        Self {
+            heard_ms: AtomicU64::new(now_ms),
+            doubted: AtomicBool::default(),
+            ended_by_peer: AtomicBool::default(),
+        }
+    }
+
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.heard_ms.load(Ordering::SeqCst)
+    }
+
+    /// The next frame is news. Gives when the last one came, should it have come just now.
+    pub(super) fn doubt(&self) -> u64 {
+        self.doubted.store(true, Ordering::SeqCst);
+        self.heard_ms()
+    }
+
+    pub(super) fn was_ended_by_peer(&self) -> bool {
+        self.ended_by_peer.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,151 @@
+//! What a pod says to the owner, and what it is answered: in the order of saying, and without holding up its stream.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use rollcall_wire::{Down, Drain};
+use tokio::{sync::watch, time::Instant};
+
+use super::board::Asker;
+use crate::owner::{Answer, OwnerGone, View, Voice, Word};
+
+/// Words that wait for the owner: a sidecar's 16 registrations and the health of each. The next is heard when one is
+/// done, which takes the owner some milliseconds.
+const WORDS_MAX: usize = 32;
+/// Drains that wait for their answers: a sidecar asks once for all who ask it, and may change its mind.
+pub(crate) const DRAINS_MAX: usize = 4;
+/// How long a drain waits where it does not say so itself, and at most: longer than a pod takes to end.
+const DRAIN_USUAL: Duration = Duration::from_secs(10);
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Holds what one session has under way.
+pub(crate) struct Errands {
+    /// Only the first of each is moved: the others wait for their turn.
+    words: VecDeque<BoxFuture<'static, Said>>,
+    drains: VecDeque<BoxFuture<'static, Said>>,
+    /// The owner has done its part.
+    acknowledged: FuturesUnordered<BoxFuture<'static, Down>>,
+}
+
+/// Says what came of a word.
+enum Said {
+    Nothing,
+    Frame(Down),
+    Awaited(BoxFuture<'static, Down>),
+    Gone(OwnerGone),
+}
+
+// === impl Errands ===
+
+impl Errands {
+    pub(crate) fn new() -> Self {
+        Self { words: VecDeque::new(), drains: VecDeque::new(), acknowledged: FuturesUnordered::new() }
+    }
+
+    /// Whether one more word may be heard.
+    pub(crate) fn have_room(&self) -> bool {
+        self.words.len() < WORDS_MAX
+    }
+
+    pub(crate) fn say(&mut self, voice: Voice, word: Word) {
+        self.words.push_back(async move { told(voice.say(word).await) }.boxed());
+    }
+
+    /// Asks who still calls the pod; false where too many such questions are open.
+    pub(crate) fn drain(
+        &mut self,
+        voice: Voice,
+        asker: Asker,
+        view: watch::Receiver<Arc<View>>,
+        drain: Drain,
+        deadline_ms: u64,
+    ) -> bool {
+        let waiting = self.acknowledged.len();
+        if self.drains.len() >= DRAINS_MAX || (waiting >= DRAINS_MAX && drain != Drain::Stop) {
+            return false;
+        }
+        let asked = Instant::now();
+        let limit = match deadline_ms {
+            0 => DRAIN_USUAL,
+            some => Duration::from_millis(some).min(DRAIN_MAX),
+        };
+        let question = async move {
+            let (terminating, number, services) = match voice.say(Word::Drain(drain)).await {
+                Ok(Answer::Drained { terminating, number, services }) => (terminating, number, services),
+                Ok(other) => return told(Ok(other)),
+                Err(gone) => return Said::Gone(gone),
+            };
+            let goes = drain == Drain::Start || terminating;
+            if drain == Drain::Stop || !goes {
+                return Said::Frame(Down::Drained {
+                    complete: true,
+                    terminating,
+                    acked: 0,
+                    subscribers: 0,
+                    late: Vec::new(),
+                    elapsed_ms: since(asked),
+                });
+            }
+            let awaited = async move {
+                let catalogue = view.borrow().catalogue.clone();
+                let outcome = asker.drained(services, number, &catalogue, asked + limit).await;
+                Down::Drained {
+                    complete: outcome.acked == outcome.subscribers,
+                    terminating,
+                    acked: outcome.acked,
+                    subscribers: outcome.subscribers,
+                    late: outcome.late,
+                    elapsed_ms: since(asked),
+                }
+            };
+            Said::Awaited(awaited.boxed())
+        };
+        self.drains.push_back(question.boxed());
+        true
+    }
+
+    /// The next answer. Safe to drop and call again; never returns while there is nothing to be answered.
+    pub(crate) async fn next(&mut self) -> Result<Down, OwnerGone> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Down, OwnerGone>> {
+        for lane in [&mut self.words, &mut self.drains] {
+            while let Some(first) = lane.front_mut() {
+                let Poll::Ready(said) = first.poll_unpin(context) else { break };
+                lane.pop_front();
+                match said {
+                    Said::Nothing => {}
+                    Said::Frame(frame) => return Poll::Ready(Ok(frame)),
+                    Said::Awaited(awaited) => self.acknowledged.push(awaited),
+                    Said::Gone(gone) => return Poll::Ready(Err(gone)),
+                }
+            }
+        }
+        match ready!(self.acknowledged.poll_next_unpin(context)) {
+            Some(frame) => Poll::Ready(Ok(frame)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn told(answer: Result<Answer, OwnerGone>) -> Said {
+    match answer {
+        Ok(Answer::Registered(service)) => Said::Frame(Down::Registered { service }),
+        Ok(Answer::Rejected { service, reason, field }) => {
+            Said::Frame(Down::Rejected { service, reason, field })
+        }
+        Ok(Answer::Done | Answer::Drained { .. }) => Said::Nothing,
+        Err(gone) => Said::Gone(gone),
+    }
+}
+
+fn since(asked: Instant) -> u64 {
+    u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

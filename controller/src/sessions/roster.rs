@@ -1,0 +1,251 @@
+//! Who subscribes to what, and how far each has come: so that a change wakes those whom it concerns, and a pod that
+//! goes knows when nobody calls it any more. Values and functions, no IO.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use rollcall_catalogue::{Namespace, ServiceKey};
+
+/// Sessions that all drains together wait for: 128 pods that go at once, each called by 2,000. A wait is a few dozen
+/// bytes on either side; a drain that would need more is told at once who has not acknowledged yet.
+const WAITS_MAX: usize = 128 * 2_000;
+
+/// Pods that a drain names as late: enough for a person to see which, and a frame stays small.
+const LATE_MAX: usize = 32;
+
+/// Names a session of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionId(u64);
+
+/// Names a drain of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DrainId(u64);
+
+/// Holds the live sessions, by what they subscribe to, and the drains that wait for them.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    members: HashMap<SessionId, Member>,
+    subscribers: HashMap<ServiceKey, BTreeSet<SessionId>>,
+    summaries: BTreeSet<SessionId>,
+    drains: BTreeMap<DrainId, Drain>,
+    /// The sum of what the drains wait for.
+    waits: usize,
+    given: u64,
+}
+
+/// Holds what is known of one session.
+#[derive(Debug)]
+struct Member {
+    namespace: Namespace,
+    /// As `namespace/name`.
+    pod: String,
+    subscriptions: BTreeSet<ServiceKey>,
+    /// All of the catalogue up to this number of the feed is applied there, as far as it concerns this session.
+    in_step: u64,
+    awaited_by: BTreeSet<DrainId>,
+}
+
+#[derive(Debug)]
+struct Drain {
+    services: Vec<ServiceKey>,
+    number: u64,
+    late: BTreeSet<SessionId>,
+    acked: u32,
+}
+
+/// Holds a drain that has begun.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    pub(crate) id: DrainId,
+    /// These are waited for: they are to look whether they are in step. Empty where the answer is there already.
+    pub(crate) awaited: Vec<SessionId>,
+}
+
+/// Says how far a drain has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) acked: u32,
+    /// Those who called the pod's services when the drain began, and are still there.
+    pub(crate) subscribers: u32,
+    /// Pods, as `namespace/name`; not all where they are many.
+    pub(crate) late: Vec<String>,
+}
+
+// === impl Roster ===
+
+impl Roster {
+    /// A session of this pod, which subscribes to nothing so far.
+    pub(crate) fn joined(&mut self, namespace: Namespace, pod_name: &str) -> SessionId {
+        let id = SessionId(self.next());
+        let pod = format!("{namespace}/{pod_name}");
+        let member = Member {
+            namespace,
+            pod,
+            subscriptions: BTreeSet::new(),
+            in_step: 0,
+            awaited_by: BTreeSet::new(),
+        };
+        self.members.insert(id, member);
+        id
+    }
+
+    /// The session has ended; gives the drains that wait for nobody any more.
+    pub(crate) fn left(&mut self, id: SessionId) -> Vec<DrainId> {
+        let Some(member) = self.members.remove(&id) else { return Vec::new() };
+        self.summaries.remove(&id);
+        for key in &member.subscriptions {
+            self.forget(key, id);
+        }
+        member.awaited_by.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
+    }
+
+    pub(crate) fn subscribed(&mut self, id: SessionId, keys: impl IntoIterator<Item = ServiceKey>) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        for key in keys {
+            // The name is held once, however many subscribe to it.
+            let key = self.subscribers.get_key_value(&key).map_or(key, |(held, _)| held.clone());
+            self.subscribers.entry(key.clone()).or_default().insert(id);
+            member.subscriptions.insert(key);
+        }
+    }
+
+    /// Gives the drains that wait for nobody any more: who has dropped a service does not call it.
+    pub(crate) fn unsubscribed(
+        &mut self,
+        id: SessionId,
+        keys: impl IntoIterator<Item = ServiceKey>,
+    ) -> Vec<DrainId> {
+        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
+        let dropped: Vec<_> =
+            keys.into_iter().filter_map(|key| member.subscriptions.take(&key)).collect();
+        let calls = |drain: &Drain| drain.services.iter().any(|key| member.subscriptions.contains(key));
+        let free = member.awaited_by.iter().copied();
+        let free: Vec<_> =
+            free.filter(|drain| self.drains.get(drain).is_some_and(|drain| !calls(drain))).collect();
+        member.awaited_by.retain(|drain| !free.contains(drain));
+        for key in &dropped {
+            self.forget(key, id);
+        }
+        free.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
+    }
+
+    pub(crate) fn wants_summary(&mut self, id: SessionId, wanted: bool) {
+        if !wanted {
+            self.summaries.remove(&id);
+        } else if self.members.contains_key(&id) {
+            self.summaries.insert(id);
+        }
+    }
+
+    /// This session has applied everything up to this number of the feed; gives the drains that wait for nobody any
+    /// more.
+    pub(crate) fn acked(&mut self, id: SessionId, number: u64) -> Vec<DrainId> {
+        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
+        member.in_step = member.in_step.max(number);
+        let in_step = member.in_step;
+        let reached = |drain: &DrainId| self.drains.get(drain).is_none_or(|held| held.number <= in_step);
+        let reached: Vec<_> = member.awaited_by.iter().copied().filter(reached).collect();
+        member.awaited_by.retain(|drain| !reached.contains(drain));
+        reached.into_iter().filter(|drain| self.no_longer_late(*drain, id, true)).collect()
+    }
+
+    /// Those whom a change of these services concerns.
+    pub(crate) fn subscribers_of<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a ServiceKey>,
+    ) -> BTreeSet<SessionId> {
+        keys.into_iter().filter_map(|key| self.subscribers.get(key)).flatten().copied().collect()
+    }
+
+    /// Those who hold the list of all services.
+    pub(crate) fn summary_readers(&self) -> impl Iterator<Item = SessionId> {
+        self.summaries.iter().copied()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = SessionId> {
+        self.members.keys().copied()
+    }
+
+    /// Waits for all who subscribe to one of these services now, and see it, until they have applied this number; the
+    /// pod's own session is not asked.
+    pub(crate) fn begin(
+        &mut self,
+        services: Vec<ServiceKey>,
+        number: u64,
+        asker: SessionId,
+        sees: impl Fn(&Namespace, &ServiceKey) -> bool,
+    ) -> Begun {
+        let id = DrainId(self.next());
+        let sees = |session: &SessionId, key: &ServiceKey| {
+            self.members.get(session).is_some_and(|member| sees(&member.namespace, key))
+        };
+        let subscribers: BTreeSet<SessionId> = services
+            .iter()
+            .filter_map(|key| Some((key, self.subscribers.get(key)?)))
+            .flat_map(|(key, held)| held.iter().map(move |session| (key, session)))
+            .filter(|(key, session)| **session != asker && sees(session, key))
+            .map(|(_, session)| *session)
+            .collect();
+        let is_late = |session: &SessionId| {
+            self.members.get(session).is_some_and(|member| member.in_step < number)
+        };
+        let (late, acked): (BTreeSet<_>, BTreeSet<_>) = subscribers.into_iter().partition(is_late);
+        let awaited: Vec<_> = if self.waits + late.len() > WAITS_MAX {
+            Vec::new()
+        } else {
+            late.iter().copied().collect()
+        };
+        for session in &awaited {
+            if let Some(member) = self.members.get_mut(session) {
+                member.awaited_by.insert(id);
+            }
+        }
+        self.waits += awaited.len();
+        let acked = u32::try_from(acked.len()).unwrap_or(u32::MAX);
+        self.drains.insert(id, Drain { services, number, late, acked });
+        Begun { id, awaited }
+    }
+
+    /// The drain is over, whether or not everyone has acknowledged.
+    pub(crate) fn end(&mut self, id: DrainId) -> Outcome {
+        let Some(drain) = self.drains.remove(&id) else { return Outcome::default() };
+        let mut late = Vec::new();
+        for session in &drain.late {
+            let Some(member) = self.members.get_mut(session) else { continue };
+            if member.awaited_by.remove(&id) {
+                self.waits -= 1;
+            }
+            if late.len() < LATE_MAX {
+                late.push(member.pod.clone());
+            }
+        }
+        let outstanding = u32::try_from(drain.late.len()).unwrap_or(u32::MAX);
+        Outcome { acked: drain.acked, subscribers: drain.acked.saturating_add(outstanding), late }
+    }
+
+    /// Whether nobody is late any more, now that this session is not.
+    fn no_longer_late(&mut self, drain: DrainId, id: SessionId, acked: bool) -> bool {
+        self.waits -= 1;
+        let Some(drain) = self.drains.get_mut(&drain) else { return false };
+        drain.late.remove(&id);
+        drain.acked += u32::from(acked);
+        drain.late.is_empty()
+    }
+
+    fn forget(&mut self, key: &ServiceKey, id: SessionId) {
+        if let Some(subscribers) = self.subscribers.get_mut(key) {
+            subscribers.remove(&id);
+            if subscribers.is_empty() {
+                self.subscribers.remove(key);
+            }
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.given += 1;
+        self.given
+    }
+}
+
+#[cfg(test)]
+#[path = "roster_tests.rs"]
+mod tests;
