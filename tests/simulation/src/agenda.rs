@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 /// Milliseconds of virtual time since the run began.
-pub type Millis = u64;
+pub(crate) type Millis = u64;
 
 /// Holds what is to happen, in the order in which it will: by time, and at one time in the order in which it was noted.
 #[derive(Debug)]
-pub struct Agenda<T> {
+pub(crate) struct Agenda<T> {
     now_ms: Millis,
     noted: u64,
     entries: BTreeMap<(Millis, u64), T>,
@@ -16,26 +16,26 @@ pub struct Agenda<T> {
 // === impl Agenda ===
 
 impl<T> Agenda<T> {
-    pub fn beginning_at(now_ms: Millis) -> Self {
+    pub(crate) fn beginning_at(now_ms: Millis) -> Self {
         Self { now_ms, noted: 0, entries: BTreeMap::new() }
     }
 
-    pub fn now_ms(&self) -> Millis {
+    pub(crate) fn now_ms(&self) -> Millis {
         self.now_ms
     }
 
     /// Notes what is to happen then; what should have happened already happens next.
-    pub fn at(&mut self, at_ms: Millis, event: T) {
+    pub(crate) fn at(&mut self, at_ms: Millis, event: T) {
         self.noted += 1;
         self.entries.insert((at_ms.max(self.now_ms), self.noted), event);
     }
 
-    pub fn after(&mut self, pause_ms: Millis, event: T) {
+    pub(crate) fn after(&mut self, pause_ms: Millis, event: T) {
         self.at(self.now_ms.saturating_add(pause_ms), event);
     }
 
     /// The next thing that happens before `end_ms`, with the time moved on to it; none, with the time moved on to the end.
-    pub fn next_before(&mut self, end_ms: Millis) -> Option<T> {
+    pub(crate) fn next_before(&mut self, end_ms: Millis) -> Option<T> {
         let entry = self.entries.first_entry().filter(|entry| entry.key().0 < end_ms);
         match entry {
             Some(entry) => {

@@ -6,41 +6,41 @@ use rollcall_net::Jitter;
 
 /// Holds the generator of a run.
 #[derive(Debug, Clone)]
-pub struct Chance(Jitter);
+pub(crate) struct Chance(Jitter);
 
 // === impl Chance ===
 
 impl Chance {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Jitter::new(seed))
     }
 
     /// A generator of its own, for somebody whose draws must not move those of others.
-    pub fn fork(&mut self) -> Self {
+    pub(crate) fn fork(&mut self) -> Self {
         Self::new(self.draw())
     }
 
     /// One of these, all equally likely (but for a bias of less than 1 in 2^32).
-    pub fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
+    pub(crate) fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
         let (low, high) = range.into_inner();
         low + self.draw() % (high.saturating_sub(low) + 1)
     }
 
-    pub fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         usize::try_from(self.within(0..=count.saturating_sub(1) as u64)).unwrap_or_default()
     }
 
     /// Whether something happens that happens in so many of a hundred cases.
-    pub fn percent(&mut self, of_a_hundred: u64) -> bool {
+    pub(crate) fn percent(&mut self, of_a_hundred: u64) -> bool {
         self.within(0..=99) < of_a_hundred
     }
 
-    pub fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         let place = self.below(all.len());
         all.get(place)
     }
 
-    pub fn jitter(&mut self) -> Jitter {
+    pub(crate) fn jitter(&mut self) -> Jitter {
         Jitter::new(self.draw())
     }
 

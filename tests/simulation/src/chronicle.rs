@@ -13,7 +13,7 @@ const LINES_MAX: usize = 400;
 
 /// Holds the last lines of a run, and a sum of all of them: two runs of one seed have the same.
 #[derive(Debug, Default)]
-pub struct Chronicle {
+pub(crate) struct Chronicle {
     lines: VecDeque<(Millis, String)>,
     sum: DefaultHasher,
 }
@@ -21,7 +21,7 @@ pub struct Chronicle {
 // === impl Chronicle ===
 
 impl Chronicle {
-    pub fn note(&mut self, now_ms: Millis, line: String) {
+    pub(crate) fn note(&mut self, now_ms: Millis, line: String) {
         (now_ms, &line).hash(&mut self.sum);
         if self.lines.len() >= LINES_MAX {
             self.lines.pop_front();
@@ -30,7 +30,7 @@ impl Chronicle {
     }
 
     /// Of everything that was noted, also of what is kept no more.
-    pub fn sum(&self) -> u64 {
+    pub(crate) fn sum(&self) -> u64 {
         self.sum.finish()
     }
 }

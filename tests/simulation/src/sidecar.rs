@@ -165,8 +165,8 @@ impl Sidecar {
 
     /// Reads what has come, as much as it does at once; and finds the end of it.
     pub(crate) fn read(&mut self, ether: &mut Ether) {
-        let Some(id) = self.link.as_ref().map(|link| link.id).filter(|_| self.up && !self.paused) else { return };
         self.reading = false;
+        let Some(id) = self.link.as_ref().map(|link| link.id).filter(|_| self.up && !self.paused) else { return };
         let most = match self.reads {
             Reads::AtOnce => usize::MAX,
             Reads::Slowly { every_ms, bytes } => {
@@ -185,6 +185,11 @@ impl Sidecar {
             self.hang_up("the stream ended", Farewell::Close, ether);
         }
         self.pump(ether);
+    }
+
+    /// Its kernel says that the connection is gone.
+    pub(crate) fn reset(&mut self, ether: &mut Ether) {
+        self.hang_up("reset", Farewell::Reset, ether);
     }
 
     /// Time has come for something.
@@ -281,7 +286,7 @@ impl Sidecar {
         ether.note(format!("{:?} hangs up {:?}: {reason}", self.pod, link.id));
         ether.leave(link.id, End::Sidecar, how);
         let now_ms = ether.now_ms();
-        self.client.closed(now_ms);
+        self.client.closed();
         self.check();
         if now_ms.saturating_sub(link.opened_ms) >= GOOD_AFTER_MS {
             self.backoff.reset();

@@ -37,6 +37,8 @@ pub(crate) enum Event {
     ControllerWakes(u64),
     StreamWakes(u64, ConnectionId),
     Look(u64, ConnectionId),
+    /// It goes on, and finds what has come meanwhile.
+    ControllerReads(u64),
     Departed(u64, ConnectionId, PodUid, Millis, bool),
     Going(u64, ConnectionId, PodUid, u64),
     DrainDue(u64, DrainId),
@@ -127,6 +129,7 @@ impl World {
             | Event::ControllerWakes(life)
             | Event::StreamWakes(life, _)
             | Event::Look(life, _)
+            | Event::ControllerReads(life)
             | Event::Departed(life, ..)
             | Event::Going(life, ..)
             | Event::DrainDue(life, _) => self.control(life, event),
@@ -207,6 +210,7 @@ impl World {
             Event::ControllerWakes(_) => controller.wake(ether),
             Event::StreamWakes(_, id) => controller.wake_stream(id, ether),
             Event::Look(_, id) => controller.look(id, ether),
+            Event::ControllerReads(_) => controller.read_all(ether),
             Event::Departed(_, id, uid, heard_ms, by_peer) => controller.departed(id, &uid, heard_ms, by_peer, ether),
             Event::Going(_, id, uid, deadline_ms) => controller.going(id, &uid, deadline_ms, ether),
             Event::DrainDue(_, drain) => controller.drained(drain, ether),

@@ -78,7 +78,7 @@ impl Controller {
 
     pub(super) fn drains_unsubscribed(&mut self, id: ConnectionId, keys: Vec<ServiceKey>, ether: &mut Ether) {
         if let Some(stream) = self.streams.get_mut(&id) {
-            keys.iter().for_each(|key| drop(stream.subscribed.remove(key)));
+            stream.subscribed.retain(|key| !keys.contains(key));
         }
         if let Some(session) = self.drains.sessions.get(&id) {
             let over = self.drains.roster.unsubscribed(*session, keys);

@@ -14,7 +14,7 @@ pub(crate) use drains::Answered;
 use drains::Drains;
 use rollcall_catalogue::{PodUid, Snapshot};
 use rollcall_controller::index::Index;
-use rollcall_wire::server::Feed;
+use rollcall_wire::Feed;
 pub(crate) use owner::Input;
 use owner::Reply;
 pub(crate) use stream::Stream;
@@ -108,8 +108,14 @@ impl Controller {
         ether.now_ms() + self.skew_ms
     }
 
-    /// Whether the pod's session is open and said hello.
-    pub(crate) fn hears(&self, pod: PodNo) -> bool {
-        self.open.contains_key(&pod.uid())
+    /// When the pod's open session was heard last, in the time of all.
+    pub(crate) fn heard_ms(&self, pod: PodNo) -> Option<Millis> {
+        let stream = self.streams.get(self.open.get(&pod.uid())?)?;
+        Some(stream.heard_ms.saturating_sub(self.skew_ms))
+    }
+
+    /// Nothing waits to be taken in, or to be published.
+    pub(crate) fn idle(&self) -> bool {
+        self.inputs.is_empty() && !self.publish_noted
     }
 }

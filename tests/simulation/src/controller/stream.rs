@@ -129,6 +129,11 @@ impl Controller {
         self.pump(id, ether);
     }
 
+    pub(crate) fn read_all(&mut self, ether: &mut Ether) {
+        let streams: Vec<_> = self.streams.keys().copied().collect();
+        streams.into_iter().for_each(|id| self.read(id, ether));
+    }
+
     /// Gives the socket what it takes, and notes when the machine wants to be woken.
     pub(crate) fn pump(&mut self, id: ConnectionId, ether: &mut Ether) {
         let now_ms = self.clock_ms(ether);

@@ -7,7 +7,7 @@ mod watches;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) use objects::{How, Named, Node, Pod, PodNo, ServiceNo};
-use rollcall_catalogue::{Namespace, Visibility};
+use rollcall_catalogue::Namespace;
 use rollcall_controller::index::{Change, Key, Kind};
 pub(crate) use watches::Watches;
 
@@ -181,11 +181,6 @@ impl Kubernetes {
         let (service, node) = (&self.services[pod.service], &self.nodes[pod.node]);
         let since_ms = pod.since_ms.max(service.since_ms);
         pod.ready && !pod.deleting && service.registered && !node.unknown && since_ms + for_ms <= now_ms
-    }
-
-    /// Makes a service known to these namespaces and its own alone, or to all.
-    pub(crate) fn show(named: &mut Named, visibility: Option<Visibility>) {
-        named.visibility = visibility;
     }
 
     fn tell_pod(&mut self, number: PodNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {
