@@ -131,12 +131,12 @@ impl Index {
     }
 
     /// Why sessions evict nobody now; empty while they do.
-    pub(crate) fn freezes(&self) -> impl Iterator<Item = FreezeCause> + '_ {
+    pub fn freezes(&self) -> impl Iterator<Item = FreezeCause> + '_ {
         self.clock.assessment.causes()
     }
 
     /// Call [`Self::tick`] then, at the latest.
-    pub(crate) fn wakes_at_ms(&self, now_ms: u64) -> u64 {
+    pub fn wakes_at_ms(&self, now_ms: u64) -> u64 {
         let next_ms = self.clock.assessed_at_ms.map_or(now_ms, |at_ms| at_ms + ASSESSED_EVERY_MS);
         let deadline_ms =
             self.clock.deadlines.first().map(|(due_ms, _)| due_ms.next_multiple_of(DEADLINE_STEP_MS));
@@ -145,7 +145,7 @@ impl Index {
 
     /// Time has passed. `heard` has the last frames of the open sessions, and `watches_stale` says that Kubernetes is
     /// not heard. Gives the pods whose open session is doubted from now on: its next frame is news.
-    pub(crate) fn tick(
+    pub fn tick(
         &mut self,
         now_ms: u64,
         watches_stale: bool,

@@ -14,15 +14,15 @@ const LATE_MAX: usize = 32;
 
 /// Names a session of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SessionId(u64);
+pub struct SessionId(u64);
 
 /// Names a drain of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct DrainId(u64);
+pub struct DrainId(u64);
 
 /// Holds the live sessions, by what they subscribe to, and the drains that wait for them.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
+pub struct Roster {
     members: HashMap<SessionId, Member>,
     subscribers: HashMap<ServiceKey, BTreeSet<SessionId>>,
     summaries: BTreeSet<SessionId>,
@@ -54,27 +54,27 @@ struct Drain {
 
 /// Holds a drain that has begun.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Begun {
-    pub(crate) id: DrainId,
+pub struct Begun {
+    pub id: DrainId,
     /// These are waited for: they are to look whether they are in step. Empty where the answer is there already.
-    pub(crate) awaited: Vec<SessionId>,
+    pub awaited: Vec<SessionId>,
 }
 
 /// Says how far a drain has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    pub(crate) acked: u32,
+pub struct Outcome {
+    pub acked: u32,
     /// Those who called the pod's services when the drain began, and are still there.
-    pub(crate) subscribers: u32,
+    pub subscribers: u32,
     /// Pods, as `namespace/name`; not all where they are many.
-    pub(crate) late: Vec<String>,
+    pub late: Vec<String>,
 }
 
 // === impl Roster ===
 
 impl Roster {
     /// A session of this pod, which subscribes to nothing so far.
-    pub(crate) fn joined(&mut self, namespace: Namespace, pod_name: &str) -> SessionId {
+    pub fn joined(&mut self, namespace: Namespace, pod_name: &str) -> SessionId {
         let id = SessionId(self.next());
         let pod = format!("{namespace}/{pod_name}");
         let member = Member {
@@ -89,7 +89,7 @@ impl Roster {
     }
 
     /// The session has ended; gives the drains that wait for nobody any more.
-    pub(crate) fn left(&mut self, id: SessionId) -> Vec<DrainId> {
+    pub fn left(&mut self, id: SessionId) -> Vec<DrainId> {
         let Some(member) = self.members.remove(&id) else { return Vec::new() };
         self.summaries.remove(&id);
         for key in &member.subscriptions {
@@ -98,7 +98,7 @@ impl Roster {
         member.awaited_by.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
     }
 
-    pub(crate) fn subscribed(&mut self, id: SessionId, keys: impl IntoIterator<Item = ServiceKey>) {
+    pub fn subscribed(&mut self, id: SessionId, keys: impl IntoIterator<Item = ServiceKey>) {
         let Some(member) = self.members.get_mut(&id) else { return };
         for key in keys {
             // The name is held once, however many subscribe to it.
@@ -109,7 +109,7 @@ impl Roster {
     }
 
     /// Gives the drains that wait for nobody any more: who has dropped a service does not call it.
-    pub(crate) fn unsubscribed(
+    pub fn unsubscribed(
         &mut self,
         id: SessionId,
         keys: impl IntoIterator<Item = ServiceKey>,
@@ -128,7 +128,7 @@ impl Roster {
         free.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
     }
 
-    pub(crate) fn wants_summary(&mut self, id: SessionId, wanted: bool) {
+    pub fn wants_summary(&mut self, id: SessionId, wanted: bool) {
         if !wanted {
             self.summaries.remove(&id);
         } else if self.members.contains_key(&id) {
@@ -138,7 +138,7 @@ impl Roster {
 
     /// This session has applied everything up to this number of the feed; gives the drains that wait for nobody any
     /// more.
-    pub(crate) fn acked(&mut self, id: SessionId, number: u64) -> Vec<DrainId> {
+    pub fn acked(&mut self, id: SessionId, number: u64) -> Vec<DrainId> {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         member.in_step = member.in_step.max(number);
         let in_step = member.in_step;
@@ -149,7 +149,7 @@ impl Roster {
     }
 
     /// Those whom a change of these services concerns.
-    pub(crate) fn subscribers_of<'a>(
+    pub fn subscribers_of<'a>(
         &self,
         keys: impl IntoIterator<Item = &'a ServiceKey>,
     ) -> BTreeSet<SessionId> {
@@ -157,17 +157,17 @@ impl Roster {
     }
 
     /// Those who hold the list of all services.
-    pub(crate) fn summary_readers(&self) -> impl Iterator<Item = SessionId> {
+    pub fn summary_readers(&self) -> impl Iterator<Item = SessionId> {
         self.summaries.iter().copied()
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = SessionId> {
+    pub fn all(&self) -> impl Iterator<Item = SessionId> {
         self.members.keys().copied()
     }
 
     /// Waits for all who subscribe to one of these services now, and see it, until they have applied this number; the
     /// pod's own session is not asked.
-    pub(crate) fn begin(
+    pub fn begin(
         &mut self,
         services: Vec<ServiceKey>,
         number: u64,
@@ -206,7 +206,7 @@ impl Roster {
     }
 
     /// The drain is over, whether or not everyone has acknowledged.
-    pub(crate) fn end(&mut self, id: DrainId) -> Outcome {
+    pub fn end(&mut self, id: DrainId) -> Outcome {
         let Some(drain) = self.drains.remove(&id) else { return Outcome::default() };
         let mut late = Vec::new();
         for session in &drain.late {
