@@ -12,6 +12,8 @@ mod problem;
 pub mod query;
 mod registration;
 pub mod server;
+#[cfg(test)]
+mod testing;
 
 pub use codec::{CodecError, Decoder, encode};
 pub use feed::Feed;

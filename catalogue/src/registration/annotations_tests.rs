@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::registration::{ProbeCheck, ProbeSpec, Probing};
 
 fn read(pairs: &[(&str, &str)]) -> (Option<Registration>, Vec<ValueError>) {
     let annotations = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

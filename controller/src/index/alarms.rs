@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rollcall_catalogue::{
-    PodUid, Reason, ServiceKey, State,
+    Instance, PodUid, Reason, ServiceKey, State,
     liveness::{Assessment, FreezeCause, SessionWitness, Verdict, Witnesses, verdict},
 };
 
@@ -41,6 +41,38 @@ pub(crate) struct Alarms {
     pub(crate) observed: BTreeMap<&'static str, u64>,
 }
 
+// === impl Doubt ===
+
+impl Doubt {
+    /// Takes note of what the instance has come to. Says whether it is lost, and was not before.
+    fn hears(&mut self, instance: &Instance, witnesses: &Witnesses, alarms: &mut Alarms) -> bool {
+        let is_served = instance.state == State::Serving;
+        let is_named = |word: &&str| *word == instance.reason.as_str();
+        let alarm = FALSE_ALARMS.iter().position(|word| !is_served && is_named(word));
+        let lost = alarm > self.alarm && instance.reason == Reason::SessionSilent;
+        let heard = matches!(witnesses.session, SessionWitness::Live | SessionWitness::HeardByPeer);
+        if heard && let Some(word) = self.alarm.take().and_then(|held| FALSE_ALARMS.get(held)) {
+            *alarms.false_alarms.entry(word).or_default() += 1;
+        }
+        self.alarm = self.alarm.max(alarm);
+        lost
+    }
+
+    /// Takes note of what the instance would have come to.
+    fn observes(&mut self, unobserved: Option<&Verdict>, alarms: &mut Alarms) {
+        let word = match unobserved {
+            Some(Verdict::Listed(State::Failing, reason)) => {
+                OBSERVED.into_iter().find(|word| *word == reason.as_str())
+            }
+            _ => None,
+        };
+        if let Some(word) = word.filter(|_| !self.observed) {
+            *alarms.observed.entry(word).or_default() += 1;
+        }
+        self.observed = word.is_some();
+    }
+}
+
 // === impl Index ===
 
 impl Index {
@@ -54,43 +86,19 @@ impl Index {
         let Some(entry) = self.pods.get_mut(uid) else { return };
         let Some(session) = &mut entry.session else { return };
         let place = session.doubts.iter().position(|doubt| doubt.service == *key);
+        let held = place.map(|place| session.doubts.swap_remove(place));
         let instance = joined.and_then(|joined| Some((joined, &joined.consolidated.first()?.instance)));
         // Who is leaving is not coming back.
         let Some((joined, instance)) = instance.filter(|(_, instance)| instance.state != State::Draining)
         else {
-            place.map(|place| session.doubts.swap_remove(place));
             return;
         };
-        let mut doubt = match place {
-            Some(place) => session.doubts.swap_remove(place),
-            None => Doubt { service: key.clone(), alarm: None, observed: false },
-        };
-        let alarm = FALSE_ALARMS
-            .iter()
-            .position(|word| *word == instance.reason.as_str() && instance.state != State::Serving);
-        let heard = matches!(joined.witnesses.session, SessionWitness::Live | SessionWitness::HeardByPeer);
-        let lost = alarm > doubt.alarm && instance.reason == Reason::SessionSilent;
-        doubt.alarm = match doubt.alarm {
-            Some(held) if heard => {
-                if let Some(word) = FALSE_ALARMS.get(held) {
-                    *self.alarms.false_alarms.entry(word).or_default() += 1;
-                }
-                None
-            }
-            held => held.max(alarm),
-        };
+        let mut doubt = held.unwrap_or_else(|| Doubt { service: key.clone(), alarm: None, observed: false });
+        let lost = doubt.hears(instance, &joined.witnesses, &mut self.alarms);
+        // What it would come to, where it is only observed.
         let registry = self.clock.unobserved(entry.facts.node.as_deref(), &session.facts);
         let unobserved = registry.map(|registry| verdict(&Witnesses { registry, ..joined.witnesses }));
-        let observed = match &unobserved {
-            Some(Verdict::Listed(State::Failing, reason)) => {
-                OBSERVED.into_iter().find(|word| *word == reason.as_str())
-            }
-            _ => None,
-        };
-        if let Some(word) = observed.filter(|_| !doubt.observed) {
-            *self.alarms.observed.entry(word).or_default() += 1;
-        }
-        doubt.observed = observed.is_some();
+        doubt.observes(unobserved.as_ref(), &mut self.alarms);
         if doubt.alarm.is_some() || doubt.observed {
             session.doubts.push(doubt);
         }

@@ -38,7 +38,8 @@ pub(super) struct SessionClock {
     watches_stale: bool,
     guard: Guard,
     assessment: Assessment,
-    assessed_at_ms: Option<u64>,
+    /// When all sessions were looked at last.
+    looked_at_ms: Option<u64>,
     /// A node has turned since: before its pods are judged, the guard has to look.
     outdated: bool,
     /// Kubernetes' facts decide alone.
@@ -93,15 +94,10 @@ impl SessionClock {
         self.observes.then(|| self.assessment.health(node, facts.last_word_ms(self.now_ms)))
     }
 
-    /// Those whose time has come; each is put in again by whoever settles it.
-    fn take_due(&mut self, now_ms: u64) -> Vec<(u64, PodUid)> {
-        let mut due = Vec::new();
-        while let Some(first) = self.deadlines.first()
-            && first.0 <= now_ms
-        {
-            due.extend(self.deadlines.pop_first());
-        }
-        due
+    /// Those whose time has come.
+    fn due(&self, now_ms: u64) -> Vec<PodUid> {
+        let due = self.deadlines.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
+        due.map(|(_, uid)| uid.clone()).collect()
     }
 
     /// Since when Kubernetes does not see which node. It is looked at once a second, which is exact enough for a matter
@@ -135,11 +131,14 @@ impl Index {
         self.clock.assessment.causes()
     }
 
-    /// Call [`Self::tick`] then, at the latest.
+    /// When [`Self::tick`] is to be called, at the latest.
     pub fn wakes_at_ms(&self, now_ms: u64) -> u64 {
-        let next_ms = self.clock.assessed_at_ms.map_or(now_ms, |at_ms| at_ms + ASSESSED_EVERY_MS);
-        let deadline_ms =
-            self.clock.deadlines.first().map(|(due_ms, _)| due_ms.next_multiple_of(DEADLINE_STEP_MS));
+        let next_ms = self.clock.looked_at_ms.map_or(now_ms, |at_ms| at_ms.saturating_add(ASSESSED_EVERY_MS));
+        let deadline_ms = self
+            .clock
+            .deadlines
+            .first()
+            .map(|(due_ms, _)| due_ms.checked_next_multiple_of(DEADLINE_STEP_MS).unwrap_or(*due_ms));
         deadline_ms.map_or(next_ms, |deadline_ms| deadline_ms.min(next_ms))
     }
 
@@ -155,9 +154,7 @@ impl Index {
         self.clock.ticks.tick(now_ms);
         self.clock.watches_stale = watches_stale;
         let mut doubted = Vec::new();
-        for (due_ms, uid) in self.clock.take_due(now_ms) {
-            // Out of the queue is not yet out of mind.
-            self.clock.deadlines.insert((due_ms, uid.clone()));
+        for uid in self.clock.due(now_ms) {
             if let Some(heard_ms) = heard(&uid) {
                 self.note_heard(&uid, heard_ms);
             }
@@ -167,7 +164,7 @@ impl Index {
                 _ => self.settle_session(&uid, now_ms, false),
             }
         }
-        let last_ms = self.clock.assessed_at_ms;
+        let last_ms = self.clock.looked_at_ms;
         let its_time = last_ms.is_none_or(|at_ms| now_ms.saturating_sub(at_ms) >= ASSESSED_EVERY_MS);
         if doubted.is_empty() && !its_time {
             return doubted;
@@ -178,7 +175,8 @@ impl Index {
                 self.heard(&uid, heard_ms, now_ms);
             }
         }
-        self.assess(now_ms);
+        self.clock.looked_at_ms = Some(now_ms);
+        self.assess();
         doubted.iter().for_each(|uid| self.settle_session(uid, now_ms, true));
         let is_open = |uid: &PodUid| {
             let session = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
@@ -194,14 +192,14 @@ impl Index {
     }
 
     /// Asks the guard where something has changed that it has not seen: before anybody is joined.
-    pub(super) fn assess_if_outdated(&mut self, now_ms: u64) {
+    pub(super) fn assess_if_outdated(&mut self) {
         if self.clock.outdated {
-            self.assess(now_ms);
+            self.assess();
         }
     }
 
-    fn assess(&mut self, now_ms: u64) {
-        self.clock.assessed_at_ms = Some(now_ms);
+    fn assess(&mut self) {
+        let now_ms = self.clock.now_ms;
         // Half a list of nodes is no loss of the other half.
         if !self.complete() {
             return;
@@ -238,9 +236,6 @@ impl Index {
 
     /// Those whose verdict may be another one, because the guard is of another mind.
     fn mark_reassessed(&mut self, before: &Assessment) {
-        if self.clock.observes {
-            return;
-        }
         let after = &self.clock.assessment;
         let differs = |node: Option<&Arc<str>>, word_ms| {
             let node = node.map(AsRef::as_ref);

@@ -59,7 +59,7 @@ impl Index {
     /// The catalogue after everything that was applied; none where nothing that anyone can see has changed.
     pub fn advance(&mut self, now_ms: u64) -> Option<Step> {
         self.clock.reaches(now_ms);
-        self.assess_if_outdated(now_ms);
+        self.assess_if_outdated();
         let dirty = std::mem::take(&mut self.dirty);
         self.marked_pods = HashMap::new();
         let (mut dirty, mut deltas) = (dirty.into_iter(), Vec::new());

@@ -78,6 +78,9 @@ impl Said {
     /// Takes a word on the health; says whether it was news.
     fn hear(&mut self, service: Option<ServiceName>, probe: ProbeWitness) -> bool {
         let Some(service) = service else { return self.health_of_all.replace(probe) != Some(probe) };
+        if probe == ProbeWitness::NotAsked {
+            return self.health.remove(&service).is_some();
+        }
         if !self.health.contains_key(&service) && self.health.len() >= HEALTH_WORDS_MAX {
             return false;
         }

@@ -14,6 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use rollcall_catalogue::{Snapshot, State, changes::Delta};
+use rollcall_wire::server::Resync;
 
 use super::{
     evictions::{EVICTIONS, evictions},
@@ -23,6 +24,7 @@ use crate::{
     index::{Alarms, FALSE_ALARMS, Kind, OBSERVED},
     kubernetes::{Drift, WatchAges},
     owner::View,
+    sessions::Ending,
 };
 
 /// From a pod's own turn to the snapshot that has it, in seconds. Kubernetes tells most turns in whole seconds, so that
@@ -35,20 +37,12 @@ const PROPAGATION_SECONDS: [f64; 14] =
 const TURN_SECONDS: [f64; 11] =
     [0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.02, 0.1, 0.5, 2.0];
 
+const RESYNCS: [Resync; 2] = [Resync::Cursor, Resync::Digest];
 const STATES: [State; 5] = [State::Starting, State::Serving, State::Suspect, State::Failing, State::Draining];
 
 /// Holds the measurements of this process. Clones are of the same ones.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Inner>);
-
-/// Says why a sidecar had to be told everything that it holds anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resync {
-    /// Its cursor is of another process, or older than the changes that are remembered.
-    Cursor,
-    /// What it holds does not add up to what it was told.
-    Digest,
-}
 
 /// Says how measurements are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +75,7 @@ struct Inner {
     watch_age: Family<Label, Gauge<f64, AtomicU64>>,
     api_writes: Counters,
     resyncs: Counters,
+    sessions_ended: Counters,
     relists: Counters,
     drift: Counters,
     events_dropped: Counter,
@@ -108,6 +103,7 @@ impl Metrics {
             watch_age: Family::default(),
             api_writes: Counters::default(),
             resyncs: Counters::default(),
+            sessions_ended: Counters::default(),
             relists: Counters::default(),
             drift: Counters::default(),
             events_dropped: Counter::default(),
@@ -159,7 +155,11 @@ impl Metrics {
     }
 
     pub fn resynced(&self, why: Resync) {
-        self.0.resyncs.get_or_create(&[("reason", why.as_str())]).inc();
+        self.0.resyncs.get_or_create(&[("reason", resync_word(why))]).inc();
+    }
+
+    pub fn session_ended(&self, ending: Ending) {
+        self.0.sessions_ended.get_or_create(&[("reason", ending.as_str())]).inc();
     }
 
     /// Where the watches note that they work.
@@ -251,6 +251,11 @@ impl Inner {
             self.resyncs.clone(),
         );
         registry.register(
+            "sessions_ended",
+            "Sessions of sidecars that have ended, by why",
+            self.sessions_ended.clone(),
+        );
+        registry.register(
             "relists",
             "Lists that were made only to look whether the watch had missed anything, by their kind",
             self.relists.clone(),
@@ -278,8 +283,11 @@ impl Inner {
         for reason in OBSERVED {
             self.observed_evictions.get_or_create(&[("reason", reason)]).inc_by(0);
         }
-        for why in Resync::ALL {
-            self.resyncs.get_or_create(&[("reason", why.as_str())]).inc_by(0);
+        for why in RESYNCS {
+            self.resyncs.get_or_create(&[("reason", resync_word(why))]).inc_by(0);
+        }
+        for ending in Ending::ALL {
+            self.sessions_ended.get_or_create(&[("reason", ending.as_str())]).inc_by(0);
         }
     }
 
@@ -316,6 +324,13 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+fn resync_word(why: Resync) -> &'static str {
+    match why {
+        Resync::Cursor => "cursor",
+        Resync::Digest => "digest",
+    }
+}
+
 fn state_word(state: State) -> &'static str {
     match state {
         State::Starting => "Starting",
@@ -342,19 +357,6 @@ fn as_older_text(open_metrics: &str) -> String {
         }
     }
     text
-}
-
-// === impl Resync ===
-
-impl Resync {
-    pub const ALL: [Self; 2] = [Self::Cursor, Self::Digest];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cursor => "cursor",
-            Self::Digest => "digest",
-        }
-    }
 }
 
 // === impl Format ===

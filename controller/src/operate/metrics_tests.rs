@@ -70,6 +70,7 @@ fn what_is_counted_is_shown() {
     clone.turned(Duration::from_micros(30));
     clone.writes().count(WriteKind::TokenReview);
     clone.resynced(Resync::Digest);
+    clone.session_ended(Ending::Slow);
     clone.drift().compared(Kind::Slice, 5);
     let failing = Instance { state: State::Failing, reason: Reason::ProbeRefused, ..instance(1) };
     let before = Snapshot::default().next([whole("orders", vec![instance(1)])], 1).unwrap().snapshot;
@@ -87,6 +88,8 @@ fn what_is_counted_is_shown() {
         ("rollcall_api_writes_total{kind=\"token-review\"}", 1.0),
         ("rollcall_api_writes_total{kind=\"lease\"}", 0.0),
         ("rollcall_stream_resyncs_total{reason=\"digest\"}", 1.0),
+        ("rollcall_sessions_ended_total{reason=\"slow\"}", 1.0),
+        ("rollcall_sessions_ended_total{reason=\"no-hello\"}", 0.0),
         ("rollcall_relist_drift_total{kind=\"EndpointSlice\"}", 5.0),
         ("rollcall_evictions_total{reason=\"ProbeRefused\"}", 1.0),
         ("rollcall_evictions_total{reason=\"Terminating\"}", 0.0),

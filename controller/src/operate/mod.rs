@@ -13,5 +13,5 @@ mod metrics;
 mod writes;
 
 pub use evictions::EVICTIONS;
-pub use metrics::{Format, Metrics, Resync};
+pub use metrics::{Format, Metrics};
 pub use writes::{WriteCounts, WriteKind};

@@ -11,8 +11,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use rollcall_catalogue::{PodFacts, PodUid, Snapshot, Step};
-use rollcall_net::Shutdown;
-use rollcall_wire::SelfRegistration;
+use rollcall_net::{Jitter, Shutdown};
+use rollcall_wire::{Feed, SelfRegistration};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -20,7 +20,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-pub(crate) use self::presence::{Answer, Dismissal, Opened, Presence, Word};
+pub(crate) use self::presence::{Answer, Dismissal, Opened, Presence, Voice, Word};
 use self::{clock::Clock, presence::Place, sessions::Sessions};
 use crate::{
     index::{Change, Hello, Index, Kind, OutsideTarget, because},
@@ -63,6 +63,7 @@ pub struct View {
 pub struct IndexHandle {
     inputs: mpsc::Sender<Input>,
     view: watch::Receiver<Arc<View>>,
+    feed: Arc<Feed>,
 }
 
 /// Says that the owner has ended, which happens only while the process does.
@@ -76,6 +77,7 @@ pub struct Owner {
     metrics: Metrics,
     inputs: mpsc::Receiver<Input>,
     view: watch::Sender<Arc<View>>,
+    feed: Arc<Feed>,
     sessions: Sessions,
     clock: Clock,
     published_at: Option<Instant>,
@@ -105,17 +107,21 @@ pub fn owner(index: Index, metrics: Metrics) -> (Owner, IndexHandle) {
     let (sender, inputs) = mpsc::channel(INPUTS_MAX);
     let clock = Clock::start();
     let (publish, view) = watch::channel(Arc::new(View::default()));
+    // Cursors of another process must not be taken for ours.
+    let epoch = format!("{:016x}", Jitter::from_entropy().next_u64());
+    let feed = Arc::new(Feed::new(epoch.into()));
     let owner = Owner {
         index,
         metrics,
         inputs,
         view: publish,
+        feed: feed.clone(),
         sessions: Sessions::new(clock, sender.downgrade()),
         clock,
         published_at: None,
         pending: false,
     };
-    (owner, IndexHandle { inputs: sender, view })
+    (owner, IndexHandle { inputs: sender, view, feed })
 }
 
 // === impl Owner ===
@@ -232,8 +238,11 @@ impl Owner {
                 info!("every kind is listed: sessions are served from now on");
             }
             let generation = held.generation + 1;
-            let number = if step.is_some() { generation } else { held.number };
-            let catalogue = step.map_or_else(|| held.catalogue.clone(), |step| step.snapshot);
+            let (catalogue, number) = match step {
+                // What the view shows, the feed knows already.
+                Some(step) => (step.snapshot, self.feed.push(step.deltas)),
+                None => (held.catalogue.clone(), held.number),
+            };
             debug!(generation, services = catalogue.len(), "published");
             let outside = outside.unwrap_or_else(|| held.outside.clone());
             let view = View { catalogue, generation, number, complete, awaited, outside };
@@ -271,6 +280,11 @@ impl IndexHandle {
     /// The catalogue as it is published, now and later.
     pub fn view(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
+    }
+
+    /// What changed lately, under the numbers that the views have.
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     pub async fn apply(&self, change: Change) -> Result<(), OwnerGone> {

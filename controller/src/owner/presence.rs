@@ -34,6 +34,13 @@ pub(crate) struct Presence {
     pub(super) _alive: oneshot::Sender<()>,
 }
 
+/// Holds a session's right to speak for its pod.
+#[derive(Debug, Clone)]
+pub(crate) struct Voice {
+    place: Place,
+    inputs: mpsc::Sender<Input>,
+}
+
 /// Says why the owner ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dismissal {
@@ -119,10 +126,19 @@ impl Presence {
         self.pulse.ended_by_peer.store(true, Ordering::SeqCst);
     }
 
+    /// What speaks for this session, while others move it.
+    pub(crate) fn voice(&self) -> Voice {
+        Voice { place: self.place.clone(), inputs: self.inputs.clone() }
+    }
+}
+
+// === impl Voice ===
+
+impl Voice {
     /// Says this to the registry, and waits until everyone may see what came of it.
-    pub(crate) async fn say(&self, word: Word) -> Result<Answer, OwnerGone> {
+    pub(crate) async fn say(self, word: Word) -> Result<Answer, OwnerGone> {
         let (reply, answer) = oneshot::channel();
-        let input = Input::Word { place: self.place.clone(), word, reply };
+        let input = Input::Word { place: self.place, word, reply };
         self.inputs.send(input).await.map_err(|_| OwnerGone)?;
         answer.await.map_err(|_| OwnerGone)
     }

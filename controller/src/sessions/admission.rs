@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::available_parallelism,
 };
 
@@ -40,6 +43,7 @@ struct Strangers(Mutex<HashMap<IpAddr, usize>>);
 pub(crate) struct Stranger {
     strangers: Arc<Strangers>,
     address: IpAddr,
+    is_known: AtomicBool,
 }
 
 // === impl Admission ===
@@ -70,7 +74,7 @@ impl Admission {
         }
         known.insert(address, count + 1);
         drop(known);
-        Some(Stranger { strangers: self.strangers.clone(), address })
+        Some(Stranger { strangers: self.strangers.clone(), address, is_known: AtomicBool::default() })
     }
 
     /// A session's place; none while all are taken.
@@ -119,8 +123,12 @@ impl Strangers {
 
 // === impl Stranger ===
 
-impl Drop for Stranger {
-    fn drop(&mut self) {
+impl Stranger {
+    /// It is in session, and gives its place back.
+    pub(crate) fn becomes_known(&self) {
+        if self.is_known.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut known = self.strangers.known();
         if let Some(count) = known.get_mut(&self.address) {
             *count -= 1;
@@ -128,6 +136,12 @@ impl Drop for Stranger {
                 known.remove(&self.address);
             }
         }
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.becomes_known();
     }
 }
 
@@ -144,10 +158,17 @@ mod tests {
         let mut held: Vec<_> =
             (0..STRANGERS_MAX).map(|_| admission.stranger(address.into()).unwrap()).collect();
         assert!(admission.stranger(address.into()).is_none());
-        assert!(admission.stranger(address.to_ipv6_mapped().into()).is_none(), "the same in another spelling");
+        assert!(
+            admission.stranger(address.to_ipv6_mapped().into()).is_none(),
+            "the same in another spelling"
+        );
         assert!(admission.stranger(Ipv4Addr::new(10, 0, 0, 2).into()).is_some(), "others come in");
         held.pop();
         assert!(admission.stranger(address.into()).is_some());
+        held[0].becomes_known();
+        held[0].becomes_known();
+        let known = admission.strangers.known().values().sum::<usize>();
+        assert_eq!(known, STRANGERS_MAX - 2, "each place is given back once");
         drop(held);
         assert!(admission.strangers.known().is_empty(), "no address is remembered for nothing");
     }
@@ -168,6 +189,7 @@ mod tests {
         let mut third = Box::pin(admission.first_sync());
         assert!(futures::poll!(&mut second).is_pending() && futures::poll!(&mut third).is_pending());
         turns.pop();
-        assert!(futures::poll!(&mut third).is_pending() && futures::poll!(&mut second).is_ready());
+        assert!(futures::poll!(&mut third).is_pending());
+        drop(second.await);
     }
 }

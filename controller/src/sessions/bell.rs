@@ -14,7 +14,7 @@ use crate::owner::View;
 /// The list of all services is for people and their tools: nobody waits for it, and any change anywhere changes it.
 const SUMMARIES_EVERY: Duration = Duration::from_secs(1);
 
-/// Wakes sessions for as long as there is an owner.
+/// Wakes sessions; never returns.
 pub(crate) async fn follow(mut view: watch::Receiver<Arc<View>>, feed: Arc<Feed>, board: Arc<Board>) {
     let mut seen = view.borrow_and_update().number;
     let mut summaries_rung = Instant::now();
@@ -23,7 +23,8 @@ pub(crate) async fn follow(mut view: watch::Receiver<Arc<View>>, feed: Arc<Feed>
         tokio::select! {
             changed = view.changed() => {
                 if changed.is_err() {
-                    return;
+                    // The owner has ended, and so does the process: sessions hear that from their own shutdown.
+                    std::future::pending::<()>().await;
                 }
                 let number = view.borrow_and_update().number;
                 match feed.changed_since(seen) {
@@ -45,5 +46,76 @@ pub(crate) async fn follow(mut view: watch::Receiver<Arc<View>>, feed: Arc<Feed>
                 board.ring_summary_readers();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use rollcall_catalogue::{Snapshot, Step};
+    use rollcall_wire::PodIdentity;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        operate::api::fixtures::{instance, key, whole},
+        sessions::board::Place,
+    };
+
+    fn join(board: &Arc<Board>, name: &str) -> Place {
+        let namespace = "shop".parse().unwrap();
+        board.join(&PodIdentity { namespace, name: name.to_owned(), uid: name.to_owned(), node: None })
+    }
+
+    /// Those of them whose bell was rung since that was last asked.
+    async fn rung(places: [&Place; 3]) -> [bool; 3] {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        places.map(|place| place.rung().now_or_never().is_some())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_wakes_those_whom_it_concerns() {
+        let (board, feed) = (Arc::<Board>::default(), Arc::new(Feed::new("test".into())));
+        let (orders, billing, reader) = (join(&board, "a"), join(&board, "b"), join(&board, "c"));
+        orders.subscribed(vec![key("orders")]);
+        billing.subscribed(vec![key("billing")]);
+        reader.wants_summary(true);
+        let (publish, view) = watch::channel(Arc::new(View::default()));
+        let bell = tokio::spawn(follow(view, feed.clone(), board.clone()));
+        let mut catalogue = Snapshot::default();
+        let mut turn = 0;
+        let mut change = |service: &str| {
+            turn = (turn + 1) % 250;
+            let Step { snapshot, deltas } =
+                catalogue.next([whole(service, vec![instance(turn)])], 1).unwrap();
+            catalogue = snapshot;
+            let number = feed.push(deltas);
+            publish.send_replace(Arc::new(View { catalogue: catalogue.clone(), number, ..View::default() }));
+        };
+        let all = [&orders, &billing, &reader];
+        assert_eq!(rung(all).await, [false; 3]);
+        advance(SUMMARIES_EVERY).await;
+        change("orders");
+        assert_eq!(rung(all).await, [true, false, true]);
+        for _ in 0..9 {
+            change("billing");
+            assert_eq!(rung(all).await, [false, true, false], "the list waits");
+            advance(SUMMARIES_EVERY / 10).await;
+        }
+        advance(SUMMARIES_EVERY / 10).await;
+        assert_eq!(rung(all).await, [false, false, true], "once for all of them");
+        advance(SUMMARIES_EVERY * 5).await;
+        assert_eq!(rung(all).await, [false; 3], "nothing has changed");
+        // More than are remembered at once: anybody's may be among them.
+        for _ in 0..5_000 {
+            change("audit");
+        }
+        assert_eq!(rung(all).await, [true; 3]);
+        orders.unsubscribed(vec![key("orders")]);
+        change("orders");
+        assert!(!rung(all).await[0]);
+        bell.abort();
     }
 }

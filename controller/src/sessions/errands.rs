@@ -20,9 +20,6 @@ use crate::owner::{Answer, OwnerGone, View, Voice, Word};
 const WORDS_MAX: usize = 32;
 /// Drains that wait for their answers: a sidecar asks once for all who ask it, and may change its mind.
 pub(crate) const DRAINS_MAX: usize = 4;
-/// How long a drain waits where it does not say so itself, and at most: longer than a pod takes to end.
-const DRAIN_USUAL: Duration = Duration::from_secs(10);
-const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Holds what one session has under way.
 pub(crate) struct Errands {
@@ -71,10 +68,8 @@ impl Errands {
             return false;
         }
         let asked = Instant::now();
-        let limit = match deadline_ms {
-            0 => DRAIN_USUAL,
-            some => Duration::from_millis(some).min(DRAIN_MAX),
-        };
+        // The machine has seen to it that it is some seconds.
+        let deadline = asked + Duration::from_millis(deadline_ms);
         let question = async move {
             let (terminating, number, services) = match voice.say(Word::Drain(drain)).await {
                 Ok(Answer::Drained { terminating, number, services }) => (terminating, number, services),
@@ -94,7 +89,7 @@ impl Errands {
             }
             let awaited = async move {
                 let catalogue = view.borrow().catalogue.clone();
-                let outcome = asker.drained(services, number, &catalogue, asked + limit).await;
+                let outcome = asker.drained(services, number, &catalogue, deadline).await;
                 Down::Drained {
                     complete: outcome.acked == outcome.subscribers,
                     terminating,

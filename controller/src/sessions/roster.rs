@@ -115,8 +115,7 @@ impl Roster {
         keys: impl IntoIterator<Item = ServiceKey>,
     ) -> Vec<DrainId> {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-        let dropped: Vec<_> =
-            keys.into_iter().filter_map(|key| member.subscriptions.take(&key)).collect();
+        let dropped: Vec<_> = keys.into_iter().filter_map(|key| member.subscriptions.take(&key)).collect();
         let calls = |drain: &Drain| drain.services.iter().any(|key| member.subscriptions.contains(key));
         let free = member.awaited_by.iter().copied();
         let free: Vec<_> =
@@ -185,15 +184,11 @@ impl Roster {
             .filter(|(key, session)| **session != asker && sees(session, key))
             .map(|(_, session)| *session)
             .collect();
-        let is_late = |session: &SessionId| {
-            self.members.get(session).is_some_and(|member| member.in_step < number)
-        };
+        let is_late =
+            |session: &SessionId| self.members.get(session).is_some_and(|member| member.in_step < number);
         let (late, acked): (BTreeSet<_>, BTreeSet<_>) = subscribers.into_iter().partition(is_late);
-        let awaited: Vec<_> = if self.waits + late.len() > WAITS_MAX {
-            Vec::new()
-        } else {
-            late.iter().copied().collect()
-        };
+        let awaited: Vec<_> =
+            if self.waits + late.len() > WAITS_MAX { Vec::new() } else { late.iter().copied().collect() };
         for session in &awaited {
             if let Some(member) = self.members.get_mut(session) {
                 member.awaited_by.insert(id);

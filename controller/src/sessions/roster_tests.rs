@@ -109,29 +109,49 @@ fn act() -> impl Strategy<Value = Act> {
 /// Keeps everything in lists, and counts anew each time.
 #[derive(Default)]
 struct Naive {
-    sessions: Vec<(SessionId, Namespace, String, Vec<ServiceKey>, u64)>,
-    drains: Vec<(DrainId, Vec<ServiceKey>, u64, Vec<SessionId>, u32)>,
+    sessions: Vec<NaiveSession>,
+    drains: Vec<NaiveDrain>,
+}
+
+struct NaiveSession {
+    id: SessionId,
+    namespace: Namespace,
+    pod: String,
+    subscriptions: Vec<ServiceKey>,
+    in_step: u64,
+}
+
+struct NaiveDrain {
+    id: DrainId,
+    services: Vec<ServiceKey>,
+    number: u64,
+    late: Vec<SessionId>,
+    acked: u32,
 }
 
 impl Naive {
     fn who(&self, number: usize) -> Option<SessionId> {
-        (!self.sessions.is_empty()).then(|| self.sessions[number % self.sessions.len()].0)
+        (!self.sessions.is_empty()).then(|| self.sessions[number % self.sessions.len()].id)
+    }
+
+    fn session(&mut self, id: SessionId) -> &mut NaiveSession {
+        self.sessions.iter_mut().find(|held| held.id == id).unwrap()
     }
 
     /// Takes those out who are not awaited any more; gives the drains that this ends.
     fn settle(&mut self, acks: bool) -> Vec<DrainId> {
         let mut ended = Vec::new();
-        for (id, services, number, late, acked) in &mut self.drains {
-            let before = late.len();
-            late.retain(|one| {
-                let held = self.sessions.iter().find(|held| held.0 == *one);
-                let Some((_, _, _, subscriptions, in_step)) = held else { return false };
-                let calls = services.iter().any(|key| subscriptions.contains(key));
-                calls && *in_step < *number
+        for drain in &mut self.drains {
+            let before = drain.late.len();
+            drain.late.retain(|one| {
+                let Some(held) = self.sessions.iter().find(|held| held.id == *one) else { return false };
+                let calls = drain.services.iter().any(|key| held.subscriptions.contains(key));
+                calls && held.in_step < drain.number
             });
-            *acked += if acks { u32::try_from(before - late.len()).unwrap() } else { 0 };
-            if before > 0 && late.is_empty() {
-                ended.push(*id);
+            let settled = u32::try_from(before - drain.late.len()).unwrap();
+            drain.acked += if acks { settled } else { 0 };
+            if before > 0 && drain.late.is_empty() {
+                ended.push(drain.id);
             }
         }
         ended
@@ -147,69 +167,70 @@ proptest! {
             match act {
                 Act::Join(number) => {
                     let id = roster.joined(home(number), &number.to_string());
-                    let pod = format!("{}/{number}", home(number));
-                    naive.sessions.push((id, home(number), pod, vec![], 0));
+                    naive.sessions.push(NaiveSession {
+                        id,
+                        namespace: home(number),
+                        pod: format!("{}/{number}", home(number)),
+                        subscriptions: vec![],
+                        in_step: 0,
+                    });
                 }
                 Act::Leave(number) => {
                     let Some(id) = naive.who(number) else { continue };
-                    naive.sessions.retain(|held| held.0 != id);
+                    naive.sessions.retain(|held| held.id != id);
                     prop_assert_eq!(roster.left(id), naive.settle(false));
                 }
                 Act::Subscribe(number, keys) => {
                     let Some(id) = naive.who(number) else { continue };
-                    let held = naive.sessions.iter_mut().find(|held| held.0 == id).unwrap();
                     let keys: Vec<_> = keys.into_iter().map(key).collect();
-                    held.3.extend(keys.iter().filter(|key| !held.3.contains(key)).cloned().collect::<BTreeSet<_>>());
+                    naive.session(id).subscriptions.extend(keys.clone());
                     roster.subscribed(id, keys);
                 }
                 Act::Unsubscribe(number, keys) => {
                     let Some(id) = naive.who(number) else { continue };
                     let keys: Vec<_> = keys.into_iter().map(key).collect();
-                    let held = naive.sessions.iter_mut().find(|held| held.0 == id).unwrap();
-                    held.3.retain(|key| !keys.contains(key));
+                    naive.session(id).subscriptions.retain(|key| !keys.contains(key));
                     prop_assert_eq!(roster.unsubscribed(id, keys), naive.settle(false));
                 }
                 Act::Ack(number, to) => {
                     let Some(id) = naive.who(number) else { continue };
-                    let held = naive.sessions.iter_mut().find(|held| held.0 == id).unwrap();
-                    held.4 = held.4.max(to);
+                    let held = naive.session(id);
+                    held.in_step = held.in_step.max(to);
                     prop_assert_eq!(roster.acked(id, to), naive.settle(true));
                 }
                 Act::Begin(number, keys, to) => {
                     let Some(asker) = naive.who(number) else { continue };
                     let keys: Vec<_> = keys.into_iter().map(key).collect();
-                    let calls = naive.sessions.iter().filter(|(id, namespace, _, held, _)| {
-                        *id != asker && keys.iter().any(|key| held.contains(key) && sees(namespace, key))
+                    let calls = naive.sessions.iter().filter(|held| {
+                        let calls = |key| held.subscriptions.contains(key) && sees(&held.namespace, key);
+                        held.id != asker && keys.iter().any(calls)
                     });
-                    let (late, acked): (Vec<_>, Vec<_>) = calls.partition(|held| held.4 < to);
-                    let late: Vec<_> = late.iter().map(|held| held.0).collect();
+                    let (late, acked): (Vec<_>, Vec<_>) = calls.partition(|held| held.in_step < to);
+                    let late: Vec<_> = late.iter().map(|held| held.id).collect();
                     let acked = u32::try_from(acked.len()).unwrap();
                     let begun = roster.begin(keys.clone(), to, asker, sees);
                     prop_assert_eq!(&begun.awaited, &late);
-                    naive.drains.push((begun.id, keys, to, late, acked));
+                    naive.drains.push(NaiveDrain { id: begun.id, services: keys, number: to, late, acked });
                 }
                 Act::End(number) => {
                     if naive.drains.is_empty() { continue }
-                    let (id, _, _, late, acked) = naive.drains.remove(number % naive.drains.len());
-                    let pods = late.iter().map(|id| {
-                        naive.sessions.iter().find(|held| held.0 == *id).unwrap().2.clone()
-                    });
+                    let NaiveDrain { id, late, acked, .. } = naive.drains.remove(number % naive.drains.len());
                     let outcome = Outcome {
                         acked,
                         subscribers: acked + u32::try_from(late.len()).unwrap(),
-                        late: pods.collect(),
+                        late: late.iter().map(|id| naive.session(*id).pod.clone()).collect(),
                     };
                     prop_assert_eq!(roster.end(id), outcome);
                 }
             }
             for number in 0..4 {
                 let expected: BTreeSet<_> = naive.sessions.iter()
-                    .filter(|held| held.3.contains(&key(number)))
-                    .map(|held| held.0)
+                    .filter(|held| held.subscriptions.contains(&key(number)))
+                    .map(|held| held.id)
                     .collect();
                 prop_assert_eq!(roster.subscribers_of([&key(number)]), expected);
             }
-            let waits: usize = naive.drains.iter().map(|drain| drain.3.len()).sum();
+            let waits: usize = naive.drains.iter().map(|drain| drain.late.len()).sum();
             prop_assert_eq!(roster.waits, waits);
             prop_assert_eq!(roster.members.len(), naive.sessions.len());
             let empty = roster.subscribers.values().any(BTreeSet::is_empty);

@@ -1,66 +1,78 @@
-//! The session server: TLS, HTTP/2, one path, and who may come in.
+//! The session server: who is let in, one path, and what all sessions share.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use futures::stream;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::body::{Frame, Incoming};
 use rollcall_catalogue::PodFacts;
-use rollcall_net::Shutdown;
-use rollcall_wire::PodIdentity;
+use rollcall_net::{Jitter, Shutdown};
+use rollcall_wire::{
+    PodIdentity,
+    server::{Opening, Server},
+};
 use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, mpsc},
     task::JoinSet,
-    time::{interval, sleep, timeout},
+    time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::{
-    conversation::Conversation,
-    stream::{Pulse, SessionStream},
+    admission::{Admission, Stranger},
+    bell,
+    board::Board,
+    connection::Connection,
+    stream::{Clock, Session, Turn},
 };
 use crate::{
     auth::{AuthError, Authenticator, Reviewer},
     operate::Metrics,
-    owner::{IndexHandle, Opened},
+    owner::IndexHandle,
 };
 
-/// Sessions of one replica: twice the 2,000 that it is measured with, for the time when its peer is gone.
-const SESSIONS_MAX: usize = 4_096;
-/// Connections: some room above the sessions, so that one more is told so instead of left waiting.
-const CONNECTIONS_MAX: usize = SESSIONS_MAX + 256;
-/// A handshake over a working network takes milliseconds; one that drips gives its place back.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
-/// One session a connection, and one more so that its successor can come over the same one.
-const STREAMS_MAX: u32 = 2;
-/// Bytes that the kernel and hyper may hold for a peer that does not read: about one frame, then it waits.
-const SEND_BUFFER_MAX: usize = 64 * 1024;
-/// Bytes that a peer may send before it is heard: heartbeats and names, and rarely a `hello` in several turns.
-const RECEIVE_WINDOW: u32 = 64 * 1024;
-/// Bytes of request headers: a token is the largest of them.
-const HEADERS_BYTES_MAX: u32 = 16 * 1024;
-/// How often a connection's pulse is felt.
-const PULSE_EVERY: Duration = Duration::from_secs(1);
 /// What a `goaway` gets to reach its peer when the process ends.
 const FAREWELL_MAX: Duration = Duration::from_millis(1_500);
 /// The pause after an accept that failed, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A session's longest life, so that a token is shown anew now and then; up to [`LIFE_JITTER`] less, so that sessions
+/// which began together do not end together.
+const LIFE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+const LIFE_JITTER: Duration = Duration::from_secs(60 * 60);
+/// When whoever is refused for the moment comes back: as soon as a list takes to be complete.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+/// The same where there are too many: what they wait for takes as long as their bad tokens are remembered.
+const RETRY_LATE: Duration = Duration::from_secs(10);
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Holds what every session needs.
 pub struct Sessions<R> {
     replica: String,
     index: IndexHandle,
     authenticator: Authenticator<R>,
-    places: Arc<Semaphore>,
+    admission: Arc<Admission>,
+    board: Arc<Board>,
+    clock: Clock,
     metrics: Metrics,
+}
+
+/// Holds who opens a session, before anybody knows.
+pub(super) struct Caller {
+    pub(super) address: IpAddr,
+    pub(super) local: Option<SocketAddr>,
+    /// Of the connection.
+    pub(super) stranger: Arc<Stranger>,
 }
 
 /// Says why the session server ended before its time.
@@ -81,7 +93,7 @@ enum Refusal {
     Auth(#[from] AuthError),
     #[error("the catalogue is not complete yet; try again shortly")]
     Incomplete,
-    #[error("all {SESSIONS_MAX} sessions of this replica are taken; try another one, or later")]
+    #[error("all sessions of this replica are taken; try another one, or later")]
     Full,
 }
 
@@ -90,8 +102,8 @@ enum Refusal {
 impl<R: Reviewer> Sessions<R> {
     pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
         let authenticator = Authenticator::new(reviewer, index.clone());
-        let places = Arc::new(Semaphore::new(SESSIONS_MAX));
-        Arc::new(Self { replica, index, authenticator, places, metrics })
+        let (admission, board) = (Arc::new(Admission::new()), Arc::default());
+        Arc::new(Self { replica, index, authenticator, admission, board, clock: Clock::start(), metrics })
     }
 
     /// Serves sessions until the process ends, then says goodbye to each.
@@ -102,22 +114,31 @@ impl<R: Reviewer> Sessions<R> {
         mut shutdown: Shutdown,
     ) -> Result<(), SessionsError> {
         info!(address = %listener.local_addr()?, "serving sessions");
-        let acceptor = TlsAcceptor::from(tls);
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
+        let mut bell = std::pin::pin!(self.follow());
         loop {
             tokio::select! {
                 () = shutdown.requested() => break,
+                () = bell.as_mut() => {}
                 Some(ended) = connections.join_next() => {
                     if let Err(error) = ended {
                         warn!(%error, "a connection's task died");
                     }
                 }
-                (stream, peer, place) = accept(&listener, &places) => {
-                    let connection = self.clone().connection(acceptor.clone(), stream, shutdown.clone());
+                (stream, peer, place) = accept(&listener, &self.admission) => {
+                    let Some(stranger) = self.admission.stranger(peer.ip()) else {
+                        debug!(%peer, "too many connections without a session: one more is closed");
+                        continue;
+                    };
+                    // A frame is a whole word: waiting to fill a packet would only delay it.
+                    let _ = stream.set_nodelay(true);
+                    let (sessions, tls) = (self.clone(), tls.clone());
+                    let local = stream.local_addr().ok();
+                    let connection = Connection { sessions, tls, peer, local, stranger };
+                    let served = connection.serve(stream, shutdown.clone());
                     let span = info_span!("session", %peer);
                     connections.spawn(async move {
-                        connection.instrument(span).await;
+                        served.instrument(span).await;
                         drop(place);
                     });
                 }
@@ -130,110 +151,86 @@ impl<R: Reviewer> Sessions<R> {
         Ok(())
     }
 
-    async fn connection(self: Arc<Self>, acceptor: TlsAcceptor, stream: TcpStream, mut shutdown: Shutdown) {
-        // A frame is a whole word: waiting to fill a packet would only delay it.
-        let _ = stream.set_nodelay(true);
-        let handshake = tokio::select! {
-            handshake = timeout(HANDSHAKE_MAX, acceptor.accept(stream)) => handshake,
-            () = shutdown.requested() => return,
-        };
-        let tls = match handshake {
-            Ok(Ok(tls)) => tls,
-            Ok(Err(error)) => return debug!(%error, "no TLS"),
-            Err(_) => return debug!("the TLS handshake took too long"),
-        };
-        let pulse = Pulse::new();
-        let ear = shutdown.clone();
-        let service = service_fn(|request| {
-            let answer = self.clone().answer(request, pulse.clone(), ear.clone());
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_send_buf_size(SEND_BUFFER_MAX)
-            .initial_stream_window_size(RECEIVE_WINDOW)
-            .initial_connection_window_size(2 * RECEIVE_WINDOW)
-            .max_header_list_size(HEADERS_BYTES_MAX)
-            .serve_connection(TokioIo::new(tls), service);
-        let mut connection = std::pin::pin!(connection);
-        let mut pulses = interval(PULSE_EVERY);
-        let mut leaving = false;
-        loop {
-            tokio::select! {
-                result = connection.as_mut() => {
-                    if let Err(error) = result {
-                        debug!(%error, "a connection ended early");
-                    }
-                    return;
-                }
-                () = shutdown.requested(), if !leaving => {
-                    leaving = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                _ = pulses.tick() => {
-                    if pulse.stopped() {
-                        return info!("a connection without a living session is cut");
-                    }
-                }
-            }
-        }
+    /// Wakes sessions when something has changed that concerns them.
+    pub(super) fn follow(&self) -> impl Future<Output = ()> + Send + use<R> {
+        bell::follow(self.index.view(), self.index.feed().clone(), self.board.clone())
     }
 
-    async fn answer(
-        self: Arc<Self>,
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Answers one request; a session that it opens is given to its connection.
+    pub(super) async fn answer(
+        &self,
         request: Request<Incoming>,
-        pulse: Pulse,
-        shutdown: Shutdown,
+        caller: Caller,
+        opened: &mpsc::Sender<Box<Session>>,
     ) -> Response<Body> {
-        match self.open(request, pulse, shutdown).await {
-            Ok(response) => response,
+        let (session, response) = match self.open(request, caller).await {
+            Ok(opened) => opened,
             Err(refusal) => {
                 info!(%refusal, "a session is refused");
-                refusal.response()
+                return refusal.response();
             }
+        };
+        // As many as there are streams. Boxed, since a channel has room for 32 of what it carries.
+        match opened.try_send(Box::new(session)) {
+            Ok(()) => response,
+            Err(_) => Refusal::Full.response(),
         }
     }
 
     async fn open(
         &self,
         request: Request<Incoming>,
-        pulse: Pulse,
-        shutdown: Shutdown,
-    ) -> Result<Response<Body>, Refusal> {
+        caller: Caller,
+    ) -> Result<(Session, Response<Body>), Refusal> {
         if request.uri().path() != "/v1/session" {
             return Err(Refusal::NotFound);
         }
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
-        let mut view = self.index.view();
-        if !view.borrow_and_update().complete {
+        let view = self.index.view();
+        if !view.borrow().complete {
             return Err(Refusal::Incomplete);
         }
-        let facts = self.authenticator.authenticate(request.headers(), [127,0,0,1].into()).await?;
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::Full)?;
-        // Of two sessions of a pod the one that comes later counts.
-        let opened = self.index.open_session(facts.uid.clone(), String::new(), 0, Vec::new()).await;
-        let Opened::Open(presence) = opened.map_err(AuthError::from)? else {
-            return Err(AuthError::UnknownPod.into());
-        };
+        let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
+        let permit = self.admission.session().ok_or(Refusal::Full)?;
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
-        let session = SessionStream {
-            conversation: Conversation::new(self.replica.clone(), identity(facts)),
-            incoming: request.into_body(),
-            view,
-            presence,
-            shutdown,
-            pulse,
-            metrics: self.metrics.clone(),
-            _place: place,
+        let uid = facts.uid.clone();
+        let pod = identity(facts);
+        let place = self.board.join(&pod);
+        let life = LIFE_MAX - Jitter::from_entropy().up_to(LIFE_JITTER);
+        let opening = Opening {
+            replica: self.replica.clone(),
+            replicas: caller.local.into_iter().collect(),
+            ca: None,
+            pod,
+            life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
-        let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(session.frames())));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-ndjson"));
-        Ok(response)
+        let (outgoing, mut frames) = mpsc::channel(1);
+        let session = Session {
+            uid,
+            server: Server::new(opening, self.index.feed().clone(), self.clock.now_ms()),
+            clock: self.clock,
+            incoming: request.into_body(),
+            outgoing,
+            index: self.index.clone(),
+            view,
+            place,
+            metrics: self.metrics.clone(),
+            turn: Turn::new(self.admission.clone()),
+            stranger: caller.stranger,
+            _permit: permit,
+        };
+        let body = stream::poll_fn(move |context| {
+            frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
+        });
+        let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        Ok((session, response))
     }
 }
 
@@ -249,10 +246,10 @@ fn identity(facts: PodFacts) -> PodIdentity {
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    admission: &Admission,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { std::future::pending().await };
+        let place = admission.connection().await;
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, place),
             Err(error) => {
@@ -280,8 +277,15 @@ impl Refusal {
         let mut response = Response::new(Full::from(format!("{self}\n")).boxed_unsync());
         let status = self.status();
         *response.status_mut() = status;
-        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        let after = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_SOON),
+            StatusCode::TOO_MANY_REQUESTS => Some(RETRY_LATE),
+            _ => None,
+        };
+        if let Some(after) = after {
+            // Spread over as long again, so that those who are refused together do not come back together.
+            let seconds = (after + Jitter::from_entropy().up_to(after)).as_secs();
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

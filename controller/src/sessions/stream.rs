@@ -29,10 +29,11 @@ use crate::{
     owner::{Answer, Dismissal, IndexHandle, Opened, OwnerGone, Presence, View, Word},
 };
 
-/// What the last word gets to be taken, before the session ends without it.
-const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// How long a session may keep others waiting for their first state: a peer that is slower goes on beside them.
 const TURN_MAX: Duration = Duration::from_secs(1);
+
+/// Later than anything that a session waits for.
+const FAR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Holds one session. Dropping it ends the session.
 pub(crate) struct Session {
@@ -47,8 +48,8 @@ pub(crate) struct Session {
     pub(crate) place: Place,
     pub(crate) metrics: Metrics,
     pub(crate) turn: Turn,
-    /// Until the owner knows the session.
-    pub(crate) stranger: Option<Stranger>,
+    /// Its connection's, until the owner knows the session.
+    pub(crate) stranger: Arc<Stranger>,
     /// The session's place among all, given back with the rest.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
@@ -58,7 +59,10 @@ pub(crate) enum Turn {
     /// It has subscribed to nothing.
     NotAsked(Arc<Admission>),
     Waiting(BoxFuture<'static, OwnedSemaphorePermit>),
-    Held { _permit: OwnedSemaphorePermit, until: Instant },
+    Held {
+        _permit: OwnedSemaphorePermit,
+        until: Instant,
+    },
     Over,
 }
 
@@ -74,8 +78,9 @@ struct Running {
     alarm: std::pin::Pin<Box<Sleep>>,
     /// The number up to which the peer is known to be in step.
     in_step: u64,
-    /// How the session ends, and when it does so without its last word.
-    leaving: Option<(Ending, Instant)>,
+    reads_summary: bool,
+    /// Its end was noted, and only the last word is to be taken.
+    leaving: bool,
 }
 
 /// Says what moved a session.
@@ -103,7 +108,8 @@ impl Session {
             errands: Errands::new(),
             alarm: Box::pin(sleep_until(Instant::now())),
             in_step: 0,
-            leaving: None,
+            reads_summary: false,
+            leaving: false,
         };
         let ending = loop {
             running.hear_what_came().await;
@@ -125,14 +131,12 @@ impl Session {
 impl Running {
     /// Waits for whatever comes first. Safe to drop: nothing is taken that is not given.
     async fn moved(&mut self, shutdown: &mut Shutdown) -> Moved {
-        let wakes_at = match self.leaving {
-            Some((_, until)) => until,
-            None => self.session.clock.at(self.session.server.wake_at_ms()).min(self.session.turn.ends_at()),
-        };
+        let wakes_at = self.session.clock.at(self.session.server.wake_at_ms());
+        let wakes_at = self.session.turn.ends_at().map_or(wakes_at, |ends_at| wakes_at.min(ends_at));
         if self.alarm.deadline() != wakes_at {
             self.alarm.as_mut().reset(wakes_at);
         }
-        let stays = self.leaving.is_none();
+        let stays = !self.leaving;
         let hears = stays && self.errands.have_room();
         let Self { session, presence, errands, alarm, .. } = self;
         tokio::select! {
@@ -161,14 +165,11 @@ impl Running {
             }
             Moved::Taken(Some(Err(error))) => {
                 debug!(%error, "a session broke off");
-                return Some(Ending::Closed);
+                return Some(self.ending());
             }
-            Moved::Taken(None) | Moved::NobodyTakes => return Some(Ending::Closed),
+            Moved::Taken(None) | Moved::NobodyTakes => return Some(self.ending()),
             Moved::Rung => self.look(),
             Moved::Due => {
-                if let Some((ending, _)) = self.leaving {
-                    return Some(ending);
-                }
                 self.session.turn.end_if_over();
                 self.session.server.tick(self.session.clock.now_ms());
             }
@@ -186,7 +187,7 @@ impl Running {
 
     /// Hears the frames that are there, as long as there is room for what follows from them.
     async fn hear_what_came(&mut self) {
-        while self.leaving.is_none() && self.errands.have_room() {
+        while self.session.server.farewell().is_none() && self.errands.have_room() {
             let frame = match self.decoder.next_frame() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
@@ -200,8 +201,10 @@ impl Running {
                     for heard in heard {
                         self.heed(heard).await;
                     }
+                    self.note_summary();
                 }
-                Err(violation) => return self.session.server.go_away(violation.to_string()),
+                // The machine says goodbye by itself.
+                Err(violation) => return debug!(%violation, "a session is at fault"),
             }
         }
     }
@@ -223,10 +226,10 @@ impl Running {
                     self.session.server.hold_back(true);
                 }
                 self.session.place.subscribed(keys);
+                self.look();
             }
             Heard::Unsubscribed(keys) => self.session.place.unsubscribed(keys),
-            Heard::Summary(wanted) => self.session.place.wants_summary(wanted),
-            Heard::Acked(_) => {}
+            Heard::Acked(number) => self.acked(number),
             Heard::Register(registration) => self.say(Word::Register(registration)),
             Heard::Deregister(service) => self.say(Word::Deregister(service)),
             Heard::Health { service, probe } => self.say(Word::Health { service, probe }),
@@ -249,7 +252,8 @@ impl Running {
             }
         }
         self.presence = Some(presence);
-        self.session.stranger = None;
+        self.session.stranger.becomes_known();
+        self.look();
     }
 
     fn say(&mut self, word: Word) {
@@ -277,23 +281,39 @@ impl Running {
     fn note_progress(&mut self) {
         if let Some(number) = self.session.server.in_step() {
             self.session.turn.end();
-            if number > self.in_step {
-                self.in_step = number;
-                self.session.place.acked(number);
-            }
+            self.acked(number);
         }
     }
 
-    /// Whether the machine has said its last word, or is about to.
+    fn acked(&mut self, number: u64) {
+        if number > self.in_step {
+            self.in_step = number;
+            self.session.place.acked(number);
+        }
+    }
+
+    fn note_summary(&mut self) {
+        let reads_summary = self.session.server.reads_summary();
+        if reads_summary != self.reads_summary {
+            self.reads_summary = reads_summary;
+            self.session.place.wants_summary(reads_summary);
+        }
+    }
+
+    /// How the session has ended; none while the machine has something to say.
     fn ended(&mut self) -> Option<Ending> {
         let reason = self.session.server.farewell()?;
-        if self.leaving.is_none() {
+        if !self.leaving {
             let pod = self.session.server.pod();
             info!(namespace = %pod.namespace, pod = pod.name, reason, "a session is ended");
-            self.leaving = Some((Ending::of(reason), Instant::now() + FAREWELL_MAX));
+            self.leaving = true;
         }
-        let (ending, _) = self.leaving?;
-        self.session.server.closed().then_some(ending)
+        self.session.server.closed().then(|| self.ending())
+    }
+
+    /// Who has nothing to say goodbye for was left.
+    fn ending(&self) -> Ending {
+        self.session.server.farewell().map_or(Ending::Closed, Ending::of)
     }
 
     fn end(&mut self, ending: Ending) {
@@ -341,15 +361,15 @@ impl Turn {
         }
     }
 
-    fn ends_at(&self) -> Instant {
+    fn ends_at(&self) -> Option<Instant> {
         match self {
-            Self::Held { until, .. } => *until,
-            _ => far_away(),
+            Self::Held { until, .. } => Some(*until),
+            _ => None,
         }
     }
 
     fn end_if_over(&mut self) {
-        if self.ends_at() <= Instant::now() {
+        if self.ends_at().is_some_and(|ends_at| ends_at <= Instant::now()) {
             self.end();
         }
     }
@@ -374,11 +394,6 @@ impl Clock {
     }
 
     fn at(self, ms: u64) -> Instant {
-        self.0.checked_add(Duration::from_millis(ms)).unwrap_or_else(far_away)
+        self.0.checked_add(Duration::from_millis(ms)).unwrap_or_else(|| self.0 + FAR)
     }
-}
-
-/// Later than anything that a session waits for.
-fn far_away() -> Instant {
-    Instant::now() + Duration::from_secs(24 * 60 * 60)
 }

@@ -78,6 +78,29 @@ async fn an_event_says_all_that_the_api_server_asks_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_of_the_registry_as_a_whole_stands_at_its_lease() {
+    for (lease, uid) in [(200, json!("lease-uid")), (403, json!(null))] {
+        let (script, log, _seat, counts) = at_work(move |asked| match asked.method {
+            Method::GET => Reply::Json(lease, json!({"metadata": {"name": "rollcall", "uid": "lease-uid"}})),
+            _ => taken(asked),
+        });
+        let about = About::Lease { object: key("rollcall") };
+        let message = "half of the nodes".to_owned();
+        script.notice(Notice { about, reason: NoticeReason::MassLossGuard, message });
+        sleep(Duration::from_secs(5)).await;
+        let asked = log.of(&Method::GET);
+        assert_eq!(asked[0].path, "/apis/coordination.k8s.io/v1/namespaces/shop/leases/rollcall");
+        let event = &log.of(&Method::POST)[0].body;
+        assert_eq!(
+            (&event["regarding"]["kind"], &event["reason"]),
+            (&json!("Lease"), &json!("MassLossGuard"))
+        );
+        assert_eq!(event["regarding"]["uid"], uid, "the Event is written all the same");
+        assert_eq!((asked.len(), counts.of(WriteKind::Event)), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_storm_is_paced_and_what_is_left_out_is_counted() {
     let (script, log, _seat, counts) = at_work(taken);
     for number in 0..1_000 {

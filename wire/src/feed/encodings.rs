@@ -46,13 +46,7 @@ impl Encodings {
         base: Option<ContentHash>,
         to: &Head,
     ) -> Option<Encoding> {
-        let entries = self.services.get_mut(key)?;
-        let entry = entries.iter_mut().find(|entry| entry.is(base, to))?;
-        self.use_count += 1;
-        self.uses.remove(&entry.used);
-        self.uses.insert(self.use_count, key.clone());
-        entry.used = self.use_count;
-        Some(entry.encoding.clone())
+        Some(self.used(key, base, to)?.encoding.clone())
     }
 
     /// The same, and a new one to be made where there is none.
@@ -72,8 +66,7 @@ impl Encodings {
 
     /// It was made, and takes so much.
     pub(super) fn weigh(&mut self, key: &ServiceKey, base: Option<ContentHash>, to: &Head, bytes: usize) {
-        let entries = self.services.get_mut(key);
-        if let Some(entry) = entries.and_then(|all| all.iter_mut().find(|entry| entry.is(base, to))) {
+        if let Some(entry) = self.used(key, base, to) {
             entry.bytes += bytes;
             self.bytes += bytes;
             self.shrink();
@@ -88,6 +81,16 @@ impl Encodings {
         }
     }
 
+    fn used(&mut self, key: &ServiceKey, base: Option<ContentHash>, to: &Head) -> Option<&mut Entry> {
+        let entries = self.services.get_mut(key)?;
+        let entry = entries.iter_mut().find(|entry| entry.base == base && entry.to == *to)?;
+        self.use_count += 1;
+        self.uses.remove(&entry.used);
+        self.uses.insert(self.use_count, key.clone());
+        entry.used = self.use_count;
+        Some(entry)
+    }
+
     /// Forgets what was used longest ago. What was used last stays, however large: all ask for it now.
     fn shrink(&mut self) {
         while self.bytes > ENCODED_BYTES_MAX && self.uses.len() > 1 {
@@ -99,14 +102,6 @@ impl Encodings {
                 self.services.remove(&key);
             }
         }
-    }
-}
-
-// === impl Entry ===
-
-impl Entry {
-    fn is(&self, base: Option<ContentHash>, to: &Head) -> bool {
-        self.base == base && self.to == *to
     }
 }
 

@@ -1,1 +1,62 @@
+use rollcall_catalogue::{
+    Port, Profile, Service, Visibility,
+    limits::{METADATA_JSON_BYTES_MAX, PORTS_MAX, TAG_CHARS_MAX, TAGS_MAX},
+};
 
+use super::*;
+use crate::testing::{Registry, instance_with, key};
+
+fn told(service: &Service, removed: Vec<InstanceId>) -> Vec<Bytes> {
+    let instances = service.instances.iter().cloned().collect();
+    let base = (!removed.is_empty()).then_some(ContentHash(1));
+    Upserts { key: &key("orders.shop"), head: service.head(), base, instances, removed }.frames().unwrap()
+}
+
+#[test]
+fn a_service_too_large_for_a_frame_goes_in_parts_of_one_revision() {
+    let mut registry = Registry::new();
+    let all = (0..10).map(|number| instance_with(number, 1, 100)).collect();
+    registry.put("orders.shop", all, Visibility::Cluster);
+    let service = registry.service("orders.shop");
+    // As long as Kubernetes lets them be.
+    let removed: Vec<InstanceId> = (0..4_000).map(|n| format!("{n:0>128}").as_str().into()).collect();
+    for (gone, count) in [(&removed[..0], 5), (&removed[..], 7)] {
+        let frames = told(service, gone.to_vec());
+        assert_eq!(frames.len(), count, "two instances of 100 KiB fit into each, or 1,945 ids");
+        let (mut joined, mut without) = (Vec::new(), Vec::new());
+        for (number, bytes) in frames.iter().enumerate() {
+            assert!(bytes.len() <= FRAME_BYTES_MAX + 1);
+            let Down::Upsert { revision, hash, base, instances, removed, more, .. } =
+                serde_json::from_slice(bytes).unwrap()
+            else {
+                panic!("no upsert");
+            };
+            assert_eq!((revision, hash), (service.revision, service.hash));
+            assert_eq!((more, base.is_some()), (number < count - 1, !gone.is_empty()));
+            joined.extend(instances);
+            without.extend(removed);
+        }
+        assert!(joined.iter().eq(service.instances.iter()));
+        assert_eq!(without, gone);
+    }
+}
+
+#[test]
+fn a_service_without_instances_is_known_all_the_same() {
+    let registry = Registry::of(&[("orders.shop", &[])]);
+    assert_eq!(told(registry.service("orders.shop"), vec![]).len(), 1);
+}
+
+/// The domain bounds an instance; here is what the bound is for.
+#[test]
+fn the_largest_instance_fits_into_a_frame() {
+    let mut instance = instance_with(1, 1, 0);
+    let mut profile = Profile::clone(&instance.profile);
+    profile.metadata = [("m".into(), "v".repeat(METADATA_JSON_BYTES_MAX).into())].into();
+    profile.tags = (0..TAGS_MAX).map(|n| format!("{n:\u{10348}>TAG_CHARS_MAX$}").into()).collect();
+    profile.ports = (1..=PORTS_MAX as u16).map(|n| Port::tcp(Some(&format!("{n:p>63}")), n)).collect();
+    instance.profile = profile.into();
+    let mut registry = Registry::new();
+    registry.put("orders.shop", vec![instance], Visibility::Cluster);
+    assert_eq!(told(registry.service("orders.shop"), vec![]).len(), 1);
+}

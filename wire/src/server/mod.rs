@@ -70,6 +70,8 @@ pub struct Server {
     talk: Talk,
     clock: Clock,
     farewell: Option<String>,
+    /// Services are told later; everything else is not.
+    held_back: bool,
     /// When the peer was found out of step.
     resynced_ms: Option<u64>,
     unknown_frames: u64,
@@ -152,6 +154,7 @@ impl Server {
             answers: VecDeque::new(),
             clock: Clock::new(life_ms, now_ms),
             farewell: None,
+            held_back: false,
             resynced_ms: None,
             unknown_frames: 0,
         }
@@ -165,6 +168,23 @@ impl Server {
     /// Why the session ends, or has ended; none while it does not.
     pub fn farewell(&self) -> Option<&str> {
         self.farewell.as_deref()
+    }
+
+    /// The number of the feed up to which the peer has applied everything that concerns it; none while something is to
+    /// be told or acknowledged.
+    pub fn in_step(&self) -> Option<u64> {
+        let told = self.stage == Stage::Open && self.clock.syncs.is_empty();
+        self.talk.told_all().filter(|_| told)
+    }
+
+    /// Whether the peer wants the list of all services.
+    pub fn reads_summary(&self) -> bool {
+        self.talk.reads_summary()
+    }
+
+    /// While held back, a peer is told nothing of services: it waits for its turn, and hears heartbeats meanwhile.
+    pub fn hold_back(&mut self, held_back: bool) {
+        self.held_back = held_back;
     }
 
     /// Frames of types that are not known here.
@@ -212,7 +232,7 @@ impl Server {
                 self.welcome.is_some()
                     || !self.answers.is_empty()
                     || self.clock.beat_due
-                    || self.talk.has_more(&self.clock)
+                    || (!self.held_back && self.talk.has_more(&self.clock))
             }
         }
     }
@@ -233,9 +253,13 @@ impl Server {
         let first = self.welcome.take();
         // Answers hold a few names and sentences, and fit.
         let answer = |answers: &mut VecDeque<Down>| answers.pop_front().and_then(|one| encoded(&one).ok());
+        let mut talk = |clock: &mut Clock| match self.held_back {
+            true => None,
+            false => self.talk.speak(catalogue, clock, now_ms),
+        };
         let frame = first
             .or_else(|| answer(&mut self.answers))
-            .or_else(|| self.talk.speak(catalogue, &mut self.clock, now_ms))
+            .or_else(|| talk(&mut self.clock))
             .or_else(|| self.clock.beat_due.then(|| encoded(&Down::Heartbeat).ok()).flatten());
         if frame.is_some() {
             self.clock.spoke(now_ms);

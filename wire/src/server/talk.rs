@@ -175,6 +175,16 @@ impl Talk {
         self.synced == Some(cursor) && !self.round.due && !self.next.due && !self.parts.has_more()
     }
 
+    /// The number up to which all was told; none while something is to be told.
+    pub(super) fn told_all(&self) -> Option<u64> {
+        let more = self.round.due || self.next.due || self.parts.has_more();
+        self.looked.filter(|_| !more)
+    }
+
+    pub(super) fn reads_summary(&self) -> bool {
+        self.summary.is_some()
+    }
+
     /// The wrapping sum of the hashes of all that was told.
     pub(super) fn digest(&self) -> ContentHash {
         let hashes = self.subscriptions.values().filter_map(Told::held);
@@ -224,6 +234,8 @@ impl Talk {
         }
         if may_sync && summary.is_owed() {
             summary.synced();
+            // No round is due.
+            self.told_through = looked;
             return self.sync(Vec::new(), true, clock, now_ms);
         }
         None

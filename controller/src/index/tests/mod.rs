@@ -6,6 +6,8 @@ mod crowd;
 mod order;
 mod pods;
 mod reporting;
+mod said;
+mod sessions;
 mod slices;
 
 use rollcall_catalogue::{

@@ -1,7 +1,8 @@
 //! Whatever happened on the way, and in whatever order, the index says what one says that saw the end alone.
 
 use proptest::prelude::*;
-use rollcall_catalogue::ContentHash;
+use rollcall_catalogue::{ContentHash, ServiceName};
+use rollcall_wire::SelfRegistration;
 
 use super::{pods::nothing_stays_behind, *};
 
@@ -92,9 +93,138 @@ fn others() -> impl Strategy<Value = (Key, Change)> {
     prop_oneof![node, adopting]
 }
 
-fn event() -> impl Strategy<Value = (Key, Option<Change>)> {
+/// Says what the session of a pod brings.
+#[derive(Debug, Clone)]
+enum Word {
+    /// Another process of the sidecar has this to say first, or the same one.
+    Opens {
+        anew: bool,
+        registrations: BTreeMap<u8, u16>,
+    },
+    Ends,
+    Registers(u8, u16),
+    Deregisters(u8),
+    Health(Option<u8>, ProbeWitness),
+    Drains(bool),
+}
+
+/// Holds what a pod has said that counts now.
+#[derive(Debug, Clone, Default)]
+struct Spoken {
+    is_open: bool,
+    process: u8,
+    registrations: BTreeMap<u8, u16>,
+    health: BTreeMap<Option<u8>, ProbeWitness>,
+    drains: bool,
+}
+
+/// Of an app's own services one is also an object's.
+fn own_service(number: u8) -> ServiceName {
+    format!("s{}", number + 1).parse().unwrap()
+}
+
+fn own_registration((service, port): (&u8, &u16)) -> SelfRegistration {
+    let said = serde_json::json!({"service": own_service(*service), "ports": [{"port": port}], "beside": port % 2 == 0});
+    serde_json::from_value(said).unwrap()
+}
+
+fn words() -> impl Strategy<Value = (PodUid, Word)> {
+    let probe = || {
+        use ProbeWitness::*;
+        prop::sample::select(vec![NotAsked, Passing, Dead, SaysFailing])
+    };
+    let registrations = || proptest::collection::btree_map(0u8..2, 1u16..4, 0..3);
+    let word = prop_oneof![
+        3 => (any::<bool>(), registrations())
+            .prop_map(|(anew, registrations)| Word::Opens { anew, registrations }),
+        1 => Just(Word::Ends),
+        3 => (0u8..2, 1u16..4).prop_map(|(service, port)| Word::Registers(service, port)),
+        1 => (0u8..2).prop_map(Word::Deregisters),
+        2 => (proptest::option::of(0u8..2), probe()).prop_map(|(service, probe)| Word::Health(service, probe)),
+        1 => any::<bool>().prop_map(Word::Drains),
+    ];
+    (1u8..4, word).prop_map(|(number, word)| (format!("u{number}").as_str().into(), word))
+}
+
+/// Sessions bring nothing that takes time here: all of it happens at one moment.
+const NOW_MS: u64 = 1;
+
+impl Spoken {
+    fn opens(&self, index: &mut Index, uid: &PodUid) {
+        let hello = Hello {
+            incarnation: self.process.to_string(),
+            sequence: 1,
+            registrations: self.registrations.iter().map(own_registration).collect(),
+        };
+        assert_eq!(index.open_session(uid, &hello, NOW_MS), Some(Opening::Open(vec![])));
+    }
+
+    /// The same as all that was said, in an index that heard nothing yet.
+    fn retold(&self, index: &mut Index, uid: &PodUid) {
+        self.opens(index, uid);
+        for (service, probe) in &self.health {
+            index.app_health(uid, service.map(own_service), *probe);
+        }
+        index.app_drains(uid, self.drains);
+        if !self.is_open {
+            index.session_ended(uid, NOW_MS, true, NOW_MS);
+        }
+    }
+}
+
+/// A word comes, if there is anybody to say it.
+fn say(index: &mut Index, spoken: &mut BTreeMap<PodUid, Spoken>, uid: &PodUid, word: Word) {
+    if index.pod(uid).is_none() {
+        return;
+    }
+    if let Word::Opens { anew, registrations } = word {
+        let known = spoken.contains_key(uid);
+        let said = spoken.entry(uid.clone()).or_default();
+        let held = std::mem::replace(&mut said.registrations, registrations);
+        (said.process, said.is_open) = (said.process + u8::from(anew), true);
+        said.opens(index, uid);
+        if known && anew && said.registrations.is_empty() {
+            said.registrations = held;
+        }
+        return;
+    }
+    let Some(said) = spoken.get_mut(uid).filter(|said| said.is_open) else { return };
+    match word {
+        Word::Opens { .. } => {}
+        Word::Ends => {
+            said.is_open = false;
+            index.session_ended(uid, NOW_MS, true, NOW_MS);
+        }
+        Word::Registers(service, port) => {
+            said.registrations.insert(service, port);
+            index.app_registers(uid, &own_registration((&service, &port))).unwrap();
+        }
+        Word::Deregisters(service) => {
+            said.registrations.remove(&service);
+            index.app_deregisters(uid, &own_service(service));
+        }
+        Word::Health(service, probe) => {
+            said.health.insert(service, probe);
+            index.app_health(uid, service.map(own_service), probe);
+        }
+        Word::Drains(drains) => {
+            said.drains = drains;
+            index.app_drains(uid, drains);
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Seen(Key, Option<Change>),
+    Said(PodUid, Word),
+}
+
+fn event() -> impl Strategy<Value = Event> {
     let seen = prop_oneof![4 => pods(), 3 => objects(), 2 => kube_services(), 3 => slices(), 1 => others()];
-    (seen, 0u8..4).prop_map(|((key, change), gone)| (key, (gone > 0).then_some(change)))
+    let seen =
+        (seen, 0u8..4).prop_map(|((key, change), gone)| Event::Seen(key, (gone > 0).then_some(change)));
+    prop_oneof![3 => seen, 1 => words().prop_map(|(uid, word)| Event::Said(uid, word))]
 }
 
 fn lists(world: &World, backwards: bool) -> Vec<Change> {
@@ -145,11 +275,12 @@ fn said(index: &mut Index) -> Said {
     }
 }
 
-fn fresh(world: &World, backwards: bool) -> Said {
+fn fresh(world: &World, spoken: &BTreeMap<PodUid, Spoken>, backwards: bool) -> Said {
     let mut index = Index::default();
     lists(world, backwards).into_iter().for_each(|change| {
         index.apply(change);
     });
+    spoken.iter().for_each(|(uid, spoken)| spoken.retold(&mut index, uid));
     index.advance(1);
     said(&mut index)
 }
@@ -160,15 +291,22 @@ proptest! {
         events in proptest::collection::vec((event(), any::<bool>()), 0..60), listed_after in 0usize..20,
     ) {
         let (mut bench, mut world) = (Bench { index: Index::default(), now_ms: 1 }, World::new());
-        for (nth, ((key, change), publishes)) in events.into_iter().enumerate() {
+        let mut spoken = BTreeMap::new();
+        for (nth, (event, publishes)) in events.into_iter().enumerate() {
             if nth == listed_after {
                 bench.apply(lists(&world, false));
             }
-            match change.clone() {
-                Some(change) => world.insert(key.clone(), change),
-                None => world.remove(&key),
-            };
-            bench.index.apply(change.unwrap_or(Change::Gone(key)));
+            match event {
+                Event::Seen(key, change) => {
+                    match change.clone() {
+                        Some(change) => world.insert(key.clone(), change),
+                        None => world.remove(&key),
+                    };
+                    bench.index.apply(change.unwrap_or(Change::Gone(key)));
+                    spoken.retain(|uid, _| bench.index.pod(uid).is_some());
+                }
+                Event::Said(uid, word) => say(&mut bench.index, &mut spoken, &uid, word),
+            }
             if publishes {
                 bench.publish();
             }
@@ -178,8 +316,8 @@ proptest! {
         }
         bench.publish();
         let at_the_end = said(&mut bench.index);
-        prop_assert_eq!(&at_the_end, &fresh(&world, false));
-        prop_assert_eq!(&at_the_end, &fresh(&world, true));
+        prop_assert_eq!(&at_the_end, &fresh(&world, &spoken, false));
+        prop_assert_eq!(&at_the_end, &fresh(&world, &spoken, true));
         // A list that says what is known changes nothing, and one that is empty leaves nothing behind.
         bench.index.apply(Change::ListBegins(Kind::Pod));
         for change in lists(&world, true) {

@@ -134,6 +134,11 @@ fn a_node_tells_its_zone_and_that_it_is_lost() {
     let mut bench = Bench::new();
     let mut one = pod(1, "a", Some("orders"));
     one.facts.node = Some("n1".into());
+    // Two others that are seen: one of three that is lost is no illness of Kubernetes'.
+    let others = ["n2", "n3"].map(|name| {
+        Change::Node(name.into(), NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() })
+    });
+    bench.apply(others);
     let unseen = bench.apply([seen(one)]);
     assert_eq!(unseen, expect(&[("orders", &["p1:8080 NodeLost"])]), "there is no such node");
     assert_eq!(bench.instance("orders.shop").zone, None);
@@ -148,7 +153,7 @@ fn a_node_tells_its_zone_and_that_it_is_lost() {
     assert_eq!(bench.apply([node(Some("a"), false)]), expect(&[("orders", &["p1:8080 Ready"])]));
     let gone = bench.apply([node(Some("a"), true), Change::Gone(Key::Node("n1".into()))]);
     assert_eq!(gone, expect(&[("orders", &["p1:8080 NodeLost"])]), "to delete a dead node revives nobody");
-    bench.apply([gone_pod(1)]);
+    bench.apply([gone_pod(1), Change::Gone(Key::Node("n2".into())), Change::Gone(Key::Node("n3".into()))]);
     nothing_stays_behind(&bench);
 }
 

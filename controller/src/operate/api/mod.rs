@@ -4,7 +4,7 @@
 mod answer;
 mod dump;
 #[cfg(test)]
-pub(super) mod fixtures;
+pub(crate) mod fixtures;
 mod log_level;
 mod route;
 

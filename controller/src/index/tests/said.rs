@@ -1,0 +1,233 @@
+//! What apps say of themselves at run time.
+
+use rollcall_catalogue::{Reason, ServiceName, State};
+use rollcall_wire::{SelfPort, SelfRegistration};
+
+use super::{pods::nothing_stays_behind, *};
+use crate::index::said::SELF_REGISTRATIONS_MAX;
+
+fn uid() -> PodUid {
+    "u1".into()
+}
+
+fn name(name: &str) -> ServiceName {
+    name.parse().unwrap()
+}
+
+fn says(service: &str, ports: &[u16]) -> SelfRegistration {
+    let port = |port: &u16| SelfPort {
+        name: (ports.len() > 1).then(|| format!("p{port}")),
+        port: *port,
+        protocol: rollcall_catalogue::Transport::Tcp,
+        app_protocol: None,
+    };
+    SelfRegistration {
+        service: name(service),
+        version: None,
+        ports: ports.iter().map(port).collect(),
+        tags: Vec::new(),
+        metadata: BTreeMap::new(),
+        weight: None,
+        probe: None,
+        ttl_seconds: None,
+        beside: false,
+    }
+}
+
+fn beside(service: &str, port: u16) -> SelfRegistration {
+    SelfRegistration { beside: true, ..says(service, &[port]) }
+}
+
+fn hello(incarnation: &str, registrations: &[SelfRegistration]) -> Hello {
+    Hello { incarnation: incarnation.to_owned(), sequence: 1, registrations: registrations.to_vec() }
+}
+
+/// A pod in session, which registers itself as this by its annotation.
+fn in_session(annotated: Option<&str>) -> Bench {
+    let mut bench = Bench::new();
+    let mut one = pod(1, "a", annotated);
+    one.facts.has_sidecar = true;
+    bench.apply([seen(one)]);
+    assert_eq!(bench.index.open_session(&uid(), &hello("i", &[]), 2), Some(Opening::Open(vec![])));
+    bench.publish();
+    bench
+}
+
+fn registers(bench: &mut Bench, said: &SelfRegistration) -> BTreeMap<String, Vec<String>> {
+    assert_eq!(bench.index.app_registers(&uid(), said), Ok(()));
+    bench.publish()
+}
+
+#[test]
+fn a_registration_at_run_time_comes_changes_and_goes() {
+    let mut bench = in_session(None);
+    let now = registers(&mut bench, &says("orders", &[9090]));
+    assert_eq!(now, expect(&[("orders", &["p1:9090 Ready"])]));
+    registers(&mut bench, &says("orders", &[9090]));
+    assert!(bench.step().is_none(), "no news");
+    let now = registers(&mut bench, &says("orders", &[9091]));
+    assert_eq!(now, expect(&[("orders", &["p1:9091 Ready"])]));
+    registers(&mut bench, &says("billing", &[7]));
+    bench.index.app_deregisters(&uid(), &name("orders"));
+    assert_eq!(bench.publish(), expect(&[("billing", &["p1:7 Ready"])]));
+    bench.index.app_deregisters(&uid(), &name("orders"));
+    assert!(bench.step().is_none());
+    assert!(bench.index.managed().wanted.is_empty(), "no label stands for it");
+    assert_eq!(bench.apply([gone_pod(1)]), expect(&[]));
+    nothing_stays_behind(&bench);
+}
+
+#[test]
+fn it_stands_beside_what_was_declared_or_speaks_for_it() {
+    let mut bench = in_session(Some("orders"));
+    let now = registers(&mut bench, &says("billing", &[7]));
+    assert_eq!(now, expect(&[("billing", &["p1:7 Ready"]), ("orders", &["p1:8080 Ready"])]));
+    let now = registers(&mut bench, &says("orders", &[9090]));
+    assert_eq!(now["orders.shop"], ["p1:9090 Ready"], "the whole pod's");
+    let now = registers(&mut bench, &beside("orders", 9090));
+    assert_eq!(now["orders.shop"], ["p1:8080 Ready", "p1:9090 Ready"], "one of two");
+    bench.index.app_deregisters(&uid(), &name("orders"));
+    assert_eq!(bench.publish()["orders.shop"], ["p1:8080 Ready"], "what was declared stays");
+}
+
+#[test]
+fn its_values_are_the_domains() {
+    let mut bench = in_session(None);
+    let said = SelfRegistration {
+        version: Some("1.2.3".parse().unwrap()),
+        tags: vec!["b".to_owned(), "a".to_owned(), "b".to_owned()],
+        metadata: [("k".to_owned(), "v".to_owned())].into(),
+        weight: Some(7),
+        probe: Some("http:/healthz".to_owned()),
+        ttl_seconds: Some(3),
+        ..says("orders", &[9090, 9091])
+    };
+    registers(&mut bench, &said);
+    let profile = bench.instance("orders.shop").profile.clone();
+    assert_eq!((profile.port, profile.weight), (9090, 7));
+    assert_eq!(profile.version.as_ref().map(ToString::to_string).as_deref(), Some("1.2.3"));
+    assert_eq!((profile.tags.len(), profile.metadata.len(), profile.ports.len()), (2, 1, 2));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
+    let mut bench = in_session(None);
+    registers(&mut bench, &says("orders", &[9090]));
+    let good = says("orders", &[1]);
+    let table = [
+        ("ports", says("orders", &[0])),
+        ("ports", SelfRegistration { beside: true, ..says("orders", &[]) }),
+        ("weight", SelfRegistration { weight: Some(1_001), ..good.clone() }),
+        ("tags", SelfRegistration { tags: vec![String::new()], ..good.clone() }),
+        ("probe", SelfRegistration { probe: Some("http:no-path".to_owned()), ..good.clone() }),
+        ("probe", SelfRegistration { probe: Some("ping".to_owned()), ..good.clone() }),
+        ("ttlSeconds", SelfRegistration { ttl_seconds: Some(0), ..good.clone() }),
+        ("ttlSeconds", SelfRegistration { ttl_seconds: Some(3_601), ..good }),
+    ];
+    for (field, said) in table {
+        let refused = bench.index.app_registers(&uid(), &said).unwrap_err();
+        assert_eq!((refused.why.field, refused.service.as_str()), (field, "orders"), "{said:?}");
+    }
+    assert!(bench.step().is_none());
+    // More than there is room for, of which none is forgotten.
+    for number in 1..SELF_REGISTRATIONS_MAX {
+        registers(&mut bench, &says(&format!("s{number}"), &[1]));
+    }
+    let refused = bench.index.app_registers(&uid(), &says("more", &[1])).unwrap_err();
+    assert_eq!(refused.why.field, "service");
+    assert_eq!(bench.publish().len(), SELF_REGISTRATIONS_MAX);
+    registers(&mut bench, &says("orders", &[9091]));
+    assert_eq!(bench.instance("orders.shop").profile.port, 9091, "what is there may change");
+}
+
+#[test]
+fn a_hello_tells_all_that_is_registered_unless_its_sidecar_cannot_know() {
+    let mut bench = in_session(None);
+    let (orders, billing) = (says("orders", &[1]), says("billing", &[2]));
+    let opens = |bench: &mut Bench, incarnation: &str, registrations: &[SelfRegistration]| {
+        let opening = bench.index.open_session(&uid(), &hello(incarnation, registrations), 3);
+        let Some(Opening::Open(refused)) = opening else { panic!("{opening:?}") };
+        let names: Vec<_> = bench.publish().into_keys().collect();
+        (names, refused.len())
+    };
+    let both = vec!["billing.shop".to_owned(), "orders.shop".to_owned()];
+    assert_eq!(opens(&mut bench, "i", &[orders.clone(), billing.clone()]), (both.clone(), 0));
+    bench.index.session_ended(&uid(), 3, true, 3);
+    bench.publish();
+    assert_eq!(bench.instance("orders.shop").reason, Reason::SidecarLost, "it outlives its session");
+    assert_eq!(opens(&mut bench, "j", &[]), (both, 0), "restarted: it does not know");
+    assert_eq!(
+        opens(&mut bench, "j", &[orders.clone(), says("bad", &[0])]),
+        (vec!["orders.shop".to_owned()], 1)
+    );
+    assert_eq!(opens(&mut bench, "j", &[]), (vec![], 0), "the same: it does");
+    let many: Vec<_> = (0..20).map(|number| says(&format!("s{number}"), &[1])).collect();
+    let (names, refused) = opens(&mut bench, "k", &many);
+    assert_eq!((names.len(), refused), (SELF_REGISTRATIONS_MAX, 20 - SELF_REGISTRATIONS_MAX));
+}
+
+#[test]
+fn words_on_the_health_are_of_one_service_or_of_all() {
+    use ProbeWitness::*;
+    let mut bench = in_session(Some("orders"));
+    registers(&mut bench, &says("billing", &[7]));
+    let reasons = |bench: &mut Bench| {
+        bench.publish();
+        ["orders.shop", "billing.shop"].map(|service| bench.instance(service).reason.to_string())
+    };
+    let table = [
+        (Some("orders"), Dead, ["ProbeRefused", "Ready"]),
+        (None, SaysFailing, ["AppSaysFailing", "AppSaysFailing"]),
+        (None, Passing, ["ProbeRefused", "Ready"]),
+        (Some("billing"), BeatMissed, ["ProbeRefused", "HeartbeatMissed"]),
+        (Some("orders"), Passing, ["Ready", "HeartbeatMissed"]),
+        (Some("billing"), NotAsked, ["Ready", "Ready"]),
+    ];
+    for (service, probe, expected) in table {
+        bench.index.app_health(&uid(), service.map(name), probe);
+        assert_eq!(reasons(&mut bench), expected, "{service:?} {probe}");
+        bench.index.app_health(&uid(), service.map(name), probe);
+        assert!(bench.step().is_none(), "no news");
+    }
+    // The last word stands while the session is away, good or bad.
+    bench.index.app_health(&uid(), Some(name("orders")), Dead);
+    bench.index.session_ended(&uid(), 9, true, 9);
+    assert_eq!(reasons(&mut bench), ["ProbeRefused", "SidecarLost"]);
+    assert!(bench.index.open_session(&uid(), &hello("j", &[]), 10).is_some());
+    assert_eq!(reasons(&mut bench), ["ProbeRefused", "Ready"]);
+    // A flood of names is not kept.
+    for number in 0..1_000 {
+        bench.index.app_health(&uid(), Some(name(&format!("s{number}"))), Dead);
+    }
+    assert_eq!(reasons(&mut bench), ["ProbeRefused", "Ready"]);
+}
+
+#[test]
+fn a_drain_takes_the_pod_out_of_all_its_services_until_it_is_stopped() {
+    let mut bench = in_session(Some("orders"));
+    registers(&mut bench, &says("billing", &[7]));
+    bench.index.app_drains(&uid(), true);
+    bench.publish();
+    for service in ["orders.shop", "billing.shop"] {
+        let instance = bench.instance(service);
+        assert_eq!((instance.state, &instance.reason), (State::Draining, &Reason::DrainRequested));
+    }
+    assert_eq!(bench.index.services_of(&uid()).len(), 2);
+    assert!(!bench.index.is_ending(&uid()));
+    bench.index.session_ended(&uid(), 9, true, 9);
+    bench.index.open_session(&uid(), &hello("j", &[]), 10);
+    assert!(bench.step().is_none(), "a restarted sidecar calls nobody back");
+    bench.index.app_drains(&uid(), false);
+    bench.publish();
+    assert_eq!(bench.instance("orders.shop").reason, Reason::Ready);
+}
+
+#[test]
+fn nobody_speaks_for_a_pod_without_a_session() {
+    let mut bench = Bench::new();
+    bench.apply([seen(pod(1, "a", Some("orders")))]);
+    assert_eq!(bench.index.app_registers(&uid(), &says("billing", &[1])), Ok(()));
+    bench.index.app_health(&uid(), None, ProbeWitness::Dead);
+    bench.index.app_drains(&uid(), true);
+    assert!(bench.step().is_none());
+}

@@ -1,0 +1,220 @@
+use std::sync::Arc;
+
+use futures::FutureExt;
+use rollcall_catalogue::{Reason, State, liveness::ProbeWitness};
+use rollcall_wire::{Down, SelfRegistration, Up, limits::FRAME_BYTES_MAX};
+use tokio::{
+    task::unconstrained,
+    time::{Duration, Instant, sleep, timeout},
+};
+
+use super::house::{EVENTUALLY, House, beat, hello, key, pod, seen, subscribe};
+use crate::owner::View;
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_told_what_it_asks_for_and_what_changes_of_it() {
+    let house = House::with(vec![pod(1, Some("orders")), pod(2, Some("billing")), pod(9, None)]).await;
+    let mut peer = house.open("u9").await;
+    peer.say(&hello("i", 1)).await;
+    let Some(Down::Welcome { replica, epoch, replicas, pod: who, .. }) = peer.hear().await else { panic!() };
+    assert_eq!((replica.as_str(), who.name.as_str()), ("test", "pod-9"));
+    assert_eq!((epoch.len(), replicas), (16, vec![([10, 0, 9, 9], 7310).into()]));
+    peer.say(&subscribe(&["orders", "nobody"])).await;
+    assert_eq!(peer.sync().await, [key("orders")]);
+    house.apply(seen(pod(3, Some("billing")))).await;
+    house.apply(seen(pod(4, Some("orders")))).await;
+    assert_eq!(peer.sync().await, [key("orders")]);
+    house.apply(seen(pod(5, Some("nobody")))).await;
+    assert_eq!(peer.sync().await, [key("nobody")], "what is not there may come");
+    let mut served = peer.close().served;
+    timeout(EVENTUALLY, &mut served).await.unwrap().unwrap();
+    assert!(house.metric("rollcall_sessions_ended_total{reason=\"closed\"} 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_owner_hears_which_end_closed_the_stream() {
+    let house = House::with(vec![pod(1, Some("orders")), pod(2, Some("orders"))]).await;
+    let (closing, _silent) = (house.session("u1").await, house.session("u2").await);
+    let reasons = |view: &Arc<View>| {
+        let orders = view.catalogue.get(&key("orders")).unwrap();
+        orders.instances.iter().map(|one| one.reason.clone()).collect::<Vec<_>>()
+    };
+    let mut view = house.index.view();
+    view.wait_for(|view| reasons(view) == [Reason::Ready, Reason::Ready]).await.unwrap();
+    drop(closing.close());
+    view.wait_for(|view| reasons(view) == [Reason::SidecarLost, Reason::Ready]).await.unwrap();
+    house.eventually("rollcall_sessions_ended_total{reason=\"silent\"} 1").await;
+    assert_eq!(reasons(&view.borrow_and_update())[1], Reason::SessionSilent, "it was ours to hang up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_end_of_a_session_has_its_word() {
+    let house = House::with(vec![pod(1, None)]).await;
+    let begin = Instant::now();
+    let mut peer = house.open("u1").await;
+    assert_eq!(peer.goodbye().await, "no-hello");
+    assert!(begin.elapsed() < Duration::from_secs(6), "costs its bounded time");
+
+    let mut peer = house.session("u1").await;
+    assert_eq!(peer.goodbye().await, "silent");
+
+    let mut peer = house.session("u1").await;
+    house.apply(crate::index::Change::Gone(crate::index::Key::Pod("u1".into()))).await;
+    assert_eq!(peer.goodbye().await, "pod-gone");
+    for reason in ["no-hello", "silent", "pod-gone"] {
+        let line = format!("rollcall_sessions_ended_total{{reason=\"{reason}\"}} 1");
+        house.eventually(&line).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_frame_ends_the_session_with_its_reason() {
+    let house = House::with(vec![pod(1, None)]).await;
+    let long = vec![b'a'; FRAME_BYTES_MAX + 2];
+    for (bytes, expected) in
+        [(b"what?\n".to_vec(), "JSON"), (long, "longer"), (b"\xff\xfe\n".to_vec(), "JSON")]
+    {
+        let mut peer = house.session("u1").await;
+        peer.bytes(bytes).await;
+        let reason = peer.goodbye().await;
+        assert!(reason.contains(expected), "{reason}");
+    }
+    let mut peer = house.open("u1").await;
+    peer.say(&subscribe(&["orders"])).await;
+    assert!(peer.goodbye().await.contains("hello must be the first frame"));
+    house.eventually("rollcall_sessions_ended_total{reason=\"violation\"} 4").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_sessions_of_a_pod_the_newer_one_stays() {
+    let house = House::with(vec![pod(1, None)]).await;
+    let mut first = house.open("u1").await;
+    first.say(&hello("a", 1)).await;
+    assert!(first.hear().await.is_some());
+    let mut third = house.open("u1").await;
+    third.say(&hello("a", 3)).await;
+    assert_eq!(first.goodbye().await, "superseded");
+    assert!(matches!(third.hear().await, Some(Down::Welcome { .. })));
+    let mut second = house.open("u1").await;
+    second.say(&hello("a", 2)).await;
+    assert_eq!(second.goodbye().await, "superseded", "it comes later, and is older");
+    third.say(&subscribe(&["orders"])).await;
+    third.sync().await;
+    let mut restarted = house.open("u1").await;
+    restarted.say(&hello("b", 1)).await;
+    assert_eq!(third.goodbye().await, "superseded");
+    assert!(matches!(restarted.hear().await, Some(Down::Welcome { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_says_goodbye_to_everyone() {
+    let house = House::with(vec![pod(1, None), pod(2, None)]).await;
+    let mut peers = [house.session("u1").await, house.session("u2").await];
+    let mut silent = house.open("u1").await;
+    house.trigger.pull();
+    for peer in &mut peers {
+        assert_eq!(peer.goodbye().await, "shutdown");
+        timeout(EVENTUALLY, &mut peer.connection().served).await.unwrap().unwrap();
+    }
+    assert_eq!(silent.goodbye().await, "shutdown", "also to who has not said hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_never_reads_is_slow_and_not_silent() {
+    let mut pods: Vec<_> = (10..250).map(|number| pod(number, Some("orders"))).collect();
+    pods.push(pod(1, Some("billing")));
+    let house = House::with(pods).await;
+    let mut peer = house.dial(1).await.open("u1").await;
+    peer.say(&hello("i", 1)).await;
+    peer.say(&subscribe(&["orders"])).await;
+    let begin = Instant::now();
+    let mut serving = 0;
+    while !peer.connection().served.is_finished() && begin.elapsed() < EVENTUALLY {
+        let view = house.index.view().borrow().clone();
+        let billing = view.catalogue.get(&key("billing")).unwrap();
+        serving += usize::from(billing.instances.iter().any(|one| one.state == State::Serving));
+        // Nobody takes it any more when the session has ended.
+        let _ = timeout(Duration::from_secs(3), peer.say(&beat())).await;
+        sleep(Duration::from_secs(3)).await;
+    }
+    assert!(serving >= 9, "whoever is heard is not suspected: {serving}");
+    assert!((30..45).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    assert!(house.metric("rollcall_sessions_ended_total{reason=\"slow\"} 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
+    let house = House::with(vec![pod(1, None), pod(2, Some("billing"))]).await;
+    let mut peer = house.session("u1").await;
+    for number in 0..100 {
+        let probe = if number % 2 == 0 { ProbeWitness::Passing } else { ProbeWitness::Unwell };
+        peer.say(&Up::Health { service: None, probe }).await;
+    }
+    let registration = |service: &str, port: u16| -> SelfRegistration {
+        serde_json::from_value(serde_json::json!({"service": service, "ports": [{"port": port}]})).unwrap()
+    };
+    peer.say(&Up::Register { registration: registration("orders", 8080) }).await;
+    peer.say(&Up::Register { registration: registration("broken", 0) }).await;
+    peer.say(&subscribe(&["orders", "billing"])).await;
+    let mut said = Vec::new();
+    let mut told = Vec::new();
+    while said.len() < 2 || told.len() < 2 {
+        match peer.hear().await.unwrap() {
+            Down::Registered { service } => said.push(format!("{service} registered")),
+            Down::Rejected { service, field, .. } => {
+                said.push(format!("{service} rejected: {}", field.unwrap()))
+            }
+            Down::Upsert { service, .. } => told.push(service),
+            Down::Synced { cursor, .. } => peer.say(&Up::Ack { cursor }).await,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(said, ["orders registered", "broken rejected: ports"]);
+    peer.say(&Up::Deregister { service: "orders".parse().unwrap() }).await;
+    loop {
+        match peer.hear().await.unwrap() {
+            Down::Remove { service, .. } => break assert_eq!(service, key("orders")),
+            Down::Upsert { .. } => {}
+            Down::Synced { cursor, .. } => peer.say(&Up::Ack { cursor }).await,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_turn_hears_heartbeats_and_nothing_else() {
+    let house = House::with(vec![pod(1, None), pod(2, Some("orders"))]).await;
+    let mut turns = Vec::new();
+    // Also where the task has had its share of time.
+    let turn = || unconstrained(house.sessions.admission().first_sync()).now_or_never();
+    while let Some(turn) = turn() {
+        turns.push(turn);
+    }
+    let mut peer = house.session("u1").await;
+    peer.say(&subscribe(&["orders"])).await;
+    for _ in 0..5 {
+        assert_eq!(peer.hear_any().await, Some(Down::Heartbeat));
+        peer.say(&beat()).await;
+    }
+    drop(turns);
+    assert_eq!(peer.sync().await, [key("orders")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_of_services_comes_when_it_changes() {
+    let house = House::with(vec![pod(1, None), pod(2, Some("orders"))]).await;
+    let mut peer = house.session("u1").await;
+    peer.say(&Up::Subscribe { services: vec![], summary: true }).await;
+    let mut names = Vec::new();
+    house.apply(seen(pod(3, Some("billing")))).await;
+    while names.len() < 2 {
+        match peer.hear().await.unwrap() {
+            Down::Summary { services, .. } => names.extend(services.into_iter().map(|one| one.service)),
+            Down::Synced { cursor, .. } => peer.say(&Up::Ack { cursor }).await,
+            other => panic!("{other:?}"),
+        }
+        names.sort();
+        names.dedup();
+    }
+    assert_eq!(names, [key("billing"), key("orders")]);
+}

@@ -1,0 +1,4 @@
+mod admission;
+mod drains;
+mod house;
+mod lives;
