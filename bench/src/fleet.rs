@@ -60,7 +60,7 @@ fn name(service: u32) -> Arc<str> {
     format!("order-service-{service}").into()
 }
 
-fn uid(pod: u32) -> String {
+pub(crate) fn uid(pod: u32) -> String {
     format!("{pod:08x}-7d3f-4c7e-9a51-{:012x}", u64::from(pod) * 7_919)
 }
 
@@ -120,6 +120,7 @@ fn node(number: u32) -> Change {
         zone: Some(format!("zone-{}", number % 3).into()),
         unknown: false,
         pod_ranges: Vec::new(),
+        addresses: Vec::new(),
     };
     Change::Node(format!("node-{number}").into(), facts)
 }
@@ -153,7 +154,7 @@ fn service(number: u32) -> Change {
         uid: format!("service-{number}").into(),
         created_ms: 1,
         ports: vec![Port::tcp(Some("http"), 80), Port::tcp(Some("grpc"), 90)],
-        cluster_addresses: vec![(0x0b00_0000 + number).to_be_bytes().into()],
+        addresses: vec![(0x0b00_0000 + number).to_be_bytes().into()],
         publishes_not_ready: false,
         adoptable: true,
     };

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod index;
+mod sessions;
 mod visible;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,16 @@ enum What {
         #[arg(long, default_values_t = [0, 1_000])]
         load: Vec<u32>,
     },
+    /// A crowd of sessions: how soon all know of a change, what each costs, and what a storm of them does.
+    Sessions {
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        #[arg(long, default_values_t = [100, 2_000])]
+        sessions: Vec<usize>,
+    },
+    /// The controller's half of it, in a process of its own so that its memory can be told.
+    #[command(hide = true)]
+    SessionsServer { instances: u32 },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -42,5 +53,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         What::Visible { instances, load } => visible::run(instances, &load),
+        What::Sessions { instances, sessions } => sessions::run(instances, &sessions),
+        What::SessionsServer { instances } => sessions::serve(instances),
     }
 }

@@ -92,12 +92,18 @@ fn telling(criterion: &mut Criterion) {
     group.bench_function("Ring::push, 100 changes", |bencher| {
         bencher.iter_batched_ref(
             || (Ring::default(), changes.clone()),
-            |(ring, changes)| changes.drain(..).for_each(|deltas| drop(ring.push(deltas))),
+            |(ring, changes)| {
+                for deltas in changes.drain(..) {
+                    ring.push(deltas);
+                }
+            },
             BatchSize::SmallInput,
         );
     });
     let mut ring = Ring::default();
-    changes.iter().for_each(|deltas| drop(ring.push(deltas.clone())));
+    for deltas in &changes {
+        ring.push(deltas.clone());
+    }
     let held: Vec<_> = (0..20)
         .filter_map(|service| first.get(&fleet.key(service)).map(|held| (fleet.key(service), held.hash)))
         .collect();

@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// AWS's instance metadata over IPv6: a unique local address, where that of IPv4 is link-local.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
 /// Says why an address is not handed out, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -56,6 +59,8 @@ fn v6(address: Ipv6Addr) -> Option<&'static str> {
         Some("link-local, where clouds keep their credentials")
     } else if address.is_multicast() {
         Some("multicast, broadcast or reserved")
+    } else if address == METADATA {
+        Some("where a cloud keeps its credentials")
     } else {
         translated(address).and_then(v4)
     }
@@ -103,6 +108,8 @@ mod tests {
             ("fe80::1", "link-local"),
             ("febf::1", "link-local"),
             ("ff02::1", "multicast"),
+            ("fd00:ec2::254", "where a cloud keeps its credentials"),
+            ("fd00:0ec2:0:0::0254", "where a cloud keeps its credentials"),
             ("::2", "IPv4"),
             ("::ffff:10.0.0.5", "IPv4"),
             ("::ffff:127.0.0.1", "IPv4"),
@@ -132,6 +139,8 @@ mod tests {
             "1.0.0.0",
             "223.255.255.255",
             "fd00::1",
+            "fd00:ec2::1:254",
+            "fd00:ec2:1::254",
             "2001:db8::5",
             "64:ff9b::10.0.0.5",
             "64:ff9b::1:127.0.0.1",

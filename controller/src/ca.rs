@@ -8,7 +8,7 @@ use std::{
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
-    Api, Client,
+    Client,
     api::{ObjectMeta, PostParams},
 };
 use rcgen::{
@@ -19,7 +19,10 @@ use rollcall_net::TLS_NAME;
 use thiserror::Error;
 use tracing::info;
 
-use crate::operate::{WriteCounts, WriteKind};
+use crate::{
+    operate::{WriteCounts, WriteKind},
+    own_objects::OwnObjects,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// As long as anyone keeps a cluster; distributing a new authority is work for later.
@@ -80,10 +83,12 @@ impl Authority {
         name: &str,
         writes: &WriteCounts,
     ) -> Result<Self, CaError> {
-        let api = Api::<Secret>::namespaced(client, namespace);
+        let api = OwnObjects::<Secret>::new(client, namespace);
         let failed = |error| CaError::Api(format!("{namespace}/{name}"), Box::new(error));
-        if let Some(secret) = api.get_opt(name).await.map_err(failed)? {
-            return Self::read(&secret, name);
+        match api.get(name).await {
+            Ok(secret) => return Self::read(&secret, name),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(failed(error)),
         }
         let made = Self::generate(name)?;
         writes.count(WriteKind::Secret);
@@ -147,9 +152,12 @@ fn dated(valid_for: Duration, names: Vec<String>) -> Result<CertificateParams, r
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
     use rollcall_net::{client_config, server_config};
+    use serde_json::json;
 
     use super::*;
+    use crate::scripted_api::{Reply, problem, scripted};
 
     #[test]
     fn an_authority_survives_its_secret_and_signs_for_our_name() {
@@ -159,6 +167,31 @@ mod tests {
         let leaf = read.leaf("rollcall-ca").unwrap();
         assert!(server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).is_ok());
         assert!(client_config(read.certificate_pem.as_bytes()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_authority_that_there_is_is_taken_whoever_claims_its_fields() {
+        let made = Authority::generate("rollcall-ca").unwrap();
+        let mut kept = serde_json::to_value(made.secret("rollcall-ca")).unwrap();
+        kept["metadata"]["managedFields"] = json!([{"manager": "prankster", "time": "9999-12-31T23:59:59Z"}]);
+        // There from the beginning, or created by another replica between our look and our own try.
+        for late in [false, true] {
+            let (secret, looks) = (kept.clone(), std::sync::atomic::AtomicUsize::new(0));
+            let there_already = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 409,
+                "message": "it exists", "reason": "AlreadyExists"});
+            let (client, log) = scripted(move |asked| match asked.method {
+                Method::GET if late && looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 => {
+                    problem(404)
+                }
+                Method::GET => Reply::Json(200, secret.clone()),
+                _ => Reply::Json(409, there_already.clone()),
+            });
+            let writes = WriteCounts::default();
+            let read = Authority::load_or_create(client, "rollcall-system", "rollcall-ca", &writes);
+            assert_eq!(read.await.unwrap().certificate_pem, made.certificate_pem);
+            assert_eq!(log.all()[0].path, "/api/v1/namespaces/rollcall-system/secrets/rollcall-ca");
+            assert_eq!(writes.of(WriteKind::Secret), u64::from(late));
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod kubernetes;
 pub mod lease;
 pub mod operate;
 mod outside;
+mod own_objects;
 mod owner;
 #[cfg(test)]
 mod scripted_api;

@@ -23,7 +23,6 @@ pub enum ConditionType {
 pub enum Holds {
     True,
     False,
-    Unknown,
 }
 
 /// Says why a registration is ready, or why not.
@@ -37,8 +36,6 @@ pub enum Ready {
     NoneServing,
     /// It is not accepted, so that it has no part in any service.
     NotAccepted,
-    /// The controller has not seen all of the cluster yet.
-    Pending,
 }
 
 /// Says whether a registration counts.
@@ -66,10 +63,8 @@ pub enum Resolved {
     ServiceNotFound,
     /// There is no pod of this name and UID.
     PodNotFound,
-    /// Addresses are refused here, as those of pods and of Services; the message names them.
+    /// Addresses are refused here, as those of pods, of Services and of nodes; the message names them.
     AddressRefused,
-    /// The controller has not seen all of the cluster yet.
-    Pending,
 }
 
 /// Holds one reason with the condition that it belongs to.
@@ -141,7 +136,6 @@ impl Holds {
         match self {
             Self::True => "True",
             Self::False => "False",
-            Self::Unknown => "Unknown",
         }
     }
 }
@@ -150,12 +144,11 @@ impl Holds {
 
 impl ConditionReason {
     /// All of them, in the order in which docs/resource.md explains them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 13] = [
         Self::Ready(Ready::Serving),
         Self::Ready(Ready::NoInstances),
         Self::Ready(Ready::NoneServing),
         Self::Ready(Ready::NotAccepted),
-        Self::Ready(Ready::Pending),
         Self::Accepted(Accepted::Accepted),
         Self::Accepted(Accepted::VisibilityNarrowed),
         Self::Accepted(Accepted::Invalid),
@@ -165,7 +158,6 @@ impl ConditionReason {
         Self::Resolved(Resolved::ServiceNotFound),
         Self::Resolved(Resolved::PodNotFound),
         Self::Resolved(Resolved::AddressRefused),
-        Self::Resolved(Resolved::Pending),
     ];
 
     /// The condition that has this reason.
@@ -183,7 +175,6 @@ impl ConditionReason {
             Self::Ready(Ready::Serving)
             | Self::Accepted(Accepted::Accepted | Accepted::VisibilityNarrowed)
             | Self::Resolved(Resolved::Resolved) => Holds::True,
-            Self::Ready(Ready::Pending) | Self::Resolved(Resolved::Pending) => Holds::Unknown,
             Self::Ready(Ready::NoInstances | Ready::NoneServing | Ready::NotAccepted)
             | Self::Accepted(Accepted::Invalid | Accepted::PortConflict)
             | Self::Resolved(
@@ -202,7 +193,6 @@ impl ConditionReason {
             Self::Ready(Ready::NoInstances) => "NoInstances",
             Self::Ready(Ready::NoneServing) => "NoneServing",
             Self::Ready(Ready::NotAccepted) => "NotAccepted",
-            Self::Ready(Ready::Pending) | Self::Resolved(Resolved::Pending) => "Pending",
             Self::Accepted(Accepted::Accepted) => "Accepted",
             Self::Accepted(Accepted::VisibilityNarrowed) => "VisibilityNarrowed",
             Self::Accepted(Accepted::Invalid) => "Invalid",

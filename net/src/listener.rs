@@ -6,7 +6,6 @@ use std::{
     future::Future,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
@@ -20,13 +19,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tracing::{debug, warn};
 
-use crate::Shutdown;
+use crate::{Places, Shutdown};
 
 /// An app's request head, and the pause between two requests of one connection, take no longer: an idle or a
 /// dripping client gives its place back.
@@ -35,20 +33,20 @@ const APP_HEAD_MAX: Duration = Duration::from_secs(30);
 const PROBE_HEAD_MAX: Duration = Duration::from_secs(2);
 /// A probe's connection from accept to end: a kubelet waits 1 s by default, and a slow reader must not stay.
 const PROBE_LIFE_MAX: Duration = Duration::from_secs(5);
+/// A hook's connection from accept to end: its answer may take 10 s, its head 2 s.
+const HOOK_LIFE_MAX: Duration = Duration::from_secs(13);
 /// Bytes of a request's head; a lookup's is a few hundred.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Connections that the kernel holds before they are accepted.
 const BACKLOG: u32 = 1_024;
-/// The pause after an accept that failed, mostly for want of file descriptors: trying at once would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What answers in flight get when the process ends; they come from memory.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
-/// Holds a listener and the most connections that it serves at a time; more wait in the backlog.
+/// Holds a listener, the places of its connections, and who they are for.
 #[derive(Debug)]
 pub struct Http1 {
     pub listener: TcpListener,
-    pub connections_max: usize,
+    pub places: Places,
     pub callers: Callers,
 }
 
@@ -60,6 +58,8 @@ pub enum Callers {
     /// The kubelet, and whoever else reaches the pod's address: one request, then the place is free again, so that
     /// idle connections of strangers cannot keep the probes out.
     Probes,
+    /// The same, with hooks among the requests: an answer may take longer than any probe waits.
+    Hooks,
 }
 
 /// Listens on this address.
@@ -103,7 +103,7 @@ impl Callers {
     const fn head_max(self) -> Duration {
         match self {
             Self::Apps => APP_HEAD_MAX,
-            Self::Probes => PROBE_HEAD_MAX,
+            Self::Probes | Self::Hooks => PROBE_HEAD_MAX,
         }
     }
 
@@ -111,6 +111,7 @@ impl Callers {
         match self {
             Self::Apps => None,
             Self::Probes => Some(PROBE_LIFE_MAX),
+            Self::Hooks => Some(HOOK_LIFE_MAX),
         }
     }
 }
@@ -119,13 +120,12 @@ impl Callers {
 
 impl Http1 {
     /// Answers requests until the process ends, then lets those in flight finish.
-    pub async fn serve<H, F, B>(self, handler: H, mut shutdown: Shutdown)
+    pub async fn serve<H, F, B>(mut self, handler: H, mut shutdown: Shutdown)
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let places = Arc::new(Semaphore::new(self.connections_max));
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -136,8 +136,8 @@ impl Http1 {
                         warn!(%error, "a connection's task died");
                     }
                 }
-                accepted = accept(&self.listener, &places) => {
-                    let (stream, place) = accepted;
+                accepted = self.places.accept(&self.listener) => {
+                    let (stream, _, place) = accepted;
                     let connection = connection(stream, self.callers, handler.clone(), shutdown.clone());
                     connections.spawn(async move {
                         match self.callers.life_max() {
@@ -156,23 +156,6 @@ impl Http1 {
         let drained = timeout(DRAIN_MAX, async { while connections.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             debug!("connections were cut at shutdown");
-        }
-    }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
-    loop {
-        // A place first: whoever has none stays in the kernel's backlog, at no cost to those inside.
-        let Ok(place) = places.clone().acquire_owned().await else { std::future::pending().await };
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-            }
         }
     }
 }
@@ -227,8 +210,9 @@ mod tests {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, ear) = shutdown();
-        let server =
-            tokio::spawn(Http1 { listener, connections_max: 1, callers: Callers::Apps }.serve(answer, ear));
+        let server = tokio::spawn(
+            Http1 { listener, places: Places::new(1), callers: Callers::Apps }.serve(answer, ear),
+        );
 
         let mut first = TcpStream::connect(address).await.unwrap();
         first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -268,7 +252,7 @@ mod tests {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, ear) = shutdown();
-        let http = Http1 { listener, connections_max: 1, callers: Callers::Probes };
+        let http = Http1 { listener, places: Places::new(1), callers: Callers::Probes };
         let server = tokio::spawn(http.serve(answer, ear));
         let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

@@ -1,20 +1,24 @@
 //! The agent: the one task that keeps the session and writes the store.
 
-use std::{collections::BTreeMap, future::Future};
+use std::future::Future;
 
-use rollcall_catalogue::{ContentHash, ServiceKey};
+use rollcall_catalogue::ServiceKey;
 use rollcall_net::{Backoff, Jitter};
-use rollcall_wire::{PROTOCOL, Up, limits::HEARTBEAT_EVERY};
+use rollcall_wire::{
+    Drain, Up,
+    client::{Client, Event},
+};
 use tokio::{
     sync::mpsc,
-    time::{Duration, Instant, interval, sleep, sleep_until},
+    time::{Duration, Instant, interval, sleep},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     args::Args,
     interest::{Interest, Wish},
-    session::{Conversation, Event, Link, LinkError, connect},
+    prestop::Questions,
+    session::{Link, LinkError, Trust, connect},
     store::{Contact, Held, Known, Writer},
 };
 
@@ -25,6 +29,8 @@ pub(crate) const WISHES_MAX: usize = 256;
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// A session that lived so long was a good one: the next loss begins with a short pause again.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
+/// Who is told when to come back comes within so much more: others were told the same.
+const RETURN_SPREAD: Duration = Duration::from_secs(1);
 
 const IN_STEP: Contact = Contact::Live { caught_up: true, synced: true };
 
@@ -34,18 +40,27 @@ pub(crate) struct Agent {
     writer: Writer,
     interest: Interest,
     wishes: mpsc::Receiver<ServiceKey>,
-    incarnation: String,
-    sequence: u64,
+    questions: Questions,
+    client: Client,
+    trust: Trust,
     jitter: Jitter,
+    /// Where the client's clock begins.
+    begin: Instant,
 }
 
 // === impl Agent ===
 
 impl Agent {
-    pub(crate) fn new(args: Args, writer: Writer, wishes: mpsc::Receiver<ServiceKey>) -> Self {
+    pub(crate) fn new(
+        args: Args,
+        writer: Writer,
+        wishes: mpsc::Receiver<ServiceKey>,
+        questions: Questions,
+    ) -> Self {
         let mut jitter = Jitter::from_entropy();
-        let incarnation = format!("{:016x}", jitter.next_u64());
-        Self { args, writer, interest: Interest::default(), wishes, incarnation, sequence: 0, jitter }
+        let client = Client::new(format!("{:016x}", jitter.next_u64()));
+        let (interest, trust, begin) = (Interest::default(), Trust::default(), Instant::now());
+        Self { args, writer, interest, wishes, questions, client, trust, jitter, begin }
     }
 
     /// Keeps a session for as long as the process lives.
@@ -53,11 +68,12 @@ impl Agent {
         let mut backoff = Backoff::default();
         loop {
             let begin = Instant::now();
-            let args = self.args.clone();
-            let error = match self.attend(connect(&args)).await {
+            let error = match self.connect().await {
                 Ok(link) => self.session(link).await,
                 Err(error) => error,
             };
+            self.client.closed();
+            self.questions.lost();
             self.writer.change(|local| {
                 if local.contact != Contact::Never {
                     local.contact = Contact::Lost;
@@ -66,31 +82,48 @@ impl Agent {
             if begin.elapsed() >= GOOD_AFTER {
                 backoff.reset();
             }
-            let pause = backoff.next(&mut self.jitter);
+            let mut pause = backoff.next(&mut self.jitter);
+            if let Some(asked) = error.retry_after() {
+                pause = pause.max(asked + self.jitter.up_to(RETURN_SPREAD));
+            }
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             warn!(%error, cause, pause_ms = pause.as_millis(), "no session; lookups go on from the last state");
             self.attend(sleep(pause)).await;
         }
     }
 
-    /// Waits for this while wishes are still heard: they are fulfilled with the next session.
+    async fn connect(&mut self) -> Result<Link, LinkError> {
+        let args = self.args.clone();
+        let mut trust = std::mem::take(&mut self.trust);
+        let link = self.attend(connect(&args, &mut trust)).await;
+        self.trust = trust;
+        link
+    }
+
+    /// Waits for this while wishes and hooks are still heard: they are answered with the next session.
     async fn attend<F: Future>(&mut self, wait: F) -> F::Output {
         let mut wait = std::pin::pin!(wait);
         loop {
             tokio::select! {
                 output = wait.as_mut() => return output,
-                Some(key) = self.wishes.recv() => {
-                    let forgotten = self.wish(&key).1;
-                    self.forget(&forgotten);
-                }
+                Some(key) = self.wishes.recv() => drop(self.wish(key)),
+                () = self.questions.hear() => {}
             }
         }
     }
 
     /// One session from `hello` to its end; there is always an error that ends it.
     async fn session(&mut self, mut link: Link) -> LinkError {
-        match self.converse(&mut link).await {
-            Err(error) => error,
+        let ended = self.converse(&mut link).await;
+        let unknown_frames = self.client.unknown_frames();
+        debug!(unknown_frames, "the session ends");
+        match ended {
+            Err(error) => {
+                if matches!(error, LinkError::Codec(_)) {
+                    self.client.garbled();
+                }
+                error
+            }
             Ok(reason) => {
                 info!(reason, "the controller said goodbye");
                 LinkError::Ended
@@ -99,172 +132,118 @@ impl Agent {
     }
 
     async fn converse(&mut self, link: &mut Link) -> Result<String, LinkError> {
-        let held = self.held();
-        let mut conversation = Conversation::resume(held.clone());
-        self.sequence += 1;
-        let (incarnation, sequence) = (self.incarnation.clone(), self.sequence);
-        link.say(&Up::Hello {
-            protocol: PROTOCOL.to_owned(),
-            incarnation,
-            sequence,
-            epoch: None,
-            cursor: 0,
-            held,
-            registrations: Vec::new(),
-        })
-        .await?;
-        let services: Vec<_> = self.interest.iter().map(reference).collect();
-        if !services.is_empty() {
-            conversation.awaits(self.interest.iter());
-            link.say(&Up::Subscribe { services, summary: false }).await?;
+        for frame in self.client.open(self.now_ms()) {
+            link.say(&frame).await?;
         }
-        let mut beat = interval(HEARTBEAT_EVERY);
-        beat.reset();
         let mut expiry = interval(EXPIRE_EVERY);
         loop {
-            let silent_at = link.silent_at();
-            tokio::select! {
+            let idle = Duration::from_millis(self.client.wake_at_ms().saturating_sub(self.now_ms()));
+            let said: Vec<Up> = tokio::select! {
                 frame = link.hear() => {
-                    let frame = frame?;
-                    let event = conversation.hear(frame).map_err(|error| LinkError::Violation(error.to_string()))?;
-                    match event {
-                        Some(Event::Dismissed { reason }) => return Ok(reason),
-                        Some(Event::Synced { cursor, services }) => {
-                            self.synced(&services, conversation.complete());
-                            link.say(&Up::Ack { cursor }).await?;
+                    for event in self.client.hear(frame?, self.now_ms())? {
+                        if let Event::Dismissed { reason } = event {
+                            return Ok(reason);
                         }
-                        // Unsubscribed while the frame was under way: it must not count as held.
-                        Some(Event::Upserted { key, .. }) if !self.interest.contains(&key) => {
-                            conversation.forget(&key);
-                        }
-                        Some(event) => self.apply(event),
-                        None => {}
+                        self.apply(event);
                     }
                     self.writer.heard();
+                    Vec::new()
                 }
-                Some(key) = self.wishes.recv() => {
-                    let (new, forgotten) = self.wish(&key);
-                    self.unsubscribe(link, &mut conversation, &forgotten).await?;
-                    if new {
-                        conversation.awaits([&key]);
-                        self.writer.change(|local| local.contact = unsynced(local.contact));
-                        link.say(&Up::Subscribe { services: vec![reference(&key)], summary: false }).await?;
-                    }
-                }
-                _ = beat.tick() => {
-                    let (cursor, digest) = (conversation.cursor(), conversation.digest());
-                    link.say(&Up::Heartbeat { cursor, digest }).await?;
-                }
+                Some(key) = self.wishes.recv() => self.wish(key),
+                () = self.questions.hear() => Vec::new(),
                 _ = expiry.tick() => {
                     let expired = self.interest.expire(Instant::now());
-                    self.unsubscribe(link, &mut conversation, &expired).await?;
+                    self.forget(&expired).into_iter().collect()
                 }
-                () = sleep_until(silent_at) => return Err(LinkError::Silent),
+                () = sleep(idle) => {
+                    self.client.tick(self.now_ms())?;
+                    Vec::new()
+                }
+            };
+            for frame in said.into_iter().chain(self.client.take_up()).chain(self.ask()) {
+                link.say(&frame).await?;
             }
         }
     }
 
-    /// Whether this name is to be subscribed to now, and what was dropped for it.
-    fn wish(&mut self, key: &ServiceKey) -> (bool, Vec<ServiceKey>) {
-        match self.interest.ask(key, Instant::now()) {
-            Wish::Held => (false, Vec::new()),
-            Wish::New { dropped } => (true, dropped.into_iter().collect()),
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The question of the hooks that wait, where it is to be asked now.
+    fn ask(&mut self) -> Option<Up> {
+        let deadline_ms = self.questions.take_due(Instant::now())?;
+        self.client.drain(Drain::Wait, deadline_ms)
+    }
+
+    /// A lookup wants this name: what is to be said of it, where it is a new one.
+    fn wish(&mut self, key: ServiceKey) -> Vec<Up> {
+        match self.interest.ask(&key, Instant::now()) {
+            Wish::Held => Vec::new(),
+            Wish::New { dropped } => {
+                let left = dropped.and_then(|dropped| self.forget(&[dropped]));
+                let asked = self.client.subscribe([key]);
+                if let Contact::Live { caught_up, .. } = self.writer.local().contact {
+                    self.writer.change(|local| local.contact = Contact::Live { caught_up, synced: false });
+                }
+                left.into_iter().chain(asked).collect()
+            }
             Wish::Full => {
                 warn!(name = %key, "all subscriptions are taken; this name is not answered");
-                (false, Vec::new())
+                Vec::new()
             }
         }
     }
 
-    async fn unsubscribe(
-        &mut self,
-        link: &mut Link,
-        conversation: &mut Conversation,
-        keys: &[ServiceKey],
-    ) -> Result<(), LinkError> {
+    /// Nobody wants these any more.
+    fn forget(&mut self, keys: &[ServiceKey]) -> Option<Up> {
         if keys.is_empty() {
-            return Ok(());
+            return None;
         }
-        keys.iter().for_each(|key| conversation.forget(key));
-        self.forget(keys);
-        self.settle(conversation.complete());
-        link.say(&Up::Unsubscribe { services: keys.iter().map(reference).collect(), summary: false }).await
-    }
-
-    fn forget(&self, keys: &[ServiceKey]) {
-        if !keys.is_empty() {
-            self.writer.change(|local| keys.iter().for_each(|key| drop(local.names.remove(key))));
-        }
-    }
-
-    /// What is held from earlier sessions and still wanted.
-    fn held(&self) -> BTreeMap<ServiceKey, ContentHash> {
-        let local = self.writer.local();
-        let hash = |key: &ServiceKey| match local.names.get(key) {
-            Some(Known::Service(held)) => Some((key.clone(), held.hash)),
-            _ => None,
-        };
-        self.interest.iter().filter_map(hash).collect()
+        let said = self.client.unsubscribe(keys);
+        self.writer.change(|local| keys.iter().for_each(|key| drop(local.names.remove(key))));
+        self.settle();
+        said
     }
 
     fn apply(&mut self, event: Event) {
         let now = Instant::now();
         match event {
-            Event::Welcomed { home } => {
-                // Nothing was asked for: nothing can be out of step.
-                let synced = self.interest.iter().next().is_none();
+            Event::Welcomed { replica, pod } => {
+                info!(replica, namespace = %pod.namespace, pod = pod.name, "in session");
                 self.writer.change(|local| {
-                    local.home = Some(home);
-                    local.contact = Contact::Live { caught_up: synced, synced };
+                    local.home = Some(pod.namespace);
+                    local.contact = Contact::Live { caught_up: false, synced: false };
                 });
+                // Where nothing was asked for, nothing can be out of step.
+                self.settle();
             }
-            Event::Upserted { key, service } => {
+            Event::Changed { key, service } => {
                 self.interest.learn(&key, true, now);
                 let held = Known::Service(Held::new(&key, &service).into());
                 self.writer.change(|local| drop(local.names.insert(key, held)));
             }
-            Event::Removed { service } => self.unknown(service, now),
-            Event::Synced { .. } | Event::Dismissed { .. } => {}
-        }
-    }
-
-    /// Whatever of these is not held does not exist.
-    fn synced(&mut self, services: &[ServiceKey], complete: bool) {
-        let now = Instant::now();
-        let held = self.writer.local();
-        for service in services {
-            if !held.names.contains_key(service) {
-                self.unknown(service.clone(), now);
+            Event::Gone { key } => {
+                self.interest.learn(&key, false, now);
+                self.writer.change(|local| drop(local.names.insert(key, Known::Unknown)));
             }
+            Event::Synced => self.settle(),
+            Event::Drained(drained) => self.questions.answered(&drained),
+            // The session looks at it itself; of the others, nothing here asks for any.
+            Event::Dismissed { .. }
+            | Event::SummaryChanged
+            | Event::Registered { .. }
+            | Event::Rejected { .. } => {}
         }
-        self.settle(complete);
     }
 
     /// Says that the session has caught up, once it has.
-    fn settle(&self, complete: bool) {
+    fn settle(&self) {
         let contact = self.writer.local().contact;
-        if complete && matches!(contact, Contact::Live { .. }) && contact != IN_STEP {
+        if self.client.in_step() && matches!(contact, Contact::Live { .. }) && contact != IN_STEP {
             // Before the state says so: no reader may see `caught_up` with the age of the session before.
             self.writer.current();
             self.writer.change(|local| local.contact = IN_STEP);
         }
-    }
-
-    fn unknown(&mut self, service: ServiceKey, now: Instant) {
-        if self.interest.contains(&service) {
-            self.interest.learn(&service, false, now);
-            self.writer.change(|local| drop(local.names.insert(service, Known::Unknown)));
-        }
-    }
-}
-
-fn reference(key: &ServiceKey) -> rollcall_catalogue::ServiceRef {
-    rollcall_catalogue::ServiceRef { service: key.service.clone(), namespace: Some(key.namespace.clone()) }
-}
-
-fn unsynced(contact: Contact) -> Contact {
-    match contact {
-        Contact::Live { caught_up, .. } => Contact::Live { caught_up, synced: false },
-        other => other,
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use rollcall_net::{Callers, Http1, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown};
+use rollcall_net::{Callers, Http1, Places, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
@@ -12,6 +12,7 @@ use crate::{
     api::{self, Api},
     args::Args,
     health,
+    prestop::{PreStop, prestop},
     store::{Store, store},
 };
 
@@ -78,18 +79,19 @@ impl Sidecar {
     pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
         let (writer, store) = store();
         let (api, wishes) = Api::new(store.clone());
+        let (hooks, questions) = prestop(store.clone());
         let addresses = self.api_addresses()?;
         let mut parts = JoinSet::new();
         for listener in self.api {
             let api = api.clone();
-            let http = Http1 { listener, connections_max: api::CONNECTIONS_MAX, callers: Callers::Apps };
+            let http = Http1 { listener, places: Places::new(api::CONNECTIONS_MAX), callers: Callers::Apps };
             parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
         }
-        parts.spawn(serve_health(self.health, store, shutdown.clone()));
+        parts.spawn(serve_health(self.health, store, hooks, shutdown.clone()));
         info!(?addresses, controller = %self.args.controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.
         tokio::select! {
-            () = Agent::new(self.args, writer, wishes).run() => anyhow::bail!("the agent ended by itself; this is a bug"),
+            () = Agent::new(self.args, writer, wishes, questions).run() => anyhow::bail!("the agent ended by itself; this is a bug"),
             Some(ended) = parts.join_next() => {
                 ended?;
                 // The word to end reaches all parts at once; the others finish below.
@@ -104,7 +106,8 @@ impl Sidecar {
     }
 }
 
-async fn serve_health(listener: TcpListener, store: Store, shutdown: Shutdown) {
-    let http = Http1 { listener, connections_max: health::CONNECTIONS_MAX, callers: Callers::Probes };
-    http.serve(move |request| health::answer(request, store.clone()), shutdown).await;
+async fn serve_health(listener: TcpListener, store: Store, hooks: PreStop, shutdown: Shutdown) {
+    let places = Places::new(health::CONNECTIONS_MAX).per_peer(health::CONNECTIONS_OF_ONE_MAX);
+    let http = Http1 { listener, places, callers: Callers::Hooks };
+    http.serve(move |request| health::answer(request, store.clone(), hooks.clone()), shutdown).await;
 }

@@ -1,23 +1,36 @@
-//! What the kubelet asks: alive, and in step. Nothing of the catalogue is said here, since anyone in the cluster
-//! can reach this port.
+//! What the kubelet asks: alive, in step, and when an app may end. Nothing of the catalogue is said here, since anyone in
+//! the cluster can reach this port.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::store::Store;
+use crate::{
+    prestop::{PreStop, WAITING_MAX},
+    store::Store,
+};
 
-/// Connections to the health port: the kubelet's probes, and a person or two.
-pub(crate) const CONNECTIONS_MAX: usize = 32;
+/// Connections to the health port: the kubelet's, and as many again for three other addresses.
+pub(crate) const CONNECTIONS_MAX: usize = 4 * CONNECTIONS_OF_ONE_MAX;
+/// Those of one address, so that one other pod cannot keep the kubelet out. The kubelet has two probes under way at most,
+/// and one hook for each container that ends.
+pub(crate) const CONNECTIONS_OF_ONE_MAX: usize = WAITING_MAX + 4;
 
-/// `/healthz`: the process answers, whatever the controller does. `/readyz`: everything asked for is current.
-pub(crate) async fn answer(request: Request<Incoming>, store: Store) -> Response<Full<Bytes>> {
+/// `/healthz`: the process answers, whatever the controller does. `/readyz`: everything asked for is current. `/prestop`:
+/// see there.
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+    store: Store,
+    prestop: PreStop,
+) -> Response<Full<Bytes>> {
     let (status, text) = match request.uri().path() {
+        "/prestop" if *request.method() == Method::GET => return prestop.answer(request.uri().query()).await,
+        "/prestop" => (StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
         "/healthz" => (StatusCode::OK, "ok\n"),
         "/readyz" if store.in_step() => (StatusCode::OK, "ok\n"),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not in step with the controller\n"),
-        _ => (StatusCode::NOT_FOUND, "no such path; /healthz and /readyz answer here\n"),
+        _ => (StatusCode::NOT_FOUND, "no such path; /healthz, /readyz and /prestop answer here\n"),
     };
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;

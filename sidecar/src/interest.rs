@@ -40,14 +40,6 @@ pub(crate) enum Wish {
 // === impl Interest ===
 
 impl Interest {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.names.keys()
-    }
-
-    pub(crate) fn contains(&self, key: &ServiceKey) -> bool {
-        self.names.contains_key(key)
-    }
-
     /// The app asked for this name.
     pub(crate) fn ask(&mut self, key: &ServiceKey, now: Instant) -> Wish {
         if let Some(entry) = self.names.get_mut(key) {
@@ -108,7 +100,8 @@ mod tests {
         let later = begin + Duration::from_secs(1);
         assert_eq!(interest.ask(&key(0), later), Wish::Held);
         assert_eq!(interest.ask(&key(9_999), later), Wish::New { dropped: Some(key(1)) });
-        assert!(interest.contains(&key(0)) && !interest.contains(&key(1)));
+        let held = |number| interest.names.contains_key(&key(number));
+        assert!(held(0) && !held(1));
         let first = begin + Duration::from_millis(2) + UNKNOWN_FOR;
         assert_eq!(interest.expire(first), [key(2)], "the only one that nobody asked for in so long");
         assert_eq!(interest.expire(later + UNKNOWN_FOR).len(), UNKNOWN_MAX - 1);

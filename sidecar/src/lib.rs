@@ -14,5 +14,6 @@ pub mod app;
 pub mod args;
 mod health;
 mod interest;
+mod prestop;
 mod session;
 mod store;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
-use rollcall_catalogue::{ContentHash, Namespace, Query, Service, ServiceKey};
+use rollcall_catalogue::{Namespace, Query, Service, ServiceKey};
 use rollcall_wire::{api::service_body, limits::HEARTBEAT_EVERY};
 use tokio::{
     sync::watch,
@@ -36,7 +36,6 @@ pub(crate) enum Known {
 /// Holds a service with its answer, rendered once when it changed.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) hash: ContentHash,
     pub(crate) body: Bytes,
     pub(crate) etag: HeaderValue,
     pub(crate) revision: HeaderValue,
@@ -90,7 +89,6 @@ impl Held {
         // The revision alone would do; with the hash, not even a controller that lost its clock can mislead.
         let etag = HeaderValue::from_str(&format!("\"{revision}-{hash}\""));
         Self {
-            hash,
             body: body.into(),
             etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
             revision: HeaderValue::from(revision),
@@ -144,6 +142,11 @@ impl Store {
             Contact::Live { caught_up: true, .. } if since < IN_STEP_FOR => 0,
             _ => since.as_secs().max(1),
         }
+    }
+
+    /// Whether there is a session, whatever it has said yet.
+    pub(crate) fn in_session(&self) -> bool {
+        matches!(self.local().contact, Contact::Live { .. })
     }
 
     /// Whether everything asked for is current.

@@ -3,11 +3,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     unreachable_pub,
     reason = "a test's helpers are tests too"
 )]
 
 mod bench;
+mod peer;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

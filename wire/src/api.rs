@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use rollcall_catalogue::{Match, Query, Service, ServiceKey, States, Summary, Version};
 use serde::Serialize;
 
+use crate::client::Drained;
+
 /// Holds the answer of `GET /v1/services/{name}`, its fields in the order of the contract.
 #[derive(Debug, Serialize)]
 struct ServiceBody<'a> {
@@ -34,6 +36,40 @@ struct Member<'a> {
     namespace: &'a str,
     #[serde(flatten)]
     instance: Match<'a>,
+}
+
+/// Holds the answer of `/prestop`: the controller's, or why there is none.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum DrainedBody<'a> {
+    #[serde(rename_all = "camelCase")]
+    Answered {
+        complete: bool,
+        terminating: bool,
+        acked: u32,
+        subscribers: u32,
+        late: &'a [String],
+        elapsed_ms: u64,
+    },
+    Unanswered {
+        complete: bool,
+        detail: &'a str,
+    },
+}
+
+/// The controller's answer to a drain.
+pub fn drained_body(drained: &Drained) -> Vec<u8> {
+    let Drained { complete, terminating, acked, subscribers, ref late, elapsed_ms } = *drained;
+    let body = DrainedBody::Answered { complete, terminating, acked, subscribers, late, elapsed_ms };
+    // Text and numbers, which serde_json cannot fail to write.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// What is said where the controller gave no answer to a drain.
+pub fn undrained_body(detail: &str) -> Vec<u8> {
+    let body = DrainedBody::Unanswered { complete: false, detail };
+    // Text, which serde_json cannot fail to write.
+    serde_json::to_vec(&body).unwrap_or_default()
 }
 
 /// The answer to this question to a service.
@@ -114,6 +150,19 @@ mod tests {
             String::from_utf8(body).unwrap(),
             r#"{"service":"orders","namespace":"shop","revision":7,"versions":["1.4.2"],"instances":[{"id":"Serving","address":"10.1.2.3","addresses":["10.1.2.3"],"port":8080,"ports":{"http":8080},"version":"1.4.2","zone":"a","node":"n1","pod":"orders-1","weight":100,"tags":["blue"],"metadata":{"team":"payments"},"state":"Serving","reason":"Ready","revision":6}]}"#
         );
+    }
+
+    #[test]
+    fn a_drain_is_told_with_who_is_late_or_why_nothing_is_known() {
+        let (complete, terminating, acked, subscribers, elapsed_ms) = (false, true, 1, 2, 30);
+        let late = vec!["shop/web-1".to_owned()];
+        let told = drained_body(&Drained { complete, terminating, acked, subscribers, late, elapsed_ms });
+        assert_eq!(
+            String::from_utf8(told).unwrap(),
+            r#"{"complete":false,"terminating":true,"acked":1,"subscribers":2,"late":["shop/web-1"],"elapsedMs":30}"#
+        );
+        let untold = String::from_utf8(undrained_body("why")).unwrap();
+        assert_eq!(untold, r#"{"complete":false,"detail":"why"}"#);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub enum Up {
         #[serde(with = "probe_word")]
         probe: ProbeWitness,
     },
-    /// Sent when nothing else was for [`crate::limits::HEARTBEAT_EVERY`].
+    /// Sent each [`crate::limits::HEARTBEAT_EVERY`], at the latest.
     Heartbeat {
         cursor: u64,
         /// The wrapping sum of the hashes of all services held, so that silent staleness is found.

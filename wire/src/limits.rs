@@ -13,9 +13,6 @@ pub const FRAME_HEAD_BYTES_MAX: usize = 1_024;
 /// so fits into one frame.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 
-/// Registrations that one app may have at run time: a port of its own for each is more than any app was seen to have.
-pub const REGISTRATIONS_MAX: usize = 16;
-
 /// Bytes of the name of a controller's process: a `hello` repeats it beside all that is held.
 pub const EPOCH_BYTES_MAX: usize = 128;
 

@@ -12,7 +12,7 @@ struct Bench {
     cargo: &'static [&'static str],
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -27,6 +27,11 @@ const BENCHES: [Bench; 3] = [
         name: "visible",
         about: "from a watch's event to the snapshot that everyone reads, idle and under load",
         cargo: &["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "visible"],
+    },
+    Bench {
+        name: "sessions",
+        about: "a crowd of sessions: delays of changes, memory, bytes, and a storm of reconnects",
+        cargo: &["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"],
     },
 ];
 

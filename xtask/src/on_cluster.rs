@@ -109,8 +109,8 @@ fn load_into_kind(home: &Home, kind: &Kind, images: &[Built]) -> Result<()> {
     Ok(())
 }
 
-/// Runs what needs a cluster on the one that the environment names. The controller runs beside it as well, as the very
-/// program that is in its image.
+/// Runs what needs a cluster on the one that the environment names. The controller and sidecars run beside it as well, as
+/// the very programs that are in their images.
 fn test_on_it(
     home: &Home,
     images: &[Built],
@@ -119,10 +119,14 @@ fn test_on_it(
 ) -> Result<()> {
     // Before the tests, where it is seen to take its time.
     KWOK.build(home)?;
-    let controller = images.iter().find(|image| image.name == "controller");
-    let controller = controller.context("no image of the controller was built")?;
     let mut environment = environment.to_vec();
-    environment.push(("ROLLCALL_CONTROLLER_PROGRAM", &controller.program));
+    for (name, variable) in
+        [("controller", "ROLLCALL_CONTROLLER_PROGRAM"), ("sidecar", "ROLLCALL_SIDECAR_PROGRAM")]
+    {
+        let image = images.iter().find(|image| image.name == name);
+        let image = image.with_context(|| format!("no image of the {name} was built"))?;
+        environment.push((variable, &image.program));
+    }
     let packages: Vec<_> = ON_ANY_CLUSTER.iter().flat_map(|package| ["--package", package]).collect();
     outcome.cargo_test("tests on a real cluster", &packages, &environment)
 }

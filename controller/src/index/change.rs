@@ -85,8 +85,8 @@ pub struct ServiceFacts {
     pub created_ms: i64,
     /// By the names that its EndpointSlices use, in its own order; the numbers are the Service's, not the pods'.
     pub ports: Vec<Port>,
-    /// What callers in the cluster reach it by.
-    pub cluster_addresses: Vec<IpAddr>,
+    /// What it is reached by, from within the cluster and from outside.
+    pub addresses: Vec<IpAddr>,
     /// `publishNotReadyAddresses`.
     pub publishes_not_ready: bool,
     /// Not opted out by `rollcall.dev/adopt: "false"`, and not of a type that has no endpoints.
@@ -129,6 +129,8 @@ pub struct NodeFacts {
     pub unknown: bool,
     /// What its pods' addresses are from.
     pub pod_ranges: Vec<IpNet>,
+    /// Its own, which its kubelet and the pods of its network listen at.
+    pub addresses: Vec<IpAddr>,
 }
 
 // === impl Kind ===

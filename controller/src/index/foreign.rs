@@ -14,8 +14,9 @@ use rollcall_catalogue::{Namespace, ServiceKey, refusal};
 pub(super) struct AddressBook {
     /// Those on the host's network share theirs.
     pods: HashMap<IpAddr, Owners>,
-    /// How many Services are reached by it.
-    services: HashMap<IpAddr, u32>,
+    /// Those that Services are reached by.
+    services: Counts,
+    nodes: Counts,
     ranges: BTreeMap<Arc<str>, Vec<IpNet>>,
     api_servers: BTreeSet<IpAddr>,
     /// What the operator allows all the same.
@@ -23,6 +24,10 @@ pub(super) struct AddressBook {
     /// The services that would have it as an instance, so that they are told when its owner changes.
     meant: HashMap<IpAddr, BTreeSet<ServiceKey>>,
 }
+
+/// Holds how many have each address, of those that any has.
+#[derive(Debug, Default)]
+struct Counts(HashMap<IpAddr, u32>);
 
 /// Holds whose pods have an address.
 #[derive(Debug)]
@@ -60,8 +65,12 @@ impl AddressBook {
         if self.api_servers.contains(&address) {
             return Some("of the API server");
         }
-        if self.services.contains_key(&address) {
+        if self.services.has(address) {
             return Some("of a Service");
+        }
+        // Whatever else is at it: the pods of a node's own network are found as pods, and not by its address.
+        if self.nodes.has(address) {
+            return Some("of a node");
         }
         match (self.pods.get(&address), named) {
             (Some(owners), Named::BySlice(namespace)) if owners.are_all_of(namespace) => None,
@@ -95,17 +104,22 @@ impl AddressBook {
     }
 
     pub(super) fn service_takes(&mut self, address: IpAddr) -> BTreeSet<ServiceKey> {
-        *self.services.entry(address).or_default() += 1;
+        self.services.add(address);
         self.told(address)
     }
 
     pub(super) fn service_leaves(&mut self, address: IpAddr) -> BTreeSet<ServiceKey> {
-        if let Some(count) = self.services.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.services.remove(&address);
-            }
-        }
+        self.services.remove(address);
+        self.told(address)
+    }
+
+    pub(super) fn node_takes(&mut self, address: IpAddr) -> BTreeSet<ServiceKey> {
+        self.nodes.add(address);
+        self.told(address)
+    }
+
+    pub(super) fn node_leaves(&mut self, address: IpAddr) -> BTreeSet<ServiceKey> {
+        self.nodes.remove(address);
         self.told(address)
     }
 
@@ -146,7 +160,29 @@ impl AddressBook {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.pods.is_empty() && self.services.is_empty() && self.ranges.is_empty() && self.meant.is_empty()
+        let counts = self.services.0.is_empty() && self.nodes.0.is_empty();
+        counts && self.pods.is_empty() && self.ranges.is_empty() && self.meant.is_empty()
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    fn has(&self, address: IpAddr) -> bool {
+        self.0.contains_key(&address)
+    }
+
+    fn add(&mut self, address: IpAddr) {
+        *self.0.entry(address).or_default() += 1;
+    }
+
+    fn remove(&mut self, address: IpAddr) {
+        if let Some(count) = self.0.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&address);
+            }
+        }
     }
 }
 
@@ -197,6 +233,10 @@ mod tests {
         book.pod_takes(ip("10.1.0.1"), &shop);
         book.pod_takes(ip("10.1.9.1"), &shop);
         book.service_takes(ip("10.2.0.1"));
+        // A node's own, at which a pod of its network is too.
+        book.node_takes(ip("192.0.2.7"));
+        book.pod_takes(ip("192.0.2.7"), &shop);
+        book.node_takes(ip("10.1.9.7"));
         book.node_has(&"n1".into(), &["10.1.0.0/16".parse().unwrap()]);
         book.api_servers_are([ip("192.0.2.1")].into());
         let table = [
@@ -210,6 +250,8 @@ mod tests {
                 Some("in the range of the cluster's pods"),
             ),
             ("192.0.2.1", Some("of the API server"), Some("of the API server"), Some("of the API server")),
+            ("192.0.2.7", Some("of a node"), Some("of a node"), Some("of a node")),
+            ("10.1.9.7", None, None, None),
             ("198.51.100.7", None, None, None),
             ("127.0.0.1", Some("loopback"), Some("loopback"), Some("loopback")),
         ];
@@ -236,6 +278,19 @@ mod tests {
         assert_eq!(book.node_has(&"n".into(), &["10.0.0.0/8".parse().unwrap()]), told);
         assert_eq!(book.node_has(&"n".into(), &["10.0.0.0/8".parse().unwrap()]), BTreeSet::new());
         assert_eq!(book.node_has(&"n".into(), &[]), told);
+        for takes in [AddressBook::service_takes, AddressBook::node_takes] {
+            assert_eq!(takes(&mut book, ip), told);
+            assert_eq!(takes(&mut book, ip), told);
+        }
+        for (leaves, by) in [
+            (AddressBook::service_leaves as fn(&mut AddressBook, IpAddr) -> _, "of a Service"),
+            (AddressBook::node_leaves, "of a node"),
+        ] {
+            assert_eq!(leaves(&mut book, ip), told);
+            assert_eq!(book.refusal(ip, Named::Outside), Some(by), "the other of the two is still there");
+            assert_eq!(leaves(&mut book, ip), told);
+        }
+        assert_eq!(book.refusal(ip, Named::Outside), None);
         book.is_not_meant(ip, &key);
         assert!(book.is_empty());
     }

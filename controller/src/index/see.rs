@@ -132,7 +132,7 @@ impl Index {
 
     pub(super) fn see_service(&mut self, key: &ObjectKey, facts: Option<&ServiceFacts>) -> bool {
         let addresses = |facts: Option<&ServiceFacts>| -> Vec<IpAddr> {
-            facts.into_iter().flat_map(|facts| facts.cluster_addresses.clone()).collect()
+            facts.into_iter().flat_map(|facts| facts.addresses.clone()).collect()
         };
         let (before, owners) = self.in_namespace(&key.namespace, |names| {
             let service = names.kube_services.entry(key.name.clone()).or_default();
@@ -225,7 +225,14 @@ impl Index {
         if before.as_ref() == facts {
             return false;
         }
-        let told = self.addresses.node_has(name, ranges);
+        let mut told = self.addresses.node_has(name, ranges);
+        let addresses =
+            |facts: Option<&NodeFacts>| facts.map(|facts| facts.addresses.clone()).unwrap_or_default();
+        let (held, has) = (addresses(before.as_ref()), addresses(facts));
+        if held != has {
+            has.into_iter().for_each(|address| told.extend(self.addresses.node_takes(address)));
+            held.into_iter().for_each(|address| told.extend(self.addresses.node_leaves(address)));
+        }
         told.iter().for_each(|service| self.mark_whole(service));
         let seen = |facts: Option<&NodeFacts>| facts.map(|facts| (facts.zone.clone(), facts.unknown));
         if seen(before.as_ref()) != seen(facts) && self.complete() {

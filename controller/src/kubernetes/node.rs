@@ -1,6 +1,11 @@
 //! From Kubernetes' node to the few facts that are kept of it.
 
-use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use std::net::IpAddr;
+
+use k8s_openapi::{
+    api::core::v1::{Node, NodeStatus},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 
 use crate::{
     index::{Change, Key, Kind, NodeFacts},
@@ -41,7 +46,21 @@ fn facts(node: &Node) -> NodeFacts {
         zone: label(&node.metadata, ZONE).filter(|zone| !zone.is_empty()).map(Into::into),
         unknown: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "Unknown"),
         pod_ranges,
+        addresses: node.status.as_ref().map(addresses).unwrap_or_default(),
     }
+}
+
+/// Those that lead to it, from within and from outside; the others are names.
+fn addresses(status: &NodeStatus) -> Vec<IpAddr> {
+    let listed = status.addresses.iter().flatten();
+    let listed = listed.filter(|one| matches!(one.type_.as_str(), "InternalIP" | "ExternalIP"));
+    let mut addresses = Vec::new();
+    for address in listed.filter_map(|one| one.address.parse().ok()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
 }
 
 #[cfg(test)]
@@ -62,13 +81,22 @@ mod tests {
         let facts = read(json!({
             "metadata": {"name": "node1", "labels": {"topology.kubernetes.io/zone": "a"}},
             "spec": {"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd00:1::/64", "nonsense"]},
-            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "addresses": [
+                    {"type": "InternalIP", "address": "192.0.2.1"}, {"type": "InternalIP", "address": "2001:db8::1"},
+                    {"type": "Hostname", "address": "192.0.2.9"}, {"type": "ExternalIP", "address": "198.51.100.1"},
+                    {"type": "ExternalIP", "address": "192.0.2.1"}, {"type": "InternalIP", "address": "nonsense"},
+                ],
+            },
         }));
         assert_eq!(facts.zone.as_deref(), Some("a"));
         assert_eq!(facts.pod_ranges, ["10.1.0.0/24".parse().unwrap(), "fd00:1::/64".parse().unwrap()]);
+        let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["192.0.2.1", "2001:db8::1", "198.51.100.1"]);
         let bare = read(json!({"metadata": {"name": "node1"}, "spec": {"podCIDR": "10.1.0.0/24"}}));
-        let expected =
-            NodeFacts { zone: None, unknown: false, pod_ranges: vec!["10.1.0.0/24".parse().unwrap()] };
+        let pod_ranges = vec!["10.1.0.0/24".parse().unwrap()];
+        let expected = NodeFacts { zone: None, unknown: false, pod_ranges, addresses: Vec::new() };
         assert_eq!(bare, expected);
     }
 

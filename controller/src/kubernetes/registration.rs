@@ -7,12 +7,9 @@ use rollcall_crds::ServiceRegistration;
 
 use crate::{
     index::{Change, Key, Kind, Object},
-    kubernetes::watched::{NoMeta, Watched, label, object_key, uid},
-    status::digest_of,
+    kubernetes::watched::{NoMeta, Watched, object_key, uid},
+    status::{digest_of, is_ours},
 };
-
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-const OURSELVES: &str = "rollcall-controller";
 
 /// `ServiceRegistration`s, of all namespaces.
 pub(super) struct Registrations;
@@ -37,7 +34,7 @@ fn kept(object: &ServiceRegistration) -> Result<Object, NoMeta> {
     Ok(Object {
         uid: uid(meta)?.into(),
         generation: meta.generation.unwrap_or_default(),
-        managed: label(meta, MANAGED_BY) == Some(OURSELVES),
+        managed: is_ours(object),
         told: object.status.as_ref().map(digest_of).unwrap_or_default(),
         registration: rollcall_crds::registration(object).map(Arc::new),
     })
@@ -87,11 +84,16 @@ mod tests {
     }
 
     #[test]
-    fn ours_are_told_by_their_label() {
-        for (label, managed) in [("rollcall-controller", true), ("Helm", false)] {
-            let mut labelled = good();
-            labelled["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": label});
-            assert_eq!(read(labelled).managed, managed, "{label}");
-        }
+    fn the_label_alone_makes_nothing_ours() {
+        let mut ours = good();
+        ours["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "rollcall-controller"});
+        assert!(!read(ours.clone()).managed, "a person's selector");
+        ours["spec"] = json!({
+            "service": "orders", "target": {"selector": {"matchLabels": {"rollcall.dev/service": "orders"}}},
+            "ports": [{"name": "http", "port": 8080}],
+        });
+        assert!(read(ours.clone()).managed);
+        ours["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "Helm"});
+        assert!(!read(ours).managed);
     }
 }

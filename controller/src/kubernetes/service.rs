@@ -42,7 +42,7 @@ fn facts(service: &Service) -> Result<ServiceFacts, NoMeta> {
                 port(one.name.as_deref(), one.port, one.protocol.as_deref(), one.app_protocol.as_deref())
             })
             .collect(),
-        cluster_addresses: spec.map(cluster_addresses).unwrap_or_default(),
+        addresses: addresses(service),
         publishes_not_ready: spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or_default(),
         adoptable: !opted_out && !spec.is_some_and(has_no_endpoints),
     })
@@ -53,11 +53,23 @@ fn has_no_endpoints(spec: &ServiceSpec) -> bool {
     spec.type_.as_deref() == Some("ExternalName")
 }
 
-/// Those of both families; a headless Service says `None` in the place of one.
-fn cluster_addresses(spec: &ServiceSpec) -> Vec<IpAddr> {
+/// Those within the cluster, of both families, where a headless Service says `None` in the place of one; those outside
+/// that it claims, which all nodes send to it from then on; and those that load balancers have for it.
+fn addresses(service: &Service) -> Vec<IpAddr> {
+    let spec = service.spec.as_ref();
+    let of_spec = |field: fn(&ServiceSpec) -> &Option<Vec<String>>| {
+        spec.into_iter().flat_map(move |spec| field(spec).iter().flatten())
+    };
+    let balancers = service.status.iter().filter_map(|status| status.load_balancer.as_ref());
+    let balancers = balancers.flat_map(|balancer| balancer.ingress.iter().flatten());
+    let listed = spec
+        .and_then(|spec| spec.cluster_ip.as_ref())
+        .into_iter()
+        .chain(of_spec(|spec| &spec.cluster_ips))
+        .chain(of_spec(|spec| &spec.external_ips))
+        .chain(balancers.filter_map(|ingress| ingress.ip.as_ref()));
     let mut addresses = Vec::new();
-    let listed = spec.cluster_ips.iter().flatten();
-    for address in spec.cluster_ip.iter().chain(listed).filter_map(|text| text.parse().ok()) {
+    for address in listed.filter_map(|text| text.parse().ok()) {
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -103,11 +115,28 @@ mod tests {
                 Port { transport: Transport::Udp, ..Port::tcp(Some("dns"), 53) },
                 Port::tcp(Some("http"), 80),
             ],
-            cluster_addresses: vec!["10.96.0.7".parse().unwrap(), "fd00:96::7".parse().unwrap()],
+            addresses: vec!["10.96.0.7".parse().unwrap(), "fd00:96::7".parse().unwrap()],
             publishes_not_ready: true,
             adoptable: true,
         };
         assert_eq!(read(&spec, &Value::Null), expected);
+    }
+
+    #[test]
+    fn what_it_is_reached_by_from_outside_is_its_own_too() {
+        let service = json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "s1"},
+            "spec": {"clusterIP": "10.96.0.7", "externalIPs": ["198.51.100.1", "nonsense"], "loadBalancerIP": "198.51.100.9"},
+            "status": {"loadBalancer": {"ingress":
+                [{"ip": "198.51.100.2"}, {"hostname": "lb.example"}, {"ip": "198.51.100.1"}]}},
+        });
+        let facts = facts(&serde_json::from_value(service).unwrap()).unwrap();
+        let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            addresses,
+            ["10.96.0.7", "198.51.100.1", "198.51.100.2"],
+            "what was only asked for is not given"
+        );
     }
 
     #[test]
@@ -116,7 +145,7 @@ mod tests {
             &json!({"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 80}]}),
             &Value::Null,
         );
-        assert_eq!((facts.cluster_addresses, facts.ports), (Vec::new(), vec![Port::tcp(None, 80)]));
+        assert_eq!((facts.addresses, facts.ports), (Vec::new(), vec![Port::tcp(None, 80)]));
         assert!(facts.adoptable && !facts.publishes_not_ready);
     }
 

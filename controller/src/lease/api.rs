@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
     jiff::{SignedDuration, Timestamp},
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Client, api::PostParams};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -17,12 +17,13 @@ use super::{
 };
 use crate::{
     operate::{WriteCounts, WriteKind},
+    own_objects::OwnObjects,
     status::FIELD_MANAGER,
 };
 
 /// Holds the way to one Lease, and how it was last seen, so that what others wrote beside our fields stays.
 pub(super) struct LeaseApi {
-    api: Api<Lease>,
+    api: OwnObjects<Lease>,
     name: String,
     identity: String,
     last: Option<Lease>,
@@ -38,7 +39,7 @@ impl LeaseApi {
         identity: String,
         counts: Arc<WriteCounts>,
     ) -> Self {
-        let api = Api::namespaced(client, &settings.namespace);
+        let api = OwnObjects::new(client, &settings.namespace);
         Self { api, name: settings.name.clone(), identity, last: None, counts }
     }
 
@@ -100,7 +101,6 @@ impl LeaseApi {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
                 resource_version: version.cloned(),
-                managed_fields: None,
                 ..last.metadata
             },
             spec: Some(LeaseSpec {

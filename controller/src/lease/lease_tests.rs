@@ -85,6 +85,8 @@ async fn one_holds_it_renews_it_and_gives_it_to_the_next() {
         let mut kept = kept.lock().unwrap();
         let mut lease = kept.lease.clone().unwrap();
         lease["metadata"]["labels"] = json!({"team": "a"});
+        lease["metadata"]["managedFields"] =
+            json!([{"manager": "prankster", "time": "9999-12-31T23:59:59Z"}]);
         kept.keep(&lease);
     }
     sleep(Duration::from_secs(60)).await;

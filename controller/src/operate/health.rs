@@ -11,14 +11,18 @@ use http::{
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use http_body_util::Full;
-use rollcall_net::{Callers, Http1, Shutdown};
+use rollcall_net::{Callers, Http1, Places, Shutdown};
 use tokio::net::TcpListener;
 
 use super::metrics::{Format, Metrics};
 use crate::owner::{IndexHandle, View};
 
-/// Connections to the health port: the kubelet's probes, Prometheus, and a person or two.
-const CONNECTIONS_MAX: usize = 64;
+/// Connections to the health port: for the kubelet's probes, Prometheus, and a person or two a few would do. So many
+/// that no few addresses can take them all: each goes with its answer, and after 5 s at the latest.
+const CONNECTIONS_MAX: usize = 256;
+/// Those of one address. The kubelet has two probes under way at most, each for a second, and speaks from its node's
+/// address; what runs in the node's own network shares that with it.
+const CONNECTIONS_OF_ONE_MAX: usize = 8;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -36,7 +40,8 @@ pub struct Health {
 impl Health {
     /// Answers until the process ends.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
-        let http = Http1 { listener, connections_max: CONNECTIONS_MAX, callers: Callers::Probes };
+        let places = Places::new(CONNECTIONS_MAX).per_peer(CONNECTIONS_OF_ONE_MAX);
+        let http = Http1 { listener, places, callers: Callers::Probes };
         let answer = move |request: Request<_>| {
             let answer = self.answer(&request);
             async move { answer }

@@ -262,7 +262,7 @@ impl Inner {
         );
         registry.register(
             "events_dropped",
-            "Events for people that were not written, since more came than are",
+            "Events for people that nobody will see: too many waited to be written, or the API server did not take them",
             self.events_dropped.clone(),
         );
         registry.register(

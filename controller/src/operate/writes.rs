@@ -54,7 +54,7 @@ impl WriteCounts {
         self.counter(kind).load(Ordering::Relaxed)
     }
 
-    /// Events that nobody will see, since more came than are written.
+    /// Events that nobody will see: too many waited to be written, or the API server did not take them.
     pub fn events_dropped(&self) -> u64 {
         self.events_dropped.load(Ordering::Relaxed)
     }

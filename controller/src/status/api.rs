@@ -12,6 +12,9 @@ use tokio::time::timeout;
 /// A call that takes longer has failed: a loaded API server answers small calls within a second.
 pub(super) const CALL_MAX: Duration = Duration::from_secs(5);
 
+/// The subresource that statuses are written by. To get it gives the whole object.
+pub(super) const STATUS: &str = "status";
+
 /// Says what a failed call means to whoever made it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum Failure {

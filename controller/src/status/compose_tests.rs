@@ -84,7 +84,7 @@ fn others() -> Vec<Report> {
         found(Finding::new(Ready::NoInstances, "")),
         found(Finding::new(Ready::NoInstances, "no pod")),
         found(Finding::new(Accepted::Invalid, "")),
-        found(Finding::new(Resolved::Pending, "")),
+        found(Finding::new(Resolved::NoMatch, "")),
         one(&|instance| instance.state = State::Suspect),
         one(&|instance| instance.reason = Reason::NodeUnknown),
         one(&|instance| instance.pod = None),

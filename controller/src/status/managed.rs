@@ -6,15 +6,17 @@ use kube::{
     Client,
     api::{DeleteParams, PostParams, Preconditions},
 };
+use rollcall_crds::ServiceRegistration;
 use rollcall_net::Jitter;
+use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::{
     FIELD_MANAGER, KEEP_EVERY,
-    api::{Failure, registrations, send},
+    api::{Failure, STATUS, registrations, send},
     keeper::{Keeper, Step},
-    managed_object::object,
+    managed_object::{is_ours, object},
     pace::Pause,
     source::Source,
 };
@@ -133,12 +135,27 @@ impl Keeping<'_> {
         send(&self.client, registrations(&key.namespace).create(&params, body)).await.map(drop)
     }
 
+    /// Only as it is now: since our watch showed it, somebody may have made it his.
     async fn delete(&self, key: &ObjectKey, uid: &str) -> Result<(), Failure> {
+        let path = registrations(&key.namespace);
+        // Its status is what our role may get.
+        let there = send(&self.client, path.get_subresource(STATUS, &key.name)).await?;
+        let version = version_of_ours(there, uid).filter(|_| self.leadership.lasts(self.term));
+        let version = version.ok_or(Failure::Conflict)?;
         self.counts.count(WriteKind::Registration);
-        let preconditions = Preconditions { resource_version: None, uid: Some(uid.to_owned()) };
+        let preconditions = Preconditions { resource_version: Some(version), uid: Some(uid.to_owned()) };
         let params = DeleteParams::default().preconditions(preconditions);
-        send(&self.client, registrations(&key.namespace).delete(&key.name, &params)).await.map(drop)
+        send(&self.client, path.delete(&key.name, &params)).await.map(drop)
     }
+}
+
+/// The version of the object that has this uid, while it is ours.
+fn version_of_ours(mut there: Value, uid: &str) -> Option<String> {
+    // Whoever may write an object may write into this list what no type can hold.
+    there.get_mut("metadata")?.as_object_mut()?.remove("managedFields");
+    let there: ServiceRegistration = serde_json::from_value(there).ok()?;
+    let ours = is_ours(&there) && there.metadata.uid.as_deref() == Some(uid);
+    there.metadata.resource_version.filter(|_| ours)
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
-//! What a registration that we write ourselves looks like, and whether one that there is looks so.
+//! What a registration that we write ourselves looks like, and whether one that there is was written by us.
+
+use std::sync::Arc;
 
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
     jiff::Timestamp,
 };
-use rollcall_catalogue::{Port, Registration, Transport};
+use rollcall_catalogue::{Port, Registration, ServiceKey, ServiceName, Transport};
 use rollcall_crds::{
     LabelSelector, Port as SpecPort, ServiceRegistration, ServiceRegistrationSpec, ServiceTarget, Target,
 };
 
+use super::managed_name;
 use crate::index::{ManagedSpec, ObjectKey, Origin, Present};
 
-/// The label that says who wrote an object; a person who takes one over removes it.
+/// The label that says who wrote an object; it is not believed alone.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// What that label says of ours.
 pub const MANAGED_BY_US: &str = "rollcall-controller";
@@ -46,15 +49,7 @@ pub(super) fn object(key: &ObjectKey, spec: &ManagedSpec) -> ServiceRegistration
         }
         Origin::Service { name, uid } => {
             written.target.service = Some(ServiceTarget { name: name.to_string() });
-            // Never in the way of the Service's own deletion, and deleted with it.
-            owners = Some(vec![OwnerReference {
-                api_version: "v1".to_owned(),
-                kind: "Service".to_owned(),
-                name: name.to_string(),
-                uid: uid.to_string(),
-                block_owner_deletion: None,
-                controller: None,
-            }]);
+            owners = Some(vec![owner(name, uid)]);
         }
     }
     let metadata = ObjectMeta {
@@ -67,8 +62,39 @@ pub(super) fn object(key: &ObjectKey, spec: &ManagedSpec) -> ServiceRegistration
     ServiceRegistration { metadata, spec: written, status: None }
 }
 
-/// Whether the object says something else than it would if it were written now. What we do not write, such as a weight
-/// that a person added, is not looked at.
+/// Whether we wrote it: it has our label, and is what we write for pods or for a Service, under the name that this has.
+/// Whoever gives the label to an object of his own does not make it ours; and one of ours to which somebody has given
+/// a word that we never write is his from then on. Only the ports are no sign, since we keep them up to date.
+pub fn is_ours(object: &ServiceRegistration) -> bool {
+    let labels = object.metadata.labels.iter();
+    labels.flatten().any(|(key, value)| key == MANAGED_BY_LABEL && value == MANAGED_BY_US)
+        && is_of_our_form(object).unwrap_or_default()
+}
+
+/// Compared with what we would write in its place; none where there is nothing that it could stand for.
+fn is_of_our_form(there: &ServiceRegistration) -> Option<bool> {
+    let service: ServiceName = there.spec.service.as_deref()?.parse().ok()?;
+    let (name, origin) = if there.spec.target.service.is_some() {
+        let of_this_name = |owner: &&OwnerReference| **owner == self::owner(service.as_str(), &owner.uid);
+        let owner = there.metadata.owner_references.iter().flatten().find(of_this_name)?;
+        let name: Arc<str> = service.as_str().into();
+        (name.clone(), Origin::Service { name, uid: owner.uid.as_str().into() })
+    } else {
+        let version = there.spec.version.as_deref().map(str::parse).transpose().ok()?;
+        (managed_name(&service, version.as_ref()), Origin::Pods { version, ports: Vec::new() })
+    };
+    let namespace = there.metadata.namespace.as_deref()?.parse().ok()?;
+    let key = ObjectKey { namespace, name };
+    let of_pods = matches!(origin, Origin::Pods { .. });
+    let service = ServiceKey { namespace: key.namespace.clone(), service };
+    let mut ours = object(&key, &ManagedSpec { service, origin });
+    if of_pods {
+        ours.spec.ports.clone_from(&there.spec.ports);
+    }
+    Some(ours.metadata.name == there.metadata.name && ours.spec == there.spec)
+}
+
+/// Whether one of ours says something else than it would if it were written now.
 pub(super) fn differs(present: &Present, key: &ObjectKey, spec: &ManagedSpec) -> bool {
     // Of what cannot be, nothing better can be made.
     let Some(wanted) = read(key, spec) else { return false };
@@ -84,6 +110,18 @@ pub(super) fn read(key: &ObjectKey, spec: &ManagedSpec) -> Option<Registration> 
     let mut written = object(key, spec);
     written.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
     rollcall_crds::registration(&written).ok()
+}
+
+/// Never in the way of the Service's own deletion, and deleted with it.
+fn owner(service: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Service".to_owned(),
+        name: service.to_owned(),
+        uid: uid.to_owned(),
+        block_owner_deletion: None,
+        controller: None,
+    }
 }
 
 fn port(port: &Port) -> SpecPort {

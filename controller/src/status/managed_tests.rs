@@ -49,8 +49,23 @@ fn at_work(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Script,
     (script, log, seat)
 }
 
+/// The object as an API server keeps it.
+fn kept(key: &ObjectKey, spec: &ManagedSpec, uid: &str) -> Value {
+    let mut kept = serde_json::to_value(object(key, spec)).unwrap();
+    kept["metadata"]["uid"] = uid.into();
+    kept["metadata"]["resourceVersion"] = "7".into();
+    kept["metadata"]["managedFields"] = json!([{"manager": "prankster", "time": "9999-12-31T23:59:59Z"}]);
+    kept
+}
+
+fn adopted(service: &str) -> ManagedSpec {
+    let origin = Origin::Service { name: service.into(), uid: "s1".into() };
+    ManagedSpec { service: format!("{service}.shop").parse().unwrap(), origin }
+}
+
 fn taken(asked: &Asked) -> Reply {
     match asked.method {
+        Method::GET => Reply::Json(200, kept(&key("orders"), &adopted("orders"), "u1")),
         Method::POST => Reply::Json(201, asked.body.clone()),
         _ => Reply::Json(200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})),
     }
@@ -121,11 +136,105 @@ async fn what_nobody_wants_is_deleted_by_its_uid() {
             sleep(Duration::from_millis(100)).await;
         }
         let asked = log.all().remove(0);
+        assert_eq!((asked.method, asked.path), (Method::GET, format!("{PATH}/orders/status")));
+        while log.all().len() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let asked = log.all().remove(1);
         assert_eq!((asked.method, asked.path), (Method::DELETE, format!("{PATH}/orders")));
-        assert_eq!(asked.body["preconditions"], json!({"uid": "u1"}));
+        assert_eq!(asked.body["preconditions"], json!({"uid": "u1", "resourceVersion": "7"}));
         let took = asked.at - begin;
         assert!(took >= after && took <= after + 2 * KEEP_EVERY, "{took:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_made_his_own_meanwhile_is_not_deleted() {
+    let ours = || kept(&key("orders"), &adopted("orders"), "u1");
+    let (mut unlabelled, mut weighed, mut anew) = (ours(), ours(), ours());
+    unlabelled["metadata"]["labels"] = json!({});
+    weighed["spec"]["weight"] = 10.into();
+    anew["metadata"]["uid"] = "u2".into();
+    for his in [unlabelled, weighed, anew] {
+        let (script, log, _seat) = at_work(move |_| Reply::Json(200, his.clone()));
+        script.manage(unwanting("orders", true));
+        sleep(2 * UNWANTED_FOR).await;
+        let asked = log.all();
+        assert!(asked.len() > 1 && asked.iter().all(|asked| asked.method == Method::GET), "{asked:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn losing_the_lease_while_looking_deletes_nothing() {
+    let seat = Arc::new(Mutex::new(None::<crate::lease::Seat>));
+    let lost = seat.clone();
+    let (script, log, held) = at_work(move |asked| {
+        lost.lock().unwrap().as_ref().unwrap().publish(None);
+        taken(asked)
+    });
+    *seat.lock().unwrap() = Some(held);
+    script.manage(unwanting("orders", true));
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(log.all().len(), 1);
+}
+
+#[test]
+fn ours_is_what_we_write_and_nothing_else() {
+    let mut unversioned = pods();
+    unversioned.origin = Origin::Pods { version: None, ports: vec![Port::tcp(None, 80)] };
+    let mut mapped = pods();
+    let version = "1.4.2-RC1+b".parse().ok();
+    let mapped_name = crate::status::managed_name(&mapped.service.service, version.as_ref());
+    mapped.origin = Origin::Pods { version, ports: vec![Port::tcp(Some("http"), 80)] };
+    let written = [
+        (key("orders-1.4.2"), pods()),
+        (key("orders"), unversioned),
+        (key(&mapped_name), mapped),
+        (key("orders"), adopted("orders")),
+    ];
+    let judged = |there: &Value| is_ours(&serde_json::from_value(there.clone()).unwrap());
+    for (key, spec) in written {
+        let mut ours = serde_json::to_value(object(&key, &spec)).unwrap();
+        assert!(judged(&ours), "{ours}");
+        // What others hang on each object, and what we keep up to date.
+        ours["metadata"]["annotations"] = json!({"team": "a"});
+        ours["metadata"]["labels"]["team"] = "a".into();
+        if matches!(spec.origin, Origin::Pods { .. }) {
+            ours["spec"]["ports"] = json!([{"name": "other", "port": 81, "protocol": "TCP"}]);
+        }
+        assert!(judged(&ours), "{ours}");
+        let theirs = [
+            ("/metadata/name", json!("other")),
+            ("/metadata/labels", json!({})),
+            ("/metadata/labels", json!({"app.kubernetes.io/managed-by": "Helm"})),
+            ("/spec/service", json!("other")),
+            ("/spec/service", json!(null)),
+            ("/spec/version", json!("9.9.9")),
+            ("/spec/version", json!("one")),
+            ("/spec/target", json!({"selector": {"matchLabels": {"app": "orders"}}})),
+            ("/spec/target", json!({"addresses": [{"address": "10.0.0.5"}]})),
+            ("/spec/target", json!({"service": {"name": "other"}})),
+            ("/spec/target", json!({})),
+            ("/spec/weight", json!(10)),
+            ("/spec/tags", json!(["blue"])),
+            ("/spec/metadata", json!({"team": "a"})),
+            ("/spec/probe", json!({"tcp": {}})),
+            ("/spec/heartbeat", json!({"intervalSeconds": 5})),
+            ("/spec/loadBalancing", json!({"policy": "Random"})),
+            ("/spec/visibility", json!({"scope": "Namespace"})),
+        ];
+        for (path, value) in theirs {
+            let mut his = ours.clone();
+            let (place, field) = path.rsplit_once('/').unwrap();
+            his.pointer_mut(place).unwrap()[field] = value;
+            assert!(!judged(&his), "{his}");
+        }
+    }
+    let mut orphan = serde_json::to_value(object(&key("orders"), &adopted("orders"))).unwrap();
+    orphan["metadata"]["ownerReferences"][0]["kind"] = "Deployment".into();
+    assert!(!judged(&orphan));
+    orphan["metadata"]["ownerReferences"] = json!(null);
+    assert!(!judged(&orphan), "no Service owns it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,8 +313,7 @@ async fn a_namespace_that_takes_nothing_stops_no_other() {
 #[tokio::test(start_paused = true)]
 async fn what_was_adopted_and_is_now_of_pods_is_made_anew() {
     let (script, log, _seat) = at_work(taken);
-    let origin = Origin::Service { name: "orders".into(), uid: "s1".into() };
-    let adopted = ManagedSpec { service: "orders.shop".parse().unwrap(), origin };
+    let adopted = adopted("orders");
     let registration = read(&key("orders"), &adopted).map(Arc::new);
     let present = Present { uid: "u1".into(), of_service: true, registration };
     assert!(!differs(&present, &key("orders"), &adopted) && differs(&present, &key("orders"), &pods()));
@@ -213,14 +321,15 @@ async fn what_was_adopted_and_is_now_of_pods_is_made_anew() {
     managed.present.insert(key("orders"), present);
     script.manage(managed.clone());
     let begin = Instant::now();
-    while log.all().len() < 2 {
+    while log.all().len() < 3 {
         assert!(begin.elapsed() < 2 * DIFFERENT_FOR);
         sleep(Duration::from_millis(100)).await;
     }
     let asked = log.all();
-    assert_eq!((&asked[0].method, &asked[0].body["preconditions"]), (&Method::DELETE, &json!({"uid": "u1"})));
+    let as_it_is = json!({"uid": "u1", "resourceVersion": "7"});
+    assert_eq!((&asked[1].method, &asked[1].body["preconditions"]), (&Method::DELETE, &as_it_is));
     assert_eq!(
-        (&asked[1].method, &asked[1].body["metadata"]["ownerReferences"]),
+        (&asked[2].method, &asked[2].body["metadata"]["ownerReferences"]),
         (&Method::POST, &json!(null))
     );
 
@@ -229,5 +338,5 @@ async fn what_was_adopted_and_is_now_of_pods_is_made_anew() {
     managed.present.insert(key("orders"), present);
     script.manage(managed);
     sleep(10 * DIFFERENT_FOR).await;
-    assert_eq!(log.all().len(), 2, "it says what it should");
+    assert_eq!(log.all().len(), 3, "it says what it should");
 }

@@ -31,7 +31,7 @@ pub use self::{
     compose::{digest, digest_of, status},
     keeper::{KEEP_EVERY, UNWANTED_FOR},
     managed_name::managed_name,
-    managed_object::{MANAGED_BY_LABEL, MANAGED_BY_US, SERVICE_LABEL},
+    managed_object::{MANAGED_BY_LABEL, MANAGED_BY_US, SERVICE_LABEL, is_ours},
 };
 use crate::{
     lease::Leadership,

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 
 use super::{
     FIELD_MANAGER,
-    api::{Failure, registrations, send},
+    api::{Failure, STATUS, registrations, send},
     compose::{digest, digest_of, status},
     pace::Pace,
     queue::{Outcome, Queue},
@@ -38,9 +38,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Statuses written in a second, over all objects: a rolling update of a large cluster is written within a minute, and
 /// the API server has other work.
 pub(super) const WRITES_MAX: usize = 20;
-
-/// The subresource that they are written by.
-const STATUS: &str = "status";
 
 /// Holds the way to the statuses, within one term.
 struct Statuses {

@@ -171,7 +171,7 @@ impl Voice {
 
     fn drop_events(&self, many: usize) {
         if many > 0 {
-            warn!(many, "Events are left out: more came than are written");
+            warn!(many, "Events are left out: too many waited, or the API server did not take them");
             self.counts.drop_events(u64::try_from(many).unwrap_or(u64::MAX));
         }
     }

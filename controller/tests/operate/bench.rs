@@ -100,7 +100,7 @@ impl Controller {
         for kind in Kind::ALL {
             self.index.apply(Change::ListBegins(kind)).await.unwrap();
         }
-        let facts = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() };
+        let facts = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() };
         for object in pods.into_iter().chain([Change::Node("n1".into(), facts)]) {
             self.index.apply(object).await.unwrap();
         }

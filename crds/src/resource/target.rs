@@ -31,7 +31,7 @@ pub struct Target {
     pub pod: Option<PodTarget>,
 
     /// Things outside the cluster, 1 to 256 of them, by IP address. Loopback, unspecified, link-local,
-    /// multicast, reserved and IPv4-mapped addresses are refused. Example: `[{address: 10.0.0.5, zone: a}]`.
+    /// multicast, reserved and IPv4-mapped addresses are refused, and `fd00:ec2::254`. Example: `[{address: 10.0.0.5, zone: a}]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<StaticAddress>", length(max = 256))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["address"]))]
@@ -121,6 +121,7 @@ pub struct StaticAddress {
         validation = rules::address_is_specified(),
         validation = rules::address_is_not_loopback(),
         validation = rules::address_is_not_link_local(),
+        validation = rules::address_is_no_metadata(),
         validation = rules::address_is_one_machine(),
         validation = rules::address_hides_no_ipv4()
     )]

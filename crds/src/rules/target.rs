@@ -157,6 +157,11 @@ pub(crate) fn address_is_not_link_local() -> Rule {
     )
 }
 
+/// AWS's instance metadata over IPv6.
+pub(crate) fn address_is_no_metadata() -> Rule {
+    not_in(&["fd00:ec2::254/128"], "where a cloud keeps its credentials")
+}
+
 pub(crate) fn address_is_one_machine() -> Rule {
     not_in(
         &["224.0.0.0/3", "ff00::/8", "64:ff9b::e000:0/99", "2002:e000::/19", "::ffff:0:e000:0/99"],

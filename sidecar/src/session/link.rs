@@ -4,16 +4,18 @@ use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, time::Duratio
 
 use bytes::Bytes;
 use futures::{Stream, stream};
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
     client::conn::http2,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rollcall_net::{TLS_NAME, TlsError, client_config, server_name};
+use rollcall_net::{TLS_NAME, TlsError, server_name};
 use rollcall_wire::{
-    CodecError, Decoder, Down, Up, encode,
+    CodecError, Decoder, Down, Up,
+    client::Violation,
+    encode,
     limits::{FRAME_BYTES_MAX, SILENCE_MAX, TOKEN_BYTES_MAX},
 };
 use thiserror::Error;
@@ -24,10 +26,13 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use super::trust::{Trust, remedy};
 use crate::args::Args;
 
 /// A controller that is there answers in milliseconds; asking the API server about a token may take it 5 s.
 const CONNECT_MAX: Duration = Duration::from_secs(8);
+/// The longest that a refusal can send us away: as long as the last pauses of the back-off, doubled.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Frames on their way up: they are small and few, and a controller that takes none is about to be silent.
 const UP_MAX: usize = 16;
 /// Bytes that may be under way to us: one frame, and the next while it is decoded.
@@ -62,8 +67,10 @@ pub(crate) enum LinkError {
     Unreachable(SocketAddr, #[source] io::Error),
     #[error("controller {0}: did not answer in time")]
     TimedOut(SocketAddr),
-    #[error("controller: refused the session with {0}")]
-    Refused(StatusCode),
+    #[error("controller {controller}: {remedy}")]
+    Untrusted { controller: SocketAddr, remedy: &'static str, source: io::Error },
+    #[error("controller: refused the session with {status}")]
+    Refused { status: StatusCode, retry_after: Option<Duration> },
     #[error("session: the controller was silent for {} s", SILENCE_MAX.as_secs())]
     Silent,
     #[error("session: broke off")]
@@ -73,21 +80,25 @@ pub(crate) enum LinkError {
     #[error(transparent)]
     Codec(#[from] CodecError),
     #[error("session: {0}")]
-    Violation(String),
+    Violation(#[from] Violation),
+    #[error("session: the request cannot be built; this is a bug")]
+    Request(#[source] http::Error),
 }
 
 /// Opens a session, in bounded time.
-pub(crate) async fn connect(args: &Args) -> Result<Link, LinkError> {
-    timeout(CONNECT_MAX, open(args)).await.map_err(|_| LinkError::TimedOut(args.controller))?
+pub(crate) async fn connect(args: &Args, trust: &mut Trust) -> Result<Link, LinkError> {
+    timeout(CONNECT_MAX, open(args, trust)).await.map_err(|_| LinkError::TimedOut(args.controller))?
 }
 
-async fn open(args: &Args) -> Result<Link, LinkError> {
-    let tls = client_config(&read(&args.ca_file)?)?;
+async fn open(args: &Args, trust: &mut Trust) -> Result<Link, LinkError> {
+    let tls = trust.config(read(&args.ca_file)?)?;
     let authorization = bearer(args, &read(&args.token_file)?)?;
     let unreachable = |source| LinkError::Unreachable(args.controller, source);
     let stream = TcpStream::connect(args.controller).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
-    let stream = TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(unreachable)?;
+    let controller = args.controller;
+    let untrusted = |source: io::Error| LinkError::Untrusted { controller, remedy: remedy(&source), source };
+    let stream = TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(untrusted)?;
 
     let (mut sender, mut connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -99,14 +110,15 @@ async fn open(args: &Args) -> Result<Link, LinkError> {
     let mut request = Request::post(format!("https://{TLS_NAME}/v1/session"))
         .header(header::CONTENT_TYPE, "application/x-ndjson")
         .body(BodyExt::boxed_unsync(StreamBody::new(upward(frames))))
-        .map_err(|_| LinkError::Violation("the request cannot be built; this is a bug".to_owned()))?;
+        .map_err(LinkError::Request)?;
     request.headers_mut().insert(header::AUTHORIZATION, authorization);
     let response = tokio::select! {
         response = sender.send_request(request) => response?,
         ended = &mut connection => return Err(ended.err().map_or(LinkError::Ended, LinkError::Http)),
     };
     if response.status() != StatusCode::OK {
-        return Err(LinkError::Refused(response.status()));
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        return Err(LinkError::Refused { status, retry_after });
     }
     Ok(Link {
         up,
@@ -135,6 +147,12 @@ fn bearer(args: &Args, token: &[u8]) -> Result<HeaderValue, LinkError> {
     Ok(value)
 }
 
+/// How long the controller asks us to stay away. It says so in seconds; a date is no word of ours.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
 fn upward(frames: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
     stream::unfold(frames, |mut frames| async move {
         let bytes = frames.recv().await?;
@@ -142,19 +160,26 @@ fn upward(frames: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Frame<Byte
     })
 }
 
+// === impl LinkError ===
+
+impl LinkError {
+    /// How long to stay away, where the controller asked for it.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
 // === impl Link ===
 
 impl Link {
-    /// When the link counts as lost, unless the controller is heard before.
-    pub(crate) fn silent_at(&self) -> Instant {
-        self.last_heard + SILENCE_MAX
-    }
-
     /// Sends this as soon as there is room, while the connection moves on. Nothing is heard meanwhile, so that a
     /// controller that takes nothing must not be waited for longer than one that says nothing.
     pub(crate) async fn say(&mut self, frame: &Up) -> Result<(), LinkError> {
         let bytes = encode(frame)?;
-        let deadline = self.silent_at();
+        let deadline = self.last_heard + SILENCE_MAX;
         let sent = async {
             tokio::select! {
                 sent = self.up.send(bytes.into()) => sent.map_err(|_| LinkError::Ended),
@@ -181,5 +206,29 @@ impl Link {
                 self.decoder.push(&bytes);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_can_send_us_away_for_a_while_and_not_for_good() {
+        let table = [
+            ("5", Some(5)),
+            (" 7 ", Some(7)),
+            ("99999999", Some(60)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ];
+        for (text, seconds) in table {
+            let headers = [(header::RETRY_AFTER, text.parse().unwrap())].into_iter().collect();
+            let refused = LinkError::Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after: retry_after(&headers),
+            };
+            assert_eq!(refused.retry_after(), seconds.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(LinkError::Ended.retry_after(), None);
     }
 }

@@ -1,7 +1,7 @@
-//! The sidecar's end of the wire.
+//! The sidecar's end of the wire, as far as it is IO: what is said and heard is `rollcall_wire::client`.
 
-mod conversation;
 mod link;
+mod trust;
 
-pub(crate) use conversation::{Conversation, Event};
 pub(crate) use link::{Link, LinkError, connect};
+pub(crate) use trust::Trust;

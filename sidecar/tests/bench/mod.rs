@@ -1,6 +1,7 @@
 //! A controller and a sidecar of the real code over real TLS on loopback; only the API server is played.
 
 mod deaf;
+mod played;
 
 use std::{
     fs,
@@ -32,7 +33,7 @@ use tokio::{
     time::sleep,
 };
 
-pub use self::deaf::Deaf;
+pub use self::{deaf::Deaf, played::Played};
 
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
@@ -138,7 +139,8 @@ impl Controller {
                 }
             }
             if kind == Kind::Node {
-                let facts = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new() };
+                let facts =
+                    NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() };
                 index.apply(Change::Node("n1".into(), facts)).await.unwrap();
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();

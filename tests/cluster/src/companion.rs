@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::run::{bound_to_us, not_started};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -18,6 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Companion {
     pid: u32,
+    stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     ended: Arc<OnceLock<Option<ExitStatus>>>,
     end: Option<Sender<()>>,
@@ -47,17 +48,22 @@ impl Companion {
                     return;
                 }
             };
-            let _ = tell.send(Ok((child.id(), child.stdout.take())));
+            let _ = tell.send(Ok((child.id(), child.stdin.take(), child.stdout.take())));
             let status = hold(&mut child, &told_to_end);
             let _ = end_of_it.set(status);
         });
         let gone = || Error::unmet("a process was not started", "try again");
-        let (pid, stdout) = told.recv().map_err(|_| gone())??;
-        Ok(Self { pid, stdout, ended, end: Some(end), holder: Some(holder) })
+        let (pid, stdin, stdout) = told.recv().map_err(|_| gone())??;
+        Ok(Self { pid, stdin, stdout, ended, end: Some(end), holder: Some(holder) })
     }
 
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// What it reads, where that was asked for as a pipe; once.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
     }
 
     /// What it prints, where that was asked for as a pipe; once.

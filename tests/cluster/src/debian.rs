@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// A program that a node needs, and the package that has it.
+/// A program that a node or a test beside it needs, and the package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("containerd", "containerd"),
     ("ctr", "containerd"),
@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("iptables", "iptables"),
     ("conntrack", "conntrack"),
     ("ip", "iproute2"),
+    ("python3", "python3"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),

@@ -3,14 +3,14 @@
 use crate::catalogue::Catalogue;
 use crate::http;
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rollcall_cluster::companion::Companion;
-use rollcall_cluster::static_build;
 use serde_json::Value;
-use std::env;
 use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ pub struct Controller {
     process: Companion,
     health: SocketAddr,
     read: SocketAddr,
+    sessions: SocketAddr,
     log: PathBuf,
 }
 
@@ -48,34 +49,29 @@ pub struct Cost {
 
 /// The program from the environment, or else built now.
 pub fn program() -> Result<PathBuf> {
-    if let Some(program) = env::var_os(PROGRAM).filter(|program| !program.is_empty()) {
-        return Ok(program.into());
-    }
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(static_build::workspace());
-    cargo.args(["build", "--locked", "-p", "rollcall-controller", "--message-format", "json"]);
-    let output = cargo.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "cargo could not build the controller");
-    let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
-    let programs = messages.filter_map(|message| Some(message.ok()?["executable"].as_str()?.to_owned()));
-    Ok(programs.last().context("cargo told of no program")?.into())
+    crate::program::program(PROGRAM, "rollcall-controller")
 }
 
 impl Controller {
     /// Starts one, and waits until it has seen the whole cluster.
     pub fn start(settings: &Settings) -> Result<Self> {
-        let (health, read) = (free_port()?, free_port()?);
+        let (health, read, sessions) = (free_port()?, free_port()?, free_port()?);
         let log = OpenOptions::new().create(true).append(true).open(&settings.log)?;
         let errors = log.try_clone()?;
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
         let process = Companion::start("starting the controller", &settings.program, move |controller| {
             controller.env("KUBECONFIG", kubeconfig);
-            controller.args(["--namespace", &namespace, "--sessions-listen", "127.0.0.1:0"]);
+            controller.args([
+                "--namespace",
+                &namespace,
+                "--sessions-listen",
+                &format!("0.0.0.0:{}", sessions.port()),
+            ]);
             controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
             controller.args(["--read-listen-v6", "[::1]:0"]);
             controller.stdin(Stdio::null()).stdout(log).stderr(errors);
         })?;
-        let controller = Self { process, health, read, log: settings.log.clone() };
+        let controller = Self { process, health, read, sessions, log: settings.log.clone() };
         let begin = Instant::now();
         loop {
             if let Some(ended) = controller.process.ended() {
@@ -94,6 +90,24 @@ impl Controller {
     /// Pulls its plug.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Where it serves sessions.
+    pub fn sessions(&self) -> SocketAddr {
+        self.sessions
+    }
+
+    /// It stands still until it is told to go on.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    pub fn go_on(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.process.pid().try_into()?), signal)?)
     }
 
     /// What the read API says; an error is an answer that is none.

@@ -138,9 +138,15 @@ pub(crate) fn registration(object: &Value) -> Registration {
         let distinct: BTreeSet<_> = addresses.iter().collect();
         Target::Addresses { twice: distinct.len() < addresses.len() }
     };
+    // As far as tests go in writing objects that have our label.
+    let has_our_form = match &target {
+        Target::Selector(labels) => labels.keys().eq(["rollcall.dev/service"]),
+        Target::Service(_) => meta["ownerReferences"].is_array(),
+        _ => false,
+    };
     Registration {
         service: spec["service"].as_str().map_or_else(|| text(&meta["name"]), str::to_owned),
-        managed: meta["labels"]["app.kubernetes.io/managed-by"] == "rollcall-controller",
+        managed: meta["labels"]["app.kubernetes.io/managed-by"] == "rollcall-controller" && has_our_form,
         created: text(&meta["creationTimestamp"]),
         version: spec["version"].as_str().map(str::to_owned),
         ports: ports(&spec["ports"], "port"),

@@ -12,6 +12,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    head: String,
     pub body: String,
 }
 
@@ -37,5 +38,16 @@ pub fn send(address: SocketAddr, method: &str, path: &str, body: Option<(&str, &
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without an end of its head")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context(head.to_owned())?;
-    Ok(Answer { status, body: body.to_owned() })
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+impl Answer {
+    /// The first header of this name, which is given in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        headers
+            .map(|(key, value)| (key.to_ascii_lowercase(), value.trim()))
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
 }

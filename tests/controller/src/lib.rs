@@ -17,12 +17,15 @@
 )]
 
 pub mod catalogue;
+pub mod client;
 pub mod controller;
 mod facts;
+pub mod hermit;
 pub mod http;
 pub mod kubectl;
 pub mod model;
 pub mod objects;
 pub mod observer;
+mod program;
 pub mod proxy;
 pub mod stage;

@@ -48,7 +48,7 @@ impl Proxy {
 
     fn send(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Result<Value> {
         let what = || format!("{method} {path}");
-        let Answer { status, body } =
+        let Answer { status, body, .. } =
             http::send(self.address, method, path, Some((content_type, &body.to_string())))
                 .with_context(what)?;
         ensure!((200..300).contains(&status), "{method} {path}: {status} {body}");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::env;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub struct Stage {
     controller: RwLock<Option<Controller>>,
     settings: Settings,
     pub nodes: FakeNodes,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What the tests would leave in the cluster.
@@ -97,7 +97,7 @@ impl Stage {
         let nodes = FakeNodes::start(&home, &program, &kubeconfig, &mark)?;
         let controller = RwLock::new(Some(Controller::start(&settings)?));
         let proxy = Proxy::start(&kubectl)?;
-        Ok(Self { left, kubectl, proxy, controller, settings, nodes, _folder: folder })
+        Ok(Self { left, kubectl, proxy, controller, settings, nodes, folder })
     }
 
     pub fn controller(&self) -> Running<'_> {
@@ -114,6 +114,18 @@ impl Stage {
         meanwhile()?;
         *held = Some(Controller::start(&self.settings)?);
         Ok(())
+    }
+
+    /// Where files of the tests may lie.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The certificate of the controller's authority, in PEM.
+    pub fn authority(&self) -> Result<String> {
+        let secret = ["-n", &self.settings.namespace, "get", "secret", "rollcall-ca", "-o"];
+        let decoded = "go-template={{index .data `tls.crt` | base64decode}}";
+        self.kubectl.call(&[secret.as_slice(), &[decoded]].concat())
     }
 
     /// Who holds the controller's Lease; empty where nobody does.
@@ -302,8 +314,15 @@ impl Scene {
         annotations: &Value,
         addresses: &[&str],
     ) -> Result<String> {
+        let more = json!({"metadata": {"annotations": annotations}});
+        self.pod_like(namespace, name, &more, addresses)
+    }
+
+    /// The same, with more to say.
+    pub fn pod_like(&self, namespace: &str, name: &str, more: &Value, addresses: &[&str]) -> Result<String> {
         let (node, placement) = (self.stage.nodes.name(1), self.stage.nodes.placement());
-        let pod = crate::objects::pod_by_hand(name, &node, annotations, &placement);
+        let pod = crate::objects::pod_by_hand(name, &node, &json!({}), &placement);
+        let pod = crate::objects::with(pod, more);
         let made = self.stage.proxy.create(&format!("/api/v1/namespaces/{namespace}/pods"), &pod)?;
         self.pod_status(namespace, name, &crate::objects::pod_status(true, addresses))?;
         Ok(made["metadata"]["uid"].as_str().context("no uid")?.to_owned())

@@ -10,6 +10,7 @@
 //! to the hash that was told with it.
 
 mod event;
+mod hear;
 mod holdings;
 mod parts;
 mod subscriptions;
@@ -18,26 +19,24 @@ mod words;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rollcall_catalogue::{
-    Service, ServiceKey, ServiceName, ServiceRef, changes::Head, liveness::ProbeWitness,
-};
+use rollcall_catalogue::{Service, ServiceKey, ServiceName, ServiceRef, liveness::ProbeWitness};
 
 pub use self::event::{Drained, Event, Full, Violation};
 use self::{
+    event::Doubt,
     holdings::Holdings,
-    parts::{Parts, Told},
-    subscriptions::{Answer, Due, Subscriptions},
+    parts::Parts,
+    subscriptions::{Due, Subscriptions},
     summary::Summary,
     words::Words,
 };
 use crate::{
     frame::{Down, Drain, PROTOCOL, ServiceSummary, Up},
-    limits::{EPOCH_BYTES_MAX, FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, SILENCE_MAX},
+    limits::{
+        FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX, milliseconds,
+    },
     registration::SelfRegistration,
 };
-
-const HEARTBEAT_EVERY_MS: u64 = HEARTBEAT_EVERY.as_millis() as u64;
-const SILENCE_MAX_MS: u64 = SILENCE_MAX.as_millis() as u64;
 
 /// Holds what a sidecar knows of its sessions, over all of them: what is held and wanted, and what the pod said of
 /// itself. Times are milliseconds of any clock that never goes back.
@@ -112,7 +111,7 @@ impl Client {
             later: Vec::new(),
             acks: Vec::new(),
             beat_due: false,
-            beat_at_ms: now_ms.saturating_add(HEARTBEAT_EVERY_MS),
+            beat_at_ms: now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY)),
             heard_ms: now_ms,
         });
         let registrations = self.words.registrations();
@@ -205,26 +204,38 @@ impl Client {
 
     /// When [`Client::tick`] is to be called, at the latest.
     pub fn wake_at_ms(&self) -> u64 {
-        let silent_at = |session: &Session| session.heard_ms.saturating_add(SILENCE_MAX_MS);
+        let silent_at = |session: &Session| session.heard_ms.saturating_add(milliseconds(SILENCE_MAX));
         self.session.as_ref().map_or(u64::MAX, |session| session.beat_at_ms.min(silent_at(session)))
     }
 
-    /// Notes that a heartbeat is due, or finds that the controller was silent for too long: the session is over then.
+    /// Notes that a heartbeat is due, or finds that the controller was silent for too long: the session is over then. Who
+    /// comes much too late stood still, and may have the controller's words still before it.
     pub fn tick(&mut self, now_ms: u64) -> Result<(), Violation> {
+        let late_ms = now_ms.saturating_sub(self.wake_at_ms());
         let Some(session) = &mut self.session else { return Ok(()) };
-        if now_ms >= session.heard_ms.saturating_add(SILENCE_MAX_MS) {
+        if late_ms > milliseconds(LATENESS_MAX) {
+            session.heard_ms = now_ms;
+        }
+        if now_ms >= session.heard_ms.saturating_add(milliseconds(SILENCE_MAX)) {
             self.session = None;
             return Err(Violation::Silent);
         }
         if now_ms >= session.beat_at_ms {
             session.beat_due = true;
-            session.beat_at_ms = now_ms.saturating_add(HEARTBEAT_EVERY_MS);
+            session.beat_at_ms = now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY));
         }
         Ok(())
     }
 
     /// The link is gone, whoever ended it. What is held stays.
     pub fn closed(&mut self) {
+        self.session = None;
+    }
+
+    /// The link is gone because what came was no frame: of which service it was is not known, so that the next session
+    /// offers none.
+    pub fn garbled(&mut self) {
+        self.holdings.doubt(&Doubt::All);
         self.session = None;
     }
 
@@ -247,135 +258,6 @@ impl Client {
     /// Frames of types that this build does not know, which were skipped.
     pub fn unknown_frames(&self) -> u64 {
         self.unknown_frames
-    }
-
-    fn take(&mut self, frame: Down, now_ms: u64) -> Result<Vec<Event>, Violation> {
-        let Some(session) = &mut self.session else { return Ok(Vec::new()) };
-        session.heard_ms = now_ms;
-        let first = session.welcome.is_none();
-        match &frame {
-            Down::Goaway { .. } | Down::Unknown => {}
-            frame if matches!(frame, Down::Welcome { .. }) != first => return Err(Violation::Welcome),
-            Down::Remove { .. } | Down::Summary { .. } | Down::Synced { .. } => {
-                if let Some(key) = session.parts.open() {
-                    return Err(Violation::Parts(key.clone()));
-                }
-            }
-            _ => {}
-        }
-        Ok(match frame {
-            Down::Welcome { protocol, replica, epoch, pod, .. } => {
-                session.welcome = Some(Welcome { verify: protocol == PROTOCOL });
-                self.begin_epoch(&protocol, epoch)?;
-                vec![Event::Welcomed { replica, pod }]
-            }
-            Down::Upsert {
-                service: key,
-                revision,
-                hash,
-                base,
-                policy,
-                truncated,
-                instances,
-                removed,
-                more,
-            } => {
-                let head = Head { revision, hash, policy, truncated };
-                match session.parts.add(Told { key, head, base, instances, removed }, more)? {
-                    None => Vec::new(),
-                    Some(told) => self.upsert(told)?,
-                }
-            }
-            Down::Remove { service: key, .. } => {
-                let gone = self.subscriptions.takes(&key) && self.holdings.let_go(&key);
-                gone.then_some(Event::Gone { key }).into_iter().collect()
-            }
-            Down::Summary { services, removed, whole } => {
-                let changed = self.summary.take(services, &removed, whole)?;
-                changed.then_some(Event::SummaryChanged).into_iter().collect()
-            }
-            Down::Synced { cursor, services, summary } => self.synced(cursor, services, summary)?,
-            Down::Registered { service } => {
-                self.words.accepted(&service);
-                vec![Event::Registered { service }]
-            }
-            Down::Rejected { service, reason, field } => {
-                self.words.rejected(&service);
-                vec![Event::Rejected { service, reason, field }]
-            }
-            Down::Drained { complete, terminating, acked, subscribers, late, elapsed_ms } => {
-                let drained = Drained { complete, terminating, acked, subscribers, late, elapsed_ms };
-                vec![Event::Drained(drained)]
-            }
-            Down::Heartbeat => Vec::new(),
-            Down::Goaway { reason } => vec![Event::Dismissed { reason }],
-            Down::Unknown => {
-                self.unknown_frames += 1;
-                Vec::new()
-            }
-        })
-    }
-
-    fn begin_epoch(&mut self, protocol: &str, epoch: String) -> Result<(), Violation> {
-        let major = |version: &str| version.split('.').next().map(str::to_owned);
-        if major(protocol) != major(PROTOCOL) {
-            return Err(Violation::Protocol);
-        }
-        if epoch.len() > EPOCH_BYTES_MAX {
-            return Err(Violation::Epoch);
-        }
-        if self.place.as_ref().is_none_or(|place| place.epoch != epoch) {
-            self.holdings.begin_epoch();
-            self.place = Some(Place { epoch, cursor: 0 });
-        }
-        Ok(())
-    }
-
-    fn upsert(&mut self, told: Told) -> Result<Vec<Event>, Violation> {
-        if !self.subscriptions.takes(&told.key) {
-            return Ok(Vec::new());
-        }
-        let verify = self.session.as_ref().and_then(|session| session.welcome).is_some_and(|it| it.verify);
-        let key = told.key.clone();
-        match self.holdings.take(told, verify) {
-            Ok(changed) => Ok(changed.map(|service| Event::Changed { key, service }).into_iter().collect()),
-            Err(Violation::OutOfStep(key)) if !self.holdings.has(&key) && self.subscriptions.skip(&key) => {
-                Ok(Vec::new())
-            }
-            Err(violation) => Err(violation),
-        }
-    }
-
-    fn synced(
-        &mut self,
-        cursor: u64,
-        services: Vec<ServiceKey>,
-        summary: bool,
-    ) -> Result<Vec<Event>, Violation> {
-        match &mut self.place {
-            Some(place) if place.cursor <= cursor => place.cursor = cursor,
-            _ => return Err(Violation::Cursor),
-        }
-        let mut events = Vec::new();
-        for key in services {
-            match self.subscriptions.answer(&key) {
-                Answer::Counts { .. } if self.holdings.vouched(&key) => {}
-                Answer::Counts { skipped: true } => return Err(Violation::OutOfStep(key)),
-                Answer::Counts { skipped: false } => {
-                    self.holdings.let_go(&key);
-                    events.push(Event::Gone { key });
-                }
-                Answer::Moot => {}
-            }
-        }
-        if summary && self.summary.synced() {
-            events.push(Event::SummaryChanged);
-        }
-        if let Some(session) = &mut self.session {
-            session.acks.push(cursor);
-        }
-        events.push(Event::Synced);
-        Ok(events)
     }
 
     /// What is due of the subscriptions, where it is one frame; several wait, in their order, for [`Client::take_up`].

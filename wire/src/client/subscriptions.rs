@@ -80,7 +80,10 @@ impl Subscriptions {
         let Some(name) = self.names.get_mut(key) else { return };
         name.wanted = false;
         name.asked = match name.asked {
-            Asked::No => return drop(self.names.remove(key)),
+            Asked::No => {
+                self.names.remove(key);
+                return;
+            }
             Asked::Yes { .. } | Asked::Moot => Asked::Moot,
             Asked::Answered | Asked::Leaving => Asked::Leaving,
         };

@@ -134,7 +134,7 @@ pub enum Violation {
     Subscriptions,
     #[error("more than {REGISTRATIONS_MAX} registrations")]
     Registrations,
-    #[error("ack of {told}: acknowledge each synced once, in their order")]
+    #[error("ack of {told}: there is no synced of this number to be acknowledged")]
     Ack { told: u64 },
 }
 
@@ -319,9 +319,13 @@ impl Server {
                 let left = self.talk.unsubscribe(&services, summary);
                 if left.is_empty() { Vec::new() } else { vec![Heard::Unsubscribed(left)] }
             }
-            Up::Ack { cursor } => match self.clock.syncs.pop_front() {
-                Some((told, _)) if told == cursor => vec![Heard::Acked(cursor)],
-                _ => return Err(Violation::Ack { told: cursor }),
+            Up::Ack { cursor } => match self.clock.syncs.iter().position(|(told, _)| *told == cursor) {
+                // One that names a later one has applied those before it as well.
+                Some(place) => {
+                    self.clock.syncs.drain(..=place);
+                    vec![Heard::Acked(cursor)]
+                }
+                None => return Err(Violation::Ack { told: cursor }),
             },
             Up::Heartbeat { cursor, digest } => self.compare(cursor, digest, now_ms),
             Up::Register { registration } => vec![Heard::Register(registration)],

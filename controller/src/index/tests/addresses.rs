@@ -95,13 +95,34 @@ fn what_the_cluster_gave_out_is_refused_while_it_has() {
     bench.apply([gone_pod(1)]);
     assert_eq!(served(&bench), 1);
     let mut takes = service_facts();
-    takes.cluster_addresses = vec![ip(1)];
+    takes.addresses = vec![ip(1)];
     bench.apply([Change::Service(named("web"), Box::new(takes))]);
     assert_eq!(served(&bench), 0);
     bench.apply([Change::Gone(Key::Service(named("web")))]);
     let ranges = vec!["10.0.0.0/24".parse().unwrap()];
-    bench.apply([Change::Node("n1".into(), NodeFacts { zone: None, unknown: false, pod_ranges: ranges })]);
+    bench.apply([Change::Node("n1".into(), NodeFacts { pod_ranges: ranges, ..node_facts() })]);
     assert_eq!(served(&bench), 0);
+    let itself = NodeFacts { addresses: vec![ip(9), ip(1)], ..node_facts() };
+    bench.apply([Change::Node("n1".into(), itself.clone())]);
+    assert_eq!(served(&bench), 0);
+    bench.apply([Change::Node("n1".into(), NodeFacts { addresses: vec![ip(9)], ..itself })]);
+    assert_eq!(served(&bench), 1);
+    bench.apply([Change::Gone(Key::Node("n1".into())), Change::Gone(Key::Registration(named("db")))]);
+    nothing_stays_behind(&bench);
+}
+
+#[test]
+fn pods_of_a_nodes_own_network_are_pods_and_its_address_without_one_is_refused() {
+    let mut bench = Bench::new();
+    let its_own = NodeFacts { addresses: vec![ip(1)], ..node_facts() };
+    let orders = registered("orders", Target::Service("web".into()));
+    bench.apply([Change::Node("n1".into(), its_own), seen(pod(1, "a", None)), orders]);
+    let found = bench.apply([slice("s1", "web", vec![endpoint(1)])]);
+    assert_eq!(found, expect(&[("orders", &["p1:9090 Ready"])]));
+    assert_eq!(bench.apply([slice("s1", "web", vec![stray(ip(1))])]), expect(&[("orders", &[])]));
+    let selecting = registered("selected", select("a"));
+    let both = expect(&[("orders", &[]), ("selected", &["p1:8080 Ready"])]);
+    assert_eq!(bench.apply([selecting]), both);
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub(super) fn service_facts() -> ServiceFacts {
         uid: "service-uid".into(),
         created_ms: 7,
         ports: vec![Port::tcp(Some("web"), 80), Port::tcp(Some("admin"), 81)],
-        cluster_addresses: vec![[10, 96, 0, 1].into()],
+        addresses: vec![[10, 96, 0, 1].into()],
         publishes_not_ready: false,
         adoptable: true,
     }
@@ -150,8 +150,12 @@ pub(super) fn namespace_adopts(adopts_services: bool) -> Change {
     Change::Namespace(namespace("shop"), NamespaceFacts { adopts_services })
 }
 
+pub(super) fn node_facts() -> NodeFacts {
+    NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() }
+}
+
 pub(super) fn node(zone: Option<&str>, unknown: bool) -> Change {
-    Change::Node("n1".into(), NodeFacts { zone: zone.map(Into::into), unknown, pod_ranges: Vec::new() })
+    Change::Node("n1".into(), NodeFacts { zone: zone.map(Into::into), unknown, ..node_facts() })
 }
 
 /// Holds an index that has listed everything, and what follows from it.

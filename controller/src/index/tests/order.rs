@@ -56,8 +56,8 @@ fn kube_services() -> impl Strategy<Value = (Key, Change)> {
     (0u8..2, any::<bool>(), any::<bool>(), 1u8..6).prop_map(
         |(number, adoptable, publishes_not_ready, address)| {
             let name = named(&format!("k{number}"));
-            let cluster_addresses = vec![ip(address)];
-            let facts = ServiceFacts { adoptable, publishes_not_ready, cluster_addresses, ..service_facts() };
+            let addresses = vec![ip(address)];
+            let facts = ServiceFacts { adoptable, publishes_not_ready, addresses, ..service_facts() };
             (Key::Service(name.clone()), Change::Service(name, Box::new(facts)))
         },
     )
@@ -82,12 +82,15 @@ fn slices() -> impl Strategy<Value = (Key, Change)> {
 }
 
 fn others() -> impl Strategy<Value = (Key, Change)> {
-    let node = (0u8..2, any::<bool>(), any::<bool>()).prop_map(|(number, unknown, ranged)| {
-        let name: Arc<str> = format!("n{number}").into();
-        let pod_ranges = if ranged { vec!["10.0.0.0/30".parse().unwrap()] } else { vec![] };
-        let facts = NodeFacts { zone: Some(format!("z{number}").into()), unknown, pod_ranges };
-        (Key::Node(name.clone()), Change::Node(name, facts))
-    });
+    let node =
+        (0u8..2, any::<bool>(), any::<bool>(), 1u8..9).prop_map(|(number, unknown, ranged, address)| {
+            let name: Arc<str> = format!("n{number}").into();
+            let pod_ranges = if ranged { vec!["10.0.0.0/30".parse().unwrap()] } else { vec![] };
+            // One of those that pods, Services and registrations have, or none of theirs.
+            let addresses = vec![ip(address)];
+            let facts = NodeFacts { zone: Some(format!("z{number}").into()), unknown, pod_ranges, addresses };
+            (Key::Node(name.clone()), Change::Node(name, facts))
+        });
     let adopting =
         any::<bool>().prop_map(|adopts| (Key::Namespace(namespace("shop")), namespace_adopts(adopts)));
     prop_oneof![node, adopting]

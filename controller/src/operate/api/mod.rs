@@ -18,7 +18,9 @@ use anyhow::Context;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use rollcall_catalogue::{Namespace, Service, ServiceKey};
-use rollcall_net::{Callers, Forbidden, Http1, LogFilter, Shutdown, bind, bind_if_present, check_local};
+use rollcall_net::{
+    Callers, Forbidden, Http1, LogFilter, Places, Shutdown, bind, bind_if_present, check_local,
+};
 use rollcall_wire::{
     Problem, Slug,
     api::{instances_body, service_body, services_body},
@@ -84,7 +86,7 @@ impl Api {
 
     /// Answers until the process ends.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
-        let http = Http1 { listener, connections_max: CONNECTIONS_MAX, callers: Callers::Apps };
+        let http = Http1 { listener, places: Places::new(CONNECTIONS_MAX), callers: Callers::Apps };
         http.serve(move |request| self.clone().answer(request), shutdown).await;
     }
 

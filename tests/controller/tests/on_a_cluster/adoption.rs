@@ -1,7 +1,7 @@
 //! Services that are in the catalogue without a manifest, and who may lead where.
 
 use anyhow::{Result, ensure};
-use rollcall_controller_tests::objects::{deployment, registration, service};
+use rollcall_controller_tests::objects::{deployment, registration, service, with};
 use rollcall_controller_tests::stage::Scene;
 use serde_json::json;
 
@@ -50,10 +50,17 @@ fn services_of_a_namespace_that_adopts_them_are_registrations() -> Result<()> {
     scene.kubectl(&shop, &["annotate", "service/orders", "rollcall.dev/adopt=false"])?;
     scene.eventually("one came and one went", || Ok(names(&of)? == ["hidden"]))?;
     scene.agrees()?;
+    // What a person gave our label is not ours: it counts, and stays when ours go.
+    let ours = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "rollcall-controller"}}});
+    let mine = with(registration("mine", &json!({"target": {"service": {"name": "orders"}}})), &ours);
+    scene.apply(&shop, &mine)?;
+    scene.condition((&shop, "mine"), "Ready", "True", "Serving", &[])?;
+    scene.agrees()?;
     scene.kubectl(&shop, &["label", "namespace", &shop, "rollcall.dev/adopt-services-"])?;
-    scene.eventually("nobody is adopted any more", || Ok(names(&of)?.is_empty()))?;
+    scene.eventually("nobody is adopted any more", || Ok(names(&of)? == ["mine"]))?;
     scene.eventually("and we keep no object of it", || {
-        Ok(scene.kubectl(&shop, &["get", "sreg", "-o", "name"])?.is_empty())
+        Ok(scene.kubectl(&shop, &["get", "sreg", "-o", "name"])?.trim()
+            == "serviceregistration.rollcall.dev/mine")
     })
 }
 

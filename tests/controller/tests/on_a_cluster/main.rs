@@ -13,7 +13,9 @@
 mod adoption;
 mod churn;
 mod endpoints;
+mod faults;
 mod mistakes;
+mod protocol;
 mod restarts;
 mod scale;
 mod targets;

@@ -155,10 +155,12 @@ fn addresses_outside_are_asked_and_those_of_the_cluster_refused() -> Result<()> 
     scene.pod_by_hand(&shop, "insider", &json!({}), &["198.19.15.8"])?;
     scene.apply(&shop, &service("front", &json!({})))?;
     let front = scene.kubectl(&shop, &["get", "service/front", "-o", "jsonpath={.spec.clusterIP}"])?;
-    scene.apply_all(
-        &shop,
-        &[outside("db", &[&address], at.port()), outside("cheat", &["198.19.15.8", &front], 8080)],
-    )?;
+    // The fake ones have none.
+    let nodes = r#"jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}"#;
+    let nodes = scene.kubectl(&shop, &["get", "nodes", "-o", nodes])?;
+    let node = nodes.split_whitespace().next().context("no node has an address")?;
+    let cheat = outside("cheat", &["198.19.15.8", &front, node], 8080);
+    scene.apply_all(&shop, &[outside("db", &[&address], at.port()), cheat])?;
 
     let stage = &scene.stage;
     let state = |state: &str, reason: &str| {
@@ -179,7 +181,9 @@ fn addresses_outside_are_asked_and_those_of_the_cluster_refused() -> Result<()> 
     scene.condition((&shop, "db"), "Ready", "True", "Serving", &[])?;
     drop(again);
 
-    let named = [format!("`{front}` is of a Service"), "`198.19.15.8` is of a pod".to_owned()];
+    let mut named = vec![format!("`{front}` is of a Service"), "`198.19.15.8` is of a pod".to_owned()];
+    // A node on which the API server runs is first of all that.
+    named.push(format!("`{node}` is of "));
     let named: Vec<&str> = named.iter().map(String::as_str).collect();
     scene.condition((&shop, "cheat"), "Resolved", "False", "AddressRefused", &named)?;
     let cheat = stage.controller().read(&format!("/v1/services/cheat.{shop}?all=true"))?;

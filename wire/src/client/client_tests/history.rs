@@ -1,4 +1,5 @@
-//! Any history of a controller's processes and their services, told by a naive server over links that break anywhere.
+//! Any history of a controller's processes and their services, told by a naive server that lies at times, over links
+//! that break anywhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -27,9 +28,18 @@ enum Op {
     /// So many frames arrive below.
     Fall(usize),
     Beat,
+    /// Of what is under way, something is not what was said.
+    Lie(Lie),
     Break,
     /// Another process, whose clock shows this.
     Restart(u64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    Hash,
+    Instance,
+    Cursor,
 }
 
 /// Plays the controller: tells everything as simply as it can be told.
@@ -64,6 +74,8 @@ struct World {
     now_ms: u64,
     up: VecDeque<Up>,
     down: VecDeque<Down>,
+    /// Something under way is a lie.
+    lied: bool,
     wanted: BTreeSet<ServiceKey>,
     /// What the app was shown of each name, by revision.
     shown: BTreeMap<ServiceKey, BTreeMap<u64, ContentHash>>,
@@ -72,13 +84,13 @@ struct World {
 // === impl Server ===
 
 impl Server {
-    fn change(&mut self, key: ServiceKey, instances: &[(u8, u16)]) {
+    fn change(&mut self, key: &ServiceKey, instances: &[(u8, u16)]) {
         let all = instances.iter().map(|(number, weight)| instance(*number, *weight)).collect();
         self.clock += 1;
-        let next = service(&key, self.clock, all);
+        let next = service(key, self.clock, all);
         self.known.insert(next.hash, next.clone());
         self.services.insert(key.clone(), next);
-        self.turned(&key);
+        self.turned(key);
     }
 
     fn vanish(&mut self, key: &ServiceKey) {
@@ -176,6 +188,14 @@ impl Server {
     }
 }
 
+// === impl Told ===
+
+impl Told {
+    fn is_said(&self) -> bool {
+        self.greeted && self.pending.is_empty() && self.asked.is_empty() && !self.unsynced
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -186,6 +206,7 @@ impl World {
             now_ms: 0,
             up: VecDeque::new(),
             down: VecDeque::new(),
+            lied: false,
             wanted: BTreeSet::new(),
             shown: BTreeMap::new(),
         };
@@ -197,6 +218,7 @@ impl World {
     fn connect(&mut self) {
         self.client.closed();
         self.down.clear();
+        self.lied = false;
         self.up = self.client.open(self.now_ms).into();
         self.server.session = None;
     }
@@ -204,7 +226,7 @@ impl World {
     fn step(&mut self, op: Op) {
         let name = |number: usize| key(SERVICES[number]);
         match op {
-            Op::Change(number, instances) => self.server.change(name(number), &instances),
+            Op::Change(number, instances) => self.server.change(&name(number), &instances),
             Op::Vanish(number) => self.server.vanish(&name(number)),
             Op::Want(number) => {
                 self.wanted.insert(name(number));
@@ -232,6 +254,7 @@ impl World {
                     }
                 }
             }
+            Op::Lie(lie) => self.lie(lie),
             Op::Break => self.connect(),
             Op::Restart(clock) => {
                 self.server.restart(clock);
@@ -250,11 +273,28 @@ impl World {
             let Some(frame) = self.down.pop_front() else { return };
             match self.client.hear(frame, self.now_ms) {
                 Ok(events) => events.into_iter().for_each(|event| self.see(event)),
-                // The one that an honest server can meet: see `Asked::Yes`.
-                Err(Violation::OutOfStep(_)) => return self.connect(),
-                Err(violation) => panic!("{violation}"),
+                Err(violation) => {
+                    // The one that an honest server can meet: see `Asked::Yes`.
+                    assert!(self.lied || matches!(violation, Violation::OutOfStep(_)), "{violation}");
+                    return self.connect();
+                }
             }
             self.say(None);
+        }
+    }
+
+    fn lie(&mut self, lie: Lie) {
+        for frame in &mut self.down {
+            match (lie, frame) {
+                (Lie::Hash, Down::Upsert { hash, .. }) => hash.0 ^= 1,
+                (Lie::Instance, Down::Upsert { instances, .. }) if !instances.is_empty() => {
+                    drop(instances.pop());
+                }
+                (Lie::Cursor, Down::Synced { cursor, .. }) if *cursor > 0 => *cursor -= 1,
+                _ => continue,
+            }
+            self.lied = true;
+            return;
         }
     }
 
@@ -284,10 +324,8 @@ impl World {
         for round in 0.. {
             assert!(round < 100, "it never ends");
             self.step(Op::Rise(usize::MAX));
-            let before = self.down.len();
             self.step(Op::Speak(2, true));
-            let speechless = self.down.len() == before
-                && self.server.session.as_ref().is_some_and(|it| it.pending.is_empty());
+            let speechless = self.down.is_empty() && self.server.session.as_ref().is_some_and(Told::is_said);
             self.step(Op::Fall(usize::MAX));
             if speechless && self.up.is_empty() {
                 return;
@@ -312,6 +350,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         9 => (1usize..4, any::<bool>()).prop_map(|(parts, as_delta)| Op::Speak(parts, as_delta)),
         7 => (1usize..6).prop_map(Op::Fall),
         1 => Just(Op::Beat),
+        1 => proptest::sample::select(vec![Lie::Hash, Lie::Instance, Lie::Cursor]).prop_map(Op::Lie),
         1 => Just(Op::Break),
         1 => (0u64..200).prop_map(Op::Restart),
     ]

@@ -47,23 +47,23 @@ fn welcome(epoch: &str) -> Down {
 
 /// All of the service in so many parts.
 fn whole(key: &ServiceKey, service: &Service, parts: usize) -> Vec<Down> {
-    upserts(key, service, None, service.instances.iter().cloned().collect(), vec![], parts)
+    upserts(key, service, None, &service.instances.iter().cloned().collect::<Vec<_>>(), &[], parts)
 }
 
 /// What turns `from` into `to`.
 fn delta(key: &ServiceKey, from: &Service, to: &Service, parts: usize) -> Vec<Down> {
     let new = to.instances.iter().filter(|one| from.instance(one.id.as_str()) != Some(one));
     let gone = from.instances.iter().filter(|one| to.instance(one.id.as_str()).is_none());
-    let gone = gone.map(|one| one.id.clone()).collect();
-    upserts(key, to, Some(from.hash), new.cloned().collect(), gone, parts)
+    let (new, gone): (Vec<_>, Vec<_>) = (new.cloned().collect(), gone.map(|one| one.id.clone()).collect());
+    upserts(key, to, Some(from.hash), &new, &gone, parts)
 }
 
 fn upserts(
     key: &ServiceKey,
     to: &Service,
     base: Option<ContentHash>,
-    instances: Vec<Arc<Instance>>,
-    removed: Vec<InstanceId>,
+    instances: &[Arc<Instance>],
+    removed: &[InstanceId],
     parts: usize,
 ) -> Vec<Down> {
     let size = instances.len().div_ceil(parts).max(1);
@@ -80,7 +80,7 @@ fn upserts(
         policy: to.policy,
         truncated: to.truncated,
         instances,
-        removed: if number == 0 { removed.clone() } else { vec![] },
+        removed: if number == 0 { removed.to_vec() } else { vec![] },
         more: number < last,
     };
     chunks.into_iter().enumerate().map(frame).collect()

@@ -211,6 +211,8 @@ fn who_does_not_acknowledge_is_told_no_more() {
     assert!(s.said(&registry).is_empty());
     assert_eq!(s.hear(Up::Ack { cursor: 1 }), [Heard::Acked(1)]);
     assert_eq!(s.said(&registry), ["whole orders.shop u64", "synced 65 "]);
+    assert_eq!(s.hear(Up::Ack { cursor: 65 }), [Heard::Acked(65)], "and all before it");
+    assert_eq!(s.server.hear(Up::Ack { cursor: 64 }, 0), Err(Violation::Ack { told: 64 }));
 }
 
 #[test]
@@ -352,7 +354,7 @@ fn what_no_peer_may_do() {
     let mut s = Session::subscribed(&registry, &["orders"]);
     s.said(&registry);
     assert_eq!(s.server.hear(Up::Ack { cursor: 2 }, 0), Err(Violation::Ack { told: 2 }), "a lie");
-    assert_eq!(s.said(&registry), ["goaway ack of 2: acknowledge each synced once, in their order"]);
+    assert_eq!(s.said(&registry), ["goaway ack of 2: there is no synced of this number to be acknowledged"]);
 }
 
 #[test]

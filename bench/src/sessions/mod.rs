@@ -1,0 +1,161 @@
+//! The sessions: what a crowd of sidecars costs the controller, and how soon all of them know of a change.
+//!
+//! ```text
+//!  controller (a process of its own) ══ TLS, HTTP/2 ══ crowd (this process): N clients of the wire
+//!    changes carry the moment at which they were made ───► until the last of the crowd has applied it
+//! ```
+
+mod crowd;
+mod link;
+mod server;
+mod told;
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use crowd::Crowd;
+use tokio::runtime::Runtime;
+
+pub(crate) use server::serve;
+
+/// Services that each session holds, one of which all hold.
+const HELD: u32 = 20;
+/// How long changes are made and measured.
+const MEASURED_FOR: Duration = Duration::from_secs(15);
+/// Changes a second; every second one is of the service that all hold.
+const CHANGES_A_SECOND: u32 = 20;
+/// What takes longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Holds the controller's process, and the lines that go to and fro.
+struct Server {
+    process: Child,
+    say: ChildStdin,
+    hear: BufReader<ChildStdout>,
+}
+
+pub(crate) fn run(instances: u32, sizes: &[usize]) -> anyhow::Result<()> {
+    println!(
+        "{instances} instances, {} services, each session holds {HELD}; {CHANGES_A_SECOND} changes/s",
+        instances / crate::fleet::INSTANCES
+    );
+    println!(
+        "sessions  opened s  controller MiB  KiB/session  all told p50 ms  p99 ms  each p50 ms  p99 ms  bytes/ideal  storm s  peak/before"
+    );
+    for sessions in sizes {
+        Runtime::new()?.block_on(measure(instances, *sessions))?;
+    }
+    println!(
+        "goals: all told p99 ≤ 50 ms at 100 and ≤ 250 ms at 2,000 sessions; ≤ 64 KiB/session; ≤ 192 MiB; bytes ≤ 1.5; storm ≤ 5 s, peak < 2"
+    );
+    Ok(())
+}
+
+async fn measure(instances: u32, sessions: usize) -> anyhow::Result<()> {
+    let mut server = Server::start(instances)?;
+    let (address, authority) = (server.listening.parse()?, server.authority.clone());
+    let server = &mut server.server;
+    let empty = server.memory()?;
+    let crowd = Crowd::new(address, &authority, instances, sessions)?;
+    let begin = Instant::now();
+    crowd.connect();
+    crowd.in_step(PATIENCE).await.context("not all are in step")?;
+    let opened = begin.elapsed();
+    // What the first answers took is given back by and by.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let full = server.memory()?;
+
+    crowd.measure(true);
+    server.ask(&format!("change {CHANGES_A_SECOND} {}", MEASURED_FOR.as_secs()))?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    crowd.measure(false);
+    let told = crowd.told();
+
+    server.ask("forget-peak")?;
+    let begin = Instant::now();
+    crowd.disconnect();
+    crowd.connect();
+    crowd.in_step(PATIENCE).await.context("not all came back")?;
+    let storm = begin.elapsed();
+    let peak = server.peak()?;
+
+    let (all, each) = (told.all(), told.each());
+    println!(
+        "{sessions:>8}  {:>8.1}  {:>14.1}  {:>11.1}  {:>15.1}  {:>6.1}  {:>11.1}  {:>6.1}  {:>11.2}  {:>7.2}  {:>11.2}",
+        opened.as_secs_f64(),
+        full as f64 / 1_024.0,
+        full.saturating_sub(empty) as f64 / sessions as f64,
+        all.0,
+        all.1,
+        each.0,
+        each.1,
+        told.bytes_by_ideal(),
+        storm.as_secs_f64(),
+        peak as f64 / full as f64,
+    );
+    told.say_what_is_missing(sessions);
+    crowd.disconnect();
+    Ok(())
+}
+
+/// Holds a server that listens.
+struct Listening {
+    server: Server,
+    listening: String,
+    authority: String,
+}
+
+// === impl Server ===
+
+impl Server {
+    fn start(instances: u32) -> anyhow::Result<Listening> {
+        let me = env::current_exe().context("where this program is")?;
+        let mut process = Command::new(me)
+            .args(["sessions-server", &instances.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let say = process.stdin.take().context("no way in")?;
+        let hear = BufReader::new(process.stdout.take().context("no way out")?);
+        let mut server = Self { process, say, hear };
+        let listening = server.line()?;
+        let authority = server.line()?.replace("\\n", "\n");
+        Ok(Listening { server, listening, authority })
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        self.hear.read_line(&mut line)?;
+        ensure!(!line.is_empty(), "the controller's process ended");
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Returns when it is done.
+    fn ask(&mut self, question: &str) -> anyhow::Result<String> {
+        writeln!(self.say, "{question}")?;
+        self.line()
+    }
+
+    /// Resident, in KiB.
+    fn memory(&mut self) -> anyhow::Result<u64> {
+        Ok(self.ask("memory")?.parse()?)
+    }
+
+    /// The most that was resident since it was told to forget.
+    fn peak(&mut self) -> anyhow::Result<u64> {
+        Ok(self.ask("peak")?.parse()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // If it is gone already there is nothing left to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

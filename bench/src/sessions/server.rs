@@ -1,0 +1,146 @@
+//! The controller's half: its real owner and session server, fed by lines instead of Kubernetes.
+
+use std::{
+    fs,
+    io::{self, BufRead, Write},
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use rcgen::generate_simple_self_signed;
+use rollcall_catalogue::PodUid;
+use rollcall_controller::{
+    IndexHandle,
+    auth::{AuthError, Review, Reviewer},
+    index::{Change, Index},
+    operate::Metrics,
+    owner,
+    sessions::Sessions,
+};
+use rollcall_net::{TLS_NAME, server_config, shutdown};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::crowd::{MADE, now_ns};
+use crate::fleet::{Fleet, INSTANCES, pod_seen};
+
+/// Believes that everyone is the pod that the token names.
+struct Believer;
+
+pub(crate) fn serve(instances: u32) -> anyhow::Result<()> {
+    Runtime::new()?.block_on(run(Fleet { instances }))
+}
+
+async fn run(fleet: Fleet) -> anyhow::Result<()> {
+    let metrics = Metrics::new();
+    let (owner, index) = owner(Index::default(), metrics.clone());
+    let (_trigger, ear) = shutdown();
+    let owning = tokio::spawn(owner.run(ear.clone()));
+    for change in fleet.lists() {
+        index.apply(change).await?;
+    }
+    index.view().wait_for(|view| view.complete).await?;
+    let made = generate_simple_self_signed([TLS_NAME.to_owned()])?;
+    let tls = server_config(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes())?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    say(&listener.local_addr()?.to_string())?;
+    say(&made.cert.pem().replace('\n', "\\n"))?;
+    let sessions = Sessions::new("bench".to_owned(), index.clone(), Believer, metrics);
+    let serving = tokio::spawn(sessions.serve(listener, tls, ear));
+    let obeying = obey(index, fleet);
+    tokio::select! {
+        result = obeying => result,
+        _ = owning => bail!("the owner ended"),
+        result = serving => bail!("the server ended: {result:?}"),
+    }
+}
+
+async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
+    let (lines, mut questions) = tokio::sync::mpsc::channel(1);
+    // Ends with its standard input, and so with whoever asks.
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let mut turn = 0;
+    while let Some(line) = questions.recv().await {
+        let words: Vec<_> = line.split(' ').collect();
+        let answer = match words.as_slice() {
+            ["memory"] => status("VmRSS:")?,
+            ["peak"] => status("VmHWM:")?,
+            ["forget-peak"] => {
+                fs::write("/proc/self/clear_refs", "5")?;
+                String::new()
+            }
+            ["change", a_second, seconds] => {
+                change(&index, fleet, a_second.parse()?, seconds.parse()?, &mut turn).await?;
+                String::new()
+            }
+            other => bail!("{other:?}: nothing that could be done"),
+        };
+        say(&answer)?;
+    }
+    Ok(())
+}
+
+/// Every second change is of the first service, which all hold; the others are of any.
+async fn change(
+    index: &IndexHandle,
+    fleet: Fleet,
+    a_second: u32,
+    seconds: u32,
+    turn: &mut u32,
+) -> anyhow::Result<()> {
+    let mut ticks = interval(Duration::from_secs(1) / a_second);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for _ in 0..a_second * seconds {
+        ticks.tick().await;
+        *turn += 1;
+        // Those that register themselves, since what they say carries the moment: every third service.
+        let of_all = turn.is_multiple_of(2);
+        let service = if of_all { 0 } else { turn.wrapping_mul(7_919) % (fleet.services() / 3) * 3 };
+        let pod = service * INSTANCES + *turn % INSTANCES;
+        index.apply(marked(pod)).await?;
+    }
+    Ok(())
+}
+
+/// This pod, which says when it changed.
+fn marked(pod: u32) -> Change {
+    let mut change = pod_seen(pod, true);
+    if let Change::Pod(seen) = &mut change
+        && let Some(word) = &mut seen.facts.registration
+    {
+        Arc::make_mut(word).attributes.metadata.insert(MADE.to_owned(), now_ns().to_string());
+    }
+    change
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// A line of this process' status, in KiB.
+fn status(name: &str) -> anyhow::Result<String> {
+    let text = fs::read_to_string("/proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
+    Ok(line.trim().trim_end_matches(" kB").to_owned())
+}
+
+// === impl Believer ===
+
+impl Reviewer for Believer {
+    async fn review(&self, token: &str) -> Result<Review, AuthError> {
+        Ok(Review { pod: PodUid::from(token) })
+    }
+}

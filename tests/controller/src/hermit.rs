@@ -1,0 +1,259 @@
+//! Sidecars as processes, each in a network namespace of its own, so that the network between it and the controller can
+//! be broken in every way there is. The pod that it is the sidecar of is a fake one of the cluster.
+
+use crate::http::{self, Answer};
+use crate::objects;
+use crate::stage::Scene;
+use anyhow::{Context, Result, bail, ensure};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rollcall_cluster::companion::Companion;
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+
+/// The built program; set by `cargo xtask test`.
+const PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
+const LOOKUPS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7300);
+/// Where networks are tried out, and nobody lives: a /30 for each hermit.
+const RANGE: [u8; 2] = [198, 18];
+
+/// A sidecar with its network.
+#[derive(Debug)]
+pub struct Hermit {
+    process: Option<Companion>,
+    network: Network,
+    arguments: Vec<String>,
+    log: PathBuf,
+    pub uid: String,
+}
+
+/// Says what of the network between a sidecar and the controller is broken. Nobody is told that it is: what is sent is
+/// lost.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    Cut,
+    /// What the sidecar says.
+    Deaf,
+    /// What the controller says.
+    Blind,
+    /// Each packet, in both directions, with this probability.
+    Lossy(f64),
+}
+
+#[derive(Debug)]
+struct Network {
+    name: String,
+    link: String,
+    /// The host's end, and ours.
+    addresses: [Ipv4Addr; 2],
+}
+
+impl Scene {
+    /// A pod of this service on this node, ready for Kubernetes, and its sidecar.
+    pub fn hermit(&self, namespace: &str, pod: &str, service: &str, node: u8) -> Result<Hermit> {
+        let network = Network::new()?;
+        let own = network.addresses[1].to_string();
+        let annotations = objects::annotations(service, "1.0.0", "http:8080");
+        let uid = self.pod_with_sidecar(namespace, pod, &annotations, &own, node)?;
+        let folder = self.stage.folder();
+        let place = |what: &str| folder.join(format!("{namespace}-{pod}-{what}"));
+        fs::write(place("token"), self.token(namespace, pod, "rollcall")?)?;
+        fs::write(place("ca"), self.stage.authority()?)?;
+        let controller =
+            SocketAddr::new(network.addresses[0].into(), self.stage.controller().sessions().port());
+        let text = |path: PathBuf| path.display().to_string();
+        let arguments = vec![
+            format!("--controller={controller}"),
+            format!("--ca-file={}", text(place("ca"))),
+            format!("--token-file={}", text(place("token"))),
+        ];
+        let mut hermit = Hermit { process: None, network, arguments, log: place("log"), uid };
+        hermit.start()?;
+        Ok(hermit)
+    }
+}
+
+impl Hermit {
+    pub fn start(&mut self) -> Result<()> {
+        let (name, arguments) = (self.network.name.clone(), self.arguments.clone());
+        let program = crate::program::program(PROGRAM, "rollcall-sidecar")?;
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let errors = log.try_clone()?;
+        // `ip netns exec` becomes the program, so that its pid is the program's.
+        let process =
+            Companion::start("starting a sidecar (as root)", std::path::Path::new("ip"), move |ip| {
+                ip.args(["netns", "exec", &name]).arg(program).args(arguments);
+                ip.stdin(Stdio::null()).stdout(log).stderr(errors);
+            })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// By SIGKILL.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub fn stop(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    pub fn go_on(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.process.as_ref().context("it does not run")?.pid();
+        Ok(kill(Pid::from_raw(pid.try_into()?), signal)?)
+    }
+
+    /// The network breaks in this way, and in no other.
+    pub fn suffer(&self, fault: Fault) -> Result<()> {
+        self.network.suffer(fault)
+    }
+
+    pub fn heal(&self) -> Result<()> {
+        self.network.heal()
+    }
+
+    /// What the app of this pod is told.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        let (network, path) = (PathBuf::from("/run/netns").join(&self.network.name), path.to_owned());
+        // Only this thread moves there, and it ends with the answer.
+        let asking = thread::spawn(move || {
+            setns(File::open(network)?, CloneFlags::CLONE_NEWNET)?;
+            http::get(LOOKUPS, &path)
+        });
+        asking.join().map_err(|_| anyhow::anyhow!("the question died"))?
+    }
+
+    /// The pods that a lookup finds, and the age of the answer in seconds.
+    pub fn lookup(&self, service: &str) -> Result<(Vec<String>, u64)> {
+        let answer = self.get(&format!("/v1/services/{service}"))?;
+        if answer.status != 200 {
+            bail!("{service}: {} {}\n{}", answer.status, answer.body, self.last_words());
+        }
+        let body: Value = serde_json::from_str(&answer.body)?;
+        let pods = body["instances"].as_array().into_iter().flatten();
+        let mut pods: Vec<_> = pods.filter_map(|one| one["pod"].as_str().map(str::to_owned)).collect();
+        pods.sort();
+        let age = answer.header("age").context("no Age")?.parse()?;
+        Ok((pods, age))
+    }
+
+    pub fn last_words(&self) -> String {
+        const LINES: usize = 20;
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+}
+
+impl Network {
+    fn new() -> Result<Self> {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        clear_those_of_the_dead()?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rollcall-{}-{number}", std::process::id());
+        // A link's name has 15 characters at most.
+        let link = format!("rc{:x}h{number:x}", std::process::id());
+        // Two test programs at a time must not meet.
+        let third = u8::try_from(std::process::id() % 256)?;
+        let address =
+            |last: u8| Ipv4Addr::new(RANGE[0], RANGE[1], third, number.wrapping_mul(4).wrapping_add(last));
+        let network = Self { name, link, addresses: [address(1), address(2)] };
+        ip(&["netns", "add", &network.name])?;
+        let (name, link) = (network.name.as_str(), network.link.as_str());
+        ip(&["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name])?;
+        let [host, own] = network.addresses.map(|address| format!("{address}/30"));
+        ip(&["address", "add", &host, "dev", link])?;
+        ip(&["link", "set", link, "up"])?;
+        ip(&["-n", name, "address", "add", &own, "dev", "eth0"])?;
+        ip(&["-n", name, "link", "set", "eth0", "up"])?;
+        ip(&["-n", name, "link", "set", "lo", "up"])?;
+        Ok(network)
+    }
+
+    fn suffer(&self, fault: Fault) -> Result<()> {
+        self.heal()?;
+        let probability = |p: f64| format!("-m statistic --mode random --probability {p}");
+        let (said, heard) = match fault {
+            Fault::Cut => (Some(String::new()), Some(String::new())),
+            Fault::Deaf => (Some(String::new()), None),
+            Fault::Blind => (None, Some(String::new())),
+            Fault::Lossy(p) => (Some(probability(p)), Some(probability(p))),
+        };
+        for (chain, direction, lost) in [("OUTPUT", "-o", said), ("INPUT", "-i", heard)] {
+            let Some(lost) = lost else { continue };
+            let rule = format!("-w -A {chain} {direction} eth0 {lost} -j DROP");
+            self.iptables(&rule.split_whitespace().collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    fn heal(&self) -> Result<()> {
+        self.iptables(&["-w", "-F"])
+    }
+
+    fn iptables(&self, arguments: &[&str]) -> Result<()> {
+        ip(&[&["netns", "exec", &self.name, "iptables"], arguments].concat())
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // The other end goes with it, at once and not with the last of the namespace's sockets.
+        for gone in [["link", "delete", &self.link], ["netns", "delete", &self.name]] {
+            if let Err(error) = ip(&gone) {
+                eprintln!("left behind: {error:#}");
+            }
+        }
+    }
+}
+
+/// Test programs that were killed leave their networks behind.
+fn clear_those_of_the_dead() -> Result<()> {
+    static CLEARED: OnceLock<()> = OnceLock::new();
+    if CLEARED.set(()).is_err() {
+        return Ok(());
+    }
+    let Ok(all) = fs::read_dir("/run/netns") else { return Ok(()) };
+    for name in all.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        let pid = name.strip_prefix("rollcall-").and_then(|rest| rest.split_once('-')?.0.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid.to_string()).exists()) {
+            ip(&["netns", "delete", &name])?;
+        }
+    }
+    Ok(())
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(arguments).output().context("`ip` is needed, and root")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), said.trim());
+    Ok(())
+}
+
+impl Scene {
+    fn pod_with_sidecar(
+        &self,
+        namespace: &str,
+        name: &str,
+        annotations: &Value,
+        address: &str,
+        node: u8,
+    ) -> Result<String> {
+        let sidecar = json!({"metadata": {"annotations": annotations}, "spec": {
+            "nodeName": self.stage.nodes.name(node),
+            "initContainers": [{"name": "rollcall-sidecar", "image": "nobody.example/pulls-this:1", "restartPolicy": "Always"}],
+        }});
+        self.pod_like(namespace, name, &sidecar, &[address])
+    }
+}

@@ -1,0 +1,122 @@
+//! docs/protocol.md is enough to write a client: one that was written from it holds what the controller knows.
+
+use anyhow::{Result, ensure};
+use rollcall_controller_tests::client::Held;
+use rollcall_controller_tests::objects::{annotations, deployment, http_port, registration, selecting};
+use rollcall_controller_tests::stage::Scene;
+use serde_json::json;
+
+/// What a subscriber of these services must hold, by the controller's own dump.
+fn told(scene: &Scene, namespace: &str, services: &[&str]) -> Result<Held> {
+    let dump = scene.stage.controller().read(&format!("/v1/catalogue?namespace={namespace}"))?;
+    let listed = dump["services"].as_array().into_iter().flatten();
+    let wanted = listed.filter(|one| one["service"].as_str().is_some_and(|name| services.contains(&name)));
+    let held = wanted.map(|service| {
+        let instances = service["instances"].as_array().into_iter().flatten().map(|one| {
+            let text = |field: &str| one[field].as_str().unwrap_or_default().to_owned();
+            (text("id"), format!("{}:{} {}", text("address"), one["port"], text("state")))
+        });
+        (format!("{}.{namespace}", service["service"].as_str().unwrap_or_default()), instances.collect())
+    });
+    Ok(held.collect())
+}
+
+fn serving(held: &Held, key: &str) -> usize {
+    held.get(key).into_iter().flat_map(|all| all.values()).filter(|one| one.ends_with(" Serving")).count()
+}
+
+#[test]
+fn a_client_written_from_the_page_follows_every_change_and_speaks_for_its_pod() -> Result<()> {
+    let scene = Scene::begin()?;
+    let shop = scene.namespace(&json!({}))?;
+    let placement = scene.stage.nodes.placement();
+    scene.apply(&shop, &deployment("orders", 3, &annotations("orders", "1.4.2", "http:8080"), &placement))?;
+    scene.pod_by_hand(&shop, "storefront", &json!({}), &["10.240.9.1"])?;
+    let all = ["orders", "billing", "storefront", "nobody"];
+    let key = |service: &str| format!("{service}.{shop}");
+    let agree =
+        |client: &rollcall_controller_tests::client::Client, what: &str, service: &str, count: usize| {
+            client.holds(what, || {
+                let told = told(&scene, &shop, &all)?;
+                ensure!(serving(&told, &key(service)) == count, "the controller has {told:?}");
+                Ok(told)
+            })
+        };
+    let mut client = scene.client(&shop, "storefront", &["orders", "nobody"])?;
+    agree(&client, "three of a service, and nothing of one that nobody has", "orders", 3)?;
+
+    scene.kubectl(&shop, &["scale", "deployment/orders", "--replicas=5"])?;
+    agree(&client, "five after scaling", "orders", 5)?;
+    client.tell("subscribe billing storefront")?;
+    scene.apply(
+        &shop,
+        &registration("billing", &json!({"target": selecting("orders"), "ports": http_port(9000)})),
+    )?;
+    agree(&client, "a service that appears", "billing", 5)?;
+
+    // Back after some was missed: the changes are from what was held, and the script checks that they are.
+    client.tell("reconnect")?;
+    scene.kubectl(&shop, &["scale", "deployment/orders", "--replicas=2"])?;
+    agree(&client, "what was missed", "billing", 2)?;
+    scene.kubectl(&shop, &["delete", "serviceregistration/billing"])?;
+    agree(&client, "a service that is gone", "orders", 2)?;
+
+    // It speaks for its own pod.
+    let up = |frame: serde_json::Value| format!("up {frame}");
+    let ports = json!([{"name": "http", "port": 8081}]);
+    client
+        .tell(&up(json!({"type": "register", "registration": {"service": "storefront", "ports": ports}})))?;
+    ensure!(client.frame("registered")?["service"] == "storefront");
+    agree(&client, "what it registered", "storefront", 1)?;
+    client.tell(&up(json!({"type": "register", "registration": {"service": "orders-2", "weight": 2000}})))?;
+    let rejected = client.frame("rejected")?;
+    ensure!(rejected["service"] == "orders-2" && rejected["field"] == "weight", "{rejected}");
+    client.tell(&up(json!({"type": "health", "probe": "dead"})))?;
+    agree(&client, "its app is dead", "storefront", 0)?;
+    client.tell(&up(json!({"type": "health", "service": "storefront", "probe": "passing"})))?;
+    client.tell(&up(json!({"type": "health", "probe": "passing"})))?;
+    agree(&client, "its app is back", "storefront", 1)?;
+
+    // Somebody else watches it leave.
+    scene.pod_by_hand(&shop, "till", &json!({}), &["10.240.9.2"])?;
+    let watcher = scene.client(&shop, "till", &["storefront"])?;
+    watcher.holds("a second subscriber", || told(&scene, &shop, &["storefront"]))?;
+    client.tell(&up(json!({"type": "drain", "drain": "start", "deadlineMs": 30_000})))?;
+    let drained = client.frame("drained")?;
+    ensure!(drained["complete"] == true && drained["subscribers"] == 1 && drained["acked"] == 1, "{drained}");
+    ensure!(serving(&told(&scene, &shop, &["storefront"])?, &key("storefront")) == 0);
+    client.tell(&up(json!({"type": "drain", "drain": "wait"})))?;
+    let drained = client.frame("drained")?;
+    ensure!(drained["terminating"] == false && drained["complete"] == true, "{drained}");
+    client.tell(&up(json!({"type": "drain", "drain": "stop"})))?;
+    client.frame("drained")?;
+    agree(&client, "it is back", "storefront", 1)?;
+    client.tell(&up(json!({"type": "deregister", "service": "storefront"})))?;
+    agree(&client, "it has gone", "storefront", 0)?;
+
+    // The pod ends, and with it everything that it may say.
+    scene.kubectl(&shop, &["delete", "pod/storefront", "--grace-period=0", "--force"])?;
+    let words = client.ended()?;
+    ensure!(words.contains("closed"), "{words}");
+    ensure!(client.frame("goaway")?["reason"] == "pod-gone");
+    Ok(())
+}
+
+#[test]
+fn nobody_gets_in_with_a_token_that_is_not_for_us() -> Result<()> {
+    let scene = Scene::begin()?;
+    let shop = scene.namespace(&json!({}))?;
+    scene.pod_by_hand(&shop, "storefront", &json!({}), &["10.240.9.1"])?;
+    let unbound = ["create", "token", "default", "--duration", "1h", "--audience", "rollcall"];
+    let tokens = [
+        ("for-others", scene.token(&shop, "storefront", "somebody-else")?),
+        ("for-peers", scene.token(&shop, "storefront", "rollcall-peers")?),
+        ("bound-to-no-pod", scene.kubectl(&shop, &unbound)?),
+        ("forged", "a.b.c".to_owned()),
+    ];
+    for (name, token) in tokens {
+        let words = scene.client_with(name, &token, &["orders"])?.ended()?;
+        ensure!(words.contains("refused"), "{name}: {words}");
+    }
+    Ok(())
+}
