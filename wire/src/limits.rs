@@ -51,6 +51,9 @@ pub const SYNCS_MAX: usize = 64;
 /// Answers that wait to be taken: a peer asks for no more than a few things at a time.
 pub const ANSWERS_MAX: usize = 64;
 
+/// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
+pub const REGISTRATIONS_MAX: usize = 16;
+
 /// Bytes of an incarnation's name: of any UUID, and twice that.
 pub const INCARNATION_BYTES_MAX: usize = 72;
 

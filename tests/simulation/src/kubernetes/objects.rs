@@ -129,7 +129,7 @@ pub(super) fn pod(number: PodNo, pod: &Pod, named: &Named, node: &Node) -> Chang
 }
 
 pub(super) fn node(number: NodeId, node: &Node) -> Change {
-    let facts = NodeFacts { zone: None, unknown: node.unknown, pod_ranges: Vec::new() };
+    let facts = NodeFacts { zone: None, unknown: node.unknown, pod_ranges: Vec::new(), addresses: Vec::new() };
     Change::Node(node_name(number), facts)
 }
 
@@ -142,7 +142,7 @@ pub(super) fn kube_service(named: &Named) -> Change {
         uid: format!("service-{}", named.key.service).into(),
         created_ms: 1,
         ports: vec![Port::tcp(Some("http"), 80)],
-        cluster_addresses: Vec::new(),
+        addresses: Vec::new(),
         publishes_not_ready: false,
         adoptable: true,
     };
