@@ -9,6 +9,7 @@ use crate::{
     controller::Answered,
     kubernetes::PodNo,
     network::ConnectionId,
+    run::NOT_IN_STEP,
     sidecar::Sidecar,
     world::{Event, World},
 };
@@ -184,7 +185,7 @@ impl World {
             let Some(pod) = self.kubernetes.pods.get(number) else { continue };
             *self.checks.looks.entry("sidecars after healing").or_default() += 1;
             if !sidecar.client.in_step() {
-                found.push(format!("{number:?} is not in step"));
+                found.push(format!("{number:?} {NOT_IN_STEP}"));
             }
             let home = self.kubernetes.namespace(pod);
             let held: BTreeMap<_, _> = sidecar.client.held().collect();

@@ -86,7 +86,11 @@ impl Controller {
         }
     }
 
-    pub(super) fn drains_acked(&mut self, id: ConnectionId, number: u64, ether: &mut Ether) {
+    /// Notes how far the peer has come.
+    pub(super) fn drains_progress(&mut self, id: ConnectionId, ether: &mut Ether) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(number) = stream.server.in_step().filter(|number| *number > stream.in_step) else { return };
+        stream.in_step = number;
         if let Some(session) = self.drains.sessions.get(&id) {
             let over = self.drains.roster.acked(*session, number);
             over.into_iter().for_each(|drain| self.drained(drain, ether));
@@ -105,7 +109,8 @@ impl Controller {
         let Some(pod) = self.streams.get(&id).map(|stream| stream.pod) else { return };
         let catalogue = self.catalogue.clone();
         let begun = self.drains.roster.begin(services.clone(), self.number, asker, |namespace, key| {
-            catalogue.is_visible(key, namespace)
+            // Of a service that is gone, everyone who was told of it must hear that.
+            catalogue.get(key).is_none() || catalogue.is_visible(key, namespace)
         });
         let asked = self.streams.iter().filter(|(one, stream)| {
             **one != id && services.iter().any(|key| stream.subscribed.contains(key)) && stream.opened

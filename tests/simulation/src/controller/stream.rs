@@ -37,6 +37,8 @@ pub(crate) struct Stream {
     /// The newest that it has looked at, which is what it speaks of.
     view: Snapshot,
     wake_noted_ms: Option<Millis>,
+    /// The number of the feed up to which its peer was last known to have applied everything.
+    pub(super) in_step: u64,
     pub(super) namespace: Namespace,
     /// As it was asked for.
     pub(crate) subscribed: BTreeSet<ServiceKey>,
@@ -76,6 +78,7 @@ impl Controller {
             outbox: Bytes::new(),
             view: self.catalogue.clone(),
             wake_noted_ms: None,
+            in_step: 0,
             namespace: namespace.clone(),
             subscribed: BTreeSet::new(),
         };
@@ -158,6 +161,7 @@ impl Controller {
             stream.wake_noted_ms = Some(at_ms);
             ether.agenda.at(at_ms, Event::StreamWakes(self.life, id));
         }
+        self.drains_progress(id, ether);
     }
 
     pub(crate) fn wake_stream(&mut self, id: ConnectionId, ether: &mut Ether) {
@@ -201,7 +205,8 @@ impl Controller {
             }
             Heard::Subscribed(keys) => return self.drains_subscribed(id, keys),
             Heard::Unsubscribed(keys) => return self.drains_unsubscribed(id, keys, ether),
-            Heard::Acked(number) => return self.drains_acked(id, number, ether),
+            // It shows in how far the session is in step.
+            Heard::Acked(_) => return,
             Heard::Resynced(Resync::Digest) => {
                 self.digest_resyncs += 1;
                 return ether.note(format!("{id:?} is out of step"));
