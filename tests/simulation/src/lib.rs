@@ -29,6 +29,7 @@ mod chance;
 mod checks;
 mod chronicle;
 mod controller;
+mod dying_node;
 mod ether;
 mod kubernetes;
 mod network;
@@ -37,4 +38,5 @@ mod sidecar;
 mod story;
 mod world;
 
+pub use dying_node::run_a_node_that_dies;
 pub use run::{Outcome, Plan, run};

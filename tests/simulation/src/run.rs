@@ -17,6 +17,9 @@ const UNNOTICED_FOR_MS: u64 = 10_000;
 /// How long it must stay so.
 const STAYS_FOR_MS: u64 = 8_000;
 
+/// Connections of a hundred that are over a bad way.
+const BAD_WAYS: u64 = 8;
+
 /// How a line ends that says so of a sidecar.
 pub(crate) const NOT_IN_STEP: &str = "is not in step";
 
@@ -45,6 +48,7 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
     let mut chance = Chance::new(seed).fork();
     let (nodes, services) = (chance.within(2..=5), chance.within(3..=6));
     let mut world = World::new(seed, usize::try_from(nodes).unwrap(), usize::try_from(services).unwrap());
+    world.ether.network.bad_ways = BAD_WAYS;
     world.start_controller();
     (0..chance.within(4..=10)).for_each(|_| world.create_pod());
     world.ether.agenda.after(0, Event::Check);
@@ -60,20 +64,21 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
         world.heal_everything();
         world.settle();
     }
-    let failures = std::mem::take(&mut world.checks.failures);
-    let failure = (!failures.is_empty()).then(|| {
-        format!(
-            "{}{}\n\nROLLCALL_SEED={seed} runs it again",
-            world.ether.chronicle,
-            failures.iter().map(|line| format!("\nwrong: {line}")).collect::<String>()
-        )
-    });
-    Outcome { failure, sum: world.ether.chronicle.sum(), looks: world.checks.looks }
+    outcome(seed, world)
+}
+
+/// What is to be said of a run that is over.
+pub(crate) fn outcome(seed: u64, world: World) -> Outcome {
+    let World { ether, checks, .. } = world;
+    let failures: String = checks.failures.iter().map(|line| format!("\nwrong: {line}")).collect();
+    let failure = (!failures.is_empty())
+        .then(|| format!("{}{failures}\n\nROLLCALL_SEED={seed} runs it again", ether.chronicle));
+    Outcome { failure, sum: ether.chronicle.sum(), looks: checks.looks }
 }
 
 impl World {
     /// Waits until all is in step, and sees that it stays so.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let last_ms = self.now_ms() + HEALED_WITHIN_MS;
         self.play(self.now_ms() + UNNOTICED_FOR_MS);
         if !self.checks.failures.is_empty() {

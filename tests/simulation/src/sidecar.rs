@@ -8,6 +8,7 @@ use rollcall_wire::{
     Decoder, Down, Up,
     client::{Client, Event as Heard},
     encode,
+    server::reason::SUPERSEDED,
 };
 
 use crate::{
@@ -21,6 +22,9 @@ use crate::{
 /// A session that lived so long was a good one, as the real agent has it.
 const GOOD_AFTER_MS: u64 = 10_000;
 
+/// What a process before it said is heard by then: nothing is cut off, or slow, for longer.
+const PREDECESSOR_MS: u64 = 40_000;
+
 /// Holds one sidecar.
 #[derive(Debug)]
 pub(crate) struct Sidecar {
@@ -33,6 +37,7 @@ pub(crate) struct Sidecar {
     /// It runs at all.
     pub(crate) up: bool,
     pub(crate) paused: bool,
+    started_ms: Millis,
     pub(crate) reads: Reads,
     /// The names that its app asks for.
     pub(crate) wanted: BTreeSet<ServiceKey>,
@@ -86,6 +91,7 @@ impl Sidecar {
             life: 1,
             up: true,
             paused: false,
+            started_ms: ether.now_ms(),
             reads,
             wanted: BTreeSet::new(),
             shown: BTreeMap::new(),
@@ -114,6 +120,7 @@ impl Sidecar {
     pub(crate) fn start(&mut self, ether: &mut Ether) {
         self.client = Client::new(format!("{}-{}", self.pod.name(), self.life));
         self.up = true;
+        self.started_ms = ether.now_ms();
         self.shown.clear();
         self.at_once.clear();
         self.backoff.reset();
@@ -188,8 +195,8 @@ impl Sidecar {
     }
 
     /// Its kernel says that the connection is gone.
-    pub(crate) fn reset(&mut self, ether: &mut Ether) {
-        self.hang_up("reset", Farewell::Reset, ether);
+    pub(crate) fn reset(&mut self, how: Farewell, ether: &mut Ether) {
+        self.hang_up("reset", how, ether);
     }
 
     /// Time has come for something.
@@ -260,13 +267,21 @@ impl Sidecar {
             if !matches!(frame, Down::Heartbeat) {
                 ether.note(format!("{:?} hears {}", self.pod, brief(&frame)));
             }
+            let opened_ms = link.opened_ms;
             let heard = self.client.hear(frame, ether.now_ms());
             self.check();
             match heard {
                 Ok(events) => {
                     for event in events {
                         match event {
-                            Heard::Dismissed { reason } => return Err(reason),
+                            Heard::Dismissed { reason } => {
+                                // Of this process, this is the newest; one before it may yet be heard a little later.
+                                let alone = opened_ms >= self.started_ms + PREDECESSOR_MS;
+                                if reason == SUPERSEDED && alone {
+                                    self.faults.push(format!("{:?} is superseded by an older session", self.pod));
+                                }
+                                return Err(reason);
+                            }
                             Heard::Drained(drained) => self.drained.push(drained),
                             _ => {}
                         }

@@ -302,11 +302,8 @@ impl World {
         let Some(id) = sidecar.link.as_ref().map(|link| link.id) else { return };
         let told = self.ether.chance.within(0..=2);
         if told != 0 {
-            // What the sidecar says by hanging up does not come.
-            if told == 1 {
-                self.ether.network.lose(id, End::Controller);
-            }
-            sidecar.reset(&mut self.ether);
+            // What it sent before may still come, when it has long been back; that it hung up does not.
+            sidecar.reset(if told == 1 { Farewell::Forget } else { Farewell::Reset }, &mut self.ether);
         }
         let Some(controller) = self.controller.as_mut().filter(|one| !one.paused && told != 1) else { return };
         if told == 0 {
@@ -344,7 +341,13 @@ impl World {
         let service = chance.below(self.kubernetes.services.len());
         let node = chance.below(self.kubernetes.nodes.len());
         let sidecar = chance.percent(70);
-        let pod = self.kubernetes.create(service, node, sidecar, chance, &mut self.ether.agenda);
+        self.add_pod(service, node, sidecar);
+    }
+
+    /// A pod that will soon be ready.
+    pub(crate) fn add_pod(&mut self, service: ServiceNo, node: NodeId, sidecar: bool) -> PodNo {
+        let (chance, agenda) = (&mut self.ether.chance, &mut self.ether.agenda);
+        let pod = self.kubernetes.create(service, node, sidecar, chance, agenda);
         self.later(50..=2_000, Deed::PodReady(pod, true));
         if sidecar {
             let mut one = Sidecar::new(pod, node, &mut self.ether);
@@ -352,6 +355,7 @@ impl World {
             one.start(&mut self.ether);
             self.sidecars.insert(pod, one);
         }
+        pod
     }
 
     /// Names that an app may ask for: of services that there are, in this namespace or another, and one that is not.

@@ -53,6 +53,8 @@ pub(crate) enum Farewell {
     Reset,
     /// The other end hears nothing: its machine is gone.
     Vanish,
+    /// What was sent comes, and then nothing more: the word of the end is lost.
+    Forget,
 }
 
 /// Holds the connections and the state of the ways.
@@ -64,6 +66,8 @@ pub(crate) struct Network {
     cut: BTreeSet<(NodeId, End)>,
     /// Added to each delay.
     pub(crate) slowness_ms: u64,
+    /// Of a hundred connections, so many are over a bad way: what is said on a better one afterwards is heard before.
+    pub(crate) bad_ways: u64,
 }
 
 #[derive(Debug)]
@@ -101,7 +105,7 @@ impl Network {
         };
         let (up, down) = (capacity(chance), capacity(chance));
         let pipe = |capacity: u64| Pipe::new(usize::try_from(capacity).unwrap_or(usize::MAX));
-        let delay_ms = chance.within(1..=30);
+        let delay_ms = if chance.percent(self.bad_ways) { chance.within(200..=1_000) } else { chance.within(1..=30) };
         let connection =
             Connection { node, delay_ms, up: pipe(up), down: pipe(down), left: BTreeSet::new() };
         self.connections.insert(id, connection);
@@ -171,9 +175,10 @@ impl Network {
             self.connections.remove(&id);
             return;
         }
-        if how == Farewell::Vanish {
-            self.lose(id, who.other());
-            return;
+        match how {
+            Farewell::Vanish => return self.lose(id, who.other()),
+            Farewell::Forget => return,
+            Farewell::Close | Farewell::Reset => {}
         }
         if let Some(pipe) = self.pipe(id, who.other()) {
             pipe.end(how == Farewell::Reset);
