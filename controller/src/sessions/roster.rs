@@ -35,7 +35,6 @@ pub struct Roster {
 /// Holds what is known of one session.
 #[derive(Debug)]
 struct Member {
-    namespace: Namespace,
     /// As `namespace/name`.
     pod: String,
     subscriptions: BTreeSet<ServiceKey>,
@@ -74,16 +73,10 @@ pub struct Outcome {
 
 impl Roster {
     /// A session of this pod, which subscribes to nothing so far.
-    pub fn joined(&mut self, namespace: Namespace, pod_name: &str) -> SessionId {
+    pub fn joined(&mut self, namespace: &Namespace, pod_name: &str) -> SessionId {
         let id = SessionId(self.next());
         let pod = format!("{namespace}/{pod_name}");
-        let member = Member {
-            namespace,
-            pod,
-            subscriptions: BTreeSet::new(),
-            in_step: 0,
-            awaited_by: BTreeSet::new(),
-        };
+        let member = Member { pod, subscriptions: BTreeSet::new(), in_step: 0, awaited_by: BTreeSet::new() };
         self.members.insert(id, member);
         id
     }
@@ -148,10 +141,7 @@ impl Roster {
     }
 
     /// Those whom a change of these services concerns.
-    pub fn subscribers_of<'a>(
-        &self,
-        keys: impl IntoIterator<Item = &'a ServiceKey>,
-    ) -> BTreeSet<SessionId> {
+    pub fn subscribers_of<'a>(&self, keys: impl IntoIterator<Item = &'a ServiceKey>) -> BTreeSet<SessionId> {
         keys.into_iter().filter_map(|key| self.subscribers.get(key)).flatten().copied().collect()
     }
 
@@ -164,25 +154,17 @@ impl Roster {
         self.members.keys().copied()
     }
 
-    /// Waits for all who subscribe to one of these services now, and see it, until they have applied this number; the
-    /// pod's own session is not asked.
-    pub fn begin(
-        &mut self,
-        services: Vec<ServiceKey>,
-        number: u64,
-        asker: SessionId,
-        sees: impl Fn(&Namespace, &ServiceKey) -> bool,
-    ) -> Begun {
+    /// Waits for all who subscribe to one of these services now until they have applied this number; the pod's own
+    /// session is not asked. Who may not see the service is asked as well: it may have been told of it before, and calls
+    /// the pod until it has applied that this is over. If not, nothing is on its way to it, and it is in step at once.
+    pub fn begin(&mut self, services: Vec<ServiceKey>, number: u64, asker: SessionId) -> Begun {
         let id = DrainId(self.next());
-        let sees = |session: &SessionId, key: &ServiceKey| {
-            self.members.get(session).is_some_and(|member| sees(&member.namespace, key))
-        };
         let subscribers: BTreeSet<SessionId> = services
             .iter()
-            .filter_map(|key| Some((key, self.subscribers.get(key)?)))
-            .flat_map(|(key, held)| held.iter().map(move |session| (key, session)))
-            .filter(|(key, session)| **session != asker && sees(session, key))
-            .map(|(_, session)| *session)
+            .filter_map(|key| self.subscribers.get(key))
+            .flatten()
+            .copied()
+            .filter(|session| *session != asker)
             .collect();
         let is_late =
             |session: &SessionId| self.members.get(session).is_some_and(|member| member.in_step < number);

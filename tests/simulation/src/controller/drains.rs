@@ -7,13 +7,7 @@ use rollcall_controller::sessions::roster::{DrainId, Outcome, Roster, SessionId}
 use rollcall_wire::Down;
 
 use super::Controller;
-use crate::{
-    agenda::Millis,
-    ether::Ether,
-    kubernetes::PodNo,
-    network::ConnectionId,
-    world::Event,
-};
+use crate::{agenda::Millis, ether::Ether, kubernetes::PodNo, network::ConnectionId, world::Event};
 
 /// As the contract has it.
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
@@ -51,7 +45,7 @@ pub(crate) struct Answered {
 impl Controller {
     pub(super) fn drains_joined(&mut self, id: ConnectionId) {
         let Some(stream) = self.streams.get(&id) else { return };
-        let session = self.drains.roster.joined(stream.namespace.clone(), &stream.pod.name());
+        let session = self.drains.roster.joined(&stream.namespace, &stream.pod.name());
         self.drains.sessions.insert(id, session);
         self.drains.connections.insert(session, id);
         // What it subscribed to before the owner had its place for it.
@@ -88,8 +82,13 @@ impl Controller {
 
     /// Notes how far the peer has come.
     pub(super) fn drains_progress(&mut self, id: ConnectionId, ether: &mut Ether) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let Some(number) = stream.server.in_step().filter(|number| *number > stream.in_step) else { return };
+        if let Some(number) = self.streams.get(&id).and_then(|stream| stream.server.in_step()) {
+            self.drains_acked(id, number, ether);
+        }
+    }
+
+    pub(super) fn drains_acked(&mut self, id: ConnectionId, number: u64, ether: &mut Ether) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| number > stream.in_step) else { return };
         stream.in_step = number;
         if let Some(session) = self.drains.sessions.get(&id) {
             let over = self.drains.roster.acked(*session, number);
@@ -107,11 +106,7 @@ impl Controller {
     ) {
         let Some(asker) = self.drains.sessions.get(&id).copied() else { return };
         let Some(pod) = self.streams.get(&id).map(|stream| stream.pod) else { return };
-        let catalogue = self.catalogue.clone();
-        let begun = self.drains.roster.begin(services.clone(), self.number, asker, |namespace, key| {
-            // Of a service that is gone, everyone who was told of it must hear that.
-            catalogue.get(key).is_none() || catalogue.is_visible(key, namespace)
-        });
+        let begun = self.drains.roster.begin(services.clone(), self.number, asker);
         let asked = self.streams.iter().filter(|(one, stream)| {
             **one != id && services.iter().any(|key| stream.subscribed.contains(key)) && stream.opened
         });

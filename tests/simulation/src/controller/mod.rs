@@ -12,11 +12,11 @@ use std::{
 
 pub(crate) use drains::Answered;
 use drains::Drains;
+pub(crate) use owner::Input;
+use owner::Reply;
 use rollcall_catalogue::{PodUid, Snapshot};
 use rollcall_controller::index::Index;
 use rollcall_wire::Feed;
-pub(crate) use owner::Input;
-use owner::Reply;
 pub(crate) use stream::Stream;
 
 use crate::{

@@ -18,10 +18,18 @@ const GOING_WITHIN_MS: u64 = 1_000;
 #[derive(Debug)]
 pub(crate) enum Input {
     Change(Box<Change>),
-    Open { id: ConnectionId, incarnation: String, sequence: u64, registrations: Vec<SelfRegistration> },
+    Open {
+        id: ConnectionId,
+        incarnation: String,
+        sequence: u64,
+        registrations: Vec<SelfRegistration>,
+    },
     /// A doubted session was heard.
     Heard(PodUid),
-    Word { id: ConnectionId, word: Word },
+    Word {
+        id: ConnectionId,
+        word: Word,
+    },
 }
 
 /// Says what a pod says of itself.
@@ -38,7 +46,11 @@ pub(crate) enum Word {
 pub(super) enum Reply {
     Say(Down),
     /// The removal is told; when everyone knows of it is the roster's matter.
-    Drains { services: Vec<ServiceKey>, terminating: bool, deadline_ms: u64 },
+    Drains {
+        services: Vec<ServiceKey>,
+        terminating: bool,
+        deadline_ms: u64,
+    },
 }
 
 impl Controller {
@@ -114,7 +126,9 @@ impl Controller {
                     self.dismiss(older, "superseded", ether);
                 }
                 self.drains_joined(id);
-                refused.into_iter().for_each(|refused| self.replies.push((id, Reply::Say(rejected(refused)))));
+                refused
+                    .into_iter()
+                    .for_each(|refused| self.replies.push((id, Reply::Say(rejected(refused)))));
             }
         }
     }

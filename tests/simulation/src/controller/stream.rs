@@ -205,8 +205,7 @@ impl Controller {
             }
             Heard::Subscribed(keys) => return self.drains_subscribed(id, keys),
             Heard::Unsubscribed(keys) => return self.drains_unsubscribed(id, keys, ether),
-            // It shows in how far the session is in step.
-            Heard::Acked(_) => return,
+            Heard::Acked(number) => return self.drains_acked(id, number, ether),
             Heard::Resynced(Resync::Digest) => {
                 self.digest_resyncs += 1;
                 return ether.note(format!("{id:?} is out of step"));
