@@ -19,7 +19,7 @@ use crate::{
     world::Event,
 };
 
-/// A session that lived so long was a good one, as the real agent has it.
+/// A session that lived so long was a good one, as the real agent has it; and so is one that was in step.
 const GOOD_AFTER_MS: u64 = 10_000;
 
 /// What a process before it said is heard by then: nothing is cut off, or slow, for longer.
@@ -173,7 +173,9 @@ impl Sidecar {
     /// Reads what has come, as much as it does at once; and finds the end of it.
     pub(crate) fn read(&mut self, ether: &mut Ether) {
         self.reading = false;
-        let Some(id) = self.link.as_ref().map(|link| link.id).filter(|_| self.up && !self.paused) else { return };
+        let Some(id) = self.link.as_ref().map(|link| link.id).filter(|_| self.up && !self.paused) else {
+            return;
+        };
         let most = match self.reads {
             Reads::AtOnce => usize::MAX,
             Reads::Slowly { every_ms, bytes } => {
@@ -278,7 +280,8 @@ impl Sidecar {
                                 // Of this process, this is the newest; one before it may yet be heard a little later.
                                 let alone = opened_ms >= self.started_ms + PREDECESSOR_MS;
                                 if reason == SUPERSEDED && alone {
-                                    self.faults.push(format!("{:?} is superseded by an older session", self.pod));
+                                    self.faults
+                                        .push(format!("{:?} is superseded by an older session", self.pod));
                                 }
                                 return Err(reason);
                             }
@@ -301,9 +304,10 @@ impl Sidecar {
         ether.note(format!("{:?} hangs up {:?}: {reason}", self.pod, link.id));
         ether.leave(link.id, End::Sidecar, how);
         let now_ms = ether.now_ms();
+        let was_in_step = self.client.in_step();
         self.client.closed();
         self.check();
-        if now_ms.saturating_sub(link.opened_ms) >= GOOD_AFTER_MS {
+        if was_in_step || now_ms.saturating_sub(link.opened_ms) >= GOOD_AFTER_MS {
             self.backoff.reset();
         }
         self.retry(ether);
