@@ -58,7 +58,9 @@ impl World {
         self.note_the_mute();
         let idle = self.kubernetes.watches.idle() && self.controller.as_ref().is_some_and(|one| one.idle());
         self.checks.watched_since_ms = idle.then(|| self.checks.watched_since_ms.unwrap_or(now_ms));
-        let Some(controller) = self.controller.as_ref().filter(|one| one.complete && !one.paused) else { return };
+        let Some(controller) = self.controller.as_ref().filter(|one| one.complete && !one.paused) else {
+            return;
+        };
         let settled = self.checks.watched_since_ms.is_some_and(|since_ms| since_ms + 500 <= now_ms);
         if !settled {
             return;
@@ -141,13 +143,15 @@ impl World {
             }
             for sidecar in self.sidecars.values() {
                 let asked = |id: ConnectionId| asked.contains(&id) && controller.streams.contains_key(&id);
-                if !sidecar.link.as_ref().is_some_and(|link| asked(link.id)) || !sidecar.wanted.contains(key) {
+                if !sidecar.link.as_ref().is_some_and(|link| asked(link.id)) || !sidecar.wanted.contains(key)
+                {
                     continue;
                 }
                 *self.checks.looks.entry("subscribers of a drained pod").or_default() += 1;
                 let held = sidecar.client.held().find(|(held, _)| *held == key).map(|(_, service)| service);
                 if held.is_some_and(|service| !leaves(service)) {
-                    let line = format!("the drain of {pod:?} is complete, and {:?} calls it in {key}", sidecar.pod);
+                    let line =
+                        format!("the drain of {pod:?} is complete, and {:?} calls it in {key}", sidecar.pod);
                     self.checks.failures.push(line);
                 }
             }
@@ -171,11 +175,15 @@ impl World {
                 && !unwell
                 && (its.state == State::Serving) != expected
             {
-                found.push(format!("{number:?} is {:?} for {:?}, and ready: {expected}", its.state, its.reason));
+                found.push(format!(
+                    "{number:?} is {:?} for {:?}, and ready: {expected}",
+                    its.state, its.reason
+                ));
             }
         }
         for key in self.kubernetes.services.iter().map(|named| &named.key) {
-            for one in controller.catalogue.get(key).into_iter().flat_map(|service| service.instances.iter()) {
+            for one in controller.catalogue.get(key).into_iter().flat_map(|service| service.instances.iter())
+            {
                 if !self.kubernetes.pods.keys().any(|pod| is_of(one, *pod)) {
                     found.push(format!("{key} has {}, which is gone", one.id));
                 }
@@ -214,10 +222,13 @@ impl World {
                 self.story.mute.insert(*number, now_ms);
             }
         }
-        let Some(controller) = self.controller.as_ref().filter(|controller| !controller.paused) else { return };
+        let Some(controller) = self.controller.as_ref().filter(|controller| !controller.paused) else {
+            return;
+        };
         self.story.mute.retain(|number, mute_ms| {
             let heard_ms = controller.heard_ms(*number);
-            heard_ms.is_none_or(|heard_ms| heard_ms <= *mute_ms || now_ms < heard_ms + BACK_WITHIN_MS) || *mute_ms == now_ms
+            heard_ms.is_none_or(|heard_ms| heard_ms <= *mute_ms || now_ms < heard_ms + BACK_WITHIN_MS)
+                || *mute_ms == now_ms
         });
     }
 
@@ -233,7 +244,8 @@ impl World {
     }
 
     fn sound(&self, sidecar: &Sidecar) -> Option<ConnectionId> {
-        let controller = self.controller.as_ref().filter(|controller| controller.complete && !controller.paused)?;
+        let controller =
+            self.controller.as_ref().filter(|controller| controller.complete && !controller.paused)?;
         let id = sidecar.link.as_ref().filter(|_| sidecar.up && !sidecar.paused)?.id;
         let stream = controller.streams.get(&id).filter(|stream| stream.opened)?;
         let whole = !self.ether.network.is_lost(id) && !self.ether.network.is_cut_off(sidecar.node);

@@ -55,7 +55,8 @@ impl World {
         for sidecar in self.sidecars.values().filter(|sidecar| sidecar.node != doomed) {
             for (key, service) in sidecar.client.held() {
                 for instance in service.instances.iter() {
-                    let dead = self.pod_of(instance).is_none_or(|pod| self.kubernetes.pods[&pod].node == doomed);
+                    let dead =
+                        self.pod_of(instance).is_none_or(|pod| self.kubernetes.pods[&pod].node == doomed);
                     let last = service.instances.len() == 1;
                     let expected = match (dead, last) {
                         (false, _) => State::Serving,

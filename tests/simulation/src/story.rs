@@ -158,7 +158,9 @@ impl World {
                 self.in_service(service, |named| named.visibility = visibility);
             }
             Deed::Redeclare(service) => self.in_service(service, |named| named.turn += 1),
-            Deed::Register(service, registered) => self.in_service(service, |named| named.registered = registered),
+            Deed::Register(service, registered) => {
+                self.in_service(service, |named| named.registered = registered)
+            }
             Deed::NodeSeen(node, sees) => {
                 self.kubernetes.sees_node(node, sees, &mut self.ether.chance, &mut self.ether.agenda);
                 if !sees {
@@ -182,7 +184,9 @@ impl World {
                 }
             }
             Deed::Unsubscribe(pod) => {
-                let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.up && !one.paused) else { return };
+                let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.up && !one.paused) else {
+                    return;
+                };
                 let wanted: Vec<_> = sidecar.wanted.iter().cloned().collect();
                 let Some(key) = self.ether.chance.pick(&wanted) else { return };
                 sidecar.wanted.remove(key);
@@ -239,7 +243,9 @@ impl World {
             }
             Deed::PauseSidecar(pod) => {
                 let long = self.ether.chance.percent(20);
-                let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.up && !one.paused) else { return };
+                let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.up && !one.paused) else {
+                    return;
+                };
                 sidecar.paused = true;
                 self.later(if long { 6_000..=20_000 } else { 100..=3_000 }, Deed::ResumeSidecar(pod));
             }
@@ -249,7 +255,8 @@ impl World {
                 }
             }
             Deed::CrashController => {
-                let how = *self.ether.chance.pick(&[Farewell::Close, Farewell::Reset, Farewell::Vanish]).unwrap();
+                let how =
+                    *self.ether.chance.pick(&[Farewell::Close, Farewell::Reset, Farewell::Vanish]).unwrap();
                 if let Some(controller) = self.controller.take() {
                     controller.crash(how, &mut self.ether);
                     self.later(100..=8_000, Deed::StartController);
@@ -279,7 +286,9 @@ impl World {
             }
             Deed::Heal(nodes) => nodes.into_iter().for_each(|node| self.ether.heal(node)),
             Deed::Lose(pod) => {
-                let Some(link) = self.sidecars.get(&pod).and_then(|sidecar| sidecar.link.as_ref()) else { return };
+                let Some(link) = self.sidecars.get(&pod).and_then(|sidecar| sidecar.link.as_ref()) else {
+                    return;
+                };
                 let id = link.id;
                 match self.ether.chance.within(0..=3) {
                     0 => self.ether.network.lose(id, End::Controller),
@@ -305,7 +314,9 @@ impl World {
             // What it sent before may still come, when it has long been back; that it hung up does not.
             sidecar.reset(if told == 1 { Farewell::Forget } else { Farewell::Reset }, &mut self.ether);
         }
-        let Some(controller) = self.controller.as_mut().filter(|one| !one.paused && told != 1) else { return };
+        let Some(controller) = self.controller.as_mut().filter(|one| !one.paused && told != 1) else {
+            return;
+        };
         if told == 0 {
             self.ether.network.lose(id, End::Sidecar);
         }
@@ -369,7 +380,9 @@ impl World {
     }
 
     fn resume_controller(&mut self) {
-        let Some(controller) = self.controller.as_mut().filter(|controller| controller.paused) else { return };
+        let Some(controller) = self.controller.as_mut().filter(|controller| controller.paused) else {
+            return;
+        };
         controller.paused = false;
         let deferred = std::mem::take(&mut controller.deferred);
         let reads_first = self.ether.chance.percent(50);

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use rollcall_catalogue::PodUid;
-use rollcall_controller::{index::{Change, Kind}, sessions::roster::DrainId};
+use rollcall_controller::{
+    index::{Change, Kind},
+    sessions::roster::DrainId,
+};
 
 use crate::{
     agenda::{Agenda, Millis},
@@ -151,7 +154,10 @@ impl World {
         };
         match end {
             End::Controller => {
-                let Some(controller) = self.controller.as_mut().filter(|controller| !controller.paused) else { return };
+                let Some(controller) = self.controller.as_mut().filter(|controller| !controller.paused)
+                else {
+                    return;
+                };
                 match signal {
                     Signal::Arrive(..) => controller.read(id, ether),
                     Signal::Writable(..) => controller.pump(id, ether),
@@ -179,7 +185,11 @@ impl World {
             Event::Listed(kind, generation) => match self.kubernetes.watches.listed(kind, generation) {
                 true => {
                     let all = self.kubernetes.list(kind);
-                    [Change::ListBegins(kind)].into_iter().chain(all).chain([Change::ListEnds(kind)]).collect()
+                    [Change::ListBegins(kind)]
+                        .into_iter()
+                        .chain(all)
+                        .chain([Change::ListEnds(kind)])
+                        .collect()
                 }
                 false => Vec::new(),
             },
@@ -194,7 +204,9 @@ impl World {
     }
 
     fn control(&mut self, life: u64, event: Event) {
-        let Some(controller) = self.controller.as_mut().filter(|controller| controller.life == life) else { return };
+        let Some(controller) = self.controller.as_mut().filter(|controller| controller.life == life) else {
+            return;
+        };
         if controller.paused {
             controller.deferred.push(event);
             return;
@@ -211,7 +223,9 @@ impl World {
             Event::StreamWakes(_, id) => controller.wake_stream(id, ether),
             Event::Look(_, id) => controller.look(id, ether),
             Event::ControllerReads(_) => controller.read_all(ether),
-            Event::Departed(_, id, uid, heard_ms, by_peer) => controller.departed(id, &uid, heard_ms, by_peer, ether),
+            Event::Departed(_, id, uid, heard_ms, by_peer) => {
+                controller.departed(id, &uid, heard_ms, by_peer, ether)
+            }
             Event::Going(_, id, uid, deadline_ms) => controller.going(id, &uid, deadline_ms, ether),
             Event::DrainDue(_, drain) => controller.drained(drain, ether),
             _ => {}
@@ -219,7 +233,9 @@ impl World {
     }
 
     fn attend(&mut self, pod: PodNo, life: u64, event: &Event) {
-        let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.life == life && one.up) else { return };
+        let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.life == life && one.up) else {
+            return;
+        };
         let ether = &mut self.ether;
         match event {
             Event::Dial(..) => {
@@ -232,7 +248,9 @@ impl World {
             Event::Dialled(..) => {
                 let open = !ether.network.is_cut_off(sidecar.node);
                 let serves = |controller: &&mut Controller| {
-                    open && !controller.paused && controller.complete && controller.index.pod(&pod.uid()).is_some()
+                    open && !controller.paused
+                        && controller.complete
+                        && controller.index.pod(&pod.uid()).is_some()
                 };
                 let Some(controller) = self.controller.as_mut().filter(serves) else {
                     return sidecar.retry(ether);

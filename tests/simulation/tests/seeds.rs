@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rollcall_simulation::{Outcome, Plan, run, run_a_node_that_dies};
 
-/// Seeds that are run where nobody says how many.
-const SEEDS: u64 = 200;
+/// Seeds that are run where nobody says how many: half a minute of one core.
+const SEEDS: u64 = 400;
 const DYING_SEEDS: u64 = 40;
 
 const PLAN: Plan = Plan { chapters: 2, chapter_ms: 45_000 };

@@ -157,7 +157,8 @@ impl Kubernetes {
 
     /// All of one kind, as a list gives it.
     pub(crate) fn list(&self, kind: Kind) -> Vec<Change> {
-        let services = || (0..self.services.len()).filter(|number| self.services[*number].how == How::Through);
+        let services =
+            || (0..self.services.len()).filter(|number| self.services[*number].how == How::Through);
         match kind {
             Kind::Pod => self.pods.iter().map(|(number, _)| self.pod(*number)).collect(),
             Kind::Node => (0..self.nodes.len()).map(|number| self.node(number)).collect(),

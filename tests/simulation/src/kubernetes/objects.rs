@@ -129,7 +129,8 @@ pub(super) fn pod(number: PodNo, pod: &Pod, named: &Named, node: &Node) -> Chang
 }
 
 pub(super) fn node(number: NodeId, node: &Node) -> Change {
-    let facts = NodeFacts { zone: None, unknown: node.unknown, pod_ranges: Vec::new(), addresses: Vec::new() };
+    let facts =
+        NodeFacts { zone: None, unknown: node.unknown, pod_ranges: Vec::new(), addresses: Vec::new() };
     Change::Node(node_name(number), facts)
 }
 
@@ -157,7 +158,9 @@ pub(super) fn registration(named: &Named) -> Change {
     }
     let app = named.key.service.as_str();
     let (target, attributes) = match named.how {
-        How::Through => (Target::Service(app.into()), Attributes { ports: Vec::new(), ..attributes(named.turn) }),
+        How::Through => {
+            (Target::Service(app.into()), Attributes { ports: Vec::new(), ..attributes(named.turn) })
+        }
         How::Selected | How::Annotated => (Target::Selector([("app", app)].into()), attributes(named.turn)),
     };
     let registration = Registration {
@@ -180,7 +183,8 @@ pub(super) fn registration(named: &Named) -> Change {
 
 pub(super) fn slice(named: &Named, endpoints: Vec<SliceEndpoint>) -> Change {
     let key = named.object_key();
-    let facts = SliceFacts { service: key.name.clone(), ports: vec![Port::tcp(Some("http"), 8080)], endpoints };
+    let facts =
+        SliceFacts { service: key.name.clone(), ports: vec![Port::tcp(Some("http"), 8080)], endpoints };
     Change::Slice(key, Box::new(facts))
 }
 

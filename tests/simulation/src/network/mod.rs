@@ -105,9 +105,9 @@ impl Network {
         };
         let (up, down) = (capacity(chance), capacity(chance));
         let pipe = |capacity: u64| Pipe::new(usize::try_from(capacity).unwrap_or(usize::MAX));
-        let delay_ms = if chance.percent(self.bad_ways) { chance.within(200..=1_000) } else { chance.within(1..=30) };
-        let connection =
-            Connection { node, delay_ms, up: pipe(up), down: pipe(down), left: BTreeSet::new() };
+        let delay_ms =
+            if chance.percent(self.bad_ways) { chance.within(200..=1_000) } else { chance.within(1..=30) };
+        let connection = Connection { node, delay_ms, up: pipe(up), down: pipe(down), left: BTreeSet::new() };
         self.connections.insert(id, connection);
         id
     }
@@ -239,7 +239,12 @@ impl Network {
     }
 
     /// What is stuck on this way is sent again.
-    pub(crate) fn heal<E: From<Signal>>(&mut self, node: NodeId, chance: &mut Chance, agenda: &mut Agenda<E>) {
+    pub(crate) fn heal<E: From<Signal>>(
+        &mut self,
+        node: NodeId,
+        chance: &mut Chance,
+        agenda: &mut Agenda<E>,
+    ) {
         for end in [End::Sidecar, End::Controller] {
             self.cut.remove(&(node, end));
             for (id, connection) in self.connections.iter_mut().filter(|(_, one)| one.node == node) {

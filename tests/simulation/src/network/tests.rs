@@ -9,7 +9,13 @@ fn bytes(count: usize) -> Vec<u8> {
 }
 
 /// Writes as there is room and reads what comes, until nothing more happens.
-fn play(network: &mut Network, id: ConnectionId, all: &[u8], chance: &mut Chance, agenda: &mut Events) -> Vec<u8> {
+fn play(
+    network: &mut Network,
+    id: ConnectionId,
+    all: &[u8],
+    chance: &mut Chance,
+    agenda: &mut Events,
+) -> Vec<u8> {
     let until_ms = agenda.now_ms() + 1_000_000;
     let mut sent = network.send(id, End::Controller, all, chance, agenda);
     let mut read = Vec::new();
