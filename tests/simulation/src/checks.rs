@@ -6,7 +6,7 @@ use rollcall_catalogue::{Instance, Service, ServiceKey, State};
 
 use crate::{
     agenda::Millis,
-    controller::Answered,
+    controller::{Answered, Controller},
     kubernetes::PodNo,
     network::ConnectionId,
     run::NOT_IN_STEP,
@@ -56,7 +56,7 @@ impl World {
     pub(crate) fn check_lookups(&mut self) {
         let now_ms = self.now_ms();
         self.note_the_mute();
-        let idle = self.kubernetes.watches.idle() && self.controller.as_ref().is_some_and(|one| one.idle());
+        let idle = self.kubernetes.watches.idle() && self.controller.as_ref().is_some_and(Controller::idle);
         self.checks.watched_since_ms = idle.then(|| self.checks.watched_since_ms.unwrap_or(now_ms));
         let Some(controller) = self.controller.as_ref().filter(|one| one.complete && !one.paused) else {
             return;
@@ -196,6 +196,18 @@ impl World {
                 found.push(format!("{number:?} {NOT_IN_STEP}"));
             }
             let home = self.kubernetes.namespace(pod);
+            if sidecar.wants_summary {
+                *self.checks.looks.entry("lists of all services").or_default() += 1;
+                let all = controller.catalogue.all_seen_from(home);
+                let told =
+                    all.into_iter().map(|(key, service)| (key, (service.serving(), service.instances.len())));
+                let held = sidecar.client.summary().into_iter().flatten();
+                let held = held.map(|(key, one)| (key, (one.serving as usize, one.total as usize)));
+                let (told, held): (BTreeMap<_, _>, BTreeMap<_, _>) = (told.collect(), held.collect());
+                if told != held {
+                    found.push(format!("{number:?} lists {held:?}, not {told:?}"));
+                }
+            }
             let held: BTreeMap<_, _> = sidecar.client.held().collect();
             for key in &sidecar.wanted {
                 let told = controller.catalogue.seen_from(home, key);

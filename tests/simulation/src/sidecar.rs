@@ -41,6 +41,7 @@ pub(crate) struct Sidecar {
     pub(crate) reads: Reads,
     /// The names that its app asks for.
     pub(crate) wanted: BTreeSet<ServiceKey>,
+    pub(crate) wants_summary: bool,
     /// The newest that was shown of each name by this process.
     pub(crate) shown: BTreeMap<ServiceKey, (u64, ContentHash)>,
     /// What went against the rules of [`crate::checks`].
@@ -94,6 +95,7 @@ impl Sidecar {
             started_ms: ether.now_ms(),
             reads,
             wanted: BTreeSet::new(),
+            wants_summary: false,
             shown: BTreeMap::new(),
             faults: Vec::new(),
             drained: Vec::new(),
@@ -125,6 +127,7 @@ impl Sidecar {
         self.at_once.clear();
         self.backoff.reset();
         self.client.subscribe(self.wanted.iter().cloned());
+        self.client.want_summary(self.wants_summary);
         ether.note(format!("{:?} starts, life {}", self.pod, self.life));
         ether.agenda.after(0, Event::Dial(self.pod, self.life));
     }

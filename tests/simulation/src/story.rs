@@ -32,6 +32,7 @@ pub(crate) enum Deed {
     ApiAway,
     Subscribe(PodNo),
     Unsubscribe(PodNo),
+    WantSummary(PodNo, bool),
     SelfRegister(PodNo),
     SelfDeregister(PodNo),
     Health(PodNo, ProbeWitness),
@@ -104,7 +105,8 @@ impl World {
             45 => Deed::NodeSeen(chance.below(nodes), false),
             46..=47 => Deed::BreakWatch,
             48 => Deed::ApiAway,
-            49..=54 => Deed::Subscribe(sidecar?),
+            49..=52 => Deed::Subscribe(sidecar?),
+            53..=54 => Deed::WantSummary(sidecar?, chance.percent(60)),
             55..=59 => Deed::Unsubscribe(sidecar?),
             60..=62 => Deed::SelfRegister(sidecar?),
             63 => Deed::SelfDeregister(sidecar?),
@@ -159,7 +161,7 @@ impl World {
             }
             Deed::Redeclare(service) => self.in_service(service, |named| named.turn += 1),
             Deed::Register(service, registered) => {
-                self.in_service(service, |named| named.registered = registered)
+                self.in_service(service, |named| named.registered = registered);
             }
             Deed::NodeSeen(node, sees) => {
                 self.kubernetes.sees_node(node, sees, &mut self.ether.chance, &mut self.ether.agenda);
@@ -196,6 +198,13 @@ impl World {
                     sidecar.wanted.insert(key.clone());
                     sidecar.ask(&mut self.ether, |client, _| client.subscribe([key.clone()]));
                 }
+            }
+            Deed::WantSummary(pod, wanted) => {
+                let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|sidecar| !sidecar.paused) else {
+                    return;
+                };
+                sidecar.wants_summary = wanted;
+                sidecar.ask(&mut self.ether, |client, _| client.want_summary(wanted));
             }
             Deed::SelfRegister(pod) => {
                 let chance = &mut self.ether.chance;

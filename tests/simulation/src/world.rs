@@ -215,7 +215,8 @@ impl World {
         match event {
             Event::Owner(_) => controller.take_input(ether),
             Event::Publish(_) => {
-                if controller.publish(ether) {
+                let is_news = controller.publish(ether);
+                if is_news {
                     self.check_lookups();
                 }
             }
@@ -224,7 +225,7 @@ impl World {
             Event::Look(_, id) => controller.look(id, ether),
             Event::ControllerReads(_) => controller.read_all(ether),
             Event::Departed(_, id, uid, heard_ms, by_peer) => {
-                controller.departed(id, &uid, heard_ms, by_peer, ether)
+                controller.departed(id, &uid, heard_ms, by_peer, ether);
             }
             Event::Going(_, id, uid, deadline_ms) => controller.going(id, &uid, deadline_ms, ether),
             Event::DrainDue(_, drain) => controller.drained(drain, ether),

@@ -142,10 +142,12 @@ impl Controller {
         let now_ms = self.clock_ms(ether);
         let Some(stream) = self.streams.get_mut(&id) else { return };
         loop {
-            if stream.outbox.is_empty() && stream.server.has_more() && ether.room(id, End::Controller) {
-                if let Some(bytes) = stream.server.speak(&stream.view, now_ms) {
-                    stream.outbox = bytes;
-                }
+            if stream.outbox.is_empty()
+                && stream.server.has_more()
+                && ether.room(id, End::Controller)
+                && let Some(bytes) = stream.server.speak(&stream.view, now_ms)
+            {
+                stream.outbox = bytes;
             }
             let sent = ether.send(id, End::Controller, &stream.outbox);
             let _ = stream.outbox.split_to(sent);

@@ -160,7 +160,7 @@ impl Kubernetes {
         let services =
             || (0..self.services.len()).filter(|number| self.services[*number].how == How::Through);
         match kind {
-            Kind::Pod => self.pods.iter().map(|(number, _)| self.pod(*number)).collect(),
+            Kind::Pod => self.pods.keys().map(|number| self.pod(*number)).collect(),
             Kind::Node => (0..self.nodes.len()).map(|number| self.node(number)).collect(),
             Kind::Namespace => NAMESPACES.iter().map(|name| objects::namespace(name)).collect(),
             Kind::Service => services().map(|number| objects::kube_service(&self.services[number])).collect(),
