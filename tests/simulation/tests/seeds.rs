@@ -11,7 +11,10 @@ const DYING_SEEDS: u64 = 40;
 const PLAN: Plan = Plan { chapters: 2, chapter_ms: 45_000 };
 
 fn said(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap())
+    let text = std::env::var(name).ok()?;
+    let number = text.parse();
+    assert!(number.is_ok(), "{name}: `{text}` is no number");
+    number.ok()
 }
 
 /// Runs the seed that is asked for, or all; the first that fails is told in full.

@@ -1,134 +1,20 @@
-//! The story of a run: what people do in the cluster, and what goes wrong, until everything is healed.
+//! How what is thought of is done, and when it ends.
 
 use std::collections::BTreeMap;
 
-use rollcall_catalogue::{ServiceKey, Visibility, liveness::ProbeWitness};
-use rollcall_wire::{Drain, SelfPort, SelfRegistration};
+use rollcall_catalogue::{ServiceKey, Transport, Visibility};
+use rollcall_controller::index::Kind;
+use rollcall_wire::{Drain, SelfPort, SelfRegistration, Up, client::Client};
 
+use super::Deed;
 use crate::{
     agenda::Millis,
-    kubernetes::{NAMESPACES, PodNo, ServiceNo},
-    network::{ConnectionId, End, Farewell, NodeId},
-    sidecar::Sidecar,
+    kubernetes::{NAMESPACES, Named, Pod, PodNo, ServiceNo},
+    network::{End, Farewell},
     world::{Event, World},
 };
 
-/// Pods that there are at most.
-const PODS_MAX: usize = 14;
-
-/// Says what is done, by people or by fate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Deed {
-    CreatePod,
-    PodReady(PodNo, bool),
-    DeletePod(PodNo),
-    PodGone(PodNo),
-    Annotate(PodNo),
-    Show(ServiceNo),
-    Redeclare(ServiceNo),
-    Register(ServiceNo, bool),
-    NodeSeen(NodeId, bool),
-    BreakWatch,
-    ApiAway,
-    Subscribe(PodNo),
-    Unsubscribe(PodNo),
-    WantSummary(PodNo, bool),
-    SelfRegister(PodNo),
-    SelfDeregister(PodNo),
-    Health(PodNo, ProbeWitness),
-    Drain(PodNo, Drain),
-    CrashSidecar(PodNo),
-    StartSidecar(PodNo),
-    PauseSidecar(PodNo),
-    ResumeSidecar(PodNo),
-    CrashController,
-    StartController,
-    PauseController,
-    ResumeController,
-    Cut(Vec<NodeId>),
-    Heal(Vec<NodeId>),
-    Lose(PodNo),
-    Reset(PodNo),
-    Slow(u64),
-}
-
-/// Holds what of the story must be known later.
-#[derive(Debug, Default)]
-pub(crate) struct Story {
-    /// From then on nothing goes wrong any more.
-    pub(crate) ends_ms: Millis,
-    /// It has ended.
-    pub(crate) healed: bool,
-    /// The pods whose way to the controller was closed without anyone being told, or whose sidecar was stopped: when
-    /// that was last so.
-    pub(crate) mute: BTreeMap<PodNo, Millis>,
-    /// The connections that are lost.
-    pub(crate) lost: BTreeMap<PodNo, ConnectionId>,
-    /// The pods that said that they are failing or leave, whether or not it was heard.
-    pub(crate) unwell: BTreeMap<PodNo, ()>,
-}
-
 impl World {
-    /// The next that is done.
-    pub(crate) fn tell(&mut self) {
-        if self.now_ms() >= self.story.ends_ms {
-            return;
-        }
-        if let Some(deed) = self.think_of() {
-            self.act(deed);
-        }
-        // Many things at once, or nothing for a while.
-        let pause_ms = match self.ether.chance.percent(40) {
-            true => self.ether.chance.within(0..=50),
-            false => self.ether.chance.within(50..=2_500),
-        };
-        self.ether.agenda.after(pause_ms, Event::Story);
-    }
-
-    fn think_of(&mut self) -> Option<Deed> {
-        let kind = self.ether.chance.within(0..=99);
-        let chance = &mut self.ether.chance;
-        let pods: Vec<_> = self.kubernetes.pods.keys().copied().collect();
-        let sidecars: Vec<_> = self.sidecars.keys().copied().collect();
-        let (pod, sidecar) = (chance.pick(&pods).copied(), chance.pick(&sidecars).copied());
-        let service = chance.below(self.kubernetes.services.len());
-        let nodes = self.kubernetes.nodes.len();
-        Some(match kind {
-            0..=9 => Deed::CreatePod,
-            10..=17 => Deed::DeletePod(pod?),
-            18..=23 => Deed::PodReady(pod?, chance.percent(50)),
-            24..=28 => Deed::Annotate(pod?),
-            29..=33 => Deed::Show(service),
-            34..=37 => Deed::Redeclare(service),
-            38..=39 => Deed::Register(service, false),
-            40..=44 => Deed::Register(service, true),
-            45 => Deed::NodeSeen(chance.below(nodes), false),
-            46..=47 => Deed::BreakWatch,
-            48 => Deed::ApiAway,
-            49..=52 => Deed::Subscribe(sidecar?),
-            53..=54 => Deed::WantSummary(sidecar?, chance.percent(60)),
-            55..=59 => Deed::Unsubscribe(sidecar?),
-            60..=62 => Deed::SelfRegister(sidecar?),
-            63 => Deed::SelfDeregister(sidecar?),
-            64..=65 => {
-                let word = if chance.percent(50) { ProbeWitness::SaysFailing } else { ProbeWitness::Passing };
-                Deed::Health(sidecar?, word)
-            }
-            66..=69 => Deed::Drain(sidecar?, *chance.pick(&[Drain::Start, Drain::Stop, Drain::Wait])?),
-            70..=75 => Deed::CrashSidecar(sidecar?),
-            76..=79 => Deed::PauseSidecar(sidecar?),
-            80..=81 => Deed::CrashController,
-            82..=83 => Deed::PauseController,
-            84..=87 => {
-                let some = (0..nodes).filter(|_| chance.percent(40)).collect();
-                Deed::Cut(some)
-            }
-            88..=91 => Deed::Lose(sidecar?),
-            92..=97 => Deed::Reset(sidecar?),
-            _ => Deed::Slow(chance.within(0..=800)),
-        })
-    }
-
     /// Does it, and notes when it is to end.
     pub(crate) fn act(&mut self, deed: Deed) {
         self.ether.note(format!("-- {deed:?}"));
@@ -170,7 +56,7 @@ impl World {
                 }
             }
             Deed::BreakWatch => {
-                let kind = *self.ether.chance.pick(&rollcall_controller::index::Kind::ALL).unwrap();
+                let kind = *self.ether.chance.pick(&Kind::ALL).unwrap();
                 let (chance, agenda) = (&mut self.ether.chance, &mut self.ether.agenda);
                 self.kubernetes.watches.begin_one(kind, chance, agenda);
             }
@@ -214,7 +100,7 @@ impl World {
                     ports: vec![SelfPort {
                         name: None,
                         port: u16::try_from(chance.within(9_000..=9_002)).unwrap(),
-                        protocol: rollcall_catalogue::Transport::Tcp,
+                        protocol: Transport::Tcp,
                         app_protocol: None,
                     }],
                     tags: vec![format!("t{}", chance.within(0..=99))],
@@ -332,54 +218,8 @@ impl World {
         controller.end(id, true, &mut self.ether);
     }
 
-    /// Everything that went wrong is put right, and nothing more goes wrong.
-    pub(crate) fn heal_everything(&mut self) {
-        self.ether.note("-- all is healed");
-        self.story.healed = true;
-        self.ether.network.slowness_ms = 0;
-        self.kubernetes.watches.away_until_ms = 0;
-        for node in 0..self.kubernetes.nodes.len() {
-            self.ether.heal(node);
-            self.kubernetes.sees_node(node, true, &mut self.ether.chance, &mut self.ether.agenda);
-        }
-        self.resume_controller();
-        if self.controller.is_none() {
-            self.start_controller();
-        }
-        let pods: Vec<_> = self.sidecars.keys().copied().collect();
-        for pod in pods {
-            self.act(Deed::StartSidecar(pod));
-            self.act(Deed::ResumeSidecar(pod));
-        }
-    }
-
-    pub(crate) fn create_pod(&mut self) {
-        if self.kubernetes.pods.len() >= PODS_MAX {
-            return;
-        }
-        let chance = &mut self.ether.chance;
-        let service = chance.below(self.kubernetes.services.len());
-        let node = chance.below(self.kubernetes.nodes.len());
-        let sidecar = chance.percent(70);
-        self.add_pod(service, node, sidecar);
-    }
-
-    /// A pod that will soon be ready.
-    pub(crate) fn add_pod(&mut self, service: ServiceNo, node: NodeId, sidecar: bool) -> PodNo {
-        let (chance, agenda) = (&mut self.ether.chance, &mut self.ether.agenda);
-        let pod = self.kubernetes.create(service, node, sidecar, chance, agenda);
-        self.later(50..=2_000, Deed::PodReady(pod, true));
-        if sidecar {
-            let mut one = Sidecar::new(pod, node, &mut self.ether);
-            one.wanted = self.some_names(pod).into_iter().collect();
-            one.start(&mut self.ether);
-            self.sidecars.insert(pod, one);
-        }
-        pod
-    }
-
     /// Names that an app may ask for: of services that there are, in this namespace or another, and one that is not.
-    fn some_names(&mut self, pod: PodNo) -> Vec<ServiceKey> {
+    pub(super) fn some_names(&mut self, pod: PodNo) -> Vec<ServiceKey> {
         let Some(pod) = self.kubernetes.pods.get(&pod) else { return Vec::new() };
         let home = self.kubernetes.namespace(pod).clone();
         let mut all: Vec<_> = self.kubernetes.services.iter().map(|named| named.key.clone()).collect();
@@ -388,7 +228,7 @@ impl World {
         (0..chance.within(1..=4)).filter_map(|_| chance.pick(&all).cloned()).collect()
     }
 
-    fn resume_controller(&mut self) {
+    pub(super) fn resume_controller(&mut self) {
         let Some(controller) = self.controller.as_mut().filter(|controller| controller.paused) else {
             return;
         };
@@ -404,25 +244,21 @@ impl World {
         }
     }
 
-    fn ask(
-        &mut self,
-        pod: PodNo,
-        ask: impl FnOnce(&mut rollcall_wire::client::Client, Millis) -> Option<rollcall_wire::Up>,
-    ) {
+    fn ask(&mut self, pod: PodNo, ask: impl FnOnce(&mut Client, Millis) -> Option<Up>) {
         if let Some(sidecar) = self.sidecars.get_mut(&pod) {
             sidecar.ask(&mut self.ether, ask);
         }
     }
 
-    fn in_pod(&mut self, pod: PodNo, change: impl FnOnce(&mut crate::kubernetes::Pod)) {
+    fn in_pod(&mut self, pod: PodNo, change: impl FnOnce(&mut Pod)) {
         self.kubernetes.change_pod(pod, &mut self.ether.chance, &mut self.ether.agenda, change);
     }
 
-    fn in_service(&mut self, service: ServiceNo, change: impl FnOnce(&mut crate::kubernetes::Named)) {
+    fn in_service(&mut self, service: ServiceNo, change: impl FnOnce(&mut Named)) {
         self.kubernetes.change_service(service, &mut self.ether.chance, &mut self.ether.agenda, change);
     }
 
-    fn later(&mut self, within_ms: std::ops::RangeInclusive<u64>, deed: Deed) {
+    pub(super) fn later(&mut self, within_ms: std::ops::RangeInclusive<u64>, deed: Deed) {
         let pause_ms = self.ether.chance.within(within_ms);
         self.ether.agenda.after(pause_ms, Event::Deed(deed));
     }
