@@ -40,6 +40,9 @@ enum What {
         instances: u32,
         #[arg(long, default_values_t = [100, 2_000])]
         sessions: Vec<usize>,
+        /// Of so many changes one is of the service that all hold.
+        #[arg(long, default_value_t = 10)]
+        shared: u32,
     },
     /// The controller's half of it, in a process of its own so that its memory can be told.
     #[command(hide = true)]
@@ -62,7 +65,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         What::Visible { instances, load } => visible::run(instances, &load),
-        What::Sessions { instances, sessions } => sessions::run(instances, &sessions),
+        What::Sessions { instances, sessions, shared } => sessions::run(instances, &sessions, shared),
         What::SessionsServer { instances } => sessions::serve(instances),
         What::Lists { instances, rounds } => lists::run(instances, rounds),
     }

@@ -27,7 +27,9 @@ use crate::{
 pub(crate) const WISHES_MAX: usize = 256;
 /// How often unknown names are looked through for those nobody asks for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
-/// A session that lived so long was a good one: the next loss begins with a short pause again.
+/// A session that lived so long was a good one, and so is one that is in step when it is lost: the next loss begins with
+/// a short pause again. Otherwise a session that is lost soon after an outage, without the controller hearing of it, is
+/// missed for longer than the session clock waits, and the pod goes out of the lookups though nothing is wrong with it.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 /// Who is told when to come back comes within so much more: others were told the same.
 const RETURN_SPREAD: Duration = Duration::from_secs(1);
@@ -72,6 +74,7 @@ impl Agent {
                 Ok(link) => self.session(link).await,
                 Err(error) => error,
             };
+            let was_in_step = self.client.in_step();
             self.client.closed();
             self.questions.lost();
             self.writer.change(|local| {
@@ -79,7 +82,7 @@ impl Agent {
                     local.contact = Contact::Lost;
                 }
             });
-            if begin.elapsed() >= GOOD_AFTER {
+            if was_in_step || begin.elapsed() >= GOOD_AFTER {
                 backoff.reset();
             }
             let mut pause = backoff.next(&mut self.jitter);

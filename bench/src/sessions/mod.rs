@@ -27,7 +27,7 @@ pub(crate) use server::serve;
 const HELD: u32 = 20;
 /// How long changes are made and measured.
 const MEASURED_FOR: Duration = Duration::from_secs(15);
-/// Changes a second; every second one is of the service that all hold.
+/// Changes a second.
 const CHANGES_A_SECOND: u32 = 20;
 /// What takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -39,16 +39,16 @@ struct Server {
     hear: BufReader<ChildStdout>,
 }
 
-pub(crate) fn run(instances: u32, sizes: &[usize]) -> anyhow::Result<()> {
+pub(crate) fn run(instances: u32, sizes: &[usize], shared: u32) -> anyhow::Result<()> {
     println!(
-        "{instances} instances, {} services, each session holds {HELD}; {CHANGES_A_SECOND} changes/s",
+        "{instances} instances, {} services, each session holds {HELD}; {CHANGES_A_SECOND} changes/s, one of {shared} of a service that all hold",
         instances / crate::fleet::INSTANCES
     );
     println!(
-        "sessions  opened s  controller MiB  KiB/session  all told p50 ms  p99 ms  each p50 ms  p99 ms  bytes/ideal  storm s  peak/before"
+        "sessions  opened s  controller MiB  KiB/session  all told p50 ms  p99 ms  each p50 ms  p99 ms  CPU %  bytes/ideal  storm s  peak/before"
     );
     for sessions in sizes {
-        Runtime::new()?.block_on(measure(instances, *sessions))?;
+        Runtime::new()?.block_on(measure(instances, *sessions, shared))?;
     }
     println!(
         "goals: all told p99 ≤ 50 ms at 100 and ≤ 250 ms at 2,000 sessions; ≤ 64 KiB/session; ≤ 192 MiB; bytes ≤ 1.5; storm ≤ 5 s, peak < 2"
@@ -56,7 +56,7 @@ pub(crate) fn run(instances: u32, sizes: &[usize]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(instances: u32, sessions: usize) -> anyhow::Result<()> {
+async fn measure(instances: u32, sessions: usize, shared: u32) -> anyhow::Result<()> {
     let mut server = Server::start(instances)?;
     let (address, authority) = (server.listening.parse()?, server.authority.clone());
     let server = &mut server.server;
@@ -71,7 +71,9 @@ async fn measure(instances: u32, sessions: usize) -> anyhow::Result<()> {
     let full = server.memory()?;
 
     crowd.measure(true);
-    server.ask(&format!("change {CHANGES_A_SECOND} {}", MEASURED_FOR.as_secs()))?;
+    let before_ms = server.cpu_ms()?;
+    server.ask(&format!("change {CHANGES_A_SECOND} {} {shared}", MEASURED_FOR.as_secs()))?;
+    let busy_ms = server.cpu_ms()? - before_ms;
     tokio::time::sleep(Duration::from_secs(1)).await;
     crowd.measure(false);
     let told = crowd.told();
@@ -86,7 +88,7 @@ async fn measure(instances: u32, sessions: usize) -> anyhow::Result<()> {
 
     let (all, each) = (told.all(), told.each());
     println!(
-        "{sessions:>8}  {:>8.1}  {:>14.1}  {:>11.1}  {:>15.1}  {:>6.1}  {:>11.1}  {:>6.1}  {:>11.2}  {:>7.2}  {:>11.2}",
+        "{sessions:>8}  {:>8.1}  {:>14.1}  {:>11.1}  {:>15.1}  {:>6.1}  {:>11.1}  {:>6.1}  {:>5.0}  {:>11.2}  {:>7.2}  {:>11.2}",
         opened.as_secs_f64(),
         full as f64 / 1_024.0,
         full.saturating_sub(empty) as f64 / sessions as f64,
@@ -94,6 +96,7 @@ async fn measure(instances: u32, sessions: usize) -> anyhow::Result<()> {
         all.1,
         each.0,
         each.1,
+        busy_ms as f64 / MEASURED_FOR.as_millis() as f64 * 100.0,
         told.bytes_by_ideal(),
         storm.as_secs_f64(),
         peak as f64 / full as f64,
@@ -139,6 +142,11 @@ impl Server {
     fn ask(&mut self, question: &str) -> anyhow::Result<String> {
         writeln!(self.say, "{question}")?;
         self.line()
+    }
+
+    /// What the controller's process has computed.
+    fn cpu_ms(&mut self) -> anyhow::Result<u64> {
+        Ok(self.ask("cpu")?.parse()?)
     }
 
     /// Resident, in KiB.

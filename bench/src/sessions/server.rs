@@ -29,6 +29,13 @@ use tokio::{
 use super::crowd::{MADE, now_ns};
 use crate::fleet::{Fleet, INSTANCES, pod_seen};
 
+/// Holds how much changes; of `shared` changes, one is of the first service, which all hold.
+struct Pace {
+    a_second: u32,
+    seconds: u32,
+    shared: u32,
+}
+
 /// Believes that everyone is the pod that the token names.
 struct Believer;
 
@@ -80,8 +87,11 @@ async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
                 fs::write("/proc/self/clear_refs", "5")?;
                 String::new()
             }
-            ["change", a_second, seconds] => {
-                change(&index, fleet, a_second.parse()?, seconds.parse()?, &mut turn).await?;
+            ["cpu"] => cpu_ms()?.to_string(),
+            ["change", a_second, seconds, shared] => {
+                let pace =
+                    Pace { a_second: a_second.parse()?, seconds: seconds.parse()?, shared: shared.parse()? };
+                change(&index, fleet, pace, &mut turn).await?;
                 String::new()
             }
             other => bail!("{other:?}: nothing that could be done"),
@@ -91,21 +101,15 @@ async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every second change is of the first service, which all hold; the others are of any.
-async fn change(
-    index: &IndexHandle,
-    fleet: Fleet,
-    a_second: u32,
-    seconds: u32,
-    turn: &mut u32,
-) -> anyhow::Result<()> {
+async fn change(index: &IndexHandle, fleet: Fleet, pace: Pace, turn: &mut u32) -> anyhow::Result<()> {
+    let Pace { a_second, seconds, shared } = pace;
     let mut ticks = interval(Duration::from_secs(1) / a_second);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for _ in 0..a_second * seconds {
         ticks.tick().await;
         *turn += 1;
         // Those that register themselves, since what they say carries the moment: every third service.
-        let of_all = turn.is_multiple_of(2);
+        let of_all = turn.is_multiple_of(shared);
         let service = if of_all { 0 } else { turn.wrapping_mul(7_919) % (fleet.services() / 3) * 3 };
         let pod = service * INSTANCES + *turn % INSTANCES;
         index.apply(marked(pod)).await?;
@@ -129,6 +133,15 @@ fn say(line: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
+}
+
+/// What this process has computed.
+fn cpu_ms() -> anyhow::Result<u64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit_once(") ").context("no end of the name")?.1.split(' ');
+    // utime and stime, in ticks of 10 ms on every Linux that there is.
+    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(ticks * 10)
 }
 
 /// A line of this process' status, in KiB.

@@ -127,12 +127,12 @@ impl Index {
     }
 
     /// Why sessions evict nobody now; empty while they do.
-    pub(crate) fn freezes(&self) -> impl Iterator<Item = FreezeCause> + '_ {
+    pub fn freezes(&self) -> impl Iterator<Item = FreezeCause> + '_ {
         self.clock.assessment.causes()
     }
 
     /// When [`Self::tick`] is to be called, at the latest.
-    pub(crate) fn wakes_at_ms(&self, now_ms: u64) -> u64 {
+    pub fn wakes_at_ms(&self, now_ms: u64) -> u64 {
         let next_ms = self.clock.looked_at_ms.map_or(now_ms, |at_ms| at_ms.saturating_add(ASSESSED_EVERY_MS));
         let deadline_ms = self
             .clock
@@ -144,7 +144,7 @@ impl Index {
 
     /// Time has passed. `heard` has the last frames of the open sessions, and `watches_stale` says that Kubernetes is
     /// not heard. Gives the pods whose open session is doubted from now on: its next frame is news.
-    pub(crate) fn tick(
+    pub fn tick(
         &mut self,
         now_ms: u64,
         watches_stale: bool,

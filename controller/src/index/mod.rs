@@ -63,8 +63,8 @@ pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
     About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
 };
-pub(crate) use said::Refused;
-pub(crate) use sessions::{Hello, Opening};
+pub use said::Refused;
+pub use sessions::{Hello, Opening};
 
 /// The API server's own Service: it leads to what must not be called through us.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
@@ -142,7 +142,7 @@ impl Index {
     }
 
     /// Whether every kind was listed once: before that, empty proves nothing.
-    pub(crate) fn complete(&self) -> bool {
+    pub fn complete(&self) -> bool {
         self.lists.complete()
     }
 
@@ -151,7 +151,7 @@ impl Index {
         self.lists.awaited()
     }
 
-    pub(crate) fn pod(&self, uid: &PodUid) -> Option<&PodFacts> {
+    pub fn pod(&self, uid: &PodUid) -> Option<&PodFacts> {
         self.pods.get(uid).map(|entry| &entry.facts)
     }
 

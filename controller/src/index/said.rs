@@ -31,9 +31,9 @@ pub(super) struct Said {
 
 /// Holds a registration that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) service: ServiceName,
-    pub(crate) why: ValueError,
+pub struct Refused {
+    pub service: ServiceName,
+    pub why: ValueError,
 }
 
 // === impl Said ===
@@ -92,7 +92,7 @@ impl Said {
 
 impl Index {
     /// The app registers itself, or changes what it registered under this name.
-    pub(crate) fn app_registers(&mut self, uid: &PodUid, said: &SelfRegistration) -> Result<(), Refused> {
+    pub fn app_registers(&mut self, uid: &PodUid, said: &SelfRegistration) -> Result<(), Refused> {
         let registered = self.with_said(uid, |namespace, held| held.register(namespace, said));
         match registered {
             Some(Ok(changed)) => self.mark_owner(&changed, &OwnerId::Pod(uid.clone())),
@@ -103,7 +103,7 @@ impl Index {
     }
 
     /// No longer; what others say of the pod stays.
-    pub(crate) fn app_deregisters(&mut self, uid: &PodUid, service: &ServiceName) {
+    pub fn app_deregisters(&mut self, uid: &PodUid, service: &ServiceName) {
         let gone = self.with_said(uid, |_, held| held.registrations.remove(service)).flatten();
         self.mark_owner(gone.iter().map(|gone| &gone.key), &OwnerId::Pod(uid.clone()));
     }
@@ -121,7 +121,7 @@ impl Index {
     }
 
     /// What is known of the app's health, by the app or by its sidecar; of one service, or of all.
-    pub(crate) fn app_health(&mut self, uid: &PodUid, service: Option<ServiceName>, probe: ProbeWitness) {
+    pub fn app_health(&mut self, uid: &PodUid, service: Option<ServiceName>, probe: ProbeWitness) {
         let of = service.clone();
         if self.with_said(uid, |_, held| held.hear(service, probe)) == Some(true) {
             let services = self.services_of(uid);
@@ -131,7 +131,7 @@ impl Index {
     }
 
     /// Whether the pod asked to leave the lookups.
-    pub(crate) fn app_drains(&mut self, uid: &PodUid, drains: bool) {
+    pub fn app_drains(&mut self, uid: &PodUid, drains: bool) {
         let before = self.with_said(uid, |_, held| std::mem::replace(&mut held.drains, drains));
         if before.is_some_and(|before| before != drains) {
             let services = self.services_of(uid);
@@ -140,7 +140,7 @@ impl Index {
     }
 
     /// The services that a pod is a member of.
-    pub(crate) fn services_of(&self, uid: &PodUid) -> Vec<ServiceKey> {
+    pub fn services_of(&self, uid: &PodUid) -> Vec<ServiceKey> {
         self.pods.get(uid).map(|entry| entry.services.iter().cloned().collect()).unwrap_or_default()
     }
 

@@ -32,17 +32,17 @@ pub(super) struct Session {
 
 /// Holds what a sidecar says first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Hello {
+pub struct Hello {
     /// Names the sidecar's process.
-    pub(crate) incarnation: String,
+    pub incarnation: String,
     /// Counts its sessions.
-    pub(crate) sequence: u64,
-    pub(crate) registrations: Vec<SelfRegistration>,
+    pub sequence: u64,
+    pub registrations: Vec<SelfRegistration>,
 }
 
 /// Says what became of a session that wants to be the pod's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Opening {
+pub enum Opening {
     /// It is; these of its registrations were refused.
     Open(Vec<Refused>),
     /// The same sidecar has made a newer one since.
@@ -88,7 +88,7 @@ impl PodEntry {
 impl Index {
     /// A session of this pod has said hello; none where the pod is gone. Of one sidecar the session counts that it made
     /// last, in whatever order they come; of two sidecars the one that comes later.
-    pub(crate) fn open_session(&mut self, uid: &PodUid, hello: &Hello, now_ms: u64) -> Option<Opening> {
+    pub fn open_session(&mut self, uid: &PodUid, hello: &Hello, now_ms: u64) -> Option<Opening> {
         let entry = self.pods.get_mut(uid)?;
         let expected = entry.facts.has_sidecar;
         let session = entry.session.get_or_insert_with(|| Box::new(Session::new(expected)));
@@ -117,14 +117,14 @@ impl Index {
     }
 
     /// The last frame of the pod's open session came then.
-    pub(crate) fn heard(&mut self, uid: &PodUid, heard_ms: u64, now_ms: u64) {
+    pub fn heard(&mut self, uid: &PodUid, heard_ms: u64, now_ms: u64) {
         if self.note_heard(uid, heard_ms) {
             self.settle_session(uid, now_ms, false);
         }
     }
 
     /// The pod's session has ended. `by_peer`: the pod's end closed it, or reset it.
-    pub(crate) fn session_ended(&mut self, uid: &PodUid, heard_ms: u64, by_peer: bool, now_ms: u64) {
+    pub fn session_ended(&mut self, uid: &PodUid, heard_ms: u64, by_peer: bool, now_ms: u64) {
         self.note_heard(uid, heard_ms);
         let Some(session) = self.pods.get_mut(uid).and_then(|entry| entry.session.as_mut()) else { return };
         session.facts.ended(now_ms, by_peer);
@@ -168,7 +168,7 @@ impl Index {
     }
 
     /// The pods that had a session and are gone, since the last call.
-    pub(crate) fn take_orphans(&mut self) -> Vec<PodUid> {
+    pub fn take_orphans(&mut self) -> Vec<PodUid> {
         std::mem::take(&mut self.orphans)
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rollcall_catalogue::{ServiceKey, Snapshot};
+use rollcall_catalogue::ServiceKey;
 use rollcall_wire::PodIdentity;
 use tokio::{
     sync::Notify,
@@ -53,7 +53,7 @@ impl Board {
     pub(crate) fn join(self: &Arc<Self>, pod: &PodIdentity) -> Place {
         let bell = Arc::<Notify>::default();
         let mut inner = self.inner();
-        let id = inner.roster.joined(pod.namespace.clone(), &pod.name);
+        let id = inner.roster.joined(&pod.namespace, &pod.name);
         inner.sessions.insert(id, bell.clone());
         Place { board: self.clone(), id, bell }
     }
@@ -152,21 +152,11 @@ impl Drop for Place {
 
 impl Asker {
     /// Waits until everyone who calls these services has applied this number of the feed, or until the deadline.
-    pub(crate) async fn drained(
-        &self,
-        services: Vec<ServiceKey>,
-        number: u64,
-        catalogue: &Snapshot,
-        deadline: Instant,
-    ) -> Outcome {
-        // Of a service that is gone, everyone who was told of it must hear that.
-        let sees = |namespace: &_, key: &_| {
-            catalogue.get(key).is_none() || catalogue.seen_from(namespace, key).is_some()
-        };
+    pub(crate) async fn drained(&self, services: Vec<ServiceKey>, number: u64, deadline: Instant) -> Outcome {
         let done = Arc::<Notify>::default();
         let (begun, bells) = {
             let mut inner = self.board.inner();
-            let begun = inner.roster.begin(services, number, self.id, sees);
+            let begun = inner.roster.begin(services, number, self.id);
             inner.drains.insert(begun.id, done.clone());
             let bells = inner.bells(begun.awaited.iter().copied());
             (begun, bells)

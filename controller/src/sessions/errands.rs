@@ -3,17 +3,16 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use rollcall_wire::{Down, Drain};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use super::board::Asker;
-use crate::owner::{Answer, OwnerGone, View, Voice, Word};
+use crate::owner::{Answer, OwnerGone, Voice, Word};
 
 /// Words that wait for the owner: a sidecar's 16 registrations and the health of each. The next is heard when one is
 /// done, which takes the owner some milliseconds.
@@ -55,14 +54,7 @@ impl Errands {
     }
 
     /// Asks who still calls the pod; false where too many such questions are open.
-    pub(crate) fn drain(
-        &mut self,
-        voice: Voice,
-        asker: Asker,
-        view: watch::Receiver<Arc<View>>,
-        drain: Drain,
-        deadline_ms: u64,
-    ) -> bool {
+    pub(crate) fn drain(&mut self, voice: Voice, asker: Asker, drain: Drain, deadline_ms: u64) -> bool {
         let waiting = self.acknowledged.len();
         if self.drains.len() >= DRAINS_MAX || (waiting >= DRAINS_MAX && drain != Drain::Stop) {
             return false;
@@ -88,8 +80,7 @@ impl Errands {
                 });
             }
             let awaited = async move {
-                let catalogue = view.borrow().catalogue.clone();
-                let outcome = asker.drained(services, number, &catalogue, deadline).await;
+                let outcome = asker.drained(services, number, deadline).await;
                 Down::Drained {
                     complete: outcome.acked == outcome.subscribers,
                     terminating,

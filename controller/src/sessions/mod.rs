@@ -13,7 +13,7 @@ mod board;
 mod connection;
 mod ending;
 mod errands;
-mod roster;
+pub mod roster;
 mod server;
 mod stream;
 #[cfg(test)]

@@ -14,15 +14,15 @@ const LATE_MAX: usize = 32;
 
 /// Names a session of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SessionId(u64);
+pub struct SessionId(u64);
 
 /// Names a drain of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct DrainId(u64);
+pub struct DrainId(u64);
 
 /// Holds the live sessions, by what they subscribe to, and the drains that wait for them.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
+pub struct Roster {
     members: HashMap<SessionId, Member>,
     subscribers: HashMap<ServiceKey, BTreeSet<SessionId>>,
     summaries: BTreeSet<SessionId>,
@@ -35,7 +35,6 @@ pub(crate) struct Roster {
 /// Holds what is known of one session.
 #[derive(Debug)]
 struct Member {
-    namespace: Namespace,
     /// As `namespace/name`.
     pod: String,
     subscriptions: BTreeSet<ServiceKey>,
@@ -54,42 +53,36 @@ struct Drain {
 
 /// Holds a drain that has begun.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Begun {
-    pub(crate) id: DrainId,
+pub struct Begun {
+    pub id: DrainId,
     /// These are waited for: they are to look whether they are in step. Empty where the answer is there already.
-    pub(crate) awaited: Vec<SessionId>,
+    pub awaited: Vec<SessionId>,
 }
 
 /// Says how far a drain has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    pub(crate) acked: u32,
+pub struct Outcome {
+    pub acked: u32,
     /// Those who called the pod's services when the drain began, and are still there.
-    pub(crate) subscribers: u32,
+    pub subscribers: u32,
     /// Pods, as `namespace/name`; not all where they are many.
-    pub(crate) late: Vec<String>,
+    pub late: Vec<String>,
 }
 
 // === impl Roster ===
 
 impl Roster {
     /// A session of this pod, which subscribes to nothing so far.
-    pub(crate) fn joined(&mut self, namespace: Namespace, pod_name: &str) -> SessionId {
+    pub fn joined(&mut self, namespace: &Namespace, pod_name: &str) -> SessionId {
         let id = SessionId(self.next());
         let pod = format!("{namespace}/{pod_name}");
-        let member = Member {
-            namespace,
-            pod,
-            subscriptions: BTreeSet::new(),
-            in_step: 0,
-            awaited_by: BTreeSet::new(),
-        };
+        let member = Member { pod, subscriptions: BTreeSet::new(), in_step: 0, awaited_by: BTreeSet::new() };
         self.members.insert(id, member);
         id
     }
 
     /// The session has ended; gives the drains that wait for nobody any more.
-    pub(crate) fn left(&mut self, id: SessionId) -> Vec<DrainId> {
+    pub fn left(&mut self, id: SessionId) -> Vec<DrainId> {
         let Some(member) = self.members.remove(&id) else { return Vec::new() };
         self.summaries.remove(&id);
         for key in &member.subscriptions {
@@ -98,7 +91,7 @@ impl Roster {
         member.awaited_by.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
     }
 
-    pub(crate) fn subscribed(&mut self, id: SessionId, keys: impl IntoIterator<Item = ServiceKey>) {
+    pub fn subscribed(&mut self, id: SessionId, keys: impl IntoIterator<Item = ServiceKey>) {
         let Some(member) = self.members.get_mut(&id) else { return };
         for key in keys {
             // The name is held once, however many subscribe to it.
@@ -109,7 +102,7 @@ impl Roster {
     }
 
     /// Gives the drains that wait for nobody any more: who has dropped a service does not call it.
-    pub(crate) fn unsubscribed(
+    pub fn unsubscribed(
         &mut self,
         id: SessionId,
         keys: impl IntoIterator<Item = ServiceKey>,
@@ -127,7 +120,7 @@ impl Roster {
         free.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
     }
 
-    pub(crate) fn wants_summary(&mut self, id: SessionId, wanted: bool) {
+    pub fn wants_summary(&mut self, id: SessionId, wanted: bool) {
         if !wanted {
             self.summaries.remove(&id);
         } else if self.members.contains_key(&id) {
@@ -137,7 +130,7 @@ impl Roster {
 
     /// This session has applied everything up to this number of the feed; gives the drains that wait for nobody any
     /// more.
-    pub(crate) fn acked(&mut self, id: SessionId, number: u64) -> Vec<DrainId> {
+    pub fn acked(&mut self, id: SessionId, number: u64) -> Vec<DrainId> {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         member.in_step = member.in_step.max(number);
         let in_step = member.in_step;
@@ -148,41 +141,30 @@ impl Roster {
     }
 
     /// Those whom a change of these services concerns.
-    pub(crate) fn subscribers_of<'a>(
-        &self,
-        keys: impl IntoIterator<Item = &'a ServiceKey>,
-    ) -> BTreeSet<SessionId> {
+    pub fn subscribers_of<'a>(&self, keys: impl IntoIterator<Item = &'a ServiceKey>) -> BTreeSet<SessionId> {
         keys.into_iter().filter_map(|key| self.subscribers.get(key)).flatten().copied().collect()
     }
 
     /// Those who hold the list of all services.
-    pub(crate) fn summary_readers(&self) -> impl Iterator<Item = SessionId> {
+    pub fn summary_readers(&self) -> impl Iterator<Item = SessionId> {
         self.summaries.iter().copied()
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = SessionId> {
+    pub fn all(&self) -> impl Iterator<Item = SessionId> {
         self.members.keys().copied()
     }
 
-    /// Waits for all who subscribe to one of these services now, and see it, until they have applied this number; the
-    /// pod's own session is not asked.
-    pub(crate) fn begin(
-        &mut self,
-        services: Vec<ServiceKey>,
-        number: u64,
-        asker: SessionId,
-        sees: impl Fn(&Namespace, &ServiceKey) -> bool,
-    ) -> Begun {
+    /// Waits for all who subscribe to one of these services now until they have applied this number; the pod's own
+    /// session is not asked. Who may not see the service is asked as well: it may have been told of it before, and calls
+    /// the pod until it has applied that this is over. If not, nothing is on its way to it, and it is in step at once.
+    pub fn begin(&mut self, services: Vec<ServiceKey>, number: u64, asker: SessionId) -> Begun {
         let id = DrainId(self.next());
-        let sees = |session: &SessionId, key: &ServiceKey| {
-            self.members.get(session).is_some_and(|member| sees(&member.namespace, key))
-        };
         let subscribers: BTreeSet<SessionId> = services
             .iter()
-            .filter_map(|key| Some((key, self.subscribers.get(key)?)))
-            .flat_map(|(key, held)| held.iter().map(move |session| (key, session)))
-            .filter(|(key, session)| **session != asker && sees(session, key))
-            .map(|(_, session)| *session)
+            .filter_map(|key| self.subscribers.get(key))
+            .flatten()
+            .copied()
+            .filter(|session| *session != asker)
             .collect();
         let is_late =
             |session: &SessionId| self.members.get(session).is_some_and(|member| member.in_step < number);
@@ -201,7 +183,7 @@ impl Roster {
     }
 
     /// The drain is over, whether or not everyone has acknowledged.
-    pub(crate) fn end(&mut self, id: DrainId) -> Outcome {
+    pub fn end(&mut self, id: DrainId) -> Outcome {
         let Some(drain) = self.drains.remove(&id) else { return Outcome::default() };
         let mut late = Vec::new();
         for session in &drain.late {

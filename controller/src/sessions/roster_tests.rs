@@ -10,26 +10,21 @@ fn home(number: usize) -> Namespace {
     ["shop", "office"][number % 2].parse().unwrap()
 }
 
-/// `audit` is seen at home only.
-fn sees(namespace: &Namespace, key: &ServiceKey) -> bool {
-    key.service.as_str() != "audit" || *namespace == key.namespace
-}
-
 #[test]
 fn a_drain_ends_with_its_last_subscriber() {
     let mut roster = Roster::default();
-    let all: Vec<_> = (0..5).map(|pod| roster.joined(home(0), &format!("pod-{pod}"))).collect();
+    let all: Vec<_> = (0..5).map(|pod| roster.joined(&home(0), &format!("pod-{pod}"))).collect();
     for id in &all[..4] {
         roster.subscribed(*id, [key(0), key(1)]);
     }
     roster.subscribed(all[4], [key(2)]);
     assert_eq!(roster.acked(all[1], 7), [], "nothing waits yet");
-    let begun = roster.begin(vec![key(0)], 7, all[0], sees);
+    let begun = roster.begin(vec![key(0)], 7, all[0]);
     assert_eq!(begun.awaited, [all[2], all[3]], "neither the pod itself, nor who is in step, nor a stranger");
     assert_eq!(roster.acked(all[2], 6), []);
     assert_eq!(roster.acked(all[2], 7), []);
     assert_eq!(roster.unsubscribed(all[3], [key(1)]), [], "it still calls the other one");
-    let late = roster.joined(home(0), "pod-9");
+    let late = roster.joined(&home(0), "pod-9");
     roster.subscribed(late, [key(0)]);
     assert_eq!(roster.left(all[3]), [begun.id], "who has left calls nobody, and who comes later knows");
     let outcome = Outcome { acked: 2, subscribers: 2, late: vec![] };
@@ -40,11 +35,11 @@ fn a_drain_ends_with_its_last_subscriber() {
 #[test]
 fn the_late_are_named_and_few_of_many() {
     let mut roster = Roster::default();
-    let pods: Vec<_> = (0..40).map(|pod| roster.joined(home(0), &format!("pod-{pod}"))).collect();
+    let pods: Vec<_> = (0..40).map(|pod| roster.joined(&home(0), &format!("pod-{pod}"))).collect();
     for id in &pods {
         roster.subscribed(*id, [key(0)]);
     }
-    let begun = roster.begin(vec![key(0)], 1, pods[0], sees);
+    let begun = roster.begin(vec![key(0)], 1, pods[0]);
     roster.acked(pods[1], 1);
     let outcome = roster.end(begun.id);
     assert_eq!((outcome.acked, outcome.subscribers, outcome.late.len()), (1, 39, LATE_MAX));
@@ -53,25 +48,14 @@ fn the_late_are_named_and_few_of_many() {
 }
 
 #[test]
-fn who_does_not_see_a_service_is_not_waited_for() {
-    let mut roster = Roster::default();
-    let (blind, seeing) = (roster.joined(home(0), "a"), roster.joined(home(1), "b"));
-    let asker = roster.joined(home(1), "c");
-    for id in [blind, seeing] {
-        roster.subscribed(id, [key(3)]);
-    }
-    assert_eq!(roster.begin(vec![key(3)], 1, asker, sees).awaited, [seeing]);
-}
-
-#[test]
 fn drains_that_wait_for_too_many_wait_for_nobody() {
     let mut roster = Roster::default();
-    let pods: Vec<_> = (0..1_000).map(|pod| roster.joined(home(0), &pod.to_string())).collect();
+    let pods: Vec<_> = (0..1_000).map(|pod| roster.joined(&home(0), &pod.to_string())).collect();
     for id in &pods {
         roster.subscribed(*id, [key(0)]);
     }
-    let stranger = roster.joined(home(0), "stranger");
-    let begun: Vec<_> = (0..257).map(|_| roster.begin(vec![key(0)], 1, stranger, sees)).collect();
+    let stranger = roster.joined(&home(0), "stranger");
+    let begun: Vec<_> = (0..257).map(|_| roster.begin(vec![key(0)], 1, stranger)).collect();
     assert_eq!(begun.iter().filter(|begun| begun.awaited.is_empty()).count(), 1);
     assert_eq!(roster.end(begun[256].id).subscribers, 1_000, "and says so");
     assert_eq!(roster.waits, WAITS_MAX);
@@ -115,7 +99,6 @@ struct Naive {
 
 struct NaiveSession {
     id: SessionId,
-    namespace: Namespace,
     pod: String,
     subscriptions: Vec<ServiceKey>,
     in_step: u64,
@@ -166,10 +149,9 @@ proptest! {
         for act in acts {
             match act {
                 Act::Join(number) => {
-                    let id = roster.joined(home(number), &number.to_string());
+                    let id = roster.joined(&home(number), &number.to_string());
                     naive.sessions.push(NaiveSession {
                         id,
-                        namespace: home(number),
                         pod: format!("{}/{number}", home(number)),
                         subscriptions: vec![],
                         in_step: 0,
@@ -202,13 +184,13 @@ proptest! {
                     let Some(asker) = naive.who(number) else { continue };
                     let keys: Vec<_> = keys.into_iter().map(key).collect();
                     let calls = naive.sessions.iter().filter(|held| {
-                        let calls = |key| held.subscriptions.contains(key) && sees(&held.namespace, key);
+                        let calls = |key| held.subscriptions.contains(key);
                         held.id != asker && keys.iter().any(calls)
                     });
                     let (late, acked): (Vec<_>, Vec<_>) = calls.partition(|held| held.in_step < to);
                     let late: Vec<_> = late.iter().map(|held| held.id).collect();
                     let acked = u32::try_from(acked.len()).unwrap();
-                    let begun = roster.begin(keys.clone(), to, asker, sees);
+                    let begun = roster.begin(keys.clone(), to, asker);
                     prop_assert_eq!(&begun.awaited, &late);
                     naive.drains.push(NaiveDrain { id: begun.id, services: keys, number: to, late, acked });
                 }

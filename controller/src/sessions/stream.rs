@@ -235,8 +235,8 @@ impl Running {
             Heard::Health { service, probe } => self.say(Word::Health { service, probe }),
             Heard::Drain { drain, deadline_ms } => {
                 let Some(presence) = &self.presence else { return };
-                let (asker, view) = (self.session.place.asker(), self.session.view.clone());
-                if !self.errands.drain(presence.voice(), asker, view, drain, deadline_ms) {
+                let asker = self.session.place.asker();
+                if !self.errands.drain(presence.voice(), asker, drain, deadline_ms) {
                     let reason = format!("more than {DRAINS_MAX} drains at a time; wait for their answers");
                     self.session.server.go_away(reason);
                 }

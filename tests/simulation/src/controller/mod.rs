@@ -1,0 +1,121 @@
+//! The controller's process: the real index, feed and session machines, and in a few lines what its tasks do around
+//! them: the owner, which takes its inputs in order and publishes, and a stream for each session.
+
+mod drains;
+mod owner;
+mod stream;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+pub(crate) use drains::Answered;
+use drains::Drains;
+pub(crate) use owner::Input;
+use owner::Reply;
+use rollcall_catalogue::{PodUid, Snapshot};
+use rollcall_controller::index::Index;
+use rollcall_wire::Feed;
+pub(crate) use stream::Stream;
+
+use crate::{
+    agenda::Millis,
+    ether::Ether,
+    kubernetes::PodNo,
+    network::{ConnectionId, End, Farewell},
+    world::Event,
+};
+
+/// Holds one process of the controller.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    /// Counts the processes: what was noted for an earlier one is not for this one.
+    pub(crate) life: u64,
+    pub(crate) index: Index,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) catalogue: Snapshot,
+    pub(crate) number: u64,
+    pub(crate) complete: bool,
+    pub(crate) streams: BTreeMap<ConnectionId, Stream>,
+    /// The session that is each pod's.
+    pub(crate) open: BTreeMap<PodUid, ConnectionId>,
+    pub(crate) paused: bool,
+    /// What was for it while it was paused.
+    pub(crate) deferred: Vec<Event>,
+    pub(crate) faults: Vec<String>,
+    pub(crate) answered: Vec<Answered>,
+    /// Sessions whose digest did not fit.
+    pub(crate) digest_resyncs: u64,
+    /// Kubernetes was last heard then.
+    pub(crate) kubernetes_heard_ms: Millis,
+    /// Its clock is ahead by this.
+    skew_ms: u64,
+    inputs: VecDeque<Input>,
+    drains: Drains,
+    /// To be said once what they are about is published.
+    replies: Vec<(ConnectionId, Reply)>,
+    published_ms: Option<Millis>,
+    publish_noted: bool,
+    wake_noted_ms: Option<Millis>,
+    /// Open sessions that are doubted: their next frame is news.
+    doubted: std::collections::BTreeSet<PodUid>,
+}
+
+// === impl Controller ===
+
+impl Controller {
+    pub(crate) fn start(life: u64, ether: &mut Ether) -> Self {
+        // Clocks of two machines differ, and the next process may be behind the one before.
+        let skew_ms = ether.chance.within(0..=60_000);
+        ether.note(format!("controller {life} starts, its clock {skew_ms} ms ahead"));
+        ether.agenda.after(0, Event::ControllerWakes(life));
+        Self {
+            life,
+            index: Index::default(),
+            feed: Arc::new(Feed::new(format!("epoch-{life}").into())),
+            catalogue: Snapshot::default(),
+            number: 0,
+            complete: false,
+            streams: BTreeMap::new(),
+            open: BTreeMap::new(),
+            paused: false,
+            deferred: Vec::new(),
+            faults: Vec::new(),
+            answered: Vec::new(),
+            digest_resyncs: 0,
+            kubernetes_heard_ms: ether.now_ms(),
+            skew_ms,
+            inputs: VecDeque::new(),
+            drains: Drains::default(),
+            replies: Vec::new(),
+            published_ms: None,
+            publish_noted: false,
+            wake_noted_ms: None,
+            doubted: std::collections::BTreeSet::new(),
+        }
+    }
+
+    /// The process ends; each of its connections as its kernel or its machine does it.
+    pub(crate) fn crash(self, how: Farewell, ether: &mut Ether) {
+        for id in self.streams.into_keys() {
+            ether.leave(id, End::Controller, how);
+        }
+    }
+
+    /// By its own clock.
+    pub(crate) fn clock_ms(&self, ether: &Ether) -> Millis {
+        ether.now_ms() + self.skew_ms
+    }
+
+    /// When the pod's open session was heard last, in the time of all.
+    pub(crate) fn heard_ms(&self, pod: PodNo) -> Option<Millis> {
+        let stream = self.streams.get(self.open.get(&pod.uid())?)?;
+        Some(stream.heard_ms.saturating_sub(self.skew_ms))
+    }
+
+    /// Nothing waits to be taken in, or to be published.
+    pub(crate) fn idle(&self) -> bool {
+        self.inputs.is_empty() && !self.publish_noted
+    }
+}

@@ -1,0 +1,223 @@
+//! One session's stream: frames when the socket takes them, and what the session wants of the rest of the process.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use rollcall_catalogue::{Namespace, PodUid, ServiceKey, Snapshot};
+use rollcall_wire::{
+    Decoder, PodIdentity, Up,
+    server::{Heard, Opening, Resync, Server},
+};
+
+use super::{Controller, Input, owner::Word};
+use crate::{
+    agenda::Millis,
+    ether::Ether,
+    kubernetes::{PodNo, node_name},
+    network::{ConnectionId, End, Farewell, NodeId},
+    world::Event,
+};
+
+/// Sessions live this long: short enough that some end by it in a run.
+const LIFE_MS: std::ops::RangeInclusive<u64> = 40_000..=400_000;
+
+/// Holds one session at the controller.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) pod: PodNo,
+    pub(crate) uid: PodUid,
+    pub(crate) server: Server,
+    /// The last frame came then, by the controller's clock.
+    pub(crate) heard_ms: Millis,
+    /// It was given the pod's place.
+    pub(crate) opened: bool,
+    decoder: Decoder<Up>,
+    /// What the socket has not taken yet of the frame that it was given.
+    outbox: Bytes,
+    /// The newest that it has looked at, which is what it speaks of.
+    view: Snapshot,
+    wake_noted_ms: Option<Millis>,
+    /// The number of the feed up to which its peer was last known to have applied everything.
+    pub(super) in_step: u64,
+    pub(super) namespace: Namespace,
+    /// As it was asked for.
+    pub(crate) subscribed: BTreeSet<ServiceKey>,
+}
+
+impl Controller {
+    /// A connection was accepted, and its token is this pod's.
+    pub(crate) fn accept(
+        &mut self,
+        id: ConnectionId,
+        pod: PodNo,
+        namespace: &Namespace,
+        node: NodeId,
+        ether: &mut Ether,
+    ) {
+        let identity = PodIdentity {
+            namespace: namespace.clone(),
+            name: pod.name(),
+            uid: pod.uid().to_string(),
+            node: Some(node_name(node).to_string()),
+        };
+        let opening = Opening {
+            replica: format!("controller-{}", self.life),
+            replicas: Vec::new(),
+            ca: None,
+            pod: identity,
+            life_ms: ether.chance.within(LIFE_MS),
+        };
+        let now_ms = self.clock_ms(ether);
+        let stream = Stream {
+            pod,
+            uid: pod.uid(),
+            server: Server::new(opening, self.feed.clone(), now_ms),
+            heard_ms: now_ms,
+            opened: false,
+            decoder: Decoder::default(),
+            outbox: Bytes::new(),
+            view: self.catalogue.clone(),
+            wake_noted_ms: None,
+            in_step: 0,
+            namespace: namespace.clone(),
+            subscribed: BTreeSet::new(),
+        };
+        self.streams.insert(id, stream);
+        self.look(id, ether);
+        self.pump(id, ether);
+    }
+
+    /// Reads what has come, and finds the end of it.
+    pub(crate) fn read(&mut self, id: ConnectionId, ether: &mut Ether) {
+        if !self.streams.contains_key(&id) {
+            return;
+        }
+        let bytes = ether.read(id, End::Controller, usize::MAX);
+        let now_ms = self.clock_ms(ether);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.decoder.push(&bytes);
+        loop {
+            let Some(stream) = self.streams.get_mut(&id) else { return };
+            let frame = match stream.decoder.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    self.faults.push(format!("{:?} sent garbage: {error}", stream.pod));
+                    return self.end(id, false, ether);
+                }
+            };
+            stream.heard_ms = now_ms;
+            let (uid, pod) = (stream.uid.clone(), stream.pod);
+            if !matches!(frame, Up::Heartbeat { .. }) {
+                let mut text = format!("{frame:?}");
+                text.truncate(220);
+                ether.note(format!("controller hears {pod:?} on {id:?}: {text}"));
+            }
+            match stream.server.hear(frame, now_ms) {
+                Ok(heard) => heard.into_iter().for_each(|heard| self.heard(id, heard, ether)),
+                Err(violation) => {
+                    self.faults.push(format!("{pod:?} did what it may not: {violation}"));
+                    if let Some(stream) = self.streams.get_mut(&id) {
+                        stream.server.go_away(violation.to_string());
+                    }
+                }
+            }
+            if self.doubted.remove(&uid) {
+                self.input(Input::Heard(uid), ether);
+            }
+        }
+        if ether.network.ended(id, End::Controller) && !ether.network.has_unread(id, End::Controller) {
+            return self.end(id, true, ether);
+        }
+        self.pump(id, ether);
+    }
+
+    pub(crate) fn read_all(&mut self, ether: &mut Ether) {
+        let streams: Vec<_> = self.streams.keys().copied().collect();
+        streams.into_iter().for_each(|id| self.read(id, ether));
+    }
+
+    /// Gives the socket what it takes, and notes when the machine wants to be woken.
+    pub(crate) fn pump(&mut self, id: ConnectionId, ether: &mut Ether) {
+        let now_ms = self.clock_ms(ether);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        loop {
+            if stream.outbox.is_empty()
+                && stream.server.has_more()
+                && ether.room(id, End::Controller)
+                && let Some(bytes) = stream.server.speak(&stream.view, now_ms)
+            {
+                stream.outbox = bytes;
+            }
+            let sent = ether.send(id, End::Controller, &stream.outbox);
+            let _ = stream.outbox.split_to(sent);
+            if sent == 0 {
+                break;
+            }
+        }
+        if stream.server.closed() && stream.outbox.is_empty() {
+            return self.end(id, false, ether);
+        }
+        let at_ms = stream.server.wake_at_ms().saturating_sub(self.skew_ms).max(ether.now_ms() + 1);
+        if stream.wake_noted_ms.is_none_or(|noted_ms| at_ms < noted_ms) {
+            stream.wake_noted_ms = Some(at_ms);
+            ether.agenda.at(at_ms, Event::StreamWakes(self.life, id));
+        }
+        self.drains_progress(id, ether);
+    }
+
+    pub(crate) fn wake_stream(&mut self, id: ConnectionId, ether: &mut Ether) {
+        let now_ms = self.clock_ms(ether);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.wake_noted_ms = None;
+        stream.server.tick(now_ms);
+        // A socket that takes nothing does not keep a session that is over.
+        if stream.server.closed() {
+            return self.end(id, false, ether);
+        }
+        self.pump(id, ether);
+    }
+
+    /// The stream looks at the newest that was published.
+    pub(crate) fn look(&mut self, id: ConnectionId, ether: &mut Ether) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.view = self.catalogue.clone();
+        stream.server.look(&stream.view, self.number);
+        self.pump(id, ether);
+    }
+
+    /// The session is over. `by_peer`: the pod's end closed the stream.
+    pub(crate) fn end(&mut self, id: ConnectionId, by_peer: bool, ether: &mut Ether) {
+        let Some(stream) = self.streams.remove(&id) else { return };
+        ether.note(format!("controller ends {id:?} of {:?}, by peer {by_peer}", stream.pod));
+        ether.leave(id, End::Controller, if by_peer { Farewell::Close } else { Farewell::Reset });
+        self.drains_left(id, ether);
+        if stream.opened {
+            // Noticed on a way of its own, as a drop is.
+            let (uid, heard_ms) = (stream.uid, stream.heard_ms);
+            let pause_ms = ether.chance.within(0..=3);
+            ether.agenda.after(pause_ms, Event::Departed(self.life, id, uid, heard_ms, by_peer));
+        }
+    }
+
+    fn heard(&mut self, id: ConnectionId, heard: Heard, ether: &mut Ether) {
+        let word = match heard {
+            Heard::Hello { incarnation, sequence, registrations } => {
+                return self.input(Input::Open { id, incarnation, sequence, registrations }, ether);
+            }
+            Heard::Subscribed(keys) => return self.drains_subscribed(id, keys),
+            Heard::Unsubscribed(keys) => return self.drains_unsubscribed(id, keys, ether),
+            Heard::Acked(number) => return self.drains_acked(id, number, ether),
+            Heard::Resynced(Resync::Digest) => {
+                self.digest_resyncs += 1;
+                return ether.note(format!("{id:?} is out of step"));
+            }
+            Heard::Resynced(Resync::Cursor) => return,
+            Heard::Register(registration) => Word::Register(registration),
+            Heard::Deregister(service) => Word::Deregister(service),
+            Heard::Health { service, probe } => Word::Health { service, probe },
+            Heard::Drain { drain, deadline_ms } => Word::Drain { drain, deadline_ms },
+        };
+        self.input(Input::Word { id, word }, ether);
+    }
+}
