@@ -110,7 +110,7 @@ impl World {
                 // What the catalogue itself does not know yet is a matter of the watches.
                 let knows = |one: &Instance| {
                     let listed = controller.catalogue.get(key);
-                    listed.is_some_and(|listed| listed.instance(one.id.as_str()).is_some())
+                    listed.is_some_and(|listed| listed.instance(&one.id).is_some())
                 };
                 let stale = service.instances.iter().any(|one| gone(one) && !knows(one));
                 if unseen || stale {

@@ -112,8 +112,8 @@ pub(super) fn pod(number: PodNo, pod: &Pod, named: &Named, node: &Node) -> Chang
         namespace: named.key.namespace.clone(),
         name: number.name().into(),
         node: Some(node_name(pod.node)),
-        addresses: vec![pod.address],
-        labels: Arc::new(named.labels()),
+        addresses: [pod.address].into_iter().collect(),
+        labels: Arc::new(named.labels().into_iter().collect()),
         has_sidecar: pod.sidecar,
         asks_to_drain: false,
         registration,
@@ -190,7 +190,7 @@ pub(super) fn slice(named: &Named, endpoints: Vec<SliceEndpoint>) -> Change {
 
 pub(super) fn endpoint(number: PodNo, pod: &Pod, node: &Node) -> SliceEndpoint {
     SliceEndpoint {
-        addresses: vec![pod.address],
+        addresses: [pod.address].into_iter().collect(),
         pod: Some(number.uid()),
         zone: None,
         node: Some(node_name(pod.node)),
