@@ -4,7 +4,7 @@ Says a line of JSON after each `synced`: what is held of each service, as {id: "
 standard input: `subscribe NAME...`, `unsubscribe NAME...`, `up JSON` (a frame to send as it is), `reconnect`, `quit`.
 """
 
-import argparse, hashlib, json, select, socket, ssl, struct, sys, time
+import argparse, hashlib, json, os, select, socket, ssl, struct, sys, time
 
 SERVER = "rollcall-controller.rollcall-system.svc"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
@@ -59,7 +59,7 @@ class Link:
 class Client:
     def __init__(self, options):
         self.options, self.sequence, self.epoch, self.cursor = options, 0, None, 0
-        self.wanted, self.held, self.parts = list(options.subscribe), {}, []
+        self.wanted, self.held, self.parts, self.typed = list(options.subscribe), {}, [], ""
 
     def connect(self):
         self.sequence, self.parts = self.sequence + 1, []
@@ -83,7 +83,10 @@ class Client:
                 for frame in self.link.hear():
                     self.apply(frame)
             elif ready:
-                self.obey(*(sys.stdin.readline().strip() or "quit").split(None, 1))
+                typed = os.read(sys.stdin.fileno(), 65536).decode() or sys.exit(0)
+                *lines, self.typed = (self.typed + typed).split("\n")
+                for line in lines:
+                    self.obey(*line.split(None, 1))
 
     def obey(self, word, rest=""):
         if word in ("subscribe", "unsubscribe"):

@@ -37,6 +37,8 @@ pub struct Settings {
     pub kubeconfig: PathBuf,
     /// Its own namespace.
     pub namespace: String,
+    /// The same after a restart: sidecars come back to it.
+    pub sessions: SocketAddr,
     pub log: PathBuf,
 }
 
@@ -57,7 +59,7 @@ pub fn program() -> Result<PathBuf> {
 impl Controller {
     /// Starts one, and waits until it has seen the whole cluster.
     pub fn start(settings: &Settings) -> Result<Self> {
-        let (health, read, sessions) = (free_port()?, free_port()?, free_port()?);
+        let (health, read, sessions) = (free_port()?, free_port()?, settings.sessions);
         let log = OpenOptions::new().create(true).append(true).open(&settings.log)?;
         let errors = log.try_clone()?;
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
@@ -176,6 +178,6 @@ impl Controller {
 }
 
 /// A port that nobody has at this moment.
-fn free_port() -> Result<SocketAddr> {
+pub fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

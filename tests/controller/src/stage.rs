@@ -91,6 +91,7 @@ impl Stage {
             program: controller_program,
             kubeconfig: kubeconfig.clone(),
             namespace,
+            sessions: controller::free_port()?,
             log: folder.path().join("controller.log"),
         };
         let nodes = FakeNodes::start(&home, &kubectl, &mark)?;
