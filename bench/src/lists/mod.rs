@@ -20,7 +20,7 @@ use kube::{
 use rollcall_cluster::{
     Cluster, Home, Kubectl, Name, Step, Wish, fake_nodes::FakeNodes, interrupt, static_build,
 };
-use rollcall_controller_tests::controller::{self, Controller, Cost, Settings};
+use rollcall_controller_tests::controller::{self, Controller, Cost, Settings, free_port};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -72,6 +72,7 @@ fn measure(home: &Home, kubectl: &Kubectl, program: &Path, fleet: Fleet, rounds:
         program: program.to_owned(),
         kubeconfig: kubectl.kubeconfig.clone(),
         namespace: NAMESPACE.to_owned(),
+        sessions: free_port()?,
         log: log.path().to_owned(),
     };
     // Its objects are there before anything is measured: the lists are those of a restart.

@@ -54,6 +54,11 @@ impl SessionClock {
         self.now_ms = self.now_ms.max(now_ms);
     }
 
+    /// Whether we stood still so lately that silence was our own.
+    pub(super) fn recovers(&self, now_ms: u64) -> bool {
+        self.ticks.recovering(now_ms)
+    }
+
     /// A pod has its first session here.
     pub(super) fn meets(&mut self, uid: &PodUid) {
         self.pods.insert(uid.clone());
@@ -207,10 +212,8 @@ impl Index {
         self.clock.outdated = false;
         self.clock.look_at_nodes(now_ms, self.nodes.iter());
         let views = self.node_views(now_ms);
-        let own = OwnHealth {
-            recovering: self.clock.ticks.recovering(now_ms),
-            watches_stale: self.clock.watches_stale,
-        };
+        let own =
+            OwnHealth { recovering: self.clock.recovers(now_ms), watches_stale: self.clock.watches_stale };
         let after = self.clock.guard.assess(now_ms, &views, own).clone();
         let before = std::mem::replace(&mut self.clock.assessment, after);
         if before != self.clock.assessment {

@@ -125,6 +125,8 @@ impl Index {
 
     /// The pod's session has ended. `by_peer`: the pod's end closed it, or reset it.
     pub fn session_ended(&mut self, uid: &PodUid, heard_ms: u64, by_peer: bool, now_ms: u64) {
+        // Whoever closed it while we stood still has not been quiet: it was we who did not listen.
+        let heard_ms = if by_peer && self.clock.recovers(now_ms) { now_ms } else { heard_ms };
         self.note_heard(uid, heard_ms);
         let Some(session) = self.pods.get_mut(uid).and_then(|entry| entry.session.as_mut()) else { return };
         session.facts.ended(now_ms, by_peer);

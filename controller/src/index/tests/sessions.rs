@@ -293,6 +293,26 @@ fn a_clock_that_stood_still_evicts_nobody() {
     assert!(fleet.false_alarms().is_empty());
 }
 
+/// The pod has hung up on us while we stood still, and needs longer to come back than we trust nobody's silence.
+#[test]
+fn who_hangs_up_while_our_clock_stands_still_was_not_silent() {
+    for late_ms in [0, 5_000] {
+        let mut fleet = Fleet::new(3, 9);
+        fleet.until(20_000, |_| false);
+        fleet.bench.now_ms = 40_000;
+        if late_ms > 0 {
+            // The word of its end is read some time after the clock has gone on.
+            fleet.until(40_000 + late_ms, |number| number == 1);
+        }
+        fleet.end(1, true);
+        fleet.until(75_000, |_| false);
+        assert_eq!(fleet.stands(1), (State::Suspect, Reason::SidecarLost), "{late_ms}");
+        fleet.open(1, "i", 2);
+        fleet.until(76_000, |_| false);
+        assert_eq!(fleet.reasons(), counted([("Ready", 9)]));
+    }
+}
+
 #[test]
 fn while_kubernetes_is_not_heard_silence_is_not_believed() {
     let mut fleet = Fleet::new(3, 9);
