@@ -76,7 +76,7 @@ pub(super) async fn converse(
     ensure!(response.status() == StatusCode::OK, "refused: {}", response.status());
     let mut incoming = response.into_body();
     let mut decoder = Decoder::default();
-    say(&up, client.open(now_ms()))?;
+    say(&up, &client.open(now_ms()))?;
     loop {
         let wake = begin + Duration::from_millis(client.wake_at_ms());
         tokio::select! {
@@ -93,10 +93,10 @@ pub(super) async fn converse(
             () = sleep_until(wake) => client.tick(now_ms())?,
             ended = &mut connection => bail!("the connection ended: {ended:?}"),
         }
-        say(&up, client.take_up())?;
+        say(&up, &client.take_up())?;
     }
 }
 
-fn say(up: &mpsc::Sender<Bytes>, frames: Vec<Up>) -> anyhow::Result<()> {
+fn say(up: &mpsc::Sender<Bytes>, frames: &[Up]) -> anyhow::Result<()> {
     frames.iter().try_for_each(|frame| Ok(up.try_send(encode(frame)?.into())?))
 }
