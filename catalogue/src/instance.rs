@@ -15,6 +15,7 @@ use crate::{
     pod::PodUid,
     registration::{Port, Transport, port_number},
     state::{Reason, State},
+    tags::Tags,
     texts::Texts,
     version::Version,
 };
@@ -66,7 +67,7 @@ pub struct Profile {
     pub ports: Box<[Port]>,
     pub version: Option<Version>,
     pub weight: u16,
-    pub tags: BTreeSet<Box<str>>,
+    pub tags: Tags,
     pub metadata: Texts,
 }
 
@@ -240,7 +241,7 @@ pub(crate) struct Written<'a> {
     node: Option<&'a str>,
     pod: Option<&'a str>,
     weight: u16,
-    tags: &'a BTreeSet<Box<str>>,
+    tags: &'a Tags,
     metadata: &'a Texts,
     state: State,
     reason: &'a Reason,
@@ -267,7 +268,7 @@ struct Read {
     pod: Option<Arc<str>>,
     weight: u16,
     #[serde(default)]
-    tags: BTreeSet<Box<str>>,
+    tags: Tags,
     #[serde(default)]
     metadata: BTreeMap<Box<str>, Box<str>>,
     state: State,

@@ -38,7 +38,7 @@ fn any_profile() -> impl Strategy<Value = Profile> {
     (any_ports(), version, 0u16..=1_000, tags, metadata).prop_map(
         |((port, ports), version, weight, tags, metadata)| {
             let metadata = metadata.into_iter().collect();
-            Profile { port, ports, version, weight, tags, metadata }.normalised()
+            Profile { port, ports, version, weight, tags: tags.into_iter().collect(), metadata }.normalised()
         },
     )
 }
@@ -75,7 +75,7 @@ fn the_json_of_a_full_instance_is_the_contracts_with_its_order() {
             .into(),
             version: Some("1.4.2".parse().unwrap()),
             weight: 7,
-            tags: ["blue".into(), "all".into()].into(),
+            tags: ["blue", "all"].into(),
             metadata: [("team", "payments"), ("a", "\"é\n")].into(),
         }),
         revision: 6,

@@ -28,6 +28,7 @@ mod query;
 mod registration;
 mod snapshot;
 mod state;
+mod tags;
 #[cfg(test)]
 mod testing;
 mod texts;
@@ -48,5 +49,6 @@ pub use registration::{
 };
 pub use snapshot::{ContentHash, Instances, Service, Snapshot, Step, Update};
 pub use state::{Reason, State};
+pub use tags::Tags;
 pub use texts::Texts;
 pub use version::{Version, VersionError, VersionFilter};

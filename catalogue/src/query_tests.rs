@@ -28,7 +28,7 @@ fn instance(number: u8, version: Option<&str>, tags: &[&str], state: State) -> I
         .into(),
         version: version.map(|version| version.parse().unwrap()),
         weight: 100,
-        tags: tags.iter().map(|tag| (*tag).into()).collect(),
+        tags: tags.iter().copied().collect(),
         metadata: Default::default(),
     };
     Instance {

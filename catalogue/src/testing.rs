@@ -114,7 +114,7 @@ pub(crate) fn profile() -> Profile {
         ports: [named("http", 80)].into(),
         version: None,
         weight: 100,
-        tags: [].into(),
+        tags: Default::default(),
         metadata: Default::default(),
     }
 }

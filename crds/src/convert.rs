@@ -236,7 +236,7 @@ impl Reader {
         Attributes {
             version: version.and_then(|text| self.take(text.parse(), SpecError::Version)),
             ports: self.ports(&spec.ports),
-            tags: spec.tags.clone(),
+            tags: spec.tags.iter().map(String::as_str).collect(),
             metadata: texts(&spec.metadata),
             weight: spec.weight.and_then(|weight| self.number("weight", weight, "use 0 to 1000")),
             probe: spec.probe.as_ref().and_then(|probe| self.probe(probe)).map(Probing::By),

@@ -22,8 +22,9 @@ use tokio::{
 
 use crate::store::Store;
 
-/// Hooks that wait at a time: one for each container of a pod, and twice as many as most have.
-pub(crate) const WAITING_MAX: usize = 16;
+/// Hooks that the agent is told of at a time; the connections of the port are the limit of those that wait, and a hook that
+/// is one too many here waits for its deadline. None is refused: a hook that fails ends its container at once.
+pub(crate) const QUESTIONS_MAX: usize = 16;
 /// No hook waits longer: who has not acknowledged by then is late, and is named.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Kubernetes' own grace period, for who does not say.
@@ -40,12 +41,12 @@ const TOGETHER: Duration = Duration::from_secs(1);
 pub(crate) struct PreStop {
     store: Store,
     questions: mpsc::Sender<Question>,
-    waiting: Arc<Semaphore>,
 }
 
 /// Holds one hook that waits.
 #[derive(Debug)]
 struct Question {
+    since: Instant,
     until: Instant,
     answer: oneshot::Sender<Drained>,
 }
@@ -55,14 +56,23 @@ struct Question {
 pub(crate) struct Questions {
     incoming: mpsc::Receiver<Question>,
     waiting: Vec<Question>,
-    /// The question that the controller has, by when it answers.
-    asked: Option<Instant>,
+    asked: Option<Asked>,
+    /// The next question is not asked before.
+    rests_until: Option<Instant>,
+}
+
+/// Holds the question that the controller has.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    at: Instant,
+    /// It answers before then.
+    until: Instant,
 }
 
 pub(crate) fn prestop(store: Store) -> (PreStop, Questions) {
-    let (questions, incoming) = mpsc::channel(WAITING_MAX);
-    let waiting = Arc::new(Semaphore::new(WAITING_MAX));
-    (PreStop { store, questions, waiting }, Questions { incoming, waiting: Vec::new(), asked: None })
+    let (questions, incoming) = mpsc::channel(QUESTIONS_MAX);
+    let nobody = Questions { incoming, waiting: Vec::new(), asked: None, rests_until: None };
+    (PreStop { store, questions }, nobody)
 }
 
 /// How long the hook of this query waits: `grace=30` is its pod's grace period in seconds. Half of it is the app's own. What
@@ -90,14 +100,11 @@ async fn without_session(store: &Store) {
 impl PreStop {
     /// Answers when the pod's callers have let go of it, or when there is nothing to wait for any more.
     pub(crate) async fn answer(&self, query: Option<&str>) -> Response<Full<Bytes>> {
-        let Ok(_place) = self.waiting.try_acquire() else {
-            let detail = "too many hooks wait already; one for each container is enough";
-            return json(StatusCode::SERVICE_UNAVAILABLE, undrained_body(detail));
-        };
         let longest = longest(query);
+        let since = Instant::now();
         let (answer, answered) = oneshot::channel();
         // Without room, or without an agent, it waits for its deadline like everyone.
-        let _ = self.questions.try_send(Question { until: Instant::now() + longest, answer });
+        let _ = self.questions.try_send(Question { since, until: since + longest, answer });
         let body = tokio::select! {
             Ok(drained) = answered => drained_body(&drained),
             () = without_session(&self.store) => {
@@ -105,13 +112,12 @@ impl PreStop {
             }
             () = sleep(longest) => undrained_body("the controller did not answer in time"),
         };
-        json(StatusCode::OK, body)
+        json(body)
     }
 }
 
-fn json(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+fn json(body: Vec<u8>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
@@ -132,21 +138,29 @@ impl Questions {
 
     /// In how many milliseconds the controller is to answer a question that must be asked now.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<u64> {
-        if self.asked.is_some() {
+        if self.asked.is_some() || self.rests_until.is_some_and(|rests_until| now < rests_until) {
             return None;
         }
         let until = self.waiting.iter().map(|held| held.until).max()?;
-        self.asked = Some(until);
+        self.asked = Some(Asked { at: now, until });
         let left = until.saturating_duration_since(now).saturating_sub(AHEAD);
         Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1))
     }
 
-    /// The controller's answer. Where somebody is late, it is none to a hook that can wait longer than was asked for.
-    pub(crate) fn answered(&mut self, drained: &Drained) {
-        let asked = self.asked.take();
-        let ends = drained.complete || !drained.terminating;
+    /// The controller's answer. That the pod does not end is none to a hook that came since it was asked: the end may
+    /// have come with it. That somebody is late is none to a hook that can wait longer than was asked for; and none to
+    /// anybody where it comes early, from a controller that had no room to wait.
+    pub(crate) fn answered(&mut self, drained: &Drained, now: Instant) {
+        let Some(asked) = self.asked.take() else { return };
+        let early = now + AHEAD + TOGETHER < asked.until;
+        self.rests_until = (!drained.complete && early).then(|| now + TOGETHER);
         for held in std::mem::take(&mut self.waiting) {
-            if ends || asked.is_some_and(|asked| held.until <= asked + TOGETHER) {
+            let ends = match (drained.terminating, drained.complete) {
+                (false, _) => held.since <= asked.at,
+                (true, true) => true,
+                (true, false) => !early && held.until <= asked.until + TOGETHER,
+            };
+            if ends {
                 // It may have given up meanwhile.
                 let _ = held.answer.send(drained.clone());
             } else {
@@ -163,6 +177,7 @@ impl Questions {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
     use http_body_util::BodyExt;
 
     use super::*;
@@ -222,7 +237,12 @@ mod tests {
         let long = hook("grace=30");
         questions.hear().await;
         assert_eq!(questions.take_due(now), None, "it waits for the answer too");
-        questions.answered(&drained(false, true));
+        // Too early to be the last word.
+        questions.answered(&drained(false, true), Instant::now());
+        assert_eq!(questions.take_due(Instant::now()), None, "and not asked again at once");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(questions.take_due(Instant::now()), Some(8_750), "for the one that can wait longest");
+        tokio::time::advance(Duration::from_millis(1_500)).await;
         for hook in [short, same] {
             assert!(hook.await.unwrap().contains(r#""subscribers":2"#));
         }

@@ -121,7 +121,7 @@ mod tests {
             ports: [Port::tcp(Some("http"), 8080)].into(),
             version: Some("1.4.2".parse().unwrap()),
             weight: 100,
-            tags: ["blue".into()].into(),
+            tags: ["blue"].into(),
             metadata: [("team", "payments")].into(),
         });
         let instance = |state: State| {

@@ -86,7 +86,7 @@ pub(crate) fn instance_with(number: u8, weight: u16, metadata_kib: usize) -> Ins
     let text = "m".repeat(1_023);
     let metadata = (0..metadata_kib).map(|n| (n.to_string(), text.as_str())).collect();
     let ports = [Port::tcp(None, 80)].into();
-    let profile = Profile { port: 80, ports, version: None, weight, tags: [].into(), metadata };
+    let profile = Profile { port: 80, ports, version: None, weight, tags: Default::default(), metadata };
     Instance {
         id: format!("u{number}").as_str().into(),
         addresses: IpAddr::from([10, 0, 0, number]).into(),

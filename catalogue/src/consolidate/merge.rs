@@ -7,6 +7,7 @@ use crate::{
     instance::Profile,
     limits::{METADATA_JSON_BYTES_MAX, METADATA_KEYS_MAX, PORTS_MAX, TAGS_MAX, WEIGHT_DEFAULT},
     registration::{Closeness, Heartbeat, Port, ProbeSpec, Probing, Registration, Source},
+    tags::Tags,
     texts::Texts,
     version::Version,
 };
@@ -128,16 +129,16 @@ fn crowded(registration: &Registration, field: Crowded, left_out: usize) -> Opti
 }
 
 /// All tags, the first in their order where they are too many.
-fn tags(registrations: &[&Registration], findings: &mut Vec<Finding>) -> BTreeSet<Box<str>> {
-    let union: BTreeSet<&String> =
-        registrations.iter().flat_map(|registration| &registration.attributes.tags).collect();
+fn tags(registrations: &[&Registration], findings: &mut Vec<Finding>) -> Tags {
+    let union: BTreeSet<&str> =
+        registrations.iter().flat_map(|registration| registration.attributes.tags.iter()).collect();
     if let Some(first_cut) = union.iter().nth(TAGS_MAX) {
         for registration in registrations {
             let left_out = registration.attributes.tags.iter().filter(|tag| tag >= first_cut).count();
             findings.extend(crowded(registration, Crowded::Tags, left_out));
         }
     }
-    union.into_iter().take(TAGS_MAX).map(|tag| tag.as_str().into()).collect()
+    union.into_iter().take(TAGS_MAX).collect()
 }
 
 /// The closest version. The label stands between a pod's own word and what objects say of many pods.

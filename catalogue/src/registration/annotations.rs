@@ -11,6 +11,7 @@ use crate::{
         probe::PROBE_REMEDY,
         words::{is_metadata_key, is_metadata_value, is_tag},
     },
+    tags::Tags,
     texts::Texts,
 };
 
@@ -136,7 +137,7 @@ impl<'a> Reader<'a> {
         ports.unwrap_or_default()
     }
 
-    fn tags(&mut self) -> BTreeSet<String> {
+    fn tags(&mut self) -> Tags {
         let remedy = "use `a,b`: at most 64 of 1 to 63 printable characters; until then it is left out";
         let mut tags = BTreeSet::new();
         let mut refused = Refused::default();
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.refuse_all(TAGS, refused, remedy);
-        tags
+        tags.into_iter().collect()
     }
 
     fn metadata(&mut self) -> Texts {

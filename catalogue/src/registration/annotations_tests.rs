@@ -57,7 +57,7 @@ fn good_annotations() {
     assert_eq!(good(&[(PROBE, "none")]).attributes.probe, Some(Probing::Off));
     assert_eq!(good(&[(VISIBILITY, "cluster")]).visibility, Some(Visibility::Cluster));
     assert_eq!(good(&[(VISIBILITY, "namespace")]).visibility, Some(Visibility::own()));
-    assert_eq!(good(&[(TAGS, ""), (METADATA, " ")]).attributes.tags, [].into());
+    assert_eq!(good(&[(TAGS, ""), (METADATA, " ")]).attributes.tags, Tags::default());
     assert_eq!(read(&[(PORT, "80"), (VERSION, "v1")]), (None, vec![]), "who names no service only consumes");
 }
 

@@ -12,6 +12,7 @@ use crate::{
         Heartbeat, Probing,
         words::{is_app_protocol, is_metadata_key, is_metadata_value, is_tag},
     },
+    tags::Tags,
     texts::Texts,
     version::Version,
 };
@@ -22,7 +23,7 @@ pub struct Attributes {
     pub version: Option<Version>,
     /// The first is the primary one.
     pub ports: Vec<Port>,
-    pub tags: BTreeSet<String>,
+    pub tags: Tags,
     pub metadata: Texts,
     pub weight: Option<u16>,
     pub probe: Option<Probing>,

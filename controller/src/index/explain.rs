@@ -19,7 +19,7 @@ impl Index {
             // Joined once more, and for this alone: witnesses are not kept.
             let Some(joined) = self.join(key, entry, owner, &mut Profiles::default()) else { continue };
             let problems = match owner {
-                OwnerId::Pod(uid) => self.pods.get(uid).map(|pod| pod.problems.clone()).unwrap_or_default(),
+                OwnerId::Pod(uid) => self.problems.get(uid).cloned().unwrap_or_default(),
                 OwnerId::Address(_) => Box::default(),
             };
             for standing in &member.standings {

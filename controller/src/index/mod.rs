@@ -81,6 +81,8 @@ pub struct Index {
     lists: Lists,
     /// Boxed, since a map is up to half empty.
     pods: HashMap<PodUid, Box<PodEntry>>,
+    /// What makes no sense in the annotations of those pods of which something does not: few.
+    problems: HashMap<PodUid, Box<[ValueError]>>,
     nodes: HashMap<Arc<str>, NodeFacts>,
     namespaces: HashMap<Namespace, NamespaceEntry>,
     /// Of nodes and zones, which pods, endpoints and instances name.
@@ -119,7 +121,6 @@ pub struct Index {
 #[derive(Debug)]
 struct PodEntry {
     facts: PodFacts,
-    problems: Box<[ValueError]>,
     /// None while no session of it was ever open.
     session: Option<Box<Session>>,
     /// The services it is a member of.

@@ -170,7 +170,7 @@ fn registration(namespace: &Namespace, said: &SelfRegistration) -> Result<Regist
         attributes: Attributes {
             version: version.clone(),
             ports: ports.iter().map(port).collect(),
-            tags: tags.iter().cloned().collect(),
+            tags: tags.iter().map(String::as_str).collect(),
             metadata: metadata.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
             weight: *weight,
             probe: probe.as_deref().map(str::parse).transpose()?,

@@ -16,12 +16,18 @@ impl Index {
         let PodSeen { mut facts, turned_ms, problems } = seen;
         let uid = facts.uid.clone();
         let before = self.pods.get(&uid);
-        if before.is_some_and(|held| held.facts == facts && *held.problems == *problems) {
+        let same_problems = self.problems.get(&uid).is_some_and(|held| **held == *problems)
+            || problems.is_empty() && !self.problems.contains_key(&uid);
+        if before.is_some_and(|held| held.facts == facts) && same_problems {
             return false;
         }
         let turned = before.is_none_or(|held| held.facts.life != facts.life);
-        if before.is_none_or(|held| *held.problems != *problems) {
+        if !same_problems {
             self.notice_problems(&facts, &problems);
+            match problems.is_empty() {
+                true => self.problems.remove(&uid),
+                false => self.problems.insert(uid.clone(), problems.into()),
+            };
         }
         if let Some(turned_ms) = turned_ms.filter(|_| turned && self.complete())
             && self.turned_ms.len() < TURNS_MAX
@@ -54,7 +60,7 @@ impl Index {
         if let Some(session) = &mut session {
             session.facts.expected = facts.has_sidecar;
         }
-        let entry = PodEntry { facts, problems: problems.into(), session, services };
+        let entry = PodEntry { facts, session, services };
         self.pods.insert(uid, Box::new(entry));
         for service in claims {
             let aiming = self.aiming_at(&namespace, &service);
@@ -65,7 +71,8 @@ impl Index {
 
     pub(super) fn lose_pod(&mut self, uid: &PodUid) -> bool {
         let Some(entry) = self.pods.remove(uid) else { return false };
-        let PodEntry { facts, services, session, .. } = *entry;
+        let PodEntry { facts, services, session } = *entry;
+        self.problems.remove(uid);
         if let Some(session) = session {
             self.forget_session(uid, &session);
         }

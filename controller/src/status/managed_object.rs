@@ -31,7 +31,7 @@ pub(super) fn object(key: &ObjectKey, spec: &ManagedSpec) -> ServiceRegistration
         version: None,
         target: Target::default(),
         ports: Vec::new(),
-        tags: [].into(),
+        tags: Default::default(),
         metadata: [].into(),
         weight: None,
         probe: None,

@@ -46,7 +46,7 @@ pub(crate) fn instance(number: u8, state: State) -> Arc<Instance> {
         ports: [Port::tcp(None, 80)].into(),
         version: None,
         weight: 100,
-        tags: [].into(),
+        tags: Default::default(),
         metadata: Default::default(),
     };
     Arc::new(Instance {

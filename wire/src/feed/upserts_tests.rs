@@ -53,7 +53,7 @@ fn the_largest_instance_fits_into_a_frame() {
     let mut instance = instance_with(1, 1, 0);
     let mut profile = Profile::clone(&instance.profile);
     profile.metadata = [("m", "v".repeat(METADATA_JSON_BYTES_MAX))].into();
-    profile.tags = (0..TAGS_MAX).map(|n| format!("{n:\u{10348}>TAG_CHARS_MAX$}").into()).collect();
+    profile.tags = (0..TAGS_MAX).map(|n| format!("{n:\u{10348}>TAG_CHARS_MAX$}")).collect();
     profile.ports = (1..=PORTS_MAX as u16).map(|n| Port::tcp(Some(&format!("{n:p>63}")), n)).collect();
     instance.profile = profile.into();
     let mut registry = Registry::new();

@@ -42,7 +42,7 @@ fn any_attributes() -> impl Strategy<Value = Attributes> {
         |(version, ports, tags, metadata, weight, probe, heartbeat)| Attributes {
             version,
             ports,
-            tags,
+            tags: tags.into_iter().collect(),
             metadata: metadata.into_iter().collect(),
             weight,
             probe,

@@ -51,7 +51,7 @@ fn the_same_pod_reached_in_three_ways_is_one_instance() {
     );
     assert_eq!(profile.version, "2.0.0".parse().ok());
     assert_eq!(ports_of(&one), [(Some("grpc"), 90), (Some("http"), 80), (Some("metrics"), 9_100)]);
-    assert_eq!(profile.tags, ["blue".into(), "green".into()].into());
+    assert_eq!(profile.tags, ["blue", "green"].into());
     assert_eq!(profile.metadata, [("team", "a"), ("tier", "c")].into());
     assert_eq!((*state, reason), (State::Serving, &Reason::Ready));
     assert_eq!(findings_of(&reached), [], "a pod's own port and the Service's conflict with nobody");

@@ -22,7 +22,7 @@ pub(crate) fn instance(number: u8) -> Instance {
             ports: [Port::tcp(Some("http"), 8080)].into(),
             version: "1.4.2".parse().ok(),
             weight: 100,
-            tags: ["blue".into()].into(),
+            tags: ["blue"].into(),
             metadata: [("team", "payments")].into(),
         }),
         state: State::Serving,

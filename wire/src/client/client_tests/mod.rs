@@ -21,7 +21,7 @@ fn instance(number: u8, weight: u16) -> Arc<Instance> {
         ports: [].into(),
         version: None,
         weight,
-        tags: [].into(),
+        tags: Default::default(),
         metadata: Default::default(),
     };
     Arc::new(Instance {

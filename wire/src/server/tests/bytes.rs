@@ -13,7 +13,7 @@ fn realistic(number: u8, state: State) -> Instance {
         ports: [Port::tcp(Some("http"), 8_080), Port::tcp(Some("metrics"), 9_090)].into(),
         version: Some("1.14.2".parse().unwrap()),
         weight: 100,
-        tags: ["blue".into(), "canary".into()].into(),
+        tags: ["blue", "canary"].into(),
         metadata: [("team", "payments")].into(),
     };
     Instance {
