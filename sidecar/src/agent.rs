@@ -7,6 +7,8 @@ use rollcall_net::{Backoff, Jitter};
 use rollcall_wire::{
     Drain, Up,
     client::{Client, Event},
+    limits::HEARTBEAT_EVERY,
+    server::reason,
 };
 use tokio::{
     sync::mpsc,
@@ -31,6 +33,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// a short pause again. Otherwise a session that is lost soon after an outage, without the controller hearing of it, is
 /// missed for longer than the session clock waits, and the pod goes out of the lookups though nothing is wrong with it.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
+/// Who stood still for so long holds what the controller may have called out of date meanwhile.
+const STOOD_STILL_MS: u64 = 2 * HEARTBEAT_EVERY.as_millis() as u64;
 /// Who is told when to come back comes within so much more: others were told the same.
 const RETURN_SPREAD: Duration = Duration::from_secs(1);
 
@@ -82,7 +86,9 @@ impl Agent {
                     local.contact = Contact::Lost;
                 }
             });
-            if was_in_step || begin.elapsed() >= GOOD_AFTER {
+            // Two processes with one pod's token would send each other away for ever, at once each time.
+            let good = was_in_step || begin.elapsed() >= GOOD_AFTER;
+            if good && !matches!(error, LinkError::Superseded) {
                 backoff.reset();
             }
             let mut pause = backoff.next(&mut self.jitter);
@@ -129,7 +135,10 @@ impl Agent {
             }
             Ok(reason) => {
                 info!(reason, "the controller said goodbye");
-                LinkError::Ended
+                match reason.as_str() {
+                    reason::SUPERSEDED => LinkError::Superseded,
+                    _ => LinkError::Ended,
+                }
             }
         }
     }
@@ -140,7 +149,8 @@ impl Agent {
         }
         let mut expiry = interval(EXPIRE_EVERY);
         loop {
-            let idle = Duration::from_millis(self.client.wake_at_ms().saturating_sub(self.now_ms()));
+            let wake_at_ms = self.client.wake_at_ms();
+            let idle = Duration::from_millis(wake_at_ms.saturating_sub(self.now_ms()));
             let said: Vec<Up> = tokio::select! {
                 frame = link.hear() => {
                     for event in self.client.hear(frame?, self.now_ms())? {
@@ -163,6 +173,10 @@ impl Agent {
                     Vec::new()
                 }
             };
+            // What is read after a standstill may be as old as that, and says nothing of what is current now.
+            if self.now_ms().saturating_sub(wake_at_ms) > STOOD_STILL_MS {
+                return Err(LinkError::StoodStill);
+            }
             for frame in said.into_iter().chain(self.client.take_up()).chain(self.ask()) {
                 link.say(&frame).await?;
             }

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::{
-    prestop::{PreStop, WAITING_MAX},
+    prestop::{PreStop, QUESTIONS_MAX},
     store::Store,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) const CONNECTIONS_MAX: usize = 4 * CONNECTIONS_OF_ONE_MAX;
 /// Those of one address, so that one other pod cannot keep the kubelet out. The kubelet has two probes under way at most,
 /// and one hook for each container that ends.
-pub(crate) const CONNECTIONS_OF_ONE_MAX: usize = WAITING_MAX + 4;
+pub(crate) const CONNECTIONS_OF_ONE_MAX: usize = QUESTIONS_MAX + 4;
 
 /// `/healthz`: the process answers, whatever the controller does. `/readyz`: everything asked for is current. `/prestop`:
 /// see there.

@@ -6,17 +6,15 @@
 //!    └──────────── answer ◄─────────────┘
 //! ```
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, Response, header::CONTENT_TYPE};
 use http_body_util::Full;
 use rollcall_wire::{
     api::{drained_body, undrained_body},
     client::Drained,
 };
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Duration, Instant, sleep, timeout},
 };
 
@@ -57,8 +55,6 @@ pub(crate) struct Questions {
     incoming: mpsc::Receiver<Question>,
     waiting: Vec<Question>,
     asked: Option<Asked>,
-    /// The next question is not asked before.
-    rests_until: Option<Instant>,
 }
 
 /// Holds the question that the controller has.
@@ -71,7 +67,7 @@ struct Asked {
 
 pub(crate) fn prestop(store: Store) -> (PreStop, Questions) {
     let (questions, incoming) = mpsc::channel(QUESTIONS_MAX);
-    let nobody = Questions { incoming, waiting: Vec::new(), asked: None, rests_until: None };
+    let nobody = Questions { incoming, waiting: Vec::new(), asked: None };
     (PreStop { store, questions }, nobody)
 }
 
@@ -138,7 +134,7 @@ impl Questions {
 
     /// In how many milliseconds the controller is to answer a question that must be asked now.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<u64> {
-        if self.asked.is_some() || self.rests_until.is_some_and(|rests_until| now < rests_until) {
+        if self.asked.is_some() {
             return None;
         }
         let until = self.waiting.iter().map(|held| held.until).max()?;
@@ -148,17 +144,14 @@ impl Questions {
     }
 
     /// The controller's answer. That the pod does not end is none to a hook that came since it was asked: the end may
-    /// have come with it. That somebody is late is none to a hook that can wait longer than was asked for; and none to
-    /// anybody where it comes early, from a controller that had no room to wait.
-    pub(crate) fn answered(&mut self, drained: &Drained, now: Instant) {
+    /// have come with it. That somebody is late is none to a hook that can wait longer than was asked for.
+    pub(crate) fn answered(&mut self, drained: &Drained) {
         let Some(asked) = self.asked.take() else { return };
-        let early = now + AHEAD + TOGETHER < asked.until;
-        self.rests_until = (!drained.complete && early).then(|| now + TOGETHER);
         for held in std::mem::take(&mut self.waiting) {
             let ends = match (drained.terminating, drained.complete) {
                 (false, _) => held.since <= asked.at,
                 (true, true) => true,
-                (true, false) => !early && held.until <= asked.until + TOGETHER,
+                (true, false) => held.until <= asked.until + TOGETHER,
             };
             if ends {
                 // It may have given up meanwhile.
@@ -237,25 +230,27 @@ mod tests {
         let long = hook("grace=30");
         questions.hear().await;
         assert_eq!(questions.take_due(now), None, "it waits for the answer too");
-        // Too early to be the last word.
-        questions.answered(&drained(false, true), Instant::now());
-        assert_eq!(questions.take_due(Instant::now()), None, "and not asked again at once");
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(questions.take_due(Instant::now()), Some(8_750), "for the one that can wait longest");
-        tokio::time::advance(Duration::from_millis(1_500)).await;
+        questions.answered(&drained(false, true));
         for hook in [short, same] {
             assert!(hook.await.unwrap().contains(r#""subscribers":2"#));
         }
         assert_eq!(questions.take_due(Instant::now()), Some(9_750));
         questions.lost();
         assert_eq!(questions.take_due(Instant::now()), Some(9_750), "the next session is asked");
+        // One that comes after the question is not told what was true before it came.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let later = hook("grace=30");
+        questions.hear().await;
         questions.answered(&drained(true, false));
         assert!(long.await.unwrap().contains(r#""complete":true"#));
+        assert!(questions.take_due(Instant::now()).is_some(), "the later one is asked for");
+        questions.answered(&drained(true, true));
+        assert!(later.await.unwrap().contains(r#""terminating":true"#));
         assert_eq!(questions.take_due(Instant::now()), None, "nobody waits");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hook_ends_by_itself_and_no_more_wait_than_may() {
+    async fn a_hook_ends_by_itself_and_none_is_refused() {
         let (writer, store) = store();
         let (hooks, mut questions) = prestop(store);
         let timed = async |hooks: PreStop| {
@@ -277,12 +272,12 @@ mod tests {
         assert!(took == 10 && text.contains("in time"), "{took} {text}");
 
         let mut all = tokio::task::JoinSet::new();
-        for _ in 0..WAITING_MAX {
+        for _ in 0..2 * QUESTIONS_MAX {
             all.spawn(timed(hooks.clone()));
         }
-        tokio::task::yield_now().await;
-        assert_eq!(body(hooks.answer(None).await).await.0, StatusCode::SERVICE_UNAVAILABLE);
-        all.join_all().await;
+        for (took, text) in all.join_all().await {
+            assert!(took == 10 && text.contains("in time"), "{took} {text}");
+        }
         while timeout(Duration::from_millis(1), questions.hear()).await.is_ok() {}
         assert_eq!(questions.waiting.len(), 1, "who has given up is forgotten when the next one comes");
     }

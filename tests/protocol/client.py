@@ -1,17 +1,20 @@
 """A client of the session protocol, from docs/protocol.md and Python's own library alone.
 
-Says a line of JSON after each `synced`: what is held of each service, as {id: "address:port state"}. Takes lines on
-standard input: `subscribe NAME...`, `unsubscribe NAME...`, `up JSON` (a frame to send as it is), `reconnect`, `quit`.
+Says a line of JSON after each `synced`: what is held of each service, as {id: "address:port state"}; and one for each
+`upsert` that it applies. Takes lines on standard input: `subscribe NAME...`, `unsubscribe NAME...`, `up JSON` (a frame to
+send as it is), `beat` (a heartbeat now), `hangup` and then `connect`, `quit`. A line waits until all that was asked for
+is answered: so a name is left only after its answer, and the next answer is one to the next question.
 """
 
 import argparse, hashlib, json, os, select, socket, ssl, struct, sys, time
 
 SERVER = "rollcall-controller.rollcall-system.svc"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
+PAYLOAD_MAX = 16384
 
 
 class Link:
-    """HTTP/2 with one request that stays open, as little of it as that takes."""
+    """HTTP/2 with one request that stays open, as little of it as that takes: it says little at a time, and counts no windows."""
 
     def __init__(self, address, ca, token):
         tls = ssl.create_default_context(cafile=ca)
@@ -33,7 +36,9 @@ class Link:
         self.socket.sendall(head + payload)
 
     def say(self, frame):
-        self.send(DATA, 0, 1, json.dumps(frame).encode() + b"\n")
+        text = json.dumps(frame).encode() + b"\n"
+        for start in range(0, 1):
+            self.send(DATA, 0, 1, text)
 
     def hear(self):
         """The frames that have come; ends with ConnectionError."""
@@ -62,7 +67,7 @@ class Client:
         self.wanted, self.held, self.parts, self.typed = list(options.subscribe), {}, [], ""
 
     def connect(self):
-        self.sequence, self.parts = self.sequence + 1, []
+        self.sequence, self.parts, self.beat, self.awaited = self.sequence + 1, [], time.monotonic() + 3, {"welcome"}
         self.link = Link(self.options.address, self.options.ca, open(self.options.token).read().strip())
         held = {key: service["hash"] for key, service in self.held.items()}
         self.link.say({"type": "hello", "protocol": "1.0", "incarnation": self.options.incarnation, "sequence": self.sequence,
@@ -71,40 +76,58 @@ class Client:
 
     def run(self):
         self.connect()
-        beat = time.monotonic()
         while True:
-            if time.monotonic() >= beat:
-                digest = sum(int(service["hash"], 16) for service in self.held.values()) % 2**64
-                self.link.say({"type": "heartbeat", "cursor": self.cursor, "digest": f"{digest:016x}"})
-                beat = time.monotonic() + 3
-            sources = [self.link.socket, sys.stdin]
-            ready = sources[:1] if self.link.socket.pending() else select.select(sources, [], [], 1)[0]
-            if self.link.socket in ready:
+            if self.link and time.monotonic() >= self.beat:
+                self.heartbeat()
+            links = [self.link.socket] if self.link else []
+            pending = self.link and self.link.socket.pending()
+            ready = links if pending else select.select(links + [sys.stdin], [], [], 1)[0]
+            if links and links[0] in ready:
                 for frame in self.link.hear():
                     self.apply(frame)
             elif ready:
-                typed = os.read(sys.stdin.fileno(), 65536).decode() or sys.exit(0)
-                *lines, self.typed = (self.typed + typed).split("\n")
-                for line in lines:
-                    self.obey(*line.split(None, 1))
+                self.typed += os.read(sys.stdin.fileno(), 65536).decode() or sys.exit(0)
+            while "\n" in self.typed and not self.awaited:
+                line, self.typed = self.typed.split("\n", 1)
+                self.obey(*line.split(None, 1))
+
+    def heartbeat(self):
+        digest = sum(int(service["hash"], 16) for service in self.held.values()) % 2**64
+        self.link.say({"type": "heartbeat", "cursor": self.cursor, "digest": f"{digest:016x}"})
+        self.beat = time.monotonic() + 3
 
     def obey(self, word, rest=""):
-        if word in ("subscribe", "unsubscribe"):
-            kept = [name for name in self.wanted if name not in rest.split()]
-            self.wanted = kept + (rest.split() if word == "subscribe" else [])
+        keys = [self.key(name) for name in rest.split()] if word.endswith("subscribe") else []
+        if word == "subscribe":
+            self.wanted += [key for key in keys if key not in self.wanted]
+            self.awaited.update(keys)
             self.link.say({"type": word, "services": rest.split()})
+        elif word == "unsubscribe":
+            self.wanted = [key for key in self.wanted if key not in keys]
+            self.held = {key: service for key, service in self.held.items() if key not in keys}
+            self.link.say({"type": word, "services": rest.split()})
+            self.show()
         elif word == "up":
             self.link.say(json.loads(rest))
-        elif word == "reconnect":
-            self.link.socket.close()
+        elif word == "beat":
+            self.heartbeat()
+        elif word == "hangup":
+            self.link = self.link.socket.close()
+            print(json.dumps({word: {}}), flush=True)
+        elif word == "connect":
             self.connect()
         else:
             sys.exit(0)
 
+    def key(self, name):
+        return name if "." in name else f"{name}.{self.home}"
+
     def apply(self, frame):
         kind = frame["type"]
         if kind == "welcome":
-            self.epoch = frame["epoch"]
+            self.epoch, self.home = frame["epoch"], frame["pod"]["namespace"]
+            self.wanted = [self.key(name) for name in self.wanted]
+            self.awaited = set(self.wanted)
         elif kind == "upsert":
             self.parts.append(frame)
             if not frame.get("more"):
@@ -114,14 +137,21 @@ class Client:
             self.held.pop(frame["service"], None)
         elif kind == "synced":
             self.cursor = frame["cursor"]
+            self.awaited.difference_update(frame.get("services", []))
             self.link.say({"type": "ack", "cursor": self.cursor})
-            line = lambda one: f"{one['address']}:{one['port']} {one['state']}"
-            show({key: {id: line(one) for id, one in service["instances"].items()} for key, service in self.held.items()})
+            self.show()
         elif kind not in ("heartbeat", "summary"):
             print(json.dumps({kind: frame}), flush=True)
 
+    def show(self):
+        line = lambda one: f"{one['address']}:{one['port']} {one['state']}"
+        held = {key: {id: line(one) for id, one in service["instances"].items()} for key, service in self.held.items()}
+        print(json.dumps({"services": held}, sort_keys=True), flush=True)
+
     def upsert(self, frame, parts):
         key, base, instances = frame["service"], frame.get("base"), {}
+        if key not in self.wanted or base and key in self.awaited and key not in self.held:
+            return  # It was under way when the name was left.
         if base:
             held = self.held.get(key, {"hash": None})
             assert held["hash"] == base, f"{key}: a change of {base}, and {held['hash']} is held"
@@ -134,6 +164,8 @@ class Client:
         told = [[key, policy, truncated]] + [[key, {**one, "revision": 0}] for one in instances.values()]
         assert frame["hash"] == f"{sum(map(fingerprint, told)) % 2**64:016x}", f"{key}: the hash does not fit"
         self.held[key] = {"hash": frame["hash"], "instances": instances}
+        came, left = (sum(len(part.get(field, [])) for part in parts) for field in ("instances", "removed"))
+        print(json.dumps({"upsert": {"service": key, "base": base, "instances": came, "removed": left}}), flush=True)
 
 
 def fingerprint(content):
@@ -149,10 +181,6 @@ def length(number):
     while number >= 128:
         text, number = text + bytes([number % 128 + 128]), number // 128
     return text + bytes([number])
-
-
-def show(services):
-    print(json.dumps({"services": services}, sort_keys=True), flush=True)
 
 
 def gone(why):

@@ -7,6 +7,10 @@ use thiserror::Error;
 
 use crate::limits::FRAME_BYTES_MAX;
 
+/// Bytes that are kept for the next frame: most are small, and one large `hello` must not cost its room for as long as the
+/// session lives.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
 /// Says why bytes are no frames. The stream has lost its place and must be closed.
 #[derive(Debug, Error)]
 pub enum CodecError {
@@ -52,6 +56,9 @@ impl<T: DeserializeOwned> Decoder<T> {
         self.buffer.drain(..self.start);
         self.scanned -= self.start;
         self.start = 0;
+        if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES_MAX {
+            self.buffer = Vec::new();
+        }
         self.buffer.extend_from_slice(chunk);
     }
 

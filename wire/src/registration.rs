@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use rollcall_catalogue::{ServiceName, Transport, Version};
+use rollcall_catalogue::ServiceName;
 use serde::{Deserialize, Serialize};
 
-/// Holds what an app registers through its sidecar.
+/// Holds what an app registers through its sidecar, as it says it: the controller judges the values, and tells which is bad.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SelfRegistration {
     /// Of the pod's own namespace.
     pub service: ServiceName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<Version>,
+    pub version: Option<String>,
     /// The first is the primary one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<SelfPort>,
@@ -21,7 +21,7 @@ pub struct SelfRegistration {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u16>,
+    pub weight: Option<u32>,
     /// `tcp`, `http:/path`, `grpc` or `none`, as in the pod annotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
@@ -40,9 +40,10 @@ pub struct SelfRegistration {
 pub struct SelfPort {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    pub port: u16,
-    #[serde(default)]
-    pub protocol: Transport,
+    pub port: u32,
+    /// `TCP` if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_protocol: Option<String>,
 }

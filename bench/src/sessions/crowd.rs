@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use rollcall_catalogue::Service;
+use rollcall_catalogue::ServiceKey;
 use rollcall_net::client_config;
 use rollcall_wire::client::{Client, Event};
 use rustls::ClientConfig;
@@ -21,15 +21,14 @@ use tokio::{
 };
 
 use super::{
-    HELD,
+    ALL_HOLD, HELD,
     link::{News, converse},
+    seen::Seen,
     told::Told,
 };
 use crate::fleet::{INSTANCES, key, uid};
 
-/// What a change carries: the moment at which it was made.
-pub(super) const MADE: &str = "made";
-/// How often it is looked whether all are in step.
+/// How often it is looked whether all have come so far.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A refused one comes back after this; the controller says when, and the crowd is less patient.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -49,8 +48,8 @@ struct Member {
     tls: Arc<ClientConfig>,
 }
 
-#[derive(Default)]
 struct Shared {
+    all_hold: ServiceKey,
     told: Mutex<Told>,
     measuring: AtomicBool,
 }
@@ -58,7 +57,10 @@ struct Shared {
 // === impl Crowd ===
 
 impl Crowd {
+    /// Of clients that hold nothing, and no tickets. The name sets them apart from another crowd of the same pods: to
+    /// the controller they are new processes, and no late ones of the other.
     pub(super) fn new(
+        name: &str,
         address: SocketAddr,
         authority: &str,
         instances: u32,
@@ -67,16 +69,18 @@ impl Crowd {
         let services = instances / INSTANCES;
         ensure!(services > HELD, "too few services");
         let member = |number: u32| {
-            let mut client = Client::new(format!("crowd-{number}"));
-            // The first service is everyone's; the others lie apart.
+            let mut client = Client::new(format!("{name}-{number}"));
+            // One service is everyone's, the first; the others lie apart.
             let others = (1..HELD).map(|n| 1 + (number.wrapping_mul(31) + n * 97) % (services - 1));
-            client.subscribe([0].into_iter().chain(others).map(key));
+            client.subscribe([ALL_HOLD].into_iter().chain(others).map(key));
             let tls = client_config(authority.as_bytes())?;
             let client = tokio::sync::Mutex::new(client);
             anyhow::Ok(Arc::new(Member { number, client, in_step: watch::channel(false).0, tls }))
         };
         let members = (0..u32::try_from(sessions)?).map(member).collect::<Result<_, _>>()?;
-        Ok(Self { members, tasks: Mutex::default(), address, shared: Arc::default() })
+        let shared =
+            Shared { all_hold: key(ALL_HOLD), told: Mutex::default(), measuring: AtomicBool::default() };
+        Ok(Self { members, tasks: Mutex::default(), address, shared: Arc::new(shared) })
     }
 
     /// All of them, at once.
@@ -87,9 +91,10 @@ impl Crowd {
         }
     }
 
-    /// All of them, at once, without a word.
-    pub(super) fn disconnect(&self) {
-        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = JoinSet::new();
+    /// All of them, at once, without a word; none of them does anything any more.
+    pub(super) async fn disconnect(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
         for member in &self.members {
             member.in_step.send_replace(false);
         }
@@ -108,6 +113,18 @@ impl Crowd {
             anyhow::bail!("{missing} are missing");
         }
         Ok(())
+    }
+
+    /// Until all were told of so many changes of the service that all hold, or the patience is over.
+    pub(super) async fn told_of_all(&self, changes: usize, patience: Duration) {
+        let deliveries = changes * self.members.len();
+        let all = async {
+            while self.shared.told().of_all() < deliveries {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        // Whoever asks counts what is missing then.
+        let _ = timeout(patience, all).await;
     }
 
     pub(super) fn measure(&self, on: bool) {
@@ -132,6 +149,7 @@ impl Member {
         let token = uid(self.number);
         let begin = Instant::now();
         let mut client = self.client.lock().await;
+        let mut seen = Seen::default();
         loop {
             client.closed();
             let ended = converse(
@@ -141,7 +159,7 @@ impl Member {
                 &mut client,
                 begin,
                 |news, client| {
-                    shared.hear(&news);
+                    shared.hear(&news, &mut seen);
                     let in_step = client.in_step();
                     self.in_step.send_if_modified(|held| std::mem::replace(held, in_step) != in_step);
                 },
@@ -162,31 +180,22 @@ impl Shared {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(&self, news: &News) {
+    fn hear(&self, news: &News, seen: &mut Seen) {
         if !self.measuring.load(Ordering::Relaxed) {
             return;
         }
         match news {
             News::Bytes(bytes) => self.told().came(*bytes),
             News::Event(event) => {
-                if let Event::Changed { service, .. } = &**event
-                    && let Some((made_ns, ideal)) = newest(service)
-                {
-                    self.told().one(made_ns, now_ns(), ideal);
+                if let Event::Changed { key, service } = &**event {
+                    let now_ns = now_ns();
+                    for change in seen.news(key, service) {
+                        self.told().one(&change, now_ns, *key == self.all_hold);
+                    }
                 }
             }
         }
     }
-}
-
-/// The newest change of this service, and the bytes of the one instance that it is of.
-fn newest(service: &Service) -> Option<(u64, usize)> {
-    let changed = service.instances.iter().filter_map(|one| {
-        let made: u64 = one.profile.metadata.get(MADE)?.parse().ok()?;
-        Some((made, one))
-    });
-    let (made, one) = changed.max_by_key(|(made, _)| *made)?;
-    Some((made, serde_json::to_vec(one).map_or(0, |json| json.len())))
 }
 
 pub(super) fn now_ns() -> u64 {

@@ -26,10 +26,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::crowd::{MADE, now_ns};
+use super::{ALL_HOLD, crowd::now_ns, seen::MADE};
 use crate::fleet::{Fleet, INSTANCES, pod_seen};
 
-/// Holds how much changes; of `shared` changes, one is of the first service, which all hold.
+/// Holds how much changes; of `shared` changes, one is of the service that all hold.
 struct Pace {
     a_second: u32,
     seconds: u32,
@@ -91,8 +91,7 @@ async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
             ["change", a_second, seconds, shared] => {
                 let pace =
                     Pace { a_second: a_second.parse()?, seconds: seconds.parse()?, shared: shared.parse()? };
-                change(&index, fleet, pace, &mut turn).await?;
-                String::new()
+                change(&index, fleet, pace, &mut turn).await?.to_string()
             }
             other => bail!("{other:?}: nothing that could be done"),
         };
@@ -101,20 +100,25 @@ async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn change(index: &IndexHandle, fleet: Fleet, pace: Pace, turn: &mut u32) -> anyhow::Result<()> {
+/// Says how many of the changes were of the service that all hold, whose turn comes among the others too.
+async fn change(index: &IndexHandle, fleet: Fleet, pace: Pace, turn: &mut u32) -> anyhow::Result<usize> {
     let Pace { a_second, seconds, shared } = pace;
+    let mut of_all = 0;
     let mut ticks = interval(Duration::from_secs(1) / a_second);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for _ in 0..a_second * seconds {
         ticks.tick().await;
         *turn += 1;
         // Those that register themselves, since what they say carries the moment: every third service.
-        let of_all = turn.is_multiple_of(shared);
-        let service = if of_all { 0 } else { turn.wrapping_mul(7_919) % (fleet.services() / 3) * 3 };
+        let service = match turn.is_multiple_of(shared) {
+            true => ALL_HOLD,
+            false => turn.wrapping_mul(7_919) % (fleet.services() / 3) * 3,
+        };
         let pod = service * INSTANCES + *turn % INSTANCES;
         index.apply(marked(pod)).await?;
+        of_all += usize::from(service == ALL_HOLD);
     }
-    Ok(())
+    Ok(of_all)
 }
 
 /// This pod, which says when it changed.

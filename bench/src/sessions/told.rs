@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::seen::Change;
+
 /// Holds the deliveries of the measured changes.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// By the moment of the change: how many were told, and when the last of them was.
-    changes: HashMap<u64, (usize, u64)>,
+    /// By the moment of the change: how long it took until the last was told.
+    last_ns: HashMap<u64, u64>,
+    /// Deliveries of changes of the service that all hold.
+    of_all: usize,
     delays_us: Vec<u32>,
     bytes: u64,
     ideal_bytes: u64,
@@ -15,14 +19,14 @@ pub(super) struct Told {
 // === impl Told ===
 
 impl Told {
-    /// One of the crowd has applied the change of this moment; all in nanoseconds since 1970.
-    pub(super) fn one(&mut self, made_ns: u64, now_ns: u64, ideal_bytes: usize) {
-        let delay_ns = now_ns.saturating_sub(made_ns);
-        let (count, last) = self.changes.entry(made_ns).or_default();
-        *count += 1;
-        *last = delay_ns.max(*last);
+    /// One of the crowd has applied this change, in nanoseconds since 1970.
+    pub(super) fn one(&mut self, change: &Change, now_ns: u64, is_of_all: bool) {
+        let delay_ns = now_ns.saturating_sub(change.made_ns);
+        let last_ns = self.last_ns.entry(change.made_ns).or_default();
+        *last_ns = delay_ns.max(*last_ns);
+        self.of_all += usize::from(is_of_all);
         self.delays_us.push(u32::try_from(delay_ns / 1_000).unwrap_or(u32::MAX));
-        self.ideal_bytes += ideal_bytes as u64;
+        self.ideal_bytes += change.ideal_bytes as u64;
     }
 
     pub(super) fn came(&mut self, bytes: usize) {
@@ -31,7 +35,7 @@ impl Told {
 
     /// The median and the 99th percentile of the time until the last was told, in ms.
     pub(super) fn all(&self) -> (f64, f64) {
-        quantiles(self.changes.values().map(|(_, last_ns)| *last_ns as f64 / 1e6))
+        quantiles(self.last_ns.values().map(|last_ns| *last_ns as f64 / 1e6))
     }
 
     /// The same of single deliveries.
@@ -44,13 +48,9 @@ impl Told {
         self.bytes as f64 / self.ideal_bytes as f64
     }
 
-    /// Changes of the service that all hold and that not all were told of: joined with later ones, or lost.
-    pub(super) fn say_what_is_missing(&self, sessions: usize) {
-        let most = self.changes.values().filter(|(count, _)| *count > sessions / 2);
-        let partial = most.filter(|(count, _)| *count < sessions).count();
-        if partial > 0 {
-            println!("          {partial} changes reached some only together with the next one");
-        }
+    /// Deliveries of changes of the service that all hold.
+    pub(super) fn of_all(&self) -> usize {
+        self.of_all
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rollcall_catalogue::{
     Attributes, Heartbeat, Namespace, PodUid, Port, Registration, Runtime, ServiceKey, ServiceName, Source,
-    Target, ValueError, liveness::ProbeWitness,
+    Target, Transport, ValueError, Version, liveness::ProbeWitness, shortened,
 };
 use rollcall_wire::{SelfPort, SelfRegistration};
 
@@ -168,11 +168,12 @@ fn registration(namespace: &Namespace, said: &SelfRegistration) -> Result<Regist
         },
         target: Target::Own,
         attributes: Attributes {
-            version: version.clone(),
-            ports: ports.iter().map(port).collect(),
+            version: version.as_deref().map(version_of).transpose()?,
+            ports: ports.iter().map(port).collect::<Result<_, _>>()?,
             tags: tags.iter().map(String::as_str).collect(),
             metadata: metadata.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
-            weight: *weight,
+            // What is too much for the type is too much for the domain, which says so.
+            weight: weight.map(|weight| u16::try_from(weight).unwrap_or(u16::MAX)),
             probe: probe.as_deref().map(str::parse).transpose()?,
             heartbeat: ttl_seconds.map(|ttl_seconds| Heartbeat {
                 interval_seconds: Heartbeat::DEFAULT.interval_seconds.min(ttl_seconds),
@@ -188,14 +189,32 @@ fn registration(namespace: &Namespace, said: &SelfRegistration) -> Result<Regist
     }
 }
 
-fn port(said: &SelfPort) -> Port {
+fn version_of(said: &str) -> Result<Version, ValueError> {
+    said.parse().map_err(|_| ValueError {
+        field: "version",
+        problem: format!("`{}` is no semantic version", shortened(said)),
+        remedy: "use three numbers as in 1.4.2, without a leading v",
+    })
+}
+
+fn port(said: &SelfPort) -> Result<Port, ValueError> {
     let SelfPort { name, port, protocol, app_protocol } = said;
-    Port {
+    let refused = |problem, remedy| ValueError { field: "ports", problem, remedy };
+    let number = u16::try_from(*port).ok().filter(|port| *port != 0);
+    let transport = match protocol.as_deref() {
+        None | Some("TCP") => Transport::Tcp,
+        Some("UDP") => Transport::Udp,
+        Some("SCTP") => Transport::Sctp,
+        Some(other) => {
+            return Err(refused(format!("the protocol `{}`", shortened(other)), "use TCP, UDP or SCTP"));
+        }
+    };
+    Ok(Port {
         name: name.as_deref().map(Into::into),
-        port: *port,
-        transport: *protocol,
+        port: number.ok_or_else(|| refused(format!("the port {port}"), "use 1 to 65535"))?,
+        transport,
         app_protocol: app_protocol.as_deref().map(Into::into),
-    }
+    })
 }
 
 /// The domain's fields by the names that an app writes.

@@ -121,7 +121,8 @@ impl Presence {
         }
     }
 
-    /// The pod's end has closed or reset the stream: its node is alive. Not for what we hang up.
+    /// The pod's end has closed or reset the stream, or was heard until we sent it away: its node is alive. Not for one that
+    /// was silent.
     pub(crate) fn ended_by_peer(&mut self) {
         self.pulse.ended_by_peer.store(true, Ordering::SeqCst);
     }

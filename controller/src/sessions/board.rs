@@ -9,10 +9,14 @@ use rollcall_catalogue::ServiceKey;
 use rollcall_wire::PodIdentity;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Duration, Instant, sleep_until, timeout_at},
 };
 
 use super::roster::{DrainId, Outcome, Roster, SessionId};
+
+/// After a restart of ours, whoever lives is back by then: a sidecar comes after a second at first, and then tries again
+/// within 2 s each. Before that, nobody knows who calls a pod.
+pub(crate) const BACK_AFTER: Duration = Duration::from_secs(10);
 
 /// Holds the roster, and a bell for each session and each drain. The lock is held for lookups, never while anything
 /// is waited for.
@@ -24,6 +28,8 @@ struct Inner {
     roster: Roster,
     sessions: HashMap<SessionId, Arc<Notify>>,
     drains: HashMap<DrainId, Arc<Notify>>,
+    /// When the first session came, and with it all others began to come back.
+    first_at: Option<Instant>,
 }
 
 /// Holds a session's place on the board. Dropping it is how it leaves.
@@ -53,6 +59,7 @@ impl Board {
     pub(crate) fn join(self: &Arc<Self>, pod: &PodIdentity) -> Place {
         let bell = Arc::<Notify>::default();
         let mut inner = self.inner();
+        inner.first_at.get_or_insert_with(Instant::now);
         let id = inner.roster.joined(&pod.namespace, &pod.name);
         inner.sessions.insert(id, bell.clone());
         Place { board: self.clone(), id, bell }
@@ -117,6 +124,11 @@ impl Place {
         self.board.inner().roster.subscribed(self.id, keys);
     }
 
+    /// Nothing that it has acknowledged counts any more.
+    pub(crate) fn fell_behind(&self) {
+        self.board.inner().roster.fell_behind(self.id);
+    }
+
     pub(crate) fn unsubscribed(&self, keys: Vec<ServiceKey>) {
         let mut inner = self.board.inner();
         let drains = inner.roster.unsubscribed(self.id, keys);
@@ -151,8 +163,21 @@ impl Drop for Place {
 // === impl Asker ===
 
 impl Asker {
-    /// Waits until everyone who calls these services has applied this number of the feed, or until the deadline.
-    pub(crate) async fn drained(&self, services: Vec<ServiceKey>, number: u64, deadline: Instant) -> Outcome {
+    /// Waits until everyone who calls these services has applied this number of the feed, or until the deadline. None
+    /// where it is not known who they are.
+    pub(crate) async fn drained(
+        &self,
+        services: Vec<ServiceKey>,
+        number: u64,
+        deadline: Instant,
+    ) -> Option<Outcome> {
+        let all_are_back = self.board.inner().first_at.map(|first_at| first_at + BACK_AFTER);
+        if let Some(all_are_back) = all_are_back.filter(|at| *at > Instant::now()) {
+            sleep_until(all_are_back.min(deadline)).await;
+            if deadline < all_are_back {
+                return None;
+            }
+        }
         let done = Arc::<Notify>::default();
         let (begun, bells) = {
             let mut inner = self.board.inner();
@@ -164,11 +189,11 @@ impl Asker {
         let draining = Draining { board: &self.board, id: begun.id };
         // Who was told long ago has nothing more to acknowledge: it says so when it looks.
         bells.iter().for_each(|bell| bell.notify_one());
-        if !begun.awaited.is_empty() {
-            // Who is late then is in the outcome.
+        if begun.is_late {
+            // Who is late then is in the outcome; where there was no room to wait, that is everyone who was.
             let _ = timeout_at(deadline, done.notified()).await;
         }
-        draining.end()
+        Some(draining.end())
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{
     admission::{Admission, Stranger},
@@ -102,7 +102,7 @@ impl<R: Reviewer> Connection<R> {
                 Some(session) = openings.recv() => running.push(Box::pin(session.run(shutdown.clone()))),
                 Some(()) = running.next() => empty_until = Instant::now() + LINGER_MAX,
                 () = sleep_until(empty_until), if running.is_empty() => {
-                    return info!("a connection without a living session is cut");
+                    return debug!("a connection without a living session is cut");
                 }
                 () = shutdown.requested(), if !leaving => {
                     leaving = true;

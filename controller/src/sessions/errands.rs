@@ -81,8 +81,10 @@ impl Errands {
             }
             let awaited = async move {
                 let outcome = asker.drained(services, number, deadline).await;
+                let known = outcome.is_some();
+                let outcome = outcome.unwrap_or_default();
                 Down::Drained {
-                    complete: outcome.acked == outcome.subscribers,
+                    complete: known && outcome.acked == outcome.subscribers,
                     terminating,
                     acked: outcome.acked,
                     subscribers: outcome.subscribers,

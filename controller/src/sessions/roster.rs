@@ -55,8 +55,10 @@ struct Drain {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Begun {
     pub id: DrainId,
-    /// These are waited for: they are to look whether they are in step. Empty where the answer is there already.
+    /// These are waited for: they are to look whether they are in step.
     pub awaited: Vec<SessionId>,
+    /// Somebody is late, whether or not there is room to wait for them; otherwise the answer is there already.
+    pub is_late: bool,
 }
 
 /// Says how far a drain has come.
@@ -91,13 +93,22 @@ impl Roster {
         member.awaited_by.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
     }
 
+    /// It may hold these from earlier, in any state: it is in step again when it says so after this.
     pub fn subscribed(&mut self, id: SessionId, keys: impl IntoIterator<Item = ServiceKey>) {
+        self.fell_behind(id);
         let Some(member) = self.members.get_mut(&id) else { return };
         for key in keys {
             // The name is held once, however many subscribe to it.
             let key = self.subscribers.get_key_value(&key).map_or(key, |(held, _)| held.clone());
             self.subscribers.entry(key.clone()).or_default().insert(id);
             member.subscriptions.insert(key);
+        }
+    }
+
+    /// Nothing that it has said so far says what it holds.
+    pub fn fell_behind(&mut self, id: SessionId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.in_step = 0;
         }
     }
 
@@ -178,8 +189,9 @@ impl Roster {
         }
         self.waits += awaited.len();
         let acked = u32::try_from(acked.len()).unwrap_or(u32::MAX);
+        let is_late = !late.is_empty();
         self.drains.insert(id, Drain { services, number, late, acked });
-        Begun { id, awaited }
+        Begun { id, awaited, is_late }
     }
 
     /// The drain is over, whether or not everyone has acknowledged.

@@ -170,7 +170,7 @@ impl<R: Reviewer> Sessions<R> {
         let (session, response) = match self.open(request, caller).await {
             Ok(opened) => opened,
             Err(refusal) => {
-                info!(%refusal, "a session is refused");
+                debug!(%refusal, "a session is refused");
                 return refusal.response();
             }
         };

@@ -10,7 +10,7 @@ use rollcall_catalogue::PodUid;
 use rollcall_net::Shutdown;
 use rollcall_wire::{
     Decoder, Down, Up,
-    server::{Heard, Server},
+    server::{Heard, Resync, Server},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
@@ -78,6 +78,8 @@ struct Running {
     alarm: std::pin::Pin<Box<Sleep>>,
     /// The number up to which the peer is known to be in step.
     in_step: u64,
+    /// It has asked for more since, and nothing that it acknowledges says that it has all of it.
+    catches_up: bool,
     reads_summary: bool,
     /// Its end was noted, and only the last word is to be taken.
     leaving: bool,
@@ -108,6 +110,7 @@ impl Session {
             errands: Errands::new(),
             alarm: Box::pin(sleep_until(Instant::now())),
             in_step: 0,
+            catches_up: false,
             reads_summary: false,
             leaving: false,
         };
@@ -226,10 +229,12 @@ impl Running {
                     self.session.server.hold_back(true);
                 }
                 self.session.place.subscribed(keys);
+                self.falls_behind();
                 self.look();
             }
             Heard::Unsubscribed(keys) => self.session.place.unsubscribed(keys),
-            Heard::Acked(number) => self.acked(number),
+            Heard::Acked(number) if !self.catches_up => self.acked(number),
+            Heard::Acked(_) => {}
             Heard::Register(registration) => self.say(Word::Register(registration)),
             Heard::Deregister(service) => self.say(Word::Deregister(service)),
             Heard::Health { service, probe } => self.say(Word::Health { service, probe }),
@@ -241,7 +246,13 @@ impl Running {
                     self.session.server.go_away(reason);
                 }
             }
-            Heard::Resynced(why) => self.session.metrics.resynced(why),
+            Heard::Resynced(why) => {
+                self.session.metrics.resynced(why);
+                if why == Resync::Digest {
+                    self.session.place.fell_behind();
+                    self.falls_behind();
+                }
+            }
         }
     }
 
@@ -281,8 +292,15 @@ impl Running {
     fn note_progress(&mut self) {
         if let Some(number) = self.session.server.in_step() {
             self.session.turn.end();
+            self.catches_up = false;
             self.acked(number);
         }
+    }
+
+    /// Whatever it has acknowledged, it may hold something older from now on.
+    fn falls_behind(&mut self) {
+        self.in_step = 0;
+        self.catches_up = true;
     }
 
     fn acked(&mut self, number: u64) {
@@ -307,6 +325,8 @@ impl Running {
             let pod = self.session.server.pod();
             info!(namespace = %pod.namespace, pod = pod.name, reason, "a session is ended");
             self.leaving = true;
+            // Others wait for their turn.
+            self.session.turn = Turn::Over;
         }
         self.session.server.closed().then(|| self.ending())
     }
@@ -324,9 +344,13 @@ impl Running {
         if ending == Ending::Closed {
             let pod = self.session.server.pod();
             debug!(namespace = %pod.namespace, pod = pod.name, "a session is closed by its pod");
-            if let Some(presence) = &mut self.presence {
-                presence.ended_by_peer();
-            }
+        }
+        // Whom we send away though it is heard has done nothing that a dead one does; if it finds no way back at once,
+        // that is for our own reasons.
+        let heard_to_the_end =
+            matches!(ending, Ending::Closed | Ending::Expired | Ending::Slow | Ending::Violation);
+        if let Some(presence) = self.presence.as_mut().filter(|_| heard_to_the_end) {
+            presence.ended_by_peer();
         }
         self.session.metrics.session_ended(ending);
     }

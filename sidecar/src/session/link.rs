@@ -77,6 +77,10 @@ pub(crate) enum LinkError {
     Http(#[from] hyper::Error),
     #[error("session: ended by the controller")]
     Ended,
+    #[error("session: another process speaks for this pod; check who else has its token")]
+    Superseded,
+    #[error("session: this process stood still, and begins anew")]
+    StoodStill,
     #[error(transparent)]
     Codec(#[from] CodecError),
     #[error("session: {0}")]

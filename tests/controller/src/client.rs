@@ -85,7 +85,7 @@ impl Client {
         Ok(Self { process, stdin, heard, errors: errors.to_owned() })
     }
 
-    /// `subscribe NAME`, `up FRAME`, `reconnect`: see the script.
+    /// `subscribe NAME`, `up FRAME`, `hangup`: see the script.
     pub fn tell(&mut self, line: &str) -> Result<()> {
         writeln!(self.stdin, "{line}").with_context(|| format!("the client ended: {}", self.last_words()))
     }
@@ -115,6 +115,13 @@ impl Client {
             Ok(true)
         })?;
         found.context("found and lost")
+    }
+
+    /// Takes all of this type that have come so far.
+    pub fn frames(&self, kind: &str) -> Vec<Value> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = heard.others.extract_if(.., |frame| frame.get(kind).is_some());
+        found.map(|mut frame| frame[kind].take()).collect()
     }
 
     /// Waits until it has ended by itself, and gives its last words.

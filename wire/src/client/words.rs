@@ -96,10 +96,7 @@ impl Words {
         service: Option<ServiceName>,
         probe: ProbeWitness,
     ) -> Result<(), Full> {
-        if service.is_none() {
-            // Said of all, it is the latest of each.
-            self.health.clear();
-        } else if self.health.len() >= HEALTH_WORDS_MAX && !self.health.contains_key(&service) {
+        if service.is_some() && self.health.len() >= HEALTH_WORDS_MAX && !self.health.contains_key(&service) {
             return Err(Full { what: "services whose health is told", max: HEALTH_WORDS_MAX });
         }
         self.health.insert(service, probe);

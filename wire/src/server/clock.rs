@@ -76,15 +76,14 @@ impl Clock {
             let until = *self.farewell_until_ms.get_or_insert(now_ms + milliseconds(FAREWELL_MAX));
             return if now_ms >= until { Due::Closed } else { Due::Nothing };
         }
+        let lost_ms = now_ms.saturating_sub(self.wake_at_ms(is_ending));
+        if lost_ms > milliseconds(LATENESS_MAX) {
+            self.forgive(lost_ms, now_ms);
+        }
         let Some(spoke_ms) = self.spoke_ms else {
             let late = now_ms >= self.opened_ms + milliseconds(HELLO_MAX);
             return if late { Due::Farewell(reason::NO_HELLO) } else { Due::Nothing };
         };
-        let lost_ms = now_ms.saturating_sub(self.wake_at_ms(is_ending));
-        if lost_ms > milliseconds(LATENESS_MAX) {
-            // We slept, and what the peer said meanwhile is still to be read.
-            self.heard_ms = self.heard_ms.saturating_add(lost_ms).min(now_ms);
-        }
         let since = |then_ms: u64| now_ms.saturating_sub(then_ms);
         if since(self.heard_ms) >= milliseconds(SILENCE_MAX) {
             return Due::Farewell(reason::SILENT);
@@ -100,5 +99,15 @@ impl Clock {
         }
         self.beat_due |= since(spoke_ms) >= milliseconds(HEARTBEAT_EVERY);
         Due::Nothing
+    }
+    /// We slept: what the peer said meanwhile is still to be read, and nothing could be said to it.
+    fn forgive(&mut self, lost_ms: u64, now_ms: u64) {
+        let forgiven = |then_ms: &mut u64| *then_ms = then_ms.saturating_add(lost_ms).min(now_ms);
+        forgiven(&mut self.heard_ms);
+        match &mut self.spoke_ms {
+            Some(spoke_ms) => forgiven(spoke_ms),
+            None => forgiven(&mut self.opened_ms),
+        }
+        self.syncs.iter_mut().for_each(|(_, sent_ms)| forgiven(sent_ms));
     }
 }

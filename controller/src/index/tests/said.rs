@@ -17,8 +17,8 @@ fn name(name: &str) -> ServiceName {
 fn says(service: &str, ports: &[u16]) -> SelfRegistration {
     let port = |port: &u16| SelfPort {
         name: (ports.len() > 1).then(|| format!("p{port}")),
-        port: *port,
-        protocol: rollcall_catalogue::Transport::Tcp,
+        port: u32::from(*port),
+        protocol: None,
         app_protocol: None,
     };
     SelfRegistration {
@@ -114,10 +114,20 @@ fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
     let mut bench = in_session(None);
     registers(&mut bench, &says("orders", &[9090]));
     let good = says("orders", &[1]);
+    let port = |port, protocol: Option<&str>| SelfPort {
+        name: None,
+        port,
+        protocol: protocol.map(str::to_owned),
+        app_protocol: None,
+    };
     let table = [
         ("ports", says("orders", &[0])),
         ("ports", SelfRegistration { beside: true, ..says("orders", &[]) }),
+        ("ports", SelfRegistration { ports: vec![port(70_000, None)], ..good.clone() }),
+        ("ports", SelfRegistration { ports: vec![port(1, Some("tcp"))], ..good.clone() }),
+        ("version", SelfRegistration { version: Some("v1".to_owned()), ..good.clone() }),
         ("weight", SelfRegistration { weight: Some(1_001), ..good.clone() }),
+        ("weight", SelfRegistration { weight: Some(70_000), ..good.clone() }),
         ("tags", SelfRegistration { tags: vec![String::new()], ..good.clone() }),
         ("probe", SelfRegistration { probe: Some("http:no-path".to_owned()), ..good.clone() }),
         ("probe", SelfRegistration { probe: Some("ping".to_owned()), ..good.clone() }),

@@ -5,7 +5,7 @@ use rollcall_wire::{Down, Drain, Up};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::house::{House, Peer, beat, key, pod, seen, subscribe};
-use crate::owner::View;
+use crate::{owner::View, sessions::board::BACK_AFTER};
 
 /// A house in which pod 1 is of `orders`, and pods 2 to 4 call it.
 async fn callers() -> (House, Peer, Vec<Peer>) {
@@ -26,6 +26,8 @@ async fn callers() -> (House, Peer, Vec<Peer>) {
         assert_eq!(caller.sync().await, [key("orders")]);
         callers.push(caller);
     }
+    // Until then, others could be about to come back.
+    live(&[&[&drained], &callers.iter().collect::<Vec<_>>()[..]].concat(), BACK_AFTER).await;
     (house, drained, callers)
 }
 
@@ -84,6 +86,48 @@ async fn who_does_not_acknowledge_is_named() {
     assert_eq!((complete, acked, subscribers, late), (false, 2, 3, vec!["shop/pod-3".to_owned()]));
     assert!((5_000..5_100).contains(&elapsed_ms), "{elapsed_ms}");
     assert!(begin.elapsed() >= Duration::from_secs(5));
+}
+
+/// After a restart of the controller a pod may be back before those who call it.
+#[tokio::test(start_paused = true)]
+async fn while_callers_come_back_nobody_is_told_that_there_are_none() {
+    let house = House::with(vec![pod(1, Some("orders")), pod(2, None)]).await;
+    let mut drained = house.session("u1").await;
+    drained.say(&drain(Drain::Start, 4_000)).await;
+    live(&[&drained], Duration::from_secs(5)).await;
+    let answer = drained.hear().await;
+    assert!(matches!(answer, Some(Down::Drained { complete: false, subscribers: 0, .. })), "{answer:?}");
+
+    drained.say(&drain(Drain::Start, 20_000)).await;
+    let mut caller = house.session("u2").await;
+    caller.say(&subscribe(&["orders"])).await;
+    let (told, cursor) = caller.synced().await;
+    assert_eq!(told, [key("orders")]);
+    live(&[&drained, &caller], Duration::from_secs(8)).await;
+    caller.say(&Up::Ack { cursor }).await;
+    let answer = drained.hear().await;
+    let complete = matches!(answer, Some(Down::Drained { complete: true, acked: 1, subscribers: 1, .. }));
+    assert!(complete, "{answer:?}");
+}
+
+/// What a caller has acknowledged before says nothing of a service that it asks for now, and may hold from long ago.
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_more_is_waited_for_anew() {
+    let (_house, mut drained, mut callers) = callers().await;
+    drained.say(&drain(Drain::Start, 5_000)).await;
+    for caller in &mut callers {
+        assert_eq!(caller.sync().await, [key("orders")]);
+    }
+    assert!(matches!(drained.hear().await, Some(Down::Drained { complete: true, acked: 3, .. })));
+    let caller = &mut callers[0];
+    caller.say(&subscribe(&["billing"])).await;
+    let (told, cursor) = caller.synced().await;
+    assert_eq!(told, [key("billing")]);
+    drained.say(&drain(Drain::Start, 3_000)).await;
+    live(&[&drained, &callers[0], &callers[1], &callers[2]], Duration::from_secs(2)).await;
+    callers[0].say(&Up::Ack { cursor }).await;
+    let Some(Down::Drained { complete, acked, elapsed_ms, .. }) = drained.hear().await else { panic!() };
+    assert!(complete && acked == 3 && elapsed_ms >= 1_000, "{acked} {elapsed_ms}");
 }
 
 #[tokio::test(start_paused = true)]

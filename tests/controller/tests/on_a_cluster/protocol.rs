@@ -1,10 +1,11 @@
 //! docs/protocol.md is enough to write a client: one that was written from it holds what the controller knows.
 
 use anyhow::{Result, ensure};
-use rollcall_controller_tests::client::Held;
+use rollcall_controller_tests::client::{Client, Held};
 use rollcall_controller_tests::objects::{annotations, deployment, http_port, registration, selecting};
 use rollcall_controller_tests::stage::Scene;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// What a subscriber of these services must hold, by the controller's own dump.
 fn told(scene: &Scene, namespace: &str, services: &[&str]) -> Result<Held> {
@@ -25,6 +26,18 @@ fn serving(held: &Held, key: &str) -> usize {
     held.get(key).into_iter().flat_map(|all| all.values()).filter(|one| one.ends_with(" Serving")).count()
 }
 
+fn up(frame: &Value) -> String {
+    format!("up {frame}")
+}
+
+/// Sees to it that the controller has compared what the client holds: what follows a heartbeat is answered after it.
+fn compared(client: &mut Client) -> Result<()> {
+    client.tell("beat")?;
+    client.tell(&up(&json!({"type": "drain", "drain": "wait"})))?;
+    client.frame("drained")?;
+    Ok(())
+}
+
 #[test]
 fn a_client_written_from_the_page_follows_every_change_and_speaks_for_its_pod() -> Result<()> {
     let scene = Scene::begin()?;
@@ -34,14 +47,15 @@ fn a_client_written_from_the_page_follows_every_change_and_speaks_for_its_pod() 
     scene.pod_by_hand(&shop, "storefront", &json!({}), &["10.240.9.1"])?;
     let all = ["orders", "billing", "storefront", "nobody"];
     let key = |service: &str| format!("{service}.{shop}");
-    let agree =
-        |client: &rollcall_controller_tests::client::Client, what: &str, service: &str, count: usize| {
-            client.holds(what, || {
-                let told = told(&scene, &shop, &all)?;
-                ensure!(serving(&told, &key(service)) == count, "the controller has {told:?}");
-                Ok(told)
-            })
-        };
+    let agree = |client: &Client, what: &str, service: &str, count: usize| {
+        client.holds(what, || {
+            let told = told(&scene, &shop, &all)?;
+            ensure!(serving(&told, &key(service)) == count, "the controller has {told:?}");
+            Ok(told)
+        })
+    };
+    let resyncs = || scene.stage.controller().metric("rollcall_stream_resyncs_total", r#"reason="digest""#);
+    let resyncs_before = resyncs()?;
     let mut client = scene.client(&shop, "storefront", &["orders", "nobody"])?;
     agree(&client, "three of a service, and nothing of one that nobody has", "orders", 3)?;
 
@@ -55,44 +69,84 @@ fn a_client_written_from_the_page_follows_every_change_and_speaks_for_its_pod() 
     agree(&client, "a service that appears", "billing", 5)?;
 
     // Back after some was missed: the changes are from what was held, and the script checks that they are.
-    client.tell("reconnect")?;
+    client.tell("hangup")?;
+    client.frame("hangup")?;
+    client.frames("upsert");
     scene.kubectl(&shop, &["scale", "deployment/orders", "--replicas=2"])?;
+    scene.eventually("two are left while nobody listens", || {
+        let told = told(&scene, &shop, &all)?;
+        let count = |name: &str| told.get(&key(name)).map_or(0, BTreeMap::len);
+        ensure!(count("orders") == 2 && count("billing") == 2, "{told:?}");
+        Ok(true)
+    })?;
+    client.tell("connect")?;
     agree(&client, "what was missed", "billing", 2)?;
-    scene.kubectl(&shop, &["delete", "serviceregistration/billing"])?;
-    agree(&client, "a service that is gone", "orders", 2)?;
+    let upserts = client.frames("upsert");
+    for name in ["orders", "billing"] {
+        let first = upserts.iter().find(|upsert| upsert["service"] == key(name));
+        let is_change = first.is_some_and(|upsert| upsert["base"].is_string() && upsert["removed"] == 3);
+        ensure!(is_change, "{name}: {upserts:?}");
+    }
 
-    // It speaks for its own pod.
-    let up = |frame: serde_json::Value| format!("up {frame}");
+    // What it leaves it no longer holds; what it asks for again is told as a whole.
+    client.tell("unsubscribe billing nobody")?;
+    scene.kubectl(&shop, &["scale", "deployment/orders", "--replicas=3"])?;
+    client.holds("all but what it left", || {
+        let told = told(&scene, &shop, &["orders"])?;
+        ensure!(serving(&told, &key("orders")) == 3, "the controller has {told:?}");
+        Ok(told)
+    })?;
+    compared(&mut client)?;
+    client.frames("upsert");
+    client.tell(&format!("subscribe {}", key("billing")))?;
+    agree(&client, "what it asked for again", "billing", 3)?;
+    let upserts = client.frames("upsert");
+    ensure!(upserts.iter().any(|upsert| upsert["service"] == key("billing") && upsert["base"].is_null()));
+    scene.kubectl(&shop, &["delete", "serviceregistration/billing"])?;
+    agree(&client, "a service that is gone", "orders", 3)?;
+
+    // It speaks for its own pod. A frame of a type that nobody knows is skipped, and may be a long one.
+    client.tell(&up(&json!({"type": "dance", "steps": "left".repeat(10_000)})))?;
     let ports = json!([{"name": "http", "port": 8081}]);
     client
-        .tell(&up(json!({"type": "register", "registration": {"service": "storefront", "ports": ports}})))?;
+        .tell(&up(&json!({"type": "register", "registration": {"service": "storefront", "ports": ports}})))?;
     ensure!(client.frame("registered")?["service"] == "storefront");
     agree(&client, "what it registered", "storefront", 1)?;
-    client.tell(&up(json!({"type": "register", "registration": {"service": "orders-2", "weight": 2000}})))?;
-    let rejected = client.frame("rejected")?;
-    ensure!(rejected["service"] == "orders-2" && rejected["field"] == "weight", "{rejected}");
-    client.tell(&up(json!({"type": "health", "probe": "dead"})))?;
+    let bad = [
+        ("weight", json!(2000)),
+        ("version", json!("v1")),
+        ("ports", json!([{"name": "http", "port": 70_000}])),
+    ];
+    for (field, value) in bad {
+        let registration = json!({"service": "orders-2", field: value});
+        client.tell(&up(&json!({"type": "register", "registration": registration})))?;
+        let rejected = client.frame("rejected")?;
+        ensure!(rejected["service"] == "orders-2" && rejected["field"] == field, "{rejected}");
+    }
+    client.tell(&up(&json!({"type": "health", "probe": "dead"})))?;
     agree(&client, "its app is dead", "storefront", 0)?;
-    client.tell(&up(json!({"type": "health", "service": "storefront", "probe": "passing"})))?;
-    client.tell(&up(json!({"type": "health", "probe": "passing"})))?;
+    client.tell(&up(&json!({"type": "health", "service": "storefront", "probe": "passing"})))?;
+    client.tell(&up(&json!({"type": "health", "probe": "passing"})))?;
     agree(&client, "its app is back", "storefront", 1)?;
 
     // Somebody else watches it leave.
     scene.pod_by_hand(&shop, "till", &json!({}), &["10.240.9.2"])?;
     let watcher = scene.client(&shop, "till", &["storefront"])?;
     watcher.holds("a second subscriber", || told(&scene, &shop, &["storefront"]))?;
-    client.tell(&up(json!({"type": "drain", "drain": "start", "deadlineMs": 30_000})))?;
+    client.tell(&up(&json!({"type": "drain", "drain": "start", "deadlineMs": 30_000})))?;
     let drained = client.frame("drained")?;
     ensure!(drained["complete"] == true && drained["subscribers"] == 1 && drained["acked"] == 1, "{drained}");
     ensure!(serving(&told(&scene, &shop, &["storefront"])?, &key("storefront")) == 0);
-    client.tell(&up(json!({"type": "drain", "drain": "wait"})))?;
+    client.tell(&up(&json!({"type": "drain", "drain": "wait"})))?;
     let drained = client.frame("drained")?;
     ensure!(drained["terminating"] == false && drained["complete"] == true, "{drained}");
-    client.tell(&up(json!({"type": "drain", "drain": "stop"})))?;
+    client.tell(&up(&json!({"type": "drain", "drain": "stop"})))?;
     client.frame("drained")?;
     agree(&client, "it is back", "storefront", 1)?;
-    client.tell(&up(json!({"type": "deregister", "service": "storefront"})))?;
+    client.tell(&up(&json!({"type": "deregister", "service": "storefront"})))?;
     agree(&client, "it has gone", "storefront", 0)?;
+    compared(&mut client)?;
+    ensure!(resyncs()? == resyncs_before, "it held something else than it was told");
 
     // The pod ends, and with it everything that it may say.
     scene.kubectl(&shop, &["delete", "pod/storefront", "--grace-period=0", "--force"])?;

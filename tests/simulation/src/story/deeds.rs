@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollcall_catalogue::{ServiceKey, Transport, Visibility};
+use rollcall_catalogue::{ServiceKey, Visibility};
 use rollcall_controller::index::Kind;
 use rollcall_wire::{Drain, SelfPort, SelfRegistration, Up, client::Client};
 
@@ -99,8 +99,8 @@ impl World {
                     version: None,
                     ports: vec![SelfPort {
                         name: None,
-                        port: u16::try_from(chance.within(9_000..=9_002)).unwrap(),
-                        protocol: Transport::Tcp,
+                        port: u32::try_from(chance.within(9_000..=9_002)).unwrap(),
+                        protocol: None,
                         app_protocol: None,
                     }],
                     tags: vec![format!("t{}", chance.within(0..=99))],

@@ -238,12 +238,17 @@ fn what_the_pod_says_of_itself_is_said_in_each_session() {
     let (orders, billing) = (key("orders").service, key("billing").service);
     assert_eq!(client.register(registration("orders", 1)), Ok(None), "in the next session");
     assert_eq!(client.health(Some(orders.clone()), ProbeWitness::Dead), Ok(None));
-    assert_eq!(client.health(None, ProbeWitness::Passing), Ok(None), "the latest of all");
+    assert_eq!(client.health(None, ProbeWitness::Passing), Ok(None), "of all; the bad one counts");
     assert_eq!(client.health(Some(billing), ProbeWitness::Unwell), Ok(None));
     let frames = client.open(0);
     let Up::Hello { registrations, sequence: 1, .. } = &frames[0] else { panic!("{frames:?}") };
     assert_eq!(registrations[..], [registration("orders", 1)]);
-    let words = [(None, ProbeWitness::Passing), (Some("billing".parse().unwrap()), ProbeWitness::Unwell)];
+    let word = |name: &str, probe| (Some(name.parse().unwrap()), probe);
+    let words = [
+        (None, ProbeWitness::Passing),
+        word("billing", ProbeWitness::Unwell),
+        word("orders", ProbeWitness::Dead),
+    ];
     assert_eq!(frames[1..], words.map(|(service, probe)| Up::Health { service, probe }));
     client.hear(welcome("e"), 0).unwrap();
 
