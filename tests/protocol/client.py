@@ -37,8 +37,8 @@ class Link:
 
     def say(self, frame):
         text = json.dumps(frame).encode() + b"\n"
-        for start in range(0, 1):
-            self.send(DATA, 0, 1, text)
+        for start in range(0, len(text), PAYLOAD_MAX):
+            self.send(DATA, 0, 1, text[start:start + PAYLOAD_MAX])
 
     def hear(self):
         """The frames that have come; ends with ConnectionError."""

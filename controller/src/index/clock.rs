@@ -59,6 +59,11 @@ impl SessionClock {
         self.ticks.recovering(now_ms)
     }
 
+    /// The latest time that came in.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// A pod has its first session here.
     pub(super) fn meets(&mut self, uid: &PodUid) {
         self.pods.insert(uid.clone());

@@ -1,6 +1,9 @@
 //! What an app says of itself at run time, through its sidecar: registrations, its health, that it wants to leave.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use rollcall_catalogue::{
     Attributes, Heartbeat, Namespace, PodUid, Port, Registration, Runtime, ServiceKey, ServiceName, Source,
@@ -13,6 +16,9 @@ use crate::index::{Index, endpoints::OwnerId, sessions::Session};
 /// Services that one pod registers at run time: an app has a handful of listeners, and each of its words is held for as
 /// long as the pod lives.
 pub(crate) const SELF_REGISTRATIONS_MAX: usize = 16;
+
+/// After this, whoever has not heard that a service was left is no subscriber any more, or is slow.
+const LEFT_FOR_MS: u64 = 60_000;
 
 /// Services of which the health of one pod is told apart: what it may register itself, and as many again that others
 /// have registered it for, with room.
@@ -27,6 +33,8 @@ pub(super) struct Said {
     /// Of all its services.
     health_of_all: Option<ProbeWitness>,
     pub(super) drains: bool,
+    /// What the app has taken back, and when: who called it there may not know yet.
+    left: VecDeque<(u64, ServiceKey)>,
 }
 
 /// Holds a registration that was refused.
@@ -75,6 +83,15 @@ impl Said {
         Ok((before != Some(registration)).then_some(key))
     }
 
+    fn take_back(&mut self, service: &ServiceName, now_ms: u64) -> Option<Arc<Registration>> {
+        let gone = self.registrations.remove(service)?;
+        if self.left.len() >= SELF_REGISTRATIONS_MAX {
+            self.left.pop_front();
+        }
+        self.left.push_back((now_ms, gone.key.clone()));
+        Some(gone)
+    }
+
     /// Takes a word on the health; says whether it was news.
     fn hear(&mut self, service: Option<ServiceName>, probe: ProbeWitness) -> bool {
         let Some(service) = service else { return self.health_of_all.replace(probe) != Some(probe) };
@@ -104,7 +121,8 @@ impl Index {
 
     /// No longer; what others say of the pod stays.
     pub fn app_deregisters(&mut self, uid: &PodUid, service: &ServiceName) {
-        let gone = self.with_said(uid, |_, held| held.registrations.remove(service)).flatten();
+        let now_ms = self.clock.now_ms();
+        let gone = self.with_said(uid, |_, held| held.take_back(service, now_ms)).flatten();
         self.mark_owner(gone.iter().map(|gone| &gone.key), &OwnerId::Pod(uid.clone()));
     }
 
@@ -142,6 +160,20 @@ impl Index {
     /// The services that a pod is a member of.
     pub fn services_of(&self, uid: &PodUid) -> Vec<ServiceKey> {
         self.pods.get(uid).map(|entry| entry.services.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The services in which others may call a pod: those that it is a member of, and those that its app has just taken
+    /// back.
+    pub(crate) fn called_in(&self, uid: &PodUid) -> Vec<ServiceKey> {
+        let session = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        let now_ms = self.clock.now_ms();
+        let lately = |(left_ms, _): &&(u64, ServiceKey)| now_ms.saturating_sub(*left_ms) < LEFT_FOR_MS;
+        let left = session.iter().flat_map(|session| session.said.left.iter().filter(lately));
+        let mut services = self.services_of(uid);
+        services.extend(left.map(|(_, key)| key.clone()));
+        services.sort();
+        services.dedup();
+        services
     }
 
     /// Words come through sessions: a pod that never had one says nothing.

@@ -228,7 +228,7 @@ impl Sessions {
 
 /// Everyone who may call the pod is to acknowledge that it goes. The number is that of the next snapshot.
 fn drained(index: &Index, uid: &PodUid) -> Answer {
-    Answer::Drained { terminating: index.is_ending(uid), number: 0, services: index.services_of(uid) }
+    Answer::Drained { terminating: index.is_ending(uid), number: 0, services: index.called_in(uid) }
 }
 
 /// The same, if Kubernetes ends it; otherwise nothing is awaited.

@@ -9,7 +9,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use rollcall_wire::{Down, Drain};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::board::Asker;
 use crate::owner::{Answer, OwnerGone, Voice, Word};
@@ -17,6 +17,9 @@ use crate::owner::{Answer, OwnerGone, Voice, Word};
 /// Words that wait for the owner: a sidecar's 16 registrations and the health of each. The next is heard when one is
 /// done, which takes the owner some milliseconds.
 const WORDS_MAX: usize = 32;
+/// Between two words of one session, once it has said [`WORDS_MAX`] at once: each is a change of up to 16 services, told to
+/// all who subscribe to them, and the changes that are remembered are everybody's.
+const WORDS_APART: Duration = Duration::from_millis(100);
 /// Drains that wait for their answers: a sidecar asks once for all who ask it, and may change its mind.
 pub(crate) const DRAINS_MAX: usize = 4;
 
@@ -25,6 +28,8 @@ pub(crate) struct Errands {
     /// Only the first of each is moved: the others wait for their turn.
     words: VecDeque<BoxFuture<'static, Said>>,
     drains: VecDeque<BoxFuture<'static, Said>>,
+    /// When the next word would be due, if words came evenly.
+    evenly_at: Instant,
     /// The owner has done its part.
     acknowledged: FuturesUnordered<BoxFuture<'static, Down>>,
 }
@@ -41,7 +46,8 @@ enum Said {
 
 impl Errands {
     pub(crate) fn new() -> Self {
-        Self { words: VecDeque::new(), drains: VecDeque::new(), acknowledged: FuturesUnordered::new() }
+        let (words, drains, acknowledged) = Default::default();
+        Self { words, drains, evenly_at: Instant::now(), acknowledged }
     }
 
     /// Whether one more word may be heard.
@@ -50,7 +56,17 @@ impl Errands {
     }
 
     pub(crate) fn say(&mut self, voice: Voice, word: Word) {
-        self.words.push_back(async move { told(voice.say(word).await) }.boxed());
+        let now = Instant::now();
+        let said_at = self.evenly_at.max(now);
+        self.evenly_at = said_at + WORDS_APART;
+        // As many as a sidecar has to say when it begins may come at once.
+        let burst = WORDS_APART * u32::try_from(WORDS_MAX).unwrap_or(u32::MAX);
+        let due = said_at.checked_sub(burst).unwrap_or(now);
+        let word = async move {
+            sleep_until(due).await;
+            told(voice.say(word).await)
+        };
+        self.words.push_back(word.boxed());
     }
 
     /// Asks who still calls the pod; false where too many such questions are open.

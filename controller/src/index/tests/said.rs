@@ -110,6 +110,23 @@ fn its_values_are_the_domains() {
 }
 
 #[test]
+fn who_has_just_left_a_service_may_still_be_called_in_it() {
+    let mut bench = in_session(None);
+    registers(&mut bench, &says("orders", &[9090]));
+    bench.index.app_deregisters(&uid(), &name("orders"));
+    bench.index.advance(bench.now_ms);
+    assert_eq!(bench.index.services_of(&uid()), []);
+    let called = bench.index.called_in(&uid());
+    assert_eq!(called.iter().map(|key| key.service.as_str()).collect::<Vec<_>>(), ["orders"]);
+    registers(&mut bench, &says("orders", &[9090]));
+    assert_eq!(bench.index.called_in(&uid()).len(), 1, "once");
+    bench.index.app_deregisters(&uid(), &name("orders"));
+    bench.index.advance(bench.now_ms);
+    bench.index.tick(bench.now_ms + 60_000, false, |_| None);
+    assert_eq!(bench.index.called_in(&uid()), []);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
     let mut bench = in_session(None);
     registers(&mut bench, &says("orders", &[9090]));

@@ -157,10 +157,10 @@ fn a_controller_that_dies_takes_nobody_with_it() -> Result<()> {
 }
 
 #[test]
-fn a_network_that_loses_one_packet_in_seven_evicts_nobody() -> Result<()> {
+fn a_network_that_loses_one_packet_in_twenty_evicts_nobody() -> Result<()> {
     let shop = Shop::open()?;
     let evictions = shop.evictions()?;
-    shop.orders.iter().try_for_each(|one| one.suffer(Fault::Lossy(0.15)))?;
+    shop.orders.iter().try_for_each(|one| one.suffer(Fault::Lossy(0.05)))?;
     shop.finds_all_for(Duration::from_secs(15))?;
     shop.orders.iter().try_for_each(Hermit::heal)?;
     ensure!(shop.evictions()? == evictions, "someone was evicted");
