@@ -199,7 +199,7 @@ impl Profile {
 
     /// What its texts take, which is most of what it takes.
     pub(crate) fn text_bytes(&self) -> usize {
-        let tags = self.tags.iter().map(|tag| tag.len());
+        let tags = self.tags.iter().map(str::len);
         let metadata = self.metadata.iter().map(|(key, value)| key.len() + value.len());
         tags.chain(metadata).sum()
     }

@@ -45,7 +45,7 @@ const BENCHES: [Bench; 5] = [
     },
     Bench {
         name: "sessions",
-        about: "a crowd of sessions: delays of changes, memory, bytes, and a storm of reconnects",
+        about: "a crowd of sessions: delays of changes, memory, bytes, and storms of connects",
         by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"]),
     },
 ];

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use rollcall_cluster::companion::Companion;
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -177,7 +178,13 @@ impl Controller {
     }
 }
 
-/// A port that nobody has at this moment.
+/// A port that nobody has at this moment, from below those that the kernel gives to whoever calls somebody: what was free a
+/// moment ago would else be somebody's when it is opened.
 pub fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    const LOWEST: u16 = 20_000;
+    const PORTS: u16 = 12_000;
+    let start = RandomState::new().build_hasher().finish() % u64::from(PORTS);
+    let numbers = (0..PORTS).map(|n| LOWEST + (u16::try_from(start).unwrap_or_default() + n) % PORTS);
+    let mut addresses = numbers.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    addresses.find(|address| TcpListener::bind(address).is_ok()).context("no port is free")
 }
