@@ -2,7 +2,7 @@
 
 Says a line of JSON after each `synced`: what is held of each service, as {id: "address:port state"}; and one for each
 `upsert` that it applies. Takes lines on standard input: `subscribe NAME...`, `unsubscribe NAME...`, `up JSON` (a frame to
-send as it is), `beat` (a heartbeat now), `hangup` and then `connect`, `quit`. A line waits until all that was asked for
+send as it is), `beat` (a heartbeat now), `hangup` and then `connect`, `deaf` (from now on nothing is read), `quit`. A line waits until all that was asked for
 is answered: so a name is left only after its answer, and the next answer is one to the next question.
 """
 
@@ -65,6 +65,7 @@ class Client:
     def __init__(self, options):
         self.options, self.sequence, self.epoch, self.cursor = options, 0, None, 0
         self.wanted, self.held, self.parts, self.typed = list(options.subscribe), {}, [], ""
+        self.deaf = False
 
     def connect(self):
         self.sequence, self.parts, self.beat, self.awaited = self.sequence + 1, [], time.monotonic() + 3, {"welcome"}
@@ -79,8 +80,8 @@ class Client:
         while True:
             if self.link and time.monotonic() >= self.beat:
                 self.heartbeat()
-            links = [self.link.socket] if self.link else []
-            pending = self.link and self.link.socket.pending()
+            links = [self.link.socket] if self.link and not self.deaf else []
+            pending = links and self.link.socket.pending()
             ready = links if pending else select.select(links + [sys.stdin], [], [], 1)[0]
             if links and links[0] in ready:
                 for frame in self.link.hear():
@@ -111,6 +112,8 @@ class Client:
             self.link.say(json.loads(rest))
         elif word == "beat":
             self.heartbeat()
+        elif word == "deaf":
+            self.deaf = True
         elif word == "hangup":
             self.link = self.link.socket.close()
             print(json.dumps({word: {}}), flush=True)

@@ -156,6 +156,36 @@ fn a_client_written_from_the_page_follows_every_change_and_speaks_for_its_pod() 
     Ok(())
 }
 
+/// It goes on to say that it is alive, and takes nothing of what it is told.
+#[test]
+fn a_reader_that_never_reads_is_sent_away_and_costs_nobody_else_anything() -> Result<()> {
+    let scene = Scene::begin()?;
+    let shop = scene.namespace(&json!({}))?;
+    let placement = scene.stage.nodes.placement();
+    scene.apply(&shop, &deployment("orders", 2, &annotations("orders", "1.0.0", "http:8080"), &placement))?;
+    scene.pod_by_hand(&shop, "deaf", &json!({}), &["10.240.9.1"])?;
+    scene.pod_by_hand(&shop, "reader", &json!({}), &["10.240.9.2"])?;
+    let (mut deaf, reader) =
+        (scene.client(&shop, "deaf", &["orders"])?, scene.client(&shop, "reader", &["orders"])?);
+    let both = |what: &str, clients: &[&Client]| {
+        clients.iter().try_for_each(|client| client.holds(what, || told(&scene, &shop, &["orders"])))
+    };
+    both("both know the service", &[&deaf, &reader])?;
+    let slow = || scene.stage.controller().metric("rollcall_sessions_ended_total", r#"reason="slow""#);
+    let before = slow()?;
+    deaf.tell("deaf")?;
+    for replicas in [3, 1, 2] {
+        scene.kubectl(&shop, &["scale", "deployment/orders", &format!("--replicas={replicas}")])?;
+        scene.eventually(&format!("{replicas} in the catalogue"), || {
+            Ok(told(&scene, &shop, &["orders"])?.values().map(BTreeMap::len).sum::<usize>() == replicas)
+        })?;
+        both("who reads is told", &[&reader])?;
+    }
+    scene.eventually("the deaf one is sent away", || Ok(slow()? > before))?;
+    ensure!(!deaf.ended()?.is_empty());
+    Ok(())
+}
+
 #[test]
 fn nobody_gets_in_with_a_token_that_is_not_for_us() -> Result<()> {
     let scene = Scene::begin()?;
