@@ -171,6 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn a_large_frame_leaves_no_room_behind() {
+        let mut decoder = Decoder::<Up>::default();
+        let large = format!("{{\"type\":\"later\",\"x\":\"{}\"}}\n", "a".repeat(FRAME_BYTES_MAX / 2));
+        decoder.push(large.as_bytes());
+        assert_eq!(decoder.next_frame().unwrap(), Some(Up::Unknown));
+        assert!(decoder.buffer.capacity() > KEPT_BYTES_MAX);
+        decoder.push(b"{\"type\":\"ack\",\"cursor\":1}\n");
+        assert_eq!(decoder.next_frame().unwrap(), Some(Up::Ack { cursor: 1 }));
+        assert!(decoder.buffer.capacity() <= KEPT_BYTES_MAX);
+    }
+
+    #[test]
     fn a_frame_too_long_is_an_error_whether_or_not_it_ends() {
         let frame = |length: usize| {
             let head = br#"{"type":"later","x":""#;

@@ -16,8 +16,7 @@ impl Index {
         let PodSeen { mut facts, turned_ms, problems } = seen;
         let uid = facts.uid.clone();
         let before = self.pods.get(&uid);
-        let same_problems = self.problems.get(&uid).is_some_and(|held| **held == *problems)
-            || problems.is_empty() && !self.problems.contains_key(&uid);
+        let same_problems = *self.problems.get(&uid).map_or(&[][..], AsRef::as_ref) == *problems;
         if before.is_some_and(|held| held.facts == facts) && same_problems {
             return false;
         }

@@ -1,4 +1,5 @@
-//! What a pod says to the owner, and what it is answered: in the order of saying, and without holding up its stream.
+//! What a pod says to the owner, and what it is answered: words in the order of saying, drains in theirs beside them, and
+//! without holding up its stream.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +19,8 @@ use crate::owner::{Answer, OwnerGone, Voice, Word};
 /// done, which takes the owner some milliseconds.
 const WORDS_MAX: usize = 32;
 /// Between two words of one session, once it has said [`WORDS_MAX`] at once: each is a change of up to 16 services, told to
-/// all who subscribe to them, and the changes that are remembered are everybody's.
+/// all who subscribe to them, and the 4,096 changes that are remembered are everybody's. So one pod leaves the others at
+/// least 25 s of them, which is longer than a sidecar takes to come back; an app turns more slowly than that.
 const WORDS_APART: Duration = Duration::from_millis(100);
 /// Drains that wait for their answers: a sidecar asks once for all who ask it, and may change its mind.
 pub(crate) const DRAINS_MAX: usize = 4;

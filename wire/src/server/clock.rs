@@ -106,7 +106,8 @@ impl Clock {
         forgiven(&mut self.heard_ms);
         match &mut self.spoke_ms {
             Some(spoke_ms) => forgiven(spoke_ms),
-            None => forgiven(&mut self.opened_ms),
+            // All of its time was ours.
+            None => self.opened_ms = now_ms,
         }
         self.syncs.iter_mut().for_each(|(_, sent_ms)| forgiven(sent_ms));
     }

@@ -46,6 +46,24 @@ async fn the_owner_hears_which_end_closed_the_stream() {
     assert_ne!(reasons(&house.index.view().borrow())[1], Reason::SidecarLost, "it was ours to hang up");
 }
 
+/// It finds no way back, perhaps for our own reasons: it is no more dead than one that has hung up itself.
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_away_though_it_is_heard_was_not_silent() {
+    let house = House::with(vec![pod(1, Some("orders")), pod(2, Some("orders"))]).await;
+    let (mut at_fault, other) = (house.session("u1").await, house.session("u2").await);
+    at_fault.bytes(b"what?\n".to_vec()).await;
+    assert!(at_fault.goodbye().await.contains("JSON"));
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(12) {
+        other.say(&beat()).await;
+        sleep(Duration::from_secs(2)).await;
+    }
+    let view = house.index.view().borrow().clone();
+    let orders = view.catalogue.get(&key("orders")).unwrap();
+    let reasons: Vec<_> = orders.instances.iter().map(|one| one.reason.clone()).collect();
+    assert_eq!(reasons, [Reason::SidecarLost, Reason::Ready]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_end_of_a_session_has_its_word() {
     let house = House::with(vec![pod(1, None)]).await;
@@ -145,6 +163,7 @@ async fn a_reader_that_never_reads_is_slow_and_not_silent() {
 async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     let house = House::with(vec![pod(1, None), pod(2, Some("billing"))]).await;
     let mut peer = house.session("u1").await;
+    let begin = Instant::now();
     for number in 0..100 {
         let probe = if number % 2 == 0 { ProbeWitness::Passing } else { ProbeWitness::Unwell };
         peer.say(&Up::Health { service: None, probe }).await;
@@ -169,6 +188,9 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
         }
     }
     assert_eq!(said, ["orders registered", "broken rejected: ports"]);
+    // 32 of the 102 at once, and then ten in a second.
+    let took = begin.elapsed();
+    assert!((6_900..12_000).contains(&took.as_millis()), "{took:?}");
     peer.say(&Up::Deregister { service: "orders".parse().unwrap() }).await;
     loop {
         match peer.hear().await.unwrap() {

@@ -133,6 +133,29 @@ fn who_hears_nothing_goes_on_from_the_last_state_and_says_how_old_it_is() -> Res
     Ok(())
 }
 
+/// What a sidecar reads after a standstill was true before it: it must not be told as current.
+#[test]
+fn who_stood_still_does_not_take_old_words_for_new_ones() -> Result<()> {
+    let shop = Shop::open()?;
+    let frozen = &shop.orders[0];
+    shop.scene.eventually("it is in step", || Ok(frozen.lookup("orders")?.1 == 0))?;
+    frozen.stop()?;
+    shop.scene.eventually("it is silent", || {
+        let reason = shop.reason(1)?;
+        if reason == "SessionSilent" { Ok(true) } else { bail!(reason) }
+    })?;
+    // What was said to it until then waits in its socket, and there is nothing new.
+    frozen.suffer(Fault::Cut)?;
+    frozen.go_on()?;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        let (found, age) = frozen.lookup("orders")?;
+        ensure!(found.len() == 3 && age >= 8, "{found:?}, {age} s old");
+    }
+    frozen.heal()?;
+    shop.finds(&[1, 2, 3])
+}
+
 /// The controller is paused, as by a starved or suspended machine: it was deaf, and nobody else was silent.
 #[test]
 fn a_controller_that_was_paused_evicts_nobody() -> Result<()> {

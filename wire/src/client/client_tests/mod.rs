@@ -3,38 +3,19 @@
 mod history;
 mod rules;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use rollcall_catalogue::{
-    ContentHash, Instance, InstanceId, Policy, Profile, Reason, Service, ServiceKey, State, changes::Head,
-};
+use rollcall_catalogue::{ContentHash, Instance, InstanceId, Policy, Service, ServiceKey, changes::Head};
 
-use crate::{Down, PROTOCOL, PodIdentity};
+use crate::{Down, PROTOCOL, PodIdentity, testing::instance_with};
 
 fn key(service: &str) -> ServiceKey {
     format!("{service}.shop").parse().unwrap()
 }
 
 fn instance(number: u8, weight: u16) -> Arc<Instance> {
-    let profile = Profile {
-        port: 80,
-        ports: [].into(),
-        version: None,
-        weight,
-        tags: Default::default(),
-        metadata: Default::default(),
-    };
-    Arc::new(Instance {
-        id: format!("i{number}").as_str().into(),
-        addresses: IpAddr::from([10, 0, 0, number]).into(),
-        zone: None,
-        node: None,
-        pod: None,
-        profile: profile.into(),
-        state: State::Serving,
-        reason: Reason::Ready,
-        revision: 1,
-    })
+    let id = format!("i{number}").as_str().into();
+    Arc::new(Instance { id, revision: 1, ..instance_with(number, weight, 0) })
 }
 
 /// A service as a controller holds it.

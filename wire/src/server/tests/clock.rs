@@ -98,6 +98,24 @@ fn who_takes_nothing_is_slow_and_hears_no_farewell() {
     assert_eq!(s.one(&registry), None);
 }
 
+/// The controller itself stood still: nobody could say, take or acknowledge anything meanwhile.
+#[test]
+fn who_slept_does_not_call_others_slow_or_late() {
+    let registry = Registry::of(&[("orders.shop", &[1])]);
+    let mut s = Session::subscribed(&registry, &["orders"]);
+    assert_eq!(s.said(&registry).len(), 2, "its `synced` is not acknowledged");
+    s.now_ms = 60_000;
+    s.server.tick(s.now_ms);
+    assert_eq!(s.server.farewell(), None);
+    s.hear(Up::Ack { cursor: 1 });
+    assert_eq!(s.said(&registry), ["heartbeat"]);
+
+    let mut s = Session::silent(&registry);
+    s.now_ms = 60_000;
+    s.server.tick(s.now_ms);
+    assert_eq!(s.server.farewell(), None, "its hello may be there already");
+}
+
 /// The controller itself stood still, and what the peer said meanwhile waits in the socket.
 #[test]
 fn who_slept_does_not_call_others_silent() {
