@@ -116,26 +116,27 @@ impl Errands {
         true
     }
 
-    /// The next answer. Safe to drop and call again; never returns while there is nothing to be answered.
-    pub(crate) async fn next(&mut self) -> Result<Down, OwnerGone> {
+    /// Returns when one of them is done, with the answer where there is one: then there may be room for more. Safe to drop
+    /// and call again.
+    pub(crate) async fn next(&mut self) -> Result<Option<Down>, OwnerGone> {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Down, OwnerGone>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Down>, OwnerGone>> {
         for lane in [&mut self.words, &mut self.drains] {
             while let Some(first) = lane.front_mut() {
                 let Poll::Ready(said) = first.poll_unpin(context) else { break };
                 lane.pop_front();
                 match said {
-                    Said::Nothing => {}
-                    Said::Frame(frame) => return Poll::Ready(Ok(frame)),
+                    Said::Nothing => return Poll::Ready(Ok(None)),
+                    Said::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
                     Said::Awaited(awaited) => self.acknowledged.push(awaited),
                     Said::Gone(gone) => return Poll::Ready(Err(gone)),
                 }
             }
         }
         match ready!(self.acknowledged.poll_next_unpin(context)) {
-            Some(frame) => Poll::Ready(Ok(frame)),
+            Some(frame) => Poll::Ready(Ok(Some(frame))),
             None => Poll::Pending,
         }
     }

@@ -93,7 +93,7 @@ enum Moved {
     Rung,
     Due,
     Turn(OwnedSemaphorePermit),
-    Answered(Result<Down, OwnerGone>),
+    Answered(Result<Option<Down>, OwnerGone>),
     Dismissed(Dismissal),
     Shutdown,
 }
@@ -180,7 +180,7 @@ impl Running {
                 self.session.turn = Turn::Held { _permit: permit, until: Instant::now() + TURN_MAX };
                 self.session.server.hold_back(false);
             }
-            Moved::Answered(Ok(frame)) => self.session.server.say(frame),
+            Moved::Answered(Ok(frame)) => frame.into_iter().for_each(|frame| self.session.server.say(frame)),
             Moved::Answered(Err(OwnerGone)) | Moved::Shutdown => self.end(Ending::Shutdown),
             Moved::Dismissed(Dismissal::PodGone) => self.end(Ending::PodGone),
             Moved::Dismissed(Dismissal::Superseded) => self.end(Ending::Superseded),

