@@ -21,7 +21,7 @@ use crate::{
     interest::{Interest, Wish},
     prestop::Questions,
     session::{Link, LinkError, Trust, connect},
-    store::{Contact, Held, Known, Writer},
+    store::{Contact, Known, Writer},
 };
 
 /// Wishes that wait for the agent: as many as lookups may wait; a wish that finds no room is made again by the next
@@ -81,11 +81,9 @@ impl Agent {
             let was_in_step = self.client.in_step();
             self.client.closed();
             self.questions.lost();
-            self.writer.change(|local| {
-                if local.contact != Contact::Never {
-                    local.contact = Contact::Lost;
-                }
-            });
+            if self.writer.contact() != Contact::Never {
+                self.writer.set_contact(Contact::Lost);
+            }
             // Two processes with one pod's token would send each other away for ever, at once each time.
             let good = was_in_step || begin.elapsed() >= GOOD_AFTER;
             if good && !matches!(error, LinkError::Superseded) {
@@ -199,9 +197,10 @@ impl Agent {
             Wish::Held => Vec::new(),
             Wish::New { dropped } => {
                 let left = dropped.and_then(|dropped| self.forget(&[dropped]));
+                self.writer.add([key.clone()]);
                 let asked = self.client.subscribe([key]);
-                if let Contact::Live { caught_up, .. } = self.writer.local().contact {
-                    self.writer.change(|local| local.contact = Contact::Live { caught_up, synced: false });
+                if let Contact::Live { caught_up, .. } = self.writer.contact() {
+                    self.writer.set_contact(Contact::Live { caught_up, synced: false });
                 }
                 left.into_iter().chain(asked).collect()
             }
@@ -218,7 +217,7 @@ impl Agent {
             return None;
         }
         let said = self.client.unsubscribe(keys);
-        self.writer.change(|local| keys.iter().for_each(|key| drop(local.names.remove(key))));
+        self.writer.leave(keys);
         self.settle();
         said
     }
@@ -228,21 +227,19 @@ impl Agent {
         match event {
             Event::Welcomed { replica, pod } => {
                 info!(replica, namespace = %pod.namespace, pod = pod.name, "in session");
-                self.writer.change(|local| {
-                    local.home = Some(pod.namespace);
-                    local.contact = Contact::Live { caught_up: false, synced: false };
-                });
+                self.writer.at_home_in(&pod.namespace);
+                self.writer.change_around(|around| around.pod = Some(pod));
+                self.writer.set_contact(Contact::Live { caught_up: false, synced: false });
                 // Where nothing was asked for, nothing can be out of step.
                 self.settle();
             }
             Event::Changed { key, service } => {
                 self.interest.learn(&key, true, now);
-                let held = Known::Service(Held::new(&key, &service).into());
-                self.writer.change(|local| drop(local.names.insert(key, held)));
+                self.writer.set_service(&key, service);
             }
             Event::Gone { key } => {
                 self.interest.learn(&key, false, now);
-                self.writer.change(|local| drop(local.names.insert(key, Known::Unknown)));
+                self.writer.set(&key, Known::Unknown);
             }
             Event::Synced => self.settle(),
             Event::Drained(drained) => self.questions.answered(&drained),
@@ -256,11 +253,11 @@ impl Agent {
 
     /// Says that the session has caught up, once it has.
     fn settle(&self) {
-        let contact = self.writer.local().contact;
+        let contact = self.writer.contact();
         if self.client.in_step() && matches!(contact, Contact::Live { .. }) && contact != IN_STEP {
             // Before the state says so: no reader may see `caught_up` with the age of the session before.
             self.writer.current();
-            self.writer.change(|local| local.contact = IN_STEP);
+            self.writer.set_contact(IN_STEP);
         }
     }
 }

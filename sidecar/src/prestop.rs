@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn contact(writer: &Writer, contact: Contact) {
-        writer.change(|local| local.contact = contact);
+        writer.set_contact(contact);
     }
 
     async fn body(response: Response<Full<Bytes>>) -> (StatusCode, String) {

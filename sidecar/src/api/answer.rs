@@ -18,7 +18,7 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 /// The answer to a lookup: the held bytes, or 304 where the caller has them.
 pub(crate) fn service(held: &Held, age: u64, request: &HeaderMap) -> Answer {
     let fresh = matches(request, &held.etag);
-    let mut answer = Response::new(Full::new(if fresh { Bytes::new() } else { held.body.clone() }));
+    let mut answer = Response::new(Full::new(if fresh { Bytes::new() } else { held.plain().clone() }));
     if fresh {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     }

@@ -1,0 +1,86 @@
+//! A service as it is held, and the answers about it: each is written once, when it is asked for first.
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderValue;
+use rollcall_catalogue::{Query, Service, ServiceKey};
+use rollcall_wire::api::service_body;
+
+/// Answers to questions with filters that are kept beside the plain one. An app asks for a version or a port or two; who
+/// asks for more than this has each of the others written anew.
+const FILTERED_MAX: usize = 8;
+
+/// Holds one content of a service, and what was written of it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) key: ServiceKey,
+    pub(crate) service: Arc<Service>,
+    pub(crate) etag: HeaderValue,
+    pub(crate) revision: HeaderValue,
+    /// It was read from the disk, and no session of this process has told anything else.
+    pub(crate) from_disk: bool,
+    plain: OnceLock<Bytes>,
+    filtered: ArcSwap<Vec<(Box<str>, Bytes)>>,
+}
+
+// === impl Held ===
+
+impl Held {
+    pub(crate) fn new(key: ServiceKey, service: Arc<Service>, from_disk: bool) -> Self {
+        let (revision, hash) = (service.revision, service.hash);
+        // The revision alone would do; with the hash, not even a controller that lost its clock can mislead.
+        let etag = HeaderValue::from_str(&format!("\"{revision}-{hash}\""));
+        Self {
+            key,
+            etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
+            revision: HeaderValue::from(revision),
+            from_disk,
+            service,
+            plain: OnceLock::new(),
+            filtered: ArcSwap::default(),
+        }
+    }
+
+    /// The answer to who asks for all that serve.
+    pub(crate) fn plain(&self) -> &Bytes {
+        self.plain.get_or_init(|| service_body(&self.key, &self.service, &Query::default()).into())
+    }
+
+    /// The answer to this question, which is the one that `text` puts.
+    pub(crate) fn filtered(&self, text: &str, query: &Query) -> Bytes {
+        let kept = self.filtered.load();
+        if let Some((_, body)) = kept.iter().find(|(of, _)| **of == *text) {
+            return body.clone();
+        }
+        let body = Bytes::from(service_body(&self.key, &self.service, query));
+        if kept.len() < FILTERED_MAX {
+            // Of two that write at once, one is kept: the other is written anew when it is asked for again.
+            let mut more = Vec::clone(&kept);
+            more.push((text.into(), body.clone()));
+            self.filtered.store(Arc::new(more));
+        }
+        body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_catalogue::{ContentHash, Policy, changes::Head};
+
+    use super::*;
+
+    #[test]
+    fn each_answer_is_written_once_and_few_are_kept() {
+        let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };
+        let held = Held::new("orders.shop".parse().unwrap(), Arc::new(Service::of(head, Vec::new())), false);
+        assert_eq!(held.plain().as_ptr(), held.plain().as_ptr());
+        let query = Query { zone: Some("a".into()), ..Query::default() };
+        let ask = |number: usize| held.filtered(&format!("zone=a&n={number}"), &query).as_ptr();
+        let kept: Vec<_> = (0..FILTERED_MAX).map(ask).collect();
+        ask(FILTERED_MAX);
+        assert_eq!((0..FILTERED_MAX).map(ask).collect::<Vec<_>>(), kept);
+        assert_eq!(held.filtered.load().len(), FILTERED_MAX);
+    }
+}

@@ -1,0 +1,352 @@
+//! The store: what lookups are answered from. One writer, any number of readers, none of whom ever waits.
+//!
+//! ```text
+//!  Agent ─► Writer ─┬─ Names   (ArcSwap): the names that are subscribed to; another map only when one comes or goes
+//!                   ├─ Slot    (ArcSwap each): what is known of one name; all that most changes touch
+//!                   ├─ Contact (ArcSwap): whether it is kept current
+//!                   └─ Around  (ArcSwap): who we are, what we are to ask the app, the list of all services
+//! ```
+
+mod held;
+mod slot;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use arc_swap::{ArcSwap, Guard};
+use rollcall_catalogue::{Namespace, Service, ServiceKey};
+use rollcall_wire::{PodIdentity, ServiceSummary, limits::HEARTBEAT_EVERY};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant},
+};
+
+pub(crate) use self::{
+    held::Held,
+    slot::{Known, Slot},
+};
+
+/// A live session that was silent for this long is no longer in step: two heartbeats are missing.
+const IN_STEP_FOR: Duration = HEARTBEAT_EVERY.saturating_mul(2);
+
+/// Holds the places of all names that are subscribed to, by what a caller may write for them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    /// `orders.shop`, and of the pod's own namespace `orders` as well.
+    by_text: HashMap<Arc<str>, Arc<Slot>>,
+    /// Each once.
+    by_key: BTreeMap<ServiceKey, Arc<Slot>>,
+    home: Option<Namespace>,
+}
+
+/// Holds what is known of the pod itself, and of the cluster as a whole.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Around {
+    /// Who the pod is, as the controller says; none before the first session.
+    pub(crate) pod: Option<PodIdentity>,
+    /// The list of all services that may be seen, where somebody asked for it.
+    pub(crate) summary: Option<Arc<BTreeMap<ServiceKey, ServiceSummary>>>,
+}
+
+/// Says whether the state is being kept current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Contact {
+    /// No session has been yet.
+    #[default]
+    Never,
+    /// In session; `caught_up` once everything held from before was answered in it: from then on all that is held is
+    /// pushed. `synced` while nothing that was asked for since awaits its answer.
+    Live { caught_up: bool, synced: bool },
+    /// The session is lost, and with it the word that anything is current.
+    Lost,
+}
+
+/// Holds the way to the state for readers.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Arc<Shared>);
+
+/// Holds the only right to change the state.
+#[derive(Debug)]
+pub(crate) struct Writer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    names: ArcSwap<Names>,
+    around: ArcSwap<Around>,
+    contact: ArcSwap<Contact>,
+    /// When everything held was last known to be current. Beside the contact, since most frames move it.
+    current_at: ArcSwap<Option<Instant>>,
+    /// Everything held was current once since this process began.
+    confirmed: ArcSwap<bool>,
+    /// Wakes those who wait for anything but a change of one name.
+    changed: watch::Sender<()>,
+}
+
+pub(crate) fn store() -> (Writer, Store) {
+    let shared = Arc::new(Shared {
+        names: ArcSwap::default(),
+        around: ArcSwap::default(),
+        contact: ArcSwap::default(),
+        current_at: ArcSwap::default(),
+        confirmed: ArcSwap::default(),
+        changed: watch::channel(()).0,
+    });
+    (Writer(shared.clone()), Store(shared))
+}
+
+// === impl Names ===
+
+impl Names {
+    /// The place of the name that a caller writes so.
+    pub(crate) fn find(&self, text: &str) -> Option<&Arc<Slot>> {
+        self.by_text.get(text)
+    }
+
+    pub(crate) fn get(&self, key: &ServiceKey) -> Option<&Arc<Slot>> {
+        self.by_key.get(key)
+    }
+
+    /// In the order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.by_key.values()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    fn insert(&mut self, slot: Arc<Slot>) {
+        self.texts(&slot.key).for_each(|text| drop(self.by_text.insert(text, slot.clone())));
+        self.by_key.insert(slot.key.clone(), slot);
+    }
+
+    fn remove(&mut self, key: &ServiceKey) -> Option<Arc<Slot>> {
+        self.texts(key).for_each(|text| drop(self.by_text.remove(&text)));
+        self.by_key.remove(key)
+    }
+
+    /// All that a caller may write for this name.
+    fn texts(&self, key: &ServiceKey) -> impl Iterator<Item = Arc<str>> + use<> {
+        let near = (self.home.as_ref() == Some(&key.namespace)).then(|| Arc::from(key.service.as_str()));
+        [Arc::from(key.to_string())].into_iter().chain(near)
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    pub(crate) fn names(&self) -> Guard<Arc<Names>> {
+        self.0.names.load()
+    }
+
+    pub(crate) fn contact(&self) -> Contact {
+        **self.0.contact.load()
+    }
+
+    /// The pod's own namespace: what a name without one means.
+    pub(crate) fn at_home_in(&self, home: &Namespace) {
+        let names = self.0.names.load();
+        if names.home.as_ref() == Some(home) {
+            return;
+        }
+        let mut next = Names { home: Some(home.clone()), ..Names::default() };
+        names.iter().for_each(|slot| next.insert(slot.clone()));
+        self.0.names.store(Arc::new(next));
+        self.0.changed.send_replace(());
+    }
+
+    /// These names are subscribed to from now on.
+    pub(crate) fn add(&self, keys: impl IntoIterator<Item = ServiceKey>) {
+        let mut next = Names::clone(&self.0.names.load());
+        for key in keys {
+            if next.get(&key).is_none() {
+                next.insert(Arc::new(Slot::new(key, Known::Awaited)));
+            }
+        }
+        self.0.names.store(Arc::new(next));
+        self.0.changed.send_replace(());
+    }
+
+    /// Nobody subscribes to these any more.
+    pub(crate) fn leave(&self, keys: &[ServiceKey]) {
+        let mut next = Names::clone(&self.0.names.load());
+        let left: Vec<_> = keys.iter().filter_map(|key| next.remove(key)).collect();
+        self.0.names.store(Arc::new(next));
+        left.iter().for_each(|slot| slot.set(Known::Left));
+        self.0.changed.send_replace(());
+    }
+
+    /// What is known of a name from now on; nothing for one that nobody subscribes to.
+    pub(crate) fn set(&self, key: &ServiceKey, known: Known) {
+        if let Some(slot) = self.0.names.load().get(key) {
+            slot.set(known);
+        }
+    }
+
+    /// The content of a service, as a session told it.
+    pub(crate) fn set_service(&self, key: &ServiceKey, service: Arc<Service>) {
+        self.set(key, Known::Service(Held::new(key.clone(), service, false).into()));
+    }
+
+    pub(crate) fn set_contact(&self, contact: Contact) {
+        self.0.contact.store(Arc::new(contact));
+        self.0.changed.send_replace(());
+    }
+
+    /// Who the pod is, or what there is in the cluster, is another.
+    pub(crate) fn change_around(&self, change: impl FnOnce(&mut Around)) {
+        let mut next = Around::clone(&self.0.around.load());
+        change(&mut next);
+        self.0.around.store(Arc::new(next));
+        self.0.changed.send_replace(());
+    }
+
+    /// The controller was heard: all is current, if this session has caught up.
+    pub(crate) fn heard(&self) {
+        if let Contact::Live { caught_up: true, .. } = self.contact() {
+            self.current();
+        }
+    }
+
+    /// Everything held is current now.
+    pub(crate) fn current(&self) {
+        self.current_since(Instant::now());
+        if !**self.0.confirmed.load() {
+            self.0.confirmed.store(Arc::new(true));
+        }
+    }
+
+    /// What was read from the disk was current then.
+    pub(crate) fn current_since(&self, then: Instant) {
+        self.0.current_at.store(Arc::new(Some(then)));
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    pub(crate) fn names(&self) -> Guard<Arc<Names>> {
+        self.0.names.load()
+    }
+
+    pub(crate) fn around(&self) -> Guard<Arc<Around>> {
+        self.0.around.load()
+    }
+
+    /// The pod's own namespace, where it is known.
+    pub(crate) fn home(&self) -> Option<Namespace> {
+        self.names().home.clone()
+    }
+
+    /// Changes of everything but what is known of single names: those are told by their [`Slot`].
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    /// Whole seconds since the state was known to be current; 0 in step, and only then.
+    pub(crate) fn age(&self) -> u64 {
+        let since = self.since_current();
+        match **self.0.contact.load() {
+            Contact::Live { caught_up: true, .. } if since < IN_STEP_FOR => 0,
+            _ => since.as_secs().max(1),
+        }
+    }
+
+    /// Whether this content is the disk's, and nobody has said since that it is still so.
+    pub(crate) fn is_from_disk(&self, held: &Held) -> bool {
+        held.from_disk && !**self.0.confirmed.load()
+    }
+
+    /// Whether there is a session, whatever it has said yet.
+    pub(crate) fn in_session(&self) -> bool {
+        matches!(**self.0.contact.load(), Contact::Live { .. })
+    }
+
+    /// Whether everything asked for is current.
+    pub(crate) fn in_step(&self) -> bool {
+        let synced = matches!(**self.0.contact.load(), Contact::Live { caught_up: true, synced: true });
+        synced && self.since_current() < IN_STEP_FOR
+    }
+
+    fn since_current(&self) -> Duration {
+        self.0.current_at.load().map_or(Duration::ZERO, |at| at.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_catalogue::{ContentHash, Policy, changes::Head};
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn live(caught_up: bool, synced: bool) -> Contact {
+        Contact::Live { caught_up, synced }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn age_counts_from_the_last_moment_in_step() {
+        let (writer, store) = store();
+        assert!(!store.in_step());
+        writer.current();
+        writer.set_contact(live(true, true));
+        assert!(store.age() == 0 && store.in_step());
+        writer.set_contact(live(true, false));
+        assert!(store.age() == 0 && !store.in_step(), "one name more is awaited; the others are pushed");
+        writer.set_contact(live(true, true));
+
+        advance(IN_STEP_FOR).await;
+        assert!(store.age() == IN_STEP_FOR.as_secs() && !store.in_step(), "in session, and silent");
+        writer.heard();
+        assert!(store.age() == 0 && store.in_step());
+
+        writer.set_contact(Contact::Lost);
+        assert_eq!(store.age(), 1, "0 is said in step only");
+        advance(Duration::from_secs(100)).await;
+        assert_eq!(store.age(), 100);
+        // The next session: nothing of what is held was confirmed yet, whatever else is heard.
+        writer.set_contact(live(false, false));
+        writer.heard();
+        assert!(store.age() == 100 && !store.in_step());
+        writer.current();
+        writer.set_contact(live(true, true));
+        assert!(store.age() == 0 && store.in_step());
+    }
+
+    #[tokio::test]
+    async fn names_are_found_as_callers_write_them_and_who_waits_is_woken() {
+        let (writer, store) = store();
+        let (near, far): (ServiceKey, ServiceKey) =
+            ("orders.shop".parse().unwrap(), "orders.bank".parse().unwrap());
+        writer.add([near.clone(), far.clone()]);
+        assert!(store.names().find("orders").is_none(), "nobody knows where we are");
+        writer.at_home_in(&"shop".parse().unwrap());
+        let slot = store.names().find("orders").cloned().unwrap();
+        assert!(slot.key == near && store.names().len() == 2);
+        assert_eq!(store.names().find("orders.bank").unwrap().key, far);
+
+        let changed = slot.changed();
+        let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };
+        writer.set_service(&near, Arc::new(Service::of(head, Vec::new())));
+        changed.await;
+        assert!(matches!(&**slot.known(), Known::Service(held) if held.revision == "7"));
+
+        writer.leave(std::slice::from_ref(&near));
+        assert!(matches!(**slot.known(), Known::Left));
+        assert!(store.names().find("orders").is_none() && store.names().find("orders.shop").is_none());
+        assert_eq!(store.names().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_from_the_disk_says_so_until_a_session_has_caught_up() {
+        let (writer, store) = store();
+        let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };
+        let held = Held::new("orders.shop".parse().unwrap(), Arc::new(Service::of(head, Vec::new())), true);
+        writer.current_since(Instant::now());
+        assert!(store.is_from_disk(&held) && store.age() == 1);
+        writer.current();
+        assert!(!store.is_from_disk(&held));
+    }
+}
