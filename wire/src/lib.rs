@@ -5,18 +5,22 @@
 pub mod api;
 pub mod client;
 mod codec;
+mod duty;
 mod feed;
 mod frame;
 pub mod limits;
 mod problem;
 pub mod query;
+mod question;
 mod registration;
 pub mod server;
 #[cfg(test)]
 mod testing;
 
 pub use codec::{CodecError, Decoder, encode};
+pub use duty::{DUTIES_MAX, Duty, DutyCheck, DutyProbe};
 pub use feed::Feed;
 pub use frame::{Down, Drain, PROTOCOL, PodIdentity, ServiceSummary, Up};
 pub use problem::{Problem, Slug};
-pub use registration::{SelfPort, SelfRegistration};
+pub use question::{Explained, Found, Question, Told, WitnessWords};
+pub use registration::{RegistrationKey, SelfPort, SelfRegistration};

@@ -11,6 +11,7 @@ pub enum Slug {
     UnknownInstance,
     UnknownPath,
     NotSynced,
+    TooOld,
     InvalidQuery,
     InvalidBody,
     InvalidField,
@@ -19,7 +20,9 @@ pub enum Slug {
     MethodNotAllowed,
     ForbiddenHost,
     ForbiddenOrigin,
+    NotYourAddress,
     LimitReached,
+    NoServingInstance,
 }
 
 /// Holds an answer that says what is wrong, and what to do about it.
@@ -54,6 +57,7 @@ impl Slug {
             Self::UnknownInstance => ("unknown-instance", "Unknown instance", 404),
             Self::UnknownPath => ("unknown-path", "Unknown path", 404),
             Self::NotSynced => ("not-synced", "Not in step with the controller yet", 503),
+            Self::TooOld => ("too-old", "Older than was asked for", 503),
             Self::InvalidQuery => ("invalid-query", "Invalid query", 400),
             Self::InvalidBody => ("invalid-body", "Invalid body", 400),
             Self::InvalidField => ("invalid-field", "Invalid field", 422),
@@ -62,7 +66,9 @@ impl Slug {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", 405),
             Self::ForbiddenHost => ("forbidden-host", "Forbidden host", 403),
             Self::ForbiddenOrigin => ("forbidden-origin", "Forbidden origin", 403),
+            Self::NotYourAddress => ("not-your-address", "Not your address", 403),
             Self::LimitReached => ("limit-reached", "Limit reached", 503),
+            Self::NoServingInstance => ("no-serving-instance", "No serving instance", 503),
         }
     }
 

@@ -34,6 +34,15 @@ pub struct SelfRegistration {
     pub beside: bool,
 }
 
+/// Tells the registrations of one app apart: by service, and where several addresses stand beside each other by their port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RegistrationKey {
+    pub service: ServiceName,
+    /// The primary port of one that stands beside others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u32>,
+}
+
 /// Holds one port of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,4 +55,13 @@ pub struct SelfPort {
     pub protocol: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_protocol: Option<String>,
+}
+
+// === impl SelfRegistration ===
+
+impl SelfRegistration {
+    pub fn key(&self) -> RegistrationKey {
+        let port = self.ports.first().filter(|_| self.beside).map(|first| first.port);
+        RegistrationKey { service: self.service.clone(), port }
+    }
 }

@@ -1,11 +1,19 @@
 //! Answers, as bytes that are shared and never made twice.
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{AGE, ALLOW, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER},
 };
 use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
 use rollcall_wire::{Problem, Slug};
 
 use crate::store::Held;
@@ -13,12 +21,73 @@ use crate::store::Held;
 const REVISION: HeaderName = HeaderName::from_static("x-rollcall-revision");
 const SOURCE: HeaderName = HeaderName::from_static("x-rollcall-source");
 
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Content>;
+
+/// Holds what an answer consists of.
+pub(crate) enum Content {
+    Whole(Full<Bytes>),
+    /// Comes piece by piece, for as long as the caller reads.
+    Stream(BoxStream<'static, Bytes>),
+}
+
+// === impl Content ===
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(whole) => Pin::new(whole).poll_frame(context),
+            Self::Stream(stream) => {
+                stream.as_mut().poll_next(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.is_end_stream(),
+            Self::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(whole) => whole.size_hint(),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
+}
+
+/// An answer that is this JSON.
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(body.into().into());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// Done, and there is nothing to say.
+pub(crate) fn no_content() -> Answer {
+    let mut answer = Response::new(Bytes::new().into());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
 
 /// The answer to a lookup: the held bytes, or 304 where the caller has them.
 pub(crate) fn service(held: &Held, age: u64, request: &HeaderMap) -> Answer {
     let fresh = matches(request, &held.etag);
-    let mut answer = Response::new(Full::new(if fresh { Bytes::new() } else { held.plain().clone() }));
+    let mut answer = Response::new(if fresh { Bytes::new() } else { held.plain().clone() }.into());
     if fresh {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     }
@@ -44,7 +113,7 @@ fn dated(mut answer: Answer, age: u64) -> Answer {
 }
 
 pub(crate) fn problem(problem: &Problem) -> Answer {
-    let mut answer = Response::new(Full::from(problem.to_json()));
+    let mut answer = Response::new(Bytes::from(problem.to_json()).into());
     *answer.status_mut() =
         StatusCode::from_u16(problem.slug.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
@@ -62,7 +131,7 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
 }
 
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Answer {
-    let mut answer = Response::new(Full::from(text));
+    let mut answer = Response::new(Bytes::from_static(text.as_bytes()).into());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer

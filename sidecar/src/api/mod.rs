@@ -1,6 +1,7 @@
 //! The local HTTP API: who may ask, what can be asked, and the answers.
 
-mod answer;
+pub(crate) mod answer;
+pub(crate) mod body;
 mod lookup;
 
 use std::sync::Arc;
