@@ -1,11 +1,14 @@
 //! Reading what the API server sends: each object becomes small facts as it is read, and one that cannot be read
 //! stops no other.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::core::{PartialObjectMeta, Resource, Status};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
@@ -70,6 +73,9 @@ struct List<T> {
 /// next one.
 struct Seen<W>(Sighting, PhantomData<W>);
 
+/// Reads a list as far as its objects, and finds what asks for the next page.
+struct Head<'a>(&'a mut Option<String>);
+
 #[derive(Deserialize)]
 struct RawEvent<'a> {
     #[serde(rename = "type", borrow)]
@@ -99,6 +105,15 @@ pub(super) fn page<W: Watched>(text: &[u8]) -> Result<Page, SightError> {
         version: metadata.resource_version.filter(|version| !version.is_empty()),
         further: metadata.continue_.filter(|token| !token.is_empty()),
     })
+}
+
+/// What asks for the page after this one, if that is said before the objects; it is found without reading them. The API
+/// server writes its own kinds so, and others with their objects first.
+pub(super) fn further(text: &[u8]) -> Option<String> {
+    let mut found = None;
+    // That it stops early is an error too.
+    let _ = serde_json::Deserializer::from_slice(text).deserialize_map(Head(&mut found));
+    found.filter(|token: &String| !token.is_empty())
 }
 
 pub(super) fn event<W: Watched>(line: &[u8]) -> Result<Event, SightError> {
@@ -196,6 +211,32 @@ impl<'de, W: Watched> Deserialize<'de> for Seen<W> {
     }
 }
 
+// === impl Head ===
+
+impl<'de> Visitor<'de> for Head<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+            match &*name {
+                "metadata" => {
+                    *self.0 = fields.next_value::<ListMeta>()?.continue_;
+                    break;
+                }
+                "items" => break,
+                _ => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 // === impl Problem ===
 
 impl Problem {
@@ -249,6 +290,26 @@ mod tests {
             assert!(page.sightings.is_empty() && page.further.is_none());
         }
         assert!(page::<Pods>(b"<html>").is_err());
+    }
+
+    #[test]
+    fn what_follows_is_found_where_it_is_before_the_objects_and_they_are_not_read() {
+        for (text, expected) in [
+            (
+                r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":"eyJ2"},"items":["#,
+                Some("eyJ2"),
+            ),
+            (r#"{"metadata":{"continue":""},"items":[]}"#, None),
+            (r#"{"metadata":{"resourceVersion":"7"},"items":[]}"#, None),
+            (r#"{"items":[{"metadata":{"continue":"of an object"}}],"metadata":{"continue":"eyJ2"}}"#, None),
+            (r#"{"items":[],"kind":"PodList"}"#, None),
+            (r#"{"metadata":7}"#, None),
+            ("[]", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(further(text.as_bytes()).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
