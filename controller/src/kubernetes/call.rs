@@ -12,10 +12,13 @@ use kube::{
     core::Status,
 };
 use thiserror::Error;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::{Instant, timeout, timeout_at},
+};
 
 use crate::kubernetes::{
-    sight::{Event, Page, SightError, event, page},
+    sight::{Event, Page, SightError, event, further, page},
     watched::Watched,
 };
 
@@ -26,6 +29,9 @@ const PAGE_MAX: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 /// 500 pods have about 5 MiB; with all six kinds at once this still leaves the process its memory.
 const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A page that the next one may come beside: of each kind two are held then. Pages of usual size are smaller; larger
+/// ones are held one at a time, so that all that is held grows by no more than a quarter.
+const BESIDE_BYTES_MAX: usize = PAGE_BYTES_MAX / 4;
 /// Kubernetes stores no object above 1.5 MiB, which its JSON may exceed some times over.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// An error's message, with room for all its details.
@@ -48,15 +54,24 @@ pub(super) enum CallError {
     Unreadable(#[from] SightError),
     #[error("the API server gave no resourceVersion, without which nothing can be followed")]
     NoVersion,
+    #[error("the task that had to fetch or read a page died: {0}")]
+    Died(#[from] JoinError),
 }
 
 /// Says which page of which list is wanted.
-#[derive(Debug)]
-pub(super) struct PageWanted<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct PageWanted {
     /// The list as it was then; none: as it is.
-    pub(super) at: Option<&'a str>,
+    pub(super) at: Option<String>,
     pub(super) further: Option<String>,
     pub(super) objects_max: u32,
+}
+
+/// Holds the call for a page that comes while the one before it is read. Dropped, it is given up.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    further: String,
+    fetch: JoinHandle<Result<Bytes, CallError>>,
 }
 
 /// Holds a watch call that is under way.
@@ -70,13 +85,13 @@ pub(super) struct WatchCall {
     dead_at: Instant,
 }
 
-/// One page of a list.
-pub(super) async fn list<W: Watched>(client: &Client, wanted: PageWanted<'_>) -> Result<Page, CallError> {
+/// One page of a list, as it comes.
+pub(super) async fn fetch<W: Watched>(client: &Client, wanted: PageWanted) -> Result<Bytes, CallError> {
     let params = ListParams {
         limit: Some(wanted.objects_max),
         continue_token: wanted.further,
-        resource_version: wanted.at.map(str::to_owned),
-        version_match: wanted.at.map(|_| VersionMatch::Exact),
+        version_match: wanted.at.as_ref().map(|_| VersionMatch::Exact),
+        resource_version: wanted.at,
         ..ListParams::default()
     };
     let path = path::<W>();
@@ -85,8 +100,12 @@ pub(super) async fn list<W: Watched>(client: &Client, wanted: PageWanted<'_>) ->
         let response = send(client, request.map_err(CallError::NoRequest)?).await?;
         collect(response.into_body(), PAGE_BYTES_MAX).await
     };
-    let text = timeout(PAGE_MAX, whole).await.map_err(|_| CallError::Silent(PAGE_MAX))??;
-    Ok(page::<W>(&text)?)
+    timeout(PAGE_MAX, whole).await.map_err(|_| CallError::Silent(PAGE_MAX))?
+}
+
+/// Reads a page. Meanwhile the runtime's own threads have the next one to bring, and sessions to serve.
+pub(super) async fn read<W: Watched>(text: Bytes) -> Result<Page, CallError> {
+    Ok(spawn_blocking(move || page::<W>(&text)).await??)
 }
 
 /// A call that brings what changes after this version, and that the API server ends after so many seconds.
@@ -160,6 +179,33 @@ impl CallError {
         let Self::Refused(status) = self else { return None };
         let seconds = status.details.as_ref()?.retry_after_seconds;
         (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+}
+
+// === impl Ahead ===
+
+impl Ahead {
+    /// Asks for what follows this page, where the page says so before its objects and leaves room for it.
+    pub(super) fn of<W: Watched>(text: &[u8], client: &Client, wanted: &PageWanted) -> Option<Self> {
+        let further = further(text).filter(|_| text.len() <= BESIDE_BYTES_MAX)?;
+        let wanted = PageWanted { further: Some(further.clone()), ..wanted.clone() };
+        let client = client.clone();
+        Some(Self { further, fetch: tokio::spawn(async move { fetch::<W>(&client, wanted).await }) })
+    }
+
+    /// Whether it is what this token asks for.
+    pub(super) fn is(&self, further: &str) -> bool {
+        self.further == further
+    }
+
+    pub(super) async fn page(mut self) -> Result<Bytes, CallError> {
+        (&mut self.fetch).await?
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.fetch.abort();
     }
 }
 

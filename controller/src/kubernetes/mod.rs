@@ -1,8 +1,9 @@
 //! What Kubernetes says: its objects mapped to small facts at their arrival, and the watches that bring them.
 //!
-//! One file for each kind says what is kept of it. Beneath them: [`watched`] is what the kinds have in common,
-//! [`sight`] reads what the API server sends, [`call`] asks it, [`course`] decides what to ask next, and [`watch`]
-//! joins these to a task for each kind. [`ages`] tells how well that works.
+//! One file for each kind says what is kept of it, and [`pod_object`] what is read of a pod at all. Beneath them:
+//! [`watched`] is what the kinds have in common, [`sight`] reads what the API server sends, [`call`] asks it,
+//! [`course`] decides what to ask next, and [`watch`] joins these to a task for each kind. [`ages`] tells how well
+//! that works.
 
 mod ages;
 mod call;
@@ -10,6 +11,7 @@ mod course;
 mod namespace;
 mod node;
 mod pod;
+mod pod_object;
 mod registration;
 mod service;
 mod sight;

@@ -2,10 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use k8s_openapi::{
-    api::core::v1::{Pod, PodCondition, PodSpec, PodStatus},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{api::core::v1::PodCondition, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use rollcall_catalogue::{
     PodFacts, Port, asks_to_drain, by_annotations,
     liveness::{Phase, PodLife},
@@ -14,7 +11,10 @@ use rollcall_catalogue::{
 use crate::{
     SIDECAR,
     index::{Change, Key, Kind, PodSeen},
-    kubernetes::watched::{NoMeta, Watched, milliseconds, object_key, transport, uid},
+    kubernetes::{
+        pod_object::{Pod, PodSpec, PodStatus},
+        watched::{NoMeta, Watched, milliseconds, object_key, transport, uid},
+    },
 };
 
 /// Pods, of all namespaces.

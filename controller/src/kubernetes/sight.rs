@@ -1,11 +1,14 @@
 //! Reading what the API server sends: each object becomes small facts as it is read, and one that cannot be read
 //! stops no other.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::core::{PartialObjectMeta, Resource, Status};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
@@ -60,12 +63,18 @@ pub(super) enum SightError {
 }
 
 #[derive(Deserialize)]
-struct RawPage<'a> {
+struct List<T> {
     metadata: ListMeta,
     /// A list of nothing may be null.
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
+    items: Option<Vec<T>>,
 }
+
+/// Holds what was made of an object of this kind, as soon as that was read: what is not kept of it is gone before the
+/// next one.
+struct Seen<W>(Sighting, PhantomData<W>);
+
+/// Reads a list as far as its objects, and finds what asks for the next page.
+struct Head<'a>(&'a mut Option<String>);
 
 #[derive(Deserialize)]
 struct RawEvent<'a> {
@@ -82,13 +91,29 @@ struct Bookmark {
 }
 
 pub(super) fn page<W: Watched>(text: &[u8]) -> Result<Page, SightError> {
-    let page: RawPage<'_> = serde_json::from_slice(text)?;
-    let items = page.items.unwrap_or_default();
+    let (metadata, sightings) = match serde_json::from_slice::<List<Seen<W>>>(text) {
+        Ok(list) => (list.metadata, list.items.unwrap_or_default().into_iter().map(|seen| seen.0).collect()),
+        // Slower: where objects end must be found before they are read, so that a bad one stops no other.
+        Err(_) => {
+            let list: List<&RawValue> = serde_json::from_slice(text)?;
+            let items = list.items.unwrap_or_default();
+            (list.metadata, items.into_iter().map(|item| seen::<W>(item.get())).collect())
+        }
+    };
     Ok(Page {
-        sightings: items.into_iter().map(|item| seen::<W>(item.get())).collect(),
-        version: page.metadata.resource_version.filter(|version| !version.is_empty()),
-        further: page.metadata.continue_.filter(|token| !token.is_empty()),
+        sightings,
+        version: metadata.resource_version.filter(|version| !version.is_empty()),
+        further: metadata.continue_.filter(|token| !token.is_empty()),
     })
+}
+
+/// What asks for the page after this one, if that is said before the objects; it is found without reading them. The API
+/// server writes its own kinds so, and others with their objects first.
+pub(super) fn further(text: &[u8]) -> Option<String> {
+    let mut found = None;
+    // That it stops early is an error too.
+    let _ = serde_json::Deserializer::from_slice(text).deserialize_map(Head(&mut found));
+    found.filter(|token: &String| !token.is_empty())
 }
 
 pub(super) fn event<W: Watched>(line: &[u8]) -> Result<Event, SightError> {
@@ -108,13 +133,16 @@ pub(super) fn event<W: Watched>(line: &[u8]) -> Result<Event, SightError> {
 
 /// It is there. What is known of it stays where it cannot be read.
 fn seen<W: Watched>(text: &str) -> Sighting {
-    let object: W::Object = match serde_json::from_str(text) {
-        Ok(object) => object,
+    match serde_json::from_str(text) {
+        Ok(object) => sighting::<W>(object),
         Err(error) => match unmanaged(text) {
-            Some(object) => object,
-            None => return unreadable::<W>(text, &error),
+            Some(object) => sighting::<W>(object),
+            None => unreadable::<W>(text, &error),
         },
-    };
+    }
+}
+
+fn sighting<W: Watched>(object: W::Object) -> Sighting {
     let meta = object.meta();
     let (version, at) = (meta.resource_version.clone(), (meta.namespace.clone(), meta.name.clone()));
     let key = W::key(meta).ok();
@@ -175,6 +203,40 @@ fn meta<W: Watched>(text: &str) -> ObjectMeta {
     }
 }
 
+// === impl Seen ===
+
+impl<'de, W: Watched> Deserialize<'de> for Seen<W> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        W::Object::deserialize(deserializer).map(|object| Self(sighting::<W>(object), PhantomData))
+    }
+}
+
+// === impl Head ===
+
+impl<'de> Visitor<'de> for Head<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+            match &*name {
+                "metadata" => {
+                    *self.0 = fields.next_value::<ListMeta>()?.continue_;
+                    break;
+                }
+                "items" => break,
+                _ => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 // === impl Problem ===
 
 impl Problem {
@@ -188,7 +250,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kubernetes::pod::Pods;
+    use crate::kubernetes::{pod::Pods, service::Services};
 
     fn meta(name: &str) -> Value {
         json!({"name": name, "namespace": "shop", "uid": name, "resourceVersion": "7"})
@@ -228,6 +290,26 @@ mod tests {
             assert!(page.sightings.is_empty() && page.further.is_none());
         }
         assert!(page::<Pods>(b"<html>").is_err());
+    }
+
+    #[test]
+    fn what_follows_is_found_where_it_is_before_the_objects_and_they_are_not_read() {
+        for (text, expected) in [
+            (
+                r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":"eyJ2"},"items":["#,
+                Some("eyJ2"),
+            ),
+            (r#"{"metadata":{"continue":""},"items":[]}"#, None),
+            (r#"{"metadata":{"resourceVersion":"7"},"items":[]}"#, None),
+            (r#"{"items":[{"metadata":{"continue":"of an object"}}],"metadata":{"continue":"eyJ2"}}"#, None),
+            (r#"{"items":[],"kind":"PodList"}"#, None),
+            (r#"{"metadata":7}"#, None),
+            ("[]", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(further(text.as_bytes()).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
@@ -281,6 +363,10 @@ mod tests {
             assert_eq!(problem.is_some(), expected == "unreadable", "{problem:?}");
             assert!(problem.is_none_or(|problem| problem.starts_with("shop/a: ")));
         }
+        // Of the other kinds nothing is left unread at first.
+        let line = json!({"type": "ADDED", "object": claimed}).to_string();
+        let Event::Sighted(service) = event::<Services>(line.as_bytes()).unwrap() else { panic!("{line}") };
+        assert!(matches!(service.change, Some(Change::Service(..))) && service.problem.is_none());
         let list = json!({"metadata": {"resourceVersion": "9"}, "items": [worse, claimed]});
         let page = page::<Pods>(list.to_string().as_bytes()).unwrap();
         assert_eq!(page.sightings.iter().map(said).collect::<Vec<_>>(), ["unreadable", "pod"]);

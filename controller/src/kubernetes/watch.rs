@@ -17,14 +17,14 @@ use crate::{
     index::{Change, Index, Kind},
     kubernetes::{
         ages::{Drift, WatchAges},
-        call::{self, CallError, PageWanted},
+        call::{self, Ahead, CallError, PageWanted},
         course::{Course, Ended, Failure, Step},
         namespace::Namespaces,
         node::Nodes,
         pod::Pods,
         registration::Registrations,
         service::Services,
-        sight::{Event, Sighting},
+        sight::{Event, Page, Sighting},
         slice::Slices,
         watched::Watched,
     },
@@ -120,11 +120,15 @@ impl Follower {
         at: Option<&str>,
         objects_max: u32,
     ) -> Result<Result<String, CallError>, OwnerGone> {
-        let (mut further, mut version, mut differences) = (None, None, 0);
+        let mut wanted = PageWanted { at: at.map(str::to_owned), further: None, objects_max };
+        let (mut ahead, mut version, mut differences) = (None, None, 0);
         self.index.apply(Change::ListBegins(W::KIND)).await?;
         loop {
-            let page = match call::list::<W>(&self.client, PageWanted { at, further, objects_max }).await {
-                Ok(page) => page,
+            let page = match self.page::<W>(ahead, &wanted).await {
+                Ok((page, next)) => {
+                    ahead = next;
+                    page
+                }
                 Err(error) => return Ok(Err(error)),
             };
             let changes = page.sightings.into_iter().filter_map(change::<W>);
@@ -137,8 +141,8 @@ impl Follower {
             }
             // All pages are of one version; should they not be, the first is the safe one.
             version = version.or(page.version);
-            further = page.further;
-            if further.is_none() {
+            wanted.further = page.further;
+            if wanted.further.is_none() {
                 break;
             }
         }
@@ -158,6 +162,22 @@ impl Follower {
             warn!(kind, differences, "the watch had missed what a complete list showed; it is healed");
         }
         Ok(Ok(version))
+    }
+
+    /// A page, which may be on its way since the one before it came; and the next one, as it is asked for before this
+    /// one is read: the API server makes it while we read, and the index takes in what was read.
+    async fn page<W: Watched>(
+        &self,
+        ahead: Option<Ahead>,
+        wanted: &PageWanted,
+    ) -> Result<(Page, Option<Ahead>), CallError> {
+        let text = match ahead.filter(|ahead| wanted.further.as_deref().is_some_and(|token| ahead.is(token)))
+        {
+            Some(ahead) => ahead.page().await?,
+            None => call::fetch::<W>(&self.client, wanted.clone()).await?,
+        };
+        let next = Ahead::of::<W>(&text, &self.client, wanted);
+        Ok((call::read::<W>(text).await?, next))
     }
 
     /// Tells the index, and how many of these were news to it.

@@ -1,6 +1,9 @@
 //! What fails is tried again, ever more rarely, and takes nothing out.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::*;
+use crate::{index::Key, kubernetes::watched::NoMeta};
 
 /// The pauses between calls to an API server that answers each of them so.
 async fn pauses(api: &mut FakeApi, calls: usize, mut answer: impl FnMut(Call)) -> Vec<Duration> {
@@ -84,6 +87,52 @@ async fn a_page_that_does_not_come_is_given_up_and_half_a_list_removes_nothing()
     rig.has("abc").await;
     anew.page("30", None, &[pod("c", "15")]);
     rig.has("c").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_next_page_that_is_refused_or_cut_breaks_the_list_and_removes_nothing() {
+    let answers: [fn(Call); 4] =
+        [|call| call.refuse(410), |call| call.refuse(500), |call| call.text(200, "<html>".to_owned()), drop];
+    for answer in answers {
+        let (mut rig, call) = listed(&[pod("a", "1"), pod("b", "2")]).await;
+        call.refuse(410);
+        rig.api.list().await.page("20", Some("token"), &[pod("c", "15")]);
+        let next = rig.api.list().await;
+        assert_eq!(next.parameter("continue"), Some("token"));
+        sleep(MINUTE / 4).await;
+        answer(next);
+        let anew = rig.api.list().await;
+        assert_eq!(anew.parameter("continue"), None, "from its beginning");
+        rig.has("abc").await;
+        assert!(rig.age() >= MINUTE / 4, "half a list proves nothing");
+        anew.page("30", None, &[pod("c", "15")]);
+        rig.api.watch("30").await;
+        rig.has("c").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_death_of_whoever_reads_a_page_is_an_error_as_any() {
+    /// Pods that nobody survives the reading of.
+    struct Deadly;
+
+    impl Watched for Deadly {
+        type Object = <Pods as Watched>::Object;
+        const KIND: Kind = Kind::Pod;
+
+        fn key(meta: &ObjectMeta) -> Result<Key, NoMeta> {
+            Pods::key(meta)
+        }
+
+        fn seen(_: Self::Object) -> Result<Change, NoMeta> {
+            panic!("by the test");
+        }
+    }
+
+    let mut rig = rig::<Deadly>();
+    rig.api.list().await.page("10", None, &[pod("a", "1")]);
+    rig.api.list().await.page("10", None, &[]);
+    rig.api.watch("10").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Lists, watches, and the ways in which a watch ends.
 
 use super::*;
+use crate::owner::Owner;
 
 #[tokio::test(start_paused = true)]
 async fn a_list_of_pages_and_a_watch_from_its_version() {
@@ -22,6 +23,81 @@ async fn a_list_of_pages_and_a_watch_from_its_version() {
     stream.event("DELETED", &pod("b", "13"));
     rig.has("acd").await;
     assert_eq!(rig.app("a").await.as_deref(), Some("new"));
+}
+
+/// The watch of all pods, whose owner takes nothing in as yet; and its first page, of more than may wait for the owner.
+struct Unheard {
+    owner: Owner,
+    index: IndexHandle,
+    api: FakeApi,
+    watch: JoinHandle<Result<(), OwnerGone>>,
+    first: Vec<Value>,
+}
+
+impl Unheard {
+    fn new() -> Self {
+        let (owner, index) = owner(Index::default(), Metrics::new());
+        let (client, api) = fake_api();
+        let (ages, drift) = (WatchAges::new(), Drift::default());
+        let watch = tokio::spawn(Follower { client, index: index.clone(), ages, drift }.run::<Pods>());
+        let first = (0..5_000).map(|number| pod(&format!("p{number}"), "1")).collect();
+        Self { owner, index, api, watch, first }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_page_is_asked_for_before_this_one_is_taken_in() {
+    let Unheard { owner, index, mut api, watch: _watch, first } = Unheard::new();
+    api.list().await.page("10", Some("token"), &first);
+    let next = timeout(MINUTE, api.list()).await.expect("it would wait for the owner");
+    assert_eq!(next.parameter("continue"), Some("token"));
+    next.page("10", None, &[pod("last", "1")]);
+    let (_trigger, ear) = shutdown();
+    tokio::spawn(owner.run(ear));
+    api.watch("10").await;
+    assert_eq!(index.ask(|index| index.known(Kind::Pod)).await.unwrap(), first.len() + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_page_is_given_up_with_its_list() {
+    let Unheard { owner: _owner, mut api, watch, first, .. } = Unheard::new();
+    api.list().await.page("10", Some("token"), &first);
+    let next = timeout(MINUTE, api.list()).await.expect("it would wait for the owner");
+    watch.abort();
+    let given_up = async {
+        while next.is_awaited() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // Its own time would end too, but later.
+    timeout(Duration::from_secs(1), given_up).await.expect("somebody still waits for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_large_page_no_other_is_held() {
+    let Unheard { owner, mut api, watch: _watch, first, .. } = Unheard::new();
+    let space = " ".repeat(9 * 1024 * 1024);
+    let metadata = json!({"resourceVersion": "10", "continue": "token"});
+    let text = format!(r#"{space}{{"metadata":{metadata},"items":{}}}"#, Value::from(first));
+    api.list().await.text(200, text);
+    assert!(timeout(MINUTE, api.list()).await.is_err(), "the owner has not taken in the first");
+    let (_trigger, ear) = shutdown();
+    tokio::spawn(owner.run(ear));
+    assert_eq!(api.list().await.parameter("continue"), Some("token"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_says_behind_its_objects_what_follows_is_followed_too() {
+    let mut rig = rig::<Pods>();
+    let metadata = json!({"resourceVersion": "10", "continue": "token"});
+    let text = format!(r#"{{"items":[{}],"metadata":{metadata}}}"#, pod("a", "1"));
+    rig.api.list().await.text(200, text);
+    let next = rig.api.list().await;
+    assert_eq!(next.parameter("continue"), Some("token"));
+    rig.has("a").await;
+    next.page("10", None, &[pod("b", "2")]);
+    rig.api.watch("10").await;
+    rig.has("ab").await;
 }
 
 #[tokio::test(start_paused = true)]
