@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rollcall_catalogue::{
-    Attributes, Heartbeat, Namespace, Port, Registration, Runtime, ServiceKey, ServiceName, Source, Target,
-    Transport, ValueError, Version, shortened,
+    Attributes, Heartbeat, Namespace, Port, ProbeCheck, Probing, Registration, Runtime, ServiceKey,
+    ServiceName, Source, Target, Transport, ValueError, Version, shortened,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,9 +60,36 @@ pub struct SelfPort {
     pub app_protocol: Option<String>,
 }
 
+// === impl RegistrationKey ===
+
+impl RegistrationKey {
+    /// Of a word that an app said at run time, as the domain has it.
+    pub fn of(word: &Registration) -> Self {
+        let beside = matches!(word.source, Source::Runtime { kind: Runtime::Each, .. });
+        let port = word.attributes.ports.first().filter(|_| beside).map(|first| u32::from(first.port));
+        Self { service: word.key.service.clone(), port }
+    }
+}
+
 // === impl SelfRegistration ===
 
 impl SelfRegistration {
+    /// An app's word as it would be said anew.
+    pub fn of(word: &Registration) -> Self {
+        let Attributes { version, ports, tags, metadata, weight, probe, heartbeat } = &word.attributes;
+        Self {
+            service: word.key.service.clone(),
+            version: version.as_ref().map(ToString::to_string),
+            ports: ports.iter().map(self_port).collect(),
+            tags: tags.iter().map(str::to_owned).collect(),
+            metadata: metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            weight: weight.map(u32::from),
+            probe: probe.as_ref().map(probe_text),
+            ttl_seconds: heartbeat.map(|heartbeat| heartbeat.ttl_seconds),
+            beside: matches!(word.source, Source::Runtime { kind: Runtime::Each, .. }),
+        }
+    }
+
     pub fn key(&self) -> RegistrationKey {
         let port = self.ports.first().filter(|_| self.beside).map(|first| first.port);
         RegistrationKey { service: self.service.clone(), port }
@@ -103,6 +130,32 @@ impl SelfRegistration {
             Some(error) => Err(ValueError { field: field(error.field), ..error }),
             None => Ok(registration),
         }
+    }
+}
+
+/// In one word, as an app says it: of the primary port, with the timing that suits most.
+fn probe_text(probing: &Probing) -> String {
+    match probing {
+        Probing::Off => "none".to_owned(),
+        Probing::By(probe) => match &probe.check {
+            ProbeCheck::Tcp { .. } => "tcp".to_owned(),
+            ProbeCheck::Http { path, .. } => format!("http:{path}"),
+            ProbeCheck::Grpc { .. } => "grpc".to_owned(),
+        },
+    }
+}
+
+fn self_port(port: &Port) -> SelfPort {
+    let protocol = match port.transport {
+        Transport::Tcp => None,
+        Transport::Udp => Some("UDP"),
+        Transport::Sctp => Some("SCTP"),
+    };
+    SelfPort {
+        name: port.name.as_deref().map(str::to_owned),
+        port: u32::from(port.port),
+        protocol: protocol.map(str::to_owned),
+        app_protocol: port.app_protocol.as_deref().map(str::to_owned),
     }
 }
 

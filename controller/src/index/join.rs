@@ -134,6 +134,7 @@ impl Index {
             if let OwnerId::Pod(uid) = owner {
                 self.note_doubts(key, uid, joined.as_ref());
                 self.mark_on_duty(uid);
+                self.report_written(key, uid);
             }
             let Some(joined) = joined else {
                 changed.removes.extend(entry.remove_member(owner));
@@ -164,8 +165,10 @@ impl Index {
             .filter_map(|registration| Some((registration.as_ref(), self.reach(registration, owner)?)))
             .collect();
         let session = pod.and_then(|pod| pod.session.as_ref());
-        let at_run_time: Vec<_> =
-            session.iter().flat_map(|session| session.said.registrations_of(key)).collect();
+        let at_run_time = match owner {
+            OwnerId::Pod(uid) => self.at_run_time(uid, key),
+            OwnerId::Address(_) => Vec::new(),
+        };
         if word.is_none() && at_run_time.is_empty() && reached.is_empty() {
             return None;
         }

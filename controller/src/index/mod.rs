@@ -37,6 +37,7 @@ mod services;
 mod sessions;
 mod shared;
 mod words;
+mod written;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -51,14 +52,14 @@ use rollcall_catalogue::{
 use crate::index::{
     clock::SessionClock, endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists,
     namespace::NamespaceEntry, report_queue::ReportQueue, services::ServiceEntry, sessions::Session,
-    shared::Shared,
+    shared::Shared, written::Written,
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
 
 pub use change::{
-    Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts, SliceEndpoint,
-    SliceFacts, StatusDigest,
+    AppWord, Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts,
+    SliceEndpoint, SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
@@ -95,6 +96,7 @@ pub struct Index {
     /// The Service that each slice was a part of when it was seen last.
     slices: HashMap<ObjectKey, Arc<str>>,
     addresses: AddressBook,
+    written: Written,
     /// Boxed as the pods are.
     services: HashMap<ServiceKey, Box<ServiceEntry>>,
     dirty: BTreeMap<ServiceKey, Dirt>,

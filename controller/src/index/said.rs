@@ -41,6 +41,11 @@ pub struct Refused {
 // === impl Said ===
 
 impl Said {
+    /// With these, said earlier.
+    pub(super) fn begun(registrations: BTreeMap<RegistrationKey, Arc<Registration>>) -> Self {
+        Self { registrations, ..Self::default() }
+    }
+
     pub(super) fn registrations(&self) -> impl Iterator<Item = &Arc<Registration>> {
         self.registrations.values()
     }

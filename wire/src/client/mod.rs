@@ -152,7 +152,7 @@ impl Client {
             registrations,
         };
         let Due { ask, .. } = self.subscriptions.take_due();
-        [hello].into_iter().chain(subscribe(&ask, summary)).chain(self.words.health()).collect()
+        [hello].into_iter().chain(subscribe(&ask, summary)).chain(self.words.after_hello()).collect()
     }
 
     /// What the controller says. After a violation the session is over: nothing more of it is heard.
@@ -201,9 +201,11 @@ impl Client {
         Ok(open.then_some(Up::Register { registration }))
     }
 
+    /// No longer; said in each session from now on, until it is registered again: a controller may know of it that did not
+    /// hear that it was taken back.
     pub fn deregister(&mut self, key: &RegistrationKey) -> Option<Up> {
-        let said = self.words.deregister(key) && self.session.is_some();
-        said.then(|| Up::Deregister { key: key.clone() })
+        self.words.deregister(key);
+        self.session.as_ref().map(|_| Up::Deregister { key: key.clone() })
     }
 
     /// What is known of the app's health; the latest word is said again in each session. Nothing is all that the pod is.

@@ -1,6 +1,6 @@
 //! What the pod says of itself: kept over sessions, since each controller must know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rollcall_catalogue::liveness::ProbeWitness;
 
@@ -21,6 +21,8 @@ pub(super) struct Words {
     bytes: usize,
     /// None is all that the pod is, and comes first.
     health: BTreeMap<Option<HealthOf>, ProbeWitness>,
+    /// What was taken back last: a controller that did not hear it may know of it from elsewhere.
+    left: VecDeque<RegistrationKey>,
 }
 
 #[derive(Debug)]
@@ -42,9 +44,10 @@ impl Words {
         self.bytes
     }
 
-    /// All that is known of the app's health.
-    pub(super) fn health(&self) -> impl Iterator<Item = Up> {
-        self.health.iter().map(|(of, probe)| Up::Health { of: of.clone(), probe: *probe })
+    /// What `hello` does not tell, in the order in which it is to be said.
+    pub(super) fn after_hello(&self) -> impl Iterator<Item = Up> {
+        let left = self.left.iter().map(|key| Up::Deregister { key: key.clone() });
+        left.chain(self.health.iter().map(|(of, probe)| Up::Health { of: of.clone(), probe: *probe }))
     }
 
     /// A new session: `hello` says it all, and what was asked before has no answer any more.
@@ -67,20 +70,28 @@ impl Words {
         }
         let unanswered = before.map_or(0, |held| held.unanswered).saturating_add(u32::from(sent));
         self.bytes = others + bytes;
+        self.left.retain(|left| *left != key);
         self.registrations.insert(key, Registered { bytes, unanswered, registration });
         Ok(())
     }
 
-    /// Whether it was registered. What was said of an address that stood beside others goes with it.
-    pub(super) fn deregister(&mut self, key: &RegistrationKey) -> bool {
-        let held = self.registrations.remove(key);
-        self.bytes -= held.as_ref().map_or(0, |held| held.bytes);
-        if held.is_some()
-            && let Some(port) = key.port.and_then(|port| u16::try_from(port).ok())
-        {
+    /// What the app takes back; whether or not it was registered here, it may be elsewhere.
+    pub(super) fn deregister(&mut self, key: &RegistrationKey) {
+        self.forget(key);
+        self.left.retain(|left| left != key);
+        if self.left.len() >= REGISTRATIONS_MAX {
+            self.left.pop_front();
+        }
+        self.left.push_back(key.clone());
+    }
+
+    /// What was said of an address that stood beside others goes with it.
+    fn forget(&mut self, key: &RegistrationKey) {
+        let Some(held) = self.registrations.remove(key) else { return };
+        self.bytes -= held.bytes;
+        if let Some(port) = key.port.and_then(|port| u16::try_from(port).ok()) {
             self.health.remove(&Some(HealthOf { service: key.service.clone(), port: Some(port) }));
         }
-        held.is_some()
     }
 
     pub(super) fn accepted(&mut self, key: &RegistrationKey) {
@@ -93,7 +104,7 @@ impl Words {
     pub(super) fn rejected(&mut self, key: &RegistrationKey) {
         match self.registrations.get_mut(key) {
             Some(held) if held.unanswered > 1 => held.unanswered -= 1,
-            Some(_) | None => drop(self.deregister(key)),
+            Some(_) | None => self.forget(key),
         }
     }
 

@@ -87,7 +87,11 @@ fn a_registration_at_run_time_comes_changes_and_goes() {
     assert_eq!(bench.publish(), expect(&[("billing", &["p1:7 Ready"])]));
     bench.index.app_deregisters(&uid(), &whole("orders"));
     assert!(bench.step().is_none());
-    assert!(bench.index.managed().wanted.is_empty(), "no label stands for it");
+    let wanted = bench.index.managed().wanted;
+    assert!(
+        wanted.len() == 1 && wanted.values().all(|spec| matches!(spec.origin, Origin::App { .. })),
+        "kept for itself, and no label stands for it: {wanted:?}"
+    );
     assert_eq!(bench.apply([gone_pod(1)]), expect(&[]));
     nothing_stays_behind(&bench);
 }

@@ -271,7 +271,10 @@ fn what_the_pod_says_of_itself_is_said_in_each_session() {
 
     client.register(registration("orders", 0)).unwrap();
     assert_eq!(client.deregister(&orders), Some(Up::Deregister { key: orders.clone() }));
-    assert_eq!(client.deregister(&orders), None, "it was not registered");
+    assert_eq!(client.open(0)[1], Up::Deregister { key: orders.clone() }, "to whoever did not hear it");
+    client.register(registration("orders", 0)).unwrap();
+    assert!(matches!(client.open(0)[1], Up::Health { .. }));
+    client.hear(welcome("e"), 0).unwrap();
     assert!(client.drain(Drain::Wait, 5).is_some());
     client.closed();
     assert_eq!(client.drain(Drain::Wait, 5), None);
