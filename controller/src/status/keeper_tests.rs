@@ -215,7 +215,7 @@ fn what_an_app_says_is_kept_as_it_says_it_at_once() {
             .into_iter()
             .collect(),
     };
-    let (one, other) = (word(r#"{"port":80}"#), word(r#"{"port":80},{"name":"a","port":81}"#));
+    let (one, other) = (word(r#"{"port":80}"#), word(r#"{"name":"a","port":80}"#));
     assert_eq!(keeper.plan(&managed(Some(&one), None), now), [Step::Create(key("o"), spec(&one))]);
     keeper.rest(&Step::Create(key("o"), spec(&one)), now);
     assert_eq!(keeper.plan(&managed(Some(&one), Some(&one)), now), []);
