@@ -143,9 +143,13 @@ fn what_an_app_registered_is_kept_as_an_object_until_it_is_taken_back() -> Resul
     // Neither the controller nor the sidecar lives on.
     client.tell("hangup")?;
     drop(client);
+    let holder = scene.stage.lease_holder()?;
     scene.stage.restart(|| Ok(()))?;
     ensure!(addresses()? == expected, "not eventually: {:?}", addresses()?);
-    scene.eventually("the successor holds the Lease", || Ok(!scene.stage.lease_holder()?.is_empty()))?;
+    scene.eventually("the successor holds the Lease", || {
+        let now = scene.stage.lease_holder()?;
+        Ok(!now.is_empty() && now != holder)
+    })?;
     let before = objects()?.len();
     let mut client = scene.client(&shop, "storefront", &["storefront"])?;
     scene.eventually("its sidecar is told what it is", || {
