@@ -213,7 +213,7 @@ async fn a_session_is_told_what_its_pod_is_whenever_that_changes() {
     let running = Running::start().await;
     let mut present = running.present(1).await;
     let orders = ("orders".to_owned(), 8080);
-    assert_eq!(duties(&mut present).await, [orders.clone()]);
+    assert_eq!(duties(&mut present).await, std::slice::from_ref(&orders));
     let say = |present: &Presence, word| present.voice().say(word);
     // What changes nothing of it is no news: the next is what comes after.
     say(&present, Word::Drain(Drain::Start)).await.unwrap();

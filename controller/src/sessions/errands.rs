@@ -44,14 +44,14 @@ pub(crate) struct Errands {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Nothing,
-    Frame(Down),
+    Frame(Box<Down>),
     Told { ask: u64, told: Told },
 }
 
 /// Says what came of a word.
 enum Said {
     Nothing,
-    Frame(Down),
+    Frame(Box<Down>),
     Awaited(BoxFuture<'static, Down>),
     Gone(OwnerGone),
 }
@@ -107,7 +107,7 @@ impl Errands {
             };
             let goes = drain == Drain::Start || terminating;
             if drain == Drain::Stop || !goes {
-                return Said::Frame(Down::Drained {
+                return Said::Frame(Box::new(Down::Drained {
                     ask,
                     complete: true,
                     terminating,
@@ -115,7 +115,7 @@ impl Errands {
                     subscribers: 0,
                     late: Vec::new(),
                     elapsed_ms: since(asked),
-                });
+                }));
             }
             let awaited = async move {
                 let outcome = asker.drained(services, number, deadline).await;
@@ -177,7 +177,7 @@ impl Errands {
             return Poll::Ready(told);
         }
         match ready!(self.acknowledged.poll_next_unpin(context)) {
-            Some(frame) => Poll::Ready(Ok(Reply::Frame(frame))),
+            Some(frame) => Poll::Ready(Ok(Reply::Frame(Box::new(frame)))),
             None => Poll::Pending,
         }
     }
@@ -185,8 +185,10 @@ impl Errands {
 
 fn told(answer: Result<Answer, OwnerGone>) -> Said {
     match answer {
-        Ok(Answer::Registered(key)) => Said::Frame(Down::Registered { key }),
-        Ok(Answer::Rejected { key, reason, field }) => Said::Frame(Down::Rejected { key, reason, field }),
+        Ok(Answer::Registered(key)) => Said::Frame(Box::new(Down::Registered { key })),
+        Ok(Answer::Rejected { key, reason, field }) => {
+            Said::Frame(Box::new(Down::Rejected { key, reason, field }))
+        }
         Ok(Answer::Done | Answer::Drained { .. }) => Said::Nothing,
         Err(gone) => Said::Gone(gone),
     }

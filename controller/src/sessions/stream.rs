@@ -185,7 +185,7 @@ impl Running {
                 self.session.server.hold_back(false);
             }
             Moved::Answered(Ok(Reply::Nothing)) => {}
-            Moved::Answered(Ok(Reply::Frame(frame))) => self.session.server.say(frame),
+            Moved::Answered(Ok(Reply::Frame(frame))) => self.session.server.say(*frame),
             Moved::Answered(Ok(Reply::Told { ask, told })) => self.session.server.tell(ask, told),
             Moved::Answered(Err(OwnerGone)) | Moved::Shutdown => self.end(Ending::Shutdown),
             Moved::News(News::Duties(duties)) => self.session.server.set_duties(duties),

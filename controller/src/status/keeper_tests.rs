@@ -220,7 +220,7 @@ fn what_an_app_says_is_kept_as_it_says_it_at_once() {
     keeper.rest(&Step::Create(key("o"), spec(&one)), now);
     assert_eq!(keeper.plan(&managed(Some(&one), Some(&one)), now), []);
     let replace = Step::Replace { object: key("o"), uid: "r1".into(), spec: spec(&other) };
-    assert_eq!(keeper.plan(&managed(Some(&other), Some(&one)), now), [replace.clone()]);
+    assert_eq!(keeper.plan(&managed(Some(&other), Some(&one)), now), std::slice::from_ref(&replace));
     keeper.rest(&replace, now);
     assert_eq!(keeper.plan(&managed(Some(&one), Some(&other)), now), [], "who turns all the time waits");
     let delete = Step::Delete { object: key("o"), uid: "r1".into() };

@@ -294,7 +294,7 @@ fn a_word_on_one_port_is_of_its_instance_alone() {
     for (probe, probes, states) in table {
         let witnesses = Witnesses { probe, ..WELL };
         let all = all_of(&Member { witnesses, probes, ..member(&pod, &[&declared, &each]) });
-        assert_eq!(all.iter().map(|one| one.state).collect::<Vec<_>>(), states);
+        assert_eq!(all.iter().map(|one| one.instance.state).collect::<Vec<_>>(), states);
     }
 }
 

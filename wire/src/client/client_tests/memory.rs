@@ -56,10 +56,10 @@ fn said(frames: &[Up]) -> Vec<String> {
     for frame in frames {
         match frame {
             Up::Subscribe { services, .. } => {
-                said.extend(services.iter().map(|one| format!("+{}", one.service)))
+                said.extend(services.iter().map(|one| format!("+{}", one.service)));
             }
             Up::Unsubscribe { services, .. } => {
-                said.extend(services.iter().map(|one| format!("-{}", one.service)))
+                said.extend(services.iter().map(|one| format!("-{}", one.service)));
             }
             _ => {}
         }
