@@ -51,7 +51,7 @@ pub(crate) struct DrainAsked {
 /// Says what is answered once that is published.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Say(Down),
+    Say(Box<Down>),
     /// The removal is told; when everyone knows of it is the roster's matter.
     Drains {
         services: Vec<ServiceKey>,
@@ -135,7 +135,7 @@ impl Controller {
                 self.drains_joined(id);
                 refused
                     .into_iter()
-                    .for_each(|refused| self.replies.push((id, Reply::Say(rejected(refused)))));
+                    .for_each(|refused| self.replies.push((id, Reply::Say(Box::new(rejected(refused))))));
             }
         }
     }
@@ -164,8 +164,8 @@ impl Controller {
         }
         let reply = match word {
             Word::Register(said) => match self.index.app_registers(&uid, &said) {
-                Ok(()) => Reply::Say(Down::Registered { key: said.key() }),
-                Err(refused) => Reply::Say(rejected(refused)),
+                Ok(()) => Reply::Say(Box::new(Down::Registered { key: said.key() })),
+                Err(refused) => Reply::Say(Box::new(rejected(refused))),
             },
             Word::Deregister(key) => return self.index.app_deregisters(&uid, &key),
             Word::Health { of, probe } => return self.index.app_health(&uid, of, probe),
@@ -175,7 +175,7 @@ impl Controller {
             }
             Word::Drain { drain: Drain::Stop, question } => {
                 self.index.app_drains(&uid, false);
-                Reply::Say(at_once(self.is_going(&uid), question))
+                Reply::Say(Box::new(at_once(self.is_going(&uid), question)))
             }
             Word::Drain { drain: Drain::Wait, question } if self.is_going(&uid) => {
                 self.drains_reply(&uid, question)
@@ -191,7 +191,7 @@ impl Controller {
     pub(crate) fn going(&mut self, id: ConnectionId, uid: &PodUid, question: DrainAsked, ether: &mut Ether) {
         let reply = match self.is_going(uid) {
             true => self.drains_reply(uid, question),
-            false => Reply::Say(at_once(false, question)),
+            false => Reply::Say(Box::new(at_once(false, question))),
         };
         self.replies.push((id, reply));
         self.publish_soon(ether);
@@ -260,7 +260,7 @@ impl Controller {
 
     fn reply(&mut self, id: ConnectionId, reply: Reply, ether: &mut Ether) {
         match reply {
-            Reply::Say(down) => self.say(id, down, ether),
+            Reply::Say(down) => self.say(id, *down, ether),
             Reply::Drains { services, terminating, question } => {
                 self.drain(id, services, terminating, question, ether);
             }
