@@ -139,6 +139,7 @@ fn registration(service: u32) -> Change {
         visibility: None,
     };
     let object = Object {
+        app: None,
         uid: format!("object-{service}").into(),
         generation: 1,
         managed: false,

@@ -72,6 +72,15 @@ pub struct Object {
     /// What its status says, so that one which says what is true already is not written again.
     pub told: StatusDigest,
     pub registration: Result<Arc<Registration>, SpecErrors>,
+    /// What an app had said, where we wrote it to keep that.
+    pub app: Option<AppWord>,
+}
+
+/// Holds what the app of a pod registered at run time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppWord {
+    pub uid: PodUid,
+    pub word: Arc<Registration>,
 }
 
 /// Holds what a status says, its times left out.

@@ -27,7 +27,11 @@ impl Members {
     }
 
     pub(super) fn get(&self, owner: &OwnerId) -> Option<&Member> {
-        self.0.get(self.place(owner).ok()?).map(|(_, member)| member)
+        self.entry(owner).map(|(_, member)| member)
+    }
+
+    pub(super) fn entry(&self, owner: &OwnerId) -> Option<(&OwnerId, &Member)> {
+        self.0.get(self.place(owner).ok()?).map(|(owner, member)| (owner, member))
     }
 
     /// Gives what the owner had before.

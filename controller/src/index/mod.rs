@@ -16,6 +16,7 @@ mod alarms;
 mod by_address;
 mod change;
 mod clock;
+mod duties;
 mod endpoints;
 mod explain;
 mod foreign;
@@ -36,9 +37,10 @@ mod services;
 mod sessions;
 mod shared;
 mod words;
+mod written;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -50,14 +52,14 @@ use rollcall_catalogue::{
 use crate::index::{
     clock::SessionClock, endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists,
     namespace::NamespaceEntry, report_queue::ReportQueue, services::ServiceEntry, sessions::Session,
-    shared::Shared,
+    shared::Shared, written::Written,
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
 
 pub use change::{
-    Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts, SliceEndpoint,
-    SliceFacts, StatusDigest,
+    AppWord, Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts,
+    SliceEndpoint, SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
@@ -94,6 +96,7 @@ pub struct Index {
     /// The Service that each slice was a part of when it was seen last.
     slices: HashMap<ObjectKey, Arc<str>>,
     addresses: AddressBook,
+    written: Written,
     /// Boxed as the pods are.
     services: HashMap<ServiceKey, Box<ServiceEntry>>,
     dirty: BTreeMap<ServiceKey, Dirt>,
@@ -112,6 +115,8 @@ pub struct Index {
     turned_ms: Vec<u64>,
     clock: SessionClock,
     alarms: Alarms,
+    /// The pods in session of which it is to be found out what they are now.
+    on_duty: BTreeSet<PodUid>,
     /// The pods that had a session and were removed since it was last asked.
     orphans: Vec<PodUid>,
     /// The Lease that all replicas share: what is said of the registry as a whole is said of it.
@@ -154,6 +159,11 @@ impl Index {
 
     pub fn pod(&self, uid: &PodUid) -> Option<&PodFacts> {
         self.pods.get(uid).map(|entry| &entry.facts)
+    }
+
+    /// The zone of this node, where that is known.
+    pub(crate) fn zone(&self, node: &Arc<str>) -> Option<Arc<str>> {
+        self.nodes.get(node)?.zone.clone()
     }
 
     /// Whether there is anything to be joined.

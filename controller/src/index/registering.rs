@@ -20,8 +20,11 @@ impl Index {
             let owner = OwnerId::Pod(uid.clone());
             let selected = self.selected(&pod.facts.namespace, uid, &pod.facts.labels);
             self.mark_owner(&selected, &owner);
-            let at_run_time = pod.session.iter().flat_map(|session| session.said.registrations());
-            let words = pod.facts.registration.iter().chain(at_run_time);
+            let at_run_time = match &pod.session {
+                Some(session) => session.said.registrations().cloned().collect::<Vec<_>>(),
+                None => self.written.of(uid).cloned().collect(),
+            };
+            let words = pod.facts.registration.iter().chain(&at_run_time);
             self.mark_owner(words.map(|word| &word.key), &owner);
         }
         self.pods = pods;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rollcall_catalogue::{
-    Instance, Port, Registration, ServiceKey, ValueError, Version, liveness::Witnesses,
+    Instance, PodUid, Port, Registration, ServiceKey, ValueError, Version, liveness::Witnesses,
 };
 use rollcall_crds::Finding;
 
@@ -42,10 +42,12 @@ pub struct Managed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
     pub uid: Arc<str>,
-    /// Its target is a Service: nobody waits for it to come back.
-    pub of_service: bool,
+    /// Its target is a Service, or what an app has said: nobody waits for that to come back.
+    pub at_once: bool,
     /// What it says; none where that is not valid.
     pub registration: Option<Arc<Registration>>,
+    /// What an app had said, where it keeps that.
+    pub app: Option<Arc<Registration>>,
 }
 
 /// Holds what a managed registration says.
@@ -63,6 +65,8 @@ pub enum Origin {
     Pods { version: Option<Version>, ports: Vec<Port> },
     /// A Service of a namespace that adopts them, which owns the object.
     Service { name: Arc<str>, uid: Arc<str> },
+    /// What the app of a pod registered at run time; the pod owns the object.
+    App { pod: Arc<str>, uid: PodUid, word: Arc<Registration> },
 }
 
 /// Holds what a person should hear of once, as an Event.

@@ -81,12 +81,14 @@ impl Index {
             return managed;
         }
         for (namespace, names) in &self.namespaces {
-            for (name, object) in names.objects.iter().filter(|(_, object)| object.managed) {
+            let ours = |object: &&Object| object.managed && object.app.is_none();
+            for (name, object) in names.objects.iter().filter(|(_, object)| ours(object)) {
                 let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
                 let registration = object.registration.as_ref().ok().cloned();
                 let target = registration.as_ref().map(|registration| &registration.target);
-                let of_service = matches!(target, Some(Target::Service(_)));
-                managed.present.insert(key, Present { uid: object.uid.clone(), of_service, registration });
+                let at_once = matches!(target, Some(Target::Service(_)));
+                let (uid, app) = (object.uid.clone(), None);
+                managed.present.insert(key, Present { uid, at_once, registration, app });
             }
         }
         for (key, entry) in &self.services {
@@ -107,10 +109,11 @@ impl Index {
                 self.want(&mut managed, key, name.clone(), origin);
             }
         }
+        self.manage_written(&mut managed);
         managed
     }
 
-    fn want(&self, managed: &mut Managed, service: &ServiceKey, name: Arc<str>, origin: Origin) {
+    pub(super) fn want(&self, managed: &mut Managed, service: &ServiceKey, name: Arc<str>, origin: Origin) {
         let object = self.namespaces.get(&service.namespace).and_then(|names| names.objects.get(&name));
         // What a person wrote under that name says enough.
         if object.is_none_or(|object| object.managed) {
@@ -170,8 +173,9 @@ impl Index {
     fn members_of(&self, key: &ObjectKey) -> usize {
         let object = self.namespaces.get(&key.namespace).and_then(|names| names.objects.get(&key.name));
         let registration = object.and_then(|object| object.registration.as_ref().ok());
+        let one = registration.is_some_and(|one| matches!(one.target, Target::Pod { .. }));
         let entry = registration.and_then(|registration| self.services.get(&registration.key));
-        entry.map_or(0, |entry| entry.members.len())
+        entry.map_or(0, |entry| if one { 1 } else { entry.members.len() })
     }
 
     fn report(&self, key: &ObjectKey) -> Option<Report> {
@@ -205,7 +209,13 @@ impl Index {
             _ => None,
         };
         let (mut ids, mut read) = (HashSet::new(), HashSet::new());
-        for (owner, member) in entry.members.iter() {
+        // One of a pod looks at that alone: there may be as many as pods.
+        let alone = match &registration.target {
+            Target::Pod { uid, .. } => Some(entry.members.entry(&OwnerId::Pod(uid.clone()))),
+            _ => None,
+        };
+        let all = alone.is_none().then(|| entry.members.iter()).into_iter().flatten();
+        for (owner, member) in alone.flatten().into_iter().chain(all) {
             let reached = match own(member) {
                 Some(true) => Some(Reached::Itself),
                 Some(false) => None,
@@ -219,8 +229,11 @@ impl Index {
                 (Some(_), _) => {
                     outcome.reached += 1;
                     let standings = member.standings.iter();
+                    let of_app = object.app.as_ref().and_then(|app| app.word.attributes.ports.first());
                     let meant = standings.filter(|standing| {
-                        own(member).is_none() || standing.profile.version == registration.attributes.version
+                        let of_version = own(member).is_none()
+                            || standing.profile.version == registration.attributes.version;
+                        of_version && of_app.is_none_or(|port| port.port == standing.profile.port)
                     });
                     ids.extend(meant.map(|standing| standing.id(owner)));
                 }

@@ -55,6 +55,8 @@ impl Index {
         self.mark_owner(facts.registration.iter().map(|word| &word.key), &owner);
         let selected = self.selected(&facts.namespace, &uid, &facts.labels);
         self.mark_owner(&selected, &owner);
+        let written: Vec<_> = self.written.of(&uid).map(|word| word.key.clone()).collect();
+        self.mark_owner(&written, &owner);
         self.move_addresses(&namespace, &addresses, held_addresses(&facts));
         if let Some(session) = &mut session {
             session.facts.expected = facts.has_sidecar;
@@ -123,10 +125,13 @@ impl Index {
         }
         let of = |object: Option<&Object>| object.and_then(Object::counting).cloned();
         let known = |object: Option<&Object>| {
-            let object = object.filter(|object| object.managed)?;
+            // What is kept for an app is its pod's, and goes with it.
+            let object = object.filter(|object| object.managed && object.app.is_none())?;
             Some(object.registration.as_ref().ok()?.key.clone())
         };
         self.keep_known(&key.name, known(before.as_ref()), known(object));
+        let app = |object: Option<&Object>| object.and_then(|object| object.app.clone());
+        self.see_written(&key.name, app(before.as_ref()), app(object));
         let (before, after) = (of(before.as_ref()), of(object));
         if before != after {
             self.in_namespace(&key.namespace, |names| {

@@ -91,7 +91,12 @@ impl Index {
     pub fn open_session(&mut self, uid: &PodUid, hello: &Hello, now_ms: u64) -> Option<Opening> {
         let entry = self.pods.get_mut(uid)?;
         let expected = entry.facts.has_sidecar;
-        let session = entry.session.get_or_insert_with(|| Box::new(Session::new(expected)));
+        let written = &self.written;
+        let session = entry.session.get_or_insert_with(|| {
+            // From here on the app speaks for itself: it begins with what it had said to another process.
+            let said = Said::begun(written.by_key(uid));
+            Box::new(Session { said, ..Session::new(expected) })
+        });
         let fits = hello.incarnation.floor_char_boundary(INCARNATION_BYTES_MAX);
         let incarnation = hello.incarnation.get(..fits).unwrap_or_default();
         let same = *session.incarnation == *incarnation;
@@ -104,6 +109,7 @@ impl Index {
         session.sequence = hello.sequence;
         session.facts.heard(now_ms);
         self.clock.meets(uid);
+        self.mark_on_duty(uid);
         self.settle_session(uid, now_ms, false);
         // A sidecar that was restarted does not know what its app registered before.
         let tells = same || !hello.registrations.is_empty();

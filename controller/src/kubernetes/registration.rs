@@ -8,7 +8,7 @@ use rollcall_crds::ServiceRegistration;
 use crate::{
     index::{Change, Key, Kind, Object},
     kubernetes::watched::{NoMeta, Watched, object_key, uid},
-    status::{digest_of, is_ours},
+    status::{app_word, digest_of, is_ours},
 };
 
 /// `ServiceRegistration`s, of all namespaces.
@@ -37,6 +37,7 @@ fn kept(object: &ServiceRegistration) -> Result<Object, NoMeta> {
         managed: is_ours(object),
         told: object.status.as_ref().map(digest_of).unwrap_or_default(),
         registration: rollcall_crds::registration(object).map(Arc::new),
+        app: app_word(object),
     })
 }
 

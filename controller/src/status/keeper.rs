@@ -11,6 +11,7 @@ use rollcall_net::{Backoff, Jitter};
 use tokio::time::Instant;
 
 use super::{
+    app_object,
     managed_object::differs,
     pace::{Pause, Tries},
 };
@@ -165,7 +166,7 @@ impl Keeper {
         for (key, present) in present.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
             let unwanted = || Since { uid: present.uid.clone(), since: now };
             let since = self.unwanted.entry(key.clone()).or_insert_with(unwanted).since;
-            if present.of_service || now >= since + UNWANTED_FOR {
+            if present.at_once || now >= since + UNWANTED_FOR {
                 due.push(Step::Delete { object: key.clone(), uid: present.uid.clone() });
             }
         }
@@ -180,7 +181,7 @@ impl Keeper {
             }
             let different = || Since { uid: present.uid.clone(), since: now };
             let since = self.different.entry(key.clone()).or_insert_with(different).since;
-            if now >= since + DIFFERENT_FOR {
+            if now >= since + different_for(spec) {
                 let (object, uid, spec) = (key.clone(), present.uid.clone(), spec.clone());
                 due.push(Step::Replace { object, uid, spec });
             }
@@ -226,6 +227,15 @@ fn can_be(spec: &ManagedSpec) -> bool {
     match &spec.origin {
         Origin::Pods { ports, .. } => !ports.is_empty(),
         Origin::Service { .. } => true,
+        Origin::App { word, .. } => app_object::can_be(word),
+    }
+}
+
+/// One app says one thing; pods of one version may not agree yet.
+fn different_for(spec: &ManagedSpec) -> Duration {
+    match &spec.origin {
+        Origin::Pods { .. } | Origin::Service { .. } => DIFFERENT_FOR,
+        Origin::App { .. } => Duration::ZERO,
     }
 }
 

@@ -1,4 +1,4 @@
-use rollcall_catalogue::Port;
+use rollcall_catalogue::{Port, Registration};
 
 use super::*;
 use crate::{
@@ -18,9 +18,9 @@ fn managed(wanted: &[&str], present: &[(&str, &str, bool)]) -> Managed {
         wanted: wanted.iter().map(|name| (key(name), pods(name))).collect(),
         present: present
             .iter()
-            .map(|(name, uid, of_service)| {
+            .map(|(name, uid, at_once)| {
                 let registration = read(&key(name), &pods(name)).map(Arc::new);
-                (key(name), Present { uid: (*uid).into(), of_service: *of_service, registration })
+                (key(name), Present { uid: (*uid).into(), at_once: *at_once, registration, app: None })
             })
             .collect(),
     }
@@ -188,4 +188,41 @@ fn a_service_that_opts_out_right_after_it_was_adopted_is_forgotten_right_then() 
     keeper.rest(&delete, now + KEEP_EVERY);
     assert_eq!(keeper.plan(&opted_out, now + KEEP_EVERY * 2), []);
     assert_eq!(keeper.plan(&managed(&["orders"], &[]), now + KEEP_EVERY * 3), []);
+}
+
+#[test]
+fn what_an_app_says_is_kept_as_it_says_it_at_once() {
+    let (mut keeper, now) = (Keeper::new(Jitter::new(7)), Instant::now());
+    let word = |ports: &str| {
+        let said = format!(r#"{{"service":"orders","ports":[{ports}],"beside":true}}"#);
+        let said: rollcall_wire::SelfRegistration = serde_json::from_str(&said).unwrap();
+        Arc::new(said.judge(&"shop".parse().unwrap()).unwrap())
+    };
+    let spec = |word: &Arc<Registration>| ManagedSpec {
+        service: word.key.clone(),
+        origin: Origin::App { pod: "p1".into(), uid: "u1".into(), word: word.clone() },
+    };
+    let managed = |wanted: Option<&Arc<Registration>>, present: Option<&Arc<Registration>>| Managed {
+        wanted: wanted.map(|word| (key("o"), spec(word))).into_iter().collect(),
+        present: present
+            .map(|word| Present {
+                uid: "r1".into(),
+                at_once: true,
+                registration: None,
+                app: Some(word.clone()),
+            })
+            .map(|present| (key("o"), present))
+            .into_iter()
+            .collect(),
+    };
+    let (one, other) = (word(r#"{"port":80}"#), word(r#"{"name":"a","port":80}"#));
+    assert_eq!(keeper.plan(&managed(Some(&one), None), now), [Step::Create(key("o"), spec(&one))]);
+    keeper.rest(&Step::Create(key("o"), spec(&one)), now);
+    assert_eq!(keeper.plan(&managed(Some(&one), Some(&one)), now), []);
+    let replace = Step::Replace { object: key("o"), uid: "r1".into(), spec: spec(&other) };
+    assert_eq!(keeper.plan(&managed(Some(&other), Some(&one)), now), std::slice::from_ref(&replace));
+    keeper.rest(&replace, now);
+    assert_eq!(keeper.plan(&managed(Some(&one), Some(&other)), now), [], "who turns all the time waits");
+    let delete = Step::Delete { object: key("o"), uid: "r1".into() };
+    assert_eq!(keeper.plan(&managed(None, Some(&one)), now), [delete]);
 }

@@ -2,7 +2,8 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use rollcall_catalogue::{ServiceName, Version};
+use rollcall_catalogue::{PodUid, ServiceName, Version};
+use rollcall_wire::RegistrationKey;
 use sha2::{Digest, Sha256};
 
 /// Bytes of the hash that a name may end with: nobody finds two versions with the same eight.
@@ -27,11 +28,28 @@ pub fn managed_name(service: &ServiceName, version: Option<&Version>) -> Arc<str
         c => c.to_ascii_lowercase(),
     }));
     name.push('-');
-    for byte in Sha256::digest(version.as_bytes()).iter().take(HASH_BYTES) {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
+    name.push_str(&hash(version.as_bytes()));
     name.into()
+}
+
+/// The name of the registration that keeps what a pod's app says: `orders.pod-0123456789abcdef`. No two words of a
+/// namespace have the same; and it is nobody's name from above, whose second label begins with a digit.
+pub fn app_name(key: &RegistrationKey, uid: &PodUid) -> Arc<str> {
+    let RegistrationKey { service, port } = key;
+    // A UID holds no slash, and a service no dot.
+    let port = port.map(|port| port.to_string()).unwrap_or_default();
+    let mut name = format!("{service}.pod-");
+    name.push_str(&hash(format!("{uid}/{service}/{port}").as_bytes()));
+    name.into()
+}
+
+fn hash(of: &[u8]) -> String {
+    let mut hash = String::new();
+    for byte in Sha256::digest(of).iter().take(HASH_BYTES) {
+        // Writing to a String cannot fail.
+        let _ = write!(hash, "{byte:02x}");
+    }
+    hash
 }
 
 /// Whether this may be an object's name, as far as services and versions can break it; both are bounded to less than
@@ -87,6 +105,23 @@ mod tests {
             prop_assert_eq!(names[0] == names[1], v == w);
             prop_assert_eq!(names[0] == names[2], a == b);
             prop_assert_eq!(names[1] == names[2], (&a, &w) == (&b, &v));
+        }
+
+        #[test]
+        fn words_of_apps_have_names_of_their_own(
+            a in "[a-z]([a-z0-9-]{0,8}[a-z0-9])?", b in "[a-z]([a-z0-9-]{0,8}[a-z0-9])?",
+            p in proptest::option::of(1u32..4), q in proptest::option::of(1u32..4),
+            u in "[0-9a-f-]{1,3}", w in "[0-9a-f-]{1,3}",
+            v in "([0-9]\\.[0-9]\\.[0-9](-[a-zA-Z-]{1,4})?)?",
+        ) {
+            let of = |service: &str, port, uid: &str| {
+                let key = RegistrationKey { service: service.parse().unwrap(), port };
+                app_name(&key, &uid.into()).to_string()
+            };
+            let (one, other) = (of(&a, p, &u), of(&b, q, &w));
+            prop_assert!(is_subdomain(&one) && one.len() <= NAME_BYTES_MAX);
+            prop_assert_eq!(one == other, (&a, p, &u) == (&b, q, &w));
+            prop_assert!(one != name(&a, &v) && one != name(&b, &v));
         }
 
         #[test]

@@ -10,9 +10,14 @@ use rollcall_catalogue::{Port, Registration, ServiceKey, ServiceName, Transport}
 use rollcall_crds::{
     LabelSelector, Port as SpecPort, ServiceRegistration, ServiceRegistrationSpec, ServiceTarget, Target,
 };
+use rollcall_wire::RegistrationKey;
 
-use super::managed_name;
-use crate::index::{ManagedSpec, ObjectKey, Origin, Present};
+use super::{
+    app_name,
+    app_object::{self, SAID_ANNOTATION},
+    managed_name,
+};
+use crate::index::{AppWord, ManagedSpec, ObjectKey, Origin, Present};
 
 /// The label that says who wrote an object; it is not believed alone.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
@@ -39,7 +44,7 @@ pub(super) fn object(key: &ObjectKey, spec: &ManagedSpec) -> ServiceRegistration
         load_balancing: None,
         visibility: None,
     };
-    let mut owners = None;
+    let (mut owners, mut annotations) = (None, None);
     match &spec.origin {
         Origin::Pods { version, ports } => {
             let match_labels = [(SERVICE_LABEL.to_owned(), service)].into();
@@ -51,24 +56,36 @@ pub(super) fn object(key: &ObjectKey, spec: &ManagedSpec) -> ServiceRegistration
             written.target.service = Some(ServiceTarget { name: name.to_string() });
             owners = Some(vec![owner(name, uid)]);
         }
+        Origin::App { pod, uid, word } => {
+            app_object::write(word, pod, uid, &mut written);
+            annotations = Some([(SAID_ANNOTATION.to_owned(), app_object::said(word))].into());
+            owners = Some(vec![app_object::owner(pod, uid)]);
+        }
     }
     let metadata = ObjectMeta {
         name: Some(key.name.to_string()),
         namespace: Some(key.namespace.to_string()),
         labels: Some([(MANAGED_BY_LABEL.to_owned(), MANAGED_BY_US.to_owned())].into()),
         owner_references: owners,
+        annotations,
         ..ObjectMeta::default()
     };
     ServiceRegistration { metadata, spec: written, status: None }
 }
 
-/// Whether we wrote it: it has our label, and is what we write for pods or for a Service, under the name that this has.
+/// Whether we wrote it: it has our label, and is what we write for pods, for a Service or for an app, under the name that
+/// this has.
 /// Whoever gives the label to an object of his own does not make it ours; and one of ours to which somebody has given
 /// a word that we never write is his from then on. Only the ports are no sign, since we keep them up to date.
 pub fn is_ours(object: &ServiceRegistration) -> bool {
     let labels = object.metadata.labels.iter();
     labels.flatten().any(|(key, value)| key == MANAGED_BY_LABEL && value == MANAGED_BY_US)
         && is_of_our_form(object).unwrap_or_default()
+}
+
+/// What an app had said, if this is ours and keeps that.
+pub fn app_word(object: &ServiceRegistration) -> Option<AppWord> {
+    if is_ours(object) { app_object::kept(object).map(|(word, _)| word) } else { None }
 }
 
 /// Compared with what we would write in its place; none where there is nothing that it could stand for.
@@ -79,6 +96,11 @@ fn is_of_our_form(there: &ServiceRegistration) -> Option<bool> {
         let owner = there.metadata.owner_references.iter().flatten().find(of_this_name)?;
         let name: Arc<str> = service.as_str().into();
         (name.clone(), Origin::Service { name, uid: owner.uid.as_str().into() })
+    } else if there.spec.target.pod.is_some() {
+        let (AppWord { uid, word }, pod) = app_object::kept(there)?;
+        let owner = app_object::owner(pod, &uid);
+        there.metadata.owner_references.iter().flatten().find(|there| **there == owner)?;
+        (app_name(&RegistrationKey::of(&word), &uid), Origin::App { pod: pod.into(), uid, word })
     } else {
         let version = there.spec.version.as_deref().map(str::parse).transpose().ok()?;
         (managed_name(&service, version.as_ref()), Origin::Pods { version, ports: Vec::new() })
@@ -86,7 +108,12 @@ fn is_of_our_form(there: &ServiceRegistration) -> Option<bool> {
     let namespace = there.metadata.namespace.as_deref()?.parse().ok()?;
     let key = ObjectKey { namespace, name };
     let of_pods = matches!(origin, Origin::Pods { .. });
-    let service = ServiceKey { namespace: key.namespace.clone(), service };
+    let service = match &origin {
+        Origin::App { word, .. } => word.key.clone(),
+        Origin::Pods { .. } | Origin::Service { .. } => {
+            ServiceKey { namespace: key.namespace.clone(), service }
+        }
+    };
     let mut ours = object(&key, &ManagedSpec { service, origin });
     if of_pods {
         ours.spec.ports.clone_from(&there.spec.ports);
@@ -96,6 +123,9 @@ fn is_of_our_form(there: &ServiceRegistration) -> Option<bool> {
 
 /// Whether one of ours says something else than it would if it were written now.
 pub(super) fn differs(present: &Present, key: &ObjectKey, spec: &ManagedSpec) -> bool {
+    if let Origin::App { word, .. } = &spec.origin {
+        return present.app.as_ref() != Some(word);
+    }
     // Of what cannot be, nothing better can be made.
     let Some(wanted) = read(key, spec) else { return false };
     let said = |registration: &Registration| {
@@ -124,7 +154,7 @@ fn owner(service: &str, uid: &str) -> OwnerReference {
     }
 }
 
-fn port(port: &Port) -> SpecPort {
+pub(super) fn port(port: &Port) -> SpecPort {
     let protocol = match port.transport {
         Transport::Tcp => "TCP",
         Transport::Udp => "UDP",

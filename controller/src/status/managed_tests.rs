@@ -36,8 +36,8 @@ fn wanting(name: &str, spec: ManagedSpec) -> Managed {
     Managed { wanted: [(key(name), spec)].into(), ..Managed::default() }
 }
 
-fn unwanting(name: &str, of_service: bool) -> Managed {
-    let present = Present { uid: "u1".into(), of_service, registration: None };
+fn unwanting(name: &str, at_once: bool) -> Managed {
+    let present = Present { uid: "u1".into(), at_once, registration: None, app: None };
     Managed { present: [(key(name), present)].into(), ..Managed::default() }
 }
 
@@ -128,10 +128,10 @@ async fn the_missing_is_created_and_somebody_elses_is_not_touched() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_wants_is_deleted_by_its_uid() {
-    for (of_service, after) in [(true, Duration::ZERO), (false, UNWANTED_FOR)] {
+    for (at_once, after) in [(true, Duration::ZERO), (false, UNWANTED_FOR)] {
         let (script, log, _seat) = at_work(taken);
         let begin = Instant::now();
-        script.manage(unwanting("orders", of_service));
+        script.manage(unwanting("orders", at_once));
         while log.all().is_empty() {
             sleep(Duration::from_millis(100)).await;
         }
@@ -315,7 +315,7 @@ async fn what_was_adopted_and_is_now_of_pods_is_made_anew() {
     let (script, log, _seat) = at_work(taken);
     let adopted = adopted("orders");
     let registration = read(&key("orders"), &adopted).map(Arc::new);
-    let present = Present { uid: "u1".into(), of_service: true, registration };
+    let present = Present { uid: "u1".into(), at_once: true, registration, app: None };
     assert!(!differs(&present, &key("orders"), &adopted) && differs(&present, &key("orders"), &pods()));
     let mut managed = wanting("orders", pods());
     managed.present.insert(key("orders"), present);
@@ -334,7 +334,7 @@ async fn what_was_adopted_and_is_now_of_pods_is_made_anew() {
     );
 
     let registration = read(&key("orders"), &pods()).map(Arc::new);
-    let present = Present { uid: "u2".into(), of_service: false, registration };
+    let present = Present { uid: "u2".into(), at_once: false, registration, app: None };
     managed.present.insert(key("orders"), present);
     script.manage(managed);
     sleep(10 * DIFFERENT_FOR).await;

@@ -8,6 +8,7 @@
 //! ```
 
 mod api;
+mod app_object;
 mod compose;
 mod keeper;
 mod managed;
@@ -30,8 +31,8 @@ use rollcall_net::Shutdown;
 pub use self::{
     compose::{digest, digest_of, status},
     keeper::{KEEP_EVERY, UNWANTED_FOR},
-    managed_name::managed_name,
-    managed_object::{MANAGED_BY_LABEL, MANAGED_BY_US, SERVICE_LABEL, is_ours},
+    managed_name::{app_name, managed_name},
+    managed_object::{MANAGED_BY_LABEL, MANAGED_BY_US, SERVICE_LABEL, app_word, is_ours},
 };
 use crate::{
     lease::Leadership,

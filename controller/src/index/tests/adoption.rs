@@ -43,7 +43,7 @@ fn pods_that_register_themselves_have_a_registration_for_each_version() {
         let wanted = bench.index.managed().wanted;
         let version = |spec: ManagedSpec| match spec.origin {
             Origin::Pods { version, .. } => version,
-            Origin::Service { .. } => panic!("nothing is adopted"),
+            Origin::Service { .. } | Origin::App { .. } => panic!("nothing is adopted"),
         };
         wanted.into_values().map(version).collect()
     };

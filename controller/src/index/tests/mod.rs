@@ -9,6 +9,7 @@ mod reporting;
 mod said;
 mod sessions;
 mod slices;
+mod written;
 
 use rollcall_catalogue::{
     Attributes, Instance, PodFacts, Port, Registration, Source, StaticAddress, Step, Target,
@@ -87,6 +88,7 @@ pub(super) fn object(name: &str, service: &str, target: Target) -> Object {
         managed: false,
         told: StatusDigest::default(),
         registration: Ok(Arc::new(registration)),
+        app: None,
     }
 }
 

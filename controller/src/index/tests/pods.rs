@@ -33,6 +33,7 @@ pub(super) fn nothing_stays_behind(bench: &Bench) {
         namespaces,
         slices,
         addresses,
+        written,
         services,
         dirty,
         outside,
@@ -42,7 +43,7 @@ pub(super) fn nothing_stays_behind(bench: &Bench) {
         ..
     } = &bench.index;
     assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
-    assert!(clock.is_empty(), "{clock:?}");
+    assert!(clock.is_empty() && written.is_empty(), "{clock:?} {written:?}");
     assert!(namespaces.is_empty(), "{namespaces:?}");
     assert!(services.is_empty(), "{services:?}");
     assert!(addresses.is_empty() && outside.is_empty() && answers.is_empty() && reports.is_empty());

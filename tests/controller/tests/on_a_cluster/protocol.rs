@@ -112,6 +112,36 @@ fn a_client_written_from_the_page_follows_every_change_and_speaks_for_its_pod() 
         .tell(&up(&json!({"type": "register", "registration": {"service": "storefront", "ports": ports}})))?;
     ensure!(client.frame("registered")?["service"] == "storefront");
     agree(&client, "what it registered", "storefront", 1)?;
+    let duties = |client: &Client, ports: &[u16]| {
+        scene.eventually("it is told what it is", || {
+            let told = client.frame("duties")?["duties"].take();
+            let told =
+                told.as_array().into_iter().flatten().map(|one| one["port"].as_u64().unwrap_or_default());
+            Ok(told.eq(ports.iter().copied().map(u64::from)))
+        })
+    };
+    duties(&client, &[8081])?;
+    let beside = json!({"service": "storefront", "ports": [{"port": 8082}], "beside": true});
+    client.tell(&up(&json!({"type": "register", "registration": beside})))?;
+    ensure!(client.frame("registered")?["port"] == 8082);
+    agree(&client, "another address beside it", "storefront", 2)?;
+    duties(&client, &[8081, 8082])?;
+    client.tell(&up(&json!({"type": "health", "service": "storefront", "port": 8082, "probe": "dead"})))?;
+    agree(&client, "a word on one of them is of that alone", "storefront", 1)?;
+    client.tell(&up(&json!({"type": "ask", "ask": 7, "explain": {"service": key("storefront")}})))?;
+    let answer = client.frame("told")?;
+    let words = answer["explained"].as_array().into_iter().flatten();
+    let words: Vec<_> = words.map(|one| (&one["port"], one["witnesses"]["probe"].as_str())).collect();
+    let expected = [(&json!(8081), Some("not-asked")), (&json!(8082), Some("dead"))];
+    ensure!(answer["ask"] == 7 && words == expected, "{answer}");
+    client.tell(&up(&json!({"type": "ask", "ask": 8, "explain": {"service": "nobody.elsewhere"}})))?;
+    ensure!(client.frame("told")?["unknown"] == "service");
+    client.tell(&up(&json!({"type": "ask", "ask": 9, "address": "10.240.9.1"})))?;
+    let answer = client.frame("told")?;
+    ensure!(answer["found"].as_array().is_some_and(|found| found.len() == 2), "{answer}");
+    client.tell(&up(&json!({"type": "deregister", "service": "storefront", "port": 8082})))?;
+    agree(&client, "one of them has gone", "storefront", 1)?;
+    duties(&client, &[8081])?;
     let bad = [
         ("weight", json!(2000)),
         ("version", json!("v1")),
@@ -133,8 +163,9 @@ fn a_client_written_from_the_page_follows_every_change_and_speaks_for_its_pod() 
     scene.pod_by_hand(&shop, "till", &json!({}), &["10.240.9.2"])?;
     let watcher = scene.client(&shop, "till", &["storefront"])?;
     watcher.holds("a second subscriber", || told(&scene, &shop, &["storefront"]))?;
-    client.tell(&up(&json!({"type": "drain", "drain": "start", "deadlineMs": 30_000})))?;
+    client.tell(&up(&json!({"type": "drain", "drain": "start", "deadlineMs": 30_000, "ask": 11})))?;
     let drained = client.frame("drained")?;
+    ensure!(drained["ask"] == 11, "{drained}");
     ensure!(drained["complete"] == true && drained["subscribers"] == 1 && drained["acked"] == 1, "{drained}");
     ensure!(serving(&told(&scene, &shop, &["storefront"])?, &key("storefront")) == 0);
     client.tell(&up(&json!({"type": "drain", "drain": "wait"})))?;

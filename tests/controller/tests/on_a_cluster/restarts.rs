@@ -99,3 +99,88 @@ fn what_happened_meanwhile_is_known_from_the_first_answer_on() -> Result<()> {
     ensure!(is.serving(&format!("orders.{shop}")) == 2, "{is:?}");
     Ok(())
 }
+
+#[test]
+fn what_an_app_registered_is_kept_as_an_object_until_it_is_taken_back() -> Result<()> {
+    let scene = Scene::begin()?;
+    let shop = scene.namespace(&json!({}))?;
+    scene.pod_by_hand(&shop, "storefront", &json!({}), &["10.240.9.7"])?;
+    let objects = || -> Result<Vec<serde_json::Value>> {
+        let list = scene.stage.kubectl.json(&["-n", &shop, "get", "sreg"])?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    };
+    let addresses = || -> Result<Vec<String>> {
+        let dump = scene.stage.controller().read(&format!("/v1/catalogue?namespace={shop}"))?;
+        let services = dump["services"].as_array().into_iter().flatten();
+        let told = services.flat_map(|service| {
+            let instances = service["instances"].as_array().into_iter().flatten();
+            instances.map(move |one| format!("{} {} {}", service["service"], one["port"], one["weight"]))
+        });
+        Ok(told.collect())
+    };
+    let up = |frame: &serde_json::Value| format!("up {frame}");
+    let mut client = scene.client(&shop, "storefront", &["storefront"])?;
+    let whole = json!({"service": "storefront", "ports": [{"port": 80}], "weight": 7, "probe": "none"});
+    let beside = json!({"service": "storefront", "ports": [{"port": 81}], "beside": true, "ttlSeconds": 30});
+    for registration in [&whole, &beside] {
+        client.tell(&up(&json!({"type": "register", "registration": registration})))?;
+        client.frame("registered")?;
+    }
+    scene.eventually("both are objects of the pod, with a status", || {
+        let objects = objects()?;
+        let owned =
+            objects.iter().filter(|one| one["metadata"]["ownerReferences"][0]["name"] == "storefront");
+        let told = owned.filter(|one| one["status"]["serving"] == 1).count();
+        ensure!(objects.len() == 2 && told == 2, "{objects:?}");
+        Ok(true)
+    })?;
+    let expected = [r#""storefront" 80 7"#, r#""storefront" 81 100"#];
+    ensure!(addresses()? == expected, "{:?}", addresses()?);
+    let versions = || -> Result<Vec<_>> {
+        Ok(objects()?.iter().map(|one| one["metadata"]["resourceVersion"].clone()).collect())
+    };
+
+    // Neither the controller nor the sidecar lives on.
+    client.tell("hangup")?;
+    drop(client);
+    let holder = scene.stage.lease_holder()?;
+    scene.stage.restart(|| Ok(()))?;
+    ensure!(addresses()? == expected, "not eventually: {:?}", addresses()?);
+    scene.eventually("the successor holds the Lease", || {
+        let now = scene.stage.lease_holder()?;
+        Ok(!now.is_empty() && now != holder)
+    })?;
+    let before = objects()?.len();
+    let mut client = scene.client(&shop, "storefront", &["storefront"])?;
+    scene.eventually("its sidecar is told what it is", || {
+        let duties = client.frame("duties")?;
+        Ok(duties["duties"].as_array().is_some_and(|all| all.len() == 2))
+    })?;
+    ensure!(addresses()? == expected && before == 2, "a sidecar that has just begun knows of nothing");
+    let settled = versions()?;
+    client.tell("beat")?;
+    client.tell(&up(&json!({"type": "register", "registration": whole})))?;
+    client.frame("registered")?;
+    client.tell(&up(&json!({"type": "deregister", "service": "storefront", "port": 81})))?;
+    scene.eventually("what was taken back is no object any more", || {
+        let objects = objects()?;
+        ensure!(objects.len() == 1, "{objects:?}");
+        Ok(true)
+    })?;
+    ensure!(addresses()? == expected[..1], "{:?}", addresses()?);
+    let left = versions()?;
+    ensure!(
+        left.iter().all(|version| settled.contains(version)),
+        "written for nothing: {left:?} {settled:?}"
+    );
+
+    // A person's change makes it his, and stays.
+    let name = objects()?[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let patch = r#"{"spec":{"weight":9}}"#;
+    scene.kubectl(&shop, &["patch", "sreg", &name, "--type=merge", "-p", patch])?;
+    client.tell(&up(&json!({"type": "deregister", "service": "storefront"})))?;
+    scene.eventually("his own word counts now", || Ok(addresses()? == [r#""storefront" 80 9"#]))?;
+    scene.kubectl(&shop, &["delete", "pod/storefront", "--grace-period=0", "--force"])?;
+    scene.eventually("it goes with its pod", || Ok(objects()?.is_empty()))?;
+    Ok(())
+}

@@ -172,6 +172,7 @@ pub(super) fn registration(named: &Named) -> Change {
         visibility: named.visibility.clone(),
     };
     let object = Object {
+        app: None,
         uid: format!("object-{app}").into(),
         generation: i64::from(named.turn),
         managed: false,
