@@ -58,6 +58,8 @@ pub(super) struct Files {
     /// The last good content of each.
     good: BTreeMap<String, SelfRegistration>,
     refused: BTreeMap<String, Refusal>,
+    /// Those that are good, and find no place beside the others.
+    unplaced: BTreeMap<String, Refusal>,
 }
 
 // === impl Directory ===
@@ -180,35 +182,40 @@ impl Files {
                         self.refused.remove(&name);
                         self.good.insert(name, said);
                     }
-                    Err(refusal) => self.refuse(name, refusal),
+                    Err(refusal) => note(&mut self.refused, name, refusal),
                 },
             }
         }
         let mut all: BTreeMap<RegistrationKey, (String, SelfRegistration)> = BTreeMap::new();
-        let mut twice = Vec::new();
+        let mut twice = BTreeMap::new();
         for (name, said) in &self.good {
             match all.get(&said.key()) {
                 None => drop(all.insert(said.key(), (name.clone(), said.clone()))),
                 Some((first, _)) => {
                     let reason = format!("`{first}` registers `{}` already; use one file", said.service);
-                    twice.push((name.clone(), Refusal { reason, field: Some("service".to_owned()) }));
+                    twice.insert(name.clone(), Refusal { reason, field: Some("service".to_owned()) });
                 }
             }
         }
-        twice.into_iter().for_each(|(name, refusal)| self.refuse(name, refusal));
+        self.unplaced.retain(|name, refusal| twice.get(name) == Some(refusal));
+        twice.into_iter().for_each(|(name, refusal)| self.unplaced(name, refusal));
         all
     }
 
-    /// What this file says is not taken, and why.
-    pub(super) fn refuse(&mut self, name: String, refusal: Refusal) {
-        if self.refused.get(&name) != Some(&refusal) {
-            warn!(file = name, field = refusal.field, reason = refusal.reason, "a registration is refused");
-            self.refused.insert(name, refusal);
-        }
+    /// What this file says has no place; that is found out anew with each look.
+    pub(super) fn unplaced(&mut self, name: String, refusal: Refusal) {
+        note(&mut self.unplaced, name, refusal);
     }
 
     pub(super) fn refused(&self) -> impl Iterator<Item = (&str, &Refusal)> {
-        self.refused.iter().map(|(name, refusal)| (name.as_str(), refusal))
+        self.refused.iter().chain(&self.unplaced).map(|(name, refusal)| (name.as_str(), refusal))
+    }
+}
+
+fn note(refused: &mut BTreeMap<String, Refusal>, name: String, refusal: Refusal) {
+    if refused.get(&name) != Some(&refusal) {
+        warn!(file = name, field = refusal.field, reason = refusal.reason, "a registration is refused");
+        refused.insert(name, refusal);
     }
 }
 

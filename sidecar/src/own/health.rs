@@ -99,6 +99,10 @@ impl Health {
             let beats = self.spots.values_mut().filter_map(|known| known.beat.as_mut());
             beats.for_each(|beat| beat.heard(now_ms));
         }
+        self.restore_word(word, now_ms);
+    }
+
+    pub(super) fn restore_word(&mut self, word: AppWord, now_ms: u64) {
         self.app = Some(App { word, said_ms: now_ms, missed: false });
     }
 

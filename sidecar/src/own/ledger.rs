@@ -184,6 +184,12 @@ impl Ledger {
         self.health.app_says(word, now_ms);
     }
 
+    /// The same, said earlier to another process of ours: its time begins anew, and it is no beat.
+    pub(super) fn restore_word(&mut self, word: AppWord, now_ms: u64) {
+        self.wake(now_ms);
+        self.health.restore_word(word, now_ms);
+    }
+
     pub(super) fn probed(&mut self, spot: &Spot, probe: Option<ProbeWitness>) {
         self.health.probed(spot, probe);
     }
@@ -304,6 +310,11 @@ impl Ledger {
         if self.health.wake_at_ms().is_none() {
             self.looked_ms = now_ms;
         }
+    }
+
+    /// What the controller says that the pod is.
+    pub(super) fn spots(&self) -> impl Iterator<Item = (Spot, &Duty)> {
+        self.duties.iter().map(|duty| (spot_of(duty), duty))
     }
 
     fn is_alive(&self, spot: &Spot) -> bool {
