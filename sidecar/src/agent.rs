@@ -1,5 +1,7 @@
 //! The agent: the one task that keeps the session and writes the store.
 
+mod errands;
+
 use std::future::Future;
 
 use rollcall_catalogue::ServiceKey;
@@ -16,6 +18,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
+pub(crate) use self::errands::{Errands, errands};
 use crate::{
     args::Args,
     interest::{Interest, Wish},
@@ -24,9 +27,6 @@ use crate::{
     store::{Contact, Known, Writer},
 };
 
-/// Wishes that wait for the agent: as many as lookups may wait; a wish that finds no room is made again by the next
-/// lookup.
-pub(crate) const WISHES_MAX: usize = 256;
 /// How often unknown names are looked through for those nobody asks for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// A session that lived so long was a good one, and so is one that is in step when it is lost: the next loss begins with

@@ -8,10 +8,11 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    agent::Agent,
+    agent::{Agent, errands},
     api::{self, Api},
     args::Args,
     health,
+    own::Own,
     prestop::{PreStop, prestop},
     store::{Store, store},
 };
@@ -78,7 +79,8 @@ impl Sidecar {
     /// Answers until it is told to end, or until a part ends by itself.
     pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
         let (writer, store) = store();
-        let (api, wishes) = Api::new(store.clone());
+        let (errands, wishes) = errands();
+        let api = Api::new(store.clone(), errands, Own);
         let (hooks, questions) = prestop(store.clone());
         let addresses = self.api_addresses()?;
         let mut parts = JoinSet::new();

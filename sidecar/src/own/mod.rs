@@ -1,0 +1,4 @@
+//! What the app registers of itself.
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Own;
