@@ -24,7 +24,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{Places, Shutdown};
+use crate::{Places, Shutdown, patient::Patient};
 
 /// An app's request head, and the pause between two requests of one connection, take no longer: an idle or a
 /// dripping client gives its place back.
@@ -178,7 +178,7 @@ where
         .keep_alive(callers == Callers::Apps)
         .max_buf_size(HEAD_BYTES_MAX)
         .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -1,5 +1,7 @@
 //! The agent: the one task that keeps the session and writes the store.
 
+mod errands;
+
 use std::future::Future;
 
 use rollcall_catalogue::ServiceKey;
@@ -16,17 +18,16 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
+pub(crate) use self::errands::{Errands, errands};
 use crate::{
     args::Args,
     interest::{Interest, Wish},
+    own::{Own, Say},
     prestop::Questions,
     session::{Link, LinkError, Trust, connect},
     store::{Contact, Known, Writer},
 };
 
-/// Wishes that wait for the agent: as many as lookups may wait; a wish that finds no room is made again by the next
-/// lookup.
-pub(crate) const WISHES_MAX: usize = 256;
 /// How often unknown names are looked through for those nobody asks for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// A session that lived so long was a good one, and so is one that is in step when it is lost: the next loss begins with
@@ -50,6 +51,7 @@ pub(crate) struct Agent {
     interest: Interest,
     wishes: mpsc::Receiver<ServiceKey>,
     questions: Questions,
+    own: Own,
     client: Client,
     trust: Trust,
     jitter: Jitter,
@@ -65,11 +67,12 @@ impl Agent {
         writer: Writer,
         wishes: mpsc::Receiver<ServiceKey>,
         questions: Questions,
+        own: Own,
     ) -> Self {
         let mut jitter = Jitter::from_entropy();
         let client = Client::new(format!("{:016x}", jitter.next_u64()), HELD_BYTES_MAX);
         let (interest, trust, begin) = (Interest::default(), Trust::default(), Instant::now());
-        Self { args, writer, interest, wishes, questions, client, trust, jitter, begin }
+        Self { args, writer, interest, wishes, questions, own, client, trust, jitter, begin }
     }
 
     /// Keeps a session for as long as the process lives.
@@ -84,6 +87,7 @@ impl Agent {
             let was_in_step = self.client.in_step();
             self.client.closed();
             self.questions.lost();
+            self.own.set_in_session(false);
             if self.writer.contact() != Contact::Never {
                 self.writer.set_contact(Contact::Lost);
             }
@@ -118,6 +122,7 @@ impl Agent {
                 output = wait.as_mut() => return output,
                 Some(key) = self.wishes.recv() => drop(self.wish(key)),
                 () = self.questions.hear() => {}
+                () = self.own.due() => drop(self.say_own()),
             }
         }
     }
@@ -165,6 +170,7 @@ impl Agent {
                 }
                 Some(key) = self.wishes.recv() => self.wish(key),
                 () = self.questions.hear() => Vec::new(),
+                () = self.own.due() => self.say_own(),
                 _ = expiry.tick() => {
                     let expired = self.interest.expire(Instant::now());
                     self.forget(&expired).into_iter().collect()
@@ -192,6 +198,22 @@ impl Agent {
     fn ask(&mut self) -> Option<Up> {
         let deadline_ms = self.questions.take_due(Instant::now())?;
         self.client.drain(Drain::Wait, deadline_ms).map(|(_, frame)| frame)
+    }
+
+    fn say_own(&mut self) -> Vec<Up> {
+        let mut said = Vec::new();
+        for say in self.own.take() {
+            let up = match say {
+                Say::Register(registration) => self.client.register(registration),
+                Say::Deregister(key) => Ok(self.client.deregister(&key)),
+                Say::Health { of, probe } => self.client.health(of, probe),
+            };
+            match up {
+                Ok(up) => said.extend(up),
+                Err(error) => warn!(%error, "not said"),
+            }
+        }
+        said
     }
 
     /// A lookup wants this name: what is to be said of it, where it is a new one.
@@ -230,6 +252,7 @@ impl Agent {
         match event {
             Event::Welcomed { replica, pod } => {
                 info!(replica, namespace = %pod.namespace, pod = pod.name, "in session");
+                self.own.set_in_session(true);
                 self.writer.at_home_in(&pod.namespace);
                 self.writer.change_around(|around| around.pod = Some(pod));
                 self.writer.set_contact(Contact::Live { caught_up: false, synced: false });
@@ -247,12 +270,10 @@ impl Agent {
             Event::Synced => self.settle(),
             Event::Drained { drained, .. } => self.questions.answered(&drained),
             // The session looks at it itself; of the others, nothing here asks for any.
-            Event::Dismissed { .. }
-            | Event::SummaryChanged
-            | Event::DutiesChanged
-            | Event::Told { .. }
-            | Event::Registered { .. }
-            | Event::Rejected { .. } => {}
+            Event::Dismissed { .. } | Event::SummaryChanged | Event::Told { .. } => {}
+            Event::DutiesChanged => self.own.set_duties(self.client.duties()),
+            Event::Registered { key } => self.own.registered(&key),
+            Event::Rejected { key, reason, field } => self.own.rejected(&key, &reason, field.as_deref()),
         }
     }
 

@@ -8,10 +8,11 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    agent::Agent,
+    agent::{Agent, errands},
     api::{self, Api},
     args::Args,
     health,
+    own::{self, Own},
     prestop::{PreStop, prestop},
     store::{Store, store},
 };
@@ -78,7 +79,10 @@ impl Sidecar {
     /// Answers until it is told to end, or until a part ends by itself.
     pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
         let (writer, store) = store();
-        let (api, wishes) = Api::new(store.clone());
+        let (errands, wishes) = errands();
+        // What is declared is known before the first session, whose first word it is in.
+        let (own, mounted) = Own::new(&self.args.declared, self.args.registrations_dir.clone());
+        let api = Api::new(store.clone(), errands, own.clone());
         let (hooks, questions) = prestop(store.clone());
         let addresses = self.api_addresses()?;
         let mut parts = JoinSet::new();
@@ -87,11 +91,12 @@ impl Sidecar {
             let http = Http1 { listener, places: Places::new(api::CONNECTIONS_MAX), callers: Callers::Apps };
             parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
         }
+        parts.spawn(own::run(own.clone(), mounted, shutdown.clone()));
         parts.spawn(serve_health(self.health, store, hooks, shutdown.clone()));
         info!(?addresses, controller = %self.args.controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.
         tokio::select! {
-            () = Agent::new(self.args, writer, wishes, questions).run() => anyhow::bail!("the agent ended by itself; this is a bug"),
+            () = Agent::new(self.args, writer, wishes, questions, own).run() => anyhow::bail!("the agent ended by itself; this is a bug"),
             Some(ended) = parts.join_next() => {
                 ended?;
                 // The word to end reaches all parts at once; the others finish below.

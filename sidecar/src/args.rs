@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Parser;
 use rollcall_net::loopback;
 
+use crate::own::Declared;
+
 /// The sidecar of Rollcall: answers lookups on localhost.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rollcall-sidecar", version)]
@@ -32,6 +34,13 @@ pub struct Args {
     /// Where /healthz and /readyz answer the kubelet; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
     #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7390")]
     pub health_listen: SocketAddr,
+
+    /// Where files are mounted that register what the app is, each the body of a PUT /v1/self.
+    #[arg(long, env = "ROLLCALL_REGISTRATIONS_DIR", default_value = "/etc/rollcall")]
+    pub registrations_dir: PathBuf,
+
+    #[command(flatten)]
+    pub declared: Declared,
 }
 
 #[cfg(test)]

@@ -12,8 +12,13 @@ mod agent;
 mod api;
 pub mod app;
 pub mod args;
+mod classic;
 mod health;
 mod interest;
+mod own;
 mod prestop;
+mod probe;
 mod session;
 mod store;
+
+pub use own::Declared;

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::{io::AsyncReadExt, net::TcpStream, time::{Instant, timeout}};
+use tokio::{
+    io::AsyncReadExt,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use super::{Outcome, is_mirror};
 

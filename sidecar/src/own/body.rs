@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_catalogue::{Namespace, ServiceName, ValueError, shortened};
-use rollcall_wire::{SelfPort, SelfRegistration};
+use rollcall_wire::{SelfPort, SelfRegistration, query::duration};
 
-use super::{duration::duration, health::AppWord, value::Value};
+use super::{health::AppWord, value::Value};
 
 /// Characters of what the app says of its health for people: a line of a log.
 const OUTPUT_CHARS_MAX: usize = 1_024;
@@ -15,6 +15,12 @@ const TTL_MS_MAX: u64 = 3_600_000;
 const TTL_MS_MIN: u64 = 1_000;
 /// For how long a beat is good where a classic caller does not say.
 const CLASSIC_TTL_SECONDS: u32 = 15;
+
+/// Names the body as a whole, where no field of it is to blame.
+pub(crate) const BODY: &str = "body";
+
+const REGISTRATION: &[&str] = &["service", "version", "ports", "tags", "metadata", "weight", "probe", "ttl"];
+const CLASSIC: &[&str] = &["address", "port", "ttl", "metadata", "tags", "weight", "probe"];
 
 /// Holds what a classic caller registers or takes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +36,8 @@ pub(crate) struct ClassicBody {
 struct Fields(BTreeMap<&'static str, Value>);
 
 /// The registration that a body is. `named`: the service that the path says.
-pub(crate) fn registration(
-    body: Value,
-    named: Option<&ServiceName>,
-) -> Result<SelfRegistration, ValueError> {
-    let mut fields =
-        Fields::of(body, &["service", "version", "ports", "tags", "metadata", "weight", "probe", "ttl"])?;
+pub(crate) fn registration(body: Value, named: Option<&ServiceName>) -> Result<SelfRegistration, ValueError> {
+    let mut fields = Fields::of(body, REGISTRATION, true)?;
     let service = match (fields.text("service")?, named) {
         (Some(said), Some(named)) if said != named.as_str() => {
             return Err(refused("service", "another one than in the path".to_owned(), "leave it out"));
@@ -54,8 +56,8 @@ pub(crate) fn registration(
 
 /// What a classic caller registers under this name and version.
 pub(crate) fn classic(body: Value) -> Result<ClassicBody, ValueError> {
-    let mut fields =
-        Fields::of(body, &["address", "port", "ttl", "metadata", "tags", "weight", "probe"])?;
+    // Its callers were written for another registry, which took more.
+    let mut fields = Fields::of(body, CLASSIC, false)?;
     let address = fields.text("address")?.filter(|address| !address.is_empty());
     let port = fields.whole("port", "use 1 to 65535")?;
     let port = port.ok_or_else(|| refused("port", "missing".to_owned(), "name the one that the app has"))?;
@@ -67,7 +69,7 @@ pub(crate) fn classic(body: Value) -> Result<ClassicBody, ValueError> {
 
 /// What the app says of all that the pod is.
 pub(crate) fn health(body: Value) -> Result<AppWord, ValueError> {
-    let mut fields = Fields::of(body, &["state", "ttl", "output"])?;
+    let mut fields = Fields::of(body, &["state", "ttl", "output"], true)?;
     let remedy = "use serving or failing";
     let failing = match fields.text("state")?.as_deref() {
         Some("serving") => false,
@@ -121,16 +123,20 @@ impl ClassicBody {
 // === impl Fields ===
 
 impl Fields {
-    fn of(body: Value, known: &[&'static str]) -> Result<Self, ValueError> {
+    /// `strict`: a field that nobody knows is refused.
+    fn of(body: Value, known: &[&'static str], strict: bool) -> Result<Self, ValueError> {
         let Value::Map(entries) = body else {
-            return Err(refused("body", "no object".to_owned(), "send one as {\"service\": \"orders\"}"));
+            return Err(refused(BODY, "no object".to_owned(), "send one as {\"service\": \"orders\"}"));
         };
         let mut fields = BTreeMap::new();
         for (name, value) in entries {
             let Some(field) = known.iter().copied().find(|field| *field == name) else {
+                if !strict {
+                    continue;
+                }
                 // A slip of the pen that nobody notices would be a registration that nobody wanted.
                 let problem = format!("`{}` is no field of this", shortened(&name));
-                return Err(refused("body", problem, "see GET /v1/openapi.json for those that there are"));
+                return Err(refused(BODY, problem, "see GET /v1/openapi.json for those that there are"));
             };
             if fields.insert(field, value).is_some() {
                 return Err(refused(field, "stands twice".to_owned(), "say it once"));
@@ -191,11 +197,7 @@ impl Fields {
         list.into_iter().map(text).collect()
     }
 
-    fn map(
-        &mut self,
-        field: &'static str,
-        remedy: &'static str,
-    ) -> Result<Vec<(String, Value)>, ValueError> {
+    fn map(&mut self, field: &'static str, remedy: &'static str) -> Result<Vec<(String, Value)>, ValueError> {
         let entries = match self.take(field) {
             None => return Ok(Vec::new()),
             Some(Value::Map(entries)) => entries,
@@ -210,7 +212,7 @@ impl Fields {
 
     fn metadata(&mut self) -> Result<BTreeMap<String, String>, ValueError> {
         let remedy = "use as {\"team\": \"payments\"}";
-        let text = |(name, value)| match value {
+        let text = |(name, value): (String, Value)| match value {
             Value::Text(text) => Ok((name, text)),
             _ => {
                 let problem = format!("the value of `{}` is no text", shortened(&name));
@@ -225,20 +227,22 @@ impl Fields {
         let ttl_ms = match self.take("ttl") {
             None => return Ok(None),
             Some(Value::Whole(seconds)) => seconds.checked_mul(1_000),
-            Some(Value::Text(text)) => {
-                duration(&text).and_then(|ttl| u64::try_from(ttl.as_millis()).ok())
-            }
+            Some(Value::Text(text)) => duration(&text).and_then(|ttl| u64::try_from(ttl.as_millis()).ok()),
             Some(_) => None,
         };
         let ttl_ms = ttl_ms.filter(|ttl_ms| (TTL_MS_MIN..=TTL_MS_MAX).contains(ttl_ms));
         ttl_ms.map(Some).ok_or_else(|| {
-            refused("ttl", "no time that is taken".to_owned(), "use as \"15s\": 1s to 60m, or seconds as a number")
+            refused(
+                "ttl",
+                "no time that is taken".to_owned(),
+                "use as \"15s\": 1s to 60m, or seconds as a number",
+            )
         })
     }
 }
 
 fn ports_of(entries: Vec<(String, Value)>) -> Result<Vec<SelfPort>, ValueError> {
-    let port = |(name, value)| match value {
+    let port = |(name, value): (String, Value)| match value {
         Value::Whole(number) => {
             let port = port_of("ports", number)?.into();
             Ok(SelfPort { name: Some(name), port, protocol: None, app_protocol: None })

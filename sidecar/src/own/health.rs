@@ -69,7 +69,8 @@ impl Health {
                 (None, beat) => *beat = None,
                 (Some(ttl_ms), Some(beat)) if beat.ttl_ms != *ttl_ms => {
                     let since_ms = beat.until_ms.saturating_sub(beat.ttl_ms);
-                    *beat = Beat { ttl_ms: *ttl_ms, until_ms: since_ms.saturating_add(*ttl_ms), word: beat.word };
+                    *beat =
+                        Beat { ttl_ms: *ttl_ms, until_ms: since_ms.saturating_add(*ttl_ms), word: beat.word };
                 }
                 (Some(_), Some(_)) => {}
                 (Some(ttl_ms), beat @ None) => {
@@ -121,7 +122,9 @@ impl Health {
     /// What is missed by now.
     pub(super) fn tick(&mut self, now_ms: u64) {
         let beats = self.spots.values_mut().filter_map(|known| known.beat.as_mut());
-        beats.filter(|beat| beat.until_ms <= now_ms).for_each(|beat| beat.word = Some(ProbeWitness::BeatMissed));
+        beats
+            .filter(|beat| beat.until_ms <= now_ms)
+            .for_each(|beat| beat.word = Some(ProbeWitness::BeatMissed));
         if let Some(app) = &mut self.app {
             app.missed = app.until_ms().is_some_and(|until_ms| until_ms <= now_ms);
         }

@@ -11,7 +11,6 @@
 
 mod address;
 mod body;
-mod duration;
 mod entry;
 mod environment;
 mod files;
@@ -41,8 +40,7 @@ use tracing::warn;
 pub use self::environment::Declared;
 pub(crate) use self::{
     address::is_local,
-    body::{ClassicBody, classic, health, registration},
-    duration::duration,
+    body::{BODY, ClassicBody, classic, health, registration},
     entry::{Refusal, Source},
     health::{AppWord, Spot},
     ledger::{NoRoom, Say, Settled, Ticket},
@@ -108,7 +106,8 @@ impl Own {
             warn!(%problem, "a value of the environment is left out");
         }
         if let Some(said) = said
-            && let Err(error) = own.change(|state, now_ms| state.ledger.put(Source::Environment, said, now_ms))
+            && let Err(error) =
+                own.change(|state, now_ms| state.ledger.put(Source::Environment, said, now_ms))
         {
             warn!(%error, "what the environment registers is refused");
         }
@@ -339,7 +338,8 @@ pub(crate) async fn run(own: Own, Mounted(directory): Mounted, mut shutdown: Shu
 async fn clock(own: &Own) {
     loop {
         let wake_at_ms = own.state().ledger.wake_at_ms();
-        let wait = wake_at_ms.map_or(IDLE_MAX, |at_ms| Duration::from_millis(at_ms.saturating_sub(own.now_ms())));
+        let wait =
+            wake_at_ms.map_or(IDLE_MAX, |at_ms| Duration::from_millis(at_ms.saturating_sub(own.now_ms())));
         tokio::select! {
             () = sleep_until(Instant::now() + wait) => {
                 if wake_at_ms.is_some() {

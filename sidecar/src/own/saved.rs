@@ -54,8 +54,9 @@ impl Saved {
         let all = self.app.into_iter().map(of(Source::App));
         for (source, said) in all.chain(self.classic.into_iter().map(of(Source::Classic))) {
             let refused = body::check(&said).map_err(|error| error.to_string());
-            let refused = refused
-                .and_then(|()| ledger.restore(source, said, now_ms).map(drop).map_err(|full| full.to_string()));
+            let refused = refused.and_then(|()| {
+                ledger.restore(source, said, now_ms).map(drop).map_err(|full| full.to_string())
+            });
             if let Err(error) = refused {
                 tracing::warn!(error, "a registration that was kept is not taken up again");
             }

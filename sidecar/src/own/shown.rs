@@ -96,9 +96,10 @@ impl<'a> SelfBody<'a> {
             said.extend(spots);
         }
         let others = ledger.spots().filter(|(spot, _)| !said.contains(spot));
-        registrations.extend(
-            others.map(|(spot, duty)| Shown::declared(duty, ledger.health.of(&spot).map(ProbeWitness::as_str))),
-        );
+        registrations
+            .extend(others.map(|(spot, duty)| {
+                Shown::declared(duty, ledger.health.of(&spot).map(ProbeWitness::as_str))
+            }));
         registrations.extend(files.refused().map(|(file, refusal)| Shown {
             source: "file",
             file: Some(file),

@@ -115,9 +115,9 @@ impl Prober<'_> {
             });
         }
         for target in due.hold {
-            let handle = self.under_way.spawn(async move {
-                Event::Tripped(target, idle(target, LOCAL_MAX).await.ok())
-            });
+            let handle = self
+                .under_way
+                .spawn(async move { Event::Tripped(target, idle(target, LOCAL_MAX).await.ok()) });
             self.held.insert(target, handle);
         }
     }

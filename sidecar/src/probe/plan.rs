@@ -121,13 +121,7 @@ impl Plan {
     }
 
     /// How this question ended: what is known of the instance by now, where that is something else than before.
-    pub(super) fn ended(
-        &mut self,
-        ask: &Ask,
-        ended: Ended,
-        now_ms: u64,
-        draw: u32,
-    ) -> Option<ProbeWitness> {
+    pub(super) fn ended(&mut self, ask: &Ask, ended: Ended, now_ms: u64, draw: u32) -> Option<ProbeWitness> {
         let probed = self.probed.get_mut(&ask.spot).filter(|probed| probed.epoch == ask.epoch)?;
         let answer = match now_ms > ask.began_ms.saturating_add(millis(ask.limit)).saturating_add(LATE_MS) {
             true => Answer::Unasked,

@@ -85,7 +85,8 @@ mod tests {
 
     use super::*;
 
-    const TARGET: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 80);
+    const TARGET: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 80);
 
     fn one() -> Wires {
         let mut wires = Wires::default();
