@@ -88,10 +88,11 @@ impl Health {
         }
     }
 
-    /// This instance says that it is well; false where there is none, or where it does not beat.
-    pub(super) fn beat(&mut self, spot: &Spot, now_ms: u64) -> bool {
-        let beat = self.spots.get_mut(spot).and_then(|known| known.beat.as_mut());
-        beat.map(|beat| beat.heard(now_ms)).is_some()
+    /// This instance says that it is well. Where it does not beat, that says nothing.
+    pub(super) fn beat(&mut self, spot: &Spot, now_ms: u64) {
+        if let Some(beat) = self.spots.get_mut(spot).and_then(|known| known.beat.as_mut()) {
+            beat.heard(now_ms);
+        }
     }
 
     /// The app speaks for all of the pod. That it is well is a beat of all that beats.

@@ -96,7 +96,7 @@ impl Ledger {
         let ticket = self.restore(source, said, now_ms)?;
         if source.is_said_at_run_time() {
             self.wake(now_ms);
-            self.spots_of(&ticket.key).iter().for_each(|spot| drop(self.health.beat(spot, now_ms)));
+            self.spots_of(&ticket.key).iter().for_each(|spot| self.health.beat(spot, now_ms));
         }
         Ok(ticket)
     }
@@ -175,7 +175,7 @@ impl Ledger {
         // Of what version those are is not known here, unless it was registered here as another one.
         meant.extend(beating.filter(|spot| !others.contains(spot)));
         self.wake(now_ms);
-        meant.iter().for_each(|spot| drop(self.health.beat(spot, now_ms)));
+        meant.iter().for_each(|spot| self.health.beat(spot, now_ms));
         !meant.is_empty()
     }
 

@@ -34,7 +34,9 @@ impl Wires {
         let left = self.0.iter().filter(|(target, wire)| !targets.contains(target) && wire.held);
         let left = left.map(|(target, _)| *target).collect();
         self.0.retain(|target, _| targets.contains(target));
-        targets.iter().for_each(|target| drop(self.0.entry(*target).or_default()));
+        for target in targets {
+            self.0.entry(*target).or_default();
+        }
         left
     }
 
