@@ -14,7 +14,7 @@ pub struct Declared {
     pub service: Option<String>,
 
     /// Its version, as 1.4.2.
-    #[arg(long = "service-version", env = "ROLLCALL_VERSION")]
+    #[arg(id = "service-version", long, env = "ROLLCALL_VERSION")]
     pub version: Option<String>,
 
     /// Its ports: 8080, or http:8080,grpc:9090.

@@ -26,6 +26,12 @@ const ENTRIES_MAX: usize = 1_024;
 /// Bytes of one file, as of one body.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Values of one file, those that stand there by a reference included: a registration has some 200 at most, and a few
+/// references to references would come to more than there is memory.
+const NODES_MAX: usize = 2_000;
+/// Values within each other: a registration has three.
+const DEPTH_MAX: usize = 16;
+
 /// Holds the directory, and what it held when it was looked at last.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -127,7 +133,11 @@ impl Directory {
 /// The registration that a file says.
 pub(super) fn parsed(text: &str) -> Result<SelfRegistration, Refusal> {
     let refused = |reason: String, field: Option<&str>| Refusal { reason, field: field.map(Into::into) };
-    let body: Value = serde_saphyr::from_str(text).map_err(|error| {
+    let limits = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_nodes: NODES_MAX, max_depth: DEPTH_MAX },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: NODES_MAX },
+    };
+    let body: Value = serde_saphyr::from_str_with_options(text, limits).map_err(|error| {
         // The first line says where and what; those below show the text itself.
         let what = error.to_string().lines().next().unwrap_or_default().to_owned();
         refused(format!("it is no YAML of one object: {what}"), None)

@@ -42,8 +42,11 @@ impl Wires {
 
     /// How a probe of this address ended: whether anybody was there.
     pub(super) fn probed(&mut self, target: SocketAddr, answered: bool) {
-        if let Some(wire) = self.0.get_mut(&target) {
-            wire.answered = answered;
+        let Some(wire) = self.0.get_mut(&target) else { return };
+        wire.answered = answered;
+        if !answered {
+            // It had died, and did not hang up: who comes in its place starts with a clean slate.
+            (wire.pause_ms, wire.not_before_ms) = (0, 0);
         }
     }
 
@@ -132,8 +135,19 @@ mod tests {
         assert_eq!(wires.take(now_ms + 30_000), [TARGET], "it was held long enough");
     }
 
+    #[test]
+    fn who_died_had_not_hung_up() {
+        let mut wires = one();
+        wires.probed(TARGET, true);
+        wires.take(0);
+        wires.ended(TARGET, Some(3), 3);
+        wires.probed(TARGET, false);
+        wires.probed(TARGET, true);
+        assert_eq!(wires.take(50), [TARGET]);
+    }
+
     proptest! {
-        /// However a server behaves: it is not connected with more than once a second, unless it held on for two.
+        /// However a server behaves that answers: it is not connected with more than once a second, unless it held on for two.
         #[test]
         fn there_is_no_storm(lives in proptest::collection::vec(proptest::option::of(0u64..6_000), 1..40)) {
             let mut wires = one();
