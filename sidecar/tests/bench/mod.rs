@@ -66,6 +66,8 @@ pub struct Controller {
 
 pub struct Pod {
     pub api: SocketAddr,
+    /// None on a machine without IPv6.
+    pub api_v6: Option<SocketAddr>,
     pub health: SocketAddr,
     _files: TempDir,
     _trigger: Trigger,
@@ -186,11 +188,12 @@ impl Pod {
             "--health-listen=127.0.0.1:0",
         ]);
         let sidecar = Sidecar::bind(args).unwrap();
-        let (api, health) = (sidecar.api_addresses().unwrap()[0], sidecar.health_address().unwrap());
+        let (addresses, health) = (sidecar.api_addresses().unwrap(), sidecar.health_address().unwrap());
+        let (api, api_v6) = (addresses[0], addresses.get(1).copied());
         let (trigger, ear) = shutdown();
         let mut parts = JoinSet::new();
         parts.spawn(async move { sidecar.run(ear).await.unwrap() });
-        Self { api, health, _files: files, _trigger: trigger, _parts: parts }
+        Self { api, api_v6, health, _files: files, _trigger: trigger, _parts: parts }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
