@@ -35,6 +35,12 @@ struct Recent {
     encodings: Encodings,
 }
 
+/// A service as a whole, as frames: the way to keep it for a process that comes later.
+pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Bytes>, CodecError> {
+    let instances = service.instances.iter().cloned().collect();
+    Upserts { key, head: service.head(), base: None, instances, removed: Vec::new() }.frames()
+}
+
 // === impl Feed ===
 
 impl Feed {
