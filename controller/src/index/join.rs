@@ -150,8 +150,9 @@ impl Index {
             .filter_map(|registration| Some((registration.as_ref(), self.reach(registration, owner)?)))
             .collect();
         let session = pod.and_then(|pod| pod.session.as_ref());
-        let at_run_time = session.and_then(|session| session.said.registration(key));
-        if word.is_none() && at_run_time.is_none() && reached.is_empty() {
+        let at_run_time: Vec<_> =
+            session.iter().flat_map(|session| session.said.registrations_of(key)).collect();
+        if word.is_none() && at_run_time.is_empty() && reached.is_empty() {
             return None;
         }
         reached.retain(|(_, how)| !matches!(how, Reached::Refused(_)));

@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use rollcall_catalogue::{PodUid, ServiceKey, ServiceName, liveness::ProbeWitness};
-use rollcall_wire::{Drain, SelfRegistration};
+use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
+use rollcall_wire::{Drain, HealthOf, RegistrationKey, SelfRegistration};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Input, OwnerGone, clock::Clock};
@@ -52,17 +52,17 @@ pub(crate) enum Dismissal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
     Register(SelfRegistration),
-    Deregister(ServiceName),
-    Health { service: Option<ServiceName>, probe: ProbeWitness },
+    Deregister(RegistrationKey),
+    Health { of: Option<HealthOf>, probe: ProbeWitness },
     Drain(Drain),
 }
 
 /// Says what came of a word; given when everyone may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Registered(ServiceName),
+    Registered(RegistrationKey),
     Rejected {
-        service: ServiceName,
+        key: RegistrationKey,
         reason: String,
         field: Option<String>,
     },

@@ -152,7 +152,7 @@ impl Sessions {
             // It is dismissed, and hears that as well.
             let answer = match word {
                 Word::Register(said) => Answer::Rejected {
-                    service: said.service,
+                    key: said.key(),
                     reason: "this session is over; a newer one speaks for the pod".to_owned(),
                     field: None,
                 },
@@ -163,15 +163,15 @@ impl Sessions {
         }
         let answer = match word {
             Word::Register(said) => match index.app_registers(uid, &said) {
-                Ok(()) => Answer::Registered(said.service),
+                Ok(()) => Answer::Registered(said.key()),
                 Err(refused) => rejected(refused),
             },
-            Word::Deregister(service) => {
-                index.app_deregisters(uid, &service);
+            Word::Deregister(key) => {
+                index.app_deregisters(uid, &key);
                 Answer::Done
             }
-            Word::Health { service, probe } => {
-                index.app_health(uid, service, probe);
+            Word::Health { of, probe } => {
+                index.app_health(uid, of, probe);
                 Answer::Done
             }
             Word::Drain(Drain::Start) => {
@@ -240,7 +240,7 @@ fn ending(index: &Index, uid: &PodUid) -> Answer {
 }
 
 fn rejected(refused: Refused) -> Answer {
-    let Refused { service, why } = refused;
+    let Refused { key, why } = refused;
     let reason = format!("{}: {}; {}", why.field, why.problem, why.remedy);
-    Answer::Rejected { service, reason, field: Some(why.field.to_owned()) }
+    Answer::Rejected { key, reason, field: Some(why.field.to_owned()) }
 }

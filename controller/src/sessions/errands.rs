@@ -72,7 +72,14 @@ impl Errands {
     }
 
     /// Asks who still calls the pod; false where too many such questions are open.
-    pub(crate) fn drain(&mut self, voice: Voice, asker: Asker, drain: Drain, deadline_ms: u64) -> bool {
+    pub(crate) fn drain(
+        &mut self,
+        voice: Voice,
+        asker: Asker,
+        drain: Drain,
+        deadline_ms: u64,
+        ask: Option<u64>,
+    ) -> bool {
         let waiting = self.acknowledged.len();
         if self.drains.len() >= DRAINS_MAX || (waiting >= DRAINS_MAX && drain != Drain::Stop) {
             return false;
@@ -89,6 +96,7 @@ impl Errands {
             let goes = drain == Drain::Start || terminating;
             if drain == Drain::Stop || !goes {
                 return Said::Frame(Down::Drained {
+                    ask,
                     complete: true,
                     terminating,
                     acked: 0,
@@ -102,6 +110,7 @@ impl Errands {
                 let known = outcome.is_some();
                 let outcome = outcome.unwrap_or_default();
                 Down::Drained {
+                    ask,
                     complete: known && outcome.acked == outcome.subscribers,
                     terminating,
                     acked: outcome.acked,
@@ -144,10 +153,8 @@ impl Errands {
 
 fn told(answer: Result<Answer, OwnerGone>) -> Said {
     match answer {
-        Ok(Answer::Registered(service)) => Said::Frame(Down::Registered { service }),
-        Ok(Answer::Rejected { service, reason, field }) => {
-            Said::Frame(Down::Rejected { service, reason, field })
-        }
+        Ok(Answer::Registered(key)) => Said::Frame(Down::Registered { key }),
+        Ok(Answer::Rejected { key, reason, field }) => Said::Frame(Down::Rejected { key, reason, field }),
         Ok(Answer::Done | Answer::Drained { .. }) => Said::Nothing,
         Err(gone) => Said::Gone(gone),
     }

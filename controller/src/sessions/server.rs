@@ -235,12 +235,14 @@ impl<R: Reviewer> Sessions<R> {
 }
 
 fn identity(facts: PodFacts) -> PodIdentity {
-    let PodFacts { namespace, name, uid, node, .. } = facts;
+    let PodFacts { namespace, name, uid, node, addresses, .. } = facts;
     PodIdentity {
         namespace,
         name: name.to_string(),
         uid: uid.to_string(),
         node: node.as_deref().map(str::to_owned),
+        zone: None,
+        addresses,
     }
 }
 

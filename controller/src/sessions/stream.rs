@@ -236,12 +236,12 @@ impl Running {
             Heard::Acked(number) if !self.catches_up => self.acked(number),
             Heard::Acked(_) => {}
             Heard::Register(registration) => self.say(Word::Register(registration)),
-            Heard::Deregister(service) => self.say(Word::Deregister(service)),
-            Heard::Health { service, probe } => self.say(Word::Health { service, probe }),
-            Heard::Drain { drain, deadline_ms } => {
+            Heard::Deregister(key) => self.say(Word::Deregister(key)),
+            Heard::Health { of, probe } => self.say(Word::Health { of, probe }),
+            Heard::Drain { drain, deadline_ms, ask } => {
                 let Some(presence) = &self.presence else { return };
                 let asker = self.session.place.asker();
-                if !self.errands.drain(presence.voice(), asker, drain, deadline_ms) {
+                if !self.errands.drain(presence.voice(), asker, drain, deadline_ms, ask) {
                     let reason = format!("more than {DRAINS_MAX} drains at a time; wait for their answers");
                     self.session.server.go_away(reason);
                 }
@@ -258,8 +258,8 @@ impl Running {
 
     fn open(&mut self, mut presence: Presence) {
         for answer in presence.take_rejected() {
-            if let Answer::Rejected { service, reason, field } = answer {
-                self.session.server.say(Down::Rejected { service, reason, field });
+            if let Answer::Rejected { key, reason, field } = answer {
+                self.session.server.say(Down::Rejected { key, reason, field });
             }
         }
         self.presence = Some(presence);

@@ -38,6 +38,9 @@ const STOOD_STILL_MS: u64 = 2 * HEARTBEAT_EVERY.as_millis() as u64;
 /// Who is told when to come back comes within so much more: others were told the same.
 const RETURN_SPREAD: Duration = Duration::from_secs(1);
 
+/// What all services held may take in memory, by the client's estimate.
+const HELD_BYTES_MAX: usize = 24 * 1024 * 1024;
+
 const IN_STEP: Contact = Contact::Live { caught_up: true, synced: true };
 
 /// Holds the session, the interest, and the store's only writer.
@@ -64,7 +67,7 @@ impl Agent {
         questions: Questions,
     ) -> Self {
         let mut jitter = Jitter::from_entropy();
-        let client = Client::new(format!("{:016x}", jitter.next_u64()));
+        let client = Client::new(format!("{:016x}", jitter.next_u64()), HELD_BYTES_MAX);
         let (interest, trust, begin) = (Interest::default(), Trust::default(), Instant::now());
         Self { args, writer, interest, wishes, questions, client, trust, jitter, begin }
     }
@@ -188,7 +191,7 @@ impl Agent {
     /// The question of the hooks that wait, where it is to be asked now.
     fn ask(&mut self) -> Option<Up> {
         let deadline_ms = self.questions.take_due(Instant::now())?;
-        self.client.drain(Drain::Wait, deadline_ms)
+        self.client.drain(Drain::Wait, deadline_ms).map(|(_, frame)| frame)
     }
 
     /// A lookup wants this name: what is to be said of it, where it is a new one.
@@ -237,15 +240,17 @@ impl Agent {
                 self.interest.learn(&key, true, now);
                 self.writer.set_service(&key, service);
             }
-            Event::Gone { key } => {
+            Event::Gone { key } | Event::TooLarge { key } => {
                 self.interest.learn(&key, false, now);
                 self.writer.set(&key, Known::Unknown);
             }
             Event::Synced => self.settle(),
-            Event::Drained(drained) => self.questions.answered(&drained),
+            Event::Drained { drained, .. } => self.questions.answered(&drained),
             // The session looks at it itself; of the others, nothing here asks for any.
             Event::Dismissed { .. }
             | Event::SummaryChanged
+            | Event::DutiesChanged
+            | Event::Told { .. }
             | Event::Registered { .. }
             | Event::Rejected { .. } => {}
         }

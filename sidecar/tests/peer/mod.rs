@@ -76,6 +76,7 @@ async fn hooks_wait_for_one_answer_of_the_controller() {
         }
         // 3 to 6 s after the question, when both hooks have come.
         Up::Heartbeat { .. } if beats.fetch_add(1, Ordering::Relaxed) == 1 => vec![Down::Drained {
+            ask: Some(1),
             complete: false,
             terminating: true,
             acked: 1,
@@ -99,7 +100,7 @@ async fn hooks_wait_for_one_answer_of_the_controller() {
         .heard()
         .into_iter()
         .filter_map(|frame| match frame {
-            Up::Drain { drain, deadline_ms } => Some((drain, deadline_ms)),
+            Up::Drain { drain, deadline_ms, .. } => Some((drain, deadline_ms)),
             _ => None,
         })
         .collect();

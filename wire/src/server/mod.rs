@@ -18,18 +18,19 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use clock::{Clock, Due};
-use rollcall_catalogue::{ContentHash, ServiceKey, ServiceName, Snapshot, liveness::ProbeWitness};
+use rollcall_catalogue::{ContentHash, ServiceKey, Snapshot, liveness::ProbeWitness};
 use talk::Talk;
 use thiserror::Error;
 
 use crate::{
     feed::{Feed, encoded},
-    frame::{Down, Drain, PROTOCOL, PodIdentity, Up},
+    frame::{Down, Drain, HealthOf, PROTOCOL, PodIdentity, Up},
     limits::{
         ANSWERS_MAX, DRAIN_DEFAULT, DRAIN_MAX, INCARNATION_BYTES_MAX, REGISTRATIONS_MAX, RESYNC_EVERY,
         SUBSCRIPTIONS_MAX, milliseconds,
     },
-    registration::SelfRegistration,
+    question::Question,
+    registration::{RegistrationKey, SelfRegistration},
 };
 
 /// Why a session ends, in our own words: those of a `goaway`. Any other reason is a [`Violation`].
@@ -100,14 +101,22 @@ pub enum Heard {
     /// Everything up to this number of the feed is applied, of what is subscribed to.
     Acked(u64),
     Register(SelfRegistration),
-    Deregister(ServiceName),
+    Deregister(RegistrationKey),
     Health {
-        service: Option<ServiceName>,
+        /// None is all that the pod is.
+        of: Option<HealthOf>,
         probe: ProbeWitness,
     },
     Drain {
         drain: Drain,
         deadline_ms: u64,
+        /// To be given back.
+        ask: Option<u64>,
+    },
+    /// To be answered with [`Server::tell`].
+    Ask {
+        ask: u64,
+        question: Question,
     },
     Resynced(Resync),
 }
@@ -329,14 +338,16 @@ impl Server {
             },
             Up::Heartbeat { cursor, digest } => self.compare(cursor, digest, now_ms),
             Up::Register { registration } => vec![Heard::Register(registration)],
-            Up::Deregister { service } => vec![Heard::Deregister(service)],
-            Up::Health { service, probe } => vec![Heard::Health { service, probe }],
-            Up::Drain { drain, deadline_ms: 0 } => {
-                vec![Heard::Drain { drain, deadline_ms: milliseconds(DRAIN_DEFAULT) }]
+            Up::Deregister { key } => vec![Heard::Deregister(key)],
+            Up::Health { of, probe } => vec![Heard::Health { of, probe }],
+            Up::Drain { drain, deadline_ms, ask } => {
+                let deadline_ms = match deadline_ms {
+                    0 => milliseconds(DRAIN_DEFAULT),
+                    said => said.min(milliseconds(DRAIN_MAX)),
+                };
+                vec![Heard::Drain { drain, deadline_ms, ask }]
             }
-            Up::Drain { drain, deadline_ms } => {
-                vec![Heard::Drain { drain, deadline_ms: deadline_ms.min(milliseconds(DRAIN_MAX)) }]
-            }
+            Up::Ask { ask, question } => vec![Heard::Ask { ask, question }],
             Up::Unknown => {
                 self.unknown_frames += 1;
                 Vec::new()

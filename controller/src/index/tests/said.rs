@@ -4,7 +4,7 @@ use rollcall_catalogue::{Reason, ServiceName, State};
 use rollcall_wire::{SelfPort, SelfRegistration};
 
 use super::{pods::nothing_stays_behind, *};
-use crate::index::said::SELF_REGISTRATIONS_MAX;
+use rollcall_wire::limits::REGISTRATIONS_MAX;
 
 fn uid() -> PodUid {
     "u1".into()
@@ -157,12 +157,12 @@ fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
     }
     assert!(bench.step().is_none());
     // More than there is room for, of which none is forgotten.
-    for number in 1..SELF_REGISTRATIONS_MAX {
+    for number in 1..REGISTRATIONS_MAX {
         registers(&mut bench, &says(&format!("s{number}"), &[1]));
     }
     let refused = bench.index.app_registers(&uid(), &says("more", &[1])).unwrap_err();
     assert_eq!(refused.why.field, "service");
-    assert_eq!(bench.publish().len(), SELF_REGISTRATIONS_MAX);
+    assert_eq!(bench.publish().len(), REGISTRATIONS_MAX);
     registers(&mut bench, &says("orders", &[9091]));
     assert_eq!(bench.instance("orders.shop").profile.port, 9091, "what is there may change");
 }
@@ -190,7 +190,7 @@ fn a_hello_tells_all_that_is_registered_unless_its_sidecar_cannot_know() {
     assert_eq!(opens(&mut bench, "j", &[]), (vec![], 0), "the same: it does");
     let many: Vec<_> = (0..20).map(|number| says(&format!("s{number}"), &[1])).collect();
     let (names, refused) = opens(&mut bench, "k", &many);
-    assert_eq!((names.len(), refused), (SELF_REGISTRATIONS_MAX, 20 - SELF_REGISTRATIONS_MAX));
+    assert_eq!((names.len(), refused), (REGISTRATIONS_MAX, 20 - REGISTRATIONS_MAX));
 }
 
 #[test]
