@@ -1,7 +1,10 @@
 //! Whether the app drains its pod: the last word stands, in each session, and who waits for what comes of it.
 
 use rollcall_wire::{Drain, client::Drained};
-use tokio::{sync::oneshot, time::{Duration, Instant}};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant},
+};
 
 /// Callers that wait for an answer: one person or one hook asks at a time, with room for retries.
 const WAITING_MAX: usize = 16;
@@ -154,7 +157,11 @@ mod tests {
         assert_eq!(drains.due(Instant::now()), None, "the answer to the first may do for both");
         drains.answered(1, &drained(false));
         assert!(!first.await.unwrap().complete);
-        assert_eq!(say(&mut drains, 2), Some((Drain::Start, 19_750)), "it can wait longer than was asked for");
+        assert_eq!(
+            say(&mut drains, 2),
+            Some((Drain::Start, 19_750)),
+            "it can wait longer than was asked for"
+        );
         let stopped = hear(&mut drains, Drain::Stop, 5);
         assert!(longer.await.is_err(), "it does not drain any more");
         assert_eq!(say(&mut drains, 3), Some((Drain::Stop, 4_750)), "at once");

@@ -1,34 +1,39 @@
 //! The agent: the one task that keeps the session and writes the store.
+//!
+//! ```text
+//!  lookups, people ── Errands ─►┐                 ┌─► Writer (what lookups are answered from)
+//!  hooks ───────── Questions ──►│ Agent [ Client ]├─► answers to who asked
+//!  the app, its probes ── Own ─►┘   ║             └─► Own (what became of its words, what it is to look after)
+//!                               the session
+//! ```
 
-use std::future::Future;
+mod drains;
+mod errands;
+mod session;
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use rollcall_catalogue::ServiceKey;
 use rollcall_net::{Backoff, Jitter};
-use rollcall_wire::{
-    Drain, Up,
-    client::{Client, Event},
-    limits::HEARTBEAT_EVERY,
-    server::reason,
-};
+use rollcall_wire::{Told, Up, client::Client, limits::HEARTBEAT_EVERY};
 use tokio::{
-    sync::mpsc,
-    time::{Duration, Instant, interval, sleep},
+    sync::oneshot,
+    time::{Duration, Instant, sleep},
 };
-use tracing::{debug, info, warn};
+use tracing::warn;
 
+pub(crate) use self::errands::{Errands, Inbox, errands};
+use self::{drains::Drains, errands::Errand};
 use crate::{
     args::Args,
+    disk::State,
     interest::{Interest, Wish},
+    own::{Own, Say},
     prestop::Questions,
     session::{Link, LinkError, Trust, connect},
-    store::{Contact, Known, Writer},
+    store::{Contact, Writer},
 };
 
-/// Wishes that wait for the agent: as many as lookups may wait; a wish that finds no room is made again by the next
-/// lookup.
-pub(crate) const WISHES_MAX: usize = 256;
-/// How often unknown names are looked through for those nobody asks for.
-const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// A session that lived so long was a good one, and so is one that is in step when it is lost: the next loss begins with
 /// a short pause again. Otherwise a session that is lost soon after an outage, without the controller hearing of it, is
 /// missed for longer than the session clock waits, and the pod goes out of the lookups though nothing is wrong with it.
@@ -37,9 +42,8 @@ const GOOD_AFTER: Duration = Duration::from_secs(10);
 const STOOD_STILL_MS: u64 = 2 * HEARTBEAT_EVERY.as_millis() as u64;
 /// Who is told when to come back comes within so much more: others were told the same.
 const RETURN_SPREAD: Duration = Duration::from_secs(1);
-
-/// What all services held may take in memory, by the client's estimate.
-const HELD_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// The list of all services is kept for so long after somebody looked at it.
+const SUMMARY_FOR: Duration = Duration::from_secs(60);
 
 const IN_STEP: Contact = Contact::Live { caught_up: true, synced: true };
 
@@ -48,8 +52,14 @@ pub(crate) struct Agent {
     args: Args,
     writer: Writer,
     interest: Interest,
-    wishes: mpsc::Receiver<ServiceKey>,
-    questions: Questions,
+    inbox: Inbox,
+    hooks: Questions,
+    own: Own,
+    drains: Drains,
+    /// Who waits for the answer of this number, in the session that is open.
+    asks: BTreeMap<u64, oneshot::Sender<Told>>,
+    /// When the list of all services was wished for last.
+    summary_wished: Option<Instant>,
     client: Client,
     trust: Trust,
     jitter: Jitter,
@@ -60,16 +70,53 @@ pub(crate) struct Agent {
 // === impl Agent ===
 
 impl Agent {
-    pub(crate) fn new(
-        args: Args,
-        writer: Writer,
-        wishes: mpsc::Receiver<ServiceKey>,
-        questions: Questions,
-    ) -> Self {
+    pub(crate) fn new(args: Args, writer: Writer, inbox: Inbox, hooks: Questions, own: Own) -> Self {
         let mut jitter = Jitter::from_entropy();
-        let client = Client::new(format!("{:016x}", jitter.next_u64()), HELD_BYTES_MAX);
-        let (interest, trust, begin) = (Interest::default(), Trust::default(), Instant::now());
-        Self { args, writer, interest, wishes, questions, client, trust, jitter, begin }
+        let client = Client::new(format!("{:016x}", jitter.next_u64()), args.held_bytes_max());
+        if let Some(home) = &args.namespace {
+            writer.at_home_in(home);
+        }
+        Self {
+            args,
+            writer,
+            interest: Interest::default(),
+            inbox,
+            hooks,
+            own,
+            drains: Drains::default(),
+            asks: BTreeMap::new(),
+            summary_wished: None,
+            client,
+            trust: Trust::default(),
+            jitter,
+            begin: Instant::now(),
+        }
+    }
+
+    /// Takes over what the process before this one left: lookups are answered from it until a session knows better.
+    pub(crate) fn restore(&mut self, state: State) {
+        let current_at = state.current_at();
+        let State { pod, names, services, own, .. } = state;
+        if let Some(pod) = pod {
+            if self.args.namespace.is_none() {
+                self.writer.at_home_in(&pod.namespace);
+            }
+            self.writer.change_around(|around| around.pod = Some(pod));
+        }
+        self.own.restore(&own);
+        let now = Instant::now();
+        let names: Vec<_> = names.into_iter().filter(|name| self.interest.restore(name, now)).collect();
+        self.writer.add(names.iter().cloned());
+        // Nothing was told to anybody else yet, so that nothing is copied here.
+        self.client.restore(services.into_iter().map(|(key, held)| (key, Arc::unwrap_or_clone(held))));
+        // Some of them did not fit on the disk, and may fit here.
+        let _ = self.client.subscribe(names);
+        for (key, service) in self.client.held() {
+            self.writer.set_restored(key, service.clone());
+        }
+        if let Some(at) = current_at {
+            self.writer.current_since(at);
+        }
     }
 
     /// Keeps a session for as long as the process lives.
@@ -82,11 +129,7 @@ impl Agent {
                 Err(error) => error,
             };
             let was_in_step = self.client.in_step();
-            self.client.closed();
-            self.questions.lost();
-            if self.writer.contact() != Contact::Never {
-                self.writer.set_contact(Contact::Lost);
-            }
+            self.lost();
             // Two processes with one pod's token would send each other away for ever, at once each time.
             let good = was_in_step || begin.elapsed() >= GOOD_AFTER;
             if good && !matches!(error, LinkError::Superseded) {
@@ -110,88 +153,82 @@ impl Agent {
         link
     }
 
-    /// Waits for this while wishes and hooks are still heard: they are answered with the next session.
+    /// Waits for this while everyone in the process is still heard: what they want is said in the next session.
     async fn attend<F: Future>(&mut self, wait: F) -> F::Output {
         let mut wait = std::pin::pin!(wait);
         loop {
             tokio::select! {
                 output = wait.as_mut() => return output,
-                Some(key) = self.wishes.recv() => drop(self.wish(key)),
-                () = self.questions.hear() => {}
+                _ = self.hear_us() => {}
             }
         }
     }
 
-    /// One session from `hello` to its end; there is always an error that ends it.
-    async fn session(&mut self, mut link: Link) -> LinkError {
-        let ended = self.converse(&mut link).await;
-        let unknown_frames = self.client.unknown_frames();
-        debug!(unknown_frames, "the session ends");
-        match ended {
-            Err(error) => {
-                if matches!(error, LinkError::Codec(_)) {
-                    self.client.garbled();
-                }
-                error
+    /// The session is over, and what was asked in it has no answer.
+    fn lost(&mut self) {
+        self.client.closed();
+        self.asks.clear();
+        self.drains.lost();
+        self.hooks.lost();
+        self.own.set_in_session(false);
+        if self.writer.contact() != Contact::Never {
+            self.writer.set_contact(Contact::Lost);
+        }
+    }
+
+    /// Returns when somebody in this process wanted something, with what is to be said for it now. Safe to drop and call
+    /// again.
+    async fn hear_us(&mut self) -> Vec<Up> {
+        tokio::select! {
+            Some(errand) = self.inbox.0.recv() => self.run_errand(errand),
+            () = self.hooks.hear() => Vec::new(),
+            () = self.own.due() => self.say_own(),
+        }
+    }
+
+    fn run_errand(&mut self, errand: Errand) -> Vec<Up> {
+        match errand {
+            Errand::Wish(key) => self.wish(key),
+            Errand::WishSummary => {
+                self.summary_wished = Some(Instant::now());
+                let said = self.client.want_summary(true);
+                self.await_more();
+                said.into_iter().collect()
             }
-            Ok(reason) => {
-                info!(reason, "the controller said goodbye");
-                match reason.as_str() {
-                    reason::SUPERSEDED => LinkError::Superseded,
-                    _ => LinkError::Ended,
-                }
+            Errand::Ask { question, answer } => {
+                let Some((ask, said)) = self.client.ask(question) else { return Vec::new() };
+                self.asks.retain(|_, answer| !answer.is_closed());
+                self.asks.insert(ask, answer);
+                vec![said]
+            }
+            Errand::Drain { drain, until, answer } => {
+                self.drains.hear(drain, until, answer);
+                Vec::new()
             }
         }
     }
 
-    async fn converse(&mut self, link: &mut Link) -> Result<String, LinkError> {
-        for frame in self.client.open(self.now_ms()) {
-            link.say(&frame).await?;
-        }
-        let mut expiry = interval(EXPIRE_EVERY);
-        loop {
-            let wake_at_ms = self.client.wake_at_ms();
-            let idle = Duration::from_millis(wake_at_ms.saturating_sub(self.now_ms()));
-            let said: Vec<Up> = tokio::select! {
-                frame = link.hear() => {
-                    for event in self.client.hear(frame?, self.now_ms())? {
-                        if let Event::Dismissed { reason } = event {
-                            return Ok(reason);
-                        }
-                        self.apply(event);
-                    }
-                    self.writer.heard();
-                    Vec::new()
+    /// What the app said of itself, and its probes of it.
+    fn say_own(&mut self) -> Vec<Up> {
+        let mut frames = Vec::new();
+        for said in self.own.take() {
+            let frame = match said {
+                Say::Register(registration) => {
+                    let key = registration.key();
+                    self.client.register(registration).unwrap_or_else(|full| {
+                        self.own.rejected(&key, &full.to_string(), None);
+                        None
+                    })
                 }
-                Some(key) = self.wishes.recv() => self.wish(key),
-                () = self.questions.hear() => Vec::new(),
-                _ = expiry.tick() => {
-                    let expired = self.interest.expire(Instant::now());
-                    self.forget(&expired).into_iter().collect()
-                }
-                () = sleep(idle) => {
-                    self.client.tick(self.now_ms())?;
-                    Vec::new()
-                }
+                Say::Deregister(key) => self.client.deregister(&key),
+                Say::Health { of, probe } => self.client.health(of, probe).unwrap_or_else(|full| {
+                    warn!(%full, "a word on the app's health is not said");
+                    None
+                }),
             };
-            // What is read after a standstill may be as old as that, and says nothing of what is current now.
-            if self.now_ms().saturating_sub(wake_at_ms) > STOOD_STILL_MS {
-                return Err(LinkError::StoodStill);
-            }
-            for frame in said.into_iter().chain(self.client.take_up()).chain(self.ask()) {
-                link.say(&frame).await?;
-            }
+            frames.extend(frame);
         }
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// The question of the hooks that wait, where it is to be asked now.
-    fn ask(&mut self) -> Option<Up> {
-        let deadline_ms = self.questions.take_due(Instant::now())?;
-        self.client.drain(Drain::Wait, deadline_ms).map(|(_, frame)| frame)
+        frames
     }
 
     /// A lookup wants this name: what is to be said of it, where it is a new one.
@@ -202,10 +239,13 @@ impl Agent {
                 let left = dropped.and_then(|dropped| self.forget(&[dropped]));
                 self.writer.add([key.clone()]);
                 let asked = self.client.subscribe([key]);
-                if let Contact::Live { caught_up, .. } = self.writer.contact() {
-                    self.writer.set_contact(Contact::Live { caught_up, synced: false });
-                }
+                self.await_more();
                 left.into_iter().chain(asked).collect()
+            }
+            Wish::Again => {
+                let asked = self.client.subscribe([key]);
+                self.await_more();
+                asked.into_iter().collect()
             }
             Wish::Full => {
                 warn!(name = %key, "all subscriptions are taken; this name is not answered");
@@ -225,34 +265,26 @@ impl Agent {
         said
     }
 
-    fn apply(&mut self, event: Event) {
+    /// What nobody wants any more is left.
+    fn expire(&mut self) -> Vec<Up> {
         let now = Instant::now();
-        match event {
-            Event::Welcomed { replica, pod } => {
-                info!(replica, namespace = %pod.namespace, pod = pod.name, "in session");
-                self.writer.at_home_in(&pod.namespace);
-                self.writer.change_around(|around| around.pod = Some(pod));
-                self.writer.set_contact(Contact::Live { caught_up: false, synced: false });
-                // Where nothing was asked for, nothing can be out of step.
-                self.settle();
-            }
-            Event::Changed { key, service } => {
-                self.interest.learn(&key, true, now);
-                self.writer.set_service(&key, service);
-            }
-            Event::Gone { key } | Event::TooLarge { key } => {
-                self.interest.learn(&key, false, now);
-                self.writer.set(&key, Known::Unknown);
-            }
-            Event::Synced => self.settle(),
-            Event::Drained { drained, .. } => self.questions.answered(&drained),
-            // The session looks at it itself; of the others, nothing here asks for any.
-            Event::Dismissed { .. }
-            | Event::SummaryChanged
-            | Event::DutiesChanged
-            | Event::Told { .. }
-            | Event::Registered { .. }
-            | Event::Rejected { .. } => {}
+        let expired = self.interest.expire(now);
+        let mut said: Vec<_> = self.forget(&expired).into_iter().collect();
+        if self.summary_wished.is_some_and(|at| now.saturating_duration_since(at) >= SUMMARY_FOR) {
+            self.summary_wished = None;
+            said.extend(self.client.want_summary(false));
+            self.writer.change_around(|around| around.summary = None);
+            self.settle();
+        }
+        said
+    }
+
+    /// Something more was asked for: what was held before is as current as it was.
+    fn await_more(&self) {
+        if let Contact::Live { caught_up, .. } = self.writer.contact()
+            && !self.client.in_step()
+        {
+            self.writer.set_contact(Contact::Live { caught_up, synced: false });
         }
     }
 
@@ -266,3 +298,6 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod agent_tests;

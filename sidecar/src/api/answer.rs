@@ -85,7 +85,7 @@ pub(crate) fn no_content() -> Answer {
 }
 
 /// The answer to a lookup: the held bytes, or 304 where the caller has them.
-pub(crate) fn service(held: &Held, age: u64, request: &HeaderMap) -> Answer {
+pub(crate) fn service(held: &Held, age: u64, from_disk: bool, request: &HeaderMap) -> Answer {
     let fresh = matches(request, &held.etag);
     let mut answer = Response::new(if fresh { Bytes::new() } else { held.plain().clone() }.into());
     if fresh {
@@ -97,18 +97,18 @@ pub(crate) fn service(held: &Held, age: u64, request: &HeaderMap) -> Answer {
     }
     headers.insert(REVISION, held.revision.clone());
     headers.insert(ETAG, held.etag.clone());
-    dated(answer, age)
+    dated(answer, age, if from_disk { "disk" } else { "live" })
 }
 
 /// The answer that there is no such service: the catalogue's word too, and as old as the rest of it.
 pub(crate) fn unknown(refusal: &Problem, age: u64) -> Answer {
-    dated(problem(refusal), age)
+    dated(problem(refusal), age, "live")
 }
 
-fn dated(mut answer: Answer, age: u64) -> Answer {
+fn dated(mut answer: Answer, age: u64, source: &'static str) -> Answer {
     let headers = answer.headers_mut();
     headers.insert(AGE, HeaderValue::from(age));
-    headers.insert(SOURCE, HeaderValue::from_static("live"));
+    headers.insert(SOURCE, HeaderValue::from_static(source));
     answer
 }
 

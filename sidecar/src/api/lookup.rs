@@ -14,7 +14,7 @@ use super::{
     Api,
     answer::{Answer, service, unknown},
 };
-use crate::store::{Known, Slot};
+use crate::store::{Dialect, Known, Slot};
 
 /// How long the first lookup of a name waits to be in step.
 const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -32,13 +32,17 @@ impl Api {
         };
         let known = self.answered(&slot).await?;
         let age = self.store.age();
+        self.store.looked_up(Dialect::Native);
         match &*known {
-            Known::Service(held) => Ok(service(held, age, request)),
+            Known::Service(held) => Ok(service(held, age, self.store.is_from_disk(held), request)),
             Known::Unknown => {
                 self.ask(&slot.key);
                 no_such_service(&slot.key, age)
             }
-            Known::TooLarge => Err(too_large(&slot.key)),
+            Known::TooLarge => {
+                self.ask(&slot.key);
+                Err(too_large(&slot.key))
+            }
             Known::Awaited | Known::Left => Err(not_synced(format!("nothing is known of `{name}` yet"))),
         }
     }
@@ -100,7 +104,7 @@ impl Api {
 
     /// Wishes for the name; false where there is no room for one more wish.
     fn ask(&self, key: &ServiceKey) -> bool {
-        self.wishes.try_send(key.clone()).is_ok()
+        self.errands.wish(key)
     }
 }
 

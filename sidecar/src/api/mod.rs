@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use rollcall_catalogue::ServiceKey;
 use rollcall_net::{Forbidden, check_local};
 use rollcall_wire::{Problem, Slug};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use self::answer::{Answer, problem, text};
-use crate::{agent::WISHES_MAX, store::Store};
+use crate::{agent::Errands, own::Own, store::Store};
 
 /// Lookups that may wait for a first answer at a time; the others are told to come back.
 const WAITING_MAX: usize = 256;
@@ -34,17 +33,15 @@ GET /readyz               in step with the controller
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     store: Store,
-    wishes: mpsc::Sender<ServiceKey>,
+    errands: Errands,
     waiting: Arc<Semaphore>,
 }
 
 // === impl Api ===
 
 impl Api {
-    /// The API, and the names that its callers wish for.
-    pub(crate) fn new(store: Store) -> (Self, mpsc::Receiver<ServiceKey>) {
-        let (wishes, wished) = mpsc::channel(WISHES_MAX);
-        (Self { store, wishes, waiting: Arc::new(Semaphore::new(WAITING_MAX)) }, wished)
+    pub(crate) fn new(store: Store, errands: Errands, _: Own) -> Self {
+        Self { store, errands, waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
     }
 
     pub(crate) async fn answer(self, request: Request<Incoming>) -> Answer {

@@ -69,7 +69,8 @@ impl Folder {
             Err(source) => return Err(FileError::Io { path, source }),
         };
         let about = file.metadata().map_err(|source| FileError::Io { path: path.clone(), source })?;
-        let ours = about.is_file() && about.uid() == geteuid().as_raw() && about.permissions().mode() & 0o022 == 0;
+        let ours =
+            about.is_file() && about.uid() == geteuid().as_raw() && about.permissions().mode() & 0o022 == 0;
         if !ours {
             return Err(FileError::Foreign { path });
         }

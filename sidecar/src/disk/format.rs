@@ -11,8 +11,13 @@ use std::{
     sync::Arc,
 };
 
-use rollcall_catalogue::{Service, ServiceKey, changes::{Head, whole}};
-use rollcall_wire::{CodecError, Decoder, Down, PodIdentity, limits::FRAME_BYTES_MAX, limits::SUBSCRIPTIONS_MAX, upserts};
+use rollcall_catalogue::{
+    Service, ServiceKey,
+    changes::{Head, whole},
+};
+use rollcall_wire::{
+    CodecError, Decoder, Down, PodIdentity, limits::FRAME_BYTES_MAX, limits::SUBSCRIPTIONS_MAX, upserts,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -160,7 +165,9 @@ fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Servic
         let looked_at = chunk.len();
         input.consume(looked_at);
         while let Some(frame) = decoder.next_frame()? {
-            let Down::Upsert { service, revision, hash, base: None, policy, truncated, instances, more, .. } = frame
+            let Down::Upsert {
+                service, revision, hash, base: None, policy, truncated, instances, more, ..
+            } = frame
             else {
                 return Err(Damaged::Format);
             };

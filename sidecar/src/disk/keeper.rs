@@ -61,7 +61,8 @@ impl Keeper {
     pub(crate) async fn run(self, mut shutdown: Shutdown) {
         let pod = self.store.around().pod.clone();
         let not_before = Instant::now();
-        let mut pace = Pace { changed_at: None, not_before, failing: false, kept: self.restored, pod, left_out: 0 };
+        let mut pace =
+            Pace { changed_at: None, not_before, failing: false, kept: self.restored, pod, left_out: 0 };
         let (mut contents, mut around, mut own) =
             (self.store.contents(), self.store.changes(), self.own.changes());
         let mut touch = interval(TOUCH_EVERY);
@@ -158,7 +159,10 @@ impl Pace {
             info!("the state is kept again");
         }
         if left_out != self.left_out {
-            warn!(left_out, "services do not fit into the kept state; a restart without a controller lacks them");
+            warn!(
+                left_out,
+                "services do not fit into the kept state; a restart without a controller lacks them"
+            );
         }
         self.left_out = left_out;
     }
@@ -174,3 +178,7 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -116,7 +116,7 @@ impl Names {
         self.by_key.get(key)
     }
 
-    /// In the order of their keys.
+    /// Each once, in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.by_key.values()
     }
@@ -145,10 +145,6 @@ impl Names {
 // === impl Writer ===
 
 impl Writer {
-    pub(crate) fn names(&self) -> Guard<Arc<Names>> {
-        self.0.names.load()
-    }
-
     pub(crate) fn contact(&self) -> Contact {
         **self.0.contact.load()
     }

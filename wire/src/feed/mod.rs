@@ -21,6 +21,8 @@ use rollcall_catalogue::{
 use upserts::Upserts;
 pub(crate) use upserts::{Room, encoded};
 
+use crate::codec::CodecError;
+
 /// Holds what changed lately, and its frames, encoded once for all sessions.
 #[derive(Debug)]
 pub struct Feed {
