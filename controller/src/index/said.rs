@@ -57,17 +57,20 @@ impl Said {
     /// that the pod is the bad one counts.
     pub(super) fn health(&self, service: &ServiceName) -> ProbeWitness {
         let of_all = self.health_of_all.unwrap_or(ProbeWitness::NotAsked);
-        of_all.worse(self.word_on(service, None))
+        let mut on_this = self.words_on(service).filter(|(of, _)| of.port.is_none());
+        on_this.next().map_or(of_all, |(_, probe)| of_all.worse(*probe))
     }
 
-    /// What it says of its one instance at this port.
-    pub(super) fn health_at(&self, service: &ServiceName, port: u16) -> ProbeWitness {
-        if self.health.is_empty() { ProbeWitness::NotAsked } else { self.word_on(service, Some(port)) }
+    /// What it says of its single instances in this service, by their primary ports.
+    pub(super) fn health_at_ports(&self, service: &ServiceName) -> Vec<(u16, ProbeWitness)> {
+        self.words_on(service).filter_map(|(of, probe)| Some((of.port?, *probe))).collect()
     }
 
-    fn word_on(&self, service: &ServiceName, port: Option<u16>) -> ProbeWitness {
-        let of = HealthOf { service: service.clone(), port };
-        self.health.get(&of).copied().unwrap_or(ProbeWitness::NotAsked)
+    fn words_on(&self, service: &ServiceName) -> impl Iterator<Item = (&HealthOf, &ProbeWitness)> {
+        // None comes before all ports.
+        let first = HealthOf { service: service.clone(), port: None };
+        let held = if self.health.is_empty() { None } else { Some(self.health.range(first..)) };
+        held.into_iter().flatten().take_while(|(of, _)| of.service == *service)
     }
 
     /// Takes a word; gives the service that it changes.
