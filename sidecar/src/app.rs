@@ -94,7 +94,7 @@ impl Sidecar {
         if let Some(state) = state {
             agent.restore(state);
         }
-        let keeper = Keeper { folder, store: store.clone(), own: own.clone(), restored };
+        let keeper = Keeper::new(folder, store.clone(), own.clone(), restored);
         let mut parts = JoinSet::new();
         for listener in self.api {
             let api = api.clone();

@@ -10,7 +10,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     prestop::prestop,
-    store::{Store, store},
+    store::{Known, Store, store},
 };
 
 struct Bench {
@@ -161,6 +161,7 @@ async fn the_list_of_all_services_is_kept_for_a_while_after_it_was_wished_for() 
     advance(SUMMARY_FOR / 2).await;
     let said = bench.agent.expire();
     assert!(matches!(&said[..], [Up::Unsubscribe { summary: true, .. }]), "{said:?}");
+    bench.agent.writer.heard();
     assert!(bench.store.around().summary.is_none() && bench.store.in_step());
 }
 

@@ -81,7 +81,7 @@ impl Agent {
     }
 
     /// The question of the hooks that wait, and the app's word on draining, where they are to be said now.
-    fn ask_for_drains(&mut self) -> Vec<Up> {
+    pub(super) fn ask_for_drains(&mut self) -> Vec<Up> {
         let now = Instant::now();
         let mut frames = Vec::new();
         if let Some(deadline_ms) = self.hooks.due(now)
@@ -99,7 +99,7 @@ impl Agent {
         frames
     }
 
-    fn apply(&mut self, event: Event) {
+    pub(super) fn apply(&mut self, event: Event) {
         let now = Instant::now();
         match event {
             Event::Welcomed { replica, pod } => {

@@ -153,6 +153,7 @@ mod tests {
             (&fresh.headers()["age"], &fresh.headers()["x-rollcall-source"]),
             (&"60".parse().unwrap(), &"live".parse().unwrap())
         );
-        assert_eq!(no_such_service(&name, UNKNOWN_AGE_MAX + 1).unwrap_err().slug, Slug::NotSynced);
+        let refused = no_such_service(&name, UNKNOWN_AGE_MAX + 1).err();
+        assert_eq!(refused.map(|problem| problem.slug), Some(Slug::NotSynced));
     }
 }

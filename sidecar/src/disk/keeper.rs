@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use rollcall_net::Shutdown;
 use rollcall_wire::PodIdentity;
 use tokio::{
+    sync::watch,
     task::spawn_blocking,
     time::{Duration, Instant, MissedTickBehavior, interval, sleep_until},
 };
@@ -33,11 +34,13 @@ const TOUCH_EVERY: Duration = Duration::from_secs(30);
 
 /// Holds what is to be kept, and where.
 pub(crate) struct Keeper {
-    pub(crate) folder: Folder,
-    pub(crate) store: Store,
-    pub(crate) own: Own,
-    /// What is known at first is what the file says.
-    pub(crate) restored: bool,
+    folder: Folder,
+    store: Store,
+    own: Own,
+    contents: watch::Receiver<()>,
+    around: watch::Receiver<()>,
+    own_words: watch::Receiver<u64>,
+    pace: Pace,
 }
 
 /// Holds what became of the last writes, and with it when the next is due.
@@ -57,43 +60,57 @@ struct Pace {
 // === impl Keeper ===
 
 impl Keeper {
+    /// Of what changes from now on. `restored`: what is known now is what the file says.
+    pub(crate) fn new(folder: Folder, store: Store, own: Own, restored: bool) -> Self {
+        let pod = store.around().pod.clone();
+        let pace = Pace {
+            changed_at: None,
+            not_before: Instant::now(),
+            failing: false,
+            kept: restored,
+            pod,
+            left_out: 0,
+        };
+        let (contents, around, own_words) = (store.contents(), store.changes(), own.changes());
+        Self { folder, store, own, contents, around, own_words, pace }
+    }
+
     /// Keeps the file until the process ends, and then once more.
-    pub(crate) async fn run(self, mut shutdown: Shutdown) {
-        let pod = self.store.around().pod.clone();
-        let not_before = Instant::now();
-        let mut pace =
-            Pace { changed_at: None, not_before, failing: false, kept: self.restored, pod, left_out: 0 };
-        let (mut contents, mut around, mut own) =
-            (self.store.contents(), self.store.changes(), self.own.changes());
+    pub(crate) async fn run(mut self, mut shutdown: Shutdown) {
         let mut touch = interval(TOUCH_EVERY);
         touch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let (clean, due_at) = (pace.changed_at.is_none(), pace.due_at());
+            let (clean, due_at) = (self.pace.changed_at.is_none(), self.pace.due_at());
             tokio::select! {
                 // The touch comes last: who knows of a change does not say that all is as it was.
                 biased;
                 () = shutdown.requested() => break,
-                Ok(()) = contents.changed(), if clean => pace.changed(),
-                Ok(()) = own.changed(), if clean => pace.changed(),
-                Ok(()) = around.changed(), if clean => {
-                    if self.store.around().pod != pace.pod {
-                        pace.changed();
+                Ok(()) = self.contents.changed(), if clean => self.pace.changed(),
+                Ok(()) = self.own_words.changed(), if clean => self.pace.changed(),
+                Ok(()) = self.around.changed(), if clean => {
+                    if self.store.around().pod != self.pace.pod {
+                        self.pace.changed();
                     }
                 }
-                () = sleep_until(due_at), if !clean => self.save(&mut pace).await,
-                _ = touch.tick(), if clean => self.touch(&mut pace).await,
+                () = sleep_until(due_at), if !clean => self.save().await,
+                _ = touch.tick(), if clean => self.touch().await,
             }
         }
-        if pace.changed_at.is_some() {
-            self.save(&mut pace).await;
+        let unseen =
+            self.contents.has_changed().unwrap_or(true) || self.own_words.has_changed().unwrap_or(true);
+        if unseen || self.pace.changed_at.is_some() {
+            self.save().await;
         } else {
-            self.touch(&mut pace).await;
+            self.touch().await;
         }
     }
 
-    async fn save(&self, pace: &mut Pace) {
-        let state = self.state();
+    async fn save(&mut self) {
         // What changes from here on is for the next write.
+        self.contents.mark_unchanged();
+        self.own_words.mark_unchanged();
+        let state = self.state();
+        let pace = &mut self.pace;
         pace.changed_at = None;
         pace.pod.clone_from(&state.pod);
         let folder = self.folder.clone();
@@ -107,13 +124,13 @@ impl Keeper {
     }
 
     /// All that was written is still so, if it is.
-    async fn touch(&self, pace: &mut Pace) {
-        if !pace.kept || !self.store.in_step() {
+    async fn touch(&mut self) {
+        if !self.pace.kept || !self.store.in_step() {
             return;
         }
         let (folder, at_ms) = (self.folder.clone(), wall_ms(SystemTime::now()));
         if let Ok(Err(error)) = spawn_blocking(move || folder.touch(at_ms)).await {
-            pace.failed(&error);
+            self.pace.failed(&error);
         }
     }
 
