@@ -67,7 +67,7 @@ impl Inquiries {
                     let found = query.select(service);
                     found
                         .into_iter()
-                        .map(|one| Found { service: key.clone(), instance: (*one.instance).clone() })
+                        .map(|one| Found { service: key.clone(), instance: (**one.instance).clone() })
                 });
                 (Told::Found(found.collect()), began.elapsed())
             }
