@@ -8,6 +8,7 @@
     reason = "a test's helpers are tests too"
 )]
 
+mod alone;
 mod bench;
 mod peer;
 
