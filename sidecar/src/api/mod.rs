@@ -45,7 +45,7 @@ use crate::{
     agent::Errands,
     classic,
     own::Own,
-    store::{Known, Store},
+    store::{Dialect, Known, Store},
 };
 
 /// Requests that may wait at a time; the others are told to come back.
@@ -122,6 +122,7 @@ impl Api {
         let known = names.find(uri.path().strip_prefix(route::SERVICES)?)?.known();
         let Known::Service(held) = &**known else { return None };
         check_local(uri, request.headers()).ok()?;
+        self.store.looked_up(Dialect::Native);
         Some(answer::service(held, held.plain(), self.standing(Some(held)), request.headers()))
     }
 

@@ -242,6 +242,32 @@ async fn the_gate_opens_when_all_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_controller_is_asked_what_only_it_knows() {
+    let authority = Authority::generate("test").unwrap();
+    let (_played, pod) = with_orders(&authority).await;
+    let list = pod.get("/v1/services").await;
+    assert_eq!(
+        list.body,
+        r#"{"services":[{"service":"bills","namespace":"bank","versions":["1.0.0"],"serving":2,"total":3},{"service":"orders","namespace":"shop","versions":["1.0.0"],"serving":2,"total":3}],"partial":false}"#
+    );
+    let etag = list.header("etag").unwrap();
+    let same = format!("GET /v1/services HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {etag}\r\n");
+    assert_eq!(pod.ask(&same).await.status, 304);
+
+    let found = body(&pod.get("/v1/instances?address=10.0.0.77").await);
+    assert_eq!((&found["instances"][0]["service"], &found["partial"]), (&"orders".into(), &false.into()));
+    let explained = body(&pod.get("/v1/explain/orders").await);
+    assert_eq!(
+        (&explained["instances"][0]["witnesses"]["pod"], &explained["partial"]),
+        (&"ready".into(), &false.into())
+    );
+    assert_eq!(explained["instances"][0]["sinceSeconds"], 7);
+    assert_eq!(slug(&pod.get("/v1/explain/orders/u7-8080").await), (404, "unknown-instance".to_owned()));
+    assert_eq!(slug(&pod.get("/v1/explain/nothing").await), (404, "unknown-service".to_owned()));
+    assert_eq!(slug(&pod.get("/v1/explain/No").await), (400, "invalid-query".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_controller_what_is_held_is_told() {
     let authority = Authority::generate("test").unwrap();
     let (played, pod) = with_orders(&authority).await;

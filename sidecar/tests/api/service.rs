@@ -9,7 +9,7 @@ use rollcall_catalogue::{
     ContentHash, Instance, Policy, Port, Profile, Reason, Service, State, changes::Head,
 };
 use rollcall_controller::Authority;
-use rollcall_wire::{Down, Up};
+use rollcall_wire::{Down, Explained, Found, Question, ServiceSummary, Unknown, Up, WitnessWords};
 
 use crate::bench::{Played, Pod, eventually};
 
@@ -55,19 +55,70 @@ pub fn orders(revision: u64, count: u8) -> Down {
     }
 }
 
+fn list() -> Down {
+    let services = ["bills.bank", "orders.shop"].map(|name| ServiceSummary {
+        service: name.parse().unwrap(),
+        versions: vec!["1.0.0".parse().unwrap()],
+        serving: 2,
+        total: 3,
+    });
+    Down::Summary { services: services.into(), removed: vec![], whole: true }
+}
+
+/// Of `orders`, and of nothing else; one instance, or the one that is asked for.
+fn told(ask: u64, question: &Question) -> Down {
+    let (mut unknown, mut explained, mut found) = (None, vec![], vec![]);
+    match question {
+        Question::Address(_) => {
+            found.push(Found { service: "orders.shop".parse().unwrap(), instance: instance(1) });
+        }
+        Question::Explain { service, .. } if service.to_string() != "orders.shop" => {
+            unknown = Some(Unknown::Service);
+        }
+        Question::Explain { id: Some(id), .. } if *id != instance(1).id => unknown = Some(Unknown::Instance),
+        Question::Explain { .. } => explained.push(why(&instance(1))),
+    }
+    Down::Told { ask, unknown, explained, found, more: false }
+}
+
+fn why(instance: &Instance) -> Explained {
+    let word = |word: &str| word.to_owned();
+    Explained {
+        id: instance.id.clone(),
+        address: instance.address(),
+        port: instance.profile.port,
+        pod: instance.pod.as_deref().map(ToOwned::to_owned),
+        served: true,
+        state: instance.state,
+        reason: instance.reason.clone(),
+        since_seconds: Some(7),
+        witnesses: WitnessWords {
+            pod: word("ready"),
+            endpoint: word("none"),
+            session: word("open"),
+            probe: word("passing"),
+            intent: word("stay"),
+            registry: word("well"),
+        },
+        problems: vec![],
+    }
+}
+
 /// A sidecar whose controller knows `orders` with two instances under revision 5, and one more under the next with each
 /// heartbeat; of everything else it says that there is none.
 pub async fn with_orders(authority: &Authority) -> (Played, Pod) {
     let cursor = Arc::new(AtomicU64::new(0));
     let played = Played::start(authority, move |frame| match frame {
-        Up::Subscribe { services, .. } => {
+        Up::Subscribe { services, summary } => {
             let home = "shop".parse().unwrap();
             let services: Vec<_> = services.iter().map(|name| name.resolve(&home)).collect();
             let known = services.iter().any(|key| key.to_string() == "orders.shop");
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
-            let synced = Down::Synced { cursor, services, summary: false };
-            known.then(|| orders(5, 2)).into_iter().chain([synced]).collect()
+            let synced = Down::Synced { cursor, services, summary: *summary };
+            let list = summary.then(list);
+            known.then(|| orders(5, 2)).into_iter().chain(list).chain([synced]).collect()
         }
+        Up::Ask { ask, question } => vec![told(*ask, question)],
         Up::Heartbeat { .. } => {
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
             let synced = Down::Synced { cursor, services: vec![], summary: false };

@@ -2,6 +2,7 @@
 
 mod deaf;
 mod played;
+mod process;
 
 use std::{
     fs,
@@ -33,7 +34,7 @@ use tokio::{
     time::sleep,
 };
 
-pub use self::{deaf::Deaf, played::Played};
+pub use self::{deaf::Deaf, played::Played, process::Volumes};
 
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
@@ -175,7 +176,9 @@ impl Pod {
     /// A sidecar that shows this token.
     pub async fn with_token(authority: &Authority, controller: SocketAddr, text: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let (ca, token) = (files.path().join("ca.crt"), files.path().join("token"));
+        let (ca, token, state) =
+            (files.path().join("ca.crt"), files.path().join("token"), files.path().join("state"));
+        fs::create_dir(&state).unwrap();
         fs::write(&ca, &authority.certificate_pem).unwrap();
         fs::write(&token, text).unwrap();
         let args = Args::parse_from([
@@ -183,6 +186,8 @@ impl Pod {
             &format!("--controller={controller}"),
             &format!("--ca-file={}", ca.display()),
             &format!("--token-file={}", token.display()),
+            &format!("--state-dir={}", state.display()),
+            "--memory-max-mib=24",
             "--api-listen=127.0.0.1:0",
             "--api-listen-v6=[::1]:0",
             "--health-listen=127.0.0.1:0",

@@ -43,6 +43,8 @@ fn opening() -> Opening {
         name: "storefront-1".to_owned(),
         uid: "u".to_owned(),
         node: None,
+        zone: None,
+        addresses: vec![],
     };
     Opening { replica: "c".to_owned(), replicas: vec![], ca: None, pod, life_ms: 12 * 3_600_000 }
 }
