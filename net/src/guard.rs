@@ -68,7 +68,9 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    !authority.as_str().contains('@')
+    // What follows the name is a port, or nothing.
+    let port = authority.as_str().strip_prefix(host);
+    port.is_some_and(|port| matches!(port, "" | ":") || authority.port_u16().is_some())
         && (host.eq_ignore_ascii_case("localhost")
             || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
             || literal.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())))

@@ -177,7 +177,6 @@ where
         .header_read_timeout(callers.head_max())
         .keep_alive(callers == Callers::Apps)
         .max_buf_size(HEAD_BYTES_MAX)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {

@@ -18,11 +18,18 @@ use crate::targets::Targets;
 /// A caller that takes nothing of its answer for so long gives its place back: what it is to read is already here.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
-/// Holds a connection, and since when its peer takes nothing.
+/// A caller that says that it is done, before its answer is there, has so long for it. Who has hung up altogether looks
+/// the same, and what he waits for is not to go on for long.
+const DONE_MAX: Duration = Duration::from_secs(1);
+
+/// Holds a connection, and since when its peer takes nothing, or says nothing more.
 #[derive(Debug)]
 pub(crate) struct Patient {
     stream: TcpStream,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Something was read since anything was written.
+    owed: bool,
+    done: Option<Pin<Box<Sleep>>>,
     targets: Targets,
 }
 
@@ -30,7 +37,7 @@ pub(crate) struct Patient {
 
 impl Patient {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, stalled: None, targets: Targets::default() }
+        Self { stream, stalled: None, owed: false, done: None, targets: Targets::default() }
     }
 
     fn judged(
@@ -40,6 +47,7 @@ impl Patient {
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
+            self.owed = false;
             self.targets.answered();
             return written;
         }
@@ -62,10 +70,19 @@ impl AsyncRead for Patient {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) {
-            self.targets.pass(buffer, before);
+        if !matches!(read, Poll::Ready(Ok(()))) {
+            return read;
         }
-        read
+        if buffer.filled().len() > before {
+            self.owed = true;
+            self.targets.pass(buffer, before);
+            return read;
+        }
+        if !self.owed {
+            return read;
+        }
+        let done = self.done.get_or_insert_with(|| Box::pin(sleep(DONE_MAX)));
+        done.as_mut().poll(context).map(Ok)
     }
 }
 

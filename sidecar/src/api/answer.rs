@@ -28,8 +28,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const IN_STEP: HeaderValue = HeaderValue::from_static("0");
 /// No reader is to guess that an answer is anything but what it is said to be.
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Headers of a lookup's answer, with those that hyper adds: room for them is made once.
-const HEADERS: usize = 8;
+/// Headers of a lookup's answer: room for them is made once.
+const HEADERS: usize = 6;
 
 pub(crate) type Answer = Response<Content>;
 
@@ -113,6 +113,7 @@ pub(crate) fn service(held: &Held, body: &Bytes, standing: Standing, request: &H
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     }
     headers.insert(REVISION, held.revision.clone());
     headers.insert(ETAG, held.etag.clone());

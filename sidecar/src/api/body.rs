@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 /// Bytes of a body: a registration with all that it may hold, in any way of writing it.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// A body from the same machine is here at once; who drips gives its place back.
 const BODY_MAX: Duration = Duration::from_secs(5);
 
@@ -32,15 +32,18 @@ pub(crate) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Incomin
 async fn collect(body: Incoming) -> Result<Bytes, Problem> {
     match timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
-            Err(Problem::new(Slug::PayloadTooLarge, detail).hint("send less"))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Slug::InvalidBody, "the body broke off").hint("send all of it")),
         Err(_) => {
             Err(Problem::new(Slug::InvalidBody, "the body did not come in time").hint("send it at once"))
         }
     }
+}
+
+/// The body is larger than any that is read.
+pub(super) fn too_large() -> Problem {
+    let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
+    Problem::new(Slug::PayloadTooLarge, detail).hint("send less")
 }
 
 /// Where and what, and nothing of the text itself: what comes in is not given back.

@@ -19,7 +19,7 @@ use super::{
     answer::{Answer, Standing, dated, problem, service},
     follow::{Follow, taken},
 };
-use crate::store::{Held, Known, Slot};
+use crate::store::{Dialect, Held, Known, Slot};
 
 /// How long the first lookup of a name waits to be in step.
 pub(super) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -99,6 +99,7 @@ impl Api {
         if asked.blocks_on(&known) {
             known = self.changed(slot.clone(), known, asked.wait.unwrap_or(WAIT_DEFAULT)).await?;
         }
+        self.store.looked_up(Dialect::Native);
         match self.service(&slot.key, &known) {
             Ok(held) => {
                 let standing = self.standing(Some(held));

@@ -30,7 +30,7 @@ use std::{
 
 use futures::future::{BoxFuture, Either, FutureExt};
 use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use rollcall_net::{Forbidden, check_local};
 use rollcall_wire::{Problem, Slug, query};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -45,7 +45,7 @@ use crate::{
     agent::Errands,
     classic,
     own::Own,
-    store::{Known, Store},
+    store::{Dialect, Known, Store},
 };
 
 /// Requests that may wait at a time; the others are told to come back.
@@ -122,6 +122,7 @@ impl Api {
         let known = names.find(uri.path().strip_prefix(route::SERVICES)?)?.known();
         let Known::Service(held) = &**known else { return None };
         check_local(uri, request.headers()).ok()?;
+        self.store.looked_up(Dialect::Native);
         Some(answer::service(held, held.plain(), self.standing(Some(held)), request.headers()))
     }
 
@@ -147,6 +148,10 @@ impl Api {
         let allow = route.methods(request.uri().path());
         if !allow.split(", ").any(|method| method == request.method().as_str()) {
             return Err(Problem::method_not_allowed(allow));
+        }
+        // What is said to be too large is not waited for.
+        if request.body().size_hint().lower() > body::BODY_BYTES_MAX as u64 {
+            return Err(body::too_large());
         }
         let query = request.uri().query();
         match route {

@@ -17,6 +17,7 @@ use super::{
     balancers::Wanted,
     lookup::Asked,
 };
+use crate::store::Dialect;
 
 /// Holds how a call to a picked instance went, as its caller says it.
 #[derive(Debug, Deserialize)]
@@ -48,6 +49,7 @@ impl Api {
                 .field("key")
                 .hint("give a key, as a user or a session, or another policy"));
         }
+        self.store.looked_up(Dialect::Native);
         let home = self.home_zone();
         let wanted = Wanted { policy, key: key.unwrap_or_default(), home: home.as_ref() };
         let Some((instance, port)) = self.balancers.pick(held, &asked, wanted) else {
@@ -100,7 +102,7 @@ impl Api {
 
     /// The zone that this pod is in, whose instances it would rather call.
     fn home_zone(&self) -> Option<Arc<str>> {
-        None
+        self.store.around().pod.as_ref()?.zone.as_deref().map(Arc::from)
     }
 }
 

@@ -88,10 +88,10 @@ struct State {
 
 // === impl Own ===
 
-impl Own {
-    /// What is declared counts from the first session on: a `hello` without it would take it back. Reads the directory.
-    pub(crate) fn new(declared: &Declared, directory: PathBuf) -> (Self, Mounted) {
-        let shared = Shared {
+impl Default for Own {
+    /// One of a pod that says nothing yet.
+    fn default() -> Self {
+        Self(Arc::new(Shared {
             state: Mutex::default(),
             begin: Instant::now(),
             due: Notify::new(),
@@ -99,8 +99,14 @@ impl Own {
             heard: watch::channel(()).0,
             duties: watch::channel(Arc::from([])).0,
             saved: watch::channel(0).0,
-        };
-        let own = Self(Arc::new(shared));
+        }))
+    }
+}
+
+impl Own {
+    /// What is declared counts from the first session on: a `hello` without it would take it back. Reads the directory.
+    pub(crate) fn new(declared: &Declared, directory: PathBuf) -> (Self, Mounted) {
+        let own = Self::default();
         let (said, problems) = declared.registration();
         for problem in problems {
             warn!(%problem, "a value of the environment is left out");

@@ -7,7 +7,7 @@ use rollcall_wire::{DutyCheck, DutyProbe, HealthOf};
 use tokio::{io::AsyncWriteExt, net::TcpListener, time::timeout};
 
 use super::*;
-use crate::own::{Declared, Say};
+use crate::own::Say;
 
 const ENOUGH: Time = Time::from_secs(10);
 
@@ -40,7 +40,7 @@ fn outward() -> Option<IpAddr> {
 
 /// A prober that has this duty, and what it is to say.
 fn probing(duty: Duty) -> (Own, JoinSet<()>) {
-    let (own, _) = Own::new(&Declared::default(), "/nowhere".into());
+    let own = Own::default();
     own.set_duties(&[duty]);
     let mut parts = JoinSet::new();
     let prober = own.clone();

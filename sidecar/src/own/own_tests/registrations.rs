@@ -149,7 +149,7 @@ fn what_was_said_at_run_time_survives_and_beats_anew() {
 
 #[test]
 fn what_was_damaged_on_the_way_is_left_out() {
-    let (own, _) = Own::new(&Declared::default(), "/nowhere".into());
+    let own = Own::default();
     for bad in ["", "[]", "{\"app\":1}", "{\"app\":[{\"service\":\"-\"}]}", "\u{0}"] {
         own.restore(bad.as_bytes());
     }
