@@ -9,7 +9,7 @@ use std::{
 use rollcall_catalogue::{
     ProbeCheck, ProbeSpec,
     limits::PROBE_MILLISECONDS,
-    liveness::{Answer, Attempt, Judge, ProbeWitness},
+    liveness::{Answer, Attempt, CONFIRM_AFTER_MS, Judge, ProbeWitness},
 };
 use rollcall_net::probe::{Check, HttpMethod};
 use rollcall_wire::{Duty, DutyCheck, DutyProbe};
@@ -39,6 +39,8 @@ struct Probed {
     under_way: bool,
     /// To be asked again as soon as the attempt that is under way has ended.
     again: bool,
+    /// Its connection has ended: of an app that dies, one socket may be gone before the other.
+    tripped: bool,
     /// Tells its attempts from those of an earlier way of asking.
     epoch: u64,
     word: Option<ProbeWitness>,
@@ -132,6 +134,8 @@ impl Plan {
         probed.next_at_ms = judged.next_at_ms;
         if std::mem::take(&mut probed.again) {
             probed.next_at_ms = now_ms;
+        } else if std::mem::take(&mut probed.tripped) {
+            probed.next_at_ms = probed.next_at_ms.min(now_ms.saturating_add(CONFIRM_AFTER_MS));
         }
         if answer != Answer::Unasked {
             self.wires.probed(probed.target, answer == Answer::Passing);
@@ -148,10 +152,11 @@ impl Plan {
         word
     }
 
-    /// The connection that was held to this address has ended: who is there is asked at once.
+    /// The connection that was held to this address has ended: who is there is asked at once, and once more soon after.
     pub(super) fn tripped(&mut self, target: SocketAddr, lived_ms: Option<u64>, now_ms: u64) {
         self.wires.ended(target, lived_ms, now_ms);
         for probed in self.probed.values_mut().filter(|probed| probed.target == target) {
+            probed.tripped = true;
             match probed.under_way {
                 // It may have been answered before the end.
                 true => probed.again = true,
@@ -193,6 +198,7 @@ impl Probed {
             judge,
             under_way: false,
             again: false,
+            tripped: false,
             epoch,
             word,
         })
