@@ -16,9 +16,9 @@ pub(crate) enum Value {
     /// Negative, or with a fraction: nothing here is such a number.
     OtherNumber,
     Text(String),
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// In its order, and with what stands twice.
-    Map(Vec<(String, Value)>),
+    Map(Vec<(String, Self)>),
 }
 
 struct ValueVisitor;

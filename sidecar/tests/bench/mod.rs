@@ -208,7 +208,7 @@ impl Pod {
         let (api, api_v6) = (addresses[0], addresses.get(1).copied());
         let (trigger, ear) = shutdown();
         let mut parts = JoinSet::new();
-        parts.spawn(async move { sidecar.run(ear).await.unwrap() });
+        parts.spawn(async move { Box::pin(sidecar.run(ear)).await.unwrap() });
         Self { api, api_v6, health, _files: files, _trigger: trigger, _parts: parts }
     }
 

@@ -75,7 +75,7 @@ async fn what_is_declared_is_taken_up_by_the_first_that_registers_it() {
     assert_eq!(register(&app, "/orders/1.4.2", body).await.0, 409);
     eventually("it is one instance", async || {
         let seen = json(&shop.consumer.orders().await);
-        let all = seen["instances"].as_array().unwrap();
+        let all = seen["instances"].as_array().map_or(&[][..], Vec::as_slice);
         all.len() == 1 && all[0]["metadata"]["team"] == "payments" && all[0]["ports"]["http"] == 8080
     })
     .await;
