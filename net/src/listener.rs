@@ -236,6 +236,26 @@ mod tests {
         server.await.unwrap();
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_and_who_drips_give_the_place_back() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, ear) = shutdown();
+        let http = Http1 { listener, places: Places::new(1), callers: Callers::Apps };
+        let server = tokio::spawn(http.serve(answer, ear));
+        let begin = tokio::time::Instant::now();
+        for said in ["", "GET / HTTP/1.1\r\nHost:"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            assert!(text.is_empty(), "{text}");
+        }
+        assert!(begin.elapsed() >= APP_HEAD_MAX && begin.elapsed() <= 3 * APP_HEAD_MAX);
+        trigger.pull();
+        server.await.unwrap();
+    }
+
     #[tokio::test]
     async fn all_addresses_are_those_of_both_kinds() {
         let listener = bind_any((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();

@@ -30,7 +30,7 @@ use std::{
 
 use futures::future::{BoxFuture, Either, FutureExt};
 use http::{Method, Request, StatusCode};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use rollcall_net::{Forbidden, check_local};
 use rollcall_wire::{Problem, Slug, query};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -148,10 +148,6 @@ impl Api {
         let allow = route.methods(request.uri().path());
         if !allow.split(", ").any(|method| method == request.method().as_str()) {
             return Err(Problem::method_not_allowed(allow));
-        }
-        // What is said to be too large is not waited for.
-        if request.body().size_hint().lower() > body::BODY_BYTES_MAX as u64 {
-            return Err(body::too_large());
         }
         let query = request.uri().query();
         match route {
