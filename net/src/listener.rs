@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
@@ -179,9 +180,12 @@ where
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
+    // In a set of its own, the word to end is looked at only when it comes, and not with each request.
+    let mut end: FuturesUnordered<_> = [shutdown.requested()].into_iter().collect();
     let result = tokio::select! {
+        biased;
         result = connection.as_mut() => result,
-        () = shutdown.requested() => {
+        _ = end.next() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
