@@ -83,7 +83,8 @@ impl Sidecar {
         let (writer, store) = store();
         let (errands, inbox) = errands();
         let (hooks, questions) = prestop(store.clone());
-        let own = Own::default();
+        // What is declared is known before the first session: it is in its first word.
+        let (own, mounted) = Own::new(&self.args.declared, self.args.registrations_dir.clone());
         let api = Api::new(store.clone(), errands, own.clone());
         let addresses = self.api_addresses()?;
         let controller = self.args.controller;
@@ -103,7 +104,7 @@ impl Sidecar {
         }
         parts.spawn(serve_health(self.health, store, hooks, shutdown.clone()));
         parts.spawn(keeper.run(shutdown.clone()));
-        parts.spawn(own::run(own, shutdown.clone()));
+        parts.spawn(own::run(own, mounted, shutdown.clone()));
         info!(?addresses, %controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.
         tokio::select! {

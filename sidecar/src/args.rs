@@ -6,6 +6,8 @@ use clap::{Parser, value_parser};
 use rollcall_catalogue::Namespace;
 use rollcall_net::loopback;
 
+use crate::own::Declared;
+
 /// The sidecar of Rollcall: answers lookups on localhost.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rollcall-sidecar", version)]
@@ -45,6 +47,13 @@ pub struct Args {
     /// Where /healthz, /readyz and /metrics answer the cluster; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
     #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7390")]
     pub health_listen: SocketAddr,
+
+    /// Where files are mounted that register what the app is, each the body of a PUT /v1/self.
+    #[arg(long, env = "ROLLCALL_REGISTRATIONS_DIR", default_value = "/etc/rollcall")]
+    pub registrations_dir: PathBuf,
+
+    #[command(flatten)]
+    pub declared: Declared,
 }
 
 /// What the process takes without any service, in MiB: itself, its connections, and buffers for a session and for answers.

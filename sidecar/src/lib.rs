@@ -20,5 +20,8 @@ mod interest;
 mod metrics;
 mod own;
 mod prestop;
+mod probe;
 mod session;
 mod store;
+
+pub use own::Declared;

@@ -218,7 +218,7 @@ async fn a_session_is_told_what_its_pod_is_whenever_that_changes() {
     // What changes nothing of it is no news: the next is what comes after.
     say(&present, Word::Drain(Drain::Start)).await.unwrap();
     say(&present, Word::Register(registration("billing", None))).await.unwrap();
-    assert_eq!(duties(&mut present).await, [("billing".to_owned(), 8080), orders.clone()]);
+    assert_eq!(duties(&mut present).await, [("billing".to_owned(), 9090), orders.clone()]);
     say(&present, Word::Deregister(key("billing"))).await.unwrap();
     say(&present, Word::Register(registration("billing", Some("none")))).await.unwrap();
     assert_eq!(duties(&mut present).await.len(), 2, "only the newest");

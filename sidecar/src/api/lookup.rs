@@ -112,10 +112,11 @@ impl Api {
         }
     }
 
-    /// What is known of the name, once anything is.
-    pub(crate) async fn known(&self, name: &str) -> Result<Arc<Known>, Problem> {
+    /// The service of this name, once anything is known of it.
+    pub(crate) async fn known_service(&self, name: &str) -> Result<Arc<Held>, Problem> {
         let slot = self.slot(name).await?;
-        self.answered(&slot).await
+        let known = self.answered(&slot).await?;
+        self.service(&slot.key, &known).cloned()
     }
 
     /// The service that is known, or why there is none to tell of.

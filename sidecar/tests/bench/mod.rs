@@ -175,23 +175,34 @@ impl Pod {
 
     /// A sidecar that shows this token.
     pub async fn with_token(authority: &Authority, controller: SocketAddr, text: &str) -> Self {
+        Self::with_flags(authority, controller, text, &[]).await
+    }
+
+    /// The same, with these flags as well.
+    pub async fn with_flags(
+        authority: &Authority,
+        controller: SocketAddr,
+        text: &str,
+        flags: &[String],
+    ) -> Self {
         let files = tempfile::tempdir().unwrap();
         let (ca, token, state) =
             (files.path().join("ca.crt"), files.path().join("token"), files.path().join("state"));
         fs::create_dir(&state).unwrap();
         fs::write(&ca, &authority.certificate_pem).unwrap();
         fs::write(&token, text).unwrap();
-        let args = Args::parse_from([
-            "rollcall-sidecar",
-            &format!("--controller={controller}"),
-            &format!("--ca-file={}", ca.display()),
-            &format!("--token-file={}", token.display()),
-            &format!("--state-dir={}", state.display()),
-            "--memory-max-mib=24",
-            "--api-listen=127.0.0.1:0",
-            "--api-listen-v6=[::1]:0",
-            "--health-listen=127.0.0.1:0",
-        ]);
+        let own = [
+            "rollcall-sidecar".to_owned(),
+            format!("--controller={controller}"),
+            format!("--ca-file={}", ca.display()),
+            format!("--token-file={}", token.display()),
+            format!("--state-dir={}", state.display()),
+            "--memory-max-mib=24".to_owned(),
+            "--api-listen=127.0.0.1:0".to_owned(),
+            "--api-listen-v6=[::1]:0".to_owned(),
+            "--health-listen=127.0.0.1:0".to_owned(),
+        ];
+        let args = Args::parse_from(own.iter().chain(flags));
         let sidecar = Sidecar::bind(args).unwrap();
         let (addresses, health) = (sidecar.api_addresses().unwrap(), sidecar.health_address().unwrap());
         let (api, api_v6) = (addresses[0], addresses.get(1).copied());

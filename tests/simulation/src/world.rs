@@ -13,7 +13,7 @@ use crate::{
     chance::Chance,
     checks::Checks,
     chronicle::Chronicle,
-    controller::{Controller, Input},
+    controller::{Controller, DrainAsked, Input},
     ether::Ether,
     kubernetes::{Kubernetes, PodNo, ServiceNo},
     network::{Arrival, ConnectionId, End, Network, Signal},

@@ -266,7 +266,7 @@ fn a_word_on_one_address_is_of_that_alone_and_goes_with_it() {
     bench.index.app_health(&uid(), of_port("orders", 8080), SaysFailing);
     bench.index.app_health(&uid(), of("orders"), Unwell);
     let now = bench.publish();
-    assert_eq!(now["orders.shop"], ["p1:8080 AppSaysFailing", "p1:9090 ProbeRefused", "p1:9091 ProbeFailed"]);
+    assert_eq!(now["orders.shop"], ["p1:8080 AppSaysFailing", "p1:9090 ProbeFailed", "p1:9091 ProbeFailed"]);
     bench.index.app_health(&uid(), of("orders"), Passing);
     bench.index.app_deregisters(&uid(), &at("orders", 9090));
     let now = registers(&mut bench, &beside("orders", 9090));

@@ -1,6 +1,6 @@
 //! The owner: inputs in order, the index's clock, and what is published of it.
 
-use rollcall_catalogue::{PodUid, ServiceKey, ServiceName, liveness::ProbeWitness};
+use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
 use rollcall_controller::index::{Change, Hello, Opening, Refused};
 use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration};
 
@@ -42,7 +42,7 @@ pub(crate) enum Word {
 }
 
 /// Holds how a drain was asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DrainAsked {
     pub(crate) deadline_ms: u64,
     pub(crate) ask: Option<u64>,
@@ -240,6 +240,15 @@ impl Controller {
             for id in streams {
                 let pause_ms = ether.chance.within(0..=5);
                 ether.agenda.after(pause_ms, Event::Look(self.life, id));
+            }
+        }
+        for uid in self.index.take_on_duty() {
+            let duties = self.index.duties(&uid).into();
+            if let Some(stream) = self.open.get(&uid).and_then(|id| self.streams.get_mut(id)) {
+                stream.server.set_duties(duties);
+            }
+            if let Some(id) = self.open.get(&uid).copied() {
+                self.pump(id, ether);
             }
         }
         for (id, reply) in std::mem::take(&mut self.replies) {

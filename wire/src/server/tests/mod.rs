@@ -1,5 +1,6 @@
 mod bytes;
 mod clock;
+mod people;
 mod property;
 mod services;
 mod summary;
@@ -35,6 +36,10 @@ fn subscribe(names: &[&str]) -> Up {
 
 fn unsubscribe(names: &[&str]) -> Up {
     Up::Unsubscribe { services: names.iter().map(|name| name.parse().unwrap()).collect(), summary: false }
+}
+
+fn orders() -> RegistrationKey {
+    RegistrationKey { service: "orders".parse().unwrap(), port: None }
 }
 
 fn opening() -> Opening {
@@ -73,6 +78,7 @@ fn short(bytes: &[u8]) -> String {
             let gone = removed.iter().map(|key| format!(" -{key}")).collect::<String>();
             format!("summary {}{told}{gone}", if whole { "whole " } else { "" })
         }
+        Down::Registered { key } => format!("registered {}", key.service),
         Down::Goaway { reason } => format!("goaway {reason}"),
         Down::Heartbeat => "heartbeat".to_owned(),
         other => format!("{other:?}"),
