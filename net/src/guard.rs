@@ -45,9 +45,7 @@ fn is_plain(host: &[u8]) -> bool {
     let names: [&[u8]; 3] = [b"127.0.0.1", b"localhost", b"[::1]"];
     names.iter().filter_map(|name| host.strip_prefix(*name)).any(|port| match port {
         [] => true,
-        [b':', digits @ ..] => {
-            (1..=5).contains(&digits.len()) && digits.iter().all(|digit| digit.is_ascii_digit())
-        }
+        [b':', digits @ ..] => (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     })
 }

@@ -28,8 +28,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const IN_STEP: HeaderValue = HeaderValue::from_static("0");
 /// No reader is to guess that an answer is anything but what it is said to be.
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Headers of a lookup's answer: room for them is made once.
-const HEADERS: usize = 6;
 
 pub(crate) type Answer = Response<Content>;
 
@@ -104,11 +102,12 @@ pub(crate) struct Standing {
     pub(crate) from_disk: bool,
 }
 
-/// The answer about a service: these bytes, or 304 where the caller has them.
-pub(crate) fn service(held: &Held, body: &Bytes, standing: Standing, request: &HeaderMap) -> Answer {
-    let fresh = matches(request, &held.etag);
+/// The answer about a service: these bytes, or 304 where the caller has them. The request's headers are used up: their room
+/// is the answer's, and hyper's for the next request, so that none is made anew.
+pub(crate) fn service(held: &Held, body: &Bytes, standing: Standing, mut headers: HeaderMap) -> Answer {
+    let fresh = matches(&headers, &held.etag);
+    headers.clear();
     let mut answer = Response::new(if fresh { Bytes::new() } else { body.clone() }.into());
-    let mut headers = HeaderMap::with_capacity(HEADERS);
     if fresh {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use rollcall_wire::{Problem, Slug};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 /// Bytes of a body: a registration with all that it may hold, in any way of writing it.
-pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+const BODY_BYTES_MAX: usize = 64 * 1024;
 /// A body from the same machine is here at once; who drips gives its place back.
 const BODY_MAX: Duration = Duration::from_secs(5);
 
@@ -30,6 +30,10 @@ pub(crate) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Incomin
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, Problem> {
+    // What is said to be too large is not waited for.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
     match timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
@@ -41,7 +45,7 @@ async fn collect(body: Incoming) -> Result<Bytes, Problem> {
 }
 
 /// The body is larger than any that is read.
-pub(super) fn too_large() -> Problem {
+fn too_large() -> Problem {
     let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
     Problem::new(Slug::PayloadTooLarge, detail).hint("send less")
 }

@@ -60,19 +60,19 @@ impl Follow {
 /// The place of this name, once it has one.
 pub(super) async fn taken(store: &Store, errands: &Errands, key: &ServiceKey) -> Arc<Slot> {
     let mut changes = store.changes();
+    let mut asked = false;
     loop {
         changes.mark_unchanged();
         if let Some(slot) = store.names().get(key) {
             return slot.clone();
         }
-        errands.wish(key);
-        loop {
-            match timeout(ASKED_AGAIN_AFTER, changes.changed()).await {
-                // The agent is gone, which ends the process.
-                Ok(Err(_)) => std::future::pending().await,
-                Ok(Ok(())) if store.names().get(key).is_none() => {}
-                Ok(Ok(())) | Err(_) => break,
-            }
+        // One that finds no room is made again at the next change.
+        asked = asked || errands.wish(key);
+        match timeout(ASKED_AGAIN_AFTER, changes.changed()).await {
+            Ok(Ok(())) => {}
+            // The agent is gone, which ends the process.
+            Ok(Err(_)) => std::future::pending().await,
+            Err(_) => asked = false,
         }
     }
 }

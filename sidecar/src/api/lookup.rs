@@ -92,7 +92,7 @@ impl Api {
         &self,
         name: &str,
         asked: &Asked,
-        request: &HeaderMap,
+        request: HeaderMap,
     ) -> Result<Answer, Problem> {
         let slot = self.slot(name).await?;
         let mut known = self.answered(&slot).await?;

@@ -30,7 +30,7 @@ use std::{
 
 use futures::future::{BoxFuture, Either, FutureExt};
 use http::{Method, Request, StatusCode};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use rollcall_net::{Forbidden, check_local};
 use rollcall_wire::{Problem, Slug, query};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -105,15 +105,15 @@ impl Api {
 
     /// What is there is answered at once, and everything else in a box of its own: the way of a lookup of a known name
     /// stays as short as it can be.
-    pub(crate) fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answering {
-        match self.at_once(&request) {
+    pub(crate) fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Answering {
+        match self.at_once(&mut request) {
             Some(answer) => Either::Left(ready(answer)),
             None => Either::Right(async move { self.route(request).await }.boxed()),
         }
     }
 
     /// The answer about a known name to who asks for nothing else.
-    fn at_once(&self, request: &Request<Incoming>) -> Option<Answer> {
+    fn at_once(&self, request: &mut Request<Incoming>) -> Option<Answer> {
         let uri = request.uri();
         if *request.method() != Method::GET || uri.query().is_some() {
             return None;
@@ -123,7 +123,8 @@ impl Api {
         let Known::Service(held) = &**known else { return None };
         check_local(uri, request.headers()).ok()?;
         self.store.looked_up(Dialect::Native);
-        Some(answer::service(held, held.plain(), self.standing(Some(held)), request.headers()))
+        let headers = std::mem::take(request.headers_mut());
+        Some(answer::service(held, held.plain(), self.standing(Some(held)), headers))
     }
 
     async fn route(self: Arc<Self>, request: Request<Incoming>) -> Answer {
@@ -149,13 +150,12 @@ impl Api {
         if !allow.split(", ").any(|method| method == request.method().as_str()) {
             return Err(Problem::method_not_allowed(allow));
         }
-        // What is said to be too large is not waited for.
-        if request.body().size_hint().lower() > body::BODY_BYTES_MAX as u64 {
-            return Err(body::too_large());
-        }
         let query = request.uri().query();
         match route {
-            Route::Service(name) => self.lookup(&name, &Asked::of(query)?, request.headers()).await,
+            Route::Service(name) => {
+                let asked = Asked::of(query)?;
+                self.lookup(&name, &asked, request.into_parts().0.headers).await
+            }
             Route::Pick(name) => self.pick(&name, query).await,
             Route::Watch(name) => self.watch(&name, query, &request).await,
             Route::Services => self.services(query, request.headers()).await,

@@ -70,6 +70,32 @@ const TRIES: &[Try] = &[
         r#"{"service":"orders","instance":"u1-8080","latencyMs":5,"outcome":"great"}"#,
         422,
     ),
+    read("/v1/self", "/v1/self", 200),
+    write(("put", "/v1/self"), "/v1/self", r#"{"service":"web","ports":{"http":8081}}"#, 200),
+    write(("put", "/v1/self"), "/v1/self", r#"{"service":"Web","ports":{"http":8081}}"#, 422),
+    write(("put", "/v1/self/{service}"), "/v1/self/billing", r#"{"ports":{"http":8081},"ttl":"15s"}"#, 200),
+    read("/v1/self", "/v1/self", 200),
+    write(
+        ("put", "/v1/self/health"),
+        "/v1/self/health",
+        r#"{"state":"serving","ttl":"15s","output":""}"#,
+        204,
+    ),
+    write(("put", "/v1/self/health"), "/v1/self/health", r#"{"state":"fine"}"#, 422),
+    write(("post", "/v1/self/drain"), "/v1/self/drain?deadline=5s", "", 200),
+    write(("post", "/v1/self/drain"), "/v1/self/drain?deadline=soon", "", 400),
+    write(("delete", "/v1/self/drain"), "/v1/self/drain", "", 204),
+    write(("delete", "/v1/self/{service}"), "/v1/self/billing", "", 204),
+    write(("delete", "/v1/self"), "/v1/self", "", 204),
+    write(("post", "/{name}/{version}/register"), "/web/1.0.0/register", r#"{"port":8082}"#, 200),
+    write(("post", "/{name}/{version}/register"), "/web/1.0.0/register", r#"{"port":8082}"#, 409),
+    write(("post", "/{name}/{version}/register"), "/web/1.0.0/register", r#"{"port":0}"#, 422),
+    read("/{name}/{version}/getaddresses", "/orders/1.1.0/getaddresses", 200),
+    read("/{name}/{version}/getaddresses", "/nothing/1.1.0/getaddresses", 404),
+    read("/{name}/{version}/heartbeat", "/web/1.0.0/heartbeat", 200),
+    read("/{name}/{version}/heartbeat", "/nothing/1.0.0/heartbeat", 404),
+    write(("post", "/{name}/{version}/deregister"), "/web/1.0.0/deregister", r#"{"port":8082}"#, 200),
+    write(("post", "/{name}/{version}/deregister"), "/web/1.0.0/deregister", r#"{"port":8082}"#, 404),
 ];
 
 /// Finds what a value is to be, and says where it is not.
@@ -109,6 +135,9 @@ impl Document {
         };
         if !kinds.contains(&kind) {
             return Err(format!("{at}: {value} is not of {kinds:?}"));
+        }
+        if value.is_null() {
+            return Ok(());
         }
         for (bound, outside) in [("minimum", -1.0), ("maximum", 1.0)] {
             if let (Some(bound), Some(number)) = (schema[bound].as_f64(), value.as_f64())
@@ -207,9 +236,7 @@ async fn each_operation_answers_as_the_document_says() {
     let all = paths.iter().flat_map(|(path, item)| {
         item.as_object().unwrap().keys().map(move |method| (path.as_str(), method.as_str()))
     });
-    // What the app says of itself has its own tests.
-    let elsewhere = |(path, _): &(&str, &str)| path.starts_with("/v1/self") || path.starts_with("/{name}/");
-    let untried: Vec<_> = all.filter(|one| !tried.contains(one) && !elsewhere(one)).collect();
+    let untried: Vec<_> = all.filter(|one| !tried.contains(one)).collect();
     assert!(untried.is_empty(), "{untried:?}");
 }
 

@@ -6,6 +6,7 @@
     clippy::panic,
     unreachable_pub,
     dead_code,
+    unused_imports,
     reason = "a test's helpers are tests too, and other tests use the rest of them"
 )]
 

@@ -118,6 +118,16 @@ pub async fn with_orders(authority: &Authority) -> (Played, Pod) {
             let list = summary.then(list);
             known.then(|| orders(5, 2)).into_iter().chain(list).chain([synced]).collect()
         }
+        Up::Register { registration } => vec![Down::Registered { key: registration.key() }],
+        Up::Drain { ask, .. } => vec![Down::Drained {
+            ask: *ask,
+            complete: true,
+            terminating: true,
+            acked: 2,
+            subscribers: 2,
+            late: vec![],
+            elapsed_ms: 80,
+        }],
         Up::Ask { ask, question } => vec![told(*ask, question)],
         Up::Heartbeat { .. } => {
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
