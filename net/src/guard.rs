@@ -78,7 +78,7 @@ fn is_loopback(authority: &Authority) -> bool {
 mod tests {
     use super::*;
 
-    fn check(uri: &str, pairs: &[(http::HeaderName, &str)]) -> Result<(), Forbidden> {
+    fn check(uri: &str, pairs: &[(HeaderName, &str)]) -> Result<(), Forbidden> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(name, value.parse().unwrap());

@@ -19,7 +19,7 @@ fn held(name: &str, revision: u64, count: u16) -> Held {
         Arc::new(Instance {
             id: format!("u{number}-80").as_str().into(),
             addresses: IpAddr::from([10, 0, high, low]).into(),
-            zone: Some(if number % 2 == 0 { "a" } else { "b" }.into()),
+            zone: Some(if number.is_multiple_of(2) { "a" } else { "b" }.into()),
             node: None,
             pod: None,
             profile: Arc::new(profile),

@@ -248,12 +248,16 @@ pub async fn post(pod: &Pod, body: &str) -> Answer {
 async fn who_says_that_he_is_done_is_answered() {
     let authority = Authority::generate("test").unwrap();
     let (_played, pod) = with_orders(&authority).await;
-    let mut stream = TcpStream::connect(pod.api).await.unwrap();
-    stream.write_all(b"GET /v1/services/orders HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    stream.shutdown().await.unwrap();
-    let mut text = String::new();
-    timeout(Duration::from_secs(5), stream.read_to_string(&mut text)).await.unwrap().unwrap();
-    assert!(text.starts_with("HTTP/1.1 200 ") && text.contains(r#""service":"orders""#), "{text}");
+    // At once, and after a wait.
+    for (target, status) in [("orders", "200"), ("nothing?index=1&wait=300ms", "404")] {
+        let mut stream = TcpStream::connect(pod.api).await.unwrap();
+        let head = format!("GET /v1/services/{target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut text = String::new();
+        timeout(Duration::from_secs(5), stream.read_to_string(&mut text)).await.unwrap().unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {text}");
+    }
 
     // Who waits for long and hangs up gives his place back: there are 256 of them.
     for _ in 0..3 {

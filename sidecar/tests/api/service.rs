@@ -26,7 +26,7 @@ pub fn instance(number: u8) -> Instance {
     Instance {
         id: format!("u{number}-8080").as_str().into(),
         addresses: std::net::IpAddr::from([10, 0, 0, number]).into(),
-        zone: Some(if number % 2 == 0 { "a" } else { "b" }.into()),
+        zone: Some(if number.is_multiple_of(2) { "a" } else { "b" }.into()),
         node: Some("n1".into()),
         pod: Some(format!("orders-{number}").as_str().into()),
         profile: Arc::new(profile),
