@@ -107,6 +107,11 @@ impl InstanceId {
     pub fn of_address(address: IpAddr, port: u16) -> Self {
         Self { owner: address.to_string().into(), port: Some(port) }
     }
+
+    /// Whose instance it is: a pod's uid, or an address.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
 }
 
 impl From<&str> for InstanceId {

@@ -58,6 +58,7 @@ pub(crate) fn member<'a>(pod: &'a PodFacts, registrations: &[&'a Registration]) 
         zone: None,
         registrations: registrations.to_vec(),
         witnesses: WELL,
+        probes: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::{
-    HeaderMap, Uri,
+    HeaderMap, HeaderName, HeaderValue, Uri,
     header::{HOST, ORIGIN},
     uri::Authority,
 };
@@ -19,20 +19,35 @@ pub enum Forbidden {
     Origin,
 }
 
+/// What a browser says of who began a request; where a page may read nothing, it sends no `Origin`, but this.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Refuses a request that no local program would send.
 pub fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), Forbidden> {
-    if headers.contains_key(ORIGIN) {
+    let of_a_page = |site: &HeaderValue| *site != "none" && *site != "same-origin";
+    if headers.contains_key(ORIGIN) || headers.get_all(FETCH_SITE).iter().any(of_a_page) {
         return Err(Forbidden::Origin);
     }
     let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next().and_then(|host| host.to_str().ok());
+    let host = hosts.next().map(HeaderValue::as_bytes);
     // Two of them would let two readers believe different ones; an absolute URI speaks over the header.
     let named_once = hosts.next().is_none();
     let target_is_local = uri.authority().is_none_or(is_loopback);
-    match host.and_then(|host| host.parse().ok()) {
-        Some(host) if named_once && target_is_local && is_loopback(&host) => Ok(()),
+    let is_local = |host| is_plain(host) || Authority::try_from(host).is_ok_and(|host| is_loopback(&host));
+    match host {
+        Some(host) if named_once && target_is_local && is_local(host) => Ok(()),
         _ => Err(Forbidden::Host),
     }
+}
+
+/// Whether it is as nearly every caller writes it, which is seen without reading it as a whole.
+fn is_plain(host: &[u8]) -> bool {
+    let names: [&[u8]; 3] = [b"127.0.0.1", b"localhost", b"[::1]"];
+    names.iter().filter_map(|name| host.strip_prefix(*name)).any(|port| match port {
+        [] => true,
+        [b':', digits @ ..] => (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    })
 }
 
 /// The address of a local listener, as a flag gives it. Nobody is asked for credentials there, so that only the pod
@@ -51,7 +66,9 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    !authority.as_str().contains('@')
+    // What follows the name is a port, or nothing.
+    let port = authority.as_str().strip_prefix(host);
+    port.is_some_and(|port| matches!(port, "" | ":") || authority.port_u16().is_some())
         && (host.eq_ignore_ascii_case("localhost")
             || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
             || literal.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())))
@@ -92,6 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_page_begins_is_refused() {
+        for (site, passes) in
+            [("none", true), ("same-origin", true), ("cross-site", false), ("same-site", false), ("", false)]
+        {
+            let checked = check("/", &[(HOST, "localhost"), (FETCH_SITE, site)]);
+            assert_eq!(checked.is_ok(), passes, "{site}");
+        }
+        let both = check("/", &[(HOST, "localhost"), (FETCH_SITE, "none"), (FETCH_SITE, "cross-site")]);
+        assert_eq!(both, Err(Forbidden::Origin));
+    }
+
+    #[test]
     fn everything_else_is_refused() {
         let hosts = [
             "",
@@ -105,6 +134,10 @@ mod tests {
             "user@localhost",
             "127.1",
             "localhost, evil.example",
+            "localhost:80x",
+            "127.0.0.1:80:80",
+            "127.0.0.1x",
+            "[::1]x",
         ];
         for host in hosts {
             assert_eq!(check("/", &[(HOST, host)]), Err(Forbidden::Host), "{host}");

@@ -4,9 +4,11 @@ mod backoff;
 mod guard;
 mod listener;
 mod logs;
+mod patient;
 mod places;
 pub mod probe;
 mod shutdown;
+mod targets;
 mod tls;
 
 pub use backoff::{Backoff, Jitter};

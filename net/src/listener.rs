@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
@@ -24,7 +25,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{Places, Shutdown};
+use crate::{Places, Shutdown, patient::Patient};
 
 /// An app's request head, and the pause between two requests of one connection, take no longer: an idle or a
 /// dripping client gives its place back.
@@ -177,12 +178,14 @@ where
         .header_read_timeout(callers.head_max())
         .keep_alive(callers == Callers::Apps)
         .max_buf_size(HEAD_BYTES_MAX)
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
+    // In a set of its own, the word to end is looked at only when it comes, and not with each request.
+    let mut end: FuturesUnordered<_> = [shutdown.requested()].into_iter().collect();
     let result = tokio::select! {
+        biased;
         result = connection.as_mut() => result,
-        () = shutdown.requested() => {
+        _ = end.next() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -233,6 +236,26 @@ mod tests {
         second.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("here"), "{answer}");
 
+        trigger.pull();
+        server.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_and_who_drips_give_the_place_back() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, ear) = shutdown();
+        let http = Http1 { listener, places: Places::new(1), callers: Callers::Apps };
+        let server = tokio::spawn(http.serve(answer, ear));
+        let begin = tokio::time::Instant::now();
+        for said in ["", "GET / HTTP/1.1\r\nHost:"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            assert!(text.is_empty(), "{text}");
+        }
+        assert!(begin.elapsed() >= APP_HEAD_MAX && begin.elapsed() <= 3 * APP_HEAD_MAX);
         trigger.pull();
         server.await.unwrap();
     }

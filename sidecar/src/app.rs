@@ -8,10 +8,12 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    agent::Agent,
+    agent::{Agent, errands},
     api::{self, Api},
     args::Args,
+    disk::{self, Folder, Keeper},
     health,
+    own::{self, Own},
     prestop::{PreStop, prestop},
     store::{Store, store},
 };
@@ -75,12 +77,25 @@ impl Sidecar {
         self.health.local_addr()
     }
 
-    /// Answers until it is told to end, or until a part ends by itself.
+    /// Answers until it is told to end, or until a part ends by itself. What the disk has is known before the first answer,
+    /// and both before anybody is called.
     pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
         let (writer, store) = store();
-        let (api, wishes) = Api::new(store.clone());
+        let (errands, inbox) = errands();
         let (hooks, questions) = prestop(store.clone());
+        // What is declared is known before the first session: it is in its first word.
+        let (own, mounted) = Own::new(&self.args.declared, self.args.registrations_dir.clone());
+        let api = Api::new(store.clone(), errands, own.clone());
         let addresses = self.api_addresses()?;
+        let controller = self.args.controller;
+        let folder = Folder::new(&self.args.state_dir);
+        let mut agent = Agent::new(self.args, writer, inbox, questions, own.clone());
+        let state = disk::read(&folder);
+        let restored = state.is_some();
+        if let Some(state) = state {
+            agent.restore(state);
+        }
+        let keeper = Keeper::new(folder, store.clone(), own.clone(), restored);
         let mut parts = JoinSet::new();
         for listener in self.api {
             let api = api.clone();
@@ -88,14 +103,16 @@ impl Sidecar {
             parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
         }
         parts.spawn(serve_health(self.health, store, hooks, shutdown.clone()));
-        info!(?addresses, controller = %self.args.controller, "answering lookups");
+        parts.spawn(keeper.run(shutdown.clone()));
+        parts.spawn(own::run(own, mounted, shutdown.clone()));
+        info!(?addresses, %controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.
         tokio::select! {
-            () = Agent::new(self.args, writer, wishes, questions).run() => anyhow::bail!("the agent ended by itself; this is a bug"),
+            () = agent.run() => anyhow::bail!("the agent ended by itself; this is a bug"),
             Some(ended) = parts.join_next() => {
                 ended?;
                 // The word to end reaches all parts at once; the others finish below.
-                timeout(END_MAX, shutdown.requested()).await.context("a listener ended by itself; this is a bug")?;
+                timeout(END_MAX, shutdown.requested()).await.context("a part ended by itself; this is a bug")?;
             }
             () = shutdown.requested() => {}
         }

@@ -2,8 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, value_parser};
+use rollcall_catalogue::Namespace;
 use rollcall_net::loopback;
+
+use crate::own::Declared;
 
 /// The sidecar of Rollcall: answers lookups on localhost.
 #[derive(Debug, Clone, Parser)]
@@ -29,9 +32,42 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_API_LISTEN_V6", value_parser = loopback, default_value = "[::1]:7300")]
     pub api_listen_v6: SocketAddr,
 
-    /// Where /healthz and /readyz answer the kubelet; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
+    /// The pod's namespace, which names without one are of; the controller says it too.
+    #[arg(long, env = "ROLLCALL_NAMESPACE")]
+    pub namespace: Option<Namespace>,
+
+    /// Where the last good state is kept: a volume that lives as long as the pod, with 16 MiB. Lookups need none.
+    #[arg(long, env = "ROLLCALL_STATE_DIR", default_value = "/var/lib/rollcall")]
+    pub state_dir: PathBuf,
+
+    /// The memory limit of this container. Services that do not fit are answered with an error, before the limit ends us.
+    #[arg(long, env = "ROLLCALL_MEMORY_MAX_MIB", default_value_t = 48, value_parser = value_parser!(u32).range(24..=4_096))]
+    pub memory_max_mib: u32,
+
+    /// Where /healthz, /readyz and /metrics answer the cluster; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
     #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7390")]
     pub health_listen: SocketAddr,
+
+    /// Where files are mounted that register what the app is, each the body of a PUT /v1/self.
+    #[arg(long, env = "ROLLCALL_REGISTRATIONS_DIR", default_value = "/etc/rollcall")]
+    pub registrations_dir: PathBuf,
+
+    #[command(flatten)]
+    pub declared: Declared,
+}
+
+/// What the process takes without any service, in MiB: itself, its connections, and buffers for a session and for answers.
+const ITSELF_MIB: usize = 16;
+
+// === impl Args ===
+
+impl Args {
+    /// What all services held may take. As much again is taken by the answers that were written of them, and while one of
+    /// them is replaced.
+    pub(crate) fn held_bytes_max(&self) -> usize {
+        let mib = usize::try_from(self.memory_max_mib).unwrap_or(usize::MAX).saturating_sub(ITSELF_MIB) / 2;
+        mib.saturating_mul(1024 * 1024)
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ pub(crate) const UNKNOWN_MAX: usize = 256;
 /// How long an unknown name is held after it was last asked for.
 pub(crate) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
+/// A service that did not fit is asked for again so much later at the earliest: it is large, and each try costs all of it.
+pub(crate) const TOO_LARGE_FOR: Duration = Duration::from_secs(60);
+
 /// Holds the names that are subscribed to.
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
@@ -22,8 +25,19 @@ pub(crate) struct Interest {
 #[derive(Debug)]
 struct Entry {
     asked: Instant,
-    /// A service of this name is known, so that the name is kept.
-    known: bool,
+    learned: Option<Learned>,
+    /// When that was.
+    learned_at: Instant,
+}
+
+/// Says what is known of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Learned {
+    /// There is such a service, so that the name is kept.
+    Known,
+    /// There is one, and it does not fit: nobody subscribes to it.
+    TooLarge,
+    Unknown,
 }
 
 /// Says what a lookup's wish leads to.
@@ -33,6 +47,8 @@ pub(crate) enum Wish {
     Held,
     /// To be subscribed to, after this name was dropped for it.
     New { dropped: Option<ServiceKey> },
+    /// It was too large a while ago, and is to be tried again.
+    Again,
     /// There is no room.
     Full,
 }
@@ -44,9 +60,14 @@ impl Interest {
     pub(crate) fn ask(&mut self, key: &ServiceKey, now: Instant) -> Wish {
         if let Some(entry) = self.names.get_mut(key) {
             entry.asked = now;
+            let learned_for = now.saturating_duration_since(entry.learned_at);
+            if entry.learned == Some(Learned::TooLarge) && learned_for >= TOO_LARGE_FOR {
+                (entry.learned, entry.learned_at) = (None, now);
+                return Wish::Again;
+            }
             return Wish::Held;
         }
-        let mut unknown: Vec<_> = self.names.iter().filter(|(_, entry)| !entry.known).collect();
+        let mut unknown: Vec<_> = self.names.iter().filter(|(_, entry)| !entry.is_known()).collect();
         let full = self.names.len() >= SUBSCRIPTIONS_MAX;
         let dropped = if full || unknown.len() >= UNKNOWN_MAX {
             unknown.sort_by_key(|(_, entry)| entry.asked);
@@ -56,28 +77,47 @@ impl Interest {
         } else {
             None
         };
-        self.names.insert(key.clone(), Entry { asked: now, known: false });
+        self.names.insert(key.clone(), Entry { asked: now, learned: None, learned_at: now });
         Wish::New { dropped }
     }
 
-    /// The controller said whether there is a service of this name.
-    pub(crate) fn learn(&mut self, key: &ServiceKey, known: bool, now: Instant) {
+    /// An earlier process learned of this name; whether there is room for it.
+    pub(crate) fn restore(&mut self, key: &ServiceKey, now: Instant) -> bool {
+        let room = self.names.len() < SUBSCRIPTIONS_MAX;
+        if room {
+            let entry = Entry { asked: now, learned: Some(Learned::Known), learned_at: now };
+            self.names.insert(key.clone(), entry);
+        }
+        room
+    }
+
+    /// The controller told this of the name.
+    pub(crate) fn learn(&mut self, key: &ServiceKey, learned: Learned, now: Instant) {
         if let Some(entry) = self.names.get_mut(key) {
-            if entry.known && !known {
+            if entry.is_known() && learned != Learned::Known {
                 // A service that vanished has the full time to come back.
                 entry.asked = now;
             }
-            entry.known = known;
+            (entry.learned, entry.learned_at) = (Some(learned), now);
         }
     }
 
-    /// Drops the unknown names that nobody asked for in a while.
+    /// Drops the names that nobody asked for in a while and nothing is held of.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<ServiceKey> {
-        let stale = |entry: &Entry| !entry.known && now.saturating_duration_since(entry.asked) >= UNKNOWN_FOR;
+        let stale =
+            |entry: &Entry| !entry.is_known() && now.saturating_duration_since(entry.asked) >= UNKNOWN_FOR;
         let expired: Vec<_> =
             self.names.iter().filter(|(_, entry)| stale(entry)).map(|(key, _)| key.clone()).collect();
         self.names.retain(|_, entry| !stale(entry));
         expired
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn is_known(&self) -> bool {
+        self.learned == Some(Learned::Known)
     }
 }
 
@@ -113,13 +153,39 @@ mod tests {
         let now = Instant::now();
         for n in 0..SUBSCRIPTIONS_MAX {
             assert_eq!(interest.ask(&key(n), now), Wish::New { dropped: None });
-            interest.learn(&key(n), true, now);
+            interest.learn(&key(n), Learned::Known, now);
         }
         assert!(interest.expire(now + UNKNOWN_FOR * 2).is_empty());
         assert_eq!(interest.ask(&key(9_999), now), Wish::Full);
         let later = now + UNKNOWN_FOR;
-        interest.learn(&key(3), false, later);
+        interest.learn(&key(3), Learned::Unknown, later);
         assert!(interest.expire(later).is_empty(), "it has just vanished");
         assert_eq!(interest.ask(&key(9_999), later), Wish::New { dropped: Some(key(3)) });
+    }
+
+    #[test]
+    fn what_is_too_large_is_tried_again_after_a_while_and_only_if_it_is_asked_for() {
+        let mut interest = Interest::default();
+        let begin = Instant::now();
+        interest.ask(&key(1), begin);
+        interest.learn(&key(1), Learned::TooLarge, begin);
+        let half = begin + TOO_LARGE_FOR / 2;
+        assert_eq!(interest.ask(&key(1), half), Wish::Held);
+        let later = begin + TOO_LARGE_FOR;
+        assert!(interest.expire(later).is_empty(), "it is asked for");
+        assert_eq!(interest.ask(&key(1), later), Wish::Again);
+        assert_eq!(interest.ask(&key(1), later), Wish::Held, "one try at a time");
+        interest.learn(&key(1), Learned::TooLarge, later);
+        assert_eq!(interest.expire(later + UNKNOWN_FOR), [key(1)], "nobody asks any more");
+        assert_eq!(interest.ask(&key(1), later + UNKNOWN_FOR), Wish::New { dropped: None });
+    }
+
+    #[test]
+    fn names_of_an_earlier_process_are_kept_as_far_as_there_is_room() {
+        let mut interest = Interest::default();
+        let now = Instant::now();
+        let restored = (0..2 * SUBSCRIPTIONS_MAX).filter(|n| interest.restore(&key(*n), now)).count();
+        assert_eq!(restored, SUBSCRIPTIONS_MAX);
+        assert!(interest.expire(now + UNKNOWN_FOR * 2).is_empty());
     }
 }

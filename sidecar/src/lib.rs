@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  controller ══ session ══► Agent (the only writer) ──► Store (ArcSwap) ──► lookups
-//!                              ▲ wanted names, bounded                          │
-//!                              └────────────────────────────────────────────────┘
+//!                              ▲ Errands: wanted names, bounded      │          │
+//!                              ├─────────────────────────────────────┼──────────┘
+//!                              └─ Own: what the app registers        └─► disk: the last good state, for the next process
 //! ```
 //!
 //! A lookup of a known name reads memory and nothing else: no lock, no wait, no other process.
@@ -12,8 +13,15 @@ mod agent;
 mod api;
 pub mod app;
 pub mod args;
+mod classic;
+mod disk;
 mod health;
 mod interest;
+mod metrics;
+mod own;
 mod prestop;
+mod probe;
 mod session;
 mod store;
+
+pub use own::Declared;

@@ -60,6 +60,8 @@ pub(crate) struct Questions {
 /// Holds the question that the controller has.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
+    /// Under this number.
+    ask: u64,
     at: Instant,
     /// It answers before then.
     until: Instant,
@@ -133,20 +135,22 @@ impl Questions {
     }
 
     /// In how many milliseconds the controller is to answer a question that must be asked now.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<u64> {
-        if self.asked.is_some() {
-            return None;
-        }
-        let until = self.waiting.iter().map(|held| held.until).max()?;
-        self.asked = Some(Asked { at: now, until });
+    pub(crate) fn due(&self, now: Instant) -> Option<u64> {
+        let until = self.until().filter(|_| self.asked.is_none())?;
         let left = until.saturating_duration_since(now).saturating_sub(AHEAD);
         Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1))
     }
 
+    /// It was asked, under this number.
+    pub(crate) fn asked(&mut self, ask: u64, now: Instant) {
+        self.asked = self.until().map(|until| Asked { ask, at: now, until });
+    }
+
     /// The controller's answer. That the pod does not end is none to a hook that came since it was asked: the end may
-    /// have come with it. That somebody is late is none to a hook that can wait longer than was asked for.
-    pub(crate) fn answered(&mut self, drained: &Drained) {
-        let Some(asked) = self.asked.take() else { return };
+    /// have come with it. That somebody is late is none to a hook that can wait longer than was asked for. False where it
+    /// answers another question.
+    pub(crate) fn answered(&mut self, ask: u64, drained: &Drained) -> bool {
+        let Some(asked) = self.asked.take_if(|asked| asked.ask == ask) else { return false };
         for held in std::mem::take(&mut self.waiting) {
             let ends = match (drained.terminating, drained.complete) {
                 (false, _) => held.since <= asked.at,
@@ -160,11 +164,16 @@ impl Questions {
                 self.waiting.push(held);
             }
         }
+        true
     }
 
     /// The session is gone, and the question with it.
     pub(crate) fn lost(&mut self) {
         self.asked = None;
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.waiting.iter().map(|held| held.until).max()
     }
 }
 
@@ -188,6 +197,13 @@ mod tests {
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    /// Asks what is due, under this number.
+    fn take_due(questions: &mut Questions, ask: u64) -> Option<u64> {
+        let due = questions.due(Instant::now())?;
+        questions.asked(ask, Instant::now());
+        Some(due)
     }
 
     const LIVE: Contact = Contact::Live { caught_up: true, synced: true };
@@ -221,32 +237,33 @@ mod tests {
         };
         let short = hook("grace=8");
         questions.hear().await;
-        let now = Instant::now();
-        assert_eq!((questions.take_due(now), questions.take_due(now)), (Some(3_750), None));
+        assert_eq!(take_due(&mut questions, 1), Some(3_750));
+        assert_eq!(take_due(&mut questions, 2), None);
         tokio::time::advance(Duration::from_millis(100)).await;
         let same = hook("grace=8");
         questions.hear().await;
         tokio::time::advance(Duration::from_millis(900)).await;
         let long = hook("grace=30");
         questions.hear().await;
-        assert_eq!(questions.take_due(now), None, "it waits for the answer too");
-        questions.answered(&drained(false, true));
+        assert_eq!(take_due(&mut questions, 2), None, "it waits for the answer too");
+        assert!(!questions.answered(7, &drained(true, true)), "somebody else's");
+        assert!(questions.answered(1, &drained(false, true)));
         for hook in [short, same] {
             assert!(hook.await.unwrap().contains(r#""subscribers":2"#));
         }
-        assert_eq!(questions.take_due(Instant::now()), Some(9_750));
+        assert_eq!(take_due(&mut questions, 2), Some(9_750));
         questions.lost();
-        assert_eq!(questions.take_due(Instant::now()), Some(9_750), "the next session is asked");
+        assert_eq!(take_due(&mut questions, 3), Some(9_750), "the next session is asked");
         // One that comes after the question is not told what was true before it came.
         tokio::time::advance(Duration::from_millis(1)).await;
         let later = hook("grace=30");
         questions.hear().await;
-        questions.answered(&drained(true, false));
+        assert!(questions.answered(3, &drained(true, false)));
         assert!(long.await.unwrap().contains(r#""complete":true"#));
-        assert!(questions.take_due(Instant::now()).is_some(), "the later one is asked for");
-        questions.answered(&drained(true, true));
+        assert!(take_due(&mut questions, 4).is_some(), "the later one is asked for");
+        assert!(questions.answered(4, &drained(true, true)));
         assert!(later.await.unwrap().contains(r#""terminating":true"#));
-        assert_eq!(questions.take_due(Instant::now()), None, "nobody waits");
+        assert_eq!(take_due(&mut questions, 5), None, "nobody waits");
     }
 
     #[tokio::test(start_paused = true)]

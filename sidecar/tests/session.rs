@@ -8,6 +8,7 @@
     reason = "a test's helpers are tests too"
 )]
 
+mod alone;
 mod bench;
 mod peer;
 
@@ -169,7 +170,7 @@ async fn every_refusal_says_which() {
         (format!("{get}Host: localhost\r\nOrigin: http://localhost:7300\r\n"), 403, "forbidden-origin"),
         ("POST /v1/services/orders HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 405, "method-not-allowed"),
         ("GET /v1/services/Orders HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 400, "invalid-query"),
-        ("GET /v1/services/orders?zone=a HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 400, "invalid-query"),
+        ("GET /v1/services/orders?zoen=a HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 400, "invalid-query"),
         ("GET /v1/services/nobody HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 404, "unknown-service"),
         ("GET /v2 HTTP/1.1\r\nHost: localhost\r\n".to_owned(), 404, "unknown-path"),
     ];

@@ -2,10 +2,14 @@
 
 use std::net::IpAddr;
 
-use rollcall_catalogue::{Match, Query, Service, ServiceKey, States, Summary, Version};
+use rollcall_catalogue::{Instance, Match, Query, Service, ServiceKey, States, Summary, Version};
 use serde::Serialize;
 
-use crate::client::Drained;
+use crate::{
+    client::Drained,
+    frame::ServiceSummary,
+    question::{Explained, Found},
+};
 
 /// Holds the answer of `GET /v1/services/{name}`, its fields in the order of the contract.
 #[derive(Debug, Serialize)]
@@ -36,6 +40,65 @@ struct Member<'a> {
     namespace: &'a str,
     #[serde(flatten)]
     instance: Match<'a>,
+}
+
+/// Holds a sidecar's list of services.
+#[derive(Debug, Serialize)]
+struct ListBody<'a> {
+    services: Vec<Listed<'a>>,
+    /// There may be more: nobody could be asked for those that are not held.
+    partial: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    service: &'a str,
+    namespace: &'a str,
+    versions: &'a [Version],
+    serving: u32,
+    total: u32,
+}
+
+/// Holds a sidecar's answer to whose an address is.
+#[derive(Debug, Serialize)]
+struct FoundBody<'a> {
+    instances: Vec<FoundMember<'a>>,
+    /// There may be more: nobody could be asked for those that are not held.
+    partial: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FoundMember<'a> {
+    service: &'a str,
+    namespace: &'a str,
+    #[serde(flatten)]
+    instance: &'a Instance,
+}
+
+/// Holds a sidecar's answer to why the instances of a service are in their states.
+#[derive(Debug, Serialize)]
+struct ExplainedBody<'a> {
+    service: &'a str,
+    namespace: &'a str,
+    instances: &'a [Explained],
+    /// The witnesses could not be asked.
+    partial: bool,
+}
+
+/// Holds the answer of `GET /v1/ready`.
+#[derive(Debug, Serialize)]
+struct ReadyBody<'a> {
+    ready: bool,
+    deps: &'a [Needed],
+}
+
+/// Holds how many instances of a service an app needs, and how many it would be told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Needed {
+    /// As it was written.
+    pub service: String,
+    pub need: usize,
+    pub have: usize,
 }
 
 /// Holds the answer of `/prestop`: the controller's, or why there is none.
@@ -90,6 +153,51 @@ pub fn services_body<'a>(services: impl IntoIterator<Item = (&'a ServiceKey, &'a
     let services = services.into_iter().map(|(key, service)| service.summary(key)).collect();
     // Text and numbers, which serde_json cannot fail to write.
     serde_json::to_vec(&ServicesBody { services }).unwrap_or_default()
+}
+
+/// The list of these services; `partial` where there may be more.
+pub fn list_body<'a>(services: impl IntoIterator<Item = &'a ServiceSummary>, partial: bool) -> Vec<u8> {
+    let listed = |summary: &'a ServiceSummary| Listed {
+        service: summary.service.service.as_str(),
+        namespace: summary.service.namespace.as_str(),
+        versions: &summary.versions,
+        serving: summary.serving,
+        total: summary.total,
+    };
+    let services = services.into_iter().map(listed).collect();
+    // Text and numbers, which serde_json cannot fail to write.
+    serde_json::to_vec(&ListBody { services, partial }).unwrap_or_default()
+}
+
+/// The instances that have the address; `partial` where there may be more.
+pub fn found_body(found: &[Found], partial: bool) -> Vec<u8> {
+    let members = found.iter().map(|Found { service: key, instance }| FoundMember {
+        service: key.service.as_str(),
+        namespace: key.namespace.as_str(),
+        instance,
+    });
+    let instances = members.collect();
+    // Text, numbers and maps with text keys, which serde_json cannot fail to write.
+    serde_json::to_vec(&FoundBody { instances, partial }).unwrap_or_default()
+}
+
+/// Why the instances of a service are in their states; `partial` where the witnesses could not be asked.
+pub fn explained_body(key: &ServiceKey, instances: &[Explained], partial: bool) -> Vec<u8> {
+    let (service, namespace) = (key.service.as_str(), key.namespace.as_str());
+    // Text and numbers, which serde_json cannot fail to write.
+    serde_json::to_vec(&ExplainedBody { service, namespace, instances, partial }).unwrap_or_default()
+}
+
+/// One instance by itself, with the port that the caller is to use.
+pub fn instance_body(instance: &Match<'_>) -> Vec<u8> {
+    // Text, numbers and maps with text keys, which serde_json cannot fail to write.
+    serde_json::to_vec(instance).unwrap_or_default()
+}
+
+/// Whether all that an app needs is there.
+pub fn ready_body(ready: bool, deps: &[Needed]) -> Vec<u8> {
+    // Text and numbers, which serde_json cannot fail to write.
+    serde_json::to_vec(&ReadyBody { ready, deps }).unwrap_or_default()
 }
 
 /// Whose address this is: the instances of these services that have it, whatever their state.
@@ -174,6 +282,37 @@ mod tests {
             r#"{"services":[{"service":"orders","namespace":"shop","versions":["1.4.2"],"serving":1,"total":5}]}"#
         );
         assert_eq!(text(services_body([])), r#"{"services":[]}"#);
+    }
+
+    #[test]
+    fn a_sidecar_says_where_it_may_not_know_all() {
+        let (key, service) = orders();
+        let text = |body| String::from_utf8(body).unwrap();
+        let summary = ServiceSummary {
+            service: key.clone(),
+            versions: vec!["1.4.2".parse().unwrap()],
+            serving: 1,
+            total: 5,
+        };
+        assert_eq!(
+            text(list_body([&summary], false)),
+            r#"{"services":[{"service":"orders","namespace":"shop","versions":["1.4.2"],"serving":1,"total":5}],"partial":false}"#
+        );
+        let instance = service.instances.get(0).unwrap();
+        let found = Found { service: key.clone(), instance: Instance::clone(instance) };
+        let body: serde_json::Value = serde_json::from_slice(&found_body(&[found], true)).unwrap();
+        assert_eq!((&body["instances"][0]["namespace"], &body["partial"]), (&"shop".into(), &true.into()));
+        assert_eq!(
+            text(explained_body(&key, &[], true)),
+            r#"{"service":"orders","namespace":"shop","instances":[],"partial":true}"#
+        );
+        let needed = Needed { service: "orders".to_owned(), need: 2, have: 1 };
+        assert_eq!(
+            text(ready_body(false, &[needed])),
+            r#"{"ready":false,"deps":[{"service":"orders","need":2,"have":1}]}"#
+        );
+        let one = text(instance_body(&Match { instance, port: 9_090 }));
+        assert!(one.starts_with(r#"{"id":"#) && one.contains(r#""port":9090"#), "{one}");
     }
 
     #[test]

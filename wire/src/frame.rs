@@ -1,6 +1,10 @@
 //! The frames of a session: one JSON object each, told apart by `type`.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use rollcall_catalogue::{
     ContentHash, Instance, InstanceId, Namespace, Policy, ServiceKey, ServiceName, ServiceRef, Version,
@@ -8,7 +12,11 @@ use rollcall_catalogue::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::registration::SelfRegistration;
+use crate::{
+    duty::Duty,
+    question::{Explained, Found, Question, Unknown},
+    registration::{RegistrationKey, SelfRegistration},
+};
 
 /// The version of the wire that this build speaks.
 pub const PROTOCOL: &str = "1.0";
@@ -40,12 +48,15 @@ pub enum Up {
     /// The app registers itself, or changes what it registered under this name.
     Register { registration: SelfRegistration },
     /// No longer; what the pod's annotations and other people say of it stays.
-    Deregister { service: ServiceName },
+    Deregister {
+        #[serde(flatten)]
+        key: RegistrationKey,
+    },
     /// What the sidecar knows of its app: by asking it, or by its own word.
     Health {
-        /// Of this one of the pod's services; none is all of them.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        service: Option<ServiceName>,
+        /// None is all that the pod is.
+        #[serde(flatten, with = "health_of")]
+        of: Option<HealthOf>,
         #[serde(with = "probe_word")]
         probe: ProbeWitness,
     },
@@ -76,6 +87,15 @@ pub enum Up {
         /// The answer comes then at the latest.
         #[serde(default, rename = "deadlineMs", skip_serializing_if = "is_default")]
         deadline_ms: u64,
+        /// A number of the asker's own, which is given back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask: Option<u64>,
+    },
+    /// What a person wants to know, under a number that the answer gives back.
+    Ask {
+        ask: u64,
+        #[serde(flatten)]
+        question: Question,
     },
     /// A type of a newer peer: skipped and counted.
     #[serde(other, skip_serializing)]
@@ -114,10 +134,14 @@ pub enum Down {
         pod: PodIdentity,
     },
     /// What the app registered is in the catalogue.
-    Registered { service: ServiceName },
+    Registered {
+        #[serde(flatten)]
+        key: RegistrationKey,
+    },
     /// What the app registered is not, and why.
     Rejected {
-        service: ServiceName,
+        #[serde(flatten)]
+        key: RegistrationKey,
         reason: String,
         /// The field that holds a bad value, where it is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,8 +193,26 @@ pub enum Down {
         #[serde(default, skip_serializing_if = "is_default")]
         summary: bool,
     },
+    /// All that the pod is, after each `welcome` and whenever it changes.
+    Duties { duties: Vec<Duty> },
+    /// The answer to an `ask`, or a part of it; another one begins only after its end.
+    Told {
+        ask: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unknown: Option<Unknown>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        explained: Vec<Explained>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        found: Vec<Found>,
+        /// The answer goes on in the next frame.
+        #[serde(default, skip_serializing_if = "is_default")]
+        more: bool,
+    },
     /// The answer to a `drain`.
     Drained {
+        /// The number that the question came with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask: Option<u64>,
         /// Nobody is late.
         complete: bool,
         /// Whether the pod is going at all.
@@ -191,6 +233,15 @@ pub enum Down {
     Unknown,
 }
 
+/// Names what a word on health is of: all that the pod is in a service, or one instance of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HealthOf {
+    pub service: ServiceName,
+    /// The primary port of the one that is meant alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
 /// Holds one service in the list of all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceSummary {
@@ -209,10 +260,47 @@ pub struct PodIdentity {
     pub uid: String,
     #[serde(default)]
     pub node: Option<String>,
+    /// Of that node, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// All of them, as Kubernetes says; its primary one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// A port means something beside its service alone.
+mod health_of {
+    use rollcall_catalogue::ServiceName;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use super::HealthOf;
+
+    #[derive(Default, Serialize, Deserialize)]
+    struct Parts {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ServiceName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(of: &Option<HealthOf>, serializer: S) -> Result<S::Ok, S::Error> {
+        let parts = of.clone().map(|HealthOf { service, port }| Parts { service: Some(service), port });
+        parts.unwrap_or_default().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<HealthOf>, D::Error> {
+        match Parts::deserialize(deserializer)? {
+            Parts { service: Some(service), port } => Ok(Some(HealthOf { service, port })),
+            Parts { service: None, port: None } => Ok(None),
+            Parts { service: None, port: Some(_) } => Err(D::Error::custom("a port without its service")),
+        }
+    }
 }
 
 /// A witness of the app is written as its word: the same as in `explain` and docs/liveness.md.
@@ -273,6 +361,66 @@ mod tests {
             assert_eq!(written, expected);
         }
         assert_eq!(serde_json::from_str::<Up>(&serde_json::to_string(&hello).unwrap()).unwrap(), hello);
+    }
+
+    #[test]
+    fn what_an_app_says_and_asks_is_written_flat() {
+        let key = |port| RegistrationKey { service: "orders".parse().unwrap(), port };
+        let of = |port| Some(HealthOf { service: "orders".parse().unwrap(), port });
+        let explain = |id: Option<&str>| Question::Explain {
+            service: "orders.shop".parse().unwrap(),
+            id: id.map(Into::into),
+        };
+        let up = [
+            (Up::Deregister { key: key(None) }, r#"{"type":"deregister","service":"orders"}"#),
+            (Up::Deregister { key: key(Some(81)) }, r#"{"type":"deregister","service":"orders","port":81}"#),
+            (Up::Health { of: None, probe: ProbeWitness::Dead }, r#"{"type":"health","probe":"dead"}"#),
+            (
+                Up::Health { of: of(Some(81)), probe: ProbeWitness::Dead },
+                r#"{"type":"health","service":"orders","port":81,"probe":"dead"}"#,
+            ),
+            (
+                Up::Ask { ask: 3, question: explain(Some("u-80")) },
+                r#"{"type":"ask","ask":3,"explain":{"service":"orders.shop","id":"u-80"}}"#,
+            ),
+            (
+                Up::Ask { ask: 4, question: Question::Address("10.1.2.3".parse().unwrap()) },
+                r#"{"type":"ask","ask":4,"address":"10.1.2.3"}"#,
+            ),
+            (
+                Up::Drain { drain: Drain::Wait, deadline_ms: 0, ask: Some(5) },
+                r#"{"type":"drain","drain":"wait","ask":5}"#,
+            ),
+        ];
+        for (frame, expected) in up {
+            assert_eq!(serde_json::to_string(&frame).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<Up>(expected).unwrap(), frame);
+        }
+        let told = |unknown, more| Down::Told { ask: 3, unknown, explained: vec![], found: vec![], more };
+        let down = [
+            (
+                Down::Registered { key: key(Some(81)) },
+                r#"{"type":"registered","service":"orders","port":81}"#,
+            ),
+            (
+                Down::Rejected { key: key(None), reason: "no".into(), field: None },
+                r#"{"type":"rejected","service":"orders","reason":"no"}"#,
+            ),
+            (told(Some(Unknown::Service), false), r#"{"type":"told","ask":3,"unknown":"service"}"#),
+            (told(None, true), r#"{"type":"told","ask":3,"more":true}"#),
+            (Down::Duties { duties: vec![] }, r#"{"type":"duties","duties":[]}"#),
+        ];
+        for (frame, expected) in down {
+            assert_eq!(serde_json::to_string(&frame).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<Down>(expected).unwrap(), frame);
+        }
+        for bad in [
+            r#"{"type":"health","port":81,"probe":"dead"}"#,
+            r#"{"type":"health","service":"-","probe":"dead"}"#,
+            r#"{"type":"ask","ask":3}"#,
+        ] {
+            assert!(serde_json::from_str::<Up>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -54,6 +54,16 @@ pub const ANSWERS_MAX: usize = 64;
 /// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
 pub const REGISTRATIONS_MAX: usize = 16;
 
+/// Words on the health of one pod that are held: of the services that it may register itself, and of as many again that
+/// others have registered it for, with room.
+pub const HEALTH_WORDS_MAX: usize = 64;
+
+/// Questions of one session that have no answer yet: people ask them, one at a time.
+pub const ASKS_MAX: usize = 16;
+
+/// Frames of one answer: 4 MiB, of 5,000 instances at 800 bytes each. What is more is left out.
+pub const TOLD_FRAMES_MAX: usize = 16;
+
 /// Bytes of an incarnation's name: of any UUID, and twice that.
 pub const INCARNATION_BYTES_MAX: usize = 72;
 

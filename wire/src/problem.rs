@@ -34,6 +34,8 @@ pub struct Problem {
     pub field: Option<&'static str>,
     /// The remedy.
     pub hint: Option<Cow<'static, str>>,
+    /// The methods that are allowed here, where another was used: the `Allow` header.
+    pub allow: Option<&'static str>,
 }
 
 /// Every key is always there, so that a typed client needs no special case; null says that there is nothing to say.
@@ -83,7 +85,7 @@ impl Problem {
     pub const CONTENT_TYPE: &'static str = "application/problem+json";
 
     pub fn new(slug: Slug, detail: impl Into<String>) -> Self {
-        Self { slug, detail: detail.into(), field: None, hint: None }
+        Self { slug, detail: detail.into(), field: None, hint: None, allow: None }
     }
 
     /// The request names another machine than this one.
@@ -98,6 +100,12 @@ impl Problem {
         Self::new(Slug::ForbiddenOrigin, "requests of web pages are refused")
             .field("Origin")
             .hint("leave Origin out")
+    }
+
+    /// Another method than these was used.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let problem = Self::new(Slug::MethodNotAllowed, "this cannot be done here");
+        Self { allow: Some(allow), ..problem.hint(format!("use {allow}")) }
     }
 
     pub fn field(mut self, field: &'static str) -> Self {

@@ -1,7 +1,7 @@
 //! The parameters behind the question mark: which instances a caller wants. Both local APIs read them, so that a
 //! question means the same to a sidecar and to the controller.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use rollcall_catalogue::{Query, States, VersionFilter, shortened};
 
@@ -91,6 +91,57 @@ pub fn address(parameters: &[Parameter], name: &'static str) -> Result<Option<Ip
         })
     };
     one(parameters, name)?.map(parsed).transpose()
+}
+
+/// The value of a parameter that is to be there once at most, as a whole number.
+pub fn number(parameters: &[Parameter], name: &'static str) -> Result<Option<u64>, Problem> {
+    let parsed = |value: &str| {
+        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+        value.parse().ok().filter(|_| digits).ok_or_else(|| {
+            invalid(name, format!("{name}: `{}` is no number", shortened(value))).hint("use digits alone")
+        })
+    };
+    one(parameters, name)?.map(parsed).transpose()
+}
+
+/// The value of a parameter that is to be there once at most, as a time of no more than this.
+pub fn time(
+    parameters: &[Parameter],
+    name: &'static str,
+    max: Duration,
+) -> Result<Option<Duration>, Problem> {
+    let parsed = |value: &str| {
+        let time = duration(value).ok_or_else(|| {
+            invalid(name, format!("{name}: `{}` is no time", shortened(value)))
+                .hint("use one as 500ms, 20s or 5m")
+        })?;
+        if time > max {
+            let detail = format!("{name}: `{}` is too long", shortened(value));
+            return Err(invalid(name, detail).hint(format!("use at most {}s", max.as_secs())));
+        }
+        Ok(time)
+    };
+    one(parameters, name)?.map(parsed).transpose()
+}
+
+/// The time that is written so: `500ms`, `20s` or `5m`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let unit = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+/// The filters among these parameters as one text: the same only of the same filters in the same order.
+pub fn filter_text(parameters: &[Parameter]) -> String {
+    let filters = parameters.iter().filter(|parameter| FILTERS.contains(&parameter.name.as_str()));
+    let written = filters.map(|Parameter { name, value }| format!("{name}={}:{value};", value.len()));
+    written.collect()
 }
 
 fn known_only<'a, I>(parameters: &[Parameter], known: impl Fn() -> I) -> Result<(), Problem>

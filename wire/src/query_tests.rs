@@ -112,3 +112,64 @@ proptest! {
         let _ = read(&query);
     }
 }
+
+#[test]
+fn times_and_numbers_are_read_and_bounded() {
+    let table = [
+        ("500ms", Some(500)),
+        ("20s", Some(20_000)),
+        ("5m", Some(300_000)),
+        ("0s", Some(0)),
+        ("", None),
+        ("5", None),
+        ("s", None),
+        ("-1s", None),
+        ("1.5s", None),
+        ("1h", None),
+        ("5 s", None),
+        ("99999999999999999999s", None),
+        ("18446744073709551615m", None),
+    ];
+    for (text, ms) in table {
+        assert_eq!(duration(text), ms.map(Duration::from_millis), "{text}");
+    }
+    let read = |query: &str| {
+        let parameters = parameters(Some(query)).unwrap();
+        let max = Duration::from_secs(600);
+        Ok::<_, Problem>((time(&parameters, "wait", max)?, number(&parameters, "index")?))
+    };
+    let wait = Some(Duration::from_secs(600));
+    assert_eq!(read("wait=10m&index=18446744073709551615").unwrap(), (wait, Some(u64::MAX)));
+    assert_eq!(read("").unwrap(), (None, None));
+    for bad in [
+        "wait=11m",
+        "wait=5",
+        "wait=",
+        "wait=1s&wait=1s",
+        "index=-1",
+        "index=%2B1",
+        "index=x",
+        "index=18446744073709551616",
+    ] {
+        let problem = read(bad).unwrap_err();
+        assert!(problem.slug == Slug::InvalidQuery && problem.hint.is_some(), "{bad}");
+    }
+}
+
+#[test]
+fn other_filters_make_another_text_and_what_is_no_filter_does_not() {
+    let text = |query: &str| filter_text(&parameters(Some(query)).unwrap());
+    assert_eq!(text("index=7&zone=a&wait=5s"), text("zone=a&index=8"));
+    assert_eq!(text("index=7"), "");
+    let all = [
+        "zone=a",
+        "zone=b",
+        "tag=a",
+        "tag=a&tag=b",
+        "tag=a%3Btag%3D1:b",
+        "version=1&zone=a",
+        "zone=a&version=1",
+    ];
+    let distinct: std::collections::BTreeSet<_> = all.map(text).into();
+    assert_eq!(distinct.len(), all.len());
+}

@@ -28,6 +28,14 @@ pub enum Told {
     Found(Vec<Found>),
 }
 
+/// Says what is not there, or may not be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unknown {
+    Service,
+    Instance,
+}
+
 /// Holds why one instance is in its state, in the words of docs/liveness.md.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

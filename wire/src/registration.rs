@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rollcall_catalogue::ServiceName;
+use rollcall_catalogue::{
+    Attributes, Heartbeat, Namespace, Port, Registration, Runtime, ServiceKey, ServiceName, Source, Target,
+    Transport, ValueError, Version, shortened,
+};
 use serde::{Deserialize, Serialize};
 
 /// Holds what an app registers through its sidecar, as it says it: the controller judges the values, and tells which is bad.
@@ -63,5 +66,79 @@ impl SelfRegistration {
     pub fn key(&self) -> RegistrationKey {
         let port = self.ports.first().filter(|_| self.beside).map(|first| first.port);
         RegistrationKey { service: self.service.clone(), port }
+    }
+
+    /// The app's word as the domain has it, of its own pod in that pod's namespace; or which value is bad. Both ends
+    /// judge alike: a sidecar can refuse at once.
+    pub fn judge(&self, namespace: &Namespace) -> Result<Registration, ValueError> {
+        let Self { service, version, ports, tags, metadata, weight, probe, ttl_seconds, beside } = self;
+        if *beside && ports.is_empty() {
+            let (problem, remedy) = ("missing".to_owned(), "name the one that it is told apart by");
+            return Err(ValueError { field: "ports", problem, remedy });
+        }
+        let registration = Registration {
+            key: ServiceKey { namespace: namespace.clone(), service: service.clone() },
+            source: Source::Runtime {
+                kind: if *beside { Runtime::Each } else { Runtime::Whole },
+                name: service.as_str().into(),
+            },
+            target: Target::Own,
+            attributes: Attributes {
+                version: version.as_deref().map(version_of).transpose()?,
+                ports: ports.iter().map(port).collect::<Result<_, _>>()?,
+                tags: tags.iter().map(String::as_str).collect(),
+                metadata: metadata.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
+                // What is too much for the type is too much for the domain, which says so.
+                weight: weight.map(|weight| u16::try_from(weight).unwrap_or(u16::MAX)),
+                probe: probe.as_deref().map(str::parse).transpose()?,
+                heartbeat: ttl_seconds.map(|ttl_seconds| Heartbeat {
+                    interval_seconds: Heartbeat::DEFAULT.interval_seconds.min(ttl_seconds),
+                    ttl_seconds,
+                }),
+            },
+            policy: None,
+            visibility: None,
+        };
+        match registration.check().into_iter().next() {
+            Some(error) => Err(ValueError { field: field(error.field), ..error }),
+            None => Ok(registration),
+        }
+    }
+}
+
+fn version_of(said: &str) -> Result<Version, ValueError> {
+    said.parse().map_err(|_| ValueError {
+        field: "version",
+        problem: format!("`{}` is no semantic version", shortened(said)),
+        remedy: "use three numbers as in 1.4.2, without a leading v",
+    })
+}
+
+fn port(said: &SelfPort) -> Result<Port, ValueError> {
+    let SelfPort { name, port, protocol, app_protocol } = said;
+    let refused = |problem, remedy| ValueError { field: "ports", problem, remedy };
+    let number = u16::try_from(*port).ok().filter(|port| *port != 0);
+    let transport = match protocol.as_deref() {
+        None | Some("TCP") => Transport::Tcp,
+        Some("UDP") => Transport::Udp,
+        Some("SCTP") => Transport::Sctp,
+        Some(other) => {
+            return Err(refused(format!("the protocol `{}`", shortened(other)), "use TCP, UDP or SCTP"));
+        }
+    };
+    Ok(Port {
+        name: name.as_deref().map(Into::into),
+        port: number.ok_or_else(|| refused(format!("the port {port}"), "use 1 to 65535"))?,
+        transport,
+        app_protocol: app_protocol.as_deref().map(Into::into),
+    })
+}
+
+/// The domain's fields by the names that an app writes.
+fn field(of_the_domain: &'static str) -> &'static str {
+    match of_the_domain.split_once('.') {
+        Some(("heartbeat", _)) => "ttlSeconds",
+        Some(("probe", _)) => "probe",
+        _ => of_the_domain,
     }
 }

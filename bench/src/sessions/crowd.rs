@@ -69,7 +69,7 @@ impl Crowd {
         let services = instances / INSTANCES;
         ensure!(services > HELD, "too few services");
         let member = |number: u32| {
-            let mut client = Client::new(format!("{name}-{number}"));
+            let mut client = Client::new(format!("{name}-{number}"), usize::MAX);
             // One service is everyone's, the first; the others lie apart.
             let others = (1..HELD).map(|n| 1 + (number.wrapping_mul(31) + n * 97) % (services - 1));
             client.subscribe([ALL_HOLD].into_iter().chain(others).map(key));

@@ -94,7 +94,8 @@ impl Fleet {
     ) -> Vec<Instance> {
         let zone = pod.node.as_ref().and_then(|node| self.zones.get(node.len() % self.zones.len())).cloned();
         let registrations = vec![registration];
-        let member = Member { owner: Owner::Pod(pod), endpoint: None, zone, registrations, witnesses };
+        let owner = Owner::Pod(pod);
+        let member = Member { owner, endpoint: None, zone, registrations, witnesses, probes: Vec::new() };
         consolidate(&member, profiles).0.into_iter().map(|one| one.instance).collect()
     }
 

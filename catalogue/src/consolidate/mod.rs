@@ -28,7 +28,7 @@ pub use settings::{Settings, settings};
 use crate::{
     endpoint::EndpointFacts,
     instance::{Addresses, Instance, InstanceId, Profile},
-    liveness::{Verdict, Witnesses, verdict},
+    liveness::{ProbeWitness, Verdict, Witnesses, verdict},
     pod::PodFacts,
     registration::{Heartbeat, Port, ProbeSpec, Registration, Runtime, Source},
 };
@@ -45,6 +45,8 @@ pub struct Member<'a> {
     /// All that name this owner, in any order.
     pub registrations: Vec<&'a Registration>,
     pub witnesses: Witnesses,
+    /// What is known of the app at single primary ports: of this and the word on all of the owner the bad one counts.
+    pub probes: Vec<(u16, ProbeWitness)>,
 }
 
 /// Says whose the instances are.
@@ -62,6 +64,8 @@ pub struct Consolidated {
     pub probe: Option<ProbeSpec>,
     /// How often the app says so itself, where it does.
     pub heartbeat: Option<Heartbeat>,
+    /// Others than the app at run time say so too.
+    pub declared: bool,
 }
 
 /// Holds the profiles that the instances of one service share, from one consolidation to the next.
@@ -76,8 +80,7 @@ const PROFILES_SHARED: usize = 16;
 /// no port, or no right to be listed. All revisions are 0: [`crate::Snapshot`] gives them.
 pub fn consolidate(member: &Member<'_>, profiles: &mut Profiles) -> (Vec<Consolidated>, Vec<Finding>) {
     let mut findings = Vec::new();
-    let (Verdict::Listed(state, reason), Some(addresses)) = (verdict(&member.witnesses), addresses(member))
-    else {
+    let (Verdict::Listed(..), Some(addresses)) = (verdict(&member.witnesses), addresses(member)) else {
         return (Vec::new(), findings);
     };
     let mut consolidated: Vec<Consolidated> = Vec::new();
@@ -85,6 +88,11 @@ pub fn consolidate(member: &Member<'_>, profiles: &mut Profiles) -> (Vec<Consoli
         let merged = merge::merge(&registrations, service_ports, member.owner, &mut findings);
         let Some(merged) = merged else { continue };
         let port = merged.profile.port;
+        // Whether it is listed at all is the owner's matter alone.
+        let Verdict::Listed(state, reason) = verdict(&witnesses_at(member.witnesses, &member.probes, port))
+        else {
+            continue;
+        };
         let (id, pod, node) = match member.owner {
             Owner::Pod(pod) => (InstanceId::of_pod(&pod.uid, port), Some(pod.name.clone()), pod.node.clone()),
             Owner::Address(address) => {
@@ -100,12 +108,20 @@ pub fn consolidate(member: &Member<'_>, profiles: &mut Profiles) -> (Vec<Consoli
             pod,
             profile: profiles.share(merged.profile),
             state,
-            reason: reason.clone(),
+            reason,
             revision: 0,
         };
-        consolidated.push(Consolidated { instance, probe: merged.probe, heartbeat: merged.heartbeat });
+        let declared = registrations.iter().any(|one| !matches!(one.source, Source::Runtime { .. }));
+        let (probe, heartbeat) = (merged.probe, merged.heartbeat);
+        consolidated.push(Consolidated { instance, probe, heartbeat, declared });
     }
     (consolidated, findings)
+}
+
+/// What all witnesses say of an owner's instance at this port, by what they say of the owner and of its ports.
+pub fn witnesses_at(of_owner: Witnesses, probes: &[(u16, ProbeWitness)], port: u16) -> Witnesses {
+    let of_port = probes.iter().filter(|(named, _)| *named == port).map(|(_, probe)| *probe);
+    Witnesses { probe: of_port.fold(of_owner.probe, ProbeWitness::worse), ..of_owner }
 }
 
 fn addresses(member: &Member<'_>) -> Option<Addresses> {

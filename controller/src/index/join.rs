@@ -7,7 +7,7 @@ use std::{
 };
 
 use rollcall_catalogue::{
-    EndpointFacts, Instance, InstanceId, Registration, ServiceKey, Step, Target, Update,
+    EndpointFacts, Instance, InstanceId, ProbeSpec, Profile, Registration, ServiceKey, Step, Target, Update,
     consolidate::{self, Consolidated, Finding, Owner, Profiles},
     limits::INSTANCES_MAX,
     liveness::{EndpointWitness, Intent, PodWitness, ProbeWitness, SessionWitness, Witnesses},
@@ -52,8 +52,21 @@ pub(super) struct Joined {
     pub(super) consolidated: Vec<Consolidated>,
     pub(super) findings: Vec<Finding>,
     pub(super) witnesses: Witnesses,
+    /// Words on single ports.
+    probes: Vec<(u16, ProbeWitness)>,
     outside: bool,
 }
+
+// === impl Joined ===
+
+impl Joined {
+    /// What all witnesses say of the owner's instance at this port.
+    pub(super) fn witnesses_at(&self, port: u16) -> Witnesses {
+        consolidate::witnesses_at(self.witnesses, &self.probes, port)
+    }
+}
+
+// === impl Index ===
 
 impl Index {
     /// The catalogue after everything that was applied; none where nothing that anyone can see has changed.
@@ -120,6 +133,7 @@ impl Index {
             self.note_membership(key, owner, joined.as_ref());
             if let OwnerId::Pod(uid) = owner {
                 self.note_doubts(key, uid, joined.as_ref());
+                self.mark_on_duty(uid);
             }
             let Some(joined) = joined else {
                 changed.removes.extend(entry.remove_member(owner));
@@ -150,8 +164,9 @@ impl Index {
             .filter_map(|registration| Some((registration.as_ref(), self.reach(registration, owner)?)))
             .collect();
         let session = pod.and_then(|pod| pod.session.as_ref());
-        let at_run_time = session.and_then(|session| session.said.registration(key));
-        if word.is_none() && at_run_time.is_none() && reached.is_empty() {
+        let at_run_time: Vec<_> =
+            session.iter().flat_map(|session| session.said.registrations_of(key)).collect();
+        if word.is_none() && at_run_time.is_empty() && reached.is_empty() {
             return None;
         }
         reached.retain(|(_, how)| !matches!(how, Reached::Refused(_)));
@@ -183,7 +198,8 @@ impl Index {
             (None, OwnerId::Address(address)) => Owner::Address(*address),
             (None, OwnerId::Pod(_)) => return None,
         };
-        let member = consolidate::Member { owner, endpoint, zone, registrations, witnesses };
+        let probes = session.map(|session| session.said.health_at_ports(&key.service)).unwrap_or_default();
+        let member = consolidate::Member { owner, endpoint, zone, registrations, witnesses, probes };
         let (mut consolidated, findings) = match member.registrations.is_empty() {
             // All that mean it are refused.
             true => (Vec::new(), Vec::new()),
@@ -193,11 +209,12 @@ impl Index {
             // Nobody is to ask: then it is believed to be there, as its registration says.
             let member = consolidate::Member {
                 witnesses: Witnesses { probe: ProbeWitness::NotAsked, ..witnesses },
-                ..member
+                ..member.clone()
             };
             consolidated = consolidate::consolidate(&member, profiles).0;
         }
-        Some(Joined { word, consolidated, findings, witnesses, outside })
+        let probes = member.probes;
+        Some(Joined { word, consolidated, findings, witnesses, probes, outside })
     }
 
     /// Whether, and how, a registration of a service reaches this owner.
@@ -311,9 +328,14 @@ fn target(id: &OutsideId, joined: &Joined) -> Option<OutsideTarget> {
     let one = joined.consolidated.first()?;
     let probe = one.probe.clone()?;
     let profile = &one.instance.profile;
-    let port = match probe.check.port() {
-        Some(name) => profile.ports.iter().find(|port| port.name.as_deref() == Some(name))?.port,
-        None => profile.port,
-    };
+    let port = probed_port(&probe, profile)?;
     Some(OutsideTarget { id: id.clone(), probe, port, epoch: 0 })
+}
+
+/// The number of the port that is asked; none where its name is nobody's.
+pub(super) fn probed_port(probe: &ProbeSpec, profile: &Profile) -> Option<u16> {
+    match probe.check.port() {
+        Some(name) => Some(profile.ports.iter().find(|port| port.name.as_deref() == Some(name))?.port),
+        None => Some(profile.port),
+    }
 }

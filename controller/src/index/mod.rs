@@ -16,6 +16,7 @@ mod alarms;
 mod by_address;
 mod change;
 mod clock;
+mod duties;
 mod endpoints;
 mod explain;
 mod foreign;
@@ -38,7 +39,7 @@ mod shared;
 mod words;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -112,6 +113,8 @@ pub struct Index {
     turned_ms: Vec<u64>,
     clock: SessionClock,
     alarms: Alarms,
+    /// The pods in session of which it is to be found out what they are now.
+    on_duty: BTreeSet<PodUid>,
     /// The pods that had a session and were removed since it was last asked.
     orphans: Vec<PodUid>,
     /// The Lease that all replicas share: what is said of the registry as a whole is said of it.
@@ -154,6 +157,11 @@ impl Index {
 
     pub fn pod(&self, uid: &PodUid) -> Option<&PodFacts> {
         self.pods.get(uid).map(|entry| &entry.facts)
+    }
+
+    /// The zone of this node, where that is known.
+    pub(crate) fn zone(&self, node: &Arc<str>) -> Option<Arc<str>> {
+        self.nodes.get(node)?.zone.clone()
     }
 
     /// Whether there is anything to be joined.

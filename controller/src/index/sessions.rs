@@ -104,6 +104,7 @@ impl Index {
         session.sequence = hello.sequence;
         session.facts.heard(now_ms);
         self.clock.meets(uid);
+        self.mark_on_duty(uid);
         self.settle_session(uid, now_ms, false);
         // A sidecar that was restarted does not know what its app registered before.
         let tells = same || !hello.registrations.is_empty();

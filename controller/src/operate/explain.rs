@@ -1,47 +1,19 @@
 //! Why each instance of a service is in its state: what every witness says of it.
 
-use rollcall_catalogue::{InstanceId, Reason, ServiceKey, State, liveness::Witnesses, shortened};
-use rollcall_wire::{Problem, Slug};
+use rollcall_catalogue::{InstanceId, ServiceKey, shortened};
+use rollcall_wire::{Explained, Problem, Slug};
 use serde::Serialize;
 
 use crate::index::Witnessed;
 
 /// Holds the answer of `GET /v1/explain/{name}`, its fields in the order of the contract.
 #[derive(Debug, Serialize)]
-struct Explained<'a> {
+struct Body<'a> {
     service: &'a str,
     namespace: &'a str,
-    instances: Vec<ExplainedInstance<'a>>,
+    instances: Vec<Explained>,
     /// Some of the witnesses could not be asked. Never here: all of them are known to the index.
     partial: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExplainedInstance<'a> {
-    id: &'a InstanceId,
-    address: std::net::IpAddr,
-    port: u16,
-    pod: Option<&'a str>,
-    served: bool,
-    state: State,
-    reason: &'a Reason,
-    /// For how long it has been in its state; null where that was so before this process saw it.
-    since_seconds: Option<u64>,
-    witnesses: Words,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<String>,
-}
-
-/// What the witnesses say, in the words of docs/liveness.md.
-#[derive(Debug, Serialize)]
-struct Words {
-    pod: &'static str,
-    endpoint: &'static str,
-    session: &'static str,
-    probe: &'static str,
-    intent: &'static str,
-    registry: &'static str,
 }
 
 /// The explanation of all instances of a service, or of the one of this id.
@@ -53,7 +25,7 @@ pub(super) fn explained(
 ) -> Result<Vec<u8>, Problem> {
     let asked = id.map(InstanceId::from);
     let wanted = witnessed.iter().filter(|one| asked.as_ref().is_none_or(|asked| one.instance.id == *asked));
-    let instances: Vec<_> = wanted.map(|one| ExplainedInstance::of(one, now_ms)).collect();
+    let instances: Vec<_> = wanted.map(|one| one.explained(now_ms)).collect();
     if let Some(id) = id
         && instances.is_empty()
     {
@@ -63,42 +35,7 @@ pub(super) fn explained(
     }
     let (service, namespace) = (key.service.as_str(), key.namespace.as_str());
     // Text and numbers, which serde_json cannot fail to write.
-    Ok(serde_json::to_vec(&Explained { service, namespace, instances, partial: false }).unwrap_or_default())
-}
-
-// === impl ExplainedInstance ===
-
-impl<'a> ExplainedInstance<'a> {
-    fn of(witnessed: &'a Witnessed, now_ms: u64) -> Self {
-        let Witnessed { instance, served, since_ms, witnesses, problems } = witnessed;
-        Self {
-            id: &instance.id,
-            address: instance.address(),
-            port: instance.profile.port,
-            pod: instance.pod.as_deref(),
-            served: *served,
-            state: instance.state,
-            reason: &instance.reason,
-            since_seconds: since_ms.map(|since_ms| now_ms.saturating_sub(since_ms) / 1_000),
-            witnesses: Words::of(witnesses),
-            problems: problems.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-// === impl Words ===
-
-impl Words {
-    fn of(witnesses: &Witnesses) -> Self {
-        Self {
-            pod: witnesses.pod.as_str(),
-            endpoint: witnesses.endpoint.as_str(),
-            session: witnesses.session.as_str(),
-            probe: witnesses.probe.as_str(),
-            intent: witnesses.intent.as_str(),
-            registry: witnesses.registry.as_str(),
-        }
-    }
+    Ok(serde_json::to_vec(&Body { service, namespace, instances, partial: false }).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -106,7 +43,7 @@ mod tests {
     use std::sync::Arc;
 
     use rollcall_catalogue::liveness::{
-        EndpointWitness, Intent, PodWitness, ProbeWitness, RegistryHealth, SessionWitness,
+        EndpointWitness, Intent, PodWitness, ProbeWitness, RegistryHealth, SessionWitness, Witnesses,
     };
 
     use super::*;

@@ -12,7 +12,8 @@ const PAGE: &str = include_str!("../../../docs/metrics.md");
 type Family = (String, String, Option<String>, BTreeSet<String>);
 
 fn on_the_page() -> BTreeSet<Family> {
-    let rows = PAGE.lines().filter(|line| line.starts_with("| `rollcall_"));
+    let (ours, _) = PAGE.split_once("# The sidecar's metrics").unwrap();
+    let rows = ours.lines().filter(|line| line.starts_with("| `rollcall_"));
     rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let [_, name, r#type, labels, _, _] = cells.as_slice() else { panic!("{row}") };

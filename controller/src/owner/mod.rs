@@ -20,7 +20,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-pub(crate) use self::presence::{Answer, Dismissal, Opened, Presence, Voice, Word};
+pub(crate) use self::presence::{Answer, Dismissal, News, Opened, Presence, Voice, Word};
 use self::{clock::Clock, presence::Place, sessions::Sessions};
 use crate::{
     index::{Change, Hello, Index, Kind, OutsideTarget, because},
@@ -248,6 +248,9 @@ impl Owner {
             let view = View { catalogue, generation, number, complete, awaited, outside };
             self.view.send_replace(Arc::new(view));
         }
+        for uid in self.index.take_on_duty() {
+            self.sessions.set_duties(&uid, || self.index.duties(&uid));
+        }
         let number = self.view.borrow().number;
         self.sessions.answer(number);
     }
@@ -294,6 +297,11 @@ impl IndexHandle {
     /// What is known of this pod.
     pub async fn pod(&self, uid: PodUid) -> Result<Option<PodFacts>, OwnerGone> {
         self.ask(move |index| index.pod(&uid).cloned()).await
+    }
+
+    /// The zone of this node, where Kubernetes says it.
+    pub(crate) async fn zone(&self, node: Arc<str>) -> Result<Option<Arc<str>>, OwnerGone> {
+        self.ask(move |index| index.zone(&node)).await
     }
 
     /// Asks the index, in its turn among all that comes in.

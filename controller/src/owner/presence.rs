@@ -5,9 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use rollcall_catalogue::{PodUid, ServiceKey, ServiceName, liveness::ProbeWitness};
-use rollcall_wire::{Drain, SelfRegistration};
-use tokio::sync::{mpsc, oneshot};
+use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
+use rollcall_wire::{Drain, Duty, HealthOf, RegistrationKey, SelfRegistration};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Input, OwnerGone, clock::Clock};
 
@@ -29,6 +29,8 @@ pub(crate) struct Presence {
     pub(super) inputs: mpsc::Sender<Input>,
     /// Resolves when the owner no longer wants this session.
     pub(super) dismissed: oneshot::Receiver<Dismissal>,
+    /// What the pod is, once that is known.
+    pub(super) duties: watch::Receiver<Option<Arc<[Duty]>>>,
     /// Of the registrations that came with `hello`, those that are refused.
     pub(super) rejected: Vec<Answer>,
     pub(super) _alive: oneshot::Sender<()>,
@@ -39,6 +41,14 @@ pub(crate) struct Presence {
 pub(crate) struct Voice {
     place: Place,
     inputs: mpsc::Sender<Input>,
+}
+
+/// Says what the owner tells a session that it did not ask for.
+#[derive(Debug)]
+pub(crate) enum News {
+    Dismissed(Dismissal),
+    /// What the pod is, now that it is known or another than before; only the newest.
+    Duties(Arc<[Duty]>),
 }
 
 /// Says why the owner ends a session.
@@ -52,17 +62,17 @@ pub(crate) enum Dismissal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
     Register(SelfRegistration),
-    Deregister(ServiceName),
-    Health { service: Option<ServiceName>, probe: ProbeWitness },
+    Deregister(RegistrationKey),
+    Health { of: Option<HealthOf>, probe: ProbeWitness },
     Drain(Drain),
 }
 
 /// Says what came of a word; given when everyone may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Registered(ServiceName),
+    Registered(RegistrationKey),
     Rejected {
-        service: ServiceName,
+        key: RegistrationKey,
         reason: String,
         field: Option<String>,
     },
@@ -113,11 +123,12 @@ impl Presence {
         std::mem::take(&mut self.rejected)
     }
 
-    pub(crate) async fn dismissed(&mut self) -> Dismissal {
-        // An owner that is gone is a process that ends; the session hears that from its own shutdown.
-        match (&mut self.dismissed).await {
-            Ok(dismissal) => dismissal,
-            Err(_) => std::future::pending().await,
+    /// What the owner has for this session next. Safe to drop and call again.
+    pub(crate) async fn news(&mut self) -> News {
+        tokio::select! {
+            // An owner that is gone is a process that ends; the session hears that from its own shutdown.
+            Ok(dismissal) = &mut self.dismissed => News::Dismissed(dismissal),
+            duties = newest(&mut self.duties) => News::Duties(duties),
         }
     }
 
@@ -131,6 +142,16 @@ impl Presence {
     pub(crate) fn voice(&self) -> Voice {
         Voice { place: self.place.clone(), inputs: self.inputs.clone() }
     }
+}
+
+/// The next value; never, where nobody is left who gives one.
+async fn newest(duties: &mut watch::Receiver<Option<Arc<[Duty]>>>) -> Arc<[Duty]> {
+    while duties.changed().await.is_ok() {
+        if let Some(duties) = duties.borrow_and_update().clone() {
+            return duties;
+        }
+    }
+    std::future::pending().await
 }
 
 // === impl Voice ===

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use rollcall_catalogue::PodUid;
-use rollcall_wire::Drain;
-use tokio::sync::{mpsc, oneshot};
+use rollcall_wire::{Drain, Duty};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Answer, Dismissal, Input, Opened, Presence, Word,
@@ -40,6 +40,8 @@ struct Open {
     number: u64,
     pulse: Arc<Pulse>,
     dismiss: oneshot::Sender<Dismissal>,
+    /// What the pod is, as its session was told last.
+    duties: watch::Sender<Option<Arc<[Duty]>>>,
 }
 
 /// Holds a drain of a pod that may be about to end.
@@ -91,13 +93,15 @@ impl Sessions {
             .boxed(),
         );
         let pulse = Arc::new(Pulse::new(self.clock.now_ms()));
-        let open = Open { number: place.number, pulse: pulse.clone(), dismiss };
+        let (tell, duties) = watch::channel(None);
+        let open = Open { number: place.number, pulse: pulse.clone(), dismiss, duties: tell };
         // One session a pod: a second is the same sidecar come back before its first was missed.
         if let Some(older) = self.open.insert(uid, open) {
             let _ = older.dismiss.send(Dismissal::Superseded);
         }
         let rejected = refused.into_iter().map(rejected).collect();
-        Opened::Open(Presence { place, pulse, clock: self.clock, inputs, dismissed, rejected, _alive: alive })
+        let clock = self.clock;
+        Opened::Open(Presence { place, pulse, clock, inputs, dismissed, duties, rejected, _alive: alive })
     }
 
     /// The next session that ends; never, while there is none.
@@ -121,6 +125,19 @@ impl Sessions {
         if let Some(session) = self.open.remove(uid) {
             let _ = session.dismiss.send(Dismissal::PodGone);
         }
+    }
+
+    /// What the pod is: told to its session where that is another than it was.
+    pub(super) fn set_duties(&self, uid: &PodUid, duties: impl FnOnce() -> Vec<Duty>) {
+        let Some(session) = self.open.get(uid) else { return };
+        let duties = duties();
+        session.duties.send_if_modified(|told| {
+            let is_news = told.as_deref() != Some(&duties[..]);
+            if is_news {
+                *told = Some(duties.into());
+            }
+            is_news
+        });
     }
 
     /// When the pod's open session was heard last.
@@ -152,7 +169,7 @@ impl Sessions {
             // It is dismissed, and hears that as well.
             let answer = match word {
                 Word::Register(said) => Answer::Rejected {
-                    service: said.service,
+                    key: said.key(),
                     reason: "this session is over; a newer one speaks for the pod".to_owned(),
                     field: None,
                 },
@@ -163,15 +180,15 @@ impl Sessions {
         }
         let answer = match word {
             Word::Register(said) => match index.app_registers(uid, &said) {
-                Ok(()) => Answer::Registered(said.service),
+                Ok(()) => Answer::Registered(said.key()),
                 Err(refused) => rejected(refused),
             },
-            Word::Deregister(service) => {
-                index.app_deregisters(uid, &service);
+            Word::Deregister(key) => {
+                index.app_deregisters(uid, &key);
                 Answer::Done
             }
-            Word::Health { service, probe } => {
-                index.app_health(uid, service, probe);
+            Word::Health { of, probe } => {
+                index.app_health(uid, of, probe);
                 Answer::Done
             }
             Word::Drain(Drain::Start) => {
@@ -240,7 +257,7 @@ fn ending(index: &Index, uid: &PodUid) -> Answer {
 }
 
 fn rejected(refused: Refused) -> Answer {
-    let Refused { service, why } = refused;
+    let Refused { key, why } = refused;
     let reason = format!("{}: {}; {}", why.field, why.problem, why.remedy);
-    Answer::Rejected { service, reason, field: Some(why.field.to_owned()) }
+    Answer::Rejected { key, reason, field: Some(why.field.to_owned()) }
 }

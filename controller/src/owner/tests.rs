@@ -5,7 +5,7 @@ use rollcall_catalogue::{
     liveness::{PodLife, ProbeWitness},
 };
 use rollcall_net::{Trigger, shutdown};
-use rollcall_wire::Drain;
+use rollcall_wire::{Drain, HealthOf, RegistrationKey};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -23,6 +23,10 @@ struct Running {
 
 fn uid(number: u8) -> PodUid {
     format!("u{number}").as_str().into()
+}
+
+fn key(name: &str) -> RegistrationKey {
+    RegistrationKey { service: service(name), port: None }
 }
 
 fn pod(number: u8, deleting: bool) -> Change {
@@ -189,13 +193,47 @@ async fn how_a_session_ends_is_told_apart() {
     assert!(took >= secs(5), "{took:?}");
 }
 
+async fn dismissed(presence: &mut Presence) -> Dismissal {
+    loop {
+        if let News::Dismissed(dismissal) = presence.news().await {
+            return dismissal;
+        }
+    }
+}
+
+async fn duties(presence: &mut Presence) -> Vec<(String, u16)> {
+    match presence.news().await {
+        News::Duties(duties) => duties.iter().map(|one| (one.service.to_string(), one.port)).collect(),
+        News::Dismissed(dismissal) => panic!("{dismissal:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_told_what_its_pod_is_whenever_that_changes() {
+    let running = Running::start().await;
+    let mut present = running.present(1).await;
+    let orders = ("orders".to_owned(), 8080);
+    assert_eq!(duties(&mut present).await, [orders.clone()]);
+    let say = |present: &Presence, word| present.voice().say(word);
+    // What changes nothing of it is no news: the next is what comes after.
+    say(&present, Word::Drain(Drain::Start)).await.unwrap();
+    say(&present, Word::Register(registration("billing", None))).await.unwrap();
+    assert_eq!(duties(&mut present).await, [("billing".to_owned(), 9090), orders.clone()]);
+    say(&present, Word::Deregister(key("billing"))).await.unwrap();
+    say(&present, Word::Register(registration("billing", Some("none")))).await.unwrap();
+    assert_eq!(duties(&mut present).await.len(), 2, "only the newest");
+    // The next session is told all of it at once.
+    let Opened::Open(mut next) = running.open(1, "j", 1).await else { panic!() };
+    assert_eq!(duties(&mut next).await.len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pod_has_one_session() {
     let running = Running::start().await;
     let mut first = running.present(1).await;
     assert!(matches!(running.open(1, "i", 0).await, Opened::Stale));
     let Opened::Open(mut second) = running.open(1, "i", 2).await else { panic!("the newer one") };
-    assert_eq!(first.dismissed().await, Dismissal::Superseded);
+    assert_eq!(dismissed(&mut first).await, Dismissal::Superseded);
     // What the first still says is of nobody, and its end is no loss.
     let answer = first.voice().say(Word::Register(registration("billing", None))).await.unwrap();
     assert!(matches!(answer, Answer::Rejected { .. }), "{answer:?}");
@@ -204,7 +242,7 @@ async fn a_pod_has_one_session() {
     sleep(secs(1)).await;
     assert_eq!(running.stands(1), Some((State::Serving, "Ready".to_owned())));
     running.index.apply(Change::Gone(Key::Pod(uid(1)))).await.unwrap();
-    assert_eq!(second.dismissed().await, Dismissal::PodGone);
+    assert_eq!(dismissed(&mut second).await, Dismissal::PodGone);
     assert!(matches!(running.open(1, "i", 3).await, Opened::PodGone));
 }
 
@@ -214,24 +252,27 @@ async fn an_answer_comes_when_everyone_may_see_what_came_of_the_word() {
     let present = running.present(1).await;
     let view = running.index.view();
     let answer = present.voice().say(Word::Register(registration("billing", None))).await.unwrap();
-    assert_eq!(answer, Answer::Registered(service("billing")));
+    assert_eq!(answer, Answer::Registered(key("billing")));
     let billing = "billing.shop".parse().unwrap();
     assert!(view.borrow().catalogue.get(&billing).is_some());
     let answer = present.voice().say(Word::Register(registration("billing", Some("ping")))).await.unwrap();
-    let Answer::Rejected { service: named, field, .. } = answer else { panic!("{answer:?}") };
-    assert_eq!((named, field.as_deref()), (service("billing"), Some("probe")));
-    let health = Word::Health { service: Some(service("billing")), probe: ProbeWitness::Dead };
+    let Answer::Rejected { key: named, field, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!((named, field.as_deref()), (key("billing"), Some("probe")));
+    let health = Word::Health {
+        of: Some(HealthOf { service: service("billing"), port: None }),
+        probe: ProbeWitness::Dead,
+    };
     assert_eq!(present.voice().say(health).await.unwrap(), Answer::Done);
     let state = |view: &View| view.catalogue.get(&billing).unwrap().instances.iter().next().unwrap().state;
     assert_eq!(state(&view.borrow()), State::Failing);
-    assert_eq!(present.voice().say(Word::Deregister(service("billing"))).await.unwrap(), Answer::Done);
+    assert_eq!(present.voice().say(Word::Deregister(key("billing"))).await.unwrap(), Answer::Done);
     assert!(view.borrow().catalogue.get(&billing).is_none());
     // What comes with hello is judged as well.
     let with = vec![registration("billing", None), registration("bad", Some("ping"))];
     let opened = running.index.open_session(uid(1), "j".to_owned(), 1, with).await.unwrap();
     let Opened::Open(mut present) = opened else { panic!("{opened:?}") };
     let rejected = present.take_rejected();
-    assert!(matches!(&rejected[..], [Answer::Rejected { service, .. }] if service.as_str() == "bad"));
+    assert!(matches!(&rejected[..], [Answer::Rejected { key, .. }] if key.service.as_str() == "bad"));
     assert!(present.take_rejected().is_empty());
 }
 

@@ -64,7 +64,14 @@ mod tests {
 
     fn join(board: &Arc<Board>, name: &str) -> Place {
         let namespace = "shop".parse().unwrap();
-        board.join(&PodIdentity { namespace, name: name.to_owned(), uid: name.to_owned(), node: None })
+        board.join(&PodIdentity {
+            namespace,
+            name: name.to_owned(),
+            uid: name.to_owned(),
+            node: None,
+            zone: None,
+            addresses: Vec::new(),
+        })
     }
 
     /// Those of them whose bell was rung since that was last asked.

@@ -4,15 +4,17 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use rollcall_wire::{Down, Drain};
+use rollcall_catalogue::Namespace;
+use rollcall_wire::{Down, Drain, Question, Told};
 use tokio::time::{Instant, sleep_until};
 
-use super::board::Asker;
+use super::{board::Asker, inquiries::Inquiries};
 use crate::owner::{Answer, OwnerGone, Voice, Word};
 
 /// Words that wait for the owner: a sidecar's 16 registrations and the health of each. The next is heard when one is
@@ -32,8 +34,18 @@ pub(crate) struct Errands {
     drains: VecDeque<BoxFuture<'static, Said>>,
     /// When the next word would be due, if words came evenly.
     evenly_at: Instant,
+    /// Questions of people; the machine sees to it that they are few.
+    asks: VecDeque<BoxFuture<'static, Result<Reply, OwnerGone>>>,
     /// The owner has done its part.
     acknowledged: FuturesUnordered<BoxFuture<'static, Down>>,
+}
+
+/// Says what the session has to tell its peer.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Nothing,
+    Frame(Down),
+    Told { ask: u64, told: Told },
 }
 
 /// Says what came of a word.
@@ -48,8 +60,8 @@ enum Said {
 
 impl Errands {
     pub(crate) fn new() -> Self {
-        let (words, drains, acknowledged) = Default::default();
-        Self { words, drains, evenly_at: Instant::now(), acknowledged }
+        let (words, drains, asks, acknowledged) = Default::default();
+        Self { words, drains, evenly_at: Instant::now(), asks, acknowledged }
     }
 
     /// Whether one more word may be heard.
@@ -72,7 +84,14 @@ impl Errands {
     }
 
     /// Asks who still calls the pod; false where too many such questions are open.
-    pub(crate) fn drain(&mut self, voice: Voice, asker: Asker, drain: Drain, deadline_ms: u64) -> bool {
+    pub(crate) fn drain(
+        &mut self,
+        voice: Voice,
+        asker: Asker,
+        drain: Drain,
+        deadline_ms: u64,
+        ask: Option<u64>,
+    ) -> bool {
         let waiting = self.acknowledged.len();
         if self.drains.len() >= DRAINS_MAX || (waiting >= DRAINS_MAX && drain != Drain::Stop) {
             return false;
@@ -89,6 +108,7 @@ impl Errands {
             let goes = drain == Drain::Start || terminating;
             if drain == Drain::Stop || !goes {
                 return Said::Frame(Down::Drained {
+                    ask,
                     complete: true,
                     terminating,
                     acked: 0,
@@ -102,6 +122,7 @@ impl Errands {
                 let known = outcome.is_some();
                 let outcome = outcome.unwrap_or_default();
                 Down::Drained {
+                    ask,
                     complete: known && outcome.acked == outcome.subscribers,
                     terminating,
                     acked: outcome.acked,
@@ -116,27 +137,47 @@ impl Errands {
         true
     }
 
-    /// Returns when one of them is done, with the answer where there is one: then there may be room for more. Safe to drop
-    /// and call again.
-    pub(crate) async fn next(&mut self) -> Result<Option<Down>, OwnerGone> {
-        poll_fn(|context| self.poll_next(context)).await
+    /// A person asks, who may see what this namespace may.
+    pub(crate) fn ask(&mut self, inquiries: Arc<Inquiries>, home: Namespace, ask: u64, question: Question) {
+        let answer = async move {
+            let told = inquiries.answer(home, question).await?;
+            Ok(Reply::Told { ask, told })
+        };
+        self.asks.push_back(answer.boxed());
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Down>, OwnerGone>> {
+    /// Nobody is left who could be told.
+    pub(crate) fn forget_asks(&mut self) {
+        self.asks.clear();
+    }
+
+    /// Returns when one of them is done, with what is to be said: then there may be room for more. People are answered only
+    /// where `may_answer`. Safe to drop and call again.
+    pub(crate) async fn next(&mut self, may_answer: bool) -> Result<Reply, OwnerGone> {
+        poll_fn(|context| self.poll_next(may_answer, context)).await
+    }
+
+    fn poll_next(&mut self, may_answer: bool, context: &mut Context<'_>) -> Poll<Result<Reply, OwnerGone>> {
         for lane in [&mut self.words, &mut self.drains] {
             while let Some(first) = lane.front_mut() {
                 let Poll::Ready(said) = first.poll_unpin(context) else { break };
                 lane.pop_front();
                 match said {
-                    Said::Nothing => return Poll::Ready(Ok(None)),
-                    Said::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                    Said::Nothing => return Poll::Ready(Ok(Reply::Nothing)),
+                    Said::Frame(frame) => return Poll::Ready(Ok(Reply::Frame(frame))),
                     Said::Awaited(awaited) => self.acknowledged.push(awaited),
                     Said::Gone(gone) => return Poll::Ready(Err(gone)),
                 }
             }
         }
+        if let Some(first) = self.asks.front_mut().filter(|_| may_answer)
+            && let Poll::Ready(told) = first.poll_unpin(context)
+        {
+            self.asks.pop_front();
+            return Poll::Ready(told);
+        }
         match ready!(self.acknowledged.poll_next_unpin(context)) {
-            Some(frame) => Poll::Ready(Ok(Some(frame))),
+            Some(frame) => Poll::Ready(Ok(Reply::Frame(frame))),
             None => Poll::Pending,
         }
     }
@@ -144,10 +185,8 @@ impl Errands {
 
 fn told(answer: Result<Answer, OwnerGone>) -> Said {
     match answer {
-        Ok(Answer::Registered(service)) => Said::Frame(Down::Registered { service }),
-        Ok(Answer::Rejected { service, reason, field }) => {
-            Said::Frame(Down::Rejected { service, reason, field })
-        }
+        Ok(Answer::Registered(key)) => Said::Frame(Down::Registered { key }),
+        Ok(Answer::Rejected { key, reason, field }) => Said::Frame(Down::Rejected { key, reason, field }),
         Ok(Answer::Done | Answer::Drained { .. }) => Said::Nothing,
         Err(gone) => Said::Gone(gone),
     }

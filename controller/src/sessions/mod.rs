@@ -13,6 +13,7 @@ mod board;
 mod connection;
 mod ending;
 mod errands;
+mod inquiries;
 pub mod roster;
 mod server;
 mod stream;

@@ -33,6 +33,7 @@ use super::{
     bell,
     board::Board,
     connection::Connection,
+    inquiries::Inquiries,
     stream::{Clock, Session, Turn},
 };
 use crate::{
@@ -63,6 +64,7 @@ pub struct Sessions<R> {
     authenticator: Authenticator<R>,
     admission: Arc<Admission>,
     board: Arc<Board>,
+    inquiries: Arc<Inquiries>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -103,7 +105,9 @@ impl<R: Reviewer> Sessions<R> {
     pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
         let authenticator = Authenticator::new(reviewer, index.clone());
         let (admission, board) = (Arc::new(Admission::new()), Arc::default());
-        Arc::new(Self { replica, index, authenticator, admission, board, clock: Clock::start(), metrics })
+        let inquiries = Arc::new(Inquiries::new(index.clone()));
+        let clock = Clock::start();
+        Arc::new(Self { replica, index, authenticator, admission, board, inquiries, clock, metrics })
     }
 
     /// Serves sessions until the process ends, then says goodbye to each.
@@ -200,7 +204,11 @@ impl<R: Reviewer> Sessions<R> {
         let permit = self.admission.session().ok_or(Refusal::Full)?;
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
         let uid = facts.uid.clone();
-        let pod = identity(facts);
+        let zone = match facts.node.clone() {
+            Some(node) => self.index.zone(node).await.unwrap_or_default(),
+            None => None,
+        };
+        let pod = identity(facts, zone.as_deref());
         let place = self.board.join(&pod);
         let life = LIFE_MAX - Jitter::from_entropy().up_to(LIFE_JITTER);
         let opening = Opening {
@@ -218,6 +226,7 @@ impl<R: Reviewer> Sessions<R> {
             incoming: request.into_body(),
             outgoing,
             index: self.index.clone(),
+            inquiries: self.inquiries.clone(),
             view,
             place,
             metrics: self.metrics.clone(),
@@ -234,13 +243,15 @@ impl<R: Reviewer> Sessions<R> {
     }
 }
 
-fn identity(facts: PodFacts) -> PodIdentity {
-    let PodFacts { namespace, name, uid, node, .. } = facts;
+fn identity(facts: PodFacts, zone: Option<&str>) -> PodIdentity {
+    let PodFacts { namespace, name, uid, node, addresses, .. } = facts;
     PodIdentity {
         namespace,
         name: name.to_string(),
         uid: uid.to_string(),
         node: node.as_deref().map(str::to_owned),
+        zone: zone.map(str::to_owned),
+        addresses: addresses.iter().copied().collect(),
     }
 }
 

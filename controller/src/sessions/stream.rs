@@ -22,11 +22,12 @@ use super::{
     admission::{Admission, Stranger},
     board::Place,
     ending::Ending,
-    errands::{DRAINS_MAX, Errands},
+    errands::{DRAINS_MAX, Errands, Reply},
+    inquiries::Inquiries,
 };
 use crate::{
     operate::Metrics,
-    owner::{Answer, Dismissal, IndexHandle, Opened, OwnerGone, Presence, View, Word},
+    owner::{Answer, Dismissal, IndexHandle, News, Opened, OwnerGone, Presence, View, Word},
 };
 
 /// How long a session may keep others waiting for their first state: a peer that is slower goes on beside them.
@@ -44,6 +45,7 @@ pub(crate) struct Session {
     /// Has room for one frame, and takes it when the socket has taken the one before.
     pub(crate) outgoing: mpsc::Sender<Bytes>,
     pub(crate) index: IndexHandle,
+    pub(crate) inquiries: Arc<Inquiries>,
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) place: Place,
     pub(crate) metrics: Metrics,
@@ -93,8 +95,8 @@ enum Moved {
     Rung,
     Due,
     Turn(OwnedSemaphorePermit),
-    Answered(Result<Option<Down>, OwnerGone>),
-    Dismissed(Dismissal),
+    Answered(Result<Reply, OwnerGone>),
+    News(News),
     Shutdown,
 }
 
@@ -141,6 +143,8 @@ impl Running {
         }
         let stays = !self.leaving;
         let hears = stays && self.errands.have_room();
+        // One answer to a person is held at a time, and is long.
+        let may_answer = !self.session.server.is_telling();
         let Self { session, presence, errands, alarm, .. } = self;
         tokio::select! {
             room = session.outgoing.reserve(), if session.server.has_more() => match room {
@@ -151,8 +155,8 @@ impl Running {
             () = session.place.rung(), if stays => Moved::Rung,
             () = alarm.as_mut() => Moved::Due,
             turn = session.turn.come(), if stays => Moved::Turn(turn),
-            answer = errands.next(), if stays => Moved::Answered(answer),
-            dismissal = dismissed(presence), if stays => Moved::Dismissed(dismissal),
+            answer = errands.next(may_answer), if stays => Moved::Answered(answer),
+            news = news(presence), if stays => Moved::News(news),
             () = shutdown.requested(), if stays => Moved::Shutdown,
         }
     }
@@ -180,10 +184,13 @@ impl Running {
                 self.session.turn = Turn::Held { _permit: permit, until: Instant::now() + TURN_MAX };
                 self.session.server.hold_back(false);
             }
-            Moved::Answered(Ok(frame)) => frame.into_iter().for_each(|frame| self.session.server.say(frame)),
+            Moved::Answered(Ok(Reply::Nothing)) => {}
+            Moved::Answered(Ok(Reply::Frame(frame))) => self.session.server.say(frame),
+            Moved::Answered(Ok(Reply::Told { ask, told })) => self.session.server.tell(ask, told),
             Moved::Answered(Err(OwnerGone)) | Moved::Shutdown => self.end(Ending::Shutdown),
-            Moved::Dismissed(Dismissal::PodGone) => self.end(Ending::PodGone),
-            Moved::Dismissed(Dismissal::Superseded) => self.end(Ending::Superseded),
+            Moved::News(News::Duties(duties)) => self.session.server.set_duties(duties),
+            Moved::News(News::Dismissed(Dismissal::PodGone)) => self.end(Ending::PodGone),
+            Moved::News(News::Dismissed(Dismissal::Superseded)) => self.end(Ending::Superseded),
         }
         None
     }
@@ -236,15 +243,19 @@ impl Running {
             Heard::Acked(number) if !self.catches_up => self.acked(number),
             Heard::Acked(_) => {}
             Heard::Register(registration) => self.say(Word::Register(registration)),
-            Heard::Deregister(service) => self.say(Word::Deregister(service)),
-            Heard::Health { service, probe } => self.say(Word::Health { service, probe }),
-            Heard::Drain { drain, deadline_ms } => {
+            Heard::Deregister(key) => self.say(Word::Deregister(key)),
+            Heard::Health { of, probe } => self.say(Word::Health { of, probe }),
+            Heard::Drain { drain, deadline_ms, ask } => {
                 let Some(presence) = &self.presence else { return };
                 let asker = self.session.place.asker();
-                if !self.errands.drain(presence.voice(), asker, drain, deadline_ms) {
+                if !self.errands.drain(presence.voice(), asker, drain, deadline_ms, ask) {
                     let reason = format!("more than {DRAINS_MAX} drains at a time; wait for their answers");
                     self.session.server.go_away(reason);
                 }
+            }
+            Heard::Ask { ask, question } => {
+                let (inquiries, home) = (&self.session.inquiries, &self.session.server.pod().namespace);
+                self.errands.ask(inquiries.clone(), home.clone(), ask, question);
             }
             Heard::Resynced(why) => {
                 self.session.metrics.resynced(why);
@@ -258,8 +269,8 @@ impl Running {
 
     fn open(&mut self, mut presence: Presence) {
         for answer in presence.take_rejected() {
-            if let Answer::Rejected { service, reason, field } = answer {
-                self.session.server.say(Down::Rejected { service, reason, field });
+            if let Answer::Rejected { key, reason, field } = answer {
+                self.session.server.say(Down::Rejected { key, reason, field });
             }
         }
         self.presence = Some(presence);
@@ -325,6 +336,8 @@ impl Running {
             let pod = self.session.server.pod();
             info!(namespace = %pod.namespace, pod = pod.name, reason, "a session is ended");
             self.leaving = true;
+            // Nothing of it is moved from now on, and whoever is being answered keeps others waiting.
+            self.errands.forget_asks();
             // Others wait for their turn.
             self.session.turn = Turn::Over;
         }
@@ -356,9 +369,9 @@ impl Running {
     }
 }
 
-async fn dismissed(presence: &mut Option<Presence>) -> Dismissal {
+async fn news(presence: &mut Option<Presence>) -> News {
     match presence {
-        Some(presence) => presence.dismissed().await,
+        Some(presence) => presence.news().await,
         None => std::future::pending().await,
     }
 }

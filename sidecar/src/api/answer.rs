@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    hash::{DefaultHasher, Hasher},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -10,16 +11,23 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{AGE, ALLOW, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER},
+    header::{
+        AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    },
 };
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
-use rollcall_wire::{Problem, Slug};
+use rollcall_wire::Problem;
 
 use crate::store::Held;
 
 const REVISION: HeaderName = HeaderName::from_static("x-rollcall-revision");
 const SOURCE: HeaderName = HeaderName::from_static("x-rollcall-source");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const IN_STEP: HeaderValue = HeaderValue::from_static("0");
+/// No reader is to guess that an answer is anything but what it is said to be.
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 pub(crate) type Answer = Response<Content>;
 
@@ -73,7 +81,8 @@ impl From<Bytes> for Content {
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(body.into().into());
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(CONTENT_TYPE, JSON);
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     answer
 }
 
@@ -84,32 +93,77 @@ pub(crate) fn no_content() -> Answer {
     answer
 }
 
-/// The answer to a lookup: the held bytes, or 304 where the caller has them.
-pub(crate) fn service(held: &Held, age: u64, request: &HeaderMap) -> Answer {
-    let fresh = matches(request, &held.etag);
-    let mut answer = Response::new(if fresh { Bytes::new() } else { held.plain().clone() }.into());
+/// Says how current an answer is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// Whole seconds since all was known to be current.
+    pub(crate) age: u64,
+    /// Nobody but the disk has told it.
+    pub(crate) from_disk: bool,
+}
+
+/// The answer about a service: these bytes, or 304 where the caller has them. The request's headers are used up: their room
+/// is the answer's, and hyper's for the next request, so that none is made anew.
+pub(crate) fn service(held: &Held, body: &Bytes, standing: Standing, mut headers: HeaderMap) -> Answer {
+    let fresh = matches(&headers, &held.etag);
+    headers.clear();
+    let mut answer = Response::new(if fresh { Bytes::new() } else { body.clone() }.into());
     if fresh {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    let headers = answer.headers_mut();
-    if !fresh {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    } else {
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     }
     headers.insert(REVISION, held.revision.clone());
     headers.insert(ETAG, held.etag.clone());
-    dated(answer, age)
+    *answer.headers_mut() = headers;
+    dated(answer, standing)
 }
 
-/// The answer that there is no such service: the catalogue's word too, and as old as the rest of it.
-pub(crate) fn unknown(refusal: &Problem, age: u64) -> Answer {
-    dated(problem(refusal), age)
-}
-
-fn dated(mut answer: Answer, age: u64) -> Answer {
+/// The catalogue's word, with how current it is.
+pub(crate) fn dated(mut answer: Answer, standing: Standing) -> Answer {
     let headers = answer.headers_mut();
-    headers.insert(AGE, HeaderValue::from(age));
-    headers.insert(SOURCE, HeaderValue::from_static("live"));
+    let age = if standing.age == 0 { IN_STEP } else { HeaderValue::from(standing.age) };
+    headers.insert(AGE, age);
+    headers.insert(SOURCE, HeaderValue::from_static(if standing.from_disk { "disk" } else { "live" }));
     answer
+}
+
+/// The answer of another kind about a service, under a tag of its own where it is not the whole that the service's own
+/// tag is of.
+pub(crate) fn about(held: &Held, mut answer: Answer, part: &str, standing: Standing) -> Answer {
+    let headers = answer.headers_mut();
+    headers.insert(REVISION, held.revision.clone());
+    let tag = held.etag.to_str().unwrap_or_default().trim_matches('"');
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}-{part}\"")) {
+        headers.insert(ETAG, tag);
+    }
+    dated(answer, standing)
+}
+
+/// An answer that is a list of the catalogue: it has no revision, and its tag is of what it says.
+pub(crate) fn list(body: Vec<u8>, standing: Standing, request: &HeaderMap) -> Answer {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&body);
+    let tag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish()));
+    let tag = tag.unwrap_or(HeaderValue::from_static("\"\""));
+    let mut answer = json(StatusCode::OK, body);
+    if matches(request, &tag) {
+        answer = Response::new(Bytes::new().into());
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    answer.headers_mut().insert(ETAG, tag);
+    dated(answer, standing)
+}
+
+/// An answer that comes piece by piece, as server-sent events.
+pub(crate) fn events(held: &Held, pieces: BoxStream<'static, Bytes>, standing: Standing) -> Answer {
+    let mut answer = Response::new(Content::Stream(pieces));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    about(held, answer, "watch", standing)
 }
 
 pub(crate) fn problem(problem: &Problem) -> Answer {
@@ -118,14 +172,12 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
         StatusCode::from_u16(problem.slug.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
-    match problem.slug {
-        Slug::NotSynced | Slug::LimitReached => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        Slug::MethodNotAllowed => {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
-        _ => {}
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if matches!(problem.slug.status(), 503) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Some(allow) = problem.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
     answer
 }
@@ -134,6 +186,7 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Answer {
     let mut answer = Response::new(Bytes::from_static(text.as_bytes()).into());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     answer
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use rollcall_wire::{Problem, Slug};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -30,17 +30,24 @@ pub(crate) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Incomin
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, Problem> {
+    // What is said to be too large is not waited for.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
     match timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
-            Err(Problem::new(Slug::PayloadTooLarge, detail).hint("send less"))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Slug::InvalidBody, "the body broke off").hint("send all of it")),
         Err(_) => {
             Err(Problem::new(Slug::InvalidBody, "the body did not come in time").hint("send it at once"))
         }
     }
+}
+
+/// The body is larger than any that is read.
+fn too_large() -> Problem {
+    let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
+    Problem::new(Slug::PayloadTooLarge, detail).hint("send less")
 }
 
 /// Where and what, and nothing of the text itself: what comes in is not given back.

@@ -1,67 +1,198 @@
-//! A lookup: from memory where the name is known, else after a short wait for its first answer.
+//! A lookup: from memory where the name is known, else after a short wait for its first answer; and, for who asks for it,
+//! after a long wait for the next one.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
-use rollcall_catalogue::{ServiceKey, ServiceRef};
-use rollcall_wire::{Problem, Slug, limits::SUBSCRIPTIONS_MAX};
-use tokio::{
-    sync::SemaphorePermit,
-    time::{Duration, timeout},
+use rollcall_catalogue::{Query, ServiceKey, ServiceRef};
+use rollcall_wire::{
+    Problem, Slug,
+    api::service_body,
+    limits::SUBSCRIPTIONS_MAX,
+    query::{Parameter, filter_text, filters, number, parameters, time},
 };
+use tokio::time::{Duration, timeout};
 
 use super::{
     Api,
-    answer::{Answer, service, unknown},
+    answer::{Answer, Standing, dated, problem, service},
+    follow::{Follow, taken},
 };
-use crate::store::{Known, Slot};
+use crate::store::{Dialect, Held, Known, Slot};
 
 /// How long the first lookup of a name waits to be in step.
-const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
+pub(super) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// The oldest word out of step that a service does not exist. A held address is worth trying however old it is; that
 /// nothing was there a minute ago helps nobody, and a service deployed since must not be denied.
 const UNKNOWN_AGE_MAX: u64 = 60;
+/// How long who waits for a change waits, where he does not say.
+const WAIT_DEFAULT: Duration = Duration::from_secs(60);
+/// Longer than any proxy or client library keeps a request open by default.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(600);
+/// Bytes of filters whose answer is kept: a version, a port, and some tags. Who asks for more has it written each time.
+const KEPT_TEXT_MAX: usize = 256;
+
+/// Holds what a lookup asks for.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) query: Query,
+    /// The filters as one text, which tells them apart.
+    pub(super) text: String,
+    index: Option<u64>,
+    wait: Option<Duration>,
+    age_max: Option<u64>,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    pub(super) fn of(query: Option<&str>) -> Result<Self, Problem> {
+        let parameters = parameters(query)?;
+        Ok(Self {
+            index: number(&parameters, "index")?,
+            wait: time(&parameters, "wait", WAIT_MAX)?,
+            age_max: number(&parameters, "max-age")?,
+            ..Self::instances(&parameters, &["index", "wait", "max-age"])?
+        })
+    }
+
+    /// What asks for instances alone, now; parameters named in `others` are the caller's own to read.
+    pub(super) fn instances(parameters: &[Parameter], others: &[&str]) -> Result<Self, Problem> {
+        let (query, text) = (filters(parameters, others)?, filter_text(parameters));
+        Ok(Self { query, text, ..Self::default() })
+    }
+
+    /// The revision that the caller has, where he is to be told when it is another: there is nothing newer yet.
+    fn blocks_on(&self, known: &Known) -> bool {
+        match (self.index, known) {
+            (Some(index), Known::Service(held)) => index >= held.service.revision,
+            // Nothing has no revision that he could have seen.
+            (Some(_), Known::Unknown) => true,
+            _ => false,
+        }
+    }
+
+    /// The answer's bytes.
+    pub(super) fn body(&self, held: &Held) -> Bytes {
+        if self.query == Query::default() {
+            held.plain().clone()
+        } else if self.text.len() <= KEPT_TEXT_MAX {
+            held.filtered(&self.text, &self.query)
+        } else {
+            service_body(&held.key, &held.service, &self.query).into()
+        }
+    }
+}
 
 // === impl Api ===
 
 impl Api {
-    pub(super) async fn lookup(&self, name: &str, request: &HeaderMap) -> Result<Answer, Problem> {
-        let slot = match self.store.names().find(name) {
-            Some(slot) => slot.clone(),
-            None => self.subscribed(&parsed(name)?).await?,
-        };
-        let known = self.answered(&slot).await?;
-        let age = self.store.age();
-        match &*known {
-            Known::Service(held) => Ok(service(held, age, request)),
-            Known::Unknown => {
-                self.ask(&slot.key);
-                no_such_service(&slot.key, age)
+    pub(super) async fn lookup(
+        &self,
+        name: &str,
+        asked: &Asked,
+        request: HeaderMap,
+    ) -> Result<Answer, Problem> {
+        let slot = self.slot(name).await?;
+        let mut known = self.answered(&slot).await?;
+        if asked.blocks_on(&known) {
+            known = self.changed(slot.clone(), known, asked.wait.unwrap_or(WAIT_DEFAULT)).await?;
+        }
+        self.store.looked_up(Dialect::Native);
+        match self.service(&slot.key, &known) {
+            Ok(held) => {
+                let standing = self.standing(Some(held));
+                if asked.age_max.is_some_and(|max| standing.age > max) {
+                    return Ok(dated(problem(&too_old(standing.age)), standing));
+                }
+                Ok(service(held, &asked.body(held), standing, request))
             }
-            Known::TooLarge => Err(too_large(&slot.key)),
-            Known::Awaited | Known::Left => Err(not_synced(format!("nothing is known of `{name}` yet"))),
+            Err(refusal) => self.refused(refusal),
         }
     }
 
-    /// The place of this name, subscribed to if it is not yet.
+    /// The service of this name, once anything is known of it.
+    pub(crate) async fn known_service(&self, name: &str) -> Result<Arc<Held>, Problem> {
+        let slot = self.slot(name).await?;
+        let known = self.answered(&slot).await?;
+        self.service(&slot.key, &known).cloned()
+    }
+
+    /// The service that is known, or why there is none to tell of.
+    pub(super) fn service<'a>(&self, key: &ServiceKey, known: &'a Known) -> Result<&'a Arc<Held>, Problem> {
+        match known {
+            Known::Service(held) => Ok(held),
+            Known::Unknown => {
+                // Asked for once more, so that its appearance is pushed.
+                self.errands.wish(key);
+                Err(no_such_service(key, self.store.age()))
+            }
+            Known::TooLarge => {
+                self.errands.wish(key);
+                Err(too_large(key))
+            }
+            Known::Awaited | Known::Left => Err(not_synced(format!("nothing is known of `{key}` yet"))),
+        }
+    }
+
+    /// That there is no such service is the catalogue's word too, and as old as the rest of it.
+    pub(super) fn refused(&self, refusal: Problem) -> Result<Answer, Problem> {
+        match refusal.slug {
+            Slug::UnknownService | Slug::NoServingInstance => {
+                Ok(dated(problem(&refusal), self.standing(None)))
+            }
+            _ => Err(refusal),
+        }
+    }
+
+    /// How current what is said of this service is; or of no service.
+    pub(super) fn standing(&self, held: Option<&Held>) -> Standing {
+        let from_disk = held.is_some_and(|held| self.store.is_from_disk(held));
+        Standing { age: self.store.age(), from_disk }
+    }
+
+    /// The place of the name that the caller writes so, subscribed to if it is not yet.
+    pub(super) async fn slot(&self, name: &str) -> Result<Arc<Slot>, Problem> {
+        if let Some(slot) = self.store.names().find(name) {
+            return Ok(slot.clone());
+        }
+        self.subscribed(&parsed(name)?).await
+    }
+
+    /// The name as a key, once it is known where we are.
+    pub(super) async fn key(&self, name: &str) -> Result<ServiceKey, Problem> {
+        let name = parsed(name)?;
+        let _place = self.place()?;
+        match timeout(FIRST_ANSWER_MAX, self.resolved(&name)).await {
+            Ok(key) => Ok(key),
+            Err(_) => Err(not_synced(format!("the namespace that `{name}` is of is not known yet"))),
+        }
+    }
+
+    pub(super) async fn resolved(&self, name: &ServiceRef) -> ServiceKey {
+        if let (Some(namespace), service) = (name.namespace.clone(), name.service.clone()) {
+            return ServiceKey { namespace, service };
+        }
+        let mut changes = self.store.changes();
+        loop {
+            if let Some(home) = self.store.home() {
+                return name.resolve(&home);
+            }
+            if changes.changed().await.is_err() {
+                // The agent is gone, which ends the process.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     async fn subscribed(&self, name: &ServiceRef) -> Result<Arc<Slot>, Problem> {
         let _place = self.place()?;
-        let mut changes = self.store.changes();
         let wait = async {
-            let mut asked = false;
-            loop {
-                if let Some(key) = self.store.home().map(|home| name.resolve(&home)) {
-                    if let Some(slot) = self.store.names().get(&key) {
-                        return Some(slot.clone());
-                    }
-                    // A wish that finds no room is made again by the next lookup.
-                    asked = asked || self.ask(&key);
-                }
-                // An error means that the agent is gone, which ends the process.
-                changes.changed().await.ok()?;
-            }
+            let key = self.resolved(name).await;
+            taken(&self.store, &self.errands, &key).await
         };
-        if let Ok(Some(slot)) = timeout(FIRST_ANSWER_MAX, wait).await {
+        if let Ok(slot) = timeout(FIRST_ANSWER_MAX, wait).await {
             return Ok(slot);
         }
         if self.store.names().len() >= SUBSCRIPTIONS_MAX {
@@ -72,39 +203,54 @@ impl Api {
     }
 
     /// What is known of the name, once anything is, or after the time that a first answer may take.
-    async fn answered(&self, slot: &Slot) -> Result<Arc<Known>, Problem> {
-        let known = slot.known();
-        if !matches!(**known, Known::Awaited) {
-            return Ok(Arc::clone(&known));
+    pub(super) async fn answered(&self, slot: &Arc<Slot>) -> Result<Arc<Known>, Problem> {
+        let known = Arc::clone(&slot.known());
+        if !matches!(*known, Known::Awaited | Known::Left) {
+            return Ok(known);
         }
         let _place = self.place()?;
-        let wait = async {
-            loop {
-                let changed = slot.changed();
-                let known = slot.known();
-                if !matches!(**known, Known::Awaited) {
-                    return Arc::clone(&known);
-                }
-                drop(known);
-                changed.await;
-            }
-        };
-        Ok(timeout(FIRST_ANSWER_MAX, wait).await.unwrap_or_else(|_| Arc::clone(&slot.known())))
+        let mut follow = Follow::new(&self.store, &self.errands, slot.clone());
+        let first = follow.until(|known| !matches!(known, Known::Awaited));
+        match timeout(FIRST_ANSWER_MAX, first).await {
+            Ok(known) => Ok(known),
+            Err(_) => Ok(Arc::clone(&slot.known())),
+        }
     }
 
-    fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.waiting.try_acquire().map_err(|_| {
-            Problem::new(Slug::LimitReached, "too many lookups wait already").hint("try again in a second")
-        })
-    }
-
-    /// Wishes for the name; false where there is no room for one more wish.
-    fn ask(&self, key: &ServiceKey) -> bool {
-        self.wishes.try_send(key.clone()).is_ok()
+    /// What is known of the name once it is something else, or after this time.
+    async fn changed(
+        &self,
+        slot: Arc<Slot>,
+        before: Arc<Known>,
+        wait: Duration,
+    ) -> Result<Arc<Known>, Problem> {
+        let _place = self.place()?;
+        let revision = revision(&before);
+        let mut follow = Follow::new(&self.store, &self.errands, slot);
+        let other = follow.until(|known| match known {
+            Known::Awaited | Known::Left => false,
+            known => self::revision(known) != revision || matches!(known, Known::TooLarge),
+        });
+        if let Ok(known) = timeout(wait, other).await {
+            return Ok(known);
+        }
+        match follow.known() {
+            // Its place was given up and taken again, and nobody has said anything else since.
+            known if matches!(*known, Known::Awaited | Known::Left) => Ok(before),
+            known => Ok(known),
+        }
     }
 }
 
-fn parsed(name: &str) -> Result<ServiceRef, Problem> {
+/// The revision that is known; none of what does not exist.
+pub(super) fn revision(known: &Known) -> Option<u64> {
+    match known {
+        Known::Service(held) => Some(held.service.revision),
+        _ => None,
+    }
+}
+
+pub(super) fn parsed(name: &str) -> Result<ServiceRef, Problem> {
     name.parse().map_err(|error: rollcall_catalogue::NameError| {
         Problem::new(Slug::InvalidQuery, error.to_string())
             .field("name")
@@ -112,43 +258,33 @@ fn parsed(name: &str) -> Result<ServiceRef, Problem> {
     })
 }
 
+fn too_old(age: u64) -> Problem {
+    Problem::new(Slug::TooOld, format!("all was last known to be current {age} s ago"))
+        .field("max-age")
+        .hint("take an older answer, or try again when the controller is back")
+}
+
 fn too_large(name: &ServiceKey) -> Problem {
     Problem::new(Slug::LimitReached, format!("`{name}` does not fit beside what this sidecar holds already"))
         .hint("look up fewer services in one pod, or give the sidecar more memory")
 }
 
-fn no_such_service(name: &ServiceKey, age: u64) -> Result<Answer, Problem> {
+pub(super) fn no_such_service(name: &ServiceKey, age: u64) -> Problem {
     if age > UNKNOWN_AGE_MAX {
-        return Err(not_synced(format!(
+        return not_synced(format!(
             "`{name}` was unknown {age} s ago, and the controller was not heard since"
-        )));
+        ));
     }
-    let problem = Problem::new(Slug::UnknownService, format!("no registration names `{name}`"))
+    Problem::new(Slug::UnknownService, format!("no registration names `{name}`"))
         .field("name")
-        .hint("check the name and its namespace; a pod registers by its annotation rollcall.dev/service");
-    Ok(unknown(&problem, age))
+        .hint("check the name and its namespace; a pod registers by its annotation rollcall.dev/service")
 }
 
-fn not_synced(detail: String) -> Problem {
+pub(super) fn not_synced(detail: String) -> Problem {
     Problem::new(Slug::NotSynced, detail)
         .hint("try again in a second; GET /readyz says whether the controller is reached")
 }
 
 #[cfg(test)]
-mod tests {
-    use http::StatusCode;
-
-    use super::*;
-
-    #[test]
-    fn an_old_denial_is_no_answer() {
-        let name: ServiceKey = "orders.shop".parse().unwrap();
-        let fresh = no_such_service(&name, UNKNOWN_AGE_MAX).unwrap();
-        assert_eq!(fresh.status(), StatusCode::NOT_FOUND);
-        assert_eq!(
-            (&fresh.headers()["age"], &fresh.headers()["x-rollcall-source"]),
-            (&"60".parse().unwrap(), &"live".parse().unwrap())
-        );
-        assert_eq!(no_such_service(&name, UNKNOWN_AGE_MAX + 1).unwrap_err().slug, Slug::NotSynced);
-    }
-}
+#[path = "lookup_tests.rs"]
+mod tests;

@@ -1,89 +1,195 @@
 //! The local HTTP API: who may ask, what can be asked, and the answers.
+//!
+//! ```text
+//!  request ─► known name, nothing else asked? ── yes ──► the answer, from memory, at once
+//!                │ no
+//!                ├─ not below /v1/ ─► classic
+//!                └─ Host, Origin ─► Route ─► method ─┬─ lookup ─► Follow (waits for a name's next state)
+//!                                                    ├─ pick, report ─► Balancers
+//!                                                    ├─ watch ─► Follow, as a stream
+//!                                                    ├─ list, gate
+//!                                                    └─ own: /v1/self
+//! ```
 
 pub(crate) mod answer;
+mod balancers;
 pub(crate) mod body;
+mod follow;
+mod gate;
+mod list;
 mod lookup;
+pub(crate) mod own;
+mod pick;
+mod route;
+mod watch;
 
-use std::sync::Arc;
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
 
+use futures::future::{BoxFuture, Either, FutureExt};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use rollcall_catalogue::ServiceKey;
 use rollcall_net::{Forbidden, check_local};
-use rollcall_wire::{Problem, Slug};
-use tokio::sync::{Semaphore, mpsc};
+use rollcall_wire::{Problem, Slug, query};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::answer::{Answer, problem, text};
-use crate::{agent::WISHES_MAX, store::Store};
+use self::{
+    answer::{Answer, json, problem, text},
+    balancers::Balancers,
+    lookup::Asked,
+    route::Route,
+};
+use crate::{
+    agent::Errands,
+    classic,
+    own::Own,
+    store::{Dialect, Known, Store},
+};
 
-/// Lookups that may wait for a first answer at a time; the others are told to come back.
+/// Requests that may wait at a time; the others are told to come back.
 const WAITING_MAX: usize = 256;
+/// Watches at a time. With all of those that wait they leave a quarter of the connections to lookups.
+const WATCHES_MAX: usize = 128;
 /// Connections of the app: a pool of a client library is a tenth of this.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
 
-const SERVICES: &str = "/v1/services/";
+const OPENAPI: &str = include_str!("../../openapi.json");
 
 const INDEX: &str = "Rollcall sidecar
 
-GET /v1/services/{name}   the healthy instances of a service: `orders`, or `orders.shop` of another namespace
-GET /healthz              alive
-GET /readyz               in step with the controller
+GET  /v1/services/{name}            the healthy instances of a service: `orders`, or `orders.shop` of another namespace
+                                    ?version= &tag= &zone= &port= &protocol= &all=true   which of them
+                                    ?index= &wait=                                       wait for the next revision
+                                    ?max-age=                                            no older than this
+GET  /v1/services/{name}/pick       one of them: ?policy=random|round-robin|weighted|least-loaded|p2c|hash &key=
+GET  /v1/services/{name}/watch      them, and what changes of them, as server-sent events
+POST /v1/report                     how a call to a picked one went
+GET  /v1/services                   all services
+GET  /v1/instances?address=         whose address is this?
+GET  /v1/explain/{name}[/{id}]      why instances are in their states
+GET  /v1/ready?deps=orders>=2&wait= whether what an app needs is there
+     /v1/self                       what this app says of itself: GET, PUT, DELETE; /health, /drain
+GET  /v1/openapi.json               all of this, for programs
+GET  /healthz, /readyz              alive; in step with the controller
 ";
 
 /// Holds what an answer needs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Api {
-    store: Store,
-    wishes: mpsc::Sender<ServiceKey>,
-    waiting: Arc<Semaphore>,
+    pub(crate) store: Store,
+    pub(crate) errands: Errands,
+    pub(crate) own: Own,
+    pub(crate) waiting: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
+    balancers: Balancers,
 }
+
+/// Holds an answer, or the way to it.
+pub(crate) type Answering = Either<Ready<Answer>, BoxFuture<'static, Answer>>;
 
 // === impl Api ===
 
 impl Api {
-    /// The API, and the names that its callers wish for.
-    pub(crate) fn new(store: Store) -> (Self, mpsc::Receiver<ServiceKey>) {
-        let (wishes, wished) = mpsc::channel(WISHES_MAX);
-        (Self { store, wishes, waiting: Arc::new(Semaphore::new(WAITING_MAX)) }, wished)
+    pub(crate) fn new(store: Store, errands: Errands, own: Own) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            errands,
+            own,
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            watches: Arc::new(Semaphore::new(WATCHES_MAX)),
+            balancers: Balancers::default(),
+        })
     }
 
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Answer {
-        match self.route(&request).await {
+    /// What is there is answered at once, and everything else in a box of its own: the way of a lookup of a known name
+    /// stays as short as it can be.
+    pub(crate) fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Answering {
+        match self.at_once(&mut request) {
+            Some(answer) => Either::Left(ready(answer)),
+            None => Either::Right(async move { self.route(request).await }.boxed()),
+        }
+    }
+
+    /// The answer about a known name to who asks for nothing else.
+    fn at_once(&self, request: &mut Request<Incoming>) -> Option<Answer> {
+        let uri = request.uri();
+        if *request.method() != Method::GET || uri.query().is_some() {
+            return None;
+        }
+        let names = self.store.names();
+        let known = names.find(uri.path().strip_prefix(route::SERVICES)?)?.known();
+        let Known::Service(held) = &**known else { return None };
+        check_local(uri, request.headers()).ok()?;
+        self.store.looked_up(Dialect::Native);
+        let headers = std::mem::take(request.headers_mut());
+        Some(answer::service(held, held.plain(), self.standing(Some(held)), headers))
+    }
+
+    async fn route(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        if !path.starts_with("/v1/")
+            && let Some(call) = classic::call(request.method(), path)
+        {
+            return classic::answer(&self, call, request).await;
+        }
+        match self.native(request).await {
             Ok(answer) => answer,
             Err(refusal) => problem(&refusal),
         }
     }
 
-    async fn route(&self, request: &Request<Incoming>) -> Result<Answer, Problem> {
+    async fn native(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Problem> {
         check_local(request.uri(), request.headers()).map_err(|forbidden| match forbidden {
             Forbidden::Host => Problem::forbidden_host(),
             Forbidden::Origin => Problem::forbidden_origin(),
         })?;
-        let path = request.uri().path();
-        let name = path.strip_prefix(SERVICES).filter(|name| !name.contains('/'));
-        if name.is_none() && !matches!(path, "/" | "/healthz" | "/readyz") {
-            return Err(
-                Problem::new(Slug::UnknownPath, "there is nothing here").hint("GET / lists what there is")
-            );
+        let route = Route::of(request.uri().path())?;
+        let allow = route.methods(request.uri().path());
+        if !allow.split(", ").any(|method| method == request.method().as_str()) {
+            return Err(Problem::method_not_allowed(allow));
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Problem::new(Slug::MethodNotAllowed, "this can only be read").hint("use GET"));
-        }
-        if let Some(query) = request.uri().query()
-            && !query.is_empty()
-        {
-            return Err(Problem::new(Slug::InvalidQuery, "this version takes no query parameters")
-                .field("query")
-                .hint("leave out everything behind the question mark"));
-        }
-        match (name, path) {
-            (Some(name), _) => self.lookup(name, request.headers()).await,
-            (None, "/healthz") => Ok(text(StatusCode::OK, "ok\n")),
-            (None, "/readyz") if self.store.in_step() => Ok(text(StatusCode::OK, "ok\n")),
-            (None, "/readyz") => {
-                Ok(text(StatusCode::SERVICE_UNAVAILABLE, "not in step with the controller\n"))
+        let query = request.uri().query();
+        match route {
+            Route::Service(name) => {
+                let asked = Asked::of(query)?;
+                self.lookup(&name, &asked, request.into_parts().0.headers).await
             }
-            (None, _) => Ok(text(StatusCode::OK, INDEX)),
+            Route::Pick(name) => self.pick(&name, query).await,
+            Route::Watch(name) => self.watch(&name, query, &request).await,
+            Route::Services => self.services(query, request.headers()).await,
+            Route::Instances => self.instances(query, request.headers()).await,
+            Route::Explain(name, id) => self.explain(&name, id.as_deref(), query).await,
+            Route::Gate => self.gate(query).await,
+            Route::Own => own::answer(&self, request).await,
+            Route::Report => {
+                without_query(query)?;
+                let (head, body) = request.into_parts();
+                self.report(body::read(&head.headers, body).await?).await
+            }
+            Route::OpenApi => {
+                without_query(query)?;
+                Ok(json(StatusCode::OK, OPENAPI))
+            }
+            Route::Index => {
+                without_query(query)?;
+                Ok(text(StatusCode::OK, INDEX))
+            }
+            Route::Alive => Ok(text(StatusCode::OK, "ok\n")),
+            Route::InStep if self.store.in_step() => Ok(text(StatusCode::OK, "ok\n")),
+            Route::InStep => Ok(text(StatusCode::SERVICE_UNAVAILABLE, "not in step with the controller\n")),
         }
     }
+
+    /// A place among those that wait.
+    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.waiting.try_acquire().map_err(|_| {
+            Problem::new(Slug::LimitReached, "too many requests wait already").hint("try again in a second")
+        })
+    }
+}
+
+fn without_query(query: Option<&str>) -> Result<(), Problem> {
+    query::only(&query::parameters(query)?, &[])
 }

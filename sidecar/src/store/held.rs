@@ -11,6 +11,10 @@ use rollcall_wire::api::service_body;
 /// Answers to questions with filters that are kept beside the plain one. An app asks for a version or a port or two; who
 /// asks for more than this has each of the others written anew.
 const FILTERED_MAX: usize = 8;
+/// Bytes of them for each instance, which is about what one takes in the plain answer, and for the service itself: what is
+/// written of a service never takes more than a few times what the service does.
+const FILTERED_INSTANCE_BYTES: usize = 400;
+const FILTERED_SERVICE_BYTES: usize = 4 * 1024;
 
 /// Holds one content of a service, and what was written of it.
 #[derive(Debug)]
@@ -55,7 +59,9 @@ impl Held {
             return body.clone();
         }
         let body = Bytes::from(service_body(&self.key, &self.service, query));
-        if kept.len() < FILTERED_MAX {
+        let bytes: usize = kept.iter().map(|(_, body)| body.len()).sum();
+        let room = FILTERED_SERVICE_BYTES + self.service.instances.len() * FILTERED_INSTANCE_BYTES;
+        if kept.len() < FILTERED_MAX && bytes + body.len() <= room {
             // Of two that write at once, one is kept: the other is written anew when it is asked for again.
             let mut more = Vec::clone(&kept);
             more.push((text.into(), body.clone()));

@@ -8,6 +8,7 @@
 //! ```
 
 mod held;
+mod lookups;
 mod slot;
 
 use std::{
@@ -23,8 +24,10 @@ use tokio::{
     time::{Duration, Instant},
 };
 
+use self::lookups::Lookups;
 pub(crate) use self::{
     held::Held,
+    lookups::Dialect,
     slot::{Known, Slot},
 };
 
@@ -82,6 +85,9 @@ struct Shared {
     confirmed: ArcSwap<bool>,
     /// Wakes those who wait for anything but a change of one name.
     changed: watch::Sender<()>,
+    /// Wakes whoever keeps a copy of all that is held.
+    contents: watch::Sender<()>,
+    lookups: Lookups,
 }
 
 pub(crate) fn store() -> (Writer, Store) {
@@ -92,6 +98,8 @@ pub(crate) fn store() -> (Writer, Store) {
         current_at: ArcSwap::default(),
         confirmed: ArcSwap::default(),
         changed: watch::channel(()).0,
+        contents: watch::channel(()).0,
+        lookups: Lookups::default(),
     });
     (Writer(shared.clone()), Store(shared))
 }
@@ -108,7 +116,7 @@ impl Names {
         self.by_key.get(key)
     }
 
-    /// In the order of their keys.
+    /// Each once, in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.by_key.values()
     }
@@ -137,10 +145,6 @@ impl Names {
 // === impl Writer ===
 
 impl Writer {
-    pub(crate) fn names(&self) -> Guard<Arc<Names>> {
-        self.0.names.load()
-    }
-
     pub(crate) fn contact(&self) -> Contact {
         **self.0.contact.load()
     }
@@ -176,18 +180,25 @@ impl Writer {
         self.0.names.store(Arc::new(next));
         left.iter().for_each(|slot| slot.set(Known::Left));
         self.0.changed.send_replace(());
+        self.0.contents.send_replace(());
     }
 
     /// What is known of a name from now on; nothing for one that nobody subscribes to.
     pub(crate) fn set(&self, key: &ServiceKey, known: Known) {
         if let Some(slot) = self.0.names.load().get(key) {
             slot.set(known);
+            self.0.contents.send_replace(());
         }
     }
 
     /// The content of a service, as a session told it.
     pub(crate) fn set_service(&self, key: &ServiceKey, service: Arc<Service>) {
         self.set(key, Known::Service(Held::new(key.clone(), service, false).into()));
+    }
+
+    /// The content of a service, as the disk has it.
+    pub(crate) fn set_restored(&self, key: &ServiceKey, service: Arc<Service>) {
+        self.set(key, Known::Service(Held::new(key.clone(), service, true).into()));
     }
 
     pub(crate) fn set_contact(&self, contact: Contact) {
@@ -245,10 +256,34 @@ impl Store {
         self.0.changed.subscribe()
     }
 
+    /// Changes of what is held, of any name.
+    pub(crate) fn contents(&self) -> watch::Receiver<()> {
+        self.0.contents.subscribe()
+    }
+
+    pub(crate) fn contact(&self) -> Contact {
+        **self.0.contact.load()
+    }
+
+    /// A lookup was answered, in this language. Takes no lock.
+    pub(crate) fn looked_up(&self, dialect: Dialect) {
+        self.0.lookups.count(dialect);
+    }
+
+    /// Lookups since the start.
+    pub(crate) fn lookups(&self, dialect: Dialect) -> u64 {
+        self.0.lookups.total(dialect)
+    }
+
+    /// When everything held was last known to be current; none where it never was.
+    pub(crate) fn current_at(&self) -> Option<Instant> {
+        **self.0.current_at.load()
+    }
+
     /// Whole seconds since the state was known to be current; 0 in step, and only then.
     pub(crate) fn age(&self) -> u64 {
         let since = self.since_current();
-        match **self.0.contact.load() {
+        match self.contact() {
             Contact::Live { caught_up: true, .. } if since < IN_STEP_FOR => 0,
             _ => since.as_secs().max(1),
         }
@@ -261,17 +296,17 @@ impl Store {
 
     /// Whether there is a session, whatever it has said yet.
     pub(crate) fn in_session(&self) -> bool {
-        matches!(**self.0.contact.load(), Contact::Live { .. })
+        matches!(self.contact(), Contact::Live { .. })
     }
 
     /// Whether everything asked for is current.
     pub(crate) fn in_step(&self) -> bool {
-        let synced = matches!(**self.0.contact.load(), Contact::Live { caught_up: true, synced: true });
+        let synced = matches!(self.contact(), Contact::Live { caught_up: true, synced: true });
         synced && self.since_current() < IN_STEP_FOR
     }
 
     fn since_current(&self) -> Duration {
-        self.0.current_at.load().map_or(Duration::ZERO, |at| at.elapsed())
+        self.current_at().map_or(Duration::ZERO, |at| at.elapsed())
     }
 }
 

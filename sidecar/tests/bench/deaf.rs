@@ -73,8 +73,14 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, sessions: Arc<Atom
 
 /// `welcome`, and then nothing for as long as the peer stays.
 fn welcome(request: Request<Incoming>) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
-    let pod =
-        PodIdentity { namespace: "shop".parse().unwrap(), name: "p".into(), uid: "u9".into(), node: None };
+    let pod = PodIdentity {
+        namespace: "shop".parse().unwrap(),
+        name: "p".into(),
+        uid: "u9".into(),
+        node: None,
+        zone: None,
+        addresses: vec![],
+    };
     let welcome = Down::Welcome {
         protocol: PROTOCOL.to_owned(),
         replica: "deaf".to_owned(),

@@ -2,6 +2,7 @@
 
 mod deaf;
 mod played;
+mod process;
 
 use std::{
     fs,
@@ -33,7 +34,7 @@ use tokio::{
     time::sleep,
 };
 
-pub use self::{deaf::Deaf, played::Played};
+pub use self::{deaf::Deaf, played::Played, process::Volumes};
 
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
@@ -66,6 +67,8 @@ pub struct Controller {
 
 pub struct Pod {
     pub api: SocketAddr,
+    /// None on a machine without IPv6.
+    pub api_v6: Option<SocketAddr>,
     pub health: SocketAddr,
     _files: TempDir,
     _trigger: Trigger,
@@ -172,25 +175,41 @@ impl Pod {
 
     /// A sidecar that shows this token.
     pub async fn with_token(authority: &Authority, controller: SocketAddr, text: &str) -> Self {
+        Self::with_flags(authority, controller, text, &[]).await
+    }
+
+    /// The same, with these flags as well.
+    pub async fn with_flags(
+        authority: &Authority,
+        controller: SocketAddr,
+        text: &str,
+        flags: &[String],
+    ) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let (ca, token) = (files.path().join("ca.crt"), files.path().join("token"));
+        let (ca, token, state) =
+            (files.path().join("ca.crt"), files.path().join("token"), files.path().join("state"));
+        fs::create_dir(&state).unwrap();
         fs::write(&ca, &authority.certificate_pem).unwrap();
         fs::write(&token, text).unwrap();
-        let args = Args::parse_from([
-            "rollcall-sidecar",
-            &format!("--controller={controller}"),
-            &format!("--ca-file={}", ca.display()),
-            &format!("--token-file={}", token.display()),
-            "--api-listen=127.0.0.1:0",
-            "--api-listen-v6=[::1]:0",
-            "--health-listen=127.0.0.1:0",
-        ]);
+        let own = [
+            "rollcall-sidecar".to_owned(),
+            format!("--controller={controller}"),
+            format!("--ca-file={}", ca.display()),
+            format!("--token-file={}", token.display()),
+            format!("--state-dir={}", state.display()),
+            "--memory-max-mib=24".to_owned(),
+            "--api-listen=127.0.0.1:0".to_owned(),
+            "--api-listen-v6=[::1]:0".to_owned(),
+            "--health-listen=127.0.0.1:0".to_owned(),
+        ];
+        let args = Args::parse_from(own.iter().chain(flags));
         let sidecar = Sidecar::bind(args).unwrap();
-        let (api, health) = (sidecar.api_addresses().unwrap()[0], sidecar.health_address().unwrap());
+        let (addresses, health) = (sidecar.api_addresses().unwrap(), sidecar.health_address().unwrap());
+        let (api, api_v6) = (addresses[0], addresses.get(1).copied());
         let (trigger, ear) = shutdown();
         let mut parts = JoinSet::new();
         parts.spawn(async move { sidecar.run(ear).await.unwrap() });
-        Self { api, health, _files: files, _trigger: trigger, _parts: parts }
+        Self { api, api_v6, health, _files: files, _trigger: trigger, _parts: parts }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -109,8 +109,14 @@ fn frames(session: Session) -> impl Stream<Item = Result<Frame<Bytes>, Infallibl
 }
 
 pub fn welcome() -> Down {
-    let pod =
-        PodIdentity { namespace: "shop".parse().unwrap(), name: "p".into(), uid: "u9".into(), node: None };
+    let pod = PodIdentity {
+        namespace: "shop".parse().unwrap(),
+        name: "p".into(),
+        uid: "u9".into(),
+        node: None,
+        zone: None,
+        addresses: vec![],
+    };
     Down::Welcome {
         protocol: PROTOCOL.to_owned(),
         replica: "played".to_owned(),

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
+use rollcall_catalogue::{ContentHash, Policy, Service, ServiceKey, changes::Head};
 use rollcall_controller::Authority;
 use rollcall_wire::{Down, Drain, Up};
 
@@ -76,6 +76,7 @@ async fn hooks_wait_for_one_answer_of_the_controller() {
         }
         // 3 to 6 s after the question, when both hooks have come.
         Up::Heartbeat { .. } if beats.fetch_add(1, Ordering::Relaxed) == 1 => vec![Down::Drained {
+            ask: Some(1),
             complete: false,
             terminating: true,
             acked: 1,
@@ -99,7 +100,7 @@ async fn hooks_wait_for_one_answer_of_the_controller() {
         .heard()
         .into_iter()
         .filter_map(|frame| match frame {
-            Up::Drain { drain, deadline_ms } => Some((drain, deadline_ms)),
+            Up::Drain { drain, deadline_ms, .. } => Some((drain, deadline_ms)),
             _ => None,
         })
         .collect();
@@ -120,4 +121,63 @@ async fn a_hook_does_not_wait_for_a_controller_that_is_away() {
     assert!((Duration::from_secs(3)..Duration::from_secs(6)).contains(&took), "{took:?}");
     let post = request(pod.health, "POST /prestop HTTP/1.1\r\nHost: a\r\n").await;
     assert_eq!(post.status, 405);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_does_not_fit_is_an_error_and_the_others_go_on() {
+    let authority = Authority::generate("test").unwrap();
+    let large: ServiceKey = "large.shop".parse().unwrap();
+    let told = large.clone();
+    let played = Played::start(&authority, move |frame| match frame {
+        Up::Subscribe { services, .. } if services.iter().any(|name| name.service == told.service) => {
+            let mut frames = parts_of(&told, 8 * 1024 * 1024);
+            frames.push(Down::Synced { cursor: 2, services: vec![told.clone()], summary: false });
+            frames
+        }
+        Up::Subscribe { .. } => vec![orders(7, false), synced(1)],
+        _ => vec![],
+    })
+    .await;
+    let pod = Pod::start(&authority, played.address, "u9").await;
+    eventually("the first answer", async || pod.orders().await.status == 200).await;
+    eventually("it is refused", async || {
+        let answer = pod.get("/v1/services/large").await;
+        answer.status != 200 && answer.body.contains("does not fit")
+    })
+    .await;
+    let answer = pod.orders().await;
+    assert_eq!((answer.status, answer.header("age")), (200, Some("0")));
+    eventually("in step", async || pod.get("/readyz").await.status == 200).await;
+    let hellos = played.heard().iter().filter(|frame| matches!(frame, Up::Hello { .. })).count();
+    assert_eq!(hellos, 1, "the session goes on");
+    eventually("it is left", async || {
+        played.heard().iter().any(|frame| matches!(frame, Up::Unsubscribe { .. }))
+    })
+    .await;
+}
+
+/// A service of so many bytes, in frames of a hundred kilobytes.
+fn parts_of(service: &ServiceKey, bytes: usize) -> Vec<Down> {
+    let count = bytes / 100_000;
+    let note = "x".repeat(1_000);
+    let metadata: serde_json::Map<_, _> = (0..100).map(|n| (format!("k{n}"), note.as_str().into())).collect();
+    let instance = |number: usize| {
+        serde_json::json!({
+            "id": format!("u{number}-8080"), "address": format!("10.1.0.{}", 1 + number), "port": 8080,
+            "ports": {"http": 8080}, "weight": 100, "tags": [], "metadata": metadata,
+            "state": "Serving", "reason": "Ready", "revision": 1,
+        })
+    };
+    let part = |number: usize| Down::Upsert {
+        service: service.clone(),
+        revision: 1,
+        hash: ContentHash(1),
+        base: None,
+        policy: Policy::default(),
+        truncated: false,
+        instances: vec![serde_json::from_value(instance(number)).unwrap()],
+        removed: vec![],
+        more: number + 1 < count,
+    };
+    (0..count).map(part).collect()
 }

@@ -195,6 +195,11 @@ impl World {
             if !sidecar.client.in_step() {
                 found.push(format!("{number:?} {NOT_IN_STEP}"));
             }
+            let (told, held) = (controller.index.duties(&number.uid()), sidecar.client.duties());
+            if told != held {
+                found.push(format!("{number:?} looks after {held:?}, not {told:?}"));
+            }
+            *self.checks.looks.entry("instances looked after").or_default() += held.len() as u64;
             let home = self.kubernetes.namespace(pod);
             if sidecar.wants_summary {
                 *self.checks.looks.entry("lists of all services").or_default() += 1;

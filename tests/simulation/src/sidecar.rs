@@ -87,7 +87,7 @@ impl Sidecar {
         Self {
             pod,
             node,
-            client: Client::new(format!("{}-1", pod.name())),
+            client: Client::new(format!("{}-1", pod.name()), usize::MAX),
             link: None,
             life: 1,
             up: true,
@@ -120,7 +120,7 @@ impl Sidecar {
     }
 
     pub(crate) fn start(&mut self, ether: &mut Ether) {
-        self.client = Client::new(format!("{}-{}", self.pod.name(), self.life));
+        self.client = Client::new(format!("{}-{}", self.pod.name(), self.life), usize::MAX);
         self.up = true;
         self.started_ms = ether.now_ms();
         self.shown.clear();
@@ -288,7 +288,7 @@ impl Sidecar {
                                 }
                                 return Err(reason);
                             }
-                            Heard::Drained(drained) => self.drained.push(drained),
+                            Heard::Drained { drained, .. } => self.drained.push(drained),
                             _ => {}
                         }
                     }

@@ -13,7 +13,7 @@ use crate::{
     chance::Chance,
     checks::Checks,
     chronicle::Chronicle,
-    controller::{Controller, Input},
+    controller::{Controller, DrainAsked, Input},
     ether::Ether,
     kubernetes::{Kubernetes, PodNo, ServiceNo},
     network::{Arrival, ConnectionId, End, Network, Signal},
@@ -43,7 +43,7 @@ pub(crate) enum Event {
     /// It goes on, and finds what has come meanwhile.
     ControllerReads(u64),
     Departed(u64, ConnectionId, PodUid, Millis, bool),
-    Going(u64, ConnectionId, PodUid, u64),
+    Going(u64, ConnectionId, PodUid, DrainAsked),
     DrainDue(u64, DrainId),
     Dial(PodNo, u64),
     Dialled(PodNo, u64),
@@ -227,7 +227,7 @@ impl World {
             Event::Departed(_, id, uid, heard_ms, by_peer) => {
                 controller.departed(id, &uid, heard_ms, by_peer, ether);
             }
-            Event::Going(_, id, uid, deadline_ms) => controller.going(id, &uid, deadline_ms, ether),
+            Event::Going(_, id, uid, question) => controller.going(id, &uid, question, ether),
             Event::DrainDue(_, drain) => controller.drained(drain, ether),
             _ => {}
         }

@@ -53,7 +53,7 @@ fn play(count: u64, checks: &[&str], run: impl Fn(u64) -> Outcome) {
 
 #[test]
 fn after_any_story_everyone_holds_what_the_controller_knows() {
-    let others = ["lists of all services", "subscribers of a drained pod"];
+    let others = ["lists of all services", "subscribers of a drained pod", "instances looked after"];
     play(SEEDS, &[&EVERYWHERE[..], &others].concat(), |seed| run(seed, PLAN));
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rollcall_catalogue::{Service, ServiceKey, ServiceName, changes::Mismatch};
+use rollcall_catalogue::{Service, ServiceKey, changes::Mismatch};
 use thiserror::Error;
 
-use crate::frame::PodIdentity;
+use crate::{frame::PodIdentity, question::Told, registration::RegistrationKey};
 
 /// Says what a frame changes here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Event {
         key: ServiceKey,
         service: Arc<Service>,
     },
+    /// The service has no room here: it is not held, and not wanted any more.
+    TooLarge {
+        key: ServiceKey,
+    },
     /// There is no such service (any more).
     Gone {
         key: ServiceKey,
@@ -29,15 +33,25 @@ pub enum Event {
     /// The list of services is another one.
     SummaryChanged,
     Registered {
-        service: ServiceName,
+        key: RegistrationKey,
     },
-    /// What the app registered last under this name is refused, and forgotten here.
+    /// What the app registered last under this key is refused, and forgotten here.
     Rejected {
-        service: ServiceName,
+        key: RegistrationKey,
         reason: String,
         field: Option<String>,
     },
-    Drained(Drained),
+    /// The pod is other instances than before, or they are to be looked after otherwise.
+    DutiesChanged,
+    /// The answer to the question of this number.
+    Told {
+        ask: u64,
+        told: Told,
+    },
+    Drained {
+        ask: u64,
+        drained: Drained,
+    },
     /// The controller ends the session.
     Dismissed {
         reason: String,
@@ -79,6 +93,10 @@ pub enum Violation {
     Cursor,
     #[error("the list of services is longer than any may be")]
     Summary,
+    #[error("more instances of one pod than there may be")]
+    Duties,
+    #[error("an answer to nothing that was asked, or one that does not end")]
+    Answer,
     #[error("the controller was silent for {} s", crate::limits::SILENCE_MAX.as_secs())]
     Silent,
 }
@@ -106,8 +124,8 @@ impl Violation {
             Self::Parts(key) | Self::OutOfStep(key) | Self::Content { key, .. } | Self::Revision(key) => {
                 Doubt::Service(key)
             }
-            // Who says nothing says nothing wrong.
-            Self::Silent => Doubt::Nothing,
+            // Of services nothing wrong was said.
+            Self::Silent | Self::Duties | Self::Answer => Doubt::Nothing,
             Self::Welcome | Self::Protocol | Self::Epoch | Self::Cursor | Self::Summary => Doubt::All,
         }
     }

@@ -4,11 +4,14 @@ use rollcall_catalogue::{ServiceKey, changes::Head};
 
 use super::{
     Client, Place, Welcome,
+    asks::Answer as Part,
     event::{Drained, Event, Violation},
-    parts::Told,
+    holdings::Taken,
+    parts::{Added, Told},
     subscriptions::Answer,
 };
 use crate::{
+    duty::DUTIES_MAX,
     frame::{Down, PROTOCOL},
     limits::EPOCH_BYTES_MAX,
 };
@@ -48,9 +51,11 @@ impl Client {
                 more,
             } => {
                 let head = Head { revision, hash, policy, truncated };
-                match session.parts.add(Told { key, head, base, instances, removed }, more)? {
-                    None => Vec::new(),
-                    Some(told) => self.upsert(told)?,
+                let room = self.subscriptions.takes(&key).then(|| self.holdings.room(&key));
+                match session.parts.add(Told { key, head, base, instances, removed }, more, room)? {
+                    Added::Nothing => Vec::new(),
+                    Added::Whole(told) => self.upsert(told)?,
+                    Added::TooLarge(key) => self.too_large(key),
                 }
             }
             Down::Remove { service: key, .. } => {
@@ -62,17 +67,31 @@ impl Client {
                 changed.then_some(Event::SummaryChanged).into_iter().collect()
             }
             Down::Synced { cursor, services, summary } => self.synced(cursor, services, summary)?,
-            Down::Registered { service } => {
-                self.words.accepted(&service);
-                vec![Event::Registered { service }]
+            Down::Registered { key } => {
+                self.words.accepted(&key);
+                vec![Event::Registered { key }]
             }
-            Down::Rejected { service, reason, field } => {
-                self.words.rejected(&service);
-                vec![Event::Rejected { service, reason, field }]
+            Down::Rejected { key, reason, field } => {
+                self.words.rejected(&key);
+                vec![Event::Rejected { key, reason, field }]
             }
-            Down::Drained { complete, terminating, acked, subscribers, late, elapsed_ms } => {
+            Down::Duties { duties } => {
+                if duties.len() > DUTIES_MAX {
+                    return Err(Violation::Duties);
+                }
+                let changed = self.duties != duties;
+                self.duties = duties;
+                changed.then_some(Event::DutiesChanged).into_iter().collect()
+            }
+            Down::Told { ask, unknown, explained, found, more } => {
+                let told = session.asks.take(ask, Part { unknown, explained, found }, more)?;
+                told.map(|told| Event::Told { ask, told }).into_iter().collect()
+            }
+            // Each of ours has a number.
+            Down::Drained { ask: None, .. } => Vec::new(),
+            Down::Drained { ask: Some(ask), complete, terminating, acked, subscribers, late, elapsed_ms } => {
                 let drained = Drained { complete, terminating, acked, subscribers, late, elapsed_ms };
-                vec![Event::Drained(drained)]
+                vec![Event::Drained { ask, drained }]
             }
             Down::Heartbeat => Vec::new(),
             Down::Goaway { reason } => vec![Event::Dismissed { reason }],
@@ -105,12 +124,21 @@ impl Client {
         let verify = self.session.as_ref().and_then(|session| session.welcome).is_some_and(|it| it.verify);
         let key = told.key.clone();
         match self.holdings.take(told, verify) {
-            Ok(changed) => Ok(changed.map(|service| Event::Changed { key, service }).into_iter().collect()),
+            Ok(Taken::Same) => Ok(Vec::new()),
+            Ok(Taken::Changed(service)) => Ok(vec![Event::Changed { key, service }]),
+            Ok(Taken::TooLarge(key)) => Ok(self.too_large(key)),
             Err(Violation::OutOfStep(key)) if !self.holdings.has(&key) && self.subscriptions.skip(&key) => {
                 Ok(Vec::new())
             }
             Err(violation) => Err(violation),
         }
+    }
+
+    /// Nothing of it is held from now on: an old state that is never replaced is worse than none.
+    fn too_large(&mut self, key: ServiceKey) -> Vec<Event> {
+        self.subscriptions.unwant(&key);
+        self.holdings.let_go(&key);
+        vec![Event::TooLarge { key }]
     }
 
     fn synced(

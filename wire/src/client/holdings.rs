@@ -13,6 +13,7 @@ use rollcall_catalogue::{
 use super::{
     event::{Doubt, Violation},
     parts::Told,
+    weight,
 };
 use crate::limits::SUBSCRIPTIONS_MAX;
 
@@ -25,9 +26,12 @@ const OFFER_BYTES: usize = 24;
 /// Holds the services, each under the revision that is shown to the app. That is the holder's own count
 /// ([`next_local`]): it grows with each other content, whichever process tells it, and is the controller's own wherever
 /// that is higher. What the wire said last is kept beside it, to find out who goes back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Holdings {
     held: BTreeMap<ServiceKey, Held>,
+    /// What they take in memory, and may take.
+    bytes: usize,
+    bytes_max: usize,
     past: BTreeMap<ServiceKey, Past>,
     /// No revision that was shown of a name in neither of them is above it.
     floor: u64,
@@ -36,6 +40,7 @@ pub(super) struct Holdings {
 #[derive(Debug)]
 struct Held {
     service: Arc<Service>,
+    bytes: usize,
     /// The revision that this epoch told last; 0 where it told none.
     told: u64,
     /// It must be told again as a whole: the controller does not know that it is held.
@@ -50,9 +55,43 @@ struct Past {
     told: u64,
 }
 
+/// Says what became of what was told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The content is as it was.
+    Same,
+    Changed(Arc<Service>),
+    /// There is no room for it: what was held of it still is.
+    TooLarge(ServiceKey),
+}
+
 // === impl Holdings ===
 
 impl Holdings {
+    /// Empty ones, which may take so many bytes of memory.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { held: BTreeMap::new(), bytes: 0, bytes_max, past: BTreeMap::new(), floor: 0 }
+    }
+
+    /// What an earlier process held: it is offered, and shown revisions begin where they were. Whether it has room.
+    pub(super) fn restore(&mut self, key: ServiceKey, service: Service) -> bool {
+        let bytes = weight::of_service(&service);
+        if bytes > self.room(&key) {
+            return false;
+        }
+        let held = Held { service: Arc::new(service), bytes, told: 0, doubted: false };
+        let before = self.held.insert(key, held);
+        self.bytes = self.bytes - before.map_or(0, |held| held.bytes) + bytes;
+        true
+    }
+
+    /// How many bytes this service may take: what is held of it now does not count, though it stays until all that
+    /// replaces it has come.
+    pub(super) fn room(&self, key: &ServiceKey) -> usize {
+        let others = self.bytes - self.held.get(key).map_or(0, |held| held.bytes);
+        self.bytes_max.saturating_sub(others)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<Service>)> {
         self.held.iter().map(|(key, held)| (key, &held.service))
     }
@@ -110,6 +149,7 @@ impl Holdings {
     /// It is not held any more; whether it was.
     pub(super) fn let_go(&mut self, key: &ServiceKey) -> bool {
         let Some(held) = self.held.remove(key) else { return false };
+        self.bytes -= held.bytes;
         if self.past.len() >= PAST_MAX {
             // The lowest, so that as few names as possible begin above their own number.
             let lowest = self.past.iter().min_by_key(|(_, past)| past.shown).map(|(key, _)| key.clone());
@@ -122,7 +162,7 @@ impl Holdings {
     }
 
     /// Takes what was told; gives what is shown from now on, where that is other content.
-    pub(super) fn take(&mut self, told: Told, verify: bool) -> Result<Option<Arc<Service>>, Violation> {
+    pub(super) fn take(&mut self, told: Told, verify: bool) -> Result<Taken, Violation> {
         let Told { key, head, base, instances, removed } = told;
         let before = match (self.held.get(&key), self.past.get(&key)) {
             (Some(held), _) => held.told,
@@ -131,11 +171,17 @@ impl Holdings {
         if head.revision < before {
             return Err(Violation::Revision(key));
         }
-        let vouched = self.held.get(&key).filter(|held| !held.doubted).map(|held| &held.service);
-        let made = match (base, vouched) {
-            (None, _) => whole(&key, head, instances, verify),
-            (Some(base), Some(held)) if held.hash == base => {
-                follow(&key, held, head, &instances, &removed, verify)
+        let new: usize = instances.iter().map(|one| weight::of_instance(one)).sum();
+        let vouched = self.held.get(&key).filter(|held| !held.doubted);
+        let (bytes, made) = match (base, vouched) {
+            (None, _) => (new, whole(&key, head, instances, verify)),
+            (Some(base), Some(held)) if held.service.hash == base => {
+                let replaced = instances.iter().map(|one| &one.id).chain(&removed);
+                let old = replaced.filter_map(|id| held.service.instance(id));
+                let old: usize = old.map(|one| weight::of_instance(one)).sum();
+                // An id that is named twice is no delta, which `follow` finds.
+                let bytes = (held.bytes + new).saturating_sub(old);
+                (bytes, follow(&key, &held.service, head, &instances, &removed, verify))
             }
             (Some(_), _) => return Err(Violation::OutOfStep(key)),
         };
@@ -143,17 +189,21 @@ impl Holdings {
             Ok(made) => made,
             Err(mismatch) => return Err(Violation::Content { key, mismatch }),
         };
+        if bytes > self.room(&key) {
+            return Ok(Taken::TooLarge(key));
+        }
         let past = self.past.remove(&key);
         match self.held.entry(key) {
             Entry::Occupied(mut entry) => {
                 let held = entry.get_mut();
                 (held.told, held.doubted) = (head.revision, false);
                 if held.service.hash == made.hash {
-                    return Ok(None);
+                    return Ok(Taken::Same);
                 }
                 made.revision = next_local(held.service.revision, head.revision);
-                held.service = Arc::new(made);
-                Ok(Some(held.service.clone()))
+                self.bytes = self.bytes - held.bytes + bytes;
+                (held.service, held.bytes) = (Arc::new(made), bytes);
+                Ok(Taken::Changed(held.service.clone()))
             }
             Entry::Vacant(entry) => {
                 made.revision = match past {
@@ -162,8 +212,9 @@ impl Holdings {
                     None => next_local(self.floor, head.revision),
                 };
                 let service = Arc::new(made);
-                entry.insert(Held { service: service.clone(), told: head.revision, doubted: false });
-                Ok(Some(service))
+                entry.insert(Held { service: service.clone(), bytes, told: head.revision, doubted: false });
+                self.bytes += bytes;
+                Ok(Taken::Changed(service))
             }
         }
     }

@@ -9,20 +9,23 @@
 //! A held service is dropped only where the controller says that it is gone, and nothing is believed that does not come
 //! to the hash that was told with it.
 
+mod asks;
 mod event;
 mod hear;
 mod holdings;
 mod parts;
 mod subscriptions;
 mod summary;
+mod weight;
 mod words;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rollcall_catalogue::{Service, ServiceKey, ServiceName, ServiceRef, liveness::ProbeWitness};
+use rollcall_catalogue::{Service, ServiceKey, ServiceRef, liveness::ProbeWitness};
 
 pub use self::event::{Drained, Event, Full, Violation};
 use self::{
+    asks::Asks,
     event::Doubt,
     holdings::Holdings,
     parts::Parts,
@@ -31,11 +34,13 @@ use self::{
     words::Words,
 };
 use crate::{
-    frame::{Down, Drain, PROTOCOL, ServiceSummary, Up},
+    duty::Duty,
+    frame::{Down, Drain, HealthOf, PROTOCOL, ServiceSummary, Up},
     limits::{
         FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX, milliseconds,
     },
-    registration::SelfRegistration,
+    question::Question,
+    registration::{RegistrationKey, SelfRegistration},
 };
 
 /// Holds what a sidecar knows of its sessions, over all of them: what is held and wanted, and what the pod said of
@@ -50,6 +55,10 @@ pub struct Client {
     holdings: Holdings,
     summary: Summary,
     words: Words,
+    /// As the controller said last.
+    duties: Vec<Duty>,
+    /// Of the last question or drain.
+    number: u64,
     session: Option<Session>,
     unknown_frames: u64,
 }
@@ -66,6 +75,7 @@ struct Place {
 struct Session {
     welcome: Option<Welcome>,
     parts: Parts,
+    asks: Asks,
     /// What had to wait for what goes before it.
     later: Vec<Up>,
     /// One for each `synced` that was heard since they were taken.
@@ -84,18 +94,33 @@ struct Welcome {
 // === impl Client ===
 
 impl Client {
-    /// Of a process that is named so, differently after each start.
-    pub fn new(incarnation: String) -> Self {
+    /// Of a process that is named so, differently after each start. `bytes_max`: what all that is held of services may
+    /// take in memory, by an estimate that counts each instance as if it shared nothing. While a service is told anew as
+    /// a whole, what was held of it comes on top.
+    pub fn new(incarnation: String, bytes_max: usize) -> Self {
         Self {
             incarnation,
             sequence: 0,
             place: None,
             subscriptions: Subscriptions::default(),
-            holdings: Holdings::default(),
+            holdings: Holdings::new(bytes_max),
             summary: Summary::default(),
             words: Words::default(),
+            duties: Vec::new(),
+            number: 0,
             session: None,
             unknown_frames: 0,
+        }
+    }
+
+    /// What an earlier process held, and verified; before the first session. It is wanted from now on, and offered to the
+    /// controller; what has no room is left out.
+    pub fn restore(&mut self, held: impl IntoIterator<Item = (ServiceKey, Service)>) {
+        for (key, service) in held {
+            // Nothing is held that is not wanted.
+            if self.subscriptions.want(key.clone()) && !self.holdings.restore(key.clone(), service) {
+                self.subscriptions.unwant(&key);
+            }
         }
     }
 
@@ -108,6 +133,7 @@ impl Client {
         self.session = Some(Session {
             welcome: None,
             parts: Parts::default(),
+            asks: Asks::default(),
             later: Vec::new(),
             acks: Vec::new(),
             beat_due: false,
@@ -142,8 +168,10 @@ impl Client {
     /// The app wants to be told of these, over all sessions; beyond the limit they are not taken. The frame is to be
     /// sent now; what must wait comes with [`Client::take_up`].
     pub fn subscribe(&mut self, keys: impl IntoIterator<Item = ServiceKey>) -> Option<Up> {
-        keys.into_iter().for_each(|key| self.subscriptions.want(key));
-        self.ask()
+        keys.into_iter().for_each(|key| {
+            self.subscriptions.want(key);
+        });
+        self.say_due()
     }
 
     /// Not any more: they are not held from now on.
@@ -152,7 +180,7 @@ impl Client {
             self.subscriptions.unwant(key);
             self.holdings.let_go(key);
         }
-        self.ask()
+        self.say_due()
     }
 
     /// Whether the app wants to be told of all services that it may see, in short.
@@ -166,33 +194,53 @@ impl Client {
         }
     }
 
-    /// The app registers itself, or changes what it registered under this name; said in each session from now on.
+    /// The app registers itself, or changes what it registered under this key; said in each session from now on.
     pub fn register(&mut self, registration: SelfRegistration) -> Result<Option<Up>, Full> {
         let open = self.session.is_some();
         self.words.register(registration.clone(), open)?;
         Ok(open.then_some(Up::Register { registration }))
     }
 
-    pub fn deregister(&mut self, service: &ServiceName) -> Option<Up> {
-        let said = self.words.deregister(service) && self.session.is_some();
-        said.then(|| Up::Deregister { service: service.clone() })
+    pub fn deregister(&mut self, key: &RegistrationKey) -> Option<Up> {
+        let said = self.words.deregister(key) && self.session.is_some();
+        said.then(|| Up::Deregister { key: key.clone() })
     }
 
-    /// What is known of the app's health; the latest word is said again in each session.
-    pub fn health(&mut self, service: Option<ServiceName>, probe: ProbeWitness) -> Result<Option<Up>, Full> {
-        self.words.say_health(service.clone(), probe)?;
-        Ok(self.session.as_ref().map(|_| Up::Health { service, probe }))
+    /// What is known of the app's health; the latest word is said again in each session. Nothing is all that the pod is.
+    pub fn health(&mut self, of: Option<HealthOf>, probe: ProbeWitness) -> Result<Option<Up>, Full> {
+        self.words.say_health(of.clone(), probe)?;
+        Ok(self.session.as_ref().map(|_| Up::Health { of, probe }))
     }
 
-    /// Asks for this in the session that is open; with it, the question is lost.
-    pub fn drain(&mut self, drain: Drain, deadline_ms: u64) -> Option<Up> {
-        self.session.as_ref().map(|_| Up::Drain { drain, deadline_ms })
+    /// Asks this in the session that is open, under a number that the answer comes with; with the session, the question
+    /// is lost. None without a session, or while too many have no answer.
+    pub fn ask(&mut self, question: Question) -> Option<(u64, Up)> {
+        let session = self.session.as_mut()?;
+        let ask = self.number + 1;
+        if !session.asks.ask(ask, &question) {
+            return None;
+        }
+        self.number = ask;
+        Some((ask, Up::Ask { ask, question }))
+    }
+
+    /// Asks for this in the session that is open, under a number that the answer comes with; with the session, the
+    /// question is lost.
+    pub fn drain(&mut self, drain: Drain, deadline_ms: u64) -> Option<(u64, Up)> {
+        self.session.as_ref()?;
+        self.number += 1;
+        Some((self.number, Up::Drain { drain, deadline_ms, ask: Some(self.number) }))
+    }
+
+    /// The instances that the pod is, as the controller said last, in this session or an earlier one.
+    pub fn duties(&self) -> &[Duty] {
+        &self.duties
     }
 
     /// What is due to be said. To be asked for after each call of [`Client::hear`] and [`Client::tick`]: each `synced`
     /// is acknowledged.
     pub fn take_up(&mut self) -> Vec<Up> {
-        let later = self.ask();
+        let later = self.say_due();
         let digest = self.holdings.digest();
         let cursor = self.place.as_ref().map_or(0, |place| place.cursor);
         let Some(session) = &mut self.session else { return Vec::new() };
@@ -261,7 +309,7 @@ impl Client {
     }
 
     /// What is due of the subscriptions, where it is one frame; several wait, in their order, for [`Client::take_up`].
-    fn ask(&mut self) -> Option<Up> {
+    fn say_due(&mut self) -> Option<Up> {
         let session = self.session.as_mut()?;
         let Due { leave, ask } = self.subscriptions.take_due();
         let leave = (!leave.is_empty())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rollcall_catalogue::{ContentHash, Instance, InstanceId, ServiceKey, changes::Head};
 
-use super::event::Violation;
+use super::{event::Violation, weight};
 
 /// Instances of one service that are collected from several frames, and ids of those that are gone: above the
 /// controller's own limit per service, so that only a broken peer meets it.
@@ -22,34 +22,69 @@ pub(super) struct Told {
 
 /// Holds the parts so far of the one service that is being told.
 #[derive(Debug, Default)]
-pub(super) struct Parts(Option<Told>);
+pub(super) struct Parts(Option<Open>);
+
+#[derive(Debug)]
+struct Open {
+    /// Without what was passed over.
+    told: Told,
+    bytes: usize,
+    /// Nobody wants it, or it does not fit: what comes of it is counted, and not kept.
+    passed_over: bool,
+}
+
+/// Says what a part makes of what came before it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It goes on, or has ended and counts for nothing.
+    Nothing,
+    Whole(Told),
+    /// It takes more than the room that there is. Said once.
+    TooLarge(ServiceKey),
+}
 
 // === impl Parts ===
 
 impl Parts {
     /// The service that is told by halves.
     pub(super) fn open(&self) -> Option<&ServiceKey> {
-        self.0.as_ref().map(|told| &told.key)
+        self.0.as_ref().map(|open| &open.told.key)
     }
 
-    /// All that was told of the service, once this was the last part.
-    pub(super) fn add(&mut self, part: Told, more: bool) -> Result<Option<Told>, Violation> {
-        let told = match self.0.take() {
-            None => part,
-            Some(mut told) if (&told.key, told.head, told.base) == (&part.key, part.head, part.base) => {
-                told.instances.extend(part.instances);
-                told.removed.extend(part.removed);
-                told
+    /// Takes a part of a service for which there are so many bytes of room; none where nobody wants it.
+    pub(super) fn add(&mut self, part: Told, more: bool, room: Option<usize>) -> Result<Added, Violation> {
+        let Told { key, head, base, instances, removed } = part;
+        let mut open = match self.0.take() {
+            None => {
+                let told = Told { key, head, base, instances: Vec::new(), removed: Vec::new() };
+                Open { told, bytes: 0, passed_over: false }
             }
-            Some(told) => return Err(Violation::Parts(told.key)),
+            Some(open) if (&open.told.key, open.told.head, open.told.base) == (&key, head, base) => open,
+            Some(open) => return Err(Violation::Parts(open.told.key)),
         };
-        if told.instances.len() > COLLECTED_MAX || told.removed.len() > COLLECTED_MAX {
-            return Err(Violation::Parts(told.key));
+        open.passed_over |= room.is_none();
+        let mut too_large = false;
+        if !open.passed_over {
+            open.bytes += instances.iter().map(|one| weight::of_instance(one)).sum::<usize>();
+            open.bytes += removed.iter().map(weight::of_id).sum::<usize>();
+            too_large = room.is_some_and(|room| open.bytes > room);
+            open.passed_over = too_large;
         }
-        if more {
-            self.0 = Some(told);
-            return Ok(None);
+        if open.passed_over {
+            (open.told.instances, open.told.removed) = (Vec::new(), Vec::new());
+        } else {
+            open.told.instances.extend(instances);
+            open.told.removed.extend(removed);
         }
-        Ok(Some(told))
+        if open.told.instances.len() > COLLECTED_MAX || open.told.removed.len() > COLLECTED_MAX {
+            return Err(Violation::Parts(open.told.key));
+        }
+        let added = match (too_large, open.passed_over || more) {
+            (true, _) => Added::TooLarge(open.told.key.clone()),
+            (false, true) => Added::Nothing,
+            (false, false) => return Ok(Added::Whole(open.told)),
+        };
+        self.0 = more.then_some(open);
+        Ok(added)
     }
 }

@@ -67,13 +67,14 @@ impl Subscriptions {
         self.names.values().all(|name| !name.wanted || name.asked == Asked::Answered)
     }
 
-    /// The name is wanted; beyond the limit it is not taken.
-    pub(super) fn want(&mut self, key: ServiceKey) {
+    /// The name is wanted; beyond the limit it is not taken. Whether it is.
+    pub(super) fn want(&mut self, key: ServiceKey) -> bool {
         if !self.names.contains_key(&key) && self.wanted() >= SUBSCRIPTIONS_MAX {
-            return;
+            return false;
         }
         self.names.entry(key).or_insert(Name { wanted: true, asked: Asked::No }).wanted = true;
         self.due = true;
+        true
     }
 
     pub(super) fn unwant(&mut self, key: &ServiceKey) {

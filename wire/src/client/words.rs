@@ -2,24 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use rollcall_catalogue::{ServiceName, liveness::ProbeWitness};
+use rollcall_catalogue::liveness::ProbeWitness;
 
 use super::event::Full;
-use crate::{frame::Up, limits::REGISTRATIONS_MAX, registration::SelfRegistration};
+use crate::{
+    frame::{HealthOf, Up},
+    limits::{HEALTH_WORDS_MAX, REGISTRATIONS_MAX},
+    registration::{RegistrationKey, SelfRegistration},
+};
 
 /// Bytes of all registrations as JSON: they must fit into one `hello`, with room for some hundred names that are held.
 const REGISTRATIONS_BYTES_MAX: usize = 192 * 1024;
 
-/// Services of one pod whose health is told one by one: what it registers itself, and what others say of it.
-const HEALTH_WORDS_MAX: usize = 64;
-
 /// Holds the app's registrations and the latest words on its health.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    registrations: BTreeMap<ServiceName, Registered>,
+    registrations: BTreeMap<RegistrationKey, Registered>,
     bytes: usize,
-    /// None is all of the pod's services, and comes first: what is said of one stands above it.
-    health: BTreeMap<Option<ServiceName>, ProbeWitness>,
+    /// None is all that the pod is, and comes first.
+    health: BTreeMap<Option<HealthOf>, ProbeWitness>,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Words {
 
     /// All that is known of the app's health.
     pub(super) fn health(&self) -> impl Iterator<Item = Up> {
-        self.health.iter().map(|(service, probe)| Up::Health { service: service.clone(), probe: *probe })
+        self.health.iter().map(|(of, probe)| Up::Health { of: of.clone(), probe: *probe })
     }
 
     /// A new session: `hello` says it all, and what was asked before has no answer any more.
@@ -53,7 +54,8 @@ impl Words {
 
     /// `sent`: it goes out now, and will be answered.
     pub(super) fn register(&mut self, registration: SelfRegistration, sent: bool) -> Result<(), Full> {
-        let before = self.registrations.get(&registration.service);
+        let key = registration.key();
+        let before = self.registrations.get(&key);
         if before.is_none() && self.registrations.len() >= REGISTRATIONS_MAX {
             return Err(Full { what: "registrations of one pod", max: REGISTRATIONS_MAX });
         }
@@ -65,41 +67,46 @@ impl Words {
         }
         let unanswered = before.map_or(0, |held| held.unanswered).saturating_add(u32::from(sent));
         self.bytes = others + bytes;
-        let held = Registered { bytes, unanswered, registration };
-        self.registrations.insert(held.registration.service.clone(), held);
+        self.registrations.insert(key, Registered { bytes, unanswered, registration });
         Ok(())
     }
 
-    /// Whether it was registered.
-    pub(super) fn deregister(&mut self, service: &ServiceName) -> bool {
-        let held = self.registrations.remove(service);
+    /// Whether it was registered. What was said of an address that stood beside others goes with it.
+    pub(super) fn deregister(&mut self, key: &RegistrationKey) -> bool {
+        let held = self.registrations.remove(key);
         self.bytes -= held.as_ref().map_or(0, |held| held.bytes);
+        if held.is_some()
+            && let Some(port) = key.port.and_then(|port| u16::try_from(port).ok())
+        {
+            self.health.remove(&Some(HealthOf { service: key.service.clone(), port: Some(port) }));
+        }
         held.is_some()
     }
 
-    pub(super) fn accepted(&mut self, service: &ServiceName) {
-        if let Some(held) = self.registrations.get_mut(service) {
+    pub(super) fn accepted(&mut self, key: &RegistrationKey) {
+        if let Some(held) = self.registrations.get_mut(key) {
             held.unanswered = held.unanswered.saturating_sub(1);
         }
     }
 
     /// What was refused is not said again, unless it is the one before what is held now.
-    pub(super) fn rejected(&mut self, service: &ServiceName) {
-        match self.registrations.get_mut(service) {
+    pub(super) fn rejected(&mut self, key: &RegistrationKey) {
+        match self.registrations.get_mut(key) {
             Some(held) if held.unanswered > 1 => held.unanswered -= 1,
-            Some(_) | None => drop(self.deregister(service)),
+            Some(_) | None => drop(self.deregister(key)),
         }
     }
 
-    pub(super) fn say_health(
-        &mut self,
-        service: Option<ServiceName>,
-        probe: ProbeWitness,
-    ) -> Result<(), Full> {
-        if service.is_some() && self.health.len() >= HEALTH_WORDS_MAX && !self.health.contains_key(&service) {
-            return Err(Full { what: "services whose health is told", max: HEALTH_WORDS_MAX });
+    pub(super) fn say_health(&mut self, of: Option<HealthOf>, probe: ProbeWitness) -> Result<(), Full> {
+        if of.is_some() && !self.health.contains_key(&of) && self.health.len() >= HEALTH_WORDS_MAX {
+            // Whoever heard that there is nothing to say of something need not hear it again.
+            let silent = self.health.iter().find(|(_, probe)| **probe == ProbeWitness::NotAsked);
+            let Some(silent) = silent.map(|(of, _)| of.clone()) else {
+                return Err(Full { what: "words on the health of one pod", max: HEALTH_WORDS_MAX });
+            };
+            self.health.remove(&silent);
         }
-        self.health.insert(service, probe);
+        self.health.insert(of, probe);
         Ok(())
     }
 }

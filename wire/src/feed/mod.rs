@@ -21,6 +21,8 @@ use rollcall_catalogue::{
 use upserts::Upserts;
 pub(crate) use upserts::{Room, encoded};
 
+use crate::codec::CodecError;
+
 /// Holds what changed lately, and its frames, encoded once for all sessions.
 #[derive(Debug)]
 pub struct Feed {
@@ -33,6 +35,12 @@ pub struct Feed {
 struct Recent {
     ring: Ring,
     encodings: Encodings,
+}
+
+/// A service as a whole, as frames: the way to keep it for a process that comes later.
+pub fn upserts(key: &ServiceKey, service: &Service) -> Result<Vec<Bytes>, CodecError> {
+    let instances = service.instances.iter().cloned().collect();
+    Upserts { key, head: service.head(), base: None, instances, removed: Vec::new() }.frames()
 }
 
 // === impl Feed ===

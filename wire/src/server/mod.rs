@@ -12,24 +12,28 @@
 mod clock;
 mod summary;
 mod talk;
+mod telling;
 mod told;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use clock::{Clock, Due};
-use rollcall_catalogue::{ContentHash, ServiceKey, ServiceName, Snapshot, liveness::ProbeWitness};
+use rollcall_catalogue::{ContentHash, ServiceKey, Snapshot, liveness::ProbeWitness};
 use talk::Talk;
+use telling::Telling;
 use thiserror::Error;
 
 use crate::{
-    feed::{Feed, encoded},
-    frame::{Down, Drain, PROTOCOL, PodIdentity, Up},
+    duty::{DUTIES_MAX, Duty},
+    feed::{Feed, Room, encoded},
+    frame::{Down, Drain, HealthOf, PROTOCOL, PodIdentity, Up},
     limits::{
-        ANSWERS_MAX, DRAIN_DEFAULT, DRAIN_MAX, INCARNATION_BYTES_MAX, REGISTRATIONS_MAX, RESYNC_EVERY,
-        SUBSCRIPTIONS_MAX, milliseconds,
+        ANSWERS_MAX, ASKS_MAX, DRAIN_DEFAULT, DRAIN_MAX, INCARNATION_BYTES_MAX, REGISTRATIONS_MAX,
+        RESYNC_EVERY, SUBSCRIPTIONS_MAX, milliseconds,
     },
-    registration::SelfRegistration,
+    question::{Question, Told},
+    registration::{RegistrationKey, SelfRegistration},
 };
 
 /// Why a session ends, in our own words: those of a `goaway`. Any other reason is a [`Violation`].
@@ -67,6 +71,11 @@ pub struct Server {
     /// Sent after the peer's hello.
     welcome: Option<Bytes>,
     answers: VecDeque<Down>,
+    /// The newest, where the peer has not heard it.
+    duties: Option<Arc<[Duty]>>,
+    telling: Telling,
+    /// Questions that were heard, and whose answers are not all told.
+    asks: usize,
     talk: Talk,
     clock: Clock,
     farewell: Option<String>,
@@ -100,14 +109,22 @@ pub enum Heard {
     /// Everything up to this number of the feed is applied, of what is subscribed to.
     Acked(u64),
     Register(SelfRegistration),
-    Deregister(ServiceName),
+    Deregister(RegistrationKey),
     Health {
-        service: Option<ServiceName>,
+        /// None is all that the pod is.
+        of: Option<HealthOf>,
         probe: ProbeWitness,
     },
     Drain {
         drain: Drain,
         deadline_ms: u64,
+        /// To be given back.
+        ask: Option<u64>,
+    },
+    /// To be answered with [`Server::tell`].
+    Ask {
+        ask: u64,
+        question: Question,
     },
     Resynced(Resync),
 }
@@ -134,6 +151,8 @@ pub enum Violation {
     Subscriptions,
     #[error("more than {REGISTRATIONS_MAX} registrations")]
     Registrations,
+    #[error("more than {ASKS_MAX} questions at a time; wait for their answers")]
+    Asks,
     #[error("ack of {told}: there is no synced of this number to be acknowledged")]
     Ack { told: u64 },
 }
@@ -152,6 +171,9 @@ impl Server {
             stage: Stage::Silent,
             welcome: encoded(&welcome).ok(),
             answers: VecDeque::new(),
+            duties: None,
+            telling: Telling::default(),
+            asks: 0,
             clock: Clock::new(life_ms, now_ms),
             farewell: None,
             held_back: false,
@@ -218,6 +240,21 @@ impl Server {
         self.answers.push_back(frame);
     }
 
+    /// The answer to a question that was heard. The shell has one made at a time: what was not told is kept here.
+    pub fn tell(&mut self, ask: u64, told: Told) {
+        self.telling.add(ask, told);
+    }
+
+    /// Whether an answer is not told to its end.
+    pub fn is_telling(&self) -> bool {
+        self.telling.has_more()
+    }
+
+    /// What the pod is, from now on: only the newest is told.
+    pub fn set_duties(&mut self, duties: Arc<[Duty]>) {
+        self.duties = Some(duties);
+    }
+
     /// The session ends after this word.
     pub fn go_away(&mut self, reason: impl Into<String>) {
         self.farewell.get_or_insert_with(|| reason.into());
@@ -230,7 +267,9 @@ impl Server {
             Stage::Silent => false,
             Stage::Open => {
                 self.welcome.is_some()
+                    || self.duties.is_some()
                     || !self.answers.is_empty()
+                    || self.telling.has_more()
                     || self.clock.beat_due
                     || (!self.held_back && self.talk.has_more(&self.clock))
             }
@@ -258,8 +297,10 @@ impl Server {
             false => self.talk.speak(catalogue, clock, now_ms),
         };
         let frame = first
+            .or_else(|| self.duties.take().and_then(|duties| duties_frame(&duties)))
             .or_else(|| answer(&mut self.answers))
             .or_else(|| talk(&mut self.clock))
+            .or_else(|| self.tell_on())
             .or_else(|| self.clock.beat_due.then(|| encoded(&Down::Heartbeat).ok()).flatten());
         if frame.is_some() {
             self.clock.spoke(now_ms);
@@ -281,6 +322,13 @@ impl Server {
             Due::Farewell(reason) => self.go_away(reason),
             Due::Closed => self.stage = Stage::Closed,
         }
+    }
+
+    /// The next frame of an answer to a person: after all that lookups need.
+    fn tell_on(&mut self) -> Option<Bytes> {
+        let (frame, ends) = self.telling.speak()?;
+        self.asks -= usize::from(ends);
+        Some(frame)
     }
 
     fn understand(&mut self, frame: Up, now_ms: u64) -> Result<Vec<Heard>, Violation> {
@@ -329,13 +377,21 @@ impl Server {
             },
             Up::Heartbeat { cursor, digest } => self.compare(cursor, digest, now_ms),
             Up::Register { registration } => vec![Heard::Register(registration)],
-            Up::Deregister { service } => vec![Heard::Deregister(service)],
-            Up::Health { service, probe } => vec![Heard::Health { service, probe }],
-            Up::Drain { drain, deadline_ms: 0 } => {
-                vec![Heard::Drain { drain, deadline_ms: milliseconds(DRAIN_DEFAULT) }]
+            Up::Deregister { key } => vec![Heard::Deregister(key)],
+            Up::Health { of, probe } => vec![Heard::Health { of, probe }],
+            Up::Drain { drain, deadline_ms, ask } => {
+                let deadline_ms = match deadline_ms {
+                    0 => milliseconds(DRAIN_DEFAULT),
+                    said => said.min(milliseconds(DRAIN_MAX)),
+                };
+                vec![Heard::Drain { drain, deadline_ms, ask }]
             }
-            Up::Drain { drain, deadline_ms } => {
-                vec![Heard::Drain { drain, deadline_ms: deadline_ms.min(milliseconds(DRAIN_MAX)) }]
+            Up::Ask { ask, question } => {
+                if self.asks >= ASKS_MAX {
+                    return Err(Violation::Asks);
+                }
+                self.asks += 1;
+                vec![Heard::Ask { ask, question }]
             }
             Up::Unknown => {
                 self.unknown_frames += 1;
@@ -358,6 +414,13 @@ impl Server {
         self.talk.tell_all_again();
         vec![Heard::Resynced(Resync::Digest)]
     }
+}
+
+/// As many as there may be, and fit.
+fn duties_frame(duties: &[Duty]) -> Option<Bytes> {
+    let mut room = Room::default();
+    let fit = duties.iter().take(DUTIES_MAX).take_while(|duty| room.take(duty).unwrap_or(false));
+    encoded(&Down::Duties { duties: fit.cloned().collect() }).ok()
 }
 
 #[cfg(test)]

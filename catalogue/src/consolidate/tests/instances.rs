@@ -152,6 +152,7 @@ fn an_address_owns_instances_as_a_pod_does() {
         zone: Some("a".into()),
         registrations: vec![],
         witnesses: Witnesses { pod: PodWitness::NoPod, session: SessionWitness::NotExpected, ..WELL },
+        probes: vec![],
     };
     let said = object(targets()[3].clone(), 1, "db", with_ports([named("pg", 5_432), named("admin", 80)]));
     let Consolidated { instance, .. } = one_of(&Member { registrations: vec![&said], ..outside.clone() });
@@ -275,4 +276,44 @@ fn a_pod_behind_two_services_has_the_ports_of_both() {
     let one = one_of(&Member { endpoint: Some(&both), ..member(&pod, &[&a, &b]) });
     assert_eq!(one.instance.id.to_string(), "uid-1-80");
     assert_eq!(ports_of(&one), [(Some("admin"), 81), (Some("http"), 80)]);
+}
+
+#[test]
+fn a_word_on_one_port_is_of_its_instance_alone() {
+    let (declared, each) = (
+        object(selector(), 1, "a", with_ports([unnamed(80)])),
+        own_word(each_word("each"), with_ports([unnamed(81)])),
+    );
+    let (pod, dead) = (pod(1), ProbeWitness::Dead);
+    let table = [
+        (ProbeWitness::NotAsked, vec![(81, dead)], [State::Serving, State::Failing]),
+        (ProbeWitness::Passing, vec![(80, dead), (82, dead)], [State::Failing, State::Serving]),
+        // Of a word on all and one on the port the bad one counts.
+        (dead, vec![(81, ProbeWitness::Passing)], [State::Failing, State::Failing]),
+    ];
+    for (probe, probes, states) in table {
+        let witnesses = Witnesses { probe, ..WELL };
+        let all = all_of(&Member { witnesses, probes, ..member(&pod, &[&declared, &each]) });
+        assert_eq!(all.iter().map(|one| one.state).collect::<Vec<_>>(), states);
+    }
+}
+
+#[test]
+fn what_the_app_alone_says_is_not_declared() {
+    let (declared, beside, adopting) = (
+        object(selector(), 1, "a", with_ports([unnamed(80)])),
+        own_word(each_word("each"), with_ports([unnamed(81)])),
+        own_word(each_word("each"), with_ports([unnamed(80)])),
+    );
+    let pod = pod(1);
+    let table = [
+        (vec![&declared, &beside], vec![(80, true), (81, false)]),
+        (vec![&declared, &adopting], vec![(80, true)]),
+        (vec![&beside], vec![(81, false)]),
+    ];
+    for (registrations, expected) in table {
+        let (all, _) = consolidate(&member(&pod, &registrations), &mut Profiles::default());
+        let told = all.iter().map(|one| (one.instance.profile.port, one.declared));
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
 }

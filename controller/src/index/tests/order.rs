@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rollcall_catalogue::{ContentHash, ServiceName};
-use rollcall_wire::SelfRegistration;
+use rollcall_wire::{HealthOf, RegistrationKey, SelfRegistration};
 
 use super::{pods::nothing_stays_behind, *};
 
@@ -102,22 +102,25 @@ enum Word {
     /// Another process of the sidecar has this to say first, or the same one.
     Opens {
         anew: bool,
-        registrations: BTreeMap<u8, u16>,
+        registrations: BTreeSet<OwnKey>,
     },
     Ends,
-    Registers(u8, u16),
-    Deregisters(u8),
-    Health(Option<u8>, ProbeWitness),
+    Registers(OwnKey),
+    Deregisters(OwnKey),
+    Health(Option<OwnKey>, ProbeWitness),
     Drains(bool),
 }
+
+/// Names what an app registers: one of its services, and the port of an address that stands beside others.
+type OwnKey = (u8, Option<u16>);
 
 /// Holds what a pod has said that counts now.
 #[derive(Debug, Clone, Default)]
 struct Spoken {
     is_open: bool,
     process: u8,
-    registrations: BTreeMap<u8, u16>,
-    health: BTreeMap<Option<u8>, ProbeWitness>,
+    registrations: BTreeSet<OwnKey>,
+    health: BTreeMap<Option<OwnKey>, ProbeWitness>,
     drains: bool,
 }
 
@@ -126,9 +129,18 @@ fn own_service(number: u8) -> ServiceName {
     format!("s{}", number + 1).parse().unwrap()
 }
 
-fn own_registration((service, port): (&u8, &u16)) -> SelfRegistration {
-    let said = serde_json::json!({"service": own_service(*service), "ports": [{"port": port}], "beside": port % 2 == 0});
+fn own_registration(key: &OwnKey) -> SelfRegistration {
+    let (service, port) = (own_service(key.0), key.1.unwrap_or(1));
+    let said = serde_json::json!({"service": service, "ports": [{"port": port}], "beside": key.1.is_some()});
     serde_json::from_value(said).unwrap()
+}
+
+fn own_key(key: OwnKey) -> RegistrationKey {
+    RegistrationKey { service: own_service(key.0), port: key.1.map(u32::from) }
+}
+
+fn health_of(key: OwnKey) -> HealthOf {
+    HealthOf { service: own_service(key.0), port: key.1 }
 }
 
 fn words() -> impl Strategy<Value = (PodUid, Word)> {
@@ -136,14 +148,15 @@ fn words() -> impl Strategy<Value = (PodUid, Word)> {
         use ProbeWitness::*;
         prop::sample::select(vec![NotAsked, Passing, Dead, SaysFailing])
     };
-    let registrations = || proptest::collection::btree_map(0u8..2, 1u16..4, 0..3);
+    let own = || (0u8..2, proptest::option::of(1u16..4));
+    let registrations = || proptest::collection::btree_set(own(), 0..3);
     let word = prop_oneof![
         3 => (any::<bool>(), registrations())
             .prop_map(|(anew, registrations)| Word::Opens { anew, registrations }),
         1 => Just(Word::Ends),
-        3 => (0u8..2, 1u16..4).prop_map(|(service, port)| Word::Registers(service, port)),
-        1 => (0u8..2).prop_map(Word::Deregisters),
-        2 => (proptest::option::of(0u8..2), probe()).prop_map(|(service, probe)| Word::Health(service, probe)),
+        3 => own().prop_map(Word::Registers),
+        1 => own().prop_map(Word::Deregisters),
+        2 => (proptest::option::of(own()), probe()).prop_map(|(of, probe)| Word::Health(of, probe)),
         1 => any::<bool>().prop_map(Word::Drains),
     ];
     (1u8..4, word).prop_map(|(number, word)| (format!("u{number}").as_str().into(), word))
@@ -162,11 +175,20 @@ impl Spoken {
         assert_eq!(index.open_session(uid, &hello, NOW_MS), Some(Opening::Open(vec![])));
     }
 
+    /// With an address that stood beside others goes what was said of it.
+    fn forgets<'a>(&mut self, gone: impl IntoIterator<Item = &'a OwnKey>) {
+        for key in gone {
+            if key.1.is_some() {
+                self.health.remove(&Some(*key));
+            }
+        }
+    }
+
     /// The same as all that was said, in an index that heard nothing yet.
     fn retold(&self, index: &mut Index, uid: &PodUid) {
         self.opens(index, uid);
-        for (service, probe) in &self.health {
-            index.app_health(uid, service.map(own_service), *probe);
+        for (of, probe) in &self.health {
+            index.app_health(uid, of.map(health_of), *probe);
         }
         index.app_drains(uid, self.drains);
         if !self.is_open {
@@ -184,10 +206,12 @@ fn say(index: &mut Index, spoken: &mut BTreeMap<PodUid, Spoken>, uid: &PodUid, w
         let known = spoken.contains_key(uid);
         let said = spoken.entry(uid.clone()).or_default();
         let held = std::mem::replace(&mut said.registrations, registrations);
+        let tells = !anew || !said.registrations.is_empty();
         (said.process, said.is_open) = (said.process + u8::from(anew), true);
         said.opens(index, uid);
-        if known && anew && said.registrations.is_empty() {
-            said.registrations = held;
+        match known && !tells {
+            true => said.registrations = held,
+            false => said.forgets(held.difference(&said.registrations.clone())),
         }
         return;
     }
@@ -198,17 +222,19 @@ fn say(index: &mut Index, spoken: &mut BTreeMap<PodUid, Spoken>, uid: &PodUid, w
             said.is_open = false;
             index.session_ended(uid, NOW_MS, true, NOW_MS);
         }
-        Word::Registers(service, port) => {
-            said.registrations.insert(service, port);
-            index.app_registers(uid, &own_registration((&service, &port))).unwrap();
+        Word::Registers(key) => {
+            said.registrations.insert(key);
+            index.app_registers(uid, &own_registration(&key)).unwrap();
         }
-        Word::Deregisters(service) => {
-            said.registrations.remove(&service);
-            index.app_deregisters(uid, &own_service(service));
+        Word::Deregisters(key) => {
+            if said.registrations.remove(&key) {
+                said.forgets([&key]);
+            }
+            index.app_deregisters(uid, &own_key(key));
         }
-        Word::Health(service, probe) => {
-            said.health.insert(service, probe);
-            index.app_health(uid, service.map(own_service), probe);
+        Word::Health(of, probe) => {
+            said.health.insert(of, probe);
+            index.app_health(uid, of.map(health_of), probe);
         }
         Word::Drains(drains) => {
             said.drains = drains;

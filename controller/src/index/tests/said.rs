@@ -1,10 +1,9 @@
 //! What apps say of themselves at run time.
 
 use rollcall_catalogue::{Reason, ServiceName, State};
-use rollcall_wire::{SelfPort, SelfRegistration};
+use rollcall_wire::{HealthOf, RegistrationKey, SelfPort, SelfRegistration, limits::REGISTRATIONS_MAX};
 
 use super::{pods::nothing_stays_behind, *};
-use crate::index::said::SELF_REGISTRATIONS_MAX;
 
 fn uid() -> PodUid {
     "u1".into()
@@ -12,6 +11,22 @@ fn uid() -> PodUid {
 
 fn name(name: &str) -> ServiceName {
     name.parse().unwrap()
+}
+
+fn whole(service: &str) -> RegistrationKey {
+    RegistrationKey { service: name(service), port: None }
+}
+
+fn at(service: &str, port: u32) -> RegistrationKey {
+    RegistrationKey { service: name(service), port: Some(port) }
+}
+
+fn of(service: &str) -> Option<HealthOf> {
+    Some(HealthOf { service: name(service), port: None })
+}
+
+fn of_port(service: &str, port: u16) -> Option<HealthOf> {
+    Some(HealthOf { service: name(service), port: Some(port) })
 }
 
 fn says(service: &str, ports: &[u16]) -> SelfRegistration {
@@ -68,9 +83,9 @@ fn a_registration_at_run_time_comes_changes_and_goes() {
     let now = registers(&mut bench, &says("orders", &[9091]));
     assert_eq!(now, expect(&[("orders", &["p1:9091 Ready"])]));
     registers(&mut bench, &says("billing", &[7]));
-    bench.index.app_deregisters(&uid(), &name("orders"));
+    bench.index.app_deregisters(&uid(), &whole("orders"));
     assert_eq!(bench.publish(), expect(&[("billing", &["p1:7 Ready"])]));
-    bench.index.app_deregisters(&uid(), &name("orders"));
+    bench.index.app_deregisters(&uid(), &whole("orders"));
     assert!(bench.step().is_none());
     assert!(bench.index.managed().wanted.is_empty(), "no label stands for it");
     assert_eq!(bench.apply([gone_pod(1)]), expect(&[]));
@@ -84,9 +99,15 @@ fn it_stands_beside_what_was_declared_or_speaks_for_it() {
     assert_eq!(now, expect(&[("billing", &["p1:7 Ready"]), ("orders", &["p1:8080 Ready"])]));
     let now = registers(&mut bench, &says("orders", &[9090]));
     assert_eq!(now["orders.shop"], ["p1:9090 Ready"], "the whole pod's");
-    let now = registers(&mut bench, &beside("orders", 9090));
-    assert_eq!(now["orders.shop"], ["p1:8080 Ready", "p1:9090 Ready"], "one of two");
-    bench.index.app_deregisters(&uid(), &name("orders"));
+    bench.index.app_deregisters(&uid(), &whole("orders"));
+    registers(&mut bench, &beside("orders", 9090));
+    let now = registers(&mut bench, &beside("orders", 9091));
+    assert_eq!(now["orders.shop"], ["p1:8080 Ready", "p1:9090 Ready", "p1:9091 Ready"], "one of three");
+    bench.index.app_deregisters(&uid(), &at("orders", 9091));
+    assert_eq!(bench.publish()["orders.shop"], ["p1:8080 Ready", "p1:9090 Ready"]);
+    bench.index.app_deregisters(&uid(), &whole("orders"));
+    assert!(bench.step().is_none(), "nothing of that name");
+    bench.index.app_deregisters(&uid(), &at("orders", 9090));
     assert_eq!(bench.publish()["orders.shop"], ["p1:8080 Ready"], "what was declared stays");
 }
 
@@ -113,14 +134,14 @@ fn its_values_are_the_domains() {
 fn who_has_just_left_a_service_may_still_be_called_in_it() {
     let mut bench = in_session(None);
     registers(&mut bench, &says("orders", &[9090]));
-    bench.index.app_deregisters(&uid(), &name("orders"));
+    bench.index.app_deregisters(&uid(), &whole("orders"));
     bench.index.advance(bench.now_ms);
     assert_eq!(bench.index.services_of(&uid()), []);
     let called = bench.index.called_in(&uid());
     assert_eq!(called.iter().map(|key| key.service.as_str()).collect::<Vec<_>>(), ["orders"]);
     registers(&mut bench, &says("orders", &[9090]));
     assert_eq!(bench.index.called_in(&uid()).len(), 1, "once");
-    bench.index.app_deregisters(&uid(), &name("orders"));
+    bench.index.app_deregisters(&uid(), &whole("orders"));
     bench.index.advance(bench.now_ms);
     bench.index.tick(bench.now_ms + 60_000, false, |_| None);
     assert_eq!(bench.index.called_in(&uid()), []);
@@ -153,16 +174,16 @@ fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
     ];
     for (field, said) in table {
         let refused = bench.index.app_registers(&uid(), &said).unwrap_err();
-        assert_eq!((refused.why.field, refused.service.as_str()), (field, "orders"), "{said:?}");
+        assert_eq!((refused.why.field, refused.key.service.as_str()), (field, "orders"), "{said:?}");
     }
     assert!(bench.step().is_none());
     // More than there is room for, of which none is forgotten.
-    for number in 1..SELF_REGISTRATIONS_MAX {
+    for number in 1..REGISTRATIONS_MAX {
         registers(&mut bench, &says(&format!("s{number}"), &[1]));
     }
     let refused = bench.index.app_registers(&uid(), &says("more", &[1])).unwrap_err();
     assert_eq!(refused.why.field, "service");
-    assert_eq!(bench.publish().len(), SELF_REGISTRATIONS_MAX);
+    assert_eq!(bench.publish().len(), REGISTRATIONS_MAX);
     registers(&mut bench, &says("orders", &[9091]));
     assert_eq!(bench.instance("orders.shop").profile.port, 9091, "what is there may change");
 }
@@ -190,7 +211,7 @@ fn a_hello_tells_all_that_is_registered_unless_its_sidecar_cannot_know() {
     assert_eq!(opens(&mut bench, "j", &[]), (vec![], 0), "the same: it does");
     let many: Vec<_> = (0..20).map(|number| says(&format!("s{number}"), &[1])).collect();
     let (names, refused) = opens(&mut bench, "k", &many);
-    assert_eq!((names.len(), refused), (SELF_REGISTRATIONS_MAX, 20 - SELF_REGISTRATIONS_MAX));
+    assert_eq!((names.len(), refused), (REGISTRATIONS_MAX, 20 - REGISTRATIONS_MAX));
 }
 
 #[test]
@@ -211,22 +232,45 @@ fn words_on_the_health_are_of_one_service_or_of_all() {
         (Some("billing"), NotAsked, ["Ready", "Ready"]),
     ];
     for (service, probe, expected) in table {
-        bench.index.app_health(&uid(), service.map(name), probe);
+        bench.index.app_health(&uid(), service.and_then(of), probe);
         assert_eq!(reasons(&mut bench), expected, "{service:?} {probe}");
-        bench.index.app_health(&uid(), service.map(name), probe);
+        bench.index.app_health(&uid(), service.and_then(of), probe);
         assert!(bench.step().is_none(), "no news");
     }
     // The last word stands while the session is away, good or bad.
-    bench.index.app_health(&uid(), Some(name("orders")), Dead);
+    bench.index.app_health(&uid(), of("orders"), Dead);
     bench.index.session_ended(&uid(), 9, true, 9);
     assert_eq!(reasons(&mut bench), ["ProbeRefused", "SidecarLost"]);
     assert!(bench.index.open_session(&uid(), &hello("j", &[]), 10).is_some());
     assert_eq!(reasons(&mut bench), ["ProbeRefused", "Ready"]);
     // A flood of names is not kept.
     for number in 0..1_000 {
-        bench.index.app_health(&uid(), Some(name(&format!("s{number}"))), Dead);
+        bench.index.app_health(&uid(), of(&format!("s{number}")), Dead);
     }
     assert_eq!(reasons(&mut bench), ["ProbeRefused", "Ready"]);
+}
+
+#[test]
+fn a_word_on_one_address_is_of_that_alone_and_goes_with_it() {
+    use ProbeWitness::*;
+    let mut bench = in_session(Some("orders"));
+    registers(&mut bench, &beside("orders", 9090));
+    registers(&mut bench, &beside("orders", 9091));
+    bench.index.app_health(&uid(), of_port("orders", 9090), Dead);
+    let now = bench.publish();
+    assert_eq!(now["orders.shop"], ["p1:8080 Ready", "p1:9090 ProbeRefused", "p1:9091 Ready"]);
+    let key: ServiceKey = "orders.shop".parse().unwrap();
+    let explained = bench.index.explain(&key).unwrap();
+    let told = explained.iter().map(|one| (one.instance.profile.port, one.witnesses.probe));
+    assert_eq!(told.collect::<Vec<_>>(), [(8080, NotAsked), (9090, Dead), (9091, NotAsked)]);
+    bench.index.app_health(&uid(), of_port("orders", 8080), SaysFailing);
+    bench.index.app_health(&uid(), of("orders"), Unwell);
+    let now = bench.publish();
+    assert_eq!(now["orders.shop"], ["p1:8080 AppSaysFailing", "p1:9090 ProbeFailed", "p1:9091 ProbeFailed"]);
+    bench.index.app_health(&uid(), of("orders"), Passing);
+    bench.index.app_deregisters(&uid(), &at("orders", 9090));
+    let now = registers(&mut bench, &beside("orders", 9090));
+    assert_eq!(now["orders.shop"], ["p1:8080 AppSaysFailing", "p1:9090 Ready", "p1:9091 Ready"], "forgotten");
 }
 
 #[test]

@@ -32,7 +32,7 @@ async fn callers() -> (House, Peer, Vec<Peer>) {
 }
 
 fn drain(drain: Drain, deadline_ms: u64) -> Up {
-    Up::Drain { drain, deadline_ms }
+    Up::Drain { drain, deadline_ms, ask: Some(deadline_ms) }
 }
 
 /// All of them go on living for a while.
@@ -54,18 +54,21 @@ async fn a_drain_is_over_when_every_caller_knows() {
     for caller in &mut callers {
         assert_eq!(caller.sync().await, [key("orders")]);
     }
-    let Some(Down::Drained { complete, terminating, acked, subscribers, late, elapsed_ms }) =
+    let Some(Down::Drained { ask, complete, terminating, acked, subscribers, late, elapsed_ms }) =
         drained.hear().await
     else {
         panic!()
     };
     assert!(complete && !terminating && late.is_empty(), "{late:?}");
-    assert_eq!((acked, subscribers), (3, 3));
+    assert_eq!((ask, acked, subscribers), (Some(5_000), 3, 3));
     assert!(u128::from(elapsed_ms) <= begin.elapsed().as_millis() && elapsed_ms < 1_000);
 
     drained.say(&drain(Drain::Stop, 0)).await;
     let stopped = drained.hear().await;
-    assert!(matches!(stopped, Some(Down::Drained { complete: true, subscribers: 0, .. })), "{stopped:?}");
+    assert!(
+        matches!(stopped, Some(Down::Drained { ask: Some(0), complete: true, subscribers: 0, .. })),
+        "{stopped:?}"
+    );
     assert_eq!(callers[0].sync().await, [key("orders")], "it serves again");
 }
 

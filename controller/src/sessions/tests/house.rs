@@ -20,7 +20,7 @@ use rollcall_catalogue::{
     Attributes, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
 };
 use rollcall_net::{Trigger, client_config, server_config, server_name, shutdown};
-use rollcall_wire::{Decoder, Down, PROTOCOL, Up, encode};
+use rollcall_wire::{Decoder, Down, Duty, PROTOCOL, Up, encode};
 use rustls::{ClientConfig, ServerConfig};
 use tokio::{
     io::{DuplexStream, duplex},
@@ -75,6 +75,8 @@ pub(super) struct Peer {
     incoming: Incoming,
     decoder: Decoder<Down>,
     connection: Dialled,
+    /// As they were told last; they come whenever they change, between other things.
+    pub(super) duties: Option<Vec<Duty>>,
 }
 
 /// Holds a connection over which requests can be made.
@@ -275,7 +277,13 @@ impl Dialled {
     pub(super) async fn open(mut self, uid: &str) -> Peer {
         let (up, response) = self.request(Method::POST, "/v1/session", &format!("token-of-{uid}")).await;
         assert_eq!(response.status(), 200);
-        Peer { up, incoming: response.into_body(), decoder: Decoder::default(), connection: self }
+        Peer {
+            up,
+            incoming: response.into_body(),
+            decoder: Decoder::default(),
+            connection: self,
+            duties: None,
+        }
     }
 }
 
@@ -290,7 +298,7 @@ impl Peer {
         timeout(EVENTUALLY, self.up.send(bytes.into())).await.expect("is heard").expect("is open");
     }
 
-    /// The next frame but heartbeats; none where the stream has ended.
+    /// The next frame but heartbeats and duties; none where the stream has ended.
     pub(super) async fn hear(&mut self) -> Option<Down> {
         loop {
             match self.hear_any().await {
@@ -300,10 +308,16 @@ impl Peer {
         }
     }
 
+    /// The next frame but duties.
     pub(super) async fn hear_any(&mut self) -> Option<Down> {
         loop {
-            if let Some(frame) = self.decoder.next_frame().unwrap() {
-                return Some(frame);
+            match self.decoder.next_frame().unwrap() {
+                Some(Down::Duties { duties }) => {
+                    self.duties = Some(duties);
+                    continue;
+                }
+                Some(frame) => return Some(frame),
+                None => {}
             }
             let frame = timeout(EVENTUALLY, self.incoming.frame()).await.expect("something is said");
             self.decoder.push(&frame?.ok()?.into_data().ok()?);

@@ -1,8 +1,11 @@
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use futures::FutureExt;
 use rollcall_catalogue::{Reason, State, liveness::ProbeWitness};
-use rollcall_wire::{Down, SelfRegistration, Up, limits::FRAME_BYTES_MAX};
+use rollcall_wire::{
+    Down, DutyCheck, Question, RegistrationKey, SelfRegistration, Unknown, Up, encode,
+    limits::FRAME_BYTES_MAX,
+};
 use tokio::{
     task::unconstrained,
     time::{Duration, Instant, sleep, timeout},
@@ -166,7 +169,7 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     let begin = Instant::now();
     for number in 0..100 {
         let probe = if number % 2 == 0 { ProbeWitness::Passing } else { ProbeWitness::Unwell };
-        peer.say(&Up::Health { service: None, probe }).await;
+        peer.say(&Up::Health { of: None, probe }).await;
     }
     let registration = |service: &str, port: u16| -> SelfRegistration {
         serde_json::from_value(serde_json::json!({"service": service, "ports": [{"port": port}]})).unwrap()
@@ -178,9 +181,9 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     let mut told = Vec::new();
     while said.len() < 2 || told.len() < 2 {
         match peer.hear().await.unwrap() {
-            Down::Registered { service } => said.push(format!("{service} registered")),
-            Down::Rejected { service, field, .. } => {
-                said.push(format!("{service} rejected: {}", field.unwrap()));
+            Down::Registered { key } => said.push(format!("{} registered", key.service)),
+            Down::Rejected { key, field, .. } => {
+                said.push(format!("{} rejected: {}", key.service, field.unwrap()));
             }
             Down::Upsert { service, .. } => told.push(service),
             Down::Synced { cursor, .. } => peer.say(&Up::Ack { cursor }).await,
@@ -191,7 +194,8 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     // 32 of the 102 at once, and then ten in a second.
     let took = begin.elapsed();
     assert!((6_900..8_000).contains(&took.as_millis()), "{took:?}");
-    peer.say(&Up::Deregister { service: "orders".parse().unwrap() }).await;
+    let key_of = |service: &str| RegistrationKey { service: service.parse().unwrap(), port: None };
+    peer.say(&Up::Deregister { key: key_of("orders") }).await;
     loop {
         match peer.hear().await.unwrap() {
             Down::Remove { service, .. } => break assert_eq!(service, key("orders")),
@@ -200,6 +204,71 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_is_told_what_its_pod_is_after_welcome_and_when_that_changes() {
+    let house = House::with(vec![pod(1, Some("orders")), pod(2, None)]).await;
+    let (mut peer, mut nobody) = (house.session("u1").await, house.session("u2").await);
+    assert_eq!(nobody.hear_any().await, Some(Down::Heartbeat));
+    assert_eq!(nobody.duties, Some(vec![]), "that it is nothing is told as well");
+    peer.say(&subscribe(&["orders"])).await;
+    peer.sync().await;
+    let [duty] = &peer.duties.take().unwrap()[..] else { panic!() };
+    let probe = duty.probe.as_ref().unwrap();
+    assert_eq!((duty.service.as_str(), duty.port, duty.declared), ("orders", 8080, true));
+    assert_eq!((&probe.check, probe.port, probe.failure_threshold), (&DutyCheck::Tcp, 8080, 3));
+    assert_eq!(duty.addresses, [IpAddr::from([10, 0, 0, 1])]);
+    // A change of its state is none of its duties.
+    peer.say(&Up::Health { of: None, probe: ProbeWitness::Dead }).await;
+    peer.sync().await;
+    assert_eq!(peer.duties, None);
+    let said =
+        serde_json::json!({"service": "orders", "ports": [{"port": 81}], "beside": true, "ttlSeconds": 5});
+    peer.say(&Up::Register { registration: serde_json::from_value(said).unwrap() }).await;
+    assert!(matches!(peer.hear().await, Some(Down::Registered { .. })));
+    peer.sync().await;
+    let duties = peer.duties.take().unwrap();
+    let told = duties.iter().map(|one| (one.port, one.declared, one.probe.is_some(), one.ttl_seconds));
+    assert_eq!(told.collect::<Vec<_>>(), [(8080, true, true, None), (81, false, false, Some(5))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_are_answered_as_far_as_their_pod_may_see() {
+    let house = House::with(vec![pod(1, None), pod(2, Some("orders")), pod(3, Some("orders"))]).await;
+    let mut peer = house.session("u1").await;
+    let explain = |service: &str, id: Option<&str>| Question::Explain {
+        service: service.parse().unwrap(),
+        id: id.map(Into::into),
+    };
+    let mut asked = 0;
+    let mut answer = async |question: Question| {
+        asked += 1;
+        peer.say(&Up::Ask { ask: asked, question }).await;
+        match peer.hear().await {
+            Some(Down::Told { ask, unknown, explained, found, more: false }) if ask == asked => {
+                let ids = explained.iter().map(|one| format!("{} {}", one.id, one.witnesses.session));
+                let found = found.iter().map(|one| format!("{} {}", one.service, one.instance.id));
+                (unknown, ids.chain(found).collect::<Vec<_>>())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let one = "u2-8080 never-came".to_owned();
+    let both = vec![one.clone(), "u3-8080 never-came".to_owned()];
+    assert_eq!(answer(explain("orders.shop", None)).await, (None, both));
+    assert_eq!(answer(explain("orders.shop", Some("u2-8080"))).await, (None, vec![one]));
+    assert_eq!(answer(explain("orders.shop", Some("u9-1"))).await, (Some(Unknown::Instance), vec![]));
+    for hidden in ["nobody.shop", "orders.elsewhere"] {
+        assert_eq!(answer(explain(hidden, None)).await, (Some(Unknown::Service), vec![]));
+    }
+    let found = vec!["orders.shop u3-8080".to_owned()];
+    assert_eq!(answer(Question::Address([10, 0, 0, 3].into())).await, (None, found));
+    assert_eq!(answer(Question::Address([10, 0, 0, 9].into())).await, (None, vec![]));
+    // Who asks faster than he is answered is sent away.
+    let all = (0..17).map(|ask| Up::Ask { ask, question: explain("orders.shop", None) });
+    peer.bytes(all.flat_map(|frame| encode(&frame).unwrap()).collect()).await;
+    assert!(peer.goodbye().await.contains("questions"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use rollcall_catalogue::ServiceKey;
 use rollcall_controller::sessions::roster::{DrainId, Outcome, Roster, SessionId};
 use rollcall_wire::Down;
 
-use super::Controller;
+use super::{Controller, owner::DrainAsked};
 use crate::{agenda::Millis, ether::Ether, kubernetes::PodNo, network::ConnectionId, world::Event};
 
 /// As the contract has it.
@@ -28,6 +28,7 @@ struct Open {
     pod: PodNo,
     services: Vec<ServiceKey>,
     terminating: bool,
+    ask: Option<u64>,
     began_ms: Millis,
     /// The sessions that could be late.
     asked: Vec<ConnectionId>,
@@ -101,7 +102,7 @@ impl Controller {
         id: ConnectionId,
         services: Vec<ServiceKey>,
         terminating: bool,
-        deadline_ms: u64,
+        question: DrainAsked,
         ether: &mut Ether,
     ) {
         let Some(asker) = self.drains.sessions.get(&id).copied() else { return };
@@ -111,7 +112,8 @@ impl Controller {
             **one != id && services.iter().any(|key| stream.subscribed.contains(key)) && stream.opened
         });
         let asked: Vec<_> = asked.map(|(id, _)| *id).collect();
-        let open = Open { asker: id, pod, services, terminating, began_ms: ether.now_ms(), asked };
+        let DrainAsked { deadline_ms, ask } = question;
+        let open = Open { asker: id, pod, services, terminating, ask, began_ms: ether.now_ms(), asked };
         self.drains.open.insert(begun.id, open);
         if begun.awaited.is_empty() {
             return self.drained(begun.id, ether);
@@ -135,11 +137,11 @@ impl Controller {
         let complete = acked == subscribers;
         let elapsed_ms = ether.now_ms() - open.began_ms;
         ether.note(format!("the drain of {:?} is complete: {complete}, {acked} of {subscribers}", open.pod));
-        let Open { asker, pod, services, terminating, asked, .. } = open;
+        let Open { asker, pod, services, terminating, ask, asked, .. } = open;
         if complete {
             self.answered.push(Answered { pod, services, asked });
         }
-        let down = Down::Drained { complete, terminating, acked, subscribers, late, elapsed_ms };
+        let down = Down::Drained { ask, complete, terminating, acked, subscribers, late, elapsed_ms };
         self.say(asker, down, ether);
     }
 }

@@ -12,8 +12,8 @@ use std::{
 
 pub(crate) use drains::Answered;
 use drains::Drains;
-pub(crate) use owner::Input;
 use owner::Reply;
+pub(crate) use owner::{DrainAsked, Input};
 use rollcall_catalogue::{PodUid, Snapshot};
 use rollcall_controller::index::Index;
 use rollcall_wire::Feed;

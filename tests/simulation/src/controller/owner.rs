@@ -1,8 +1,8 @@
 //! The owner: inputs in order, the index's clock, and what is published of it.
 
-use rollcall_catalogue::{PodUid, ServiceKey, ServiceName, liveness::ProbeWitness};
+use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
 use rollcall_controller::index::{Change, Hello, Opening, Refused};
-use rollcall_wire::{Down, Drain, SelfRegistration};
+use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration};
 
 use super::Controller;
 use crate::{agenda::Millis, ether::Ether, network::ConnectionId, world::Event};
@@ -36,9 +36,16 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) enum Word {
     Register(SelfRegistration),
-    Deregister(ServiceName),
-    Health { service: Option<ServiceName>, probe: ProbeWitness },
-    Drain { drain: Drain, deadline_ms: u64 },
+    Deregister(RegistrationKey),
+    Health { of: Option<HealthOf>, probe: ProbeWitness },
+    Drain { drain: Drain, question: DrainAsked },
+}
+
+/// Holds how a drain was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DrainAsked {
+    pub(crate) deadline_ms: u64,
+    pub(crate) ask: Option<u64>,
 }
 
 /// Says what is answered once that is published.
@@ -49,7 +56,7 @@ pub(super) enum Reply {
     Drains {
         services: Vec<ServiceKey>,
         terminating: bool,
-        deadline_ms: u64,
+        question: DrainAsked,
     },
 }
 
@@ -157,34 +164,34 @@ impl Controller {
         }
         let reply = match word {
             Word::Register(said) => match self.index.app_registers(&uid, &said) {
-                Ok(()) => Reply::Say(Down::Registered { service: said.service }),
+                Ok(()) => Reply::Say(Down::Registered { key: said.key() }),
                 Err(refused) => Reply::Say(rejected(refused)),
             },
-            Word::Deregister(service) => return self.index.app_deregisters(&uid, &service),
-            Word::Health { service, probe } => return self.index.app_health(&uid, service, probe),
-            Word::Drain { drain: Drain::Start, deadline_ms } => {
+            Word::Deregister(key) => return self.index.app_deregisters(&uid, &key),
+            Word::Health { of, probe } => return self.index.app_health(&uid, of, probe),
+            Word::Drain { drain: Drain::Start, question } => {
                 self.index.app_drains(&uid, true);
-                self.drains_reply(&uid, deadline_ms)
+                self.drains_reply(&uid, question)
             }
-            Word::Drain { drain: Drain::Stop, .. } => {
+            Word::Drain { drain: Drain::Stop, question } => {
                 self.index.app_drains(&uid, false);
-                Reply::Say(at_once(self.is_going(&uid)))
+                Reply::Say(at_once(self.is_going(&uid), question))
             }
-            Word::Drain { drain: Drain::Wait, deadline_ms } if self.is_going(&uid) => {
-                self.drains_reply(&uid, deadline_ms)
+            Word::Drain { drain: Drain::Wait, question } if self.is_going(&uid) => {
+                self.drains_reply(&uid, question)
             }
-            Word::Drain { drain: Drain::Wait, deadline_ms } => {
-                return ether.agenda.after(GOING_WITHIN_MS, Event::Going(self.life, id, uid, deadline_ms));
+            Word::Drain { drain: Drain::Wait, question } => {
+                return ether.agenda.after(GOING_WITHIN_MS, Event::Going(self.life, id, uid, question));
             }
         };
         self.replies.push((id, reply));
     }
 
     /// The watch has had its time to say that the pod is going.
-    pub(crate) fn going(&mut self, id: ConnectionId, uid: &PodUid, deadline_ms: u64, ether: &mut Ether) {
+    pub(crate) fn going(&mut self, id: ConnectionId, uid: &PodUid, question: DrainAsked, ether: &mut Ether) {
         let reply = match self.is_going(uid) {
-            true => self.drains_reply(uid, deadline_ms),
-            false => Reply::Say(at_once(false)),
+            true => self.drains_reply(uid, question),
+            false => Reply::Say(at_once(false, question)),
         };
         self.replies.push((id, reply));
         self.publish_soon(ether);
@@ -194,9 +201,9 @@ impl Controller {
         self.index.pod(uid).is_none_or(|facts| facts.life.deleting)
     }
 
-    fn drains_reply(&self, uid: &PodUid, deadline_ms: u64) -> Reply {
+    fn drains_reply(&self, uid: &PodUid, question: DrainAsked) -> Reply {
         let (services, terminating) = (self.index.services_of(uid), self.is_going(uid));
-        Reply::Drains { services, terminating, deadline_ms }
+        Reply::Drains { services, terminating, question }
     }
 
     pub(super) fn dismiss(&mut self, id: ConnectionId, reason: &str, ether: &mut Ether) {
@@ -235,6 +242,15 @@ impl Controller {
                 ether.agenda.after(pause_ms, Event::Look(self.life, id));
             }
         }
+        for uid in self.index.take_on_duty() {
+            let duties = self.index.duties(&uid).into();
+            if let Some(stream) = self.open.get(&uid).and_then(|id| self.streams.get_mut(id)) {
+                stream.server.set_duties(duties);
+            }
+            if let Some(id) = self.open.get(&uid).copied() {
+                self.pump(id, ether);
+            }
+        }
         for (id, reply) in std::mem::take(&mut self.replies) {
             self.reply(id, reply, ether);
         }
@@ -245,8 +261,8 @@ impl Controller {
     fn reply(&mut self, id: ConnectionId, reply: Reply, ether: &mut Ether) {
         match reply {
             Reply::Say(down) => self.say(id, down, ether),
-            Reply::Drains { services, terminating, deadline_ms } => {
-                self.drain(id, services, terminating, deadline_ms, ether);
+            Reply::Drains { services, terminating, question } => {
+                self.drain(id, services, terminating, question, ether);
             }
         }
     }
@@ -260,11 +276,12 @@ impl Controller {
 }
 
 fn rejected(refused: Refused) -> Down {
-    let Refused { service, why } = refused;
-    Down::Rejected { service, reason: why.to_string(), field: Some(why.field.to_owned()) }
+    let Refused { key, why } = refused;
+    Down::Rejected { key, reason: why.to_string(), field: Some(why.field.to_owned()) }
 }
 
 /// There is nobody to wait for.
-fn at_once(terminating: bool) -> Down {
-    Down::Drained { complete: true, terminating, acked: 0, subscribers: 0, late: Vec::new(), elapsed_ms: 0 }
+fn at_once(terminating: bool, question: DrainAsked) -> Down {
+    let (ask, late) = (question.ask, Vec::new());
+    Down::Drained { ask, complete: true, terminating, acked: 0, subscribers: 0, late, elapsed_ms: 0 }
 }

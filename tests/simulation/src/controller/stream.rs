@@ -9,7 +9,10 @@ use rollcall_wire::{
     server::{Heard, Opening, Resync, Server},
 };
 
-use super::{Controller, Input, owner::Word};
+use super::{
+    Controller, Input,
+    owner::{DrainAsked, Word},
+};
 use crate::{
     agenda::Millis,
     ether::Ether,
@@ -59,6 +62,8 @@ impl Controller {
             name: pod.name(),
             uid: pod.uid().to_string(),
             node: Some(node_name(node).to_string()),
+            zone: None,
+            addresses: Vec::new(),
         };
         let opening = Opening {
             replica: format!("controller-{}", self.life),
@@ -214,9 +219,13 @@ impl Controller {
             }
             Heard::Resynced(Resync::Cursor) => return,
             Heard::Register(registration) => Word::Register(registration),
-            Heard::Deregister(service) => Word::Deregister(service),
-            Heard::Health { service, probe } => Word::Health { service, probe },
-            Heard::Drain { drain, deadline_ms } => Word::Drain { drain, deadline_ms },
+            Heard::Deregister(key) => Word::Deregister(key),
+            Heard::Health { of, probe } => Word::Health { of, probe },
+            Heard::Drain { drain, deadline_ms, ask } => {
+                Word::Drain { drain, question: DrainAsked { deadline_ms, ask } }
+            }
+            // Nothing here asks for people.
+            Heard::Ask { .. } => return,
         };
         self.input(Input::Word { id, word }, ether);
     }

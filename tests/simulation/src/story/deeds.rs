@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollcall_catalogue::{ServiceKey, Visibility};
 use rollcall_controller::index::Kind;
-use rollcall_wire::{Drain, SelfPort, SelfRegistration, Up, client::Client};
+use rollcall_wire::{Drain, HealthOf, RegistrationKey, SelfPort, SelfRegistration, Up, client::Client};
 
 use super::Deed;
 use crate::{
@@ -24,7 +24,7 @@ impl World {
             Deed::DeletePod(pod) => {
                 self.in_pod(pod, |pod| pod.deleting = true);
                 if self.ether.chance.percent(50) {
-                    self.ask(pod, |client, _| client.drain(Drain::Wait, 5_000));
+                    self.ask(pod, |client, _| client.drain(Drain::Wait, 5_000).map(|(_, frame)| frame));
                 }
                 self.later(200..=15_000, Deed::PodGone(pod));
             }
@@ -113,16 +113,23 @@ impl World {
                 self.ask(pod, |client, _| client.register(said).ok().flatten());
             }
             Deed::SelfDeregister(pod) => {
-                let service = format!("own{}", self.ether.chance.within(0..=2)).parse().unwrap();
-                self.ask(pod, |client, _| client.deregister(&service));
+                let chance = &mut self.ether.chance;
+                let service = format!("own{}", chance.within(0..=2)).parse().unwrap();
+                let port = chance.percent(50).then(|| u32::try_from(chance.within(9_000..=9_002)).unwrap());
+                self.ask(pod, |client, _| client.deregister(&RegistrationKey { service, port }));
             }
             Deed::Health(pod, word) => {
                 self.story.unwell.insert(pod, ());
-                self.ask(pod, |client, _| client.health(None, word).ok().flatten());
+                let chance = &mut self.ether.chance;
+                let of = chance.percent(50).then(|| HealthOf {
+                    service: format!("own{}", chance.within(0..=2)).parse().unwrap(),
+                    port: Some(u16::try_from(chance.within(9_000..=9_002)).unwrap()),
+                });
+                self.ask(pod, |client, _| client.health(of, word).ok().flatten());
             }
             Deed::Drain(pod, drain) => {
                 self.story.unwell.insert(pod, ());
-                self.ask(pod, |client, _| client.drain(drain, 4_000));
+                self.ask(pod, |client, _| client.drain(drain, 4_000).map(|(_, frame)| frame));
             }
             Deed::CrashSidecar(pod) => {
                 let how = *self.ether.chance.pick(&[Farewell::Close, Farewell::Reset]).unwrap();

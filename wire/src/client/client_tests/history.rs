@@ -202,7 +202,7 @@ impl World {
     fn new() -> Self {
         let mut world = Self {
             server: Server::default(),
-            client: Client::new("i".into()),
+            client: Client::new("i".into(), usize::MAX),
             now_ms: 0,
             up: VecDeque::new(),
             down: VecDeque::new(),

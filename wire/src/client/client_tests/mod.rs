@@ -1,6 +1,8 @@
 //! The client against frames: each rule by itself, and any history.
 
+mod answers;
 mod history;
+mod memory;
 mod rules;
 
 use std::sync::Arc;
@@ -26,8 +28,14 @@ fn service(key: &ServiceKey, revision: u64, instances: Vec<Arc<Instance>>) -> Se
 }
 
 fn welcome(epoch: &str) -> Down {
-    let pod =
-        PodIdentity { namespace: "shop".parse().unwrap(), name: "p".into(), uid: "u".into(), node: None };
+    let pod = PodIdentity {
+        namespace: "shop".parse().unwrap(),
+        name: "p".into(),
+        uid: "u".into(),
+        node: None,
+        zone: None,
+        addresses: vec![],
+    };
     let (protocol, replica, epoch) = (PROTOCOL.to_owned(), "c".to_owned(), epoch.to_owned());
     Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod }
 }

@@ -4,7 +4,7 @@ use rollcall_catalogue::{ContentHash, Service, ServiceKey, liveness::ProbeWitnes
 
 use super::{delta, instance, key, service, synced, welcome, whole};
 use crate::{
-    Down, Drain, SelfRegistration, ServiceSummary, Up,
+    Down, Drain, HealthOf, RegistrationKey, SelfRegistration, ServiceSummary, Up,
     client::{Client, Event, Violation},
     encode,
     limits::{EPOCH_BYTES_MAX, REGISTRATIONS_MAX, SUBSCRIPTIONS_MAX},
@@ -12,7 +12,7 @@ use crate::{
 
 /// In session, with these asked for.
 fn client(names: &[&str]) -> Client {
-    let mut client = Client::new("i".into());
+    let mut client = Client::new("i".into(), usize::MAX);
     client.subscribe(names.iter().map(|name| key(name)));
     client.open(0);
     client.hear(welcome("e"), 0).unwrap();
@@ -93,7 +93,7 @@ fn what_no_controller_may_do() {
         ("an older cursor", vec![welcome("e"), synced(5, &[]), synced(4, &[])], Violation::Cursor),
     ];
     for (what, frames, violation) in table {
-        let mut client = Client::new("i".into());
+        let mut client = Client::new("i".into(), usize::MAX);
         client.subscribe([orders.clone()]);
         client.open(0);
         assert_eq!(hear(&mut client, frames), Err(violation), "{what}");
@@ -112,7 +112,7 @@ fn a_peer_of_a_newer_minor_version_may_hash_what_we_do_not_know() {
     let orders = key("orders");
     let Down::Welcome { replica, epoch, pod, .. } = welcome("e") else { panic!("no welcome") };
     let newer = Down::Welcome { protocol: "1.9".into(), replica, epoch, replicas: vec![], ca: None, pod };
-    let mut client = Client::new("i".into());
+    let mut client = Client::new("i".into(), usize::MAX);
     client.subscribe([orders.clone()]);
     client.open(0);
     let strange = Service { hash: ContentHash(7), ..service(&orders, 5, vec![]) };
@@ -234,30 +234,30 @@ fn no_more_is_asked_for_than_may_be() {
 
 #[test]
 fn what_the_pod_says_of_itself_is_said_in_each_session() {
-    let mut client = Client::new("i".into());
-    let (orders, billing) = (key("orders").service, key("billing").service);
+    let mut client = Client::new("i".into(), usize::MAX);
+    let orders = RegistrationKey { service: key("orders").service, port: None };
+    let of = |service: &str| Some(HealthOf { service: key(service).service, port: None });
     assert_eq!(client.register(registration("orders", 1)), Ok(None), "in the next session");
-    assert_eq!(client.health(Some(orders.clone()), ProbeWitness::Dead), Ok(None));
+    assert_eq!(client.health(of("orders"), ProbeWitness::Dead), Ok(None));
     assert_eq!(client.health(None, ProbeWitness::Passing), Ok(None), "of all; the bad one counts");
-    assert_eq!(client.health(Some(billing), ProbeWitness::Unwell), Ok(None));
+    assert_eq!(client.health(of("billing"), ProbeWitness::Unwell), Ok(None));
     let frames = client.open(0);
     let Up::Hello { registrations, sequence: 1, .. } = &frames[0] else { panic!("{frames:?}") };
     assert_eq!(registrations[..], [registration("orders", 1)]);
-    let word = |name: &str, probe| (Some(name.parse().unwrap()), probe);
     let words = [
         (None, ProbeWitness::Passing),
-        word("billing", ProbeWitness::Unwell),
-        word("orders", ProbeWitness::Dead),
+        (of("billing"), ProbeWitness::Unwell),
+        (of("orders"), ProbeWitness::Dead),
     ];
-    assert_eq!(frames[1..], words.map(|(service, probe)| Up::Health { service, probe }));
+    assert_eq!(frames[1..], words.map(|(of, probe)| Up::Health { of, probe }));
     client.hear(welcome("e"), 0).unwrap();
 
     // The refusal of the first is none of the second.
-    let rejected = || Down::Rejected { service: "orders".parse().unwrap(), reason: "r".into(), field: None };
+    let rejected = || Down::Rejected { key: orders.clone(), reason: "r".into(), field: None };
     let [first, second] = [2, 3].map(|tags| client.register(registration("orders", tags)).unwrap());
     assert!(matches!((first, second), (Some(Up::Register { .. }), Some(Up::Register { .. }))));
     client.hear(rejected(), 0).unwrap();
-    client.hear(Down::Registered { service: orders.clone() }, 0).unwrap();
+    client.hear(Down::Registered { key: orders.clone() }, 0).unwrap();
     let said = |client: &mut Client| match &client.open(0)[0] {
         Up::Hello { registrations, .. } => registrations.clone(),
         other => panic!("{other:?}"),
@@ -270,7 +270,7 @@ fn what_the_pod_says_of_itself_is_said_in_each_session() {
     assert!(said(&mut client).is_empty(), "refused, and forgotten");
 
     client.register(registration("orders", 0)).unwrap();
-    assert_eq!(client.deregister(&orders), Some(Up::Deregister { service: orders.clone() }));
+    assert_eq!(client.deregister(&orders), Some(Up::Deregister { key: orders.clone() }));
     assert_eq!(client.deregister(&orders), None, "it was not registered");
     assert!(client.drain(Drain::Wait, 5).is_some());
     client.closed();
@@ -280,7 +280,7 @@ fn what_the_pod_says_of_itself_is_said_in_each_session() {
 #[test]
 fn a_hello_fits_into_a_frame_whatever_is_held_and_registered() {
     let long = |number: usize| format!("{number:04}{}.{}", "s".repeat(59), "n".repeat(63));
-    let mut client = Client::new("i".repeat(16));
+    let mut client = Client::new("i".repeat(16), usize::MAX);
     client.subscribe((0..SUBSCRIPTIONS_MAX).map(|number| long(number).parse().unwrap()));
     client.open(0);
     client.hear(welcome(&"\u{1}".repeat(EPOCH_BYTES_MAX)), 0).unwrap();
@@ -307,7 +307,8 @@ fn a_hello_fits_into_a_frame_whatever_is_held_and_registered() {
     assert_eq!(client.take_up(), [Up::Heartbeat { cursor: 0, digest: ContentHash(sum) }], "what was offered");
     client.closed();
     for number in 0..REGISTRATIONS_MAX {
-        client.deregister(&format!("s{number}").parse().unwrap());
+        let service = format!("s{number}").parse().unwrap();
+        client.deregister(&RegistrationKey { service, port: None });
     }
     assert_eq!(offered(&mut client).len(), held.len(), "the others were not told again yet");
 }

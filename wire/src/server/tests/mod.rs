@@ -1,5 +1,6 @@
 mod bytes;
 mod clock;
+mod people;
 mod property;
 mod services;
 mod summary;
@@ -37,12 +38,18 @@ fn unsubscribe(names: &[&str]) -> Up {
     Up::Unsubscribe { services: names.iter().map(|name| name.parse().unwrap()).collect(), summary: false }
 }
 
+fn orders() -> RegistrationKey {
+    RegistrationKey { service: "orders".parse().unwrap(), port: None }
+}
+
 fn opening() -> Opening {
     let pod = PodIdentity {
         namespace: "shop".parse().unwrap(),
         name: "storefront-1".to_owned(),
         uid: "u".to_owned(),
         node: None,
+        zone: None,
+        addresses: vec![],
     };
     Opening { replica: "c".to_owned(), replicas: vec![], ca: None, pod, life_ms: 12 * 3_600_000 }
 }
@@ -71,6 +78,7 @@ fn short(bytes: &[u8]) -> String {
             let gone = removed.iter().map(|key| format!(" -{key}")).collect::<String>();
             format!("summary {}{told}{gone}", if whole { "whole " } else { "" })
         }
+        Down::Registered { key } => format!("registered {}", key.service),
         Down::Goaway { reason } => format!("goaway {reason}"),
         Down::Heartbeat => "heartbeat".to_owned(),
         other => format!("{other:?}"),

@@ -225,10 +225,9 @@ fn a_service_that_was_begun_is_finished() {
     let frame = s.server.speak(&registry.snapshot, 0).unwrap();
     assert!(frame.len() <= FRAME_BYTES_MAX && short(&frame) == "whole orders.shop u1,u2 ...");
     s.hear(unsubscribe(&["orders"]));
-    s.server.say(Down::Registered { service: "orders".parse().unwrap() });
+    s.server.say(Down::Registered { key: orders() });
     registry.put("orders.shop", large(&[4]), Visibility::Cluster);
-    let expected =
-        [r#"Registered { service: ServiceName("orders") }"#, "whole orders.shop u3", "synced 1 stock.shop"];
+    let expected = ["registered orders", "whole orders.shop u3", "synced 1 stock.shop"];
     assert_eq!(s.acked(&registry), expected);
 }
 
@@ -264,15 +263,14 @@ fn silent_staleness_is_found_and_healed() {
 fn the_shell_is_told_what_it_must_do() {
     let registry = Registry::new();
     let mut s = Session::open(&registry, hello());
-    let service = || "orders".parse().unwrap();
     let registration: SelfRegistration = serde_json::from_str(r#"{"service":"orders"}"#).unwrap();
     let probe = ProbeWitness::Passing;
-    let drain = |deadline_ms| Up::Drain { drain: Drain::Start, deadline_ms };
-    let drained = |deadline_ms| Heard::Drain { drain: Drain::Start, deadline_ms };
+    let drain = |deadline_ms| Up::Drain { drain: Drain::Start, deadline_ms, ask: Some(3) };
+    let drained = |deadline_ms| Heard::Drain { drain: Drain::Start, deadline_ms, ask: Some(3) };
     let table = [
         (Up::Register { registration: registration.clone() }, Some(Heard::Register(registration))),
-        (Up::Deregister { service: service() }, Some(Heard::Deregister(service()))),
-        (Up::Health { service: None, probe }, Some(Heard::Health { service: None, probe })),
+        (Up::Deregister { key: orders() }, Some(Heard::Deregister(orders()))),
+        (Up::Health { of: None, probe }, Some(Heard::Health { of: None, probe })),
         (drain(0), Some(drained(10_000))),
         (drain(1), Some(drained(1))),
         (drain(u64::MAX), Some(drained(60_000))),
@@ -361,7 +359,7 @@ fn what_no_peer_may_do() {
 fn answers_that_nobody_takes_are_bounded() {
     let registry = Registry::new();
     let mut s = Session::open(&registry, hello());
-    let answer = || Down::Registered { service: "orders".parse().unwrap() };
+    let answer = || Down::Registered { key: orders() };
     (0..ANSWERS_MAX).for_each(|_| s.server.say(answer()));
     assert_eq!(s.said(&registry).len(), ANSWERS_MAX);
     (0..=ANSWERS_MAX).for_each(|_| s.server.say(answer()));
@@ -390,7 +388,7 @@ fn who_is_held_back_is_told_of_services_later() {
     s.hear(subscribe(&["orders"]));
     assert!(s.said(&registry).is_empty());
     s.wait(3_000);
-    s.server.say(Down::Registered { service: "orders".parse().unwrap() });
+    s.server.say(Down::Registered { key: orders() });
     assert_eq!(s.said(&registry).len(), 1, "answers do not wait");
     s.wait(3_000);
     assert_eq!(s.said(&registry), ["heartbeat"]);

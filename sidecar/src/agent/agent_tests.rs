@@ -1,0 +1,224 @@
+//! What the agent says for those who want something, and what they are told: without a link, in virtual time.
+
+use std::time::SystemTime;
+
+use clap::Parser;
+use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
+use rollcall_wire::{Down, Drain, PodIdentity, Question, ServiceSummary};
+use tokio::time::advance;
+
+use super::*;
+use crate::{
+    prestop::prestop,
+    store::{Known, Store, store},
+};
+
+struct Bench {
+    agent: Agent,
+    errands: Errands,
+    store: Store,
+}
+
+fn key(text: &str) -> ServiceKey {
+    text.parse().unwrap()
+}
+
+fn orders(revision: u64) -> Service {
+    let head = Head { revision, hash: ContentHash(0), policy: Policy::default(), truncated: false };
+    let empty = Service::of(head, vec![]);
+    Service { hash: empty.content_hash(&key("orders.shop")), ..empty }
+}
+
+fn welcome() -> Down {
+    let pod: PodIdentity = serde_json::from_str(r#"{"namespace":"shop","name":"web-1","uid":"u1"}"#).unwrap();
+    Down::Welcome {
+        protocol: rollcall_wire::PROTOCOL.to_owned(),
+        replica: "r".to_owned(),
+        epoch: "e".to_owned(),
+        replicas: vec![],
+        ca: None,
+        pod,
+    }
+}
+
+fn synced(cursor: u64, services: &[&str], summary: bool) -> Down {
+    Down::Synced { cursor, services: services.iter().map(|name| key(name)).collect(), summary }
+}
+
+// === impl Bench ===
+
+impl Bench {
+    fn new(flags: &[&str]) -> Self {
+        let args = ["sidecar", "--controller=10.0.0.1:7310"];
+        let args = Args::parse_from(args.iter().chain(flags));
+        let (writer, store) = store();
+        let (errands, inbox) = errands();
+        let (_, hooks) = prestop(store.clone());
+        Self { agent: Agent::new(args, writer, inbox, hooks, Own::default()), errands, store }
+    }
+
+    /// The next thing that somebody wants, as frames.
+    async fn said(&mut self) -> Vec<Up> {
+        let mut said = self.agent.hear_us().await;
+        said.extend(self.agent.client.take_up());
+        said.extend(self.agent.ask_for_drains());
+        said
+    }
+
+    fn hear(&mut self, frame: Down) {
+        for event in self.agent.client.hear(frame, 0).unwrap() {
+            self.agent.apply(event);
+        }
+        self.agent.writer.heard();
+    }
+
+    /// A session that is welcome; what was said in it first.
+    fn open(&mut self) -> Vec<Up> {
+        let said = self.agent.client.open(0);
+        self.hear(welcome());
+        said
+    }
+
+    fn known(&self, text: &str) -> Option<Known> {
+        self.store.names().find(text).map(|slot| Known::clone(&slot.known()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_process_left_is_answered_from_and_offered() {
+    let mut bench = Bench::new(&[]);
+    let an_hour_ago = SystemTime::now() - Duration::from_secs(3_600);
+    let state = State {
+        pod: Some(serde_json::from_str(r#"{"namespace":"shop","name":"web-1","uid":"u1"}"#).unwrap()),
+        current_at_ms: an_hour_ago
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .ok()
+            .map(|at| at.as_millis() as u64),
+        names: vec![key("orders.shop"), key("billing.shop")],
+        services: vec![(key("orders.shop"), Arc::new(orders(7)))],
+        own: vec![],
+    };
+    bench.agent.restore(state);
+    let Some(Known::Service(held)) = bench.known("orders") else { panic!("it is held") };
+    assert!(bench.store.is_from_disk(&held) && !bench.store.in_step());
+    assert!((3_600..3_602).contains(&bench.store.age()), "{}", bench.store.age());
+    assert!(matches!(bench.known("billing"), Some(Known::Awaited)), "there was one, which is not held");
+    assert_eq!(bench.store.around().pod.as_ref().unwrap().name, "web-1");
+
+    let said = bench.open();
+    let [Up::Hello { held: offered, .. }, Up::Subscribe { services, .. }, ..] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!(offered[&key("orders.shop")], orders(7).hash);
+    assert_eq!(services.len(), 2);
+    assert!(bench.store.is_from_disk(&held) && bench.store.age() >= 3_600, "nobody has confirmed it yet");
+    bench.hear(synced(1, &["billing.shop", "orders.shop"], false));
+    assert!(!bench.store.is_from_disk(&held) && bench.store.age() == 0 && bench.store.in_step());
+    assert!(matches!(bench.known("billing"), Some(Known::Unknown)));
+    assert!(matches!(bench.known("orders"), Some(Known::Service(held)) if held.service.revision == 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flag_says_where_we_are_before_anybody_else_does() {
+    let mut bench = Bench::new(&["--namespace=shop"]);
+    assert_eq!(bench.store.home(), Some("shop".parse().unwrap()));
+    let elsewhere = State {
+        pod: Some(serde_json::from_str(r#"{"namespace":"bank","name":"web-1","uid":"u1"}"#).unwrap()),
+        ..State::default()
+    };
+    bench.agent.restore(elsewhere);
+    assert_eq!(bench.store.home(), Some("shop".parse().unwrap()));
+    // A clock that went back says nothing of how old the state is.
+    let ahead = State { current_at_ms: Some(u64::MAX), ..State::default() };
+    bench.agent.restore(ahead);
+    assert_eq!(bench.store.age(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_of_all_services_is_kept_for_a_while_after_it_was_wished_for() {
+    let mut bench = Bench::new(&[]);
+    bench.open();
+    assert!(bench.store.in_step() && bench.errands.wish_summary());
+    let said = bench.said().await;
+    assert!(
+        matches!(&said[..], [Up::Subscribe { services, summary: true }] if services.is_empty()),
+        "{said:?}"
+    );
+    assert!(!bench.store.in_step(), "something is awaited");
+    let one = ServiceSummary { service: key("orders.shop"), versions: vec![], serving: 1, total: 2 };
+    bench.hear(Down::Summary { services: vec![one], removed: vec![], whole: true });
+    assert!(bench.store.around().summary.is_none(), "not before it is whole");
+    bench.hear(synced(1, &[], true));
+    assert!(bench.store.in_step());
+    assert_eq!(bench.store.around().summary.as_ref().unwrap().len(), 1);
+
+    advance(SUMMARY_FOR / 2).await;
+    assert!(
+        bench.errands.wish_summary() && bench.said().await.iter().all(|said| matches!(said, Up::Ack { .. }))
+    );
+    advance(SUMMARY_FOR / 2).await;
+    assert!(bench.agent.expire().is_empty(), "it was wished for since");
+    advance(SUMMARY_FOR / 2).await;
+    let said = bench.agent.expire();
+    assert!(matches!(&said[..], [Up::Unsubscribe { summary: true, .. }]), "{said:?}");
+    bench.agent.writer.heard();
+    assert!(bench.store.around().summary.is_none() && bench.store.in_step());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_is_answered_in_the_session_or_at_its_end() {
+    let mut bench = Bench::new(&[]);
+    let ask = |errands: &Errands| {
+        let errands = errands.clone();
+        tokio::spawn(async move { errands.ask(Question::Address([10, 0, 0, 1].into())).await })
+    };
+    let alone = ask(&bench.errands);
+    assert!(bench.said().await.is_empty());
+    assert_eq!(alone.await.unwrap(), None, "there is no session");
+
+    bench.open();
+    let (answered, left) = (ask(&bench.errands), ask(&bench.errands));
+    let numbers: Vec<_> = [bench.said().await, bench.said().await]
+        .concat()
+        .iter()
+        .filter_map(|said| match said {
+            Up::Ask { ask, .. } => Some(*ask),
+            _ => None,
+        })
+        .collect();
+    let [first, _] = numbers[..] else { panic!("{numbers:?}") };
+    bench.hear(Down::Told { ask: first, unknown: None, explained: vec![], found: vec![], more: false });
+    assert_eq!(answered.await.unwrap(), Some(Told::Found(vec![])));
+    let begin = Instant::now();
+    bench.agent.lost();
+    assert_eq!(left.await.unwrap(), None);
+    assert_eq!(begin.elapsed(), Duration::ZERO, "at once, not after its time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_said_again_in_each_session_and_its_answer_finds_who_asked() {
+    let mut bench = Bench::new(&[]);
+    let errands = bench.errands.clone();
+    let waits = tokio::spawn(async move { errands.drain(Drain::Start, Duration::from_secs(10)).await });
+    assert!(bench.said().await.is_empty(), "there is no session to say it in");
+    let said = |said: Vec<Up>| match &said[..] {
+        [Up::Drain { drain: Drain::Start, deadline_ms, ask: Some(ask) }] => (*deadline_ms, *ask),
+        _ => panic!("{said:?}"),
+    };
+    bench.open();
+    let (deadline_ms, ask) = said(bench.agent.ask_for_drains());
+    assert_eq!(deadline_ms, 9_750);
+    bench.hear(Down::Drained {
+        ask: Some(ask),
+        complete: true,
+        terminating: false,
+        acked: 2,
+        subscribers: 2,
+        late: vec![],
+        elapsed_ms: 3,
+    });
+    assert_eq!(waits.await.unwrap().unwrap().acked, 2);
+    bench.agent.lost();
+    bench.open();
+    assert_eq!(said(bench.agent.ask_for_drains()).0, 0, "the next controller may not know");
+}

@@ -1,0 +1,107 @@
+//! What the other parts want of the agent: to know a name, to ask the controller, to drain.
+
+use rollcall_catalogue::ServiceKey;
+use rollcall_wire::{Drain, Question, Told, client::Drained};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Duration, Instant, timeout, timeout_at},
+};
+
+/// Errands that wait for the agent: as many as lookups may wait. A wish that finds no room is made again by the next
+/// lookup.
+const ERRANDS_MAX: usize = 256;
+/// A controller that is there answers in milliseconds, and a person waits no longer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// Holds the way to the agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Errands(mpsc::Sender<Errand>);
+
+/// Says what the agent is to do.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// A lookup wants this name.
+    Wish(ServiceKey),
+    /// Somebody wants the list of all services.
+    WishSummary,
+    Ask {
+        question: Question,
+        answer: oneshot::Sender<Told>,
+    },
+    Drain {
+        drain: Drain,
+        until: Instant,
+        answer: oneshot::Sender<Drained>,
+    },
+}
+
+/// Holds what the agent is still to hear.
+#[derive(Debug)]
+pub(crate) struct Inbox(pub(super) mpsc::Receiver<Errand>);
+
+pub(crate) fn errands() -> (Errands, Inbox) {
+    let (sender, receiver) = mpsc::channel(ERRANDS_MAX);
+    (Errands(sender), Inbox(receiver))
+}
+
+// === impl Errands ===
+
+impl Errands {
+    /// The name is wanted: it is subscribed to, and kept while it is wished for. False where there is no room; the next
+    /// lookup wishes again.
+    pub(crate) fn wish(&self, key: &ServiceKey) -> bool {
+        self.0.try_send(Errand::Wish(key.clone())).is_ok()
+    }
+
+    /// The list of all services is wanted, and kept for a minute from now on.
+    pub(crate) fn wish_summary(&self) -> bool {
+        self.0.try_send(Errand::WishSummary).is_ok()
+    }
+
+    /// Asks the controller; none without a session, or where it does not answer in time.
+    pub(crate) async fn ask(&self, question: Question) -> Option<Told> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send(Errand::Ask { question, answer }).ok()?;
+        timeout(ANSWER_MAX, answered).await.ok()?.ok()
+    }
+
+    /// Says that the pod drains, or no more; who still calls it then, where that is known before the deadline. It is said
+    /// in each session from now on, whether this one waits for the answer or not.
+    pub(crate) async fn drain(&self, drain: Drain, deadline: Duration) -> Option<Drained> {
+        let until = Instant::now() + deadline;
+        let (answer, answered) = oneshot::channel();
+        timeout_at(until, async {
+            self.0.send(Errand::Drain { drain, until, answer }).await.ok()?;
+            answered.await.ok()
+        })
+        .await
+        .ok()?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_an_agent_that_does_not_come() {
+        let (errands, mut inbox) = errands();
+        let address: IpAddr = [10, 0, 0, 1].into();
+        assert_eq!(errands.ask(Question::Address(address)).await, None, "no answer in time");
+        let drained = errands.drain(Drain::Start, Duration::from_secs(3)).await;
+        assert!(drained.is_none() && inbox.0.len() == 2, "and both are still heard");
+        while inbox.0.try_recv().is_ok() {}
+
+        let name: ServiceKey = "orders.shop".parse().unwrap();
+        assert!((0..ERRANDS_MAX).all(|_| errands.wish(&name)));
+        assert!(!errands.wish(&name) && !errands.wish_summary());
+        let begin = Instant::now();
+        assert_eq!(errands.ask(Question::Address(address)).await, None);
+        assert_eq!(begin.elapsed(), Duration::ZERO, "there is no room to wait in");
+        drop(inbox);
+        assert_eq!(errands.drain(Drain::Stop, Duration::from_secs(60)).await, None);
+        assert_eq!(begin.elapsed(), Duration::ZERO, "nobody is there any more");
+    }
+}

@@ -1,0 +1,303 @@
+//! The agent: the one task that keeps the session and writes the store.
+//!
+//! ```text
+//!  lookups, people ── Errands ─►┐                 ┌─► Writer (what lookups are answered from)
+//!  hooks ───────── Questions ──►│ Agent [ Client ]├─► answers to who asked
+//!  the app, its probes ── Own ─►┘   ║             └─► Own (what became of its words, what it is to look after)
+//!                               the session
+//! ```
+
+mod drains;
+mod errands;
+mod session;
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use rollcall_catalogue::ServiceKey;
+use rollcall_net::{Backoff, Jitter};
+use rollcall_wire::{Told, Up, client::Client, limits::HEARTBEAT_EVERY};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant, sleep},
+};
+use tracing::warn;
+
+pub(crate) use self::errands::{Errands, Inbox, errands};
+use self::{drains::Drains, errands::Errand};
+use crate::{
+    args::Args,
+    disk::State,
+    interest::{Interest, Wish},
+    own::{Own, Say},
+    prestop::Questions,
+    session::{Link, LinkError, Trust, connect},
+    store::{Contact, Writer},
+};
+
+/// A session that lived so long was a good one, and so is one that is in step when it is lost: the next loss begins with
+/// a short pause again. Otherwise a session that is lost soon after an outage, without the controller hearing of it, is
+/// missed for longer than the session clock waits, and the pod goes out of the lookups though nothing is wrong with it.
+const GOOD_AFTER: Duration = Duration::from_secs(10);
+/// Who stood still for so long holds what the controller may have called out of date meanwhile.
+const STOOD_STILL_MS: u64 = 2 * HEARTBEAT_EVERY.as_millis() as u64;
+/// Who is told when to come back comes within so much more: others were told the same.
+const RETURN_SPREAD: Duration = Duration::from_secs(1);
+/// The list of all services is kept for so long after somebody looked at it.
+const SUMMARY_FOR: Duration = Duration::from_secs(60);
+
+const IN_STEP: Contact = Contact::Live { caught_up: true, synced: true };
+
+/// Holds the session, the interest, and the store's only writer.
+pub(crate) struct Agent {
+    args: Args,
+    writer: Writer,
+    interest: Interest,
+    inbox: Inbox,
+    hooks: Questions,
+    own: Own,
+    drains: Drains,
+    /// Who waits for the answer of this number, in the session that is open.
+    asks: BTreeMap<u64, oneshot::Sender<Told>>,
+    /// When the list of all services was wished for last.
+    summary_wished: Option<Instant>,
+    client: Client,
+    trust: Trust,
+    jitter: Jitter,
+    /// Where the client's clock begins.
+    begin: Instant,
+}
+
+// === impl Agent ===
+
+impl Agent {
+    pub(crate) fn new(args: Args, writer: Writer, inbox: Inbox, hooks: Questions, own: Own) -> Self {
+        let mut jitter = Jitter::from_entropy();
+        let client = Client::new(format!("{:016x}", jitter.next_u64()), args.held_bytes_max());
+        if let Some(home) = &args.namespace {
+            writer.at_home_in(home);
+        }
+        Self {
+            args,
+            writer,
+            interest: Interest::default(),
+            inbox,
+            hooks,
+            own,
+            drains: Drains::default(),
+            asks: BTreeMap::new(),
+            summary_wished: None,
+            client,
+            trust: Trust::default(),
+            jitter,
+            begin: Instant::now(),
+        }
+    }
+
+    /// Takes over what the process before this one left: lookups are answered from it until a session knows better.
+    pub(crate) fn restore(&mut self, state: State) {
+        let current_at = state.current_at();
+        let State { pod, names, services, own, .. } = state;
+        if let Some(pod) = pod {
+            if self.args.namespace.is_none() {
+                self.writer.at_home_in(&pod.namespace);
+            }
+            self.writer.change_around(|around| around.pod = Some(pod));
+        }
+        self.own.restore(&own);
+        let now = Instant::now();
+        let names: Vec<_> = names.into_iter().filter(|name| self.interest.restore(name, now)).collect();
+        self.writer.add(names.iter().cloned());
+        // Nothing was told to anybody else yet, so that nothing is copied here.
+        self.client.restore(services.into_iter().map(|(key, held)| (key, Arc::unwrap_or_clone(held))));
+        // Some of them did not fit on the disk, and may fit here.
+        let _ = self.client.subscribe(names);
+        for (key, service) in self.client.held() {
+            self.writer.set_restored(key, service.clone());
+        }
+        if let Some(at) = current_at {
+            self.writer.current_since(at);
+        }
+    }
+
+    /// Keeps a session for as long as the process lives.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let begin = Instant::now();
+            let error = match self.connect().await {
+                Ok(link) => self.session(link).await,
+                Err(error) => error,
+            };
+            let was_in_step = self.client.in_step();
+            self.lost();
+            // Two processes with one pod's token would send each other away for ever, at once each time.
+            let good = was_in_step || begin.elapsed() >= GOOD_AFTER;
+            if good && !matches!(error, LinkError::Superseded) {
+                backoff.reset();
+            }
+            let mut pause = backoff.next(&mut self.jitter);
+            if let Some(asked) = error.retry_after() {
+                pause = pause.max(asked + self.jitter.up_to(RETURN_SPREAD));
+            }
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            warn!(%error, cause, pause_ms = pause.as_millis(), "no session; lookups go on from the last state");
+            self.attend(sleep(pause)).await;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Link, LinkError> {
+        let args = self.args.clone();
+        let mut trust = std::mem::take(&mut self.trust);
+        let link = self.attend(connect(&args, &mut trust)).await;
+        self.trust = trust;
+        link
+    }
+
+    /// Waits for this while everyone in the process is still heard: what they want is said in the next session.
+    async fn attend<F: Future>(&mut self, wait: F) -> F::Output {
+        let mut wait = std::pin::pin!(wait);
+        loop {
+            tokio::select! {
+                output = wait.as_mut() => return output,
+                _ = self.hear_us() => {}
+            }
+        }
+    }
+
+    /// The session is over, and what was asked in it has no answer.
+    fn lost(&mut self) {
+        self.client.closed();
+        self.asks.clear();
+        self.drains.lost();
+        self.hooks.lost();
+        self.own.set_in_session(false);
+        if self.writer.contact() != Contact::Never {
+            self.writer.set_contact(Contact::Lost);
+        }
+    }
+
+    /// Returns when somebody in this process wanted something, with what is to be said for it now. Safe to drop and call
+    /// again.
+    async fn hear_us(&mut self) -> Vec<Up> {
+        tokio::select! {
+            Some(errand) = self.inbox.0.recv() => self.run_errand(errand),
+            () = self.hooks.hear() => Vec::new(),
+            () = self.own.due() => self.say_own(),
+        }
+    }
+
+    fn run_errand(&mut self, errand: Errand) -> Vec<Up> {
+        match errand {
+            Errand::Wish(key) => self.wish(key),
+            Errand::WishSummary => {
+                self.summary_wished = Some(Instant::now());
+                let said = self.client.want_summary(true);
+                self.await_more();
+                said.into_iter().collect()
+            }
+            Errand::Ask { question, answer } => {
+                let Some((ask, said)) = self.client.ask(question) else { return Vec::new() };
+                self.asks.retain(|_, answer| !answer.is_closed());
+                self.asks.insert(ask, answer);
+                vec![said]
+            }
+            Errand::Drain { drain, until, answer } => {
+                self.drains.hear(drain, until, answer);
+                Vec::new()
+            }
+        }
+    }
+
+    /// What the app said of itself, and its probes of it.
+    fn say_own(&mut self) -> Vec<Up> {
+        let mut frames = Vec::new();
+        for said in self.own.take() {
+            let frame = match said {
+                Say::Register(registration) => {
+                    let key = registration.key();
+                    self.client.register(registration).unwrap_or_else(|full| {
+                        self.own.rejected(&key, &full.to_string(), None);
+                        None
+                    })
+                }
+                Say::Deregister(key) => self.client.deregister(&key),
+                Say::Health { of, probe } => self.client.health(of, probe).unwrap_or_else(|full| {
+                    warn!(%full, "a word on the app's health is not said");
+                    None
+                }),
+            };
+            frames.extend(frame);
+        }
+        frames
+    }
+
+    /// A lookup wants this name: what is to be said of it, where it is a new one.
+    fn wish(&mut self, key: ServiceKey) -> Vec<Up> {
+        match self.interest.ask(&key, Instant::now()) {
+            Wish::Held => Vec::new(),
+            Wish::New { dropped } => {
+                let left = dropped.and_then(|dropped| self.forget(&[dropped]));
+                self.writer.add([key.clone()]);
+                let asked = self.client.subscribe([key]);
+                self.await_more();
+                left.into_iter().chain(asked).collect()
+            }
+            Wish::Again => {
+                let asked = self.client.subscribe([key]);
+                self.await_more();
+                asked.into_iter().collect()
+            }
+            Wish::Full => {
+                warn!(name = %key, "all subscriptions are taken; this name is not answered");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Nobody wants these any more.
+    fn forget(&mut self, keys: &[ServiceKey]) -> Option<Up> {
+        if keys.is_empty() {
+            return None;
+        }
+        let said = self.client.unsubscribe(keys);
+        self.writer.leave(keys);
+        self.settle();
+        said
+    }
+
+    /// What nobody wants any more is left.
+    fn expire(&mut self) -> Vec<Up> {
+        let now = Instant::now();
+        let expired = self.interest.expire(now);
+        let mut said: Vec<_> = self.forget(&expired).into_iter().collect();
+        if self.summary_wished.is_some_and(|at| now.saturating_duration_since(at) >= SUMMARY_FOR) {
+            self.summary_wished = None;
+            said.extend(self.client.want_summary(false));
+            self.writer.change_around(|around| around.summary = None);
+            self.settle();
+        }
+        said
+    }
+
+    /// Something more was asked for: what was held before is as current as it was.
+    fn await_more(&self) {
+        if let Contact::Live { caught_up, .. } = self.writer.contact()
+            && !self.client.in_step()
+        {
+            self.writer.set_contact(Contact::Live { caught_up, synced: false });
+        }
+    }
+
+    /// Says that the session has caught up, once it has.
+    fn settle(&self) {
+        let contact = self.writer.contact();
+        if self.client.in_step() && matches!(contact, Contact::Live { .. }) && contact != IN_STEP {
+            // Before the state says so: no reader may see `caught_up` with the age of the session before.
+            self.writer.current();
+            self.writer.set_contact(IN_STEP);
+        }
+    }
+}
+
+#[cfg(test)]
+mod agent_tests;

@@ -1,0 +1,151 @@
+//! One session: what is said in it, and what becomes of what is heard.
+
+use rollcall_wire::{Drain, Up, client::Event, server::reason};
+use tokio::time::{Duration, Instant, interval, sleep};
+use tracing::{debug, info, warn};
+
+use super::{Agent, STOOD_STILL_MS};
+use crate::{
+    interest::Learned,
+    session::{Link, LinkError},
+    store::{Contact, Known},
+};
+
+/// How often names are looked through for those nobody asks for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+
+// === impl Agent ===
+
+impl Agent {
+    /// One session from `hello` to its end; there is always an error that ends it.
+    pub(super) async fn session(&mut self, mut link: Link) -> LinkError {
+        let ended = self.converse(&mut link).await;
+        let unknown_frames = self.client.unknown_frames();
+        debug!(unknown_frames, "the session ends");
+        match ended {
+            Err(error) => {
+                if matches!(error, LinkError::Codec(_)) {
+                    self.client.garbled();
+                }
+                error
+            }
+            Ok(reason) => {
+                info!(reason, "the controller said goodbye");
+                match reason.as_str() {
+                    reason::SUPERSEDED => LinkError::Superseded,
+                    _ => LinkError::Ended,
+                }
+            }
+        }
+    }
+
+    async fn converse(&mut self, link: &mut Link) -> Result<String, LinkError> {
+        for frame in self.client.open(self.now_ms()) {
+            link.say(&frame).await?;
+        }
+        let mut expiry = interval(EXPIRE_EVERY);
+        loop {
+            let wake_at_ms = self.client.wake_at_ms();
+            let idle = Duration::from_millis(wake_at_ms.saturating_sub(self.now_ms()));
+            let said: Vec<Up> = tokio::select! {
+                frame = link.hear() => {
+                    for event in self.client.hear(frame?, self.now_ms())? {
+                        if let Event::Dismissed { reason } = event {
+                            return Ok(reason);
+                        }
+                        self.apply(event);
+                    }
+                    self.writer.heard();
+                    Vec::new()
+                }
+                said = self.hear_us() => said,
+                _ = expiry.tick() => self.expire(),
+                () = sleep(idle) => {
+                    self.client.tick(self.now_ms())?;
+                    Vec::new()
+                }
+            };
+            // What is read after a standstill may be as old as that, and says nothing of what is current now.
+            if self.now_ms().saturating_sub(wake_at_ms) > STOOD_STILL_MS {
+                return Err(LinkError::StoodStill);
+            }
+            let due = self.client.take_up();
+            for frame in said.into_iter().chain(due).chain(self.ask_for_drains()) {
+                link.say(&frame).await?;
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The question of the hooks that wait, and the app's word on draining, where they are to be said now.
+    pub(super) fn ask_for_drains(&mut self) -> Vec<Up> {
+        let now = Instant::now();
+        let mut frames = Vec::new();
+        if let Some(deadline_ms) = self.hooks.due(now)
+            && let Some((ask, frame)) = self.client.drain(Drain::Wait, deadline_ms)
+        {
+            self.hooks.asked(ask, now);
+            frames.push(frame);
+        }
+        if let Some((drain, deadline_ms)) = self.drains.due(now)
+            && let Some((ask, frame)) = self.client.drain(drain, deadline_ms)
+        {
+            self.drains.said(ask);
+            frames.push(frame);
+        }
+        frames
+    }
+
+    pub(super) fn apply(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Welcomed { replica, pod } => {
+                info!(replica, namespace = %pod.namespace, pod = pod.name, "in session");
+                self.writer.at_home_in(&pod.namespace);
+                self.writer.change_around(|around| around.pod = Some(pod));
+                self.writer.set_contact(Contact::Live { caught_up: false, synced: false });
+                self.own.set_in_session(true);
+                // Where nothing was asked for, nothing can be out of step.
+                self.settle();
+            }
+            Event::Changed { key, service } => {
+                self.interest.learn(&key, Learned::Known, now);
+                self.writer.set_service(&key, service);
+            }
+            Event::TooLarge { key } => {
+                warn!(name = %key, "this service does not fit; give the sidecar more memory, and set ROLLCALL_MEMORY_MAX_MIB");
+                self.interest.learn(&key, Learned::TooLarge, now);
+                self.writer.set(&key, Known::TooLarge);
+                self.settle();
+            }
+            Event::Gone { key } => {
+                self.interest.learn(&key, Learned::Unknown, now);
+                self.writer.set(&key, Known::Unknown);
+            }
+            Event::Synced => self.settle(),
+            Event::SummaryChanged => {
+                let summary = self.client.summary().cloned().map(Into::into);
+                self.writer.change_around(|around| around.summary = summary);
+            }
+            Event::Registered { key } => self.own.registered(&key),
+            Event::Rejected { key, reason, field } => self.own.rejected(&key, &reason, field.as_deref()),
+            Event::DutiesChanged => self.own.set_duties(self.client.duties()),
+            Event::Told { ask, told } => {
+                if let Some(answer) = self.asks.remove(&ask) {
+                    // It may have given up meanwhile.
+                    let _ = answer.send(told);
+                }
+            }
+            Event::Drained { ask, drained } => {
+                if !self.hooks.answered(ask, &drained) {
+                    self.drains.answered(ask, &drained);
+                }
+            }
+            // The session looks at it itself.
+            Event::Dismissed { .. } => {}
+        }
+    }
+}

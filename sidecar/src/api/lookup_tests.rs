@@ -1,0 +1,57 @@
+use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
+
+use super::*;
+
+fn held(revision: u64) -> Known {
+    let head = Head { revision, hash: ContentHash(1), policy: Policy::default(), truncated: false };
+    let service = Arc::new(Service::of(head, Vec::new()));
+    Known::Service(Arc::new(Held::new("orders.shop".parse().unwrap(), service, false)))
+}
+
+#[test]
+fn an_old_denial_is_no_answer() {
+    let name: ServiceKey = "orders.shop".parse().unwrap();
+    assert_eq!(no_such_service(&name, UNKNOWN_AGE_MAX).slug, Slug::UnknownService);
+    assert_eq!(no_such_service(&name, UNKNOWN_AGE_MAX + 1).slug, Slug::NotSynced);
+}
+
+#[test]
+fn who_has_what_is_known_waits_and_who_has_less_does_not() {
+    let asked = |query: &str| Asked::of(Some(query)).unwrap();
+    for (query, known, blocks) in [
+        ("", held(7), false),
+        ("wait=5s", held(7), false),
+        ("index=6", held(7), false),
+        ("index=7", held(7), true),
+        ("index=8", held(7), true),
+        ("index=18446744073709551615", held(7), true),
+        ("index=0", held(7), false),
+        ("", Known::Unknown, false),
+        ("index=0", Known::Unknown, true),
+        ("index=7", Known::Unknown, true),
+        ("index=7", Known::Awaited, false),
+        ("index=7", Known::TooLarge, false),
+    ] {
+        assert_eq!(asked(query).blocks_on(&known), blocks, "{query}: {known:?}");
+    }
+    for bad in ["index=x", "index=", "wait=11m", "wait=1", "max-age=-1", "indx=1", "index=1&index=1", "zone="]
+    {
+        assert_eq!(
+            Asked::of(Some(bad)).map_err(|problem| problem.slug).err(),
+            Some(Slug::InvalidQuery),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_question_that_is_too_long_to_keep_is_answered_all_the_same() {
+    let Known::Service(held) = held(7) else { unreachable!() };
+    let long = format!("tag={}", "x".repeat(2 * KEPT_TEXT_MAX));
+    for (query, same) in [("", true), ("all=false", true), ("zone=a", true), (long.as_str(), false)] {
+        let asked = Asked::of(Some(query)).unwrap();
+        let (one, other) = (asked.body(&held), asked.body(&held));
+        assert_eq!(one, other);
+        assert_eq!(one.as_ptr() == other.as_ptr(), same, "{query}");
+    }
+}

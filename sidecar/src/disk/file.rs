@@ -1,0 +1,226 @@
+//! The file itself: read if it is ours alone, and replaced as a whole or not at all.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use nix::{
+    fcntl::{OFlag, open, openat, renameat},
+    sys::stat::Mode,
+    unistd::{UnlinkatFlags, geteuid, unlinkat},
+};
+use thiserror::Error;
+
+use super::format::{Damaged, State, Written, decode, encode};
+
+const FILE: &str = "state";
+/// What is being written: it becomes the file once all of it is on the disk.
+const NEXT: &str = "state.next";
+/// Bytes that are written together.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Holds the place of the file: a folder that nobody but this pod's sidecar is to write in.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder(PathBuf);
+
+/// Says why the file is not read or written. Lookups go on without it.
+#[derive(Debug, Error)]
+pub(super) enum FileError {
+    #[error("{path}: cannot be used; mount a writable folder there, or set ROLLCALL_STATE_DIR")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: is not a file of this user alone, and is not believed; remove it")]
+    Foreign { path: PathBuf },
+    #[error("{path}: is damaged, and is not believed")]
+    Damaged { path: PathBuf, source: Damaged },
+}
+
+/// As a number of milliseconds; 0 for a clock that was never set.
+pub(super) fn wall_ms(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+// === impl Folder ===
+
+impl Folder {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// What was written last; none where nothing was.
+    pub(super) fn read(&self) -> Result<Option<State>, FileError> {
+        let path = self.0.join(FILE);
+        // Nothing but a file is waited for: a pipe would be for ever.
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let opened = self.open().and_then(|folder| Ok(openat(&folder, FILE, flags, Mode::empty())?));
+        let file = match opened {
+            Ok(file) => File::from(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
+                return Err(FileError::Foreign { path });
+            }
+            Err(source) => return Err(FileError::Io { path, source }),
+        };
+        let about = file.metadata().map_err(|source| FileError::Io { path: path.clone(), source })?;
+        let ours =
+            about.is_file() && about.uid() == geteuid().as_raw() && about.permissions().mode() & 0o022 == 0;
+        if !ours {
+            return Err(FileError::Foreign { path });
+        }
+        match decode(&file, about.len()) {
+            Ok(mut state) => {
+                // The file says when it was written; its time, up to when that was still so.
+                let kept_until_ms = about.modified().map_or(0, wall_ms);
+                state.current_at_ms = state.current_at_ms.map(|at_ms| at_ms.max(kept_until_ms));
+                Ok(Some(state))
+            }
+            Err(source) => Err(FileError::Damaged { path, source }),
+        }
+    }
+
+    /// Replaces the file.
+    pub(super) fn write(&self, state: &State) -> Result<Written, FileError> {
+        self.replace(state).map_err(|source| FileError::Io { path: self.0.join(FILE), source })
+    }
+
+    fn replace(&self, state: &State) -> io::Result<Written> {
+        let folder = self.open()?;
+        match unlinkat(&folder, NEXT, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = File::from(openat(&folder, NEXT, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        let written = fill(&file, state).and_then(|written| {
+            renameat(&folder, NEXT, &folder, FILE)?;
+            File::from(folder.try_clone()?).sync_all()?;
+            Ok(written)
+        });
+        if written.is_err() {
+            // A full disk gets back what was taken of it; where that fails as well, the next write tries again.
+            let _ = unlinkat(&folder, NEXT, UnlinkatFlags::NoRemoveDir);
+        }
+        written
+    }
+
+    /// What the file holds was still so at this time.
+    pub(super) fn touch(&self, at_ms: u64) -> Result<(), FileError> {
+        let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let touched = self.open().and_then(|folder| {
+            let file = File::from(openat(&folder, FILE, flags, Mode::empty())?);
+            file.set_modified(UNIX_EPOCH + Duration::from_millis(at_ms))
+        });
+        touched.map_err(|source| FileError::Io { path: self.0.join(FILE), source })
+    }
+
+    fn open(&self) -> io::Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(open(&self.0, flags, Mode::empty())?)
+    }
+}
+
+/// Writes the state to the disk, up to its last byte.
+fn fill(file: &File, state: &State) -> io::Result<Written> {
+    let written = encode(state, BufWriter::with_capacity(CHUNK_BYTES, file))?;
+    // Without a time of its own, the file would claim to be current when it was written, whatever was so then.
+    file.set_modified(UNIX_EPOCH + Duration::from_millis(state.current_at_ms.unwrap_or_default()))?;
+    file.sync_all()?;
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    fn state(at_ms: u64) -> State {
+        State { current_at_ms: Some(at_ms), own: b"own".to_vec(), ..State::default() }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn it_is_replaced_as_a_whole_and_belongs_to_us_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path());
+        assert_eq!(folder.read().unwrap(), None, "nothing yet");
+        folder.write(&state(1_000)).unwrap();
+        // What a process that was killed in the middle leaves behind, and what somebody may put there.
+        let next = place.path().join(NEXT);
+        for leftover in [|next: &Path| fs::write(next, b"x"), |next: &Path| symlink("/etc/passwd", next)] {
+            leftover(&next).unwrap();
+            folder.write(&state(2_000)).unwrap();
+            assert_eq!(folder.read().unwrap(), Some(state(2_000)));
+            assert_eq!(names(place.path()), [FILE]);
+        }
+        let mode = fs::metadata(place.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        folder.touch(5_000).unwrap();
+        assert_eq!(folder.read().unwrap(), Some(state(5_000)), "still so then");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_not_believed_and_is_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, file, aside) =
+            (Folder::new(place.path()), place.path().join(FILE), place.path().join("aside"));
+        folder.write(&state(1_000)).unwrap();
+        let foreign = || matches!(folder.read(), Err(FileError::Foreign { .. }));
+
+        fs::rename(&file, &aside).unwrap();
+        symlink(&aside, &file).unwrap();
+        assert!(foreign() && folder.touch(9_000).is_err(), "a link");
+        folder.write(&state(2_000)).unwrap();
+        assert_eq!(folder.read().unwrap(), Some(state(2_000)));
+        assert!(fs::read(&aside).is_ok_and(|kept| !kept.is_empty()), "what the link meant is as it was");
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(foreign(), "anybody can write it");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&file, Some(12_345), None).unwrap();
+            assert!(foreign(), "somebody else's");
+        }
+        fs::remove_file(&file).unwrap();
+        nix::unistd::mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        assert!(foreign(), "a pipe, which nobody waits for");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(foreign() && folder.write(&state(3_000)).is_err(), "a folder");
+        assert_eq!(names(place.path()), ["aside", FILE], "nothing is left of the failure");
+
+        let link = place.path().join("link");
+        symlink(place.path(), &link).unwrap();
+        assert!(Folder::new(&link).write(&state(4_000)).is_err(), "the folder itself is no link either");
+    }
+
+    #[test]
+    fn a_damaged_file_and_a_missing_folder_are_said_and_nothing_more() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path());
+        folder.write(&state(1_000)).unwrap();
+        let file = place.path().join(FILE);
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        assert!(matches!(folder.read(), Err(FileError::Damaged { .. })));
+        let missing = Folder::new(&place.path().join("missing"));
+        assert!(matches!(missing.read(), Ok(None)));
+        assert!(missing.write(&state(1)).unwrap_err().to_string().contains("ROLLCALL_STATE_DIR"));
+        assert!(missing.touch(1).is_err());
+    }
+}

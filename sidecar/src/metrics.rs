@@ -1,0 +1,129 @@
+//! The sidecar's measurements, written by hand: there are four of them, and a library for them would be larger than what it
+//! measures. docs/metrics.md lists them for people; a test holds the two together.
+
+use std::fmt::{Display, Write as _};
+
+use crate::store::{Contact, Dialect, Store};
+
+/// The older of the two texts that Prometheus reads; who asks for the newer one takes this as well.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What a session can be like. `in-step`: all that was asked for is current. `catching-up`: it is open, and something
+/// awaits its answer, or the controller is silent. `lost`, `never`: there is none now, or was none yet.
+const STATES: [&str; 4] = ["never", "catching-up", "in-step", "lost"];
+
+/// All of them as they are now. Nothing of the catalogue's contents is among them: anyone in the cluster can read this.
+pub(crate) fn render(store: &Store) -> String {
+    let mut text = String::new();
+    let says = "Seconds since all that is held was last known to be current; 0 in step.";
+    family(&mut text, "rollcall_age_seconds", "gauge", says, None, [("", store.age())]);
+    let lookups = Dialect::ALL.map(|dialect| (dialect.as_str(), store.lookups(dialect)));
+    family(&mut text, "rollcall_lookups_total", "counter", "Lookups answered.", Some("api"), lookups);
+    let subscriptions = [("", store.names().len())];
+    family(&mut text, "rollcall_subscriptions", "gauge", "Names subscribed to.", None, subscriptions);
+    let now = state(store);
+    let states = STATES.map(|state| (state, u8::from(state == now)));
+    let says = "1 for what the session to the controller is like now.";
+    family(&mut text, "rollcall_session_state", "gauge", says, Some("state"), states);
+    text
+}
+
+fn state(store: &Store) -> &'static str {
+    match store.contact() {
+        Contact::Never => "never",
+        Contact::Live { .. } if store.in_step() => "in-step",
+        Contact::Live { .. } => "catching-up",
+        Contact::Lost => "lost",
+    }
+}
+
+fn family<T: Display>(
+    text: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    label: Option<&str>,
+    samples: impl IntoIterator<Item = (&'static str, T)>,
+) {
+    // A String takes all that is written to it.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (value, sample) in samples {
+        let _ = match label {
+            Some(label) => writeln!(text, "{name}{{{label}=\"{value}\"}} {sample}"),
+            None => writeln!(text, "{name} {sample}"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::store::store;
+
+    const PAGE: &str = include_str!("../../docs/metrics.md");
+
+    /// A metric as Prometheus sees it: its name, its type, its label, and the values of that.
+    type Family = (String, String, String, BTreeSet<String>);
+
+    fn on_the_page() -> BTreeSet<Family> {
+        let (_, ours) = PAGE.split_once("# The sidecar's metrics").unwrap();
+        let rows = ours.lines().filter(|line| line.starts_with("| `rollcall_"));
+        let family = |row: &str| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let (label, values) = cells[3].split_once(": ").unwrap_or_default();
+            let values = values.split(", ").filter(|value| !value.is_empty()).map(str::to_owned).collect();
+            let bare = |cell: &str| cell.trim_matches('`').to_owned();
+            (bare(cells[1]), cells[2].to_owned(), bare(label), values)
+        };
+        rows.map(family).collect()
+    }
+
+    fn in_the_text(text: &str) -> BTreeSet<Family> {
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let family = |(name, kind): (&str, &str)| {
+            let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+            let labels: Vec<_> = samples.filter_map(|rest| rest.split_once("=\"")).collect();
+            let label = labels.first().map(|(label, _)| (*label).to_owned()).unwrap_or_default();
+            let values = labels.iter().filter_map(|(_, rest)| rest.split_once('"'));
+            let values = values.map(|(value, _)| value.to_owned()).collect();
+            (name.to_owned(), kind.to_owned(), label, values)
+        };
+        types.map(family).collect()
+    }
+
+    #[test]
+    fn the_page_and_the_text_are_one() {
+        let (_writer, store) = store();
+        let text = render(&store);
+        assert_eq!(on_the_page(), in_the_text(&text), "{text}");
+    }
+
+    #[tokio::test]
+    async fn they_follow_what_happens() {
+        let (writer, store) = store();
+        let has = |sample: &str| {
+            let text = render(&store);
+            assert!(text.lines().any(|line| line == sample), "{sample} in {text}");
+        };
+        has("rollcall_session_state{state=\"never\"} 1");
+        writer.add(["orders.shop".parse().unwrap()]);
+        store.looked_up(Dialect::Classic);
+        store.looked_up(Dialect::Classic);
+        writer.set_contact(Contact::Live { caught_up: false, synced: false });
+        has("rollcall_subscriptions 1");
+        has("rollcall_lookups_total{api=\"native\"} 0");
+        has("rollcall_lookups_total{api=\"classic\"} 2");
+        has("rollcall_session_state{state=\"catching-up\"} 1");
+        writer.current();
+        writer.set_contact(Contact::Live { caught_up: true, synced: true });
+        has("rollcall_age_seconds 0");
+        has("rollcall_session_state{state=\"in-step\"} 1");
+        writer.set_contact(Contact::Lost);
+        has("rollcall_age_seconds 1");
+        has("rollcall_session_state{state=\"lost\"} 1");
+        has("rollcall_session_state{state=\"in-step\"} 0");
+        assert!(!render(&store).contains("orders"), "nothing of the catalogue");
+    }
+}

@@ -1,0 +1,234 @@
+//! What files register: each `*.yaml` of a directory is the body of a `PUT /v1/self`.
+//!
+//! They are looked at every few seconds. A mounted ConfigMap changes by the swap of a link, which no watch of a single file
+//! would see.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File, Metadata},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rollcall_wire::{RegistrationKey, SelfRegistration, limits::REGISTRATIONS_MAX};
+use tracing::warn;
+
+use super::{body, entry::Refusal, value::Value};
+
+/// How often the directory is looked at: the kubelet takes a minute to bring a change there.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Files that are read: more registrations are not taken anyway.
+const FILES_MAX: usize = REGISTRATIONS_MAX;
+/// Entries of the directory that are looked at: a mounted one has a few more than its files.
+const ENTRIES_MAX: usize = 1_024;
+/// Bytes of one file, as of one body.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Values of one file, those that stand there by a reference included: a registration has some 200 at most, and a few
+/// references to references would come to more than there is memory.
+const NODES_MAX: usize = 2_000;
+/// Values within each other: a registration has three.
+const DEPTH_MAX: usize = 16;
+
+/// Holds the directory, and what it held when it was looked at last.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    stamps: BTreeMap<String, Stamp>,
+    /// Since it was warned of.
+    failed: Option<String>,
+}
+
+/// Says what a look found of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// As it was.
+    Same,
+    Read(Box<Result<SelfRegistration, Refusal>>),
+}
+
+/// Tells one content of a file from another without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+/// Holds what the files say.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// The last good content of each.
+    good: BTreeMap<String, SelfRegistration>,
+    refused: BTreeMap<String, Refusal>,
+    /// Those that are good, and find no place beside the others.
+    unplaced: BTreeMap<String, Refusal>,
+}
+
+// === impl Directory ===
+
+impl Directory {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, stamps: BTreeMap::new(), failed: None }
+    }
+
+    /// What is there now, by name; none where that cannot be said. Blocks for as long as the disk does.
+    pub(super) fn look(&mut self) -> Option<BTreeMap<String, Found>> {
+        match self.read() {
+            Ok(found) => {
+                self.failed = None;
+                Some(found)
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if self.failed.as_ref() != Some(&error) {
+                    warn!(directory = %self.path.display(), error, "cannot be read; what it registered stays");
+                    self.failed = Some(error);
+                }
+                None
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<BTreeMap<String, Found>> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.stamps.clear();
+                return Ok(BTreeMap::new());
+            }
+            Err(error) => return Err(error),
+        };
+        let mut names = BTreeSet::new();
+        for entry in entries.take(ENTRIES_MAX) {
+            let name = entry?.file_name().into_string();
+            // The hidden ones are what a mounted ConfigMap is made of.
+            names.extend(name.ok().filter(|name| name.ends_with(".yaml") && !name.starts_with('.')));
+        }
+        let mut found = BTreeMap::new();
+        let mut stamps = BTreeMap::new();
+        for (place, name) in names.into_iter().enumerate() {
+            let path = self.path.join(&name);
+            let stamp = fs::metadata(&path).map(|metadata| Stamp::of(&metadata)).ok();
+            let known = stamp.is_some() && self.stamps.get(&name) == stamp.as_ref();
+            stamps.extend(stamp.map(|stamp| (name.clone(), stamp)));
+            let read = match known {
+                true => Found::Same,
+                false if place >= FILES_MAX => {
+                    let reason = format!("one of more than {FILES_MAX} files; use fewer");
+                    Found::Read(Box::new(Err(Refusal { reason, field: None })))
+                }
+                false => Found::Read(Box::new(content(&path).and_then(|text| parsed(&text)))),
+            };
+            found.insert(name, read);
+        }
+        self.stamps = stamps;
+        Ok(found)
+    }
+}
+
+/// The registration that a file says.
+pub(super) fn parsed(text: &str) -> Result<SelfRegistration, Refusal> {
+    let refused = |reason: String, field: Option<&str>| Refusal { reason, field: field.map(Into::into) };
+    let limits = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_nodes: NODES_MAX, max_depth: DEPTH_MAX },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: NODES_MAX },
+    };
+    let body: Value = serde_saphyr::from_str_with_options(text, limits).map_err(|error| {
+        // The first line says where and what; those below show the text itself.
+        let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+        refused(format!("it is no YAML of one object: {what}"), None)
+    })?;
+    body::registration(body, None).map_err(|error| refused(error.to_string(), Some(error.field)))
+}
+
+fn content(path: &Path) -> Result<String, Refusal> {
+    let refused = |reason: String| Refusal { reason, field: None };
+    let unreadable = |error: io::Error| refused(format!("it cannot be read: {error}"));
+    // To open a pipe would wait for somebody who writes to it.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(refused("it is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(refused(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| refused("it is no text in UTF-8".to_owned()))
+}
+
+// === impl Stamp ===
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+// === impl Files ===
+
+impl Files {
+    /// Takes a look in; gives all that the files register now. Of one that has become bad, what it said before stays.
+    pub(super) fn take(
+        &mut self,
+        found: BTreeMap<String, Found>,
+    ) -> BTreeMap<RegistrationKey, (String, SelfRegistration)> {
+        self.good.retain(|name, _| found.contains_key(name));
+        self.refused.retain(|name, _| found.contains_key(name));
+        for (name, found) in found {
+            match found {
+                Found::Same => {}
+                Found::Read(read) => match *read {
+                    Ok(said) => {
+                        self.refused.remove(&name);
+                        self.good.insert(name, said);
+                    }
+                    Err(refusal) => note(&mut self.refused, name, refusal),
+                },
+            }
+        }
+        let mut all: BTreeMap<RegistrationKey, (String, SelfRegistration)> = BTreeMap::new();
+        let mut twice = BTreeMap::new();
+        for (name, said) in &self.good {
+            match all.get(&said.key()) {
+                None => drop(all.insert(said.key(), (name.clone(), said.clone()))),
+                Some((first, _)) => {
+                    let reason = format!("`{first}` registers `{}` already; use one file", said.service);
+                    twice.insert(name.clone(), Refusal { reason, field: Some("service".to_owned()) });
+                }
+            }
+        }
+        self.unplaced.retain(|name, refusal| twice.get(name) == Some(refusal));
+        twice.into_iter().for_each(|(name, refusal)| self.unplaced(name, refusal));
+        all
+    }
+
+    /// What this file says has no place; that is found out anew with each look.
+    pub(super) fn unplaced(&mut self, name: String, refusal: Refusal) {
+        note(&mut self.unplaced, name, refusal);
+    }
+
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&str, &Refusal)> {
+        self.refused.iter().chain(&self.unplaced).map(|(name, refusal)| (name.as_str(), refusal))
+    }
+}
+
+fn note(refused: &mut BTreeMap<String, Refusal>, name: String, refusal: Refusal) {
+    if refused.get(&name) != Some(&refusal) {
+        warn!(file = name, field = refusal.field, reason = refusal.reason, "a registration is refused");
+        refused.insert(name, refusal);
+    }
+}
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;
