@@ -1,10 +1,14 @@
 //! Measurements of whole parts of Rollcall; `cargo xtask bench` runs them.
 
 mod fleet;
+mod half;
 mod index;
 mod lists;
+mod lookup;
 mod sessions;
 mod visible;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -55,6 +59,34 @@ enum What {
         #[arg(long, default_value_t = 7)]
         rounds: u32,
     },
+    /// Lookups on localhost: the sidecar beside bare HTTP with the same bytes, and beside a Consul agent; its memory, and its
+    /// delays while everything changes.
+    Lookup {
+        #[arg(long, default_value_t = 1_000)]
+        services: u32,
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Without a Consul agent, whose build takes minutes.
+        #[arg(long)]
+        without_consul: bool,
+    },
+    /// What the sidecar is in session with.
+    #[command(hide = true)]
+    LookupShop {
+        #[arg(long)]
+        services: u32,
+        #[arg(long)]
+        generation: u32,
+        #[arg(long)]
+        port: u16,
+    },
+    /// Bare HTTP.
+    #[command(hide = true)]
+    LookupFloor {
+        #[arg(long)]
+        port: u16,
+        answer: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -68,5 +100,10 @@ fn main() -> anyhow::Result<()> {
         What::Sessions { instances, sessions, shared } => sessions::run(instances, &sessions, shared),
         What::SessionsServer { instances } => sessions::serve(instances),
         What::Lists { instances, rounds } => lists::run(instances, rounds),
+        What::Lookup { services, rounds, without_consul } => lookup::run(services, rounds, !without_consul),
+        What::LookupShop { services, generation, port } => {
+            lookup::serve_shop(lookup::Shop { services, generation }, port)
+        }
+        What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),
     }
 }

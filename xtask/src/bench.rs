@@ -17,12 +17,12 @@ struct Bench {
 enum By {
     /// By cargo, with these arguments.
     Cargo(&'static [&'static str]),
-    /// Beside the controller's own program: both are built as what is in the images, so that they differ in nothing but
+    /// Beside programs of the images, which are built as they are there, and so is the measurement: they differ in nothing but
     /// what they do.
-    ItsProgram(&'static str),
+    ItsProgram { what: &'static str, program: &'static str, named_by: &'static str },
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -41,7 +41,16 @@ const BENCHES: [Bench; 5] = [
     Bench {
         name: "lists",
         about: "from the controller's start to its first lists, against the bare lists, in a cluster of its own",
-        by: By::ItsProgram("lists"),
+        by: By::ItsProgram {
+            what: "lists",
+            program: "rollcall-controller",
+            named_by: image::CONTROLLER_PROGRAM,
+        },
+    },
+    Bench {
+        name: "lookup",
+        about: "lookups on localhost beside bare HTTP and a Consul agent; the sidecar's memory and delays",
+        by: By::ItsProgram { what: "lookup", program: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM },
     },
     Bench {
         name: "sessions",
@@ -80,11 +89,11 @@ impl Bench {
                 cargo.args(arguments);
                 Ok(cargo)
             }
-            By::ItsProgram(what) => {
-                let programs = image::build_programs(&["rollcall-controller", "rollcall-bench"])?;
-                let mut program = Command::new(programs.join("rollcall-bench"));
-                program.arg(what).env(image::CONTROLLER_PROGRAM, programs.join("rollcall-controller"));
-                Ok(program)
+            By::ItsProgram { what, program, named_by } => {
+                let programs = image::build_programs(&[program, "rollcall-bench"])?;
+                let mut bench = Command::new(programs.join("rollcall-bench"));
+                bench.arg(what).env(named_by, programs.join(program));
+                Ok(bench)
             }
         }
     }

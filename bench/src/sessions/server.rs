@@ -1,33 +1,19 @@
-//! The controller's half: its real owner and session server, fed by lines instead of Kubernetes.
+//! The controller's half of it: what changes there, and what it costs.
 
-use std::{
-    fs,
-    io::{self, BufRead, Write},
-    net::Ipv4Addr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use rcgen::generate_simple_self_signed;
-use rollcall_catalogue::PodUid;
-use rollcall_controller::{
-    IndexHandle,
-    auth::{AuthError, Review, Reviewer},
-    index::{Change, Index},
-    operate::Metrics,
-    owner,
-    sessions::Sessions,
-};
-use rollcall_net::{TLS_NAME, server_config, shutdown};
+use rollcall_controller::{IndexHandle, index::Change};
 use tokio::{
-    net::TcpListener,
     runtime::Runtime,
     time::{MissedTickBehavior, interval},
 };
 
 use super::{ALL_HOLD, crowd::now_ns, seen::MADE};
-use crate::fleet::{Fleet, INSTANCES, pod_seen};
+use crate::{
+    fleet::{Fleet, INSTANCES, pod_seen},
+    half::{self, questions, say},
+};
 
 /// Holds how much changes; of `shared` changes, one is of the service that all hold.
 struct Pace {
@@ -36,47 +22,14 @@ struct Pace {
     shared: u32,
 }
 
-/// Believes that everyone is the pod that the token names.
-struct Believer;
-
 pub(crate) fn serve(instances: u32) -> anyhow::Result<()> {
-    Runtime::new()?.block_on(run(Fleet { instances }))
-}
-
-async fn run(fleet: Fleet) -> anyhow::Result<()> {
-    let metrics = Metrics::new();
-    let (owner, index) = owner(Index::default(), metrics.clone());
-    let (_trigger, ear) = shutdown();
-    let owning = tokio::spawn(owner.run(ear.clone()));
-    for change in fleet.lists() {
-        index.apply(change).await?;
-    }
-    index.view().wait_for(|view| view.complete).await?;
-    let made = generate_simple_self_signed([TLS_NAME.to_owned()])?;
-    let tls = server_config(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes())?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    say(&listener.local_addr()?.to_string())?;
-    say(&made.cert.pem().replace('\n', "\\n"))?;
-    let sessions = Sessions::new("bench".to_owned(), index.clone(), Believer, metrics);
-    let serving = tokio::spawn(sessions.serve(listener, tls, ear));
-    let obeying = obey(index, fleet);
-    tokio::select! {
-        result = obeying => result,
-        _ = owning => bail!("the owner ended"),
-        result = serving => bail!("the server ended: {result:?}"),
-    }
+    let fleet = Fleet { instances };
+    Runtime::new()?
+        .block_on(half::serve(fleet.lists(), (Ipv4Addr::LOCALHOST, 0).into(), |index| obey(index, fleet)))
 }
 
 async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
-    let (lines, mut questions) = tokio::sync::mpsc::channel(1);
-    // Ends with its standard input, and so with whoever asks.
-    std::thread::spawn(move || {
-        for line in io::stdin().lock().lines().map_while(Result::ok) {
-            if lines.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
+    let mut questions = questions();
     let mut turn = 0;
     while let Some(line) = questions.recv().await {
         let words: Vec<_> = line.split(' ').collect();
@@ -133,12 +86,6 @@ fn marked(pod: u32) -> Change {
     change
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
-}
-
 /// What this process has computed.
 fn cpu_ms() -> anyhow::Result<u64> {
     let stat = fs::read_to_string("/proc/self/stat")?;
@@ -153,12 +100,4 @@ fn status(name: &str) -> anyhow::Result<String> {
     let text = fs::read_to_string("/proc/self/status")?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
     Ok(line.trim().trim_end_matches(" kB").to_owned())
-}
-
-// === impl Believer ===
-
-impl Reviewer for Believer {
-    async fn review(&self, token: &str) -> Result<Review, AuthError> {
-        Ok(Review { pod: PodUid::from(token) })
-    }
 }

@@ -49,6 +49,10 @@ pub(crate) const COREDNS: GoTool =
 pub const KWOK: GoTool =
     GoTool { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", module: "kwok", versioned_by: None };
 
+/// A registry to be measured beside ours: no part of a cluster, and built only where a measurement asks for it.
+pub const CONSUL: GoTool =
+    GoTool { name: "consul", package: "github.com/hashicorp/consul", module: "consul", versioned_by: None };
+
 /// Where the built programs of one cluster are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tools {

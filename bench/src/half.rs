@@ -1,0 +1,83 @@
+//! A controller's half as a process: its real owner and session server, fed by lines instead of Kubernetes.
+
+use std::{
+    io::{self, BufRead, Write},
+    net::SocketAddr,
+};
+
+use anyhow::bail;
+use rcgen::generate_simple_self_signed;
+use rollcall_catalogue::PodUid;
+use rollcall_controller::{
+    IndexHandle,
+    auth::{AuthError, Review, Reviewer},
+    index::{Change, Index},
+    operate::Metrics,
+    owner,
+    sessions::Sessions,
+};
+use rollcall_net::{TLS_NAME, bind, server_config, shutdown};
+use tokio::sync::mpsc;
+
+/// Believes that everyone is the pod that the token names.
+struct Believer;
+
+/// Serves what these lists tell, and what `obey` makes of it, until that ends. Says its address and its authority first,
+/// each on a line.
+pub(crate) async fn serve<F>(
+    lists: impl Iterator<Item = Change>,
+    listen: SocketAddr,
+    obey: impl FnOnce(IndexHandle) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let metrics = Metrics::new();
+    let (owner, index) = owner(Index::default(), metrics.clone());
+    let (_trigger, ear) = shutdown();
+    let owning = tokio::spawn(owner.run(ear.clone()));
+    for change in lists {
+        index.apply(change).await?;
+    }
+    index.view().wait_for(|view| view.complete).await?;
+    let made = generate_simple_self_signed([TLS_NAME.to_owned()])?;
+    let tls = server_config(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes())?;
+    let listener = bind(listen)?;
+    say(&listener.local_addr()?.to_string())?;
+    say(&made.cert.pem().replace('\n', "\\n"))?;
+    let sessions = Sessions::new("bench".to_owned(), index.clone(), Believer, metrics);
+    let serving = tokio::spawn(sessions.serve(listener, tls, ear));
+    tokio::select! {
+        result = obey(index) => result,
+        _ = owning => bail!("the owner ended"),
+        result = serving => bail!("the server ended: {result:?}"),
+    }
+}
+
+/// The lines of this process' standard input; over when that is.
+pub(crate) fn questions() -> mpsc::Receiver<String> {
+    let (lines, questions) = mpsc::channel(1);
+    // Ends with its standard input, and so with whoever asks.
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    questions
+}
+
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+// === impl Believer ===
+
+impl Reviewer for Believer {
+    async fn review(&self, token: &str) -> Result<Review, AuthError> {
+        Ok(Review { pod: PodUid::from(token) })
+    }
+}

@@ -1,0 +1,154 @@
+//! The load: requests over kept connections, as an app's client makes them, at the least cost to the machine.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
+
+/// An answer that takes longer than this never comes.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Holds what a load came to.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) answers: u64,
+    pub(super) took: Duration,
+    delays_us: Vec<u32>,
+}
+
+/// Holds one connection to what answers.
+pub(super) struct Caller {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// As many requests as so many connections can make, one after the other each.
+pub(super) async fn closed(
+    at: SocketAddr,
+    requests: &[String],
+    connections: usize,
+    lasts: Duration,
+) -> anyhow::Result<Outcome> {
+    let begin = Instant::now();
+    let mut callers = JoinSet::new();
+    for number in 0..connections {
+        let requests = requests.to_vec();
+        let mut caller = Caller::connect(at).await?;
+        callers.spawn(async move {
+            let mut delays_us = Vec::new();
+            for request in requests.iter().cycle().skip(number) {
+                let asked = Instant::now();
+                if asked - begin >= lasts {
+                    break;
+                }
+                caller.answer(request).await?;
+                delays_us.push(micros(asked.elapsed()));
+            }
+            anyhow::Ok(delays_us)
+        });
+    }
+    gathered(callers, begin).await
+}
+
+/// So many requests a second, at the times when they are due, whatever became of those before.
+pub(super) async fn open(
+    at: SocketAddr,
+    requests: &[String],
+    connections: usize,
+    a_second: u32,
+    lasts: Duration,
+) -> anyhow::Result<Outcome> {
+    let begin = Instant::now();
+    let apart = Duration::from_secs(1) / a_second;
+    let all = lasts.as_micros() / apart.as_micros();
+    let mut callers = JoinSet::new();
+    for number in 0..connections {
+        let requests = requests.to_vec();
+        let mut caller = Caller::connect(at).await?;
+        callers.spawn(async move {
+            let mut delays_us = Vec::new();
+            for turn in (number..usize::try_from(all)?).step_by(connections) {
+                let due = begin + apart * u32::try_from(turn)?;
+                sleep_until(due.into()).await;
+                caller.answer(requests.get(turn % requests.len()).context("no request")?).await?;
+                delays_us.push(micros(due.elapsed()));
+            }
+            anyhow::Ok(delays_us)
+        });
+    }
+    gathered(callers, begin).await
+}
+
+async fn gathered(mut callers: JoinSet<anyhow::Result<Vec<u32>>>, begin: Instant) -> anyhow::Result<Outcome> {
+    let mut delays_us = Vec::new();
+    while let Some(delays) = callers.join_next().await {
+        delays_us.extend(delays??);
+    }
+    delays_us.sort_unstable();
+    Ok(Outcome { answers: delays_us.len() as u64, took: begin.elapsed(), delays_us })
+}
+
+fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    pub(super) fn a_second(&self) -> f64 {
+        self.answers as f64 / self.took.as_secs_f64()
+    }
+
+    /// The delay, in microseconds, that this share of the requests did not exceed.
+    pub(super) fn delay_us(&self, share: f64) -> f64 {
+        let place = (self.delays_us.len() as f64 * share) as usize;
+        self.delays_us.get(place).or(self.delays_us.last()).copied().map_or(0.0, f64::from)
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    pub(super) async fn connect(at: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(at).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, read: Vec::with_capacity(64 * 1024) })
+    }
+
+    /// The whole answer to this request, which must be a good one.
+    pub(super) async fn answer(&mut self, request: &str) -> anyhow::Result<&[u8]> {
+        self.read.clear();
+        self.stream.write_all(request.as_bytes()).await?;
+        timeout(ANSWER_MAX, self.hear()).await.context("no answer in time")??;
+        ensure!(self.read.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&self.read));
+        Ok(&self.read)
+    }
+
+    async fn hear(&mut self) -> anyhow::Result<()> {
+        let mut whole = usize::MAX;
+        while self.read.len() < whole {
+            ensure!(self.stream.read_buf(&mut self.read).await? > 0, "the connection ended");
+            if whole == usize::MAX {
+                whole = whole_length(&self.read)?.unwrap_or(usize::MAX);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long the answer is that begins so; none while its head is not complete.
+fn whole_length(read: &[u8]) -> anyhow::Result<Option<usize>> {
+    let Some(head) = read.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
+    let text = std::str::from_utf8(read.get(..head).unwrap_or_default())?.to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.context("an answer without a length")?.trim().parse()?;
+    Ok(Some(head + 4 + length))
+}

@@ -1,0 +1,76 @@
+//! Processes under measurement: started on a processor of their own, and asked of the kernel what they cost.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rollcall_cluster::companion::Companion;
+use tokio::{net::TcpStream, time::sleep};
+
+/// What is not there by then does not come.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Starts it on the processor that is for what is measured; this process keeps to the other one.
+pub(super) fn measured(
+    step: &str,
+    program: &Path,
+    set: impl FnOnce(&mut Command) + Send + 'static,
+) -> anyhow::Result<Companion> {
+    let program = program.to_owned();
+    let pinned = move |command: &mut Command| {
+        command.args(["-c", "0"]).arg(program).stdin(Stdio::null()).stdout(Stdio::null());
+        set(command);
+    };
+    Ok(Companion::start(step, Path::new("taskset"), pinned)?)
+}
+
+/// Keeps this process, and what it starts from now on, to the second processor.
+pub(super) fn stand_aside() -> anyhow::Result<()> {
+    let pid = std::process::id().to_string();
+    let status = Command::new("taskset").args(["-a", "-c", "-p", "1", &pid]).stdout(Stdio::null()).status();
+    match status.context("taskset is needed; it is Debian's util-linux")?.success() {
+        true => Ok(()),
+        false => bail!("two processors are needed"),
+    }
+}
+
+/// Returns once somebody listens there.
+pub(super) async fn listening(at: SocketAddr, process: &Companion) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    while TcpStream::connect(at).await.is_err() {
+        if let Some(ended) = process.ended() {
+            bail!("{at}: ended by itself: {ended}");
+        }
+        if begin.elapsed() > START_MAX {
+            bail!("{at}: nobody listens");
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// What all threads of a process have computed.
+pub(super) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let mut all_ns = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end while we look.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        all_ns += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(Duration::from_nanos(all_ns))
+}
+
+/// What a process holds in memory, in MiB: all of it, and what is its own alone.
+pub(super) fn memory(pid: u32) -> anyhow::Result<(f64, f64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = |name: &str| -> anyhow::Result<f64> {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
+        Ok(value.trim().trim_end_matches(" kB").parse::<f64>()? / 1_024.0)
+    };
+    Ok((line("VmRSS:")?, line("RssAnon:")?))
+}

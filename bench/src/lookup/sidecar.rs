@@ -1,0 +1,160 @@
+//! A sidecar as it is in its image, and the controller's half that it is in session with.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{ChildStdin, ChildStdout, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rollcall_cluster::companion::Companion;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use super::{
+    load::Caller,
+    process::{listening, measured},
+    shop::{CALLER, Shop, service},
+};
+
+/// What is not in step by then never is.
+const IN_STEP_MAX: Duration = Duration::from_secs(60);
+
+/// Holds a sidecar and what it runs on.
+pub(super) struct Sidecar {
+    pub(super) process: Companion,
+    pub(super) at: SocketAddr,
+    health: SocketAddr,
+}
+
+/// Holds the files that a sidecar needs, over its restarts.
+pub(super) struct Pod {
+    program: PathBuf,
+    folder: TempDir,
+    port: u16,
+}
+
+/// Holds the controller's half, and the lines that go to and fro.
+pub(super) struct Half {
+    _process: Companion,
+    say: ChildStdin,
+    hear: BufReader<ChildStdout>,
+}
+
+// === impl Pod ===
+
+impl Pod {
+    /// Its three ports are this one and the two above it.
+    pub(super) fn new(program: &Path, port: u16) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("token"), CALLER)?;
+        fs::create_dir(folder.path().join("state"))?;
+        Ok(Self { program: program.to_owned(), folder, port })
+    }
+
+    /// Starts the controller's half, whom the sidecar believes from now on.
+    pub(super) fn controller(&self, shop: Shop) -> anyhow::Result<Half> {
+        let mut process = Companion::start("starting a controller", &env::current_exe()?, {
+            let arguments = [
+                "lookup-shop".to_owned(),
+                format!("--services={}", shop.services),
+                format!("--generation={}", shop.generation),
+                format!("--port={}", self.port + 2),
+            ];
+            move |half| {
+                half.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+            }
+        })?;
+        let say = process.take_stdin().context("no input")?;
+        let hear = BufReader::new(process.take_stdout().context("no output")?);
+        let mut half = Half { _process: process, say, hear };
+        half.line()?;
+        let authority = half.line()?.replace("\\n", "\n");
+        fs::write(self.folder.path().join("ca.crt"), authority)?;
+        Ok(half)
+    }
+
+    pub(super) async fn start(&self) -> anyhow::Result<Sidecar> {
+        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (at, health) = (local(self.port), local(self.port + 1));
+        let file = |name: &str| self.folder.path().join(name).display().to_string();
+        let arguments = [
+            format!("--controller={}", local(self.port + 2)),
+            format!("--ca-file={}", file("ca.crt")),
+            format!("--token-file={}", file("token")),
+            format!("--state-dir={}", file("state")),
+            format!("--api-listen={at}"),
+            format!("--api-listen-v6=[::1]:{}", self.port),
+            format!("--health-listen={health}"),
+        ];
+        let process = measured("starting the sidecar", &self.program, move |sidecar| {
+            sidecar.args(arguments).stderr(Stdio::null()).env("ROLLCALL_LOG", "error");
+        })?;
+        listening(at, &process).await?;
+        Ok(Sidecar { process, at, health })
+    }
+}
+
+// === impl Sidecar ===
+
+impl Sidecar {
+    /// The request that looks one service up.
+    pub(super) fn request(&self, number: u32) -> String {
+        format!("GET /v1/services/{} HTTP/1.1\r\nHost: {}\r\n\r\n", service(number), self.at)
+    }
+
+    /// Looks each of these up once, so that it is held from then on.
+    pub(super) async fn hold(&self, services: u32) -> anyhow::Result<()> {
+        self.in_step().await?;
+        let mut caller = Caller::connect(self.at).await?;
+        for number in 0..services {
+            caller.answer(&self.request(number)).await?;
+        }
+        self.in_step().await
+    }
+
+    /// Returns once everything that it holds is current.
+    pub(super) async fn in_step(&self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while !self.is_in_step().await {
+            if begin.elapsed() > IN_STEP_MAX {
+                bail!("the sidecar does not come in step");
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    async fn is_in_step(&self) -> bool {
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", self.health);
+        match Caller::connect(self.health).await {
+            Ok(mut caller) => caller.answer(&request).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+// === impl Half ===
+
+impl Half {
+    /// Makes so many changes a second, for so many seconds; what was asked for is done when it has answered.
+    pub(super) fn change(&mut self, a_second: u32, seconds: u64) -> anyhow::Result<()> {
+        writeln!(self.say, "change {a_second} {seconds}")?;
+        Ok(self.say.flush()?)
+    }
+
+    pub(super) fn changed(&mut self) -> anyhow::Result<()> {
+        self.line().map(drop)
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        if self.hear.read_line(&mut line)? == 0 {
+            bail!("the controller's half is gone");
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
