@@ -16,12 +16,18 @@ use serde_json::Value;
 /// of a second is for the push alone, which cannot be told apart from outside.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
+/// What this pod's app gets from its sidecar; `options` are wget's.
+fn ask(cluster: &Cluster, pod: &str, path: &str, options: &[&str]) -> Result<String> {
+    let url = format!("http://127.0.0.1:7300{path}");
+    let wget = ["exec", pod, "-c", "app", "--", "/bin/busybox", "wget", "-qO-"];
+    cluster
+        .kubectl(&wget.into_iter().chain(options.iter().copied()).chain([url.as_str()]).collect::<Vec<_>>())
+}
+
 /// What storefront-1 is told of a service; empty where it is told that there is none.
 fn lookup(cluster: &Cluster, service: &str) -> Result<Vec<Value>> {
-    let url = format!("http://127.0.0.1:7300/v1/services/{service}");
     // wget fails on a 404 and on a 503; what it says tells them apart.
-    match cluster.kubectl(&["exec", "storefront-1", "-c", "app", "--", "/bin/busybox", "wget", "-qO-", &url])
-    {
+    match ask(cluster, "storefront-1", &format!("/v1/services/{service}"), &[]) {
         Ok(text) => {
             let body: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
             Ok(body.get("instances").and_then(Value::as_array).cloned().unwrap_or_default())
@@ -97,6 +103,84 @@ fn the_controller_writes_what_people_see(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["annotate", "pod/billing-1", "rollcall.dev/service-", "rollcall.dev/weight-"]).map(drop)
 }
 
+/// An app that is dead in a container that lives, of which Kubernetes knows only seconds later: its own sidecar knows, and
+/// takes it out; and in again.
+fn a_crashed_app_is_out_until_it_is_back(cluster: &Cluster) -> Result<()> {
+    let address = cluster.pod_ip("orders-2")?;
+    let shell = |script| {
+        let exec = ["exec", "orders-2", "-c", "app", "--", "/bin/busybox", "sh", "-c", script];
+        cluster.kubectl(&exec).map(drop)
+    };
+    shell("/bin/busybox killall httpd")?;
+    let begin = Instant::now();
+    cluster.eventually("orders-2's dead app is out", || {
+        let all = lookup(cluster, "orders?all=true")?;
+        Ok(all.iter().any(|one| text(one, "address") == address && text(one, "reason") == "ProbeRefused"))
+    })?;
+    println!(
+        "a crashed app was out of another pod's lookup {} ms after kubectl exec returned",
+        begin.elapsed().as_millis()
+    );
+    ensure!(!addresses(&lookup(cluster, "orders")?).contains(&address), "it is still looked up");
+    shell("/bin/busybox httpd -p 8080")?;
+    cluster.eventually("orders-2 is back", || Ok(addresses(&lookup(cluster, "orders")?).contains(&address)))
+}
+
+/// An app that knows nothing of Kubernetes: it registers, beats and leaves as it always did.
+fn an_app_registers_itself(cluster: &Cluster) -> Result<()> {
+    let post = |path: &str, body: &str| {
+        let body = format!("--post-data={body}");
+        ask(cluster, "storefront-1", path, &["--header=Content-Type: application/json", &body])
+    };
+    let cart = |path: &str| ask(cluster, "orders-2", path, &[]);
+    ensure!(post("/cart/2.0.0/register", r#"{"port":9000,"ttl":600}"#)?.contains(r#""success":true"#));
+    let address = cluster.pod_ip("storefront-1")?;
+    cluster.eventually("another pod finds what registered itself", || {
+        Ok(cart("/cart/2.0.0/getaddresses")?.contains(&format!("\"{address}:9000\"")))
+    })?;
+    ensure!(post("/cart/2.0.0/register", r#"{"port":9000}"#).is_err(), "it is registered already");
+    cluster.eventually("people see it as an object that is its pod's", || {
+        let query = "jsonpath={.items[?(@.spec.target.pod.name==\"storefront-1\")].spec.service}";
+        Ok(cluster.kubectl(&["get", "serviceregistrations", "-o", query])? == "cart")
+    })?;
+    post("/cart/2.0.0/deregister", r#"{"port":9000}"#)?;
+    cluster.eventually("it has left", || {
+        Ok(cart("/cart/2.0.0/getaddresses").is_err_and(|error| error.to_string().contains(" 404")))
+    })?;
+    cluster.eventually("and its object with it", || {
+        let names =
+            cluster.kubectl(&["get", "serviceregistrations", "-o", "jsonpath={.items[*].spec.service}"])?;
+        Ok(!names.split(' ').any(|name| name == "cart"))
+    })
+}
+
+/// Nobody is left to ask: what was known is answered, and how old it is.
+fn lookups_outlive_the_controller(cluster: &Cluster) -> Result<()> {
+    let before = addresses(&lookup(cluster, "orders")?);
+    cluster.scale_controller(0)?;
+    cluster.eventually("storefront-1 knows that it is alone", || {
+        let fresh = ask(cluster, "storefront-1", "/v1/services/orders?max-age=0", &[]);
+        Ok(fresh.is_err_and(|error| error.to_string().contains(" 503")))
+    })?;
+    ensure!(addresses(&lookup(cluster, "orders")?) == before, "something was forgotten");
+    cluster.scale_controller(1)?;
+    cluster.eventually("it is in step again", || {
+        Ok(ask(cluster, "storefront-1", "/v1/services/orders?max-age=0", &[]).is_ok())
+    })?;
+    ensure!(addresses(&lookup(cluster, "orders")?) == before, "something was lost on the way");
+    Ok(())
+}
+
+/// Of what is looked up, the port that everyone in the cluster reaches says nothing.
+fn the_pods_own_port_tells_nothing_of_the_catalogue(cluster: &Cluster) -> Result<()> {
+    let url = format!("http://{}:7390/metrics", cluster.pod_ip("storefront-1")?);
+    let wget = ["exec", "orders-2", "-c", "app", "--", "/bin/busybox", "wget", "-qO-", &url];
+    let metrics = cluster.kubectl(&wget)?;
+    ensure!(metrics.contains("rollcall_lookups_total{api=\"native\"}"), "{metrics}");
+    ensure!(["orders", "billing"].iter().all(|name| !metrics.contains(name)), "{metrics}");
+    Ok(())
+}
+
 #[test]
 fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
     let cluster = Cluster::prepare()?;
@@ -130,6 +214,11 @@ fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
     cluster.eventually("two pods are two entries in their order", || {
         Ok(addresses(&lookup(&cluster, "orders")?) == both)
     })?;
+
+    a_crashed_app_is_out_until_it_is_back(&cluster)?;
+    an_app_registers_itself(&cluster)?;
+    lookups_outlive_the_controller(&cluster)?;
+    the_pods_own_port_tells_nothing_of_the_catalogue(&cluster)?;
 
     let second = cluster.pod_ip("orders-2")?;
     let begin = Instant::now();

@@ -121,6 +121,26 @@ impl Cluster {
         self.call(&scoped)
     }
 
+    /// So many controllers, none or one; returns when they are there, or gone.
+    pub(crate) fn scale_controller(&self, replicas: u8) -> Result<()> {
+        let count = format!("--replicas={replicas}");
+        let controller = "deployment/rollcall-controller";
+        self.call(&["-n", &self.system, "scale", controller, &count])?;
+        self.eventually(&format!("there are {replicas} controllers"), || {
+            let pods = self.call(&["-n", &self.system, "get", "pods", "-o", "name"])?;
+            let ready = self.call(&[
+                "-n",
+                &self.system,
+                "get",
+                controller,
+                "-o",
+                "jsonpath={.status.readyReplicas}",
+            ])?;
+            Ok(pods.lines().count() == usize::from(replicas)
+                && (replicas == 0 || ready == replicas.to_string()))
+        })
+    }
+
     /// Waits until this holds. Errors on the way are kept for the end: much fails while a pod starts.
     pub(crate) fn eventually(&self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
         let begin = Instant::now();
