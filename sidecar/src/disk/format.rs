@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::store::share;
+
 /// Bytes of the file. The volume has 16 MiB, beyond which Kubernetes ends the pod, and while the file is replaced there are
 /// two. 1,000 services of 10 instances take about 4 MiB.
 pub(super) const FILE_BYTES_MAX: u64 = 7 * 1024 * 1024;
@@ -174,6 +176,7 @@ fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Servic
             parts.extend(instances);
             if !more {
                 let head = Head { revision, hash, policy, truncated };
+                share(&mut parts, None);
                 // The digest shows that it is what was written, and not by its hash: that may count fields that only
                 // a newer controller knows.
                 let made = whole(&service, head, std::mem::take(&mut parts), false);

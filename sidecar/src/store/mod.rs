@@ -7,6 +7,7 @@
 //!                   └─ Around  (ArcSwap): who we are, what we are to ask the app, the list of all services
 //! ```
 
+mod alike;
 mod held;
 mod lookups;
 mod slot;
@@ -26,6 +27,7 @@ use tokio::{
 
 use self::lookups::Lookups;
 pub(crate) use self::{
+    alike::share,
     held::Held,
     lookups::Dialect,
     slot::{Known, Slot},
@@ -155,6 +157,14 @@ impl Names {
 impl Writer {
     pub(crate) fn contact(&self) -> Contact {
         **self.0.contact.load()
+    }
+
+    /// What is held of this name.
+    pub(crate) fn held(&self, key: &ServiceKey) -> Option<Arc<Service>> {
+        match &**self.0.names.load().get(key)?.known() {
+            Known::Service(held) => Some(held.service.clone()),
+            _ => None,
+        }
     }
 
     /// The pod's own namespace: what a name without one means.
