@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use rollcall_catalogue::{
     Service, ServiceKey,
     changes::{Head, whole},
@@ -101,7 +102,7 @@ pub(super) fn encode(state: &State, into: impl Write) -> io::Result<Written> {
     for (key, service) in &state.services {
         // An instance that fits into no frame was never told by one.
         let frames = upserts(key, service).unwrap_or_default();
-        let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
         if frames.is_empty() || out.length + (bytes + TRAILER_BYTES) as u64 > FILE_BYTES_MAX {
             left_out += 1;
             continue;

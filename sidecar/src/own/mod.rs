@@ -25,7 +25,7 @@ pub(crate) async fn run(_: Own, mut shutdown: Shutdown) {
 #[allow(clippy::unused_self, reason = "a stand-in")]
 impl Own {
     pub(crate) async fn due(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     pub(crate) fn take(&self) -> Vec<Say> {
