@@ -108,7 +108,7 @@ impl Sidecar {
         info!(?addresses, %controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.
         tokio::select! {
-            () = agent.run() => anyhow::bail!("the agent ended by itself; this is a bug"),
+            () = Box::pin(agent.run()) => anyhow::bail!("the agent ended by itself; this is a bug"),
             Some(ended) = parts.join_next() => {
                 ended?;
                 // The word to end reaches all parts at once; the others finish below.

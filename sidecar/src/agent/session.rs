@@ -1,6 +1,6 @@
 //! One session: what is said in it, and what becomes of what is heard.
 
-use rollcall_wire::{Drain, Up, client::Event, server::reason};
+use rollcall_wire::{Down, Drain, Up, client::Event, server::reason};
 use tokio::time::{Duration, Instant, interval, sleep};
 use tracing::{debug, info, warn};
 
@@ -8,7 +8,7 @@ use super::{Agent, STOOD_STILL_MS};
 use crate::{
     interest::Learned,
     session::{Link, LinkError},
-    store::{Contact, Known},
+    store::{Contact, Known, share},
 };
 
 /// How often names are looked through for those nobody asks for.
@@ -49,7 +49,11 @@ impl Agent {
             let idle = Duration::from_millis(wake_at_ms.saturating_sub(self.now_ms()));
             let said: Vec<Up> = tokio::select! {
                 frame = link.hear() => {
-                    for event in self.client.hear(frame?, self.now_ms())? {
+                    let mut frame = frame?;
+                    if let Down::Upsert { service, instances, .. } = &mut frame {
+                        share(instances, self.writer.held(service).as_deref());
+                    }
+                    for event in self.client.hear(frame, self.now_ms())? {
                         if let Event::Dismissed { reason } = event {
                             return Ok(reason);
                         }

@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use rollcall_catalogue::{
     Service, ServiceKey,
     changes::{Head, whole},
@@ -21,6 +22,8 @@ use rollcall_wire::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use crate::store::share;
 
 /// Bytes of the file. The volume has 16 MiB, beyond which Kubernetes ends the pod, and while the file is replaced there are
 /// two. 1,000 services of 10 instances take about 4 MiB.
@@ -99,7 +102,7 @@ pub(super) fn encode(state: &State, into: impl Write) -> io::Result<Written> {
     for (key, service) in &state.services {
         // An instance that fits into no frame was never told by one.
         let frames = upserts(key, service).unwrap_or_default();
-        let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
         if frames.is_empty() || out.length + (bytes + TRAILER_BYTES) as u64 > FILE_BYTES_MAX {
             left_out += 1;
             continue;
@@ -174,6 +177,7 @@ fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Servic
             parts.extend(instances);
             if !more {
                 let head = Head { revision, hash, policy, truncated };
+                share(&mut parts, None);
                 // The digest shows that it is what was written, and not by its hash: that may count fields that only
                 // a newer controller knows.
                 let made = whole(&service, head, std::mem::take(&mut parts), false);

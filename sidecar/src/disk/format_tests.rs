@@ -125,7 +125,7 @@ fn harmed(bytes: &[u8], harms: &[Harm]) -> Vec<u8> {
                 drop(bytes.drain(at..(at + count).min(bytes.len())));
             }
             Harm::Zero(at, count) => {
-                bytes.iter_mut().skip(at % length).take(*count).for_each(|byte| *byte = 0)
+                bytes.iter_mut().skip(at % length).take(*count).for_each(|byte| *byte = 0);
             }
             Harm::Twice(at) => bytes.extend_from_within((at % length).min(bytes.len())..),
         }

@@ -49,7 +49,7 @@ impl Held {
 
     /// The answer to who asks for all that serve.
     pub(crate) fn plain(&self) -> &Bytes {
-        self.plain.get_or_init(|| service_body(&self.key, &self.service, &Query::default()).into())
+        self.plain.get_or_init(|| self.written(&Query::default()))
     }
 
     /// The answer to this question, which is the one that `text` puts.
@@ -58,7 +58,7 @@ impl Held {
         if let Some((_, body)) = kept.iter().find(|(of, _)| **of == *text) {
             return body.clone();
         }
-        let body = Bytes::from(service_body(&self.key, &self.service, query));
+        let body = self.written(query);
         let bytes: usize = kept.iter().map(|(_, body)| body.len()).sum();
         let room = FILTERED_SERVICE_BYTES + self.service.instances.len() * FILTERED_INSTANCE_BYTES;
         if kept.len() < FILTERED_MAX && bytes + body.len() <= room {
@@ -68,6 +68,11 @@ impl Held {
             self.filtered.store(Arc::new(more));
         }
         body
+    }
+
+    /// In no more memory than it needs: it stays.
+    fn written(&self, query: &Query) -> Bytes {
+        service_body(&self.key, &self.service, query).into_boxed_slice().into()
     }
 }
 

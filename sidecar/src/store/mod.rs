@@ -7,6 +7,7 @@
 //!                   └─ Around  (ArcSwap): who we are, what we are to ask the app, the list of all services
 //! ```
 
+mod alike;
 mod held;
 mod lookups;
 mod slot;
@@ -26,6 +27,7 @@ use tokio::{
 
 use self::lookups::Lookups;
 pub(crate) use self::{
+    alike::share,
     held::Held,
     lookups::Dialect,
     slot::{Known, Slot},
@@ -39,8 +41,9 @@ const IN_STEP_FOR: Duration = HEARTBEAT_EVERY.saturating_mul(2);
 pub(crate) struct Names {
     /// `orders.shop`, and of the pod's own namespace `orders` as well.
     by_text: HashMap<Arc<str>, Arc<Slot>>,
-    /// Each once.
-    by_key: BTreeMap<ServiceKey, Arc<Slot>>,
+    /// Each once, in the order of their keys: a list, since all of it is copied when a name comes or goes, and a tree of
+    /// small pieces would leave holes between what stays.
+    by_key: Vec<Arc<Slot>>,
     home: Option<Namespace>,
 }
 
@@ -113,26 +116,33 @@ impl Names {
     }
 
     pub(crate) fn get(&self, key: &ServiceKey) -> Option<&Arc<Slot>> {
-        self.by_key.get(key)
+        self.place(key).ok().and_then(|place| self.by_key.get(place))
     }
 
     /// Each once, in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Slot>> {
-        self.by_key.values()
+        self.by_key.iter()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_key.len()
     }
 
+    /// One that is not there yet.
     fn insert(&mut self, slot: Arc<Slot>) {
         self.texts(&slot.key).for_each(|text| drop(self.by_text.insert(text, slot.clone())));
-        self.by_key.insert(slot.key.clone(), slot);
+        let (Ok(place) | Err(place)) = self.place(&slot.key);
+        self.by_key.insert(place, slot);
     }
 
     fn remove(&mut self, key: &ServiceKey) -> Option<Arc<Slot>> {
         self.texts(key).for_each(|text| drop(self.by_text.remove(&text)));
-        self.by_key.remove(key)
+        self.place(key).ok().map(|place| self.by_key.remove(place))
+    }
+
+    /// Where the name is, or where it belongs.
+    fn place(&self, key: &ServiceKey) -> Result<usize, usize> {
+        self.by_key.binary_search_by(|slot| slot.key.cmp(key))
     }
 
     /// All that a caller may write for this name.
@@ -147,6 +157,14 @@ impl Names {
 impl Writer {
     pub(crate) fn contact(&self) -> Contact {
         **self.0.contact.load()
+    }
+
+    /// What is held of this name.
+    pub(crate) fn held(&self, key: &ServiceKey) -> Option<Arc<Service>> {
+        match &**self.0.names.load().get(key)?.known() {
+            Known::Service(held) => Some(held.service.clone()),
+            _ => None,
+        }
     }
 
     /// The pod's own namespace: what a name without one means.
