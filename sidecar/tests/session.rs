@@ -4,8 +4,9 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    dead_code,
     unreachable_pub,
-    reason = "a test's helpers are tests too"
+    reason = "a test's helpers are tests too, and other tests use more of them"
 )]
 
 mod alone;

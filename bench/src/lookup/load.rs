@@ -30,6 +30,15 @@ pub(super) struct Caller {
     read: Vec<u8>,
 }
 
+/// Says where an answer ends.
+#[derive(Clone, Copy)]
+enum Length {
+    /// Its head included.
+    Bytes(usize),
+    /// With the empty chunk.
+    Chunks,
+}
+
 /// As many requests as so many connections can make, one after the other each.
 pub(super) async fn closed(
     at: SocketAddr,
@@ -133,22 +142,36 @@ impl Caller {
     }
 
     async fn hear(&mut self) -> anyhow::Result<()> {
-        let mut whole = usize::MAX;
-        while self.read.len() < whole {
+        let mut length = None;
+        loop {
             ensure!(self.stream.read_buf(&mut self.read).await? > 0, "the connection ended");
-            if whole == usize::MAX {
-                whole = whole_length(&self.read)?.unwrap_or(usize::MAX);
+            if length.is_none() {
+                length = Length::of(&self.read)?;
+            }
+            let whole = match length {
+                None => false,
+                Some(Length::Bytes(bytes)) => self.read.len() >= bytes,
+                Some(Length::Chunks) => self.read.ends_with(b"\r\n0\r\n\r\n"),
+            };
+            if whole {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
-/// How long the answer is that begins so; none while its head is not complete.
-fn whole_length(read: &[u8]) -> anyhow::Result<Option<usize>> {
-    let Some(head) = read.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
-    let text = std::str::from_utf8(read.get(..head).unwrap_or_default())?.to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.context("an answer without a length")?.trim().parse()?;
-    Ok(Some(head + 4 + length))
+// === impl Length ===
+
+impl Length {
+    /// Of the answer that begins so; none while its head is not complete.
+    fn of(read: &[u8]) -> anyhow::Result<Option<Self>> {
+        let Some(head) = read.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
+        let text = std::str::from_utf8(read.get(..head).unwrap_or_default())?.to_ascii_lowercase();
+        if text.lines().any(|line| line == "transfer-encoding: chunked") {
+            return Ok(Some(Self::Chunks));
+        }
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.context("an answer without a length")?.trim().parse()?;
+        Ok(Some(Self::Bytes(head + 4 + length)))
+    }
 }
