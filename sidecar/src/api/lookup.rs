@@ -19,7 +19,10 @@ use super::{
     answer::{Answer, Standing, dated, problem, service},
     follow::{Follow, taken},
 };
-use crate::store::{Dialect, Held, Known, Slot};
+use crate::{
+    interest::UNKNOWN_MAX,
+    store::{Dialect, Held, Known, Slot},
+};
 
 /// How long the first lookup of a name waits to be in step.
 pub(super) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -195,9 +198,15 @@ impl Api {
         if let Ok(slot) = timeout(FIRST_ANSWER_MAX, wait).await {
             return Ok(slot);
         }
-        if self.store.names().len() >= SUBSCRIPTIONS_MAX {
+        let names = self.store.names();
+        if names.len() >= SUBSCRIPTIONS_MAX {
             return Err(Problem::new(Slug::LimitReached, "all subscriptions of this sidecar are taken")
                 .hint("look up fewer services in one pod"));
+        }
+        let is_known = |slot: &&Arc<Slot>| matches!(**slot.known(), Known::Service(_));
+        if names.iter().filter(|slot| !is_known(slot)).count() >= UNKNOWN_MAX {
+            let detail = format!("{UNKNOWN_MAX} names that nobody registers are waited for already");
+            return Err(Problem::new(Slug::LimitReached, detail).hint("wait for fewer names at a time"));
         }
         Err(not_synced(format!("nothing is known of `{name}` yet")))
     }

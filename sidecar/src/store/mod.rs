@@ -30,7 +30,7 @@ pub(crate) use self::{
     alike::share,
     held::Held,
     lookups::Dialect,
-    slot::{Known, Slot},
+    slot::{Follower, Known, Slot},
 };
 
 /// A live session that was silent for this long is no longer in step: two heartbeats are missing.
@@ -159,9 +159,13 @@ impl Writer {
         **self.0.contact.load()
     }
 
+    pub(crate) fn names(&self) -> Guard<Arc<Names>> {
+        self.0.names.load()
+    }
+
     /// What is held of this name.
     pub(crate) fn held(&self, key: &ServiceKey) -> Option<Arc<Service>> {
-        match &**self.0.names.load().get(key)?.known() {
+        match &**self.names().get(key)?.known() {
             Known::Service(held) => Some(held.service.clone()),
             _ => None,
         }
