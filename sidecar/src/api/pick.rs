@@ -54,9 +54,9 @@ impl Api {
         let wanted = Wanted { policy, key: key.unwrap_or_default(), home: home.as_ref() };
         let Some((instance, port)) = self.balancers.pick(held, &asked, wanted) else {
             let detail = format!("no instance of `{}` that matches may be picked", slot.key);
-            return self.refused(
-                Problem::new(Slug::NoServingInstance, detail).hint("GET /v1/explain/{name} says why"),
-            );
+            let refusal =
+                Problem::new(Slug::NoServingInstance, detail).hint("GET /v1/explain/{name} says why");
+            return Ok(self.denied(held, &refusal));
         };
         let body = instance_body(&Match { instance: &instance, port });
         let mut answer = json(StatusCode::OK, body);
@@ -91,9 +91,10 @@ impl Api {
         let id = InstanceId::from(instance.as_str());
         if held.service.instance(&id).is_none() {
             let detail = format!("`{}` has no instance `{}`", slot.key, shortened(&instance));
-            return Err(Problem::new(Slug::UnknownInstance, detail)
+            let refusal = Problem::new(Slug::UnknownInstance, detail)
                 .field("instance")
-                .hint("use the id that was picked; it may be gone since"));
+                .hint("use the id that was picked; it may be gone since");
+            return Ok(self.denied(held, &refusal));
         }
         // A float that is too large becomes the largest number, which no call takes either.
         self.balancers.report(&slot.key, &instance, outcome, latency_ms.ceil() as u64);
