@@ -2,13 +2,13 @@
 
 mod backoff;
 mod guard;
+mod heads;
 mod listener;
 mod logs;
 mod patient;
 mod places;
 pub mod probe;
 mod shutdown;
-mod targets;
 mod tls;
 
 pub use backoff::{Backoff, Jitter};

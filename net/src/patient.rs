@@ -13,7 +13,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::targets::Targets;
+use crate::heads::Heads;
 
 /// A caller that takes nothing of its answer for so long gives its place back: what it is to read is already here.
 const STALLED_MAX: Duration = Duration::from_secs(30);
@@ -30,14 +30,14 @@ pub(crate) struct Patient {
     /// Something was read since anything was written.
     owed: bool,
     done: Option<Pin<Box<Sleep>>>,
-    targets: Targets,
+    heads: Heads,
 }
 
 // === impl Patient ===
 
 impl Patient {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, stalled: None, owed: false, done: None, targets: Targets::default() }
+        Self { stream, stalled: None, owed: false, done: None, heads: Heads::default() }
     }
 
     fn judged(
@@ -48,7 +48,6 @@ impl Patient {
         if written.is_ready() {
             self.stalled = None;
             self.owed = false;
-            self.targets.answered();
             return written;
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED_MAX)));
@@ -65,7 +64,7 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.targets.give(buffer) {
+        if self.heads.give(buffer) {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -75,7 +74,7 @@ impl AsyncRead for Patient {
         }
         if buffer.filled().len() > before {
             self.owed = true;
-            self.targets.pass(buffer, before);
+            self.heads.pass(buffer, before);
             return read;
         }
         if !self.owed {

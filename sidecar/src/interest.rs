@@ -56,8 +56,14 @@ pub(crate) enum Wish {
 // === impl Interest ===
 
 impl Interest {
-    /// The app asked for this name.
-    pub(crate) fn ask(&mut self, key: &ServiceKey, now: Instant) -> Wish {
+    /// The app asked for this name. Where there is no room, the unknown one that was longest unasked goes for it, but for
+    /// those that are followed: who waits for one would ask for it again at once, and take the place of the next.
+    pub(crate) fn ask(
+        &mut self,
+        key: &ServiceKey,
+        now: Instant,
+        is_followed: impl Fn(&ServiceKey) -> bool,
+    ) -> Wish {
         if let Some(entry) = self.names.get_mut(key) {
             entry.asked = now;
             let learned_for = now.saturating_duration_since(entry.learned_at);
@@ -70,8 +76,9 @@ impl Interest {
         let mut unknown: Vec<_> = self.names.iter().filter(|(_, entry)| !entry.is_known()).collect();
         let full = self.names.len() >= SUBSCRIPTIONS_MAX;
         let dropped = if full || unknown.len() >= UNKNOWN_MAX {
-            unknown.sort_by_key(|(_, entry)| entry.asked);
-            let Some(oldest) = unknown.first().map(|(key, _)| (*key).clone()) else { return Wish::Full };
+            unknown.retain(|(key, _)| !is_followed(key));
+            let oldest = unknown.iter().min_by_key(|(_, entry)| entry.asked);
+            let Some(oldest) = oldest.map(|(key, _)| (*key).clone()) else { return Wish::Full };
             self.names.remove(&oldest);
             Some(oldest)
         } else {
@@ -129,17 +136,21 @@ mod tests {
         format!("s{number}.shop").parse().unwrap()
     }
 
+    fn nobody(_: &ServiceKey) -> bool {
+        false
+    }
+
     #[test]
     fn unknown_names_are_few_and_the_longest_unasked_goes_first() {
         let mut interest = Interest::default();
         let begin = Instant::now();
         for n in 0..UNKNOWN_MAX {
             let now = begin + Duration::from_millis(n as u64);
-            assert_eq!(interest.ask(&key(n), now), Wish::New { dropped: None });
+            assert_eq!(interest.ask(&key(n), now, nobody), Wish::New { dropped: None });
         }
         let later = begin + Duration::from_secs(1);
-        assert_eq!(interest.ask(&key(0), later), Wish::Held);
-        assert_eq!(interest.ask(&key(9_999), later), Wish::New { dropped: Some(key(1)) });
+        assert_eq!(interest.ask(&key(0), later, nobody), Wish::Held);
+        assert_eq!(interest.ask(&key(9_999), later, nobody), Wish::New { dropped: Some(key(1)) });
         let held = |number| interest.names.contains_key(&key(number));
         assert!(held(0) && !held(1));
         let first = begin + Duration::from_millis(2) + UNKNOWN_FOR;
@@ -148,36 +159,50 @@ mod tests {
     }
 
     #[test]
+    fn what_is_followed_is_not_given_up_for_another_name() {
+        let mut interest = Interest::default();
+        let begin = Instant::now();
+        for n in 0..UNKNOWN_MAX {
+            interest.ask(&key(n), begin + Duration::from_millis(n as u64), nobody);
+        }
+        let later = begin + Duration::from_secs(1);
+        let all_but = |number| move |name: &ServiceKey| *name != key(number);
+        assert_eq!(interest.ask(&key(9_998), later, all_but(200)), Wish::New { dropped: Some(key(200)) });
+        assert_eq!(interest.ask(&key(9_999), later, |_| true), Wish::Full);
+        assert_eq!(interest.names.len(), UNKNOWN_MAX);
+    }
+
+    #[test]
     fn known_names_stay_up_to_the_limit() {
         let mut interest = Interest::default();
         let now = Instant::now();
         for n in 0..SUBSCRIPTIONS_MAX {
-            assert_eq!(interest.ask(&key(n), now), Wish::New { dropped: None });
+            assert_eq!(interest.ask(&key(n), now, nobody), Wish::New { dropped: None });
             interest.learn(&key(n), Learned::Known, now);
         }
         assert!(interest.expire(now + UNKNOWN_FOR * 2).is_empty());
-        assert_eq!(interest.ask(&key(9_999), now), Wish::Full);
+        assert_eq!(interest.ask(&key(9_999), now, nobody), Wish::Full);
         let later = now + UNKNOWN_FOR;
         interest.learn(&key(3), Learned::Unknown, later);
         assert!(interest.expire(later).is_empty(), "it has just vanished");
-        assert_eq!(interest.ask(&key(9_999), later), Wish::New { dropped: Some(key(3)) });
+        assert_eq!(interest.ask(&key(9_999), later, nobody), Wish::New { dropped: Some(key(3)) });
     }
 
     #[test]
     fn what_is_too_large_is_tried_again_after_a_while_and_only_if_it_is_asked_for() {
         let mut interest = Interest::default();
         let begin = Instant::now();
-        interest.ask(&key(1), begin);
+        interest.ask(&key(1), begin, nobody);
         interest.learn(&key(1), Learned::TooLarge, begin);
         let half = begin + TOO_LARGE_FOR / 2;
-        assert_eq!(interest.ask(&key(1), half), Wish::Held);
+        assert_eq!(interest.ask(&key(1), half, nobody), Wish::Held);
         let later = begin + TOO_LARGE_FOR;
         assert!(interest.expire(later).is_empty(), "it is asked for");
-        assert_eq!(interest.ask(&key(1), later), Wish::Again);
-        assert_eq!(interest.ask(&key(1), later), Wish::Held, "one try at a time");
+        assert_eq!(interest.ask(&key(1), later, nobody), Wish::Again);
+        assert_eq!(interest.ask(&key(1), later, nobody), Wish::Held, "one try at a time");
         interest.learn(&key(1), Learned::TooLarge, later);
         assert_eq!(interest.expire(later + UNKNOWN_FOR), [key(1)], "nobody asks any more");
-        assert_eq!(interest.ask(&key(1), later + UNKNOWN_FOR), Wish::New { dropped: None });
+        assert_eq!(interest.ask(&key(1), later + UNKNOWN_FOR, nobody), Wish::New { dropped: None });
     }
 
     #[test]

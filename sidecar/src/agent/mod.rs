@@ -233,7 +233,9 @@ impl Agent {
 
     /// A lookup wants this name: what is to be said of it, where it is a new one.
     fn wish(&mut self, key: ServiceKey) -> Vec<Up> {
-        match self.interest.ask(&key, Instant::now()) {
+        let names = self.writer.names();
+        let is_followed = |name: &ServiceKey| names.get(name).is_some_and(|slot| slot.is_followed());
+        match self.interest.ask(&key, Instant::now(), is_followed) {
             Wish::Held => Vec::new(),
             Wish::New { dropped } => {
                 let left = dropped.and_then(|dropped| self.forget(&[dropped]));

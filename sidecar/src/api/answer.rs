@@ -79,10 +79,19 @@ impl From<Bytes> for Content {
 
 /// An answer that is this JSON.
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(body.into().into());
+    made(status, JSON, body.into())
+}
+
+/// An answer that is this, and nothing else; who is told that it cannot be now is told when to come back.
+fn made(status: StatusCode, kind: HeaderValue, body: Bytes) -> Answer {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, JSON);
-    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     answer
 }
 
@@ -129,16 +138,20 @@ pub(crate) fn dated(mut answer: Answer, standing: Standing) -> Answer {
     answer
 }
 
+/// What is said of a service and is no content of it, with the revision that it is said of.
+pub(crate) fn of(held: &Held, mut answer: Answer, standing: Standing) -> Answer {
+    answer.headers_mut().insert(REVISION, held.revision.clone());
+    dated(answer, standing)
+}
+
 /// The answer of another kind about a service, under a tag of its own where it is not the whole that the service's own
 /// tag is of.
 pub(crate) fn about(held: &Held, mut answer: Answer, part: &str, standing: Standing) -> Answer {
-    let headers = answer.headers_mut();
-    headers.insert(REVISION, held.revision.clone());
     let tag = held.etag.to_str().unwrap_or_default().trim_matches('"');
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}-{part}\"")) {
-        headers.insert(ETAG, tag);
+        answer.headers_mut().insert(ETAG, tag);
     }
-    dated(answer, standing)
+    of(held, answer, standing)
 }
 
 /// An answer that is a list of the catalogue: it has no revision, and its tag is of what it says.
@@ -167,27 +180,17 @@ pub(crate) fn events(held: &Held, pieces: BoxStream<'static, Bytes>, standing: S
 }
 
 pub(crate) fn problem(problem: &Problem) -> Answer {
-    let mut answer = Response::new(Bytes::from(problem.to_json()).into());
-    *answer.status_mut() =
-        StatusCode::from_u16(problem.slug.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    if matches!(problem.slug.status(), 503) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
+    let status = StatusCode::from_u16(problem.slug.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = made(status, HeaderValue::from_static(Problem::CONTENT_TYPE), problem.to_json().into());
     if let Some(allow) = problem.allow {
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     }
     answer
 }
 
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Answer {
-    let mut answer = Response::new(Bytes::from_static(text.as_bytes()).into());
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    answer
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    made(status, kind, Bytes::from_static(text.as_bytes()))
 }
 
 /// Whether the caller holds this version already.

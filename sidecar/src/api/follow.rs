@@ -7,36 +7,36 @@ use tokio::time::{Duration, timeout};
 
 use crate::{
     agent::Errands,
-    store::{Known, Slot, Store},
+    store::{Follower, Known, Slot, Store},
 };
 
 /// Names of which nothing is known are forgotten after a minute without a lookup; who waits for one asks again before.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
-/// Holds the place of a name that somebody waits for.
+/// Holds the place of a name that somebody waits for; it is not given up for another name.
 pub(super) struct Follow {
     store: Store,
     errands: Errands,
-    slot: Arc<Slot>,
+    place: Follower,
 }
 
 // === impl Follow ===
 
 impl Follow {
     pub(super) fn new(store: &Store, errands: &Errands, slot: Arc<Slot>) -> Self {
-        Self { store: store.clone(), errands: errands.clone(), slot }
+        Self { store: store.clone(), errands: errands.clone(), place: slot.follow() }
     }
 
     /// What is known of the name, as soon as that is what is waited for.
     pub(super) async fn until(&mut self, wanted: impl Fn(&Known) -> bool) -> Arc<Known> {
         loop {
-            let slot = self.slot.clone();
+            let slot = self.place.slot().clone();
             // Before the look at what is known, so that no change is missed.
             let changed = slot.changed();
             let known = slot.known();
             if matches!(**known, Known::Left) {
                 drop(known);
-                self.slot = taken(&self.store, &self.errands, &slot.key).await;
+                self.place = taken(&self.store, &self.errands, &slot.key).await.follow();
                 continue;
             }
             if wanted(&known) {
@@ -53,7 +53,7 @@ impl Follow {
 
     /// What is known of the name now.
     pub(super) fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.slot.known())
+        Arc::clone(&self.place.slot().known())
     }
 }
 

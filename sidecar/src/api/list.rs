@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::{
     Api,
-    answer::{Answer, about, dated, json, list},
+    answer::{Answer, Standing, about, dated, json, list, of, problem},
     lookup::{FIRST_ANSWER_MAX, no_such_service, not_synced},
 };
-use crate::store::{Held, Known};
+use crate::store::{Contact, Held, Known};
 
 // === impl Api ===
 
@@ -25,31 +25,54 @@ impl Api {
     pub(super) async fn services(&self, query: Option<&str>, request: &HeaderMap) -> Result<Answer, Problem> {
         query::only(&query::parameters(query)?, &[])?;
         let _place = self.place()?;
-        let body = match timeout(FIRST_ANSWER_MAX, self.summary()).await {
-            Ok(Some(body)) => body,
-            Ok(None) => {
-                let held: Vec<_> = self.held().iter().map(|held| summary(held)).collect();
-                list_body(&held, true)
-            }
-            Err(_) => return Err(not_synced("the list of services has not come yet".to_owned())),
+        let listed = async {
+            self.something_known().await;
+            self.summary().await
         };
-        Ok(list(body, self.standing(None), request))
+        let Ok((body, partial)) = timeout(FIRST_ANSWER_MAX, listed).await else {
+            return Err(not_synced("the list of services has not come yet".to_owned()));
+        };
+        Ok(list(body, self.told(partial, None), request))
     }
 
-    /// The list of all services; none where nobody can be asked for it.
-    async fn summary(&self) -> Option<Vec<u8>> {
+    /// The list of all services, and whether it may lack some: nobody can be asked.
+    async fn summary(&self) -> (Vec<u8>, bool) {
         let mut changes = self.store.changes();
         self.errands.wish_summary();
         loop {
             changes.mark_unchanged();
+            let partial = !self.store.in_session();
             if let Some(summary) = &self.store.around().summary {
-                return Some(list_body(summary.values(), false));
+                return (list_body(summary.values(), partial), partial);
             }
-            if !self.store.in_session() {
-                return None;
+            // Without the agent, which ends the process, there is nobody to ask either.
+            if partial || changes.changed().await.is_err() {
+                let held: Vec<_> = self.held().iter().map(|held| summary(held)).collect();
+                return (list_body(&held, true), true);
             }
-            changes.changed().await.ok()?;
         }
+    }
+
+    /// Resolves once there is anything to tell of: before the first session, where the disk has nothing either, it is not
+    /// known whether anything is there, and nothing is not what is.
+    async fn something_known(&self) {
+        let mut changes = self.store.changes();
+        loop {
+            changes.mark_unchanged();
+            if self.store.contact() != Contact::Never || !self.held().is_empty() {
+                return;
+            }
+            if changes.changed().await.is_err() {
+                // The agent is gone, which ends the process.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How current it is: what the controller has just told is not the disk's.
+    fn told(&self, partial: bool, held: Option<&Held>) -> Standing {
+        let standing = self.standing(held);
+        Standing { from_disk: standing.from_disk && partial, ..standing }
     }
 
     pub(super) async fn instances(
@@ -65,11 +88,14 @@ impl Api {
                 .hint("ask with ?address=10.1.2.3")
         })?;
         let _place = self.place()?;
-        let body = match self.errands.ask(Question::Address(address.to_canonical())).await {
-            Some(Told::Found(found)) => found_body(&found, false),
-            _ => found_body(&self.found(address.to_canonical()), true),
+        if timeout(FIRST_ANSWER_MAX, self.something_known()).await.is_err() {
+            return Err(not_synced("nothing is known of any address yet".to_owned()));
+        }
+        let (found, partial) = match self.errands.ask(Question::Address(address.to_canonical())).await {
+            Some(Told::Found(found)) => (found, false),
+            _ => (self.found(address.to_canonical()), true),
         };
-        Ok(list(body, self.standing(None), request))
+        Ok(list(found_body(&found, partial), self.told(partial, None), request))
     }
 
     pub(super) async fn explain(
@@ -87,7 +113,7 @@ impl Api {
         let held = self.store.names().get(&key).map(|slot| Arc::clone(&slot.known()));
         let (instances, partial) = match (told, held.as_deref()) {
             (Some(Told::Explained(instances)), _) => (instances, false),
-            (Some(Told::UnknownInstance), _) => return Err(unknown_instance(&key, id)),
+            (Some(Told::UnknownInstance), _) => (Vec::new(), false),
             (Some(Told::UnknownService), _) => {
                 return self.refused(no_such_service(&key, 0));
             }
@@ -99,14 +125,23 @@ impl Api {
                 return Err(not_synced(format!("nothing is known of `{key}`, and nobody can be asked")));
             }
         };
+        let held = match held.as_deref() {
+            Some(Known::Service(held)) => Some(held),
+            _ => None,
+        };
+        let standing = self.told(partial, held.map(Arc::as_ref));
         if id.is_some() && instances.is_empty() {
-            return Err(unknown_instance(&key, id));
+            let answer = problem(&unknown_instance(&key, id));
+            return Ok(match held {
+                Some(held) => of(held, answer, standing),
+                None => dated(answer, standing),
+            });
         }
         let answer = json(StatusCode::OK, explained_body(&key, &instances, partial));
-        match held.as_deref() {
-            Some(Known::Service(held)) => Ok(about(held, answer, "explain", self.standing(Some(held)))),
-            _ => Ok(dated(answer, self.standing(None))),
-        }
+        Ok(match held {
+            Some(held) => about(held, answer, "explain", standing),
+            None => dated(answer, standing),
+        })
     }
 
     /// All services that are held, in their order.

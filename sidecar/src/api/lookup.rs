@@ -16,10 +16,13 @@ use tokio::time::{Duration, timeout};
 
 use super::{
     Api,
-    answer::{Answer, Standing, dated, problem, service},
+    answer::{Answer, Standing, dated, of, problem, service},
     follow::{Follow, taken},
 };
-use crate::store::{Dialect, Held, Known, Slot};
+use crate::{
+    interest::UNKNOWN_MAX,
+    store::{Dialect, Held, Known, Slot},
+};
 
 /// How long the first lookup of a name waits to be in step.
 pub(super) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -104,7 +107,7 @@ impl Api {
             Ok(held) => {
                 let standing = self.standing(Some(held));
                 if asked.age_max.is_some_and(|max| standing.age > max) {
-                    return Ok(dated(problem(&too_old(standing.age)), standing));
+                    return Ok(of(held, problem(&too_old(standing.age)), standing));
                 }
                 Ok(service(held, &asked.body(held), standing, request))
             }
@@ -113,9 +116,10 @@ impl Api {
     }
 
     /// The service of this name, once anything is known of it.
-    pub(crate) async fn known_service(&self, name: &str) -> Result<Arc<Held>, Problem> {
+    pub(crate) async fn known_service(&self, name: &str, dialect: Dialect) -> Result<Arc<Held>, Problem> {
         let slot = self.slot(name).await?;
         let known = self.answered(&slot).await?;
+        self.store.looked_up(dialect);
         self.service(&slot.key, &known).cloned()
     }
 
@@ -139,16 +143,22 @@ impl Api {
     /// That there is no such service is the catalogue's word too, and as old as the rest of it.
     pub(super) fn refused(&self, refusal: Problem) -> Result<Answer, Problem> {
         match refusal.slug {
-            Slug::UnknownService | Slug::NoServingInstance => {
-                Ok(dated(problem(&refusal), self.standing(None)))
-            }
+            Slug::UnknownService => Ok(dated(problem(&refusal), self.standing(None))),
             _ => Err(refusal),
         }
     }
 
-    /// How current what is said of this service is; or of no service.
-    pub(super) fn standing(&self, held: Option<&Held>) -> Standing {
-        let from_disk = held.is_some_and(|held| self.store.is_from_disk(held));
+    /// No, of a service that there is.
+    pub(super) fn denied(&self, held: &Held, refusal: &Problem) -> Answer {
+        of(held, problem(refusal), self.standing(Some(held)))
+    }
+
+    /// How current what is said of this service is; or of no single service.
+    pub(crate) fn standing(&self, held: Option<&Held>) -> Standing {
+        let from_disk = match held {
+            Some(held) => self.store.is_from_disk(held),
+            None => self.store.rests_on_disk(),
+        };
         Standing { age: self.store.age(), from_disk }
     }
 
@@ -195,9 +205,15 @@ impl Api {
         if let Ok(slot) = timeout(FIRST_ANSWER_MAX, wait).await {
             return Ok(slot);
         }
-        if self.store.names().len() >= SUBSCRIPTIONS_MAX {
+        let names = self.store.names();
+        if names.len() >= SUBSCRIPTIONS_MAX {
             return Err(Problem::new(Slug::LimitReached, "all subscriptions of this sidecar are taken")
                 .hint("look up fewer services in one pod"));
+        }
+        let is_known = |slot: &&Arc<Slot>| matches!(**slot.known(), Known::Service(_));
+        if names.iter().filter(|slot| !is_known(slot)).count() >= UNKNOWN_MAX {
+            let detail = format!("{UNKNOWN_MAX} names that nobody registers are waited for already");
+            return Err(Problem::new(Slug::LimitReached, detail).hint("wait for fewer names at a time"));
         }
         Err(not_synced(format!("nothing is known of `{name}` yet")))
     }

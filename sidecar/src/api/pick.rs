@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
-use rollcall_catalogue::{InstanceId, Match, Policy, balance::Outcome, shortened};
+use rollcall_catalogue::{InstanceId, Match, Policy, States, balance::Outcome, shortened};
 use rollcall_wire::{
     Problem, Slug,
     api::instance_body,
     query::{one, parameters},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     Api,
@@ -23,10 +24,10 @@ use crate::store::Dialect;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
-    service: String,
-    instance: String,
-    latency_ms: f64,
-    outcome: String,
+    service: Option<Value>,
+    instance: Option<Value>,
+    latency_ms: Option<Value>,
+    outcome: Option<Value>,
 }
 
 // === impl Api ===
@@ -35,6 +36,12 @@ impl Api {
     pub(super) async fn pick(&self, name: &str, query: Option<&str>) -> Result<Answer, Problem> {
         let parameters = parameters(query)?;
         let asked = Asked::instances(&parameters, &["policy", "key"])?;
+        if asked.query.states == States::All {
+            let detail = "all: nobody is to call what does not serve";
+            return Err(Problem::new(Slug::InvalidQuery, detail)
+                .field("all")
+                .hint("GET /v1/services/{name}?all=true lists instances of every state"));
+        }
         let policy = one(&parameters, "policy")?.map(policy).transpose()?;
         let key = one(&parameters, "key")?;
         let slot = self.slot(name).await?;
@@ -54,9 +61,9 @@ impl Api {
         let wanted = Wanted { policy, key: key.unwrap_or_default(), home: home.as_ref() };
         let Some((instance, port)) = self.balancers.pick(held, &asked, wanted) else {
             let detail = format!("no instance of `{}` that matches may be picked", slot.key);
-            return self.refused(
-                Problem::new(Slug::NoServingInstance, detail).hint("GET /v1/explain/{name} says why"),
-            );
+            let refusal =
+                Problem::new(Slug::NoServingInstance, detail).hint("GET /v1/explain/{name} says why");
+            return Ok(self.denied(held, &refusal));
         };
         let body = instance_body(&Match { instance: &instance, port });
         let mut answer = json(StatusCode::OK, body);
@@ -66,8 +73,14 @@ impl Api {
     }
 
     pub(super) async fn report(&self, report: Report) -> Result<Answer, Problem> {
-        let Report { service, instance, latency_ms, outcome } = report;
-        let outcome = match outcome.as_str() {
+        let service = text("service", report.service)?;
+        let instance = text("instance", report.instance)?;
+        let latency_ms = report.latency_ms.as_ref().and_then(Value::as_f64).filter(|ms| *ms >= 0.0);
+        let latency_ms = latency_ms.ok_or_else(|| {
+            invalid("latencyMs", "latencyMs: no number from 0 on".to_owned())
+                .hint("use the milliseconds that the call took")
+        })?;
+        let outcome = match text("outcome", report.outcome)?.as_str() {
             "success" => Outcome::Success,
             "failure" => Outcome::Failure,
             other => {
@@ -75,10 +88,6 @@ impl Api {
                 return Err(invalid("outcome", detail).hint("use success or failure"));
             }
         };
-        if latency_ms < 0.0 {
-            return Err(invalid("latencyMs", "latencyMs: less than nothing".to_owned())
-                .hint("use the milliseconds that the call took"));
-        }
         if let Err(error) = service.parse::<rollcall_catalogue::ServiceRef>() {
             return Err(invalid("service", error.to_string()).hint("use `service` or `service.namespace`"));
         }
@@ -91,9 +100,10 @@ impl Api {
         let id = InstanceId::from(instance.as_str());
         if held.service.instance(&id).is_none() {
             let detail = format!("`{}` has no instance `{}`", slot.key, shortened(&instance));
-            return Err(Problem::new(Slug::UnknownInstance, detail)
+            let refusal = Problem::new(Slug::UnknownInstance, detail)
                 .field("instance")
-                .hint("use the id that was picked; it may be gone since"));
+                .hint("use the id that was picked; it may be gone since");
+            return Ok(self.denied(held, &refusal));
         }
         // A float that is too large becomes the largest number, which no call takes either.
         self.balancers.report(&slot.key, &instance, outcome, latency_ms.ceil() as u64);
@@ -112,6 +122,17 @@ fn policy(text: &str) -> Result<Policy, Problem> {
             .field("policy")
             .hint(error.remedy)
     })
+}
+
+fn text(field: &'static str, value: Option<Value>) -> Result<String, Problem> {
+    match value {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(invalid(field, format!("{field}: no text")).hint("put it in quotes")),
+        None => {
+            Err(invalid(field, format!("{field}: missing"))
+                .hint("say service, instance, latencyMs and outcome"))
+        }
+    }
 }
 
 fn invalid(field: &'static str, detail: String) -> Problem {

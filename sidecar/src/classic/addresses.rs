@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 
 use http::StatusCode;
 use rollcall_catalogue::{Query, Service, States, Version, VersionFilter};
+use rollcall_wire::Slug;
 use serde::Serialize;
 
 use super::refusal::Refusal;
-use crate::api::{
-    Api,
-    answer::{Answer, json},
+use crate::{
+    api::{
+        Api,
+        answer::{Answer, about, dated, json, of},
+    },
+    store::Dialect,
 };
 
 #[derive(Debug, Serialize)]
@@ -20,10 +24,20 @@ struct Body {
 pub(super) async fn answer(api: &Api, name: &str, version: &str) -> Result<Answer, Refusal> {
     // What is no version has no instance.
     let version: Version = version.parse().map_err(|_| Refusal::unknown())?;
-    let held = api.known_service(name).await?;
-    let addresses = addresses(&held.service, version).ok_or_else(Refusal::unknown)?;
+    let held = match api.known_service(name, Dialect::Classic).await {
+        Ok(held) => held,
+        Err(refusal) if refusal.slug == Slug::UnknownService => {
+            return Ok(dated(Refusal::unknown().answer(), api.standing(None)));
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let standing = api.standing(Some(&held));
+    let Some(addresses) = addresses(&held.service, version) else {
+        return Ok(of(&held, Refusal::unknown().answer(), standing));
+    };
     // Text, which serde_json cannot fail to write.
-    Ok(json(StatusCode::OK, serde_json::to_vec(&Body { addresses }).unwrap_or_default()))
+    let answer = json(StatusCode::OK, serde_json::to_vec(&Body { addresses }).unwrap_or_default());
+    Ok(about(&held, answer, "addresses", standing))
 }
 
 /// The healthy ones in the order of their texts; none where there is no instance of that version at all.

@@ -37,8 +37,7 @@ impl Refusal {
     }
 
     pub(super) fn not_your_address() -> Self {
-        let error = "address: not one of this pod's; leave it out".to_owned();
-        Self { status: StatusCode::FORBIDDEN, error: Some(error) }
+        Problem::new(Slug::NotYourAddress, "address: not one of this pod's").hint("leave it out").into()
     }
 
     pub(super) fn answer(&self) -> Answer {

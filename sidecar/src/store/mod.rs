@@ -30,7 +30,7 @@ pub(crate) use self::{
     alike::share,
     held::Held,
     lookups::Dialect,
-    slot::{Known, Slot},
+    slot::{Follower, Known, Slot},
 };
 
 /// A live session that was silent for this long is no longer in step: two heartbeats are missing.
@@ -82,6 +82,8 @@ struct Shared {
     names: ArcSwap<Names>,
     around: ArcSwap<Around>,
     contact: ArcSwap<Contact>,
+    /// When this process began to hold anything.
+    begin: Instant,
     /// When everything held was last known to be current. Beside the contact, since most frames move it.
     current_at: ArcSwap<Option<Instant>>,
     /// Everything held was current once since this process began.
@@ -98,6 +100,7 @@ pub(crate) fn store() -> (Writer, Store) {
         names: ArcSwap::default(),
         around: ArcSwap::default(),
         contact: ArcSwap::default(),
+        begin: Instant::now(),
         current_at: ArcSwap::default(),
         confirmed: ArcSwap::default(),
         changed: watch::channel(()).0,
@@ -159,9 +162,13 @@ impl Writer {
         **self.0.contact.load()
     }
 
+    pub(crate) fn names(&self) -> Guard<Arc<Names>> {
+        self.0.names.load()
+    }
+
     /// What is held of this name.
     pub(crate) fn held(&self, key: &ServiceKey) -> Option<Arc<Service>> {
-        match &**self.0.names.load().get(key)?.known() {
+        match &**self.names().get(key)?.known() {
             Known::Service(held) => Some(held.service.clone()),
             _ => None,
         }
@@ -241,10 +248,11 @@ impl Writer {
 
     /// Everything held is current now.
     pub(crate) fn current(&self) {
-        self.current_since(Instant::now());
+        // First, so that what has just become current is never taken for the disk's.
         if !**self.0.confirmed.load() {
             self.0.confirmed.store(Arc::new(true));
         }
+        self.current_since(Instant::now());
     }
 
     /// What was read from the disk was current then.
@@ -298,7 +306,8 @@ impl Store {
         **self.0.current_at.load()
     }
 
-    /// Whole seconds since the state was known to be current; 0 in step, and only then.
+    /// Whole seconds since the state was known to be current, and where it never was, since the start; 0 in step, and only
+    /// then.
     pub(crate) fn age(&self) -> u64 {
         let since = self.since_current();
         match self.contact() {
@@ -310,6 +319,11 @@ impl Store {
     /// Whether this content is the disk's, and nobody has said since that it is still so.
     pub(crate) fn is_from_disk(&self, held: &Held) -> bool {
         held.from_disk && !**self.0.confirmed.load()
+    }
+
+    /// Whether what is held is the disk's, and no session has said since that it is still so.
+    pub(crate) fn rests_on_disk(&self) -> bool {
+        !**self.0.confirmed.load() && self.current_at().is_some()
     }
 
     /// Whether there is a session, whatever it has said yet.
@@ -324,7 +338,7 @@ impl Store {
     }
 
     fn since_current(&self) -> Duration {
-        self.current_at().map_or(Duration::ZERO, |at| at.elapsed())
+        self.current_at().unwrap_or(self.0.begin).elapsed()
     }
 }
 
@@ -368,6 +382,17 @@ mod tests {
         assert!(store.age() == 0 && store.in_step());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_was_never_current_ages_from_the_start() {
+        let (writer, store) = store();
+        assert_eq!(store.age(), 1);
+        advance(Duration::from_secs(100)).await;
+        assert!(store.age() == 100 && !store.rests_on_disk(), "there was none");
+        writer.current();
+        writer.set_contact(Contact::Lost);
+        assert_eq!(store.age(), 1);
+    }
+
     #[tokio::test]
     async fn names_are_found_as_callers_write_them_and_who_waits_is_woken() {
         let (writer, store) = store();
@@ -398,8 +423,8 @@ mod tests {
         let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };
         let held = Held::new("orders.shop".parse().unwrap(), Arc::new(Service::of(head, Vec::new())), true);
         writer.current_since(Instant::now());
-        assert!(store.is_from_disk(&held) && store.age() == 1);
+        assert!(store.is_from_disk(&held) && store.rests_on_disk() && store.age() == 1);
         writer.current();
-        assert!(!store.is_from_disk(&held));
+        assert!(!store.is_from_disk(&held) && !store.rests_on_disk());
     }
 }

@@ -1,6 +1,9 @@
 //! The place of one name: what is known of it now, and who waits for more.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use arc_swap::{ArcSwap, Guard};
 use rollcall_catalogue::ServiceKey;
@@ -15,7 +18,13 @@ pub(crate) struct Slot {
     pub(crate) key: ServiceKey,
     known: ArcSwap<Known>,
     changed: Notify,
+    /// Those who wait for what becomes of it.
+    followers: AtomicUsize,
 }
+
+/// Holds one who waits for what becomes of a name, which is not given up for another meanwhile.
+#[derive(Debug)]
+pub(crate) struct Follower(Arc<Slot>);
 
 /// Says what is known of a name.
 #[derive(Debug, Clone)]
@@ -35,7 +44,12 @@ pub(crate) enum Known {
 
 impl Slot {
     pub(super) fn new(key: ServiceKey, known: Known) -> Self {
-        Self { key, known: ArcSwap::from_pointee(known), changed: Notify::new() }
+        Self {
+            key,
+            known: ArcSwap::from_pointee(known),
+            changed: Notify::new(),
+            followers: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn known(&self) -> Guard<Arc<Known>> {
@@ -47,8 +61,31 @@ impl Slot {
         self.changed.notified()
     }
 
+    pub(crate) fn follow(self: Arc<Self>) -> Follower {
+        self.followers.fetch_add(1, Ordering::Relaxed);
+        Follower(self)
+    }
+
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followers.load(Ordering::Relaxed) > 0
+    }
+
     pub(super) fn set(&self, known: Known) {
         self.known.store(Arc::new(known));
         self.changed.notify_waiters();
+    }
+}
+
+// === impl Follower ===
+
+impl Follower {
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.0
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.followers.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -47,6 +47,7 @@ const TRIES: &[Try] = &[
     read("/v1/services/{name}/pick", "/v1/services/orders/pick", 200),
     read("/v1/services/{name}/pick", "/v1/services/orders/pick?tag=red", 503),
     read("/v1/services/{name}/pick", "/v1/services/orders/pick?policy=hash", 400),
+    read("/v1/services/{name}/pick", "/v1/services/orders/pick?all=true", 400),
     read("/v1/services/{name}/watch", "/v1/services/nothing/watch", 404),
     read("/v1/instances", "/v1/instances?address=10.0.0.1", 200),
     read("/v1/instances", "/v1/instances", 400),
@@ -63,7 +64,8 @@ const TRIES: &[Try] = &[
         r#"{"service":"orders","instance":"u1-8080","latencyMs":5,"outcome":"success"}"#,
         204,
     ),
-    write(("post", "/v1/report"), "/v1/report", "{}", 400),
+    write(("post", "/v1/report"), "/v1/report", "[", 400),
+    write(("post", "/v1/report"), "/v1/report", "{}", 422),
     write(
         ("post", "/v1/report"),
         "/v1/report",

@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use rollcall_controller::Authority;
+use rollcall_wire::Up;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 
 use crate::{
-    bench::{Answer, Pod, eventually},
+    bench::{Answer, Pod, Volumes, eventually, request},
     raw::post,
     service::with_orders,
 };
@@ -110,7 +112,12 @@ async fn picks_go_round_and_reports_are_taken() {
     }
     assert_eq!(slug(&pick("?policy=hash").await), (400, "invalid-query".to_owned()));
     assert_eq!(slug(&pick("?policy=best").await), (400, "invalid-query".to_owned()));
-    assert_eq!(slug(&pick("?tag=red").await), (503, "no-serving-instance".to_owned()));
+    assert_eq!(slug(&pick("?all=true").await), (400, "invalid-query".to_owned()));
+    assert_eq!(pick("?all=false").await.status, 200);
+    let none = pick("?tag=red").await;
+    assert_eq!(slug(&none), (503, "no-serving-instance".to_owned()));
+    assert!(revision(&none) > 0 && none.header("age") == Some("0"), "{none:?}");
+    assert!(none.header("x-rollcall-source") == Some("live") && none.header("retry-after").is_some());
     assert_eq!(slug(&pod.get("/v1/services/nothing/pick").await), (404, "unknown-service".to_owned()));
 
     let report = async |service: &str, instance: &str, latency: &str, outcome: &str| {
@@ -124,9 +131,13 @@ async fn picks_go_round_and_reports_are_taken() {
         (report("orders", "u1-8080", "-1", "success").await, (422, "invalid-field")),
         (report("orders", "u1-8080", "1", "great").await, (422, "invalid-field")),
         (report("Orders", "u1-8080", "1", "success").await, (422, "invalid-field")),
-        (report("orders", "u1-8080", "\"1\"", "success").await, (400, "invalid-body")),
+        (report("orders", "u1-8080", "\"1\"", "success").await, (422, "invalid-field")),
+        (post(&pod, r#"{"service":"orders","instance":7}"#).await, (422, "invalid-field")),
+        (post(&pod, "{}").await, (422, "invalid-field")),
+        (post(&pod, "{").await, (400, "invalid-body")),
     ] {
         assert_eq!(slug(&answer), (expected.0, expected.1.to_owned()), "{answer:?}");
+        assert!(expected.0 != 422 || body(&answer)["field"].is_string(), "{answer:?}");
     }
 }
 
@@ -271,10 +282,12 @@ async fn the_controller_is_asked_what_only_it_knows() {
 async fn without_a_controller_what_is_held_is_told() {
     let authority = Authority::generate("test").unwrap();
     let (played, pod) = with_orders(&authority).await;
+    assert_eq!(body(&pod.get("/v1/services").await)["partial"], false);
     drop(played);
     eventually("it is away", async || pod.orders().await.header("age") != Some("0")).await;
     let services = body(&pod.get("/v1/services").await);
-    assert_eq!((&services["services"][0]["service"], &services["partial"]), (&"orders".into(), &true.into()));
+    // The whole list that was told last, which may lack some by now.
+    assert_eq!((&services["services"][1]["service"], &services["partial"]), (&"orders".into(), &true.into()));
     let found = body(&pod.get("/v1/instances?address=10.0.0.2").await);
     assert_eq!((&found["instances"][0]["id"], &found["partial"]), (&"u2-8080".into(), &true.into()));
     let explained = body(&pod.get("/v1/explain/orders/u1-8080").await);
@@ -288,4 +301,98 @@ async fn without_a_controller_what_is_held_is_told() {
     assert!(old.header("age").is_some() && old.header("retry-after").is_some(), "{old:?}");
     assert_eq!(pod.get("/v1/services/orders?max-age=3600").await.status, 200);
     assert_eq!(pod.get("/v1/services/orders/pick").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_first_session_nothing_is_said_to_be_there_or_not() {
+    let authority = Authority::generate("test").unwrap();
+    // Nobody listens there.
+    let pod = Pod::start(&authority, ([127, 0, 0, 1], 9).into(), "u9").await;
+    let begin = Instant::now();
+    for target in ["/v1/services", "/v1/instances?address=10.0.0.1"] {
+        let answer = pod.get(target).await;
+        assert_eq!(slug(&answer), (503, "not-synced".to_owned()), "{target}");
+        assert_eq!(answer.header("retry-after"), Some("1"), "{target}");
+    }
+    assert!(begin.elapsed() >= Duration::from_secs(2), "each waits as a first lookup does");
+    let classic = pod.get("/orders/1.1.0/getaddresses").await;
+    assert_eq!((classic.status, &body(&classic)["success"]), (503, &false.into()));
+    assert_eq!(classic.header("retry-after"), Some("1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_disk_alone_backs_says_so() {
+    let authority = Authority::generate("test").unwrap();
+    let volumes = Volumes::new(&authority);
+    let (played, _pod) = with_orders(&authority).await;
+    let process = volumes.start(played.address).await;
+    eventually("it is in step", async || process.orders().await.header("age") == Some("0")).await;
+    let targets = ["/v1/services", "/v1/instances?address=10.0.0.1", "/v1/ready?deps=orders"];
+    for target in targets {
+        assert_eq!(process.get(target).await.header("x-rollcall-source"), Some("live"), "{target}");
+    }
+    eventually("it is kept", async || volumes.keeps("orders.shop")).await;
+    process.kill();
+    let address = played.address;
+    drop(played);
+    let process = volumes.start(address).await;
+    for target in targets {
+        let answer = process.get(target).await;
+        assert_eq!((answer.status, answer.header("x-rollcall-source")), (200, Some("disk")), "{target}");
+        assert!(answer.body.contains("\"partial\":true") || target.contains("ready"), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_classic_lookup_is_one_of_the_catalogue_and_is_counted() {
+    let authority = Authority::generate("test").unwrap();
+    let (_played, pod) = with_orders(&authority).await;
+    let found = pod.get("/orders/1.1.0/getaddresses").await;
+    assert_eq!((found.status, found.body.as_str()), (200, r#"{"addresses":["10.0.0.1:8080"]}"#));
+    assert!(revision(&found) > 0 && found.header("etag").is_some(), "{found:?}");
+    let of_no_such_version = pod.get("/orders/9.9.9/getaddresses").await;
+    assert!(of_no_such_version.status == 404 && revision(&of_no_such_version) > 0);
+    let of_nobody = pod.get("/nothing/1.1.0/getaddresses").await;
+    assert!(of_nobody.status == 404 && of_nobody.header("x-rollcall-revision").is_none());
+    for answer in [found, of_no_such_version, of_nobody] {
+        assert_eq!((answer.header("age"), answer.header("x-rollcall-source")), (Some("0"), Some("live")));
+    }
+    let metrics = request(pod.health, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n").await;
+    assert!(metrics.body.contains("rollcall_lookups_total{api=\"classic\"} 3\n"), "{}", metrics.body);
+}
+
+/// More names that nobody registers than are held, each waited for: those that are held stay, and the others find no room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_an_unknown_name_keeps_its_place() {
+    let authority = Authority::generate("test").unwrap();
+    let (played, pod) = with_orders(&authority).await;
+    let api = pod.api;
+    let mut waiting = JoinSet::new();
+    let mut ask = |target: String| {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n");
+        waiting.spawn(async move { request(api, &head).await });
+    };
+    // A few at a time: each has its first answer in time, on any machine.
+    for batch in 0..20 {
+        (0..10).for_each(|number| ask(format!("/v1/services/n{batch}-{number}?index=1&wait=5m")));
+        let subscriptions = format!("rollcall_subscriptions {}\n", 1 + (batch + 1) * 10);
+        eventually("all are subscribed to", async || {
+            let metrics = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n";
+            request(pod.health, metrics).await.body.contains(&subscriptions)
+        })
+        .await;
+    }
+    let gated: Vec<_> = (0..64).map(|number| format!("g{number}")).collect();
+    ask(format!("/v1/ready?deps={}&wait=5m", gated.join(",")));
+    eventually("there is no room", async || {
+        slug(&pod.get("/v1/services/more").await) == (503, "limit-reached".to_owned())
+    })
+    .await;
+    assert!(waiting.try_join_next().is_none(), "they wait");
+    let asked = |frame: &Up| match frame {
+        Up::Subscribe { services, .. } => services.len(),
+        _ => 0,
+    };
+    let asked: usize = played.heard().iter().map(asked).sum();
+    assert!((256..300).contains(&asked), "{asked} names were subscribed to");
 }

@@ -67,6 +67,7 @@ fn table() -> Vec<(&'static str, String, Said)> {
     };
     let report = r#"{"service":"orders","instance":"u1-8080","latencyMs":5,"outcome":"success"}"#;
     let length = report.len();
+    let chunk = format!("{length:x}\r\n{report}\r\n0\r\n\r\n");
     let many: String = (0..200).map(|number| format!("\r\nX-{number}: 1")).collect();
     vec![
         ("one after the other", format!("{good}{good}"), open(&[200, 200])),
@@ -110,8 +111,23 @@ fn table() -> Vec<(&'static str, String, Said)> {
         ),
         (
             "chunks and a length",
-            post("Transfer-Encoding: chunked\r\nContent-Length: 4", &format!("0\r\n\r\n{good}")),
+            post("Transfer-Encoding: chunked\r\nContent-Length: 4", &format!("{chunk}{good}")),
             closed(&[400]),
+        ),
+        (
+            "a length and chunks",
+            post("content-length: 4\r\ntransfer-encoding: chunked", &format!("{chunk}{good}")),
+            closed(&[400]),
+        ),
+        (
+            "both where no body is wanted",
+            get("Host: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked") + "0\r\n\r\n" + good,
+            closed(&[400]),
+        ),
+        (
+            "both behind another request",
+            format!("{good}{}", post("Content-Length: 4\r\nTransfer-Encoding: chunked", &chunk)),
+            closed(&[200, 400]),
         ),
         ("chunks that are not the last coding", post("Transfer-Encoding: chunked, gzip", good), closed(&[400])),
         ("another coding", post("Transfer-Encoding: xchunked", good), closed(&[400])),
@@ -119,7 +135,7 @@ fn table() -> Vec<(&'static str, String, Said)> {
         ("a chunk that is too large to count", post("Transfer-Encoding: chunked", "FFFFFFFFFFFFFFFFF\r\nx"), closed(&[400])),
         (
             "a body in chunks",
-            post("Transfer-Encoding: chunked", &format!("{length:x}\r\n{report}\r\n0\r\n\r\n{good}")),
+            post("Transfer-Encoding: chunked", &format!("{chunk}{good}")),
             open(&[204, 200]),
         ),
         ("a body that is told of first", post(&format!("Expect: 100-continue\r\nContent-Length: {length}"), report), open(&[100, 204])),
@@ -146,6 +162,11 @@ fn table() -> Vec<(&'static str, String, Said)> {
             "what no URI may hold, as curl and Go send it",
             "GET /v1/services/orders?version=>=1.0 HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
             open(&[200]),
+        ),
+        (
+            "the same, behind others",
+            format!("{good}{}GET /v1/services/orders?version=>=1.0 HTTP/1.1\r\nHost: localhost\r\n\r\n", post(&format!("Content-Length: {length}"), report)),
+            open(&[200, 204, 200]),
         ),
         ("a form", "POST /v1/report HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}".to_owned(), open(&[415])),
         ("a deep body", post("Content-Length: 10000", &"[".repeat(10_000)), open(&[400])),
