@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_catalogue::{ServiceName, liveness::ProbeWitness};
 use rollcall_wire::{
-    DUTIES_MAX, Duty, HealthOf, RegistrationKey, SelfRegistration, limits::REGISTRATIONS_MAX,
+    DUTIES_MAX, Drain, Duty, HealthOf, RegistrationKey, SelfRegistration, limits::REGISTRATIONS_MAX,
 };
 use thiserror::Error;
 
@@ -76,6 +76,8 @@ pub(super) struct Ledger {
     gone: BTreeSet<RegistrationKey>,
     pub(super) duties: Vec<Duty>,
     pub(super) health: Health,
+    /// The app's last word on draining, while it is to be said.
+    pub(super) drain: Option<Drain>,
     in_session: bool,
     /// The last session ended then.
     lost_ms: u64,

@@ -29,7 +29,7 @@ use std::{
 
 use rollcall_catalogue::{ServiceName, liveness::ProbeWitness};
 use rollcall_net::Shutdown;
-use rollcall_wire::{Duty, PodIdentity, RegistrationKey, SelfRegistration};
+use rollcall_wire::{Drain, Duty, PodIdentity, RegistrationKey, SelfRegistration};
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
@@ -170,6 +170,17 @@ impl Own {
     /// Takes up what an earlier process saved. What cannot be read is left out.
     pub(crate) fn restore(&self, bytes: &[u8]) {
         match serde_json::from_slice::<Saved>(bytes) {
+    /// The app's word on draining, while it is to be said in each session; it is kept for the next process.
+    pub(crate) fn set_drain(&self, drain: Option<Drain>) {
+        if std::mem::replace(&mut self.state().ledger.drain, drain) != drain {
+            self.save();
+        }
+    }
+
+    pub(crate) fn drain(&self) -> Option<Drain> {
+        self.state().ledger.drain
+    }
+
             Ok(saved) => self.change(|state, now_ms| saved.restore(&mut state.ledger, now_ms)),
             Err(error) => warn!(%error, "the registrations that were kept cannot be read"),
         }

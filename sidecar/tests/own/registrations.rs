@@ -113,6 +113,8 @@ async fn what_is_wrong_is_said_at_once() {
         ("POST /v1/self", LOCAL, "{}", 405, "method-not-allowed", ""),
         ("PUT /v1/self?x=1", LOCAL, "{}", 400, "invalid-query", ""),
         ("PUT /v1/self/health", LOCAL, r#"{"state":"sick"}"#, 422, "invalid-field", "state"),
+        ("POST /v1/self/drain", plain, "", 415, "unsupported-media-type", "Content-Type"),
+        ("POST /v1/self/drain", "Host: localhost\r\n", "x=1", 415, "unsupported-media-type", "Content-Type"),
         ("DELETE /v1/self/Orders", LOCAL, "", 422, "invalid-field", "service"),
     ];
     for (line, headers, body, status, slug, field) in table {
@@ -187,4 +189,26 @@ async fn what_an_app_said_survives_its_sidecar_and_the_controller() {
     eventually("it is looked up again", async || seen(&consumer, "orders").await == "Serving Ready").await;
     let shown = json(&process.get("/v1/self").await);
     assert_eq!(shown["registrations"][0]["source"], "app");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_registered_is_not_confirmed_by_nobody() {
+    let shop = Shop::open().await;
+    assert_eq!(send(&shop.app, "PUT /v1/self", LOCAL, ORDERS).await.status, 200);
+    shop.controller.stop().await;
+    eventually("it is alone", async || shop.app.get("/readyz").await.status == 503).await;
+    assert_eq!(send(&shop.app, "PUT /v1/self", LOCAL, ORDERS).await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_no_room_to_wait_for_a_drain_is_told_so() {
+    let authority = Authority::generate("test").unwrap();
+    // It welcomes everybody, and answers no drain.
+    let silent = bench::Played::start(&authority, |_| Vec::new()).await;
+    let app = Pod::start(&authority, silent.address, "u9").await;
+    let app = &app;
+    let mut all: futures::stream::FuturesUnordered<_> =
+        (0..17).map(|_| send(app, "POST /v1/self/drain?deadline=30s", LOCAL, "")).collect();
+    let first = futures::StreamExt::next(&mut all).await.unwrap();
+    assert_eq!((first.status, &json(&first)["type"]), (503, &"urn:rollcall:problem:limit-reached".into()));
 }
