@@ -107,7 +107,7 @@ async fn drain(api: &Api, deadline: Duration) -> Result<Answer, Problem> {
 
 fn shown(api: &Api, status: StatusCode) -> Answer {
     let around = api.store.around();
-    json(status, api.own.shown(around.pod.as_ref()))
+    json(status, api.own.shown(around.pod.as_ref(), api.store.home().as_ref()))
 }
 
 fn service_name(text: &str) -> Result<ServiceName, Problem> {

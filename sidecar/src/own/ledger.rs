@@ -235,7 +235,8 @@ impl Ledger {
         match (entry.refusal_of(ticket.turn), &entry.status) {
             (Some(refusal), _) => Settled::Rejected(refusal.clone()),
             (None, _) if entry.turn != ticket.turn => Settled::Overtaken,
-            (None, Status::Registered) => Settled::Registered,
+            // What nobody can confirm now is as good as said.
+            (None, Status::Registered) if self.in_session => Settled::Registered,
             (None, _) => Settled::Open,
         }
     }

@@ -27,7 +27,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rollcall_catalogue::{ServiceName, liveness::ProbeWitness};
+use rollcall_catalogue::{Namespace, ServiceName, liveness::ProbeWitness};
 use rollcall_net::Shutdown;
 use rollcall_wire::{Drain, Duty, PodIdentity, RegistrationKey, SelfRegistration};
 use tokio::{
@@ -265,10 +265,10 @@ impl Own {
         self.save();
     }
 
-    /// The answer of `GET /v1/self`.
-    pub(crate) fn shown(&self, pod: Option<&PodIdentity>) -> Vec<u8> {
+    /// The answer of `GET /v1/self`, in a pod of this name and namespace where they are known.
+    pub(crate) fn shown(&self, pod: Option<&PodIdentity>, home: Option<&Namespace>) -> Vec<u8> {
         let state = self.state();
-        SelfBody::of(&state.ledger, &state.files, pod).to_json()
+        SelfBody::of(&state.ledger, &state.files, pod, home).to_json()
     }
 
     // --- within ---

@@ -140,7 +140,8 @@ async fn what_is_wrong_is_said_at_once() {
 async fn without_a_controller_it_is_taken_and_said_later() {
     let authority = Authority::generate("test").unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let app = Pod::start(&authority, nobody, "u1").await;
+    let app = Pod::with_flags(&authority, nobody, "token-of-u1", &["--namespace=shop".to_owned()]).await;
+    assert_eq!(json(&app.get("/v1/self").await)["namespace"], "shop");
     let begin = std::time::Instant::now();
     let put = send(&app, "PUT /v1/self", LOCAL, ORDERS).await;
     assert_eq!((put.status, &json(&put)["registrations"][0]["state"]), (202, &"pending".into()));

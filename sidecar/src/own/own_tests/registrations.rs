@@ -23,6 +23,8 @@ fn a_registration_is_said_until_it_is_answered() {
     assert_eq!(ledger.settled(&ticket), Settled::Overtaken);
     assert_eq!(ledger.remove(Source::App, |_, _| true, 5), 1);
     assert_eq!(ledger.take(), [Say::Deregister(key("orders", None))]);
+    ledger.set_in_session(false, 4);
+    assert_eq!(ledger.settled(&again), Settled::Open, "nobody is there to say so");
     assert_eq!(ledger.settled(&again), Settled::Overtaken);
     assert_eq!(ledger.remove(Source::App, |_, _| true, 6), 0);
 }
