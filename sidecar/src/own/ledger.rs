@@ -223,10 +223,14 @@ impl Ledger {
         }
     }
 
-    pub(super) fn rejected(&mut self, key: &RegistrationKey, refusal: Refusal, now_ms: u64) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.rejected(refusal);
-        }
+    /// Gives what counted until now and does not any more, and whose it was.
+    pub(super) fn rejected(
+        &mut self,
+        key: &RegistrationKey,
+        refusal: Refusal,
+        now_ms: u64,
+    ) -> Option<(Source, SelfRegistration)> {
+        let gone = self.entries.get_mut(key).and_then(|entry| entry.rejected(refusal));
         self.join(now_ms);
     }
 
