@@ -127,9 +127,11 @@ impl Ledger {
     pub(super) fn put_classic(&mut self, said: SelfRegistration, now_ms: u64) -> Result<Ticket, NoRoom> {
         let spots: Vec<Spot> = spots_named(&said).collect();
         let of_the_app = |entry: &Entry| entry.layers().any(|(source, _)| source.is_said_at_run_time());
-        let taken = self.entries.iter().any(|(key, entry)| {
-            let same = self.spots_of(key).iter().any(|spot| spots.contains(spot));
-            same && of_the_app(entry) && !matches!(entry.status, Status::Rejected(_))
+        let taken = self.entries.values().any(|entry| {
+            // One without ports says more of an instance that others declare, and has none itself.
+            let same =
+                entry.said().is_some_and(|(_, said)| spots_named(said).any(|spot| spots.contains(&spot)));
+            same && of_the_app(entry) && !entry.is_rejected()
         });
         if taken && spots.iter().all(|spot| self.is_alive(spot)) {
             return Err(NoRoom::Taken);
@@ -168,7 +170,8 @@ impl Ledger {
     ) -> bool {
         let at = |spot: &Spot| spot.service == *service && port.is_none_or(|port| spot.port == port);
         let (mut meant, mut others) = (BTreeSet::new(), BTreeSet::new());
-        for (key, entry) in &self.entries {
+        // Who was refused is to hear that there is nothing of his, and to register again.
+        for (key, entry) in self.entries.iter().filter(|(_, entry)| !entry.is_rejected()) {
             let same = entry.said().is_some_and(|(_, said)| said.version.as_deref() == Some(version));
             let spots = self.spots_of(key).into_iter().filter(at);
             if same { meant.extend(spots) } else { others.extend(spots) }
@@ -232,6 +235,7 @@ impl Ledger {
     ) -> Option<(Source, SelfRegistration)> {
         let gone = self.entries.get_mut(key).and_then(|entry| entry.rejected(refusal));
         self.join(now_ms);
+        gone
     }
 
     pub(super) fn settled(&self, ticket: &Ticket) -> Settled {
@@ -346,7 +350,7 @@ impl Ledger {
             return Ok(());
         }
         let mut entries = self.entries.iter();
-        let rejected = entries.find(|(_, entry)| matches!(entry.status, Status::Rejected(_)));
+        let rejected = entries.find(|(_, entry)| entry.is_rejected());
         let rejected = rejected.map(|(key, _)| key.clone()).ok_or(NoRoom::Count)?;
         self.entries.remove(&rejected);
         Ok(())

@@ -23,10 +23,10 @@ fn a_registration_is_said_until_it_is_answered() {
     let again = ledger.put(Source::App, said, 4).unwrap();
     assert_eq!((ledger.settled(&again), ledger.take()), (Settled::Registered, vec![]), "nothing is new");
     assert_eq!(ledger.settled(&ticket), Settled::Overtaken);
-    assert_eq!(ledger.remove(Source::App, |_, _| true, 5), 1);
-    assert_eq!(ledger.take(), [Say::Deregister(key("orders", None))]);
     ledger.set_in_session(false, 4);
     assert_eq!(ledger.settled(&again), Settled::Open, "nobody is there to say so");
+    assert_eq!(ledger.remove(Source::App, |_, _| true, 5), 1);
+    assert_eq!(ledger.take(), [Say::Deregister(key("orders", None))]);
     assert_eq!(ledger.settled(&again), Settled::Overtaken);
     assert_eq!(ledger.remove(Source::App, |_, _| true, 6), 0);
 }
@@ -113,8 +113,15 @@ fn a_classic_caller_replaces_only_what_is_silent_or_failing() {
     ledger.app_says(well(true, None), 15_003);
     assert!(classic(&mut ledger, 15_004).is_ok(), "failing by its own word");
 
-    // What the app has put itself is registered as well.
     ledger.app_says(well(false, None), 15_005);
+    // What has no ports says more of what is declared, and the first that registers it takes it up.
+    ledger.set_duties(&[duty("web", 90, None)], 15_005);
+    ledger.put(Source::App, whole("web", None, None), 15_005).unwrap();
+    assert!(ledger.put_classic(beside("web", 90), 15_005).is_ok());
+    assert_eq!(ledger.put_classic(beside("web", 90), 15_005), Err(NoRoom::Taken));
+    ledger.remove(Source::Classic, |key, _| key.service == service("web"), 15_005);
+
+    // What the app has put itself is registered as well.
     ledger.put(Source::App, whole("web", Some(90), None), 15_005).unwrap();
     assert_eq!(ledger.put_classic(beside("web", 90), 15_006), Err(NoRoom::Taken));
 }
