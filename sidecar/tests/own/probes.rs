@@ -77,7 +77,7 @@ impl App {
     fn start(at: IpAddr) -> (Self, u16) {
         let mut python = Command::new("python3");
         python.args(["-u", "-c", ONE_AT_A_TIME, &at.to_string()]).stdout(Stdio::piped());
-        let mut child = python.spawn().expect("this test needs python3");
+        let mut child = python.spawn().unwrap_or_else(|error| panic!("this test needs python3: {error}"));
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
         (Self(child), port.trim().parse().unwrap())
