@@ -12,7 +12,7 @@
 
 mod check;
 mod health_message;
-mod idle;
+mod listeners;
 mod outcome;
 mod over_grpc;
 mod over_http;
@@ -27,7 +27,7 @@ use tokio::{
 
 pub use check::{BadPath, Check, HttpMethod};
 pub use health_message::Health;
-pub use idle::idle;
+pub use listeners::Listeners;
 pub use outcome::{Fault, GrpcStatus, Outcome};
 
 /// Bytes that are read of one connection, whatever they are: a head of the largest size that is taken, and the frames

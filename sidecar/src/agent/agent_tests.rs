@@ -217,8 +217,48 @@ async fn a_drain_is_said_again_in_each_session_and_its_answer_finds_who_asked() 
         late: vec![],
         elapsed_ms: 3,
     });
-    assert_eq!(waits.await.unwrap().unwrap().acked, 2);
+    assert_eq!(waits.await.unwrap().unwrap().unwrap().acked, 2);
     bench.agent.lost();
     bench.open();
     assert_eq!(said(bench.agent.ask_for_drains()).0, 0, "the next controller may not know");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_outlives_the_process_that_heard_it() {
+    let mut before = Bench::new(&[]);
+    let errands = before.errands.clone();
+    let waits = tokio::spawn(async move { errands.drain(Drain::Start, Duration::from_secs(1)).await });
+    before.said().await;
+    assert_eq!(waits.await.unwrap(), Ok(None), "there is no session to say it in");
+
+    let kept = |bench: &Bench| State { own: bench.agent.own.saved(), ..State::default() };
+    let mut after = Bench::new(&[]);
+    after.agent.restore(kept(&before));
+    after.open();
+    let said = after.agent.ask_for_drains();
+    assert!(matches!(said[..], [Up::Drain { drain: Drain::Start, deadline_ms: 0, .. }]), "{said:?}");
+
+    let errands = after.errands.clone();
+    let stops = tokio::spawn(async move { errands.drain(Drain::Stop, Duration::from_secs(1)).await });
+    let said = after.said().await;
+    let [Up::Drain { drain: Drain::Stop, ask: Some(ask), .. }] = said[..] else { panic!("{said:?}") };
+    let mut unheard = Bench::new(&[]);
+    unheard.agent.restore(kept(&after));
+    unheard.open();
+    let said = unheard.agent.ask_for_drains();
+    assert!(matches!(said[..], [Up::Drain { drain: Drain::Stop, .. }]), "nobody has said that it was heard");
+    after.hear(Down::Drained {
+        ask: Some(ask),
+        complete: true,
+        terminating: false,
+        acked: 0,
+        subscribers: 0,
+        late: vec![],
+        elapsed_ms: 0,
+    });
+    assert!(stops.await.unwrap().unwrap().is_some());
+    let mut last = Bench::new(&[]);
+    last.agent.restore(kept(&after));
+    last.open();
+    assert_eq!(last.agent.ask_for_drains(), []);
 }

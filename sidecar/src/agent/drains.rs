@@ -6,6 +6,8 @@ use tokio::{
     time::{Duration, Instant},
 };
 
+use super::errands::TooMany;
+
 /// Callers that wait for an answer: one person or one hook asks at a time, with room for retries.
 const WAITING_MAX: usize = 16;
 /// Questions without an answer in one session: a controller takes four, and hooks have one of them.
@@ -36,14 +38,19 @@ struct Word {
 #[derive(Debug)]
 struct Waiting {
     until: Instant,
-    answer: oneshot::Sender<Drained>,
+    answer: oneshot::Sender<Result<Drained, TooMany>>,
 }
 
 // === impl Drains ===
 
 impl Drains {
     /// The app has spoken. Who still waits for what came of another word before is told nothing more.
-    pub(super) fn hear(&mut self, drain: Drain, until: Instant, answer: oneshot::Sender<Drained>) {
+    pub(super) fn hear(
+        &mut self,
+        drain: Drain,
+        until: Instant,
+        answer: oneshot::Sender<Result<Drained, TooMany>>,
+    ) {
         if self.word.as_ref().is_none_or(|word| word.drain != drain) {
             self.waiting.clear();
             self.word = Some(Word { drain, said: None, until });
@@ -51,7 +58,20 @@ impl Drains {
         self.waiting.retain(|waiting| !waiting.answer.is_closed());
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push(Waiting { until, answer });
+        } else {
+            // It may have given up meanwhile.
+            let _ = answer.send(Err(TooMany));
         }
+    }
+
+    /// What the app said to the process before this one: nobody waits for what comes of it.
+    pub(super) fn restore(&mut self, drain: Drain, now: Instant) {
+        self.word = Some(Word { drain, said: None, until: now });
+    }
+
+    /// What the next process is to say, if this one ends now.
+    pub(super) fn word(&self) -> Option<Drain> {
+        self.word.as_ref().map(|word| word.drain)
     }
 
     /// What is to be said now, and in how many milliseconds the controller is to answer; 0 where nobody waits.
@@ -84,7 +104,7 @@ impl Drains {
         let ended: Vec<_> = self.waiting.extract_if(.., ends).collect();
         for waiting in ended {
             // It may have given up meanwhile.
-            let _ = waiting.answer.send(drained.clone());
+            let _ = waiting.answer.send(Ok(drained.clone()));
         }
         // Of a drain that is stopped there is nothing left to say.
         if word.drain == Drain::Stop {
@@ -107,7 +127,7 @@ mod tests {
         Drained { complete, terminating: false, acked: 1, subscribers: 2, late: vec![], elapsed_ms: 5 }
     }
 
-    fn hear(drains: &mut Drains, drain: Drain, seconds: u64) -> oneshot::Receiver<Drained> {
+    fn hear(drains: &mut Drains, drain: Drain, seconds: u64) -> oneshot::Receiver<Result<Drained, TooMany>> {
         let (answer, answered) = oneshot::channel();
         drains.hear(drain, Instant::now() + Duration::from_secs(seconds), answer);
         answered
@@ -131,7 +151,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(say(&mut drains, 2), Some((Drain::Start, 5_750)), "with what is left of the time");
         drains.answered(2, &drained(true));
-        assert!(waits.await.unwrap().complete);
+        assert!(waits.await.unwrap().unwrap().complete);
         drains.lost();
         assert_eq!(say(&mut drains, 3), Some((Drain::Start, 0)), "nobody waits, and it still drains");
         drains.answered(3, &drained(true));
@@ -156,7 +176,7 @@ mod tests {
         let longer = hear(&mut drains, Drain::Start, 20);
         assert_eq!(drains.due(Instant::now()), None, "the answer to the first may do for both");
         drains.answered(1, &drained(false));
-        assert!(!first.await.unwrap().complete);
+        assert!(!first.await.unwrap().unwrap().complete);
         assert_eq!(
             say(&mut drains, 2),
             Some((Drain::Start, 19_750)),
@@ -167,7 +187,7 @@ mod tests {
         assert_eq!(say(&mut drains, 3), Some((Drain::Stop, 4_750)), "at once");
         drains.answered(2, &drained(true));
         drains.answered(3, &drained(true));
-        assert!(stopped.await.unwrap().complete);
+        assert!(stopped.await.unwrap().unwrap().complete);
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,8 +202,10 @@ mod tests {
         assert_eq!(said.len(), OPEN_MAX);
         drains.answered(1, &drained(true));
         assert_eq!(say(&mut drains, 41).map(|(drain, _)| drain), Some(Drain::Stop));
-        let waits: Vec<_> = (0..2 * WAITING_MAX).map(|_| hear(&mut drains, Drain::Stop, 5)).collect();
+        let mut waits: Vec<_> = (0..2 * WAITING_MAX).map(|_| hear(&mut drains, Drain::Stop, 5)).collect();
         assert_eq!(drains.waiting.len(), WAITING_MAX);
+        let told: Vec<_> = waits.iter_mut().filter_map(|waits| waits.try_recv().ok()).collect();
+        assert!(told.len() == WAITING_MAX && told.iter().all(|told| *told == Err(TooMany)), "{told:?}");
         drop(waits);
         drop(hear(&mut drains, Drain::Stop, 5));
         assert_eq!(drains.waiting.len(), 1, "who has given up makes room");

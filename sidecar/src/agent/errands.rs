@@ -2,6 +2,7 @@
 
 use rollcall_catalogue::ServiceKey;
 use rollcall_wire::{Drain, Question, Told, client::Drained};
+use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Duration, Instant, timeout, timeout_at},
@@ -31,9 +32,14 @@ pub(super) enum Errand {
     Drain {
         drain: Drain,
         until: Instant,
-        answer: oneshot::Sender<Drained>,
+        answer: oneshot::Sender<Result<Drained, TooMany>>,
     },
 }
+
+/// Says that too many wait already for what comes of a drain. What was said counts all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("too many wait already for what comes of a drain")]
+pub(crate) struct TooMany;
 
 /// Holds what the agent is still to hear.
 #[derive(Debug)]
@@ -67,15 +73,14 @@ impl Errands {
 
     /// Says that the pod drains, or no more; who still calls it then, where that is known before the deadline. It is said
     /// in each session from now on, whether this one waits for the answer or not.
-    pub(crate) async fn drain(&self, drain: Drain, deadline: Duration) -> Option<Drained> {
+    pub(crate) async fn drain(&self, drain: Drain, deadline: Duration) -> Result<Option<Drained>, TooMany> {
         let until = Instant::now() + deadline;
         let (answer, answered) = oneshot::channel();
-        timeout_at(until, async {
+        let answered = timeout_at(until, async {
             self.0.send(Errand::Drain { drain, until, answer }).await.ok()?;
             answered.await.ok()
-        })
-        .await
-        .ok()?
+        });
+        answered.await.ok().flatten().transpose()
     }
 }
 
@@ -91,7 +96,7 @@ mod tests {
         let address: IpAddr = [10, 0, 0, 1].into();
         assert_eq!(errands.ask(Question::Address(address)).await, None, "no answer in time");
         let drained = errands.drain(Drain::Start, Duration::from_secs(3)).await;
-        assert!(drained.is_none() && inbox.0.len() == 2, "and both are still heard");
+        assert!(drained == Ok(None) && inbox.0.len() == 2, "and both are still heard");
         while inbox.0.try_recv().is_ok() {}
 
         let name: ServiceKey = "orders.shop".parse().unwrap();
@@ -101,7 +106,7 @@ mod tests {
         assert_eq!(errands.ask(Question::Address(address)).await, None);
         assert_eq!(begin.elapsed(), Duration::ZERO, "there is no room to wait in");
         drop(inbox);
-        assert_eq!(errands.drain(Drain::Stop, Duration::from_secs(60)).await, None);
+        assert_eq!(errands.drain(Drain::Stop, Duration::from_secs(60)).await, Ok(None));
         assert_eq!(begin.elapsed(), Duration::ZERO, "nobody is there any more");
     }
 }

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tracing::warn;
 
-pub(crate) use self::errands::{Errands, Inbox, errands};
+pub(crate) use self::errands::{Errands, Inbox, TooMany, errands};
 use self::{drains::Drains, errands::Errand};
 use crate::{
     args::Args,
@@ -105,6 +105,9 @@ impl Agent {
         }
         self.own.restore(&own);
         let now = Instant::now();
+        if let Some(drain) = self.own.drain() {
+            self.drains.restore(drain, now);
+        }
         let names: Vec<_> = names.into_iter().filter(|name| self.interest.restore(name, now)).collect();
         self.writer.add(names.iter().cloned());
         // Nothing was told to anybody else yet, so that nothing is copied here.
@@ -203,6 +206,7 @@ impl Agent {
             }
             Errand::Drain { drain, until, answer } => {
                 self.drains.hear(drain, until, answer);
+                self.own.set_drain(self.drains.word());
                 Vec::new()
             }
         }

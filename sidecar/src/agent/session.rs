@@ -151,6 +151,7 @@ impl Agent {
             Event::Drained { ask, drained } => {
                 if !self.hooks.answered(ask, &drained) {
                     self.drains.answered(ask, &drained);
+                    self.own.set_drain(self.drains.word());
                 }
             }
             // The session looks at it itself.

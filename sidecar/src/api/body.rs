@@ -18,15 +18,25 @@ const BODY_MAX: Duration = Duration::from_secs(5);
 /// The value that the body is. Only what says that it is JSON is read: a form of a web page cannot say so.
 pub(crate) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Incoming) -> Result<T, Problem> {
     if !is_json(headers) {
-        return Err(Problem::new(Slug::UnsupportedMediaType, "the body is not said to be JSON")
-            .field("Content-Type")
-            .hint("send Content-Type: application/json"));
+        return Err(not_json());
     }
     let bytes = collect(body).await?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Problem::new(Slug::InvalidBody, described(&error))
             .hint("see GET /v1/openapi.json for what it is to be")
     })
+}
+
+/// Who needs no body sends none, or one that he says to be JSON: a form of a web page cannot.
+pub(crate) fn check_type(headers: &HeaderMap, body: &Incoming) -> Result<(), Problem> {
+    let says_nothing = body.is_end_stream() && !headers.contains_key(CONTENT_TYPE);
+    if says_nothing || is_json(headers) { Ok(()) } else { Err(not_json()) }
+}
+
+fn not_json() -> Problem {
+    Problem::new(Slug::UnsupportedMediaType, "the body is not said to be JSON")
+        .field("Content-Type")
+        .hint("send Content-Type: application/json")
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, Problem> {

@@ -18,7 +18,10 @@ use super::{
     answer::{Answer, json, no_content},
     body,
 };
-use crate::own::{self, BODY, NoRoom, Settled, Value};
+use crate::{
+    agent::TooMany,
+    own::{self, BODY, NoRoom, Settled, Value},
+};
 
 /// How long the agent may take to hear that a drain is over; that it is said again in each session is its own affair.
 const STOP_MAX: Duration = Duration::from_secs(2);
@@ -32,7 +35,8 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
     if let (&Method::POST, Some("drain")) = (&head.method, part.as_deref()) {
         only(&parameters, &["deadline"])?;
         let deadline = time(&parameters, "deadline", DRAIN_MAX)?.unwrap_or(DRAIN_DEFAULT);
-        return Ok(drain(api, deadline).await);
+        body::check_type(&head.headers, &body)?;
+        return drain(api, deadline).await;
     }
     only(&parameters, &[])?;
     match (&head.method, part.as_deref()) {
@@ -76,9 +80,14 @@ async fn put(api: &Api, body: Value, service: Option<&ServiceName>) -> Result<An
     }
 }
 
-async fn drain(api: &Api, deadline: Duration) -> Answer {
+async fn drain(api: &Api, deadline: Duration) -> Result<Answer, Problem> {
+    let _place = api.place()?;
     let begin = Instant::now();
-    match api.errands.drain(Drain::Start, deadline).await {
+    let drained = api.errands.drain(Drain::Start, deadline).await;
+    let drained = drained.map_err(|many: TooMany| {
+        Problem::new(Slug::LimitReached, many.to_string()).hint("it drains; ask again in a second")
+    })?;
+    Ok(match drained {
         Some(drained) => json(StatusCode::OK, drained_body(&drained)),
         // It begins as soon as a controller is there.
         None => {
@@ -93,12 +102,12 @@ async fn drain(api: &Api, deadline: Duration) -> Answer {
             };
             json(StatusCode::ACCEPTED, drained_body(&none))
         }
-    }
+    })
 }
 
 fn shown(api: &Api, status: StatusCode) -> Answer {
     let around = api.store.around();
-    json(status, api.own.shown(around.pod.as_ref()))
+    json(status, api.own.shown(around.pod.as_ref(), api.store.home().as_ref()))
 }
 
 fn service_name(text: &str) -> Result<ServiceName, Problem> {

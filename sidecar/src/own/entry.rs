@@ -115,9 +115,13 @@ impl Entry {
         self.unanswered = self.unanswered.saturating_add(u32::from(open));
     }
 
-    /// A new session: what was asked before has no answer any more, and what has none is asked anew.
+    /// A new session: what was asked before has no answer any more, and what has none is asked anew. So is what was refused,
+    /// once: it may be another controller, or what was in the way is gone.
     pub(super) fn begin(&mut self) {
         self.unanswered = 0;
+        if self.is_rejected() {
+            (self.status, self.refused) = (Status::Pending, None);
+        }
         self.dirty = self.dirty || self.status == Status::Pending;
     }
 
@@ -129,11 +133,12 @@ impl Entry {
         }
     }
 
-    /// What was accepted before is said again: a change that is refused must not take the instance out.
-    pub(super) fn rejected(&mut self, refusal: Refusal) {
+    /// What was accepted before is said again: a change that is refused must not take the instance out. Gives what had to make
+    /// way for that, and whose it was.
+    pub(super) fn rejected(&mut self, refusal: Refusal) -> Option<(Source, SelfRegistration)> {
         self.unanswered = self.unanswered.saturating_sub(1);
         if !self.is_answered() {
-            return;
+            return None;
         }
         self.refused = Some((self.turn, refusal.clone()));
         match (self.accepted.take(), self.layers.pop_last()) {
@@ -143,10 +148,12 @@ impl Entry {
                     self.layers.insert(source, accepted);
                 }
                 (self.status, self.dirty) = (Status::Pending, true);
+                Some((source, said))
             }
             (_, last) => {
                 self.layers.extend(last);
                 self.status = Status::Rejected(refusal);
+                None
             }
         }
     }
@@ -154,6 +161,10 @@ impl Entry {
     /// Why what was put in this turn was refused, if it was.
     pub(super) fn refusal_of(&self, turn: u64) -> Option<&Refusal> {
         self.refused.as_ref().filter(|(of, _)| *of == turn).map(|(_, refusal)| refusal)
+    }
+
+    pub(super) fn is_rejected(&self) -> bool {
+        matches!(self.status, Status::Rejected(_))
     }
 
     fn is_answered(&self) -> bool {

@@ -52,9 +52,10 @@ impl Declared {
             ("weight", &self.weight),
             ("probe", &self.probe),
         ];
-        // A variable that is set to nothing says nothing, as templates leave it.
+        // A variable that is set to nothing says nothing, as templates leave it; and Kubernetes sets ROLLCALL_PORT to an address
+        // where a Service of this namespace is named `rollcall`.
         let said = said.into_iter().filter_map(|(name, text)| Some((name, text.clone()?)));
-        let said = said.filter(|(_, text)| !text.is_empty());
+        let said = said.filter(|(name, text)| !(text.is_empty() || *name == "port" && text.contains("://")));
         let annotations: BTreeMap<String, String> =
             said.map(|(name, text)| (format!("rollcall.dev/{name}"), text)).collect();
         let Ok(anywhere) = "default".parse::<Namespace>() else { return (None, Vec::new()) };
@@ -145,5 +146,15 @@ mod tests {
         assert!(said.is_none() && problems.iter().any(|error| error.field == "ROLLCALL_SERVICE"));
         assert_eq!(declared("", Some("8080"), None).registration(), (None, vec![]));
         assert_eq!(Declared::default().registration(), (None, vec![]));
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_a_service_of_our_name_is_no_port() {
+        // As in a pod whose namespace has a Service `rollcall`.
+        let theirs = Some("tcp://10.0.0.1:7310");
+        let (said, problems) = declared("orders", theirs, None).registration();
+        assert!(said.is_some_and(|said| said.ports.is_empty()) && problems.is_empty(), "{problems:?}");
+        let alone = Declared { port: theirs.map(str::to_owned), ..Declared::default() };
+        assert_eq!(alone.registration(), (None, vec![]));
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct Files {
     refused: BTreeMap<String, Refusal>,
     /// Those that are good, and find no place beside the others.
     unplaced: BTreeMap<String, Refusal>,
+    /// Those whose content the controller has refused, where something else counts meanwhile: not said again in this session.
+    unwanted: BTreeMap<String, (SelfRegistration, Refusal)>,
 }
 
 // === impl Directory ===
@@ -196,6 +198,8 @@ impl Files {
                 },
             }
         }
+        let good = &self.good;
+        self.unwanted.retain(|name, (said, _)| good.get(name) == Some(said));
         let mut all: BTreeMap<RegistrationKey, (String, SelfRegistration)> = BTreeMap::new();
         let mut twice = BTreeMap::new();
         for (name, said) in &self.good {
@@ -217,8 +221,25 @@ impl Files {
         note(&mut self.unplaced, name, refusal);
     }
 
+    /// The controller has refused what one of them says.
+    pub(super) fn unwanted(&mut self, said: &SelfRegistration, refusal: Refusal) {
+        let name = self.good.iter().find(|(_, good)| *good == said).map(|(name, _)| name.clone());
+        self.unwanted.extend(name.map(|name| (name, (said.clone(), refusal))));
+    }
+
+    pub(super) fn is_unwanted(&self, name: &str) -> bool {
+        self.unwanted.contains_key(name)
+    }
+
+    /// A new session: what was refused in the last one is said once more.
+    pub(super) fn begin(&mut self) {
+        self.unwanted.clear();
+    }
+
     pub(super) fn refused(&self) -> impl Iterator<Item = (&str, &Refusal)> {
-        self.refused.iter().chain(&self.unplaced).map(|(name, refusal)| (name.as_str(), refusal))
+        let unwanted = self.unwanted.iter().map(|(name, (_, refusal))| (name, refusal));
+        let all = self.refused.iter().chain(&self.unplaced).chain(unwanted);
+        all.map(|(name, refusal)| (name.as_str(), refusal))
     }
 }
 

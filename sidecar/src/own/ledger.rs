@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_catalogue::{ServiceName, liveness::ProbeWitness};
 use rollcall_wire::{
-    DUTIES_MAX, Duty, HealthOf, RegistrationKey, SelfRegistration, limits::REGISTRATIONS_MAX,
+    DUTIES_MAX, Drain, Duty, HealthOf, RegistrationKey, SelfRegistration, limits::REGISTRATIONS_MAX,
 };
 use thiserror::Error;
 
@@ -76,6 +76,8 @@ pub(super) struct Ledger {
     gone: BTreeSet<RegistrationKey>,
     pub(super) duties: Vec<Duty>,
     pub(super) health: Health,
+    /// The app's last word on draining, while it is to be said.
+    pub(super) drain: Option<Drain>,
     in_session: bool,
     /// The last session ended then.
     lost_ms: u64,
@@ -125,9 +127,11 @@ impl Ledger {
     pub(super) fn put_classic(&mut self, said: SelfRegistration, now_ms: u64) -> Result<Ticket, NoRoom> {
         let spots: Vec<Spot> = spots_named(&said).collect();
         let of_the_app = |entry: &Entry| entry.layers().any(|(source, _)| source.is_said_at_run_time());
-        let taken = self.entries.iter().any(|(key, entry)| {
-            let same = self.spots_of(key).iter().any(|spot| spots.contains(spot));
-            same && of_the_app(entry) && !matches!(entry.status, Status::Rejected(_))
+        let taken = self.entries.values().any(|entry| {
+            // One without ports says more of an instance that others declare, and has none itself.
+            let same =
+                entry.said().is_some_and(|(_, said)| spots_named(said).any(|spot| spots.contains(&spot)));
+            same && of_the_app(entry) && !entry.is_rejected()
         });
         if taken && spots.iter().all(|spot| self.is_alive(spot)) {
             return Err(NoRoom::Taken);
@@ -166,7 +170,8 @@ impl Ledger {
     ) -> bool {
         let at = |spot: &Spot| spot.service == *service && port.is_none_or(|port| spot.port == port);
         let (mut meant, mut others) = (BTreeSet::new(), BTreeSet::new());
-        for (key, entry) in &self.entries {
+        // Who was refused is to hear that there is nothing of his, and to register again.
+        for (key, entry) in self.entries.iter().filter(|(_, entry)| !entry.is_rejected()) {
             let same = entry.said().is_some_and(|(_, said)| said.version.as_deref() == Some(version));
             let spots = self.spots_of(key).into_iter().filter(at);
             if same { meant.extend(spots) } else { others.extend(spots) }
@@ -221,11 +226,16 @@ impl Ledger {
         }
     }
 
-    pub(super) fn rejected(&mut self, key: &RegistrationKey, refusal: Refusal, now_ms: u64) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.rejected(refusal);
-        }
+    /// Gives what counted until now and does not any more, and whose it was.
+    pub(super) fn rejected(
+        &mut self,
+        key: &RegistrationKey,
+        refusal: Refusal,
+        now_ms: u64,
+    ) -> Option<(Source, SelfRegistration)> {
+        let gone = self.entries.get_mut(key).and_then(|entry| entry.rejected(refusal));
         self.join(now_ms);
+        gone
     }
 
     pub(super) fn settled(&self, ticket: &Ticket) -> Settled {
@@ -233,7 +243,8 @@ impl Ledger {
         match (entry.refusal_of(ticket.turn), &entry.status) {
             (Some(refusal), _) => Settled::Rejected(refusal.clone()),
             (None, _) if entry.turn != ticket.turn => Settled::Overtaken,
-            (None, Status::Registered) => Settled::Registered,
+            // What nobody can confirm now is as good as said.
+            (None, Status::Registered) if self.in_session => Settled::Registered,
             (None, _) => Settled::Open,
         }
     }
@@ -339,7 +350,7 @@ impl Ledger {
             return Ok(());
         }
         let mut entries = self.entries.iter();
-        let rejected = entries.find(|(_, entry)| matches!(entry.status, Status::Rejected(_)));
+        let rejected = entries.find(|(_, entry)| entry.is_rejected());
         let rejected = rejected.map(|(key, _)| key.clone()).ok_or(NoRoom::Count)?;
         self.entries.remove(&rejected);
         Ok(())

@@ -27,9 +27,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rollcall_catalogue::{ServiceName, liveness::ProbeWitness};
+use rollcall_catalogue::{Namespace, ServiceName, liveness::ProbeWitness};
 use rollcall_net::Shutdown;
-use rollcall_wire::{Duty, PodIdentity, RegistrationKey, SelfRegistration};
+use rollcall_wire::{Drain, Duty, PodIdentity, RegistrationKey, SelfRegistration};
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
@@ -143,7 +143,12 @@ impl Own {
     pub(crate) fn rejected(&self, key: &RegistrationKey, reason: &str, field: Option<&str>) {
         warn!(service = %key.service, reason, field, "the controller refuses a registration");
         let refusal = Refusal { reason: reason.to_owned(), field: field.map(Into::into) };
-        self.change(|state, now_ms| state.ledger.rejected(key, refusal, now_ms));
+        self.change(|state, now_ms| {
+            let State { ledger, files, .. } = state;
+            if let Some((Source::File, said)) = ledger.rejected(key, refusal.clone(), now_ms) {
+                files.unwanted(&said, refusal);
+            }
+        });
         self.save();
         self.0.heard.send_replace(());
     }
@@ -156,8 +161,24 @@ impl Own {
     }
 
     pub(crate) fn set_in_session(&self, in_session: bool) {
-        self.change(|state, now_ms| state.ledger.set_in_session(in_session, now_ms));
+        self.change(|state, now_ms| {
+            if in_session {
+                state.files.begin();
+            }
+            state.ledger.set_in_session(in_session, now_ms);
+        });
         self.0.heard.send_replace(());
+    }
+
+    /// The app's word on draining, while it is to be said in each session; it is kept for the next process.
+    pub(crate) fn set_drain(&self, drain: Option<Drain>) {
+        if std::mem::replace(&mut self.state().ledger.drain, drain) != drain {
+            self.save();
+        }
+    }
+
+    pub(crate) fn drain(&self) -> Option<Drain> {
+        self.state().ledger.drain
     }
 
     // --- the disk's side ---
@@ -254,10 +275,10 @@ impl Own {
         self.save();
     }
 
-    /// The answer of `GET /v1/self`.
-    pub(crate) fn shown(&self, pod: Option<&PodIdentity>) -> Vec<u8> {
+    /// The answer of `GET /v1/self`, in a pod of this name and namespace where they are known.
+    pub(crate) fn shown(&self, pod: Option<&PodIdentity>, home: Option<&Namespace>) -> Vec<u8> {
         let state = self.state();
-        SelfBody::of(&state.ledger, &state.files, pod).to_json()
+        SelfBody::of(&state.ledger, &state.files, pod, home).to_json()
     }
 
     // --- within ---
@@ -282,7 +303,8 @@ impl Own {
             let all = files.take(found);
             ledger.remove(Source::File, |key, _| !all.contains_key(key), now_ms);
             for (key, (name, said)) in all {
-                if ledger.entries.get(&key).and_then(|entry| entry.by(Source::File)) == Some(&said) {
+                let counts = ledger.entries.get(&key).and_then(|entry| entry.by(Source::File)) == Some(&said);
+                if counts || files.is_unwanted(&name) {
                     continue;
                 }
                 if let Err(error) = ledger.put(Source::File, said, now_ms) {

@@ -1,6 +1,6 @@
 //! What survives the process: what the app said at run time. Files and the environment are there again anyway.
 
-use rollcall_wire::SelfRegistration;
+use rollcall_wire::{Drain, SelfRegistration};
 use serde::{Deserialize, Serialize};
 
 use super::{body, entry::Source, health::AppWord, ledger::Ledger};
@@ -15,6 +15,8 @@ pub(super) struct Saved {
     classic: Vec<SelfRegistration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     health: Option<Word>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drain: Option<Drain>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,6 +42,7 @@ impl Saved {
             app: by(Source::App),
             classic: by(Source::Classic),
             health: ledger.health.app_word().cloned().map(word),
+            drain: ledger.drain,
         }
     }
 
@@ -64,5 +67,6 @@ impl Saved {
         if let Some(Word { failing, ttl_ms, output }) = self.health {
             ledger.restore_word(AppWord { failing, ttl_ms, output }, now_ms);
         }
+        ledger.drain = self.drain;
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use rollcall_catalogue::liveness::ProbeWitness;
+use rollcall_catalogue::{Namespace, liveness::ProbeWitness};
 use rollcall_wire::{Duty, PodIdentity, SelfRegistration};
 use serde::{Serialize, Serializer};
 
@@ -68,7 +68,12 @@ struct Ports<'a>(Vec<(&'a str, u32)>);
 // === impl SelfBody ===
 
 impl<'a> SelfBody<'a> {
-    pub(super) fn of(ledger: &'a Ledger, files: &'a Files, pod: Option<&'a PodIdentity>) -> Self {
+    pub(super) fn of(
+        ledger: &'a Ledger,
+        files: &'a Files,
+        pod: Option<&'a PodIdentity>,
+        home: Option<&'a Namespace>,
+    ) -> Self {
         let mut registrations = Vec::new();
         let mut said = BTreeSet::new();
         for (key, entry) in &ledger.entries {
@@ -109,7 +114,7 @@ impl<'a> SelfBody<'a> {
         }));
         Self {
             pod: pod.map(|pod| pod.name.as_str()),
-            namespace: pod.map(|pod| pod.namespace.as_str()),
+            namespace: home.map(Namespace::as_str),
             registrations,
             health: ledger.health.app_word().map(|word| ShownHealth {
                 state: if word.failing { "failing" } else { "serving" },

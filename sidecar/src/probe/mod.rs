@@ -2,16 +2,17 @@
 //!
 //! ```text
 //!  duties ─► Plan ─┬─► attempts, one per instance ─► Judge ─► words ─► Own
-//!                  └─► Wires: idle connections ─► the end of one asks at once
+//!                  └─► Looks: who listens, says the kernel ─► who does not any more is asked at once
 //! ```
 //!
-//! Only addresses of this machine are asked, whatever a controller says.
+//! Only addresses of this machine are asked, whatever a controller says. Nothing of this may harm an app that is well: a
+//! question is one short connection at a time, and looks are none.
 
+mod looks;
 mod plan;
-mod wire;
 
 use std::{
-    collections::HashMap,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -19,11 +20,11 @@ use std::{
 use rollcall_catalogue::liveness::Answer;
 use rollcall_net::{
     Jitter,
-    probe::{Check, Outcome, attempt, idle},
+    probe::{Check, Listeners, Outcome, attempt},
 };
 use rollcall_wire::Duty;
 use tokio::{
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::{Duration, Instant, sleep_until},
 };
 use tracing::{debug, warn};
@@ -36,20 +37,16 @@ const LOCAL_MAX: Duration = Duration::from_millis(250);
 /// Where nobody is asked, a duty is what is waited for; a bound, so that no slip can stop the prober for good.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
-/// Says what happened.
-enum Event {
-    Ended(Ask, Ended),
-    /// The connection ended after so long, or was never made.
-    Tripped(SocketAddr, Option<Duration>),
-}
-
 /// Holds the plan and all that is under way.
 struct Prober<'a> {
     own: &'a Own,
     plan: Plan,
-    /// Attempts and held connections: one of each for a duty, at most.
-    under_way: JoinSet<Event>,
-    held: HashMap<SocketAddr, AbortHandle>,
+    /// Attempts: one for a duty, at most.
+    under_way: JoinSet<(Ask, Ended)>,
+    /// None before the first look, and after one that failed.
+    listeners: Option<Listeners>,
+    /// That nothing is seen was said.
+    blind: bool,
     jitter: Jitter,
     begin: Instant,
 }
@@ -61,7 +58,8 @@ pub(crate) async fn run(own: &Own) {
         own,
         plan: Plan::default(),
         under_way: JoinSet::new(),
-        held: HashMap::new(),
+        listeners: None,
+        blind: false,
         jitter: Jitter::from_entropy(),
         begin: Instant::now(),
     };
@@ -79,10 +77,8 @@ pub(crate) async fn run(own: &Own) {
                 let next: Arc<[Duty]> = duties.borrow_and_update().clone();
                 prober.set(&next);
             }
-            Some(happened) = prober.under_way.join_next() => match happened {
-                Ok(event) => prober.happened(event),
-                // Held connections are cut when nobody wants them.
-                Err(error) if error.is_cancelled() => {}
+            Some(ended) = prober.under_way.join_next() => match ended {
+                Ok((ask, ended)) => prober.ended(&ask, ended),
                 Err(error) => warn!(%error, "a probe died"),
             },
             () = sleep_until(at) => {}
@@ -96,47 +92,53 @@ impl Prober<'_> {
     fn set(&mut self, duties: &[Duty]) {
         let now_ms = self.now_ms();
         let jitter = &mut self.jitter;
-        let (left, cut) = self.plan.set(duties, now_ms, || draw(jitter));
-        for spot in left {
+        for spot in self.plan.set(duties, now_ms, || draw(jitter)) {
             self.own.probed(&spot, None);
-        }
-        for handle in cut.iter().filter_map(|target| self.held.remove(target)) {
-            handle.abort();
         }
     }
 
     /// Does what is due.
     fn act(&mut self) {
-        let due = self.plan.take(self.now_ms());
-        for ask in due.ask {
+        let now_ms = self.now_ms();
+        // First, so that who has ended is asked now.
+        let looks = self.plan.looks(now_ms);
+        self.look(&looks, now_ms);
+        for ask in self.plan.take(now_ms) {
             self.under_way.spawn(async move {
                 let ended = put(&ask).await;
-                Event::Ended(ask, ended)
+                (ask, ended)
             });
-        }
-        for target in due.hold {
-            let handle = self
-                .under_way
-                .spawn(async move { Event::Tripped(target, idle(target, LOCAL_MAX).await.ok()) });
-            self.held.insert(target, handle);
         }
     }
 
-    fn happened(&mut self, event: Event) {
-        let now_ms = self.now_ms();
-        match event {
-            Event::Ended(ask, ended) => {
-                let draw = draw(&mut self.jitter);
-                if let Some(word) = self.plan.ended(&ask, ended, now_ms, draw) {
-                    debug!(service = %ask.spot.service, port = ask.spot.port, %word, "the app is another");
-                    self.own.probed(&ask.spot, Some(word));
+    /// Looks who listens. A call of some microseconds each, which waits for nobody.
+    fn look(&mut self, targets: &[SocketAddr], now_ms: u64) {
+        for target in targets {
+            match self.listens(*target) {
+                Ok(listens) => self.plan.looked(*target, listens, now_ms),
+                Err(error) => {
+                    if !std::mem::replace(&mut self.blind, true) {
+                        warn!(%error, "the kernel does not tell who listens; an app that crashes is found by its next probe");
+                    }
+                    self.listeners = None;
+                    return self.plan.blind(now_ms);
                 }
             }
-            Event::Tripped(target, lived) => {
-                self.held.remove(&target);
-                let lived_ms = lived.map(|lived| u64::try_from(lived.as_millis()).unwrap_or(u64::MAX));
-                self.plan.tripped(target, lived_ms, now_ms);
-            }
+        }
+    }
+
+    fn listens(&mut self, target: SocketAddr) -> io::Result<bool> {
+        match &mut self.listeners {
+            Some(listeners) => listeners.has(target),
+            none => none.insert(Listeners::open()?).has(target),
+        }
+    }
+
+    fn ended(&mut self, ask: &Ask, ended: Ended) {
+        let (now_ms, draw) = (self.now_ms(), draw(&mut self.jitter));
+        if let Some(word) = self.plan.ended(ask, ended, now_ms, draw) {
+            debug!(service = %ask.spot.service, port = ask.spot.port, %word, "the app is another");
+            self.own.probed(&ask.spot, Some(word));
         }
     }
 

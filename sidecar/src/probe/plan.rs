@@ -1,20 +1,16 @@
 //! The plan: which instance is asked when, and what its answers come to. A value; time and chance come in as arguments.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use rollcall_catalogue::{
     ProbeCheck, ProbeSpec,
     limits::PROBE_MILLISECONDS,
-    liveness::{Answer, Attempt, CONFIRM_AFTER_MS, Judge, ProbeWitness},
+    liveness::{Answer, Attempt, Judge, ProbeWitness},
 };
 use rollcall_net::probe::{Check, HttpMethod};
 use rollcall_wire::{Duty, DutyCheck, DutyProbe};
 
-use super::wire::Wires;
+use super::looks::Looks;
 use crate::own::Spot;
 
 /// An attempt that ended so long after its time was up: we stood still ourselves, and its end says nothing of the app.
@@ -24,7 +20,7 @@ const LATE_MS: u64 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     probed: BTreeMap<Spot, Probed>,
-    wires: Wires,
+    looks: Looks,
     epochs: u64,
 }
 
@@ -39,8 +35,6 @@ struct Probed {
     under_way: bool,
     /// To be asked again as soon as the attempt that is under way has ended.
     again: bool,
-    /// Its connection has ended: of an app that dies, one socket may be gone before the other.
-    tripped: bool,
     /// Tells its attempts from those of an earlier way of asking.
     epoch: u64,
     word: Option<ProbeWitness>,
@@ -65,24 +59,11 @@ pub(super) struct Ended {
     pub(super) on_loopback: bool,
 }
 
-/// Holds what is to be done now.
-#[derive(Debug, Default)]
-pub(super) struct Due {
-    pub(super) ask: Vec<Ask>,
-    pub(super) hold: Vec<SocketAddr>,
-}
-
 // === impl Plan ===
 
 impl Plan {
-    /// These are the instances that there are. Gives those that are not asked any more, and the connections that are not
-    /// to be held any more.
-    pub(super) fn set(
-        &mut self,
-        duties: &[Duty],
-        now_ms: u64,
-        mut draw: impl FnMut() -> u32,
-    ) -> (Vec<Spot>, Vec<SocketAddr>) {
+    /// These are the instances that there are. Gives those that are not asked any more.
+    pub(super) fn set(&mut self, duties: &[Duty], now_ms: u64, mut draw: impl FnMut() -> u32) -> Vec<Spot> {
         let mut next = BTreeMap::new();
         for duty in duties {
             let Some((target, probe)) = duty.addresses.first().zip(duty.probe.as_ref()) else { continue };
@@ -105,21 +86,25 @@ impl Plan {
         }
         let left = std::mem::replace(&mut self.probed, next).into_keys();
         let left = left.filter(|spot| !self.probed.contains_key(spot)).collect();
-        let targets: BTreeSet<_> = self.probed.values().map(|probed| probed.target).collect();
-        (left, self.wires.set(&targets))
+        self.looks.set(&self.probed.values().map(|probed| probed.target).collect());
+        left
     }
 
-    /// What is to be done now.
-    pub(super) fn take(&mut self, now_ms: u64) -> Due {
+    /// The questions that are to be put now.
+    pub(super) fn take(&mut self, now_ms: u64) -> Vec<Ask> {
         let due = self.probed.iter_mut().filter(|(_, probed)| probed.is_due(now_ms));
-        let ask = due.map(|(spot, probed)| probed.ask(spot, now_ms)).collect();
-        Due { ask, hold: self.wires.take(now_ms) }
+        due.map(|(spot, probed)| probed.ask(spot, now_ms)).collect()
+    }
+
+    /// The addresses that are to be looked at now: whether anybody listens there.
+    pub(super) fn looks(&mut self, now_ms: u64) -> Vec<SocketAddr> {
+        self.looks.take(now_ms)
     }
 
     /// When there is something to be done, if nothing happens before.
     pub(super) fn wake_at_ms(&self) -> Option<u64> {
         let waiting = self.probed.values().filter(|probed| !probed.under_way);
-        waiting.map(|probed| probed.next_at_ms).chain(self.wires.wake_at_ms()).min()
+        waiting.map(|probed| probed.next_at_ms).chain(self.looks.wake_at_ms()).min()
     }
 
     /// How this question ended: what is known of the instance by now, where that is something else than before.
@@ -134,12 +119,8 @@ impl Plan {
         probed.next_at_ms = judged.next_at_ms;
         if std::mem::take(&mut probed.again) {
             probed.next_at_ms = now_ms;
-        } else if std::mem::take(&mut probed.tripped) {
-            probed.next_at_ms = probed.next_at_ms.min(now_ms.saturating_add(CONFIRM_AFTER_MS));
         }
-        if answer != Answer::Unasked {
-            self.wires.probed(probed.target, answer == Answer::Passing);
-        }
+        self.looks.probed(probed.target, answer, now_ms);
         let word = match judged.witness {
             ProbeWitness::Pending => None,
             ProbeWitness::Dead if ended.on_loopback => Some(ProbeWitness::LoopbackOnly),
@@ -152,17 +133,23 @@ impl Plan {
         word
     }
 
-    /// The connection that was held to this address has ended: who is there is asked at once, and once more soon after.
-    pub(super) fn tripped(&mut self, target: SocketAddr, lived_ms: Option<u64>, now_ms: u64) {
-        self.wires.ended(target, lived_ms, now_ms);
+    /// Whether anybody listens there. Where somebody did and nobody does any more, who is there is asked at once.
+    pub(super) fn looked(&mut self, target: SocketAddr, listens: bool, now_ms: u64) {
+        if !self.looks.looked(target, listens, now_ms) {
+            return;
+        }
         for probed in self.probed.values_mut().filter(|probed| probed.target == target) {
-            probed.tripped = true;
             match probed.under_way {
                 // It may have been answered before the end.
                 true => probed.again = true,
                 false => probed.next_at_ms = now_ms,
             }
         }
+    }
+
+    /// The kernel does not tell who listens. Probes go on as ever.
+    pub(super) fn blind(&mut self, now_ms: u64) {
+        self.looks.blind(now_ms);
     }
 }
 
@@ -198,7 +185,6 @@ impl Probed {
             judge,
             under_way: false,
             again: false,
-            tripped: false,
             epoch,
             word,
         })

@@ -113,6 +113,8 @@ async fn what_is_wrong_is_said_at_once() {
         ("POST /v1/self", LOCAL, "{}", 405, "method-not-allowed", ""),
         ("PUT /v1/self?x=1", LOCAL, "{}", 400, "invalid-query", ""),
         ("PUT /v1/self/health", LOCAL, r#"{"state":"sick"}"#, 422, "invalid-field", "state"),
+        ("POST /v1/self/drain", plain, "", 415, "unsupported-media-type", "Content-Type"),
+        ("POST /v1/self/drain", "Host: localhost\r\n", "x=1", 415, "unsupported-media-type", "Content-Type"),
         ("DELETE /v1/self/Orders", LOCAL, "", 422, "invalid-field", "service"),
     ];
     for (line, headers, body, status, slug, field) in table {
@@ -138,7 +140,8 @@ async fn what_is_wrong_is_said_at_once() {
 async fn without_a_controller_it_is_taken_and_said_later() {
     let authority = Authority::generate("test").unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let app = Pod::start(&authority, nobody, "u1").await;
+    let app = Pod::with_flags(&authority, nobody, "token-of-u1", &["--namespace=shop".to_owned()]).await;
+    assert_eq!(json(&app.get("/v1/self").await)["namespace"], "shop");
     let begin = std::time::Instant::now();
     let put = send(&app, "PUT /v1/self", LOCAL, ORDERS).await;
     assert_eq!((put.status, &json(&put)["registrations"][0]["state"]), (202, &"pending".into()));
@@ -187,4 +190,26 @@ async fn what_an_app_said_survives_its_sidecar_and_the_controller() {
     eventually("it is looked up again", async || seen(&consumer, "orders").await == "Serving Ready").await;
     let shown = json(&process.get("/v1/self").await);
     assert_eq!(shown["registrations"][0]["source"], "app");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_registered_is_not_confirmed_by_nobody() {
+    let shop = Shop::open().await;
+    assert_eq!(send(&shop.app, "PUT /v1/self", LOCAL, ORDERS).await.status, 200);
+    shop.controller.stop().await;
+    eventually("it is alone", async || shop.app.get("/readyz").await.status == 503).await;
+    assert_eq!(send(&shop.app, "PUT /v1/self", LOCAL, ORDERS).await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_no_room_to_wait_for_a_drain_is_told_so() {
+    let authority = Authority::generate("test").unwrap();
+    // It welcomes everybody, and answers no drain.
+    let silent = bench::Played::start(&authority, |_| Vec::new()).await;
+    let app = Pod::start(&authority, silent.address, "u9").await;
+    let app = &app;
+    let mut all: futures::stream::FuturesUnordered<_> =
+        (0..17).map(|_| send(app, "POST /v1/self/drain?deadline=30s", LOCAL, "")).collect();
+    let first = futures::StreamExt::next(&mut all).await.unwrap();
+    assert_eq!((first.status, &json(&first)["type"]), (503, &"urn:rollcall:problem:limit-reached".into()));
 }

@@ -1,7 +1,6 @@
 //! Attempts against real sockets on loopback. Where time matters it is tokio's paused clock, which moves only when
 //! nothing else is to be done.
 
-mod idle;
 mod over_grpc;
 mod over_http;
 

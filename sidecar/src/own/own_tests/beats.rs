@@ -54,6 +54,11 @@ fn who_is_meant_by_a_beat() {
     for (name, version, port, meant) in table {
         assert_eq!(ledger.beat(&service(name), version, port, 1), meant, "{name} {version} {port:?}");
     }
+    ledger.put_classic(beside("refused", 80), 1).unwrap();
+    ledger.take();
+    assert!(ledger.beat(&service("refused"), "1.4.2", None, 1));
+    ledger.rejected(&key("refused", Some(80)), refusal(), 1);
+    assert!(!ledger.beat(&service("refused"), "1.4.2", None, 1), "it is to register again");
     tick_until(&mut ledger, 10_000);
     ledger.beat(&service("orders"), "1.4.2", Some(81), 10_000);
     ledger.take();

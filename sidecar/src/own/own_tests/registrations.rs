@@ -1,3 +1,5 @@
+use std::fs;
+
 use rollcall_wire::limits::REGISTRATIONS_MAX;
 
 use super::*;
@@ -21,6 +23,8 @@ fn a_registration_is_said_until_it_is_answered() {
     let again = ledger.put(Source::App, said, 4).unwrap();
     assert_eq!((ledger.settled(&again), ledger.take()), (Settled::Registered, vec![]), "nothing is new");
     assert_eq!(ledger.settled(&ticket), Settled::Overtaken);
+    ledger.set_in_session(false, 4);
+    assert_eq!(ledger.settled(&again), Settled::Open, "nobody is there to say so");
     assert_eq!(ledger.remove(Source::App, |_, _| true, 5), 1);
     assert_eq!(ledger.take(), [Say::Deregister(key("orders", None))]);
     assert_eq!(ledger.settled(&again), Settled::Overtaken);
@@ -57,6 +61,25 @@ fn a_change_that_is_refused_leaves_what_was_accepted() {
 }
 
 #[test]
+fn what_was_refused_is_said_once_more_in_each_session() {
+    let mut ledger = ledger();
+    let said = whole("orders", Some(80), None);
+    let ticket = ledger.put(Source::App, said.clone(), 0).unwrap();
+    let orders = key("orders", None);
+    for _ in 0..2 {
+        assert_eq!(ledger.take(), [Say::Register(said.clone())]);
+        ledger.rejected(&orders, refusal(), 0);
+        assert_eq!(ledger.settled(&ticket), Settled::Rejected(refusal()));
+        assert!(ledger.take().is_empty(), "not again in this one");
+        ledger.set_in_session(false, 0);
+        ledger.set_in_session(true, 0);
+    }
+    ledger.take();
+    ledger.registered(&orders);
+    assert_eq!(ledger.settled(&ticket), Settled::Registered);
+}
+
+#[test]
 fn what_is_said_at_run_time_stands_before_files_and_these_before_the_environment() {
     let mut ledger = ledger();
     let by = |port| whole("orders", Some(port), None);
@@ -90,8 +113,15 @@ fn a_classic_caller_replaces_only_what_is_silent_or_failing() {
     ledger.app_says(well(true, None), 15_003);
     assert!(classic(&mut ledger, 15_004).is_ok(), "failing by its own word");
 
-    // What the app has put itself is registered as well.
     ledger.app_says(well(false, None), 15_005);
+    // What has no ports says more of what is declared, and the first that registers it takes it up.
+    ledger.set_duties(&[duty("web", 90, None)], 15_005);
+    ledger.put(Source::App, whole("web", None, None), 15_005).unwrap();
+    assert!(ledger.put_classic(beside("web", 90), 15_005).is_ok());
+    assert_eq!(ledger.put_classic(beside("web", 90), 15_005), Err(NoRoom::Taken));
+    ledger.remove(Source::Classic, |key, _| key.service == service("web"), 15_005);
+
+    // What the app has put itself is registered as well.
     ledger.put(Source::App, whole("web", Some(90), None), 15_005).unwrap();
     assert_eq!(ledger.put_classic(beside("web", 90), 15_006), Err(NoRoom::Taken));
 }
@@ -156,4 +186,44 @@ fn what_was_damaged_on_the_way_is_left_out() {
     own.restore(br#"{"app":[{"service":"a","weight":1001},{"service":"b","weight":1000}]}"#);
     let said = own.take();
     assert!(matches!(&said[..], [Say::Register(b)] if b.service.as_str() == "b"), "{said:?}");
+}
+
+#[test]
+fn a_change_of_a_file_that_is_refused_is_said_once_and_shown() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("a.yaml");
+    let orders = key("orders", None);
+    let weighs = |own: &Own| match &own.take()[..] {
+        [] => None,
+        [Say::Register(said)] => said.weight,
+        other => panic!("{other:?}"),
+    };
+    fs::write(&file, "service: orders\nweight: 10\n").unwrap();
+    let (own, Mounted(mut directory)) = Own::new(&Declared::default(), place.path().into());
+    own.set_in_session(true);
+    assert_eq!(weighs(&own), Some(10));
+    own.registered(&orders);
+    for session in 0..2 {
+        fs::write(&file, format!("service: orders\nweight: 20 # {session}\n")).unwrap();
+        own.look(&mut directory);
+        assert_eq!(weighs(&own), Some(20));
+        own.rejected(&orders, "too heavy", None);
+        assert_eq!(weighs(&own), Some(10), "what was accepted counts again");
+        own.registered(&orders);
+        for _ in 0..3 {
+            own.look(&mut directory);
+            assert_eq!(weighs(&own), None, "it was refused, and is still the same");
+        }
+        let shown: serde_json::Value = serde_json::from_slice(&own.shown(None, None)).unwrap();
+        let of_the_file = &shown["registrations"][1];
+        assert_eq!((&of_the_file["file"], &of_the_file["state"]), (&"a.yaml".into(), &"rejected".into()));
+        assert_eq!(of_the_file["problem"]["detail"], "too heavy");
+        own.set_in_session(false);
+        own.set_in_session(true);
+    }
+    fs::write(&file, "service: orders\nweight: 30\n").unwrap();
+    own.look(&mut directory);
+    assert_eq!(weighs(&own), Some(30), "another content is another word");
+    let shown: serde_json::Value = serde_json::from_slice(&own.shown(None, None)).unwrap();
+    assert_eq!(shown["registrations"].as_array().unwrap().len(), 1);
 }
