@@ -91,10 +91,10 @@ impl Index {
     pub fn open_session(&mut self, uid: &PodUid, hello: &Hello, now_ms: u64) -> Option<Opening> {
         let entry = self.pods.get_mut(uid)?;
         let expected = entry.facts.has_sidecar;
-        let written = &self.written;
+        let (written, namespace) = (&self.written, &entry.facts.namespace);
         let session = entry.session.get_or_insert_with(|| {
             // From here on the app speaks for itself: it begins with what it had said to another process.
-            let said = Said::begun(written.by_key(uid));
+            let said = Said::begun(written.by_key(namespace, uid));
             Box::new(Session { said, ..Session::new(expected) })
         });
         let fits = hello.incarnation.floor_char_boundary(INCARNATION_BYTES_MAX);
