@@ -23,6 +23,8 @@ const LEFT_FOR_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct Said {
     registrations: BTreeMap<RegistrationKey, Arc<Registration>>,
+    /// Those of them that the sidecar's process which speaks now has named itself: of the others it need not know.
+    named: BTreeSet<RegistrationKey>,
     health: BTreeMap<HealthOf, ProbeWitness>,
     /// Of all that it is.
     health_of_all: Option<ProbeWitness>,
@@ -96,12 +98,19 @@ impl Said {
         let key = registration.key.clone();
         let registration = Arc::new(registration);
         let before = self.registrations.insert(said.key(), registration.clone());
+        self.named.insert(said.key());
         Ok((before != Some(registration)).then_some(key))
+    }
+
+    /// Another process of the sidecar speaks from now on.
+    pub(super) fn begin_incarnation(&mut self) {
+        self.named.clear();
     }
 
     /// What was said of an address that stood beside others goes with it.
     fn take_back(&mut self, key: &RegistrationKey, now_ms: u64) -> Option<Arc<Registration>> {
         let gone = self.registrations.remove(key)?;
+        self.named.remove(key);
         if let Some(port) = key.port.and_then(|port| u16::try_from(port).ok()) {
             self.health.remove(&HealthOf { service: key.service.clone(), port: Some(port) });
         }
@@ -146,12 +155,13 @@ impl Index {
         self.mark_owner(gone.iter().map(|gone| &gone.key), &OwnerId::Pod(uid.clone()));
     }
 
-    /// All that the app has registered, as a sidecar says that comes back: what it leaves out is no longer registered.
-    /// Gives those that are refused.
+    /// All that the app has registered, as its sidecar says: what the same process of it named before and leaves out now is
+    /// no longer registered. One that was restarted need not know what its app registered before. Gives those that are
+    /// refused.
     pub(super) fn app_has_registered(&mut self, uid: &PodUid, all: &[SelfRegistration]) -> Vec<Refused> {
         let named: BTreeSet<_> = all.iter().map(SelfRegistration::key).collect();
         let left_out = |held: &mut Said| -> Vec<RegistrationKey> {
-            held.registrations.keys().filter(|key| !named.contains(key)).cloned().collect()
+            held.named.difference(&named).cloned().collect()
         };
         let left_out = self.with_said(uid, |_, held| left_out(held)).unwrap_or_default();
         left_out.iter().for_each(|key| self.app_deregisters(uid, key));

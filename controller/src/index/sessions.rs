@@ -105,16 +105,14 @@ impl Index {
         }
         if !same {
             session.incarnation = incarnation.into();
+            session.said.begin_incarnation();
         }
         session.sequence = hello.sequence;
         session.facts.heard(now_ms);
         self.clock.meets(uid);
         self.mark_on_duty(uid);
         self.settle_session(uid, now_ms, false);
-        // A sidecar that was restarted does not know what its app registered before.
-        let tells = same || !hello.registrations.is_empty();
-        let refused = if tells { self.app_has_registered(uid, &hello.registrations) } else { Vec::new() };
-        Some(Opening::Open(refused))
+        Some(Opening::Open(self.app_has_registered(uid, &hello.registrations)))
     }
 
     /// Whether Kubernetes ends this pod, or has.

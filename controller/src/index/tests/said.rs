@@ -193,7 +193,7 @@ fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
 }
 
 #[test]
-fn a_hello_tells_all_that_is_registered_unless_its_sidecar_cannot_know() {
+fn a_hello_takes_back_what_its_sidecar_named_and_leaves_out() {
     let mut bench = in_session(None);
     let (orders, billing) = (says("orders", &[1]), says("billing", &[2]));
     let opens = |bench: &mut Bench, incarnation: &str, registrations: &[SelfRegistration]| {
@@ -202,17 +202,19 @@ fn a_hello_tells_all_that_is_registered_unless_its_sidecar_cannot_know() {
         let names: Vec<_> = bench.publish().into_keys().collect();
         (names, refused.len())
     };
-    let both = vec!["billing.shop".to_owned(), "orders.shop".to_owned()];
+    let named = |names: &[&str]| names.iter().map(|name| format!("{name}.shop")).collect::<Vec<_>>();
+    let both = named(&["billing", "orders"]);
     assert_eq!(opens(&mut bench, "i", &[orders.clone(), billing.clone()]), (both.clone(), 0));
     bench.index.session_ended(&uid(), 3, true, 3);
     bench.publish();
     assert_eq!(bench.instance("orders.shop").reason, Reason::SidecarLost, "it outlives its session");
-    assert_eq!(opens(&mut bench, "j", &[]), (both, 0), "restarted: it does not know");
-    assert_eq!(
-        opens(&mut bench, "j", &[orders.clone(), says("bad", &[0])]),
-        (vec!["orders.shop".to_owned()], 1)
-    );
-    assert_eq!(opens(&mut bench, "j", &[]), (vec![], 0), "the same: it does");
+    assert_eq!(opens(&mut bench, "j", &[]), (both.clone(), 0), "restarted: it does not know");
+    assert_eq!(opens(&mut bench, "j", &[]), (both.clone(), 0), "nor does it in its next session");
+    assert_eq!(opens(&mut bench, "j", &[orders.clone(), says("bad", &[0])]), (both.clone(), 1));
+    assert_eq!(opens(&mut bench, "j", &[]), (named(&["billing"]), 0), "of this it knew");
+    registers(&mut bench, &orders);
+    assert_eq!(opens(&mut bench, "j", &[]), (named(&["billing"]), 0), "by a word of its own as well");
+    bench.index.app_deregisters(&uid(), &whole("billing"));
     let many: Vec<_> = (0..20).map(|number| says(&format!("s{number}"), &[1])).collect();
     let (names, refused) = opens(&mut bench, "k", &many);
     assert_eq!((names.len(), refused), (REGISTRATIONS_MAX, 20 - REGISTRATIONS_MAX));

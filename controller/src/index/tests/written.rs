@@ -118,7 +118,10 @@ fn its_sidecar_goes_on_from_there() {
     assert_eq!(managed(&bench), (sorted([&billing, &beside]), vec![name_of(&orders)]));
     let present = bench.index.managed().present;
     assert!(present[&named(&name_of(&orders))].at_once, "taken back");
-    // What a sidecar says first is all that there is.
+    // Nor has another one, until it has named it itself.
+    opens(&mut bench, "j", std::slice::from_ref(&billing));
+    assert_eq!(bench.publish(), now);
+    opens(&mut bench, "j", &[billing.clone(), beside.clone()]);
     opens(&mut bench, "j", std::slice::from_ref(&billing));
     assert_eq!(bench.publish(), expect(&[("billing", &["p1:90 Ready"])]));
     // Its session's end is no news of the app.
