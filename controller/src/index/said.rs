@@ -13,7 +13,10 @@ use rollcall_wire::{
     limits::{HEALTH_WORDS_MAX, REGISTRATIONS_MAX},
 };
 
-use crate::index::{Index, endpoints::OwnerId, sessions::Session};
+use crate::{
+    index::{Index, endpoints::OwnerId, sessions::Session},
+    status::app_name,
+};
 
 /// After this, whoever has not heard that a service was left is no subscriber any more, or is slow.
 const LEFT_FOR_MS: u64 = 60_000;
@@ -22,7 +25,7 @@ const LEFT_FOR_MS: u64 = 60_000;
 /// until the pod is gone.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    registrations: BTreeMap<RegistrationKey, Arc<Registration>>,
+    registrations: BTreeMap<RegistrationKey, Registered>,
     /// Those of them that the sidecar's process which speaks now has named itself: of the others it need not know.
     named: BTreeSet<RegistrationKey>,
     health: BTreeMap<HealthOf, ProbeWitness>,
@@ -31,6 +34,14 @@ pub(super) struct Said {
     pub(super) drains: bool,
     /// What the app has taken back, and when: who called it there may not know yet.
     left: VecDeque<(u64, ServiceKey)>,
+}
+
+/// Holds one registration of the app.
+#[derive(Debug)]
+struct Registered {
+    word: Arc<Registration>,
+    /// Of the object that keeps it: hashed once.
+    name: Arc<str>,
 }
 
 /// Holds a registration that was refused.
@@ -43,13 +54,23 @@ pub struct Refused {
 // === impl Said ===
 
 impl Said {
-    /// With these, said earlier.
-    pub(super) fn begun(registrations: BTreeMap<RegistrationKey, Arc<Registration>>) -> Self {
-        Self { registrations, ..Self::default() }
+    /// With these, said earlier by the app of this pod.
+    pub(super) fn begun<'a>(uid: &PodUid, words: impl Iterator<Item = &'a Arc<Registration>>) -> Self {
+        let registered = |word: &Arc<Registration>| {
+            let key = RegistrationKey::of(word);
+            let name = app_name(&key, uid);
+            (key, Registered { word: word.clone(), name })
+        };
+        Self { registrations: words.map(registered).collect(), ..Self::default() }
     }
 
     pub(super) fn registrations(&self) -> impl Iterator<Item = &Arc<Registration>> {
-        self.registrations.values()
+        self.registrations.values().map(|held| &held.word)
+    }
+
+    /// Each with the name of the object that keeps it.
+    pub(super) fn to_be_kept(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Registration>)> {
+        self.registrations.values().map(|held| (&held.name, &held.word))
     }
 
     /// What the app registers of this service: one word for the pod, and one for each address that stands beside it.
@@ -57,7 +78,7 @@ impl Said {
         let first = RegistrationKey { service: key.service.clone(), port: None };
         let same = |(said, _): &(&RegistrationKey, _)| said.service == key.service;
         let held = self.registrations.range(first..).take_while(same);
-        held.map(|(_, said)| said).filter(|said| said.key == *key)
+        held.map(|(_, said)| &said.word).filter(|word| word.key == *key)
     }
 
     /// What it says of its health in this service, whichever of its addresses is meant: of a word on that and one on all
@@ -84,11 +105,12 @@ impl Said {
     fn register(
         &mut self,
         namespace: &Namespace,
+        uid: &PodUid,
         said: &SelfRegistration,
     ) -> Result<Option<ServiceKey>, ValueError> {
         let registration = said.judge(namespace)?;
-        let known = self.registrations.contains_key(&said.key());
-        if !known && self.registrations.len() >= REGISTRATIONS_MAX {
+        let before = self.registrations.get(&said.key());
+        if before.is_none() && self.registrations.len() >= REGISTRATIONS_MAX {
             return Err(ValueError {
                 field: "service",
                 problem: format!("{REGISTRATIONS_MAX} addresses are registered by this pod already"),
@@ -96,10 +118,13 @@ impl Said {
             });
         }
         let key = registration.key.clone();
-        let registration = Arc::new(registration);
-        let before = self.registrations.insert(said.key(), registration.clone());
+        let is_news = before.is_none_or(|before| *before.word != registration);
         self.named.insert(said.key());
-        Ok((before != Some(registration)).then_some(key))
+        if is_news {
+            let name = before.map_or_else(|| app_name(&said.key(), uid), |before| before.name.clone());
+            self.registrations.insert(said.key(), Registered { word: Arc::new(registration), name });
+        }
+        Ok(is_news.then_some(key))
     }
 
     /// Another process of the sidecar speaks from now on.
@@ -109,7 +134,7 @@ impl Said {
 
     /// What was said of an address that stood beside others goes with it.
     fn take_back(&mut self, key: &RegistrationKey, now_ms: u64) -> Option<Arc<Registration>> {
-        let gone = self.registrations.remove(key)?;
+        let gone = self.registrations.remove(key)?.word;
         self.named.remove(key);
         if let Some(port) = key.port.and_then(|port| u16::try_from(port).ok()) {
             self.health.remove(&HealthOf { service: key.service.clone(), port: Some(port) });
@@ -139,7 +164,7 @@ impl Said {
 impl Index {
     /// The app registers itself, or changes what it registered under this name.
     pub fn app_registers(&mut self, uid: &PodUid, said: &SelfRegistration) -> Result<(), Refused> {
-        let registered = self.with_said(uid, |namespace, held| held.register(namespace, said));
+        let registered = self.with_said(uid, |namespace, held| held.register(namespace, uid, said));
         match registered {
             Some(Ok(changed)) => self.mark_owner(&changed, &OwnerId::Pod(uid.clone())),
             Some(Err(why)) => return Err(Refused { key: said.key(), why }),

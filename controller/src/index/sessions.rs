@@ -94,7 +94,7 @@ impl Index {
         let (written, namespace) = (&self.written, &entry.facts.namespace);
         let session = entry.session.get_or_insert_with(|| {
             // From here on the app speaks for itself: it begins with what it had said to another process.
-            let said = Said::begun(written.by_key(namespace, uid));
+            let said = Said::begun(uid, written.of(namespace, uid));
             Box::new(Session { said, ..Session::new(expected) })
         });
         let fits = hello.incarnation.floor_char_boundary(INCARNATION_BYTES_MAX);

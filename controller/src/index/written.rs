@@ -6,10 +6,9 @@ use std::{
 };
 
 use rollcall_catalogue::{Namespace, PodUid, Registration, ServiceKey};
-use rollcall_wire::{RegistrationKey, limits::REGISTRATIONS_MAX};
+use rollcall_wire::limits::REGISTRATIONS_MAX;
 
 use crate::index::{AppWord, Index, Managed, ObjectKey, Origin, Present, endpoints::OwnerId};
-use crate::status::app_name;
 
 /// Holds what the objects of ours say for apps, by pod and by object. Whoever may write objects of one namespace can make
 /// them look like ours, and name any pod: only those of the pod's own namespace say anything of it.
@@ -22,14 +21,6 @@ impl Written {
     /// What was registered by the app of a pod of this namespace; as much as it may register.
     pub(super) fn of(&self, namespace: &Namespace, uid: &PodUid) -> impl Iterator<Item = &Arc<Registration>> {
         self.entries(namespace, uid).map(|(_, word)| word).take(REGISTRATIONS_MAX)
-    }
-
-    pub(super) fn by_key(
-        &self,
-        namespace: &Namespace,
-        uid: &PodUid,
-    ) -> BTreeMap<RegistrationKey, Arc<Registration>> {
-        self.of(namespace, uid).map(|word| (RegistrationKey::of(word), word.clone())).collect()
     }
 
     /// The objects of a service's namespace that say something of a pod in this service.
@@ -118,11 +109,10 @@ impl Index {
         }
         for (uid, pod) in &self.pods {
             let Some(session) = pod.session.as_ref().filter(|_| pod.is_alive()) else { continue };
-            for word in session.said.registrations() {
-                let name = app_name(&RegistrationKey::of(word), uid);
+            for (name, word) in session.said.to_be_kept() {
                 let (pod, uid, word) = (pod.facts.name.clone(), uid.clone(), word.clone());
                 let service = word.key.clone();
-                self.want(managed, &service, name, Origin::App { pod, uid, word });
+                self.want(managed, &service, name.clone(), Origin::App { pod, uid, word });
             }
         }
     }
