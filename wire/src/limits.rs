@@ -54,6 +54,10 @@ pub const ANSWERS_MAX: usize = 64;
 /// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
 pub const REGISTRATIONS_MAX: usize = 16;
 
+/// Bytes of all registrations of one app, as JSON with a comma after each: 16 plain ones are a tenth of it. The controller
+/// holds them and keeps them as objects, and whoever is in any pod may send them.
+pub const REGISTRATIONS_BYTES_MAX: usize = 128 * 1024;
+
 /// Words on the health of one pod that are held: of the services that it may register itself, and of as many again that
 /// others have registered it for, with room.
 pub const HEALTH_WORDS_MAX: usize = 64;

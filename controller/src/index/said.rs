@@ -10,7 +10,7 @@ use rollcall_catalogue::{
 };
 use rollcall_wire::{
     HealthOf, RegistrationKey, SelfRegistration,
-    limits::{HEALTH_WORDS_MAX, REGISTRATIONS_MAX},
+    limits::{HEALTH_WORDS_MAX, REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX},
 };
 
 use crate::{
@@ -42,6 +42,7 @@ struct Registered {
     word: Arc<Registration>,
     /// Of the object that keeps it: hashed once.
     name: Arc<str>,
+    bytes: usize,
 }
 
 /// Holds a registration that was refused.
@@ -59,7 +60,8 @@ impl Said {
         let registered = |word: &Arc<Registration>| {
             let key = RegistrationKey::of(word);
             let name = app_name(&key, uid);
-            (key, Registered { word: word.clone(), name })
+            let bytes = SelfRegistration::of(word).json_bytes();
+            (key, Registered { word: word.clone(), name, bytes })
         };
         Self { registrations: words.map(registered).collect(), ..Self::default() }
     }
@@ -117,12 +119,21 @@ impl Said {
                 remedy: "deregister one of them first",
             });
         }
+        let bytes = said.json_bytes();
+        let all: usize = self.registrations.values().map(|held| held.bytes).sum();
+        if all - before.map_or(0, |before| before.bytes) + bytes > REGISTRATIONS_BYTES_MAX {
+            return Err(ValueError {
+                field: "metadata",
+                problem: format!("the registrations of this pod come to more than {REGISTRATIONS_BYTES_MAX} bytes"),
+                remedy: "say less of each, or deregister one of them first",
+            });
+        }
         let key = registration.key.clone();
         let is_news = before.is_none_or(|before| *before.word != registration);
         self.named.insert(said.key());
         if is_news {
             let name = before.map_or_else(|| app_name(&said.key(), uid), |before| before.name.clone());
-            self.registrations.insert(said.key(), Registered { word: Arc::new(registration), name });
+            self.registrations.insert(said.key(), Registered { word: Arc::new(registration), name, bytes });
         }
         Ok(is_news.then_some(key))
     }

@@ -193,6 +193,29 @@ fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
 }
 
 #[test]
+fn the_bytes_of_all_registrations_are_bounded() {
+    let mut bench = in_session(None);
+    let large = |port: u16, bytes: usize| {
+        let value = |number: usize| (format!("k{number}"), "v".repeat(bytes / 16));
+        SelfRegistration { metadata: (0..16).map(value).collect(), ..beside("orders", port) }
+    };
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        match bench.index.app_registers(&uid(), &large(number, 16 * 1024)) {
+            Ok(()) => {}
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((refused.why.field, number), ("metadata", 8), "{}", refused.why);
+    assert_eq!(bench.publish()["orders.shop"].len(), 7);
+    registers(&mut bench, &large(1, 16));
+    assert_eq!(registers(&mut bench, &large(8, 16 * 1024))["orders.shop"].len(), 8, "what shrinks makes room");
+    bench.index.app_deregisters(&uid(), &at("orders", 8));
+    assert_eq!(registers(&mut bench, &large(1, 16 * 1024))["orders.shop"].len(), 7, "and what goes");
+}
+
+#[test]
 fn a_hello_takes_back_what_its_sidecar_named_and_leaves_out() {
     let mut bench = in_session(None);
     let (orders, billing) = (says("orders", &[1]), says("billing", &[2]));
