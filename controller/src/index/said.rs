@@ -124,7 +124,9 @@ impl Said {
         if all - before.map_or(0, |before| before.bytes) + bytes > REGISTRATIONS_BYTES_MAX {
             return Err(ValueError {
                 field: "metadata",
-                problem: format!("the registrations of this pod come to more than {REGISTRATIONS_BYTES_MAX} bytes"),
+                problem: format!(
+                    "the registrations of this pod come to more than {REGISTRATIONS_BYTES_MAX} bytes"
+                ),
                 remedy: "say less of each, or deregister one of them first",
             });
         }
@@ -157,13 +159,40 @@ impl Said {
         Some(gone)
     }
 
+    /// What it may say something on now, beside the instances that it is: what it registers may not be joined yet.
+    fn registered_parts(&self) -> impl Iterator<Item = HealthOf> {
+        let part = |word: &Registration, port| HealthOf { service: word.key.service.clone(), port };
+        self.registrations.values().flat_map(move |held| {
+            let first = held.word.attributes.ports.first().map(|first| part(&held.word, Some(first.port)));
+            first.into_iter().chain([part(&held.word, None)])
+        })
+    }
+
+    /// Words on nothing that it is are forgotten.
+    fn forget_all_but(&mut self, parts: &BTreeSet<HealthOf>) {
+        self.health.retain(|of, _| parts.contains(of));
+    }
+
+    /// Makes room for one word more, where it can.
+    fn forget_one_but(&mut self, parts: &BTreeSet<HealthOf>) {
+        let moot = self.health.keys().find(|of| !parts.contains(of)).cloned();
+        if let Some(of) = moot {
+            self.health.remove(&of);
+        }
+    }
+
+    /// Whether a word on this has no room, unless another one goes.
+    fn has_no_room(&self, of: &HealthOf) -> bool {
+        !self.health.contains_key(of) && self.health.len() >= HEALTH_WORDS_MAX
+    }
+
     /// Takes a word on the health; says whether it was news.
     fn hear(&mut self, of: Option<HealthOf>, probe: ProbeWitness) -> bool {
         let Some(of) = of else { return self.health_of_all.replace(probe) != Some(probe) };
         if probe == ProbeWitness::NotAsked {
             return self.health.remove(&of).is_some();
         }
-        if !self.health.contains_key(&of) && self.health.len() >= HEALTH_WORDS_MAX {
+        if self.has_no_room(&of) {
             return false;
         }
         self.health.insert(of, probe) != Some(probe)
@@ -196,9 +225,8 @@ impl Index {
     /// refused.
     pub(super) fn app_has_registered(&mut self, uid: &PodUid, all: &[SelfRegistration]) -> Vec<Refused> {
         let named: BTreeSet<_> = all.iter().map(SelfRegistration::key).collect();
-        let left_out = |held: &mut Said| -> Vec<RegistrationKey> {
-            held.named.difference(&named).cloned().collect()
-        };
+        let left_out =
+            |held: &mut Said| -> Vec<RegistrationKey> { held.named.difference(&named).cloned().collect() };
         let left_out = self.with_said(uid, |_, held| left_out(held)).unwrap_or_default();
         left_out.iter().for_each(|key| self.app_deregisters(uid, key));
         all.iter().filter_map(|said| self.app_registers(uid, said).err()).collect()
@@ -206,12 +234,47 @@ impl Index {
 
     /// What is known of the app's health, by the app or by its sidecar; of a part of what the pod is, or of all.
     pub fn app_health(&mut self, uid: &PodUid, of: Option<HealthOf>, probe: ProbeWitness) {
+        let held = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        if held.zip(of.as_ref()).is_some_and(|(held, of)| held.said.has_no_room(of)) {
+            let parts = self.parts(uid);
+            let of_a_part = of.as_ref().is_some_and(|of| parts.contains(of));
+            self.with_said(uid, |_, held| of_a_part.then(|| held.forget_one_but(&parts)));
+        }
         let service = of.as_ref().map(|of| of.service.clone());
         if self.with_said(uid, |_, held| held.hear(of, probe)) == Some(true) {
             let services = self.services_of(uid);
             let meant = services.iter().filter(|key| service.as_ref().is_none_or(|of| key.service == *of));
             self.mark_owner(meant, &OwnerId::Pod(uid.clone()));
         }
+    }
+
+    /// What was said on the health of what the pod is no more is forgotten. Until the pod was joined, nobody knows what it is.
+    pub(super) fn forget_moot_words(&mut self, uid: &PodUid) {
+        let held = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        let none = held.is_none_or(|session| session.said.health.is_empty());
+        if none || !self.complete() || self.marked_pods.contains_key(uid) {
+            return;
+        }
+        let parts = self.parts(uid);
+        self.with_said(uid, |_, held| held.forget_all_but(&parts));
+    }
+
+    /// What a word on the pod's health may be on: its instances, and the services that they are of.
+    fn parts(&self, uid: &PodUid) -> BTreeSet<HealthOf> {
+        let duties = self.duties(uid).into_iter().map(|duty| (duty.service, Some(duty.port)));
+        let services = self.services_of(uid).into_iter().map(|key| (key.service, None));
+        let mut parts: BTreeSet<_> =
+            duties.chain(services).map(|(service, port)| HealthOf { service, port }).collect();
+        let session = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        parts.extend(session.into_iter().flat_map(|session| session.said.registered_parts()));
+        parts
+    }
+
+    /// The parts of a pod on whose health a word is held.
+    #[cfg(test)]
+    pub(super) fn words_on_parts(&self, uid: &PodUid) -> BTreeSet<HealthOf> {
+        let session = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        session.into_iter().flat_map(|session| session.said.health.keys().cloned()).collect()
     }
 
     /// Whether the pod asked to leave the lookups.

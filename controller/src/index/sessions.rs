@@ -109,6 +109,10 @@ impl Index {
         }
         session.sequence = hello.sequence;
         session.facts.heard(now_ms);
+        if !same {
+            // What an earlier process said of what the pod is no more, nobody takes back.
+            self.forget_moot_words(uid);
+        }
         self.clock.meets(uid);
         self.mark_on_duty(uid);
         self.settle_session(uid, now_ms, false);

@@ -214,6 +214,12 @@ fn say(index: &mut Index, spoken: &mut BTreeMap<PodUid, Spoken>, uid: &PodUid, w
         let left_out: BTreeSet<_> = named.difference(&registrations).filter(|_| !anew).copied().collect();
         said.forgets(&left_out);
         said.registrations.extend(&registrations);
+        if anew {
+            // What it is not, it is not well or ill; which words are left shows where it is that again.
+            let left = index.words_on_parts(uid);
+            let is_left = |of: &OwnKey| left.contains(&health_of(*of));
+            said.health.retain(|of, _| of.is_none_or(|of| is_left(&of)));
+        }
         said.named = registrations;
         return;
     }

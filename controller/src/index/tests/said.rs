@@ -1,7 +1,10 @@
 //! What apps say of themselves at run time.
 
 use rollcall_catalogue::{Reason, ServiceName, State};
-use rollcall_wire::{HealthOf, RegistrationKey, SelfPort, SelfRegistration, limits::REGISTRATIONS_MAX};
+use rollcall_wire::{
+    HealthOf, RegistrationKey, SelfPort, SelfRegistration,
+    limits::{HEALTH_WORDS_MAX, REGISTRATIONS_MAX},
+};
 
 use super::{pods::nothing_stays_behind, *};
 
@@ -210,7 +213,11 @@ fn the_bytes_of_all_registrations_are_bounded() {
     assert_eq!((refused.why.field, number), ("metadata", 8), "{}", refused.why);
     assert_eq!(bench.publish()["orders.shop"].len(), 7);
     registers(&mut bench, &large(1, 16));
-    assert_eq!(registers(&mut bench, &large(8, 16 * 1024))["orders.shop"].len(), 8, "what shrinks makes room");
+    assert_eq!(
+        registers(&mut bench, &large(8, 16 * 1024))["orders.shop"].len(),
+        8,
+        "what shrinks makes room"
+    );
     bench.index.app_deregisters(&uid(), &at("orders", 8));
     assert_eq!(registers(&mut bench, &large(1, 16 * 1024))["orders.shop"].len(), 7, "and what goes");
 }
@@ -300,6 +307,35 @@ fn a_word_on_one_address_is_of_that_alone_and_goes_with_it() {
     bench.index.app_deregisters(&uid(), &at("orders", 9090));
     let now = registers(&mut bench, &beside("orders", 9090));
     assert_eq!(now["orders.shop"], ["p1:8080 AppSaysFailing", "p1:9090 Ready", "p1:9091 Ready"], "forgotten");
+}
+
+#[test]
+fn words_on_what_it_is_no_more_are_forgotten_and_keep_no_other_out() {
+    use ProbeWitness::*;
+    let mut bench = in_session(Some("orders"));
+    registers(&mut bench, &beside("orders", 9090));
+    // An earlier process of the sidecar looked after this.
+    for (of, probe) in [(of_port("orders", 8080), Dead), (of_port("orders", 7), Dead), (of("gone"), Dead)] {
+        bench.index.app_health(&uid(), of, probe);
+    }
+    bench.publish();
+    let left = |bench: &Bench| bench.index.words_on_parts(&uid());
+    bench.index.session_ended(&uid(), 3, true, 3);
+    bench.publish();
+    bench.index.open_session(&uid(), &hello("i", &[beside("orders", 9090)]), 3);
+    assert_eq!(left(&bench).len(), 3, "the same process");
+    bench.index.session_ended(&uid(), 3, true, 3);
+    bench.publish();
+    bench.index.open_session(&uid(), &hello("j", &[]), 3);
+    assert_eq!(left(&bench), of_port("orders", 8080).into_iter().collect());
+    for port in 10_000..10_100 {
+        bench.index.app_health(&uid(), of_port("orders", port), Dead);
+    }
+    assert_eq!(left(&bench).len(), HEALTH_WORDS_MAX);
+    bench.index.app_health(&uid(), of_port("orders", 9090), Dead);
+    let now = bench.publish();
+    assert_eq!(now["orders.shop"], ["p1:8080 ProbeRefused", "p1:9090 ProbeRefused"]);
+    assert_eq!(left(&bench).len(), HEALTH_WORDS_MAX, "it has taken the place of one");
 }
 
 #[test]

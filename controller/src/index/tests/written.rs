@@ -162,7 +162,11 @@ fn another_namespace_has_no_say() {
         bench.apply(theirs.iter().chain(&many).filter(|_| !first).cloned());
         assert_eq!(bench.publish(), now);
         let Change::Registration(key, _) = &theirs[0] else { unreachable!() };
-        assert_eq!(bench.apply([Change::Gone(Key::Registration(key.clone()))]), now, "nor by what it deletes");
+        assert_eq!(
+            bench.apply([Change::Gone(Key::Registration(key.clone()))]),
+            now,
+            "nor by what it deletes"
+        );
         assert_eq!(managed(&bench).1.len(), 21, "they stand for nothing");
         assert!(bench.index.managed().present.values().all(|present| !present.at_once));
         bench.index.take_reports(100);
