@@ -13,6 +13,11 @@ pub const FRAME_HEAD_BYTES_MAX: usize = 1_024;
 /// so fits into one frame.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 
+/// Revisions that a controller may tell are below this: they are milliseconds or a little more, of which there will be so many
+/// in 250,000 years. Whoever holds what was told counts on from it, and may do so 2^40 times before numbers come to 2^53,
+/// which nobody reads any more.
+pub const REVISION_END: u64 = (1 << 53) - (1 << 40);
+
 /// Bytes of the name of a controller's process: a `hello` repeats it beside all that is held.
 pub const EPOCH_BYTES_MAX: usize = 128;
 

@@ -7,7 +7,7 @@ use crate::{
     Down, Drain, HealthOf, RegistrationKey, SelfRegistration, ServiceSummary, Up,
     client::{Client, Event, Violation},
     encode,
-    limits::{EPOCH_BYTES_MAX, REGISTRATIONS_MAX, SUBSCRIPTIONS_MAX},
+    limits::{EPOCH_BYTES_MAX, REGISTRATIONS_MAX, REVISION_END, SUBSCRIPTIONS_MAX},
 };
 
 /// In session, with these asked for.
@@ -60,6 +60,7 @@ fn what_no_controller_may_do() {
     let newer = Down::Welcome { protocol: "2.0".into(), replica, epoch, replicas: vec![], ca: None, pod };
     let long = welcome(&"e".repeat(EPOCH_BYTES_MAX + 1));
     let third = service(&orders, 8, vec![instance(3, 1)]);
+    let late = service(&orders, REVISION_END, vec![instance(1, 1)]);
     let [parts, out_of_step, revision] =
         [Violation::Parts, Violation::OutOfStep, Violation::Revision].map(|kind| kind(key("orders")));
     let table: Vec<(&str, Vec<Down>, Violation)> = vec![
@@ -88,8 +89,9 @@ fn what_no_controller_may_do() {
         (
             "an older revision of what was gone",
             vec![welcome("e"), whole(&orders, &two, 1)[0].clone(), gone("orders"), held.clone()],
-            revision,
+            revision.clone(),
         ),
+        ("a revision of no clock", vec![welcome("e"), whole(&orders, &late, 1)[0].clone()], revision),
         ("an older cursor", vec![welcome("e"), synced(5, &[]), synced(4, &[])], Violation::Cursor),
     ];
     for (what, frames, violation) in table {
