@@ -325,7 +325,7 @@ fn the_list_of_services_is_shown_once_it_is_whole() {
     let told = |services, removed, whole| Down::Summary { services, removed, whole };
     let end = |cursor| Down::Synced { cursor, services: vec![], summary: true };
     let shown = |client: &Client| -> Vec<(String, u32)> {
-        let all = client.summary().into_iter().flatten();
+        let all = client.summary().into_iter().flat_map(|all| all.iter());
         all.map(|(key, one)| (key.service.as_str().to_owned(), one.serving)).collect()
     };
     let mut client = client(&[]);
@@ -347,6 +347,24 @@ fn the_list_of_services_is_shown_once_it_is_whole() {
     client.hear(end(1), 0).unwrap();
     assert_eq!(shown(&client), [("c".to_owned(), 1)]);
     let many = (0..40_000).map(|number| one(&format!("s{number}"), 1)).collect();
+    assert_eq!(client.hear(told(many, vec![], false), 0), Err(Violation::Summary));
+    // A few that say as much.
+    client.open(0);
+    hear(&mut client, [welcome("f"), told(vec![one("c", 1)], vec![], true), end(1)]).unwrap();
+    let version = |number| format!("1.0.{number}-{}", "x".repeat(100)).parse().unwrap();
+    let large = |name: &str| ServiceSummary { versions: (0..1_000).map(version).collect(), ..one(name, 1) };
+    let held = client.summary().unwrap().clone();
+    for _ in 0..100 {
+        assert_eq!(
+            hear(&mut client, [told(vec![large("d")], vec![], false)]).unwrap().len(),
+            1,
+            "one at a time"
+        );
+        let gone = told(vec![], vec![key("d")], false);
+        hear(&mut client, [told(vec![large("d")], vec![], false), gone]).unwrap();
+    }
+    assert_eq!(held.len(), 1, "what was shown stays as it was for its readers");
+    let many = (0..100).map(|number| large(&format!("s{number}"))).collect();
     assert_eq!(client.hear(told(many, vec![], false), 0), Err(Violation::Summary));
     client.open(0);
     client.hear(welcome("f"), 0).unwrap();
