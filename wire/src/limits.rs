@@ -13,6 +13,11 @@ pub const FRAME_HEAD_BYTES_MAX: usize = 1_024;
 /// so fits into one frame.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 
+/// Revisions that a controller may tell are below this: they are milliseconds or a little more, of which there will be so many
+/// in 250,000 years. Whoever holds what was told counts on from it, and may do so 2^40 times before numbers come to 2^53,
+/// which nobody reads any more.
+pub const REVISION_END: u64 = (1 << 53) - (1 << 40);
+
 /// Bytes of the name of a controller's process: a `hello` repeats it beside all that is held.
 pub const EPOCH_BYTES_MAX: usize = 128;
 
@@ -53,6 +58,10 @@ pub const ANSWERS_MAX: usize = 64;
 
 /// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
 pub const REGISTRATIONS_MAX: usize = 16;
+
+/// Bytes of all registrations of one app, as JSON with a comma after each: 16 plain ones are a tenth of it. The controller
+/// holds them and keeps them as objects, and whoever is in any pod may send them.
+pub const REGISTRATIONS_BYTES_MAX: usize = 128 * 1024;
 
 /// Words on the health of one pod that are held: of the services that it may register itself, and of as many again that
 /// others have registered it for, with room.

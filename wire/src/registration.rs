@@ -95,6 +95,12 @@ impl SelfRegistration {
         RegistrationKey { service: self.service.clone(), port }
     }
 
+    /// What it takes in a list as JSON.
+    pub fn json_bytes(&self) -> usize {
+        // Text, numbers and maps with text keys, which serde_json cannot fail to write; and a comma.
+        serde_json::to_vec(self).map_or(0, |json| json.len() + 1)
+    }
+
     /// The app's word as the domain has it, of its own pod in that pod's namespace; or which value is bad. Both ends
     /// judge alike: a sidecar can refuse at once.
     pub fn judge(&self, namespace: &Namespace) -> Result<Registration, ValueError> {

@@ -22,7 +22,7 @@ impl Index {
             self.mark_owner(&selected, &owner);
             let at_run_time = match &pod.session {
                 Some(session) => session.said.registrations().cloned().collect::<Vec<_>>(),
-                None => self.written.of(uid).cloned().collect(),
+                None => self.written.of(&pod.facts.namespace, uid).cloned().collect(),
             };
             let words = pod.facts.registration.iter().chain(&at_run_time);
             self.mark_owner(words.map(|word| &word.key), &owner);

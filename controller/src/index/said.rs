@@ -10,10 +10,13 @@ use rollcall_catalogue::{
 };
 use rollcall_wire::{
     HealthOf, RegistrationKey, SelfRegistration,
-    limits::{HEALTH_WORDS_MAX, REGISTRATIONS_MAX},
+    limits::{HEALTH_WORDS_MAX, REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX},
 };
 
-use crate::index::{Index, endpoints::OwnerId, sessions::Session};
+use crate::{
+    index::{Index, endpoints::OwnerId, sessions::Session},
+    status::app_name,
+};
 
 /// After this, whoever has not heard that a service was left is no subscriber any more, or is slow.
 const LEFT_FOR_MS: u64 = 60_000;
@@ -22,13 +25,24 @@ const LEFT_FOR_MS: u64 = 60_000;
 /// until the pod is gone.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    registrations: BTreeMap<RegistrationKey, Arc<Registration>>,
+    registrations: BTreeMap<RegistrationKey, Registered>,
+    /// Those of them that the sidecar's process which speaks now has named itself: of the others it need not know.
+    named: BTreeSet<RegistrationKey>,
     health: BTreeMap<HealthOf, ProbeWitness>,
     /// Of all that it is.
     health_of_all: Option<ProbeWitness>,
     pub(super) drains: bool,
     /// What the app has taken back, and when: who called it there may not know yet.
     left: VecDeque<(u64, ServiceKey)>,
+}
+
+/// Holds one registration of the app.
+#[derive(Debug)]
+struct Registered {
+    word: Arc<Registration>,
+    /// Of the object that keeps it: hashed once.
+    name: Arc<str>,
+    bytes: usize,
 }
 
 /// Holds a registration that was refused.
@@ -41,13 +55,24 @@ pub struct Refused {
 // === impl Said ===
 
 impl Said {
-    /// With these, said earlier.
-    pub(super) fn begun(registrations: BTreeMap<RegistrationKey, Arc<Registration>>) -> Self {
-        Self { registrations, ..Self::default() }
+    /// With these, said earlier by the app of this pod.
+    pub(super) fn begun<'a>(uid: &PodUid, words: impl Iterator<Item = &'a Arc<Registration>>) -> Self {
+        let registered = |word: &Arc<Registration>| {
+            let key = RegistrationKey::of(word);
+            let name = app_name(&key, uid);
+            let bytes = SelfRegistration::of(word).json_bytes();
+            (key, Registered { word: word.clone(), name, bytes })
+        };
+        Self { registrations: words.map(registered).collect(), ..Self::default() }
     }
 
     pub(super) fn registrations(&self) -> impl Iterator<Item = &Arc<Registration>> {
-        self.registrations.values()
+        self.registrations.values().map(|held| &held.word)
+    }
+
+    /// Each with the name of the object that keeps it.
+    pub(super) fn to_be_kept(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Registration>)> {
+        self.registrations.values().map(|held| (&held.name, &held.word))
     }
 
     /// What the app registers of this service: one word for the pod, and one for each address that stands beside it.
@@ -55,7 +80,7 @@ impl Said {
         let first = RegistrationKey { service: key.service.clone(), port: None };
         let same = |(said, _): &(&RegistrationKey, _)| said.service == key.service;
         let held = self.registrations.range(first..).take_while(same);
-        held.map(|(_, said)| said).filter(|said| said.key == *key)
+        held.map(|(_, said)| &said.word).filter(|word| word.key == *key)
     }
 
     /// What it says of its health in this service, whichever of its addresses is meant: of a word on that and one on all
@@ -82,26 +107,48 @@ impl Said {
     fn register(
         &mut self,
         namespace: &Namespace,
+        uid: &PodUid,
         said: &SelfRegistration,
     ) -> Result<Option<ServiceKey>, ValueError> {
         let registration = said.judge(namespace)?;
-        let known = self.registrations.contains_key(&said.key());
-        if !known && self.registrations.len() >= REGISTRATIONS_MAX {
+        let before = self.registrations.get(&said.key());
+        if before.is_none() && self.registrations.len() >= REGISTRATIONS_MAX {
             return Err(ValueError {
                 field: "service",
                 problem: format!("{REGISTRATIONS_MAX} addresses are registered by this pod already"),
                 remedy: "deregister one of them first",
             });
         }
+        let bytes = said.json_bytes();
+        let all: usize = self.registrations.values().map(|held| held.bytes).sum();
+        if all - before.map_or(0, |before| before.bytes) + bytes > REGISTRATIONS_BYTES_MAX {
+            return Err(ValueError {
+                field: "metadata",
+                problem: format!(
+                    "the registrations of this pod come to more than {REGISTRATIONS_BYTES_MAX} bytes"
+                ),
+                remedy: "say less of each, or deregister one of them first",
+            });
+        }
         let key = registration.key.clone();
-        let registration = Arc::new(registration);
-        let before = self.registrations.insert(said.key(), registration.clone());
-        Ok((before != Some(registration)).then_some(key))
+        let is_news = before.is_none_or(|before| *before.word != registration);
+        self.named.insert(said.key());
+        if is_news {
+            let name = before.map_or_else(|| app_name(&said.key(), uid), |before| before.name.clone());
+            self.registrations.insert(said.key(), Registered { word: Arc::new(registration), name, bytes });
+        }
+        Ok(is_news.then_some(key))
+    }
+
+    /// Another process of the sidecar speaks from now on.
+    pub(super) fn begin_incarnation(&mut self) {
+        self.named.clear();
     }
 
     /// What was said of an address that stood beside others goes with it.
     fn take_back(&mut self, key: &RegistrationKey, now_ms: u64) -> Option<Arc<Registration>> {
-        let gone = self.registrations.remove(key)?;
+        let gone = self.registrations.remove(key)?.word;
+        self.named.remove(key);
         if let Some(port) = key.port.and_then(|port| u16::try_from(port).ok()) {
             self.health.remove(&HealthOf { service: key.service.clone(), port: Some(port) });
         }
@@ -112,13 +159,40 @@ impl Said {
         Some(gone)
     }
 
+    /// What it may say something on now, beside the instances that it is: what it registers may not be joined yet.
+    fn registered_parts(&self) -> impl Iterator<Item = HealthOf> {
+        let part = |word: &Registration, port| HealthOf { service: word.key.service.clone(), port };
+        self.registrations.values().flat_map(move |held| {
+            let first = held.word.attributes.ports.first().map(|first| part(&held.word, Some(first.port)));
+            first.into_iter().chain([part(&held.word, None)])
+        })
+    }
+
+    /// Words on nothing that it is are forgotten.
+    fn forget_all_but(&mut self, parts: &BTreeSet<HealthOf>) {
+        self.health.retain(|of, _| parts.contains(of));
+    }
+
+    /// Makes room for one word more, where it can.
+    fn forget_one_but(&mut self, parts: &BTreeSet<HealthOf>) {
+        let moot = self.health.keys().find(|of| !parts.contains(of)).cloned();
+        if let Some(of) = moot {
+            self.health.remove(&of);
+        }
+    }
+
+    /// Whether a word on this has no room, unless another one goes.
+    fn has_no_room(&self, of: &HealthOf) -> bool {
+        !self.health.contains_key(of) && self.health.len() >= HEALTH_WORDS_MAX
+    }
+
     /// Takes a word on the health; says whether it was news.
     fn hear(&mut self, of: Option<HealthOf>, probe: ProbeWitness) -> bool {
         let Some(of) = of else { return self.health_of_all.replace(probe) != Some(probe) };
         if probe == ProbeWitness::NotAsked {
             return self.health.remove(&of).is_some();
         }
-        if !self.health.contains_key(&of) && self.health.len() >= HEALTH_WORDS_MAX {
+        if self.has_no_room(&of) {
             return false;
         }
         self.health.insert(of, probe) != Some(probe)
@@ -130,7 +204,7 @@ impl Said {
 impl Index {
     /// The app registers itself, or changes what it registered under this name.
     pub fn app_registers(&mut self, uid: &PodUid, said: &SelfRegistration) -> Result<(), Refused> {
-        let registered = self.with_said(uid, |namespace, held| held.register(namespace, said));
+        let registered = self.with_said(uid, |namespace, held| held.register(namespace, uid, said));
         match registered {
             Some(Ok(changed)) => self.mark_owner(&changed, &OwnerId::Pod(uid.clone())),
             Some(Err(why)) => return Err(Refused { key: said.key(), why }),
@@ -146,13 +220,13 @@ impl Index {
         self.mark_owner(gone.iter().map(|gone| &gone.key), &OwnerId::Pod(uid.clone()));
     }
 
-    /// All that the app has registered, as a sidecar says that comes back: what it leaves out is no longer registered.
-    /// Gives those that are refused.
+    /// All that the app has registered, as its sidecar says: what the same process of it named before and leaves out now is
+    /// no longer registered. One that was restarted need not know what its app registered before. Gives those that are
+    /// refused.
     pub(super) fn app_has_registered(&mut self, uid: &PodUid, all: &[SelfRegistration]) -> Vec<Refused> {
         let named: BTreeSet<_> = all.iter().map(SelfRegistration::key).collect();
-        let left_out = |held: &mut Said| -> Vec<RegistrationKey> {
-            held.registrations.keys().filter(|key| !named.contains(key)).cloned().collect()
-        };
+        let left_out =
+            |held: &mut Said| -> Vec<RegistrationKey> { held.named.difference(&named).cloned().collect() };
         let left_out = self.with_said(uid, |_, held| left_out(held)).unwrap_or_default();
         left_out.iter().for_each(|key| self.app_deregisters(uid, key));
         all.iter().filter_map(|said| self.app_registers(uid, said).err()).collect()
@@ -160,12 +234,47 @@ impl Index {
 
     /// What is known of the app's health, by the app or by its sidecar; of a part of what the pod is, or of all.
     pub fn app_health(&mut self, uid: &PodUid, of: Option<HealthOf>, probe: ProbeWitness) {
+        let held = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        if held.zip(of.as_ref()).is_some_and(|(held, of)| held.said.has_no_room(of)) {
+            let parts = self.parts(uid);
+            let of_a_part = of.as_ref().is_some_and(|of| parts.contains(of));
+            self.with_said(uid, |_, held| of_a_part.then(|| held.forget_one_but(&parts)));
+        }
         let service = of.as_ref().map(|of| of.service.clone());
         if self.with_said(uid, |_, held| held.hear(of, probe)) == Some(true) {
             let services = self.services_of(uid);
             let meant = services.iter().filter(|key| service.as_ref().is_none_or(|of| key.service == *of));
             self.mark_owner(meant, &OwnerId::Pod(uid.clone()));
         }
+    }
+
+    /// What was said on the health of what the pod is no more is forgotten. Until the pod was joined, nobody knows what it is.
+    pub(super) fn forget_moot_words(&mut self, uid: &PodUid) {
+        let held = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        let none = held.is_none_or(|session| session.said.health.is_empty());
+        if none || !self.complete() || self.marked_pods.contains_key(uid) {
+            return;
+        }
+        let parts = self.parts(uid);
+        self.with_said(uid, |_, held| held.forget_all_but(&parts));
+    }
+
+    /// What a word on the pod's health may be on: its instances, and the services that they are of.
+    fn parts(&self, uid: &PodUid) -> BTreeSet<HealthOf> {
+        let duties = self.duties(uid).into_iter().map(|duty| (duty.service, Some(duty.port)));
+        let services = self.services_of(uid).into_iter().map(|key| (key.service, None));
+        let mut parts: BTreeSet<_> =
+            duties.chain(services).map(|(service, port)| HealthOf { service, port }).collect();
+        let session = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        parts.extend(session.into_iter().flat_map(|session| session.said.registered_parts()));
+        parts
+    }
+
+    /// The parts of a pod on whose health a word is held.
+    #[cfg(test)]
+    pub(super) fn words_on_parts(&self, uid: &PodUid) -> BTreeSet<HealthOf> {
+        let session = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
+        session.into_iter().flat_map(|session| session.said.health.keys().cloned()).collect()
     }
 
     /// Whether the pod asked to leave the lookups.

@@ -55,7 +55,7 @@ impl Index {
         self.mark_owner(facts.registration.iter().map(|word| &word.key), &owner);
         let selected = self.selected(&facts.namespace, &uid, &facts.labels);
         self.mark_owner(&selected, &owner);
-        let written: Vec<_> = self.written.of(&uid).map(|word| word.key.clone()).collect();
+        let written: Vec<_> = self.written.of(&namespace, &uid).map(|word| word.key.clone()).collect();
         self.mark_owner(&written, &owner);
         self.move_addresses(&namespace, &addresses, held_addresses(&facts));
         if let Some(session) = &mut session {
@@ -131,7 +131,7 @@ impl Index {
         };
         self.keep_known(&key.name, known(before.as_ref()), known(object));
         let app = |object: Option<&Object>| object.and_then(|object| object.app.clone());
-        self.see_written(&key.name, app(before.as_ref()), app(object));
+        self.see_written(key, app(before.as_ref()), app(object));
         let (before, after) = (of(before.as_ref()), of(object));
         if before != after {
             self.in_namespace(&key.namespace, |names| {

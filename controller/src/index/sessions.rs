@@ -91,10 +91,10 @@ impl Index {
     pub fn open_session(&mut self, uid: &PodUid, hello: &Hello, now_ms: u64) -> Option<Opening> {
         let entry = self.pods.get_mut(uid)?;
         let expected = entry.facts.has_sidecar;
-        let written = &self.written;
+        let (written, namespace) = (&self.written, &entry.facts.namespace);
         let session = entry.session.get_or_insert_with(|| {
             // From here on the app speaks for itself: it begins with what it had said to another process.
-            let said = Said::begun(written.by_key(uid));
+            let said = Said::begun(uid, written.of(namespace, uid));
             Box::new(Session { said, ..Session::new(expected) })
         });
         let fits = hello.incarnation.floor_char_boundary(INCARNATION_BYTES_MAX);
@@ -105,16 +105,18 @@ impl Index {
         }
         if !same {
             session.incarnation = incarnation.into();
+            session.said.begin_incarnation();
         }
         session.sequence = hello.sequence;
         session.facts.heard(now_ms);
+        if !same {
+            // What an earlier process said of what the pod is no more, nobody takes back.
+            self.forget_moot_words(uid);
+        }
         self.clock.meets(uid);
         self.mark_on_duty(uid);
         self.settle_session(uid, now_ms, false);
-        // A sidecar that was restarted does not know what its app registered before.
-        let tells = same || !hello.registrations.is_empty();
-        let refused = if tells { self.app_has_registered(uid, &hello.registrations) } else { Vec::new() };
-        Some(Opening::Open(refused))
+        Some(Opening::Open(self.app_has_registered(uid, &hello.registrations)))
     }
 
     /// Whether Kubernetes ends this pod, or has.

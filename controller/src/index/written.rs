@@ -5,31 +5,41 @@ use std::{
     sync::Arc,
 };
 
-use rollcall_catalogue::{PodUid, Registration, ServiceKey};
-use rollcall_wire::{RegistrationKey, limits::REGISTRATIONS_MAX};
+use rollcall_catalogue::{Namespace, PodUid, Registration, ServiceKey};
+use rollcall_wire::limits::REGISTRATIONS_MAX;
 
 use crate::index::{AppWord, Index, Managed, ObjectKey, Origin, Present, endpoints::OwnerId};
-use crate::status::app_name;
 
-/// Holds what the objects of ours say for apps, by pod and by the objects' names.
+/// Holds what the objects of ours say for apps, by pod and by object. Whoever may write objects of one namespace can make
+/// them look like ours, and name any pod: only those of the pod's own namespace say anything of it.
 #[derive(Debug, Default)]
-pub(super) struct Written(HashMap<PodUid, BTreeMap<Arc<str>, Arc<Registration>>>);
+pub(super) struct Written(HashMap<PodUid, BTreeMap<ObjectKey, Arc<Registration>>>);
 
 // === impl Written ===
 
 impl Written {
-    /// What was registered by the app of a pod; as much as it may register.
-    pub(super) fn of(&self, uid: &PodUid) -> impl Iterator<Item = &Arc<Registration>> {
-        self.0.get(uid).into_iter().flat_map(BTreeMap::values).take(REGISTRATIONS_MAX)
+    /// What was registered by the app of a pod of this namespace; as much as it may register.
+    pub(super) fn of(&self, namespace: &Namespace, uid: &PodUid) -> impl Iterator<Item = &Arc<Registration>> {
+        self.entries(namespace, uid).map(|(_, word)| word).take(REGISTRATIONS_MAX)
     }
 
-    pub(super) fn by_key(&self, uid: &PodUid) -> BTreeMap<RegistrationKey, Arc<Registration>> {
-        self.of(uid).map(|word| (RegistrationKey::of(word), word.clone())).collect()
-    }
-
+    /// The objects of a service's namespace that say something of a pod in this service.
     fn names<'a>(&'a self, uid: &PodUid, key: &'a ServiceKey) -> impl Iterator<Item = &'a Arc<str>> {
-        let held = self.0.get(uid).into_iter().flatten();
-        held.filter(|(_, word)| word.key == *key).map(|(name, _)| name)
+        let held = self.entries(&key.namespace, uid);
+        held.filter(|(_, word)| word.key == *key).map(|(object, _)| &object.name)
+    }
+
+    fn entries<'a>(
+        &'a self,
+        namespace: &Namespace,
+        uid: &PodUid,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Arc<Registration>)> {
+        let held = self.0.get(uid).map(|held| {
+            // The empty name comes before all others.
+            let first = ObjectKey { namespace: namespace.clone(), name: "".into() };
+            held.range(first.clone()..).take_while(move |(object, _)| object.namespace == first.namespace)
+        });
+        held.into_iter().flatten()
     }
 
     #[cfg(test)]
@@ -42,13 +52,13 @@ impl Written {
 
 impl Index {
     /// An object of ours that keeps an app's word came, changed or went.
-    pub(super) fn see_written(&mut self, name: &Arc<str>, before: Option<AppWord>, after: Option<AppWord>) {
+    pub(super) fn see_written(&mut self, key: &ObjectKey, before: Option<AppWord>, after: Option<AppWord>) {
         if before == after {
             return;
         }
         if let Some(AppWord { uid, word }) = before {
             if let Some(held) = self.written.0.get_mut(&uid) {
-                held.remove(name);
+                held.remove(key);
                 if held.is_empty() {
                     self.written.0.remove(&uid);
                 }
@@ -56,7 +66,7 @@ impl Index {
             self.mark_owner([&word.key], &OwnerId::Pod(uid));
         }
         if let Some(AppWord { uid, word }) = after {
-            self.written.0.entry(uid.clone()).or_default().insert(name.clone(), word.clone());
+            self.written.0.entry(uid.clone()).or_default().insert(key.clone(), word.clone());
             self.mark_owner([&word.key], &OwnerId::Pod(uid));
         }
     }
@@ -69,9 +79,10 @@ impl Index {
 
     /// What the app of a pod registers in this service, by its own word or by what we wrote of it.
     pub(super) fn at_run_time(&self, uid: &PodUid, key: &ServiceKey) -> Vec<&Arc<Registration>> {
-        match self.pods.get(uid).and_then(|entry| entry.session.as_ref()) {
+        let Some(pod) = self.pods.get(uid) else { return Vec::new() };
+        match &pod.session {
             Some(session) => session.said.registrations_of(key).collect(),
-            None => self.written.of(uid).filter(|word| word.key == *key).collect(),
+            None => self.written.of(&pod.facts.namespace, uid).filter(|word| word.key == *key).collect(),
         }
     }
 
@@ -81,7 +92,7 @@ impl Index {
         for (namespace, names) in &self.namespaces {
             for (name, object) in &names.objects {
                 let Some(AppWord { uid, word }) = &object.app else { continue };
-                let pod = self.pods.get(uid);
+                let pod = self.pods.get(uid).filter(|pod| pod.facts.namespace == *namespace);
                 if pod.is_some_and(|pod| pod.session.is_none() || !pod.is_alive()) {
                     continue;
                 }
@@ -98,11 +109,10 @@ impl Index {
         }
         for (uid, pod) in &self.pods {
             let Some(session) = pod.session.as_ref().filter(|_| pod.is_alive()) else { continue };
-            for word in session.said.registrations() {
-                let name = app_name(&RegistrationKey::of(word), uid);
+            for (name, word) in session.said.to_be_kept() {
                 let (pod, uid, word) = (pod.facts.name.clone(), uid.clone(), word.clone());
                 let service = word.key.clone();
-                self.want(managed, &service, name, Origin::App { pod, uid, word });
+                self.want(managed, &service, name.clone(), Origin::App { pod, uid, word });
             }
         }
     }

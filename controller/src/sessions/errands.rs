@@ -1,5 +1,5 @@
-//! What a pod says to the owner, and what it is answered: words in the order of saying, drains in theirs beside them, and
-//! without holding up its stream.
+//! What a pod says to the owner, and what it is answered: words on its health first, the others in the order of saying,
+//! drains in theirs beside them, and without holding up its stream.
 
 use std::{
     collections::VecDeque,
@@ -10,15 +10,15 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use rollcall_catalogue::Namespace;
-use rollcall_wire::{Down, Drain, Question, Told};
+use rollcall_catalogue::{Namespace, liveness::ProbeWitness};
+use rollcall_wire::{Down, Drain, HealthOf, Question, RegistrationKey, Told, limits::HEALTH_WORDS_MAX};
 use tokio::time::{Instant, sleep_until};
 
 use super::{board::Asker, inquiries::Inquiries};
 use crate::owner::{Answer, OwnerGone, Voice, Word};
 
-/// Words that wait for the owner: a sidecar's 16 registrations and the health of each. The next is heard when one is
-/// done, which takes the owner some milliseconds.
+/// Words that wait for the owner beside those on the health: a sidecar's 16 registrations, and as many that it takes back.
+/// The next is heard when one is done, which takes the owner some milliseconds.
 const WORDS_MAX: usize = 32;
 /// Between two words of one session, once it has said [`WORDS_MAX`] at once: each is a change of up to 16 services, told to
 /// all who subscribe to them, and the 4,096 changes that are remembered are everybody's. So one pod leaves the others at
@@ -29,8 +29,12 @@ pub(crate) const DRAINS_MAX: usize = 4;
 
 /// Holds what one session has under way.
 pub(crate) struct Errands {
-    /// Only the first of each is moved: the others wait for their turn.
-    words: VecDeque<BoxFuture<'static, Said>>,
+    /// Goes before the others: callers wait for it. Of each part of the pod the newest word, in the place of the first.
+    health: VecDeque<(Voice, Option<HealthOf>, ProbeWitness)>,
+    words: VecDeque<(Voice, Word)>,
+    /// The one that is being said.
+    saying: Option<BoxFuture<'static, Said>>,
+    /// Only the first is moved: the others wait for their turn.
     drains: VecDeque<BoxFuture<'static, Said>>,
     /// When the next word would be due, if words came evenly.
     evenly_at: Instant,
@@ -60,27 +64,47 @@ enum Said {
 
 impl Errands {
     pub(crate) fn new() -> Self {
-        let (words, drains, asks, acknowledged) = Default::default();
-        Self { words, drains, evenly_at: Instant::now(), asks, acknowledged }
+        let (health, words, saying, drains, asks, acknowledged) = Default::default();
+        Self { health, words, saying, drains, evenly_at: Instant::now(), asks, acknowledged }
     }
 
-    /// Whether one more word may be heard.
+    /// Whether one more word may be heard, whatever it is on.
     pub(crate) fn have_room(&self) -> bool {
-        self.words.len() < WORDS_MAX
+        self.words.len() < WORDS_MAX && self.health.len() <= HEALTH_WORDS_MAX
     }
 
     pub(crate) fn say(&mut self, voice: Voice, word: Word) {
+        let Word::Health { of, probe } = word else { return self.words.push_back((voice, word)) };
+        match self.health.iter_mut().find(|(_, held, _)| *held == of) {
+            Some((_, _, held)) => *held = probe,
+            None => self.health.push_back((voice, of, probe)),
+        }
+    }
+
+    /// What is to be said next, and not too soon.
+    fn begin(&mut self) -> Option<BoxFuture<'static, Said>> {
+        // What was said of an address goes with its registration: a later word must not come before that.
+        let waits = |(_, of, _): &(_, Option<HealthOf>, _)| {
+            let key = of.as_ref().and_then(|of| {
+                Some(RegistrationKey { service: of.service.clone(), port: Some(u32::from(of.port?)) })
+            });
+            key.is_some_and(|key| self.words.iter().any(|(_, word)| *word == Word::Deregister(key.clone())))
+        };
+        let first = self.health.iter().position(|word| !waits(word));
+        let health = first.and_then(|first| self.health.remove(first));
+        let health = health.map(|(voice, of, probe)| (voice, Word::Health { of, probe }));
+        let (voice, word) = health.or_else(|| self.words.pop_front())?;
         let now = Instant::now();
         let said_at = self.evenly_at.max(now);
         self.evenly_at = said_at + WORDS_APART;
         // As many as a sidecar has to say when it begins may come at once.
         let burst = WORDS_APART * u32::try_from(WORDS_MAX).unwrap_or(u32::MAX);
         let due = said_at.checked_sub(burst).unwrap_or(now);
-        let word = async move {
+        let saying = async move {
             sleep_until(due).await;
             told(voice.say(word).await)
         };
-        self.words.push_back(word.boxed());
+        Some(saying.boxed())
     }
 
     /// Asks who still calls the pod; false where too many such questions are open.
@@ -158,16 +182,22 @@ impl Errands {
     }
 
     fn poll_next(&mut self, may_answer: bool, context: &mut Context<'_>) -> Poll<Result<Reply, OwnerGone>> {
-        for lane in [&mut self.words, &mut self.drains] {
-            while let Some(first) = lane.front_mut() {
-                let Poll::Ready(said) = first.poll_unpin(context) else { break };
-                lane.pop_front();
-                match said {
-                    Said::Nothing => return Poll::Ready(Ok(Reply::Nothing)),
-                    Said::Frame(frame) => return Poll::Ready(Ok(Reply::Frame(frame))),
-                    Said::Awaited(awaited) => self.acknowledged.push(awaited),
-                    Said::Gone(gone) => return Poll::Ready(Err(gone)),
-                }
+        loop {
+            self.saying = self.saying.take().or_else(|| self.begin());
+            let Some(Poll::Ready(said)) = self.saying.as_mut().map(|saying| saying.poll_unpin(context))
+            else {
+                break;
+            };
+            self.saying = None;
+            if let Some(reply) = self.done(said) {
+                return Poll::Ready(reply);
+            }
+        }
+        while let Some(first) = self.drains.front_mut() {
+            let Poll::Ready(said) = first.poll_unpin(context) else { break };
+            self.drains.pop_front();
+            if let Some(reply) = self.done(said) {
+                return Poll::Ready(reply);
             }
         }
         if let Some(first) = self.asks.front_mut().filter(|_| may_answer)
@@ -179,6 +209,19 @@ impl Errands {
         match ready!(self.acknowledged.poll_next_unpin(context)) {
             Some(frame) => Poll::Ready(Ok(Reply::Frame(Box::new(frame)))),
             None => Poll::Pending,
+        }
+    }
+
+    /// What there is to be told of what is done; none where more is to come.
+    fn done(&mut self, said: Said) -> Option<Result<Reply, OwnerGone>> {
+        match said {
+            Said::Nothing => Some(Ok(Reply::Nothing)),
+            Said::Frame(frame) => Some(Ok(Reply::Frame(frame))),
+            Said::Awaited(awaited) => {
+                self.acknowledged.push(awaited);
+                None
+            }
+            Said::Gone(gone) => Some(Err(gone)),
         }
     }
 }

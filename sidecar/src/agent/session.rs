@@ -136,7 +136,7 @@ impl Agent {
             }
             Event::Synced => self.settle(),
             Event::SummaryChanged => {
-                let summary = self.client.summary().cloned().map(Into::into);
+                let summary = self.client.summary().cloned();
                 self.writer.change_around(|around| around.summary = summary);
             }
             Event::Registered { key } => self.own.registered(&key),

@@ -206,7 +206,7 @@ impl World {
                 let all = controller.catalogue.all_seen_from(home);
                 let told =
                     all.into_iter().map(|(key, service)| (key, (service.serving(), service.instances.len())));
-                let held = sidecar.client.summary().into_iter().flatten();
+                let held = sidecar.client.summary().into_iter().flat_map(|all| all.iter());
                 let held = held.map(|(key, one)| (key, (one.serving as usize, one.total as usize)));
                 let (told, held): (BTreeMap<_, _>, BTreeMap<_, _>) = (told.collect(), held.collect());
                 if told != held {

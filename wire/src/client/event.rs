@@ -87,11 +87,11 @@ pub enum Violation {
     OutOfStep(ServiceKey),
     #[error("{key}: {mismatch}")]
     Content { key: ServiceKey, mismatch: Mismatch },
-    #[error("{0}: an older revision after a newer one")]
+    #[error("{0}: an older revision after a newer one, or one that no clock comes to")]
     Revision(ServiceKey),
     #[error("an older cursor after a newer one")]
     Cursor,
-    #[error("the list of services is longer than any may be")]
+    #[error("the list of services is larger than any may be")]
     Summary,
     #[error("more instances of one pod than there may be")]
     Duties,

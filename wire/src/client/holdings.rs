@@ -15,7 +15,7 @@ use super::{
     parts::Told,
     weight,
 };
-use crate::limits::SUBSCRIPTIONS_MAX;
+use crate::limits::{REVISION_END, SUBSCRIPTIONS_MAX};
 
 /// Names that are no longer held, whose last revision is remembered: as many as may be held.
 const PAST_MAX: usize = SUBSCRIPTIONS_MAX;
@@ -168,7 +168,7 @@ impl Holdings {
             (Some(held), _) => held.told,
             (None, past) => past.map_or(0, |past| past.told),
         };
-        if head.revision < before {
+        if head.revision < before || head.revision >= REVISION_END {
             return Err(Violation::Revision(key));
         }
         let new: usize = instances.iter().map(|one| weight::of_instance(one)).sum();

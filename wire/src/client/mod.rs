@@ -295,7 +295,7 @@ impl Client {
     }
 
     /// The list of services as it was last known to be whole; none where it is not wanted, or was never told.
-    pub fn summary(&self) -> Option<&BTreeMap<ServiceKey, ServiceSummary>> {
+    pub fn summary(&self) -> Option<&Arc<BTreeMap<ServiceKey, ServiceSummary>>> {
         self.summary.shown()
     }
 

@@ -1,14 +1,15 @@
 //! The list of all services that may be seen, for those who want it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rollcall_catalogue::ServiceKey;
 
-use super::event::Violation;
+use super::{event::Violation, weight};
 use crate::frame::ServiceSummary;
 
-/// Services in the list: twice as many as the largest cluster that this is made for has. One takes a few hundred bytes.
-const SERVICES_MAX: usize = 32_768;
+/// Bytes of the list in memory: the 16,000 services of the largest cluster that this is made for, with a version or two
+/// each, take 5 MB. The last list is shown while the next is collected.
+const BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Holds the list, and what is collected of the next one.
 #[derive(Debug, Default)]
@@ -18,16 +19,23 @@ pub(super) struct Summary {
     asked: bool,
     answered: bool,
     /// Said in this session, and shown once it is whole.
-    next: Option<BTreeMap<ServiceKey, ServiceSummary>>,
-    shown: Option<BTreeMap<ServiceKey, ServiceSummary>>,
+    next: Option<List>,
+    shown: Option<List>,
+}
+
+/// Holds services by their names, and what they take in memory.
+#[derive(Debug, Default)]
+struct List {
+    services: Arc<BTreeMap<ServiceKey, ServiceSummary>>,
+    bytes: usize,
 }
 
 // === impl Summary ===
 
 impl Summary {
     /// The list as it was last known to be whole.
-    pub(super) fn shown(&self) -> Option<&BTreeMap<ServiceKey, ServiceSummary>> {
-        self.shown.as_ref()
+    pub(super) fn shown(&self) -> Option<&Arc<BTreeMap<ServiceKey, ServiceSummary>>> {
+        self.shown.as_ref().map(|list| &list.services)
     }
 
     pub(super) fn answered(&self) -> bool {
@@ -67,18 +75,14 @@ impl Summary {
             return Ok(false);
         }
         if begins {
-            self.next = Some(BTreeMap::new());
+            self.next = Some(List::default());
         }
         let collecting = self.next.is_some();
         // Changes under way of a list that was left, and is asked for again, change nothing.
         let Some(list) = self.next.as_mut().or(self.shown.as_mut().filter(|_| self.answered)) else {
             return Ok(false);
         };
-        removed.iter().for_each(|key| drop(list.remove(key)));
-        list.extend(services.into_iter().map(|one| (one.service.clone(), one)));
-        if list.len() > SERVICES_MAX {
-            return Err(Violation::Summary);
-        }
+        list.change(services, removed)?;
         Ok(!collecting)
     }
 
@@ -88,5 +92,26 @@ impl Summary {
         self.answered = true;
         self.shown = Some(next);
         true
+    }
+}
+
+// === impl List ===
+
+impl List {
+    fn change(&mut self, services: Vec<ServiceSummary>, removed: &[ServiceKey]) -> Result<(), Violation> {
+        // Whoever reads the list as it was keeps that one.
+        let held = Arc::make_mut(&mut self.services);
+        for key in removed {
+            self.bytes -= held.remove(key).map_or(0, |one| weight::of_summary(&one));
+        }
+        for one in services {
+            self.bytes += weight::of_summary(&one);
+            if self.bytes > BYTES_MAX {
+                return Err(Violation::Summary);
+            }
+            let before = held.insert(one.service.clone(), one);
+            self.bytes -= before.map_or(0, |one| weight::of_summary(&one));
+        }
+        Ok(())
     }
 }

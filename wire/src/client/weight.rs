@@ -2,7 +2,9 @@
 
 use std::{mem::size_of, net::IpAddr};
 
-use rollcall_catalogue::{Instance, InstanceId, Port, Profile, Service};
+use rollcall_catalogue::{Instance, InstanceId, Port, Profile, Service, ServiceKey, Version};
+
+use crate::frame::ServiceSummary;
 
 /// What an allocation takes beside its bytes: the allocator's own, and the counters of what is shared.
 const ALLOCATION_BYTES: usize = 32;
@@ -25,6 +27,15 @@ pub(super) fn of_id(id: &InstanceId) -> usize {
 
 pub(super) fn of_service(service: &Service) -> usize {
     service.instances.iter().map(|instance| of_instance(instance)).sum()
+}
+
+/// With its place in the list.
+pub(super) fn of_summary(summary: &ServiceSummary) -> usize {
+    let ServiceSummary { service, versions, .. } = summary;
+    let names = allocated(service.service.as_str().len()) + allocated(service.namespace.as_str().len());
+    let version = |version: &Version| size_of::<Version>() + version.to_string().len();
+    let versions = allocated(versions.iter().map(version).sum());
+    size_of::<ServiceKey>() + size_of::<ServiceSummary>() + names + versions
 }
 
 fn of_profile(profile: &Profile) -> usize {

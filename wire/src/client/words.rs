@@ -11,8 +11,9 @@ use crate::{
     registration::{RegistrationKey, SelfRegistration},
 };
 
-/// Bytes of all registrations as JSON: they must fit into one `hello`, with room for some hundred names that are held.
-const REGISTRATIONS_BYTES_MAX: usize = 192 * 1024;
+/// Bytes of all registrations as JSON: they must fit into one `hello`, with room for some hundred names that are held. The
+/// controller takes less.
+const HELLO_BYTES_MAX: usize = 192 * 1024;
 
 /// Holds the app's registrations and the latest words on its health.
 #[derive(Debug, Default)]
@@ -62,11 +63,10 @@ impl Words {
         if before.is_none() && self.registrations.len() >= REGISTRATIONS_MAX {
             return Err(Full { what: "registrations of one pod", max: REGISTRATIONS_MAX });
         }
-        // Text, numbers and maps with text keys, which serde_json cannot fail to write; and a comma.
-        let bytes = serde_json::to_vec(&registration).map_or(0, |json| json.len() + 1);
+        let bytes = registration.json_bytes();
         let others = self.bytes - before.map_or(0, |held| held.bytes);
-        if others + bytes > REGISTRATIONS_BYTES_MAX {
-            return Err(Full { what: "bytes of registrations", max: REGISTRATIONS_BYTES_MAX });
+        if others + bytes > HELLO_BYTES_MAX {
+            return Err(Full { what: "bytes of registrations", max: HELLO_BYTES_MAX });
         }
         let unanswered = before.map_or(0, |held| held.unanswered).saturating_add(u32::from(sent));
         self.bytes = others + bytes;

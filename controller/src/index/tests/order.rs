@@ -120,6 +120,8 @@ struct Spoken {
     is_open: bool,
     process: u8,
     registrations: BTreeSet<OwnKey>,
+    /// By the process that speaks now.
+    named: BTreeSet<OwnKey>,
     health: BTreeMap<Option<OwnKey>, ProbeWitness>,
     drains: bool,
 }
@@ -166,11 +168,11 @@ fn words() -> impl Strategy<Value = (PodUid, Word)> {
 const NOW_MS: u64 = 1;
 
 impl Spoken {
-    fn opens(&self, index: &mut Index, uid: &PodUid) {
+    fn opens(&self, index: &mut Index, uid: &PodUid, registrations: &BTreeSet<OwnKey>) {
         let hello = Hello {
             incarnation: self.process.to_string(),
             sequence: 1,
-            registrations: self.registrations.iter().map(own_registration).collect(),
+            registrations: registrations.iter().map(own_registration).collect(),
         };
         assert_eq!(index.open_session(uid, &hello, NOW_MS), Some(Opening::Open(vec![])));
     }
@@ -178,6 +180,8 @@ impl Spoken {
     /// With an address that stood beside others goes what was said of it.
     fn forgets<'a>(&mut self, gone: impl IntoIterator<Item = &'a OwnKey>) {
         for key in gone {
+            self.registrations.remove(key);
+            self.named.remove(key);
             if key.1.is_some() {
                 self.health.remove(&Some(*key));
             }
@@ -186,7 +190,7 @@ impl Spoken {
 
     /// The same as all that was said, in an index that heard nothing yet.
     fn retold(&self, index: &mut Index, uid: &PodUid) {
-        self.opens(index, uid);
+        self.opens(index, uid, &self.registrations);
         for (of, probe) in &self.health {
             index.app_health(uid, of.map(health_of), *probe);
         }
@@ -203,16 +207,20 @@ fn say(index: &mut Index, spoken: &mut BTreeMap<PodUid, Spoken>, uid: &PodUid, w
         return;
     }
     if let Word::Opens { anew, registrations } = word {
-        let known = spoken.contains_key(uid);
         let said = spoken.entry(uid.clone()).or_default();
-        let held = std::mem::replace(&mut said.registrations, registrations);
-        let tells = !anew || !said.registrations.is_empty();
         (said.process, said.is_open) = (said.process + u8::from(anew), true);
-        said.opens(index, uid);
-        match known && !tells {
-            true => said.registrations = held,
-            false => said.forgets(held.difference(&said.registrations.clone())),
+        said.opens(index, uid, &registrations);
+        let named = std::mem::take(&mut said.named);
+        let left_out: BTreeSet<_> = named.difference(&registrations).filter(|_| !anew).copied().collect();
+        said.forgets(&left_out);
+        said.registrations.extend(&registrations);
+        if anew {
+            // What it is not, it is not well or ill; which words are left shows where it is that again.
+            let left = index.words_on_parts(uid);
+            let is_left = |of: &OwnKey| left.contains(&health_of(*of));
+            said.health.retain(|of, _| of.is_none_or(|of| is_left(&of)));
         }
+        said.named = registrations;
         return;
     }
     let Some(said) = spoken.get_mut(uid).filter(|said| said.is_open) else { return };
@@ -224,10 +232,11 @@ fn say(index: &mut Index, spoken: &mut BTreeMap<PodUid, Spoken>, uid: &PodUid, w
         }
         Word::Registers(key) => {
             said.registrations.insert(key);
+            said.named.insert(key);
             index.app_registers(uid, &own_registration(&key)).unwrap();
         }
         Word::Deregisters(key) => {
-            if said.registrations.remove(&key) {
+            if said.registrations.contains(&key) {
                 said.forgets([&key]);
             }
             index.app_deregisters(uid, &own_key(key));

@@ -1,7 +1,10 @@
 //! What apps say of themselves at run time.
 
 use rollcall_catalogue::{Reason, ServiceName, State};
-use rollcall_wire::{HealthOf, RegistrationKey, SelfPort, SelfRegistration, limits::REGISTRATIONS_MAX};
+use rollcall_wire::{
+    HealthOf, RegistrationKey, SelfPort, SelfRegistration,
+    limits::{HEALTH_WORDS_MAX, REGISTRATIONS_MAX},
+};
 
 use super::{pods::nothing_stays_behind, *};
 
@@ -193,7 +196,34 @@ fn what_makes_no_sense_is_refused_by_its_field_and_changes_nothing() {
 }
 
 #[test]
-fn a_hello_tells_all_that_is_registered_unless_its_sidecar_cannot_know() {
+fn the_bytes_of_all_registrations_are_bounded() {
+    let mut bench = in_session(None);
+    let large = |port: u16, bytes: usize| {
+        let value = |number: usize| (format!("k{number}"), "v".repeat(bytes / 16));
+        SelfRegistration { metadata: (0..16).map(value).collect(), ..beside("orders", port) }
+    };
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        match bench.index.app_registers(&uid(), &large(number, 16 * 1024)) {
+            Ok(()) => {}
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((refused.why.field, number), ("metadata", 8), "{}", refused.why);
+    assert_eq!(bench.publish()["orders.shop"].len(), 7);
+    registers(&mut bench, &large(1, 16));
+    assert_eq!(
+        registers(&mut bench, &large(8, 16 * 1024))["orders.shop"].len(),
+        8,
+        "what shrinks makes room"
+    );
+    bench.index.app_deregisters(&uid(), &at("orders", 8));
+    assert_eq!(registers(&mut bench, &large(1, 16 * 1024))["orders.shop"].len(), 7, "and what goes");
+}
+
+#[test]
+fn a_hello_takes_back_what_its_sidecar_named_and_leaves_out() {
     let mut bench = in_session(None);
     let (orders, billing) = (says("orders", &[1]), says("billing", &[2]));
     let opens = |bench: &mut Bench, incarnation: &str, registrations: &[SelfRegistration]| {
@@ -202,17 +232,19 @@ fn a_hello_tells_all_that_is_registered_unless_its_sidecar_cannot_know() {
         let names: Vec<_> = bench.publish().into_keys().collect();
         (names, refused.len())
     };
-    let both = vec!["billing.shop".to_owned(), "orders.shop".to_owned()];
+    let named = |names: &[&str]| names.iter().map(|name| format!("{name}.shop")).collect::<Vec<_>>();
+    let both = named(&["billing", "orders"]);
     assert_eq!(opens(&mut bench, "i", &[orders.clone(), billing.clone()]), (both.clone(), 0));
     bench.index.session_ended(&uid(), 3, true, 3);
     bench.publish();
     assert_eq!(bench.instance("orders.shop").reason, Reason::SidecarLost, "it outlives its session");
-    assert_eq!(opens(&mut bench, "j", &[]), (both, 0), "restarted: it does not know");
-    assert_eq!(
-        opens(&mut bench, "j", &[orders.clone(), says("bad", &[0])]),
-        (vec!["orders.shop".to_owned()], 1)
-    );
-    assert_eq!(opens(&mut bench, "j", &[]), (vec![], 0), "the same: it does");
+    assert_eq!(opens(&mut bench, "j", &[]), (both.clone(), 0), "restarted: it does not know");
+    assert_eq!(opens(&mut bench, "j", &[]), (both.clone(), 0), "nor does it in its next session");
+    assert_eq!(opens(&mut bench, "j", &[orders.clone(), says("bad", &[0])]), (both.clone(), 1));
+    assert_eq!(opens(&mut bench, "j", &[]), (named(&["billing"]), 0), "of this it knew");
+    registers(&mut bench, &orders);
+    assert_eq!(opens(&mut bench, "j", &[]), (named(&["billing"]), 0), "by a word of its own as well");
+    bench.index.app_deregisters(&uid(), &whole("billing"));
     let many: Vec<_> = (0..20).map(|number| says(&format!("s{number}"), &[1])).collect();
     let (names, refused) = opens(&mut bench, "k", &many);
     assert_eq!((names.len(), refused), (REGISTRATIONS_MAX, 20 - REGISTRATIONS_MAX));
@@ -275,6 +307,35 @@ fn a_word_on_one_address_is_of_that_alone_and_goes_with_it() {
     bench.index.app_deregisters(&uid(), &at("orders", 9090));
     let now = registers(&mut bench, &beside("orders", 9090));
     assert_eq!(now["orders.shop"], ["p1:8080 AppSaysFailing", "p1:9090 Ready", "p1:9091 Ready"], "forgotten");
+}
+
+#[test]
+fn words_on_what_it_is_no_more_are_forgotten_and_keep_no_other_out() {
+    use ProbeWitness::*;
+    let mut bench = in_session(Some("orders"));
+    registers(&mut bench, &beside("orders", 9090));
+    // An earlier process of the sidecar looked after this.
+    for (of, probe) in [(of_port("orders", 8080), Dead), (of_port("orders", 7), Dead), (of("gone"), Dead)] {
+        bench.index.app_health(&uid(), of, probe);
+    }
+    bench.publish();
+    let left = |bench: &Bench| bench.index.words_on_parts(&uid());
+    bench.index.session_ended(&uid(), 3, true, 3);
+    bench.publish();
+    bench.index.open_session(&uid(), &hello("i", &[beside("orders", 9090)]), 3);
+    assert_eq!(left(&bench).len(), 3, "the same process");
+    bench.index.session_ended(&uid(), 3, true, 3);
+    bench.publish();
+    bench.index.open_session(&uid(), &hello("j", &[]), 3);
+    assert_eq!(left(&bench), of_port("orders", 8080).into_iter().collect());
+    for port in 10_000..10_100 {
+        bench.index.app_health(&uid(), of_port("orders", port), Dead);
+    }
+    assert_eq!(left(&bench).len(), HEALTH_WORDS_MAX);
+    bench.index.app_health(&uid(), of_port("orders", 9090), Dead);
+    let now = bench.publish();
+    assert_eq!(now["orders.shop"], ["p1:8080 ProbeRefused", "p1:9090 ProbeRefused"]);
+    assert_eq!(left(&bench).len(), HEALTH_WORDS_MAX, "it has taken the place of one");
 }
 
 #[test]

@@ -118,7 +118,10 @@ fn its_sidecar_goes_on_from_there() {
     assert_eq!(managed(&bench), (sorted([&billing, &beside]), vec![name_of(&orders)]));
     let present = bench.index.managed().present;
     assert!(present[&named(&name_of(&orders))].at_once, "taken back");
-    // What a sidecar says first is all that there is.
+    // Nor has another one, until it has named it itself.
+    opens(&mut bench, "j", std::slice::from_ref(&billing));
+    assert_eq!(bench.publish(), now);
+    opens(&mut bench, "j", &[billing.clone(), beside.clone()]);
     opens(&mut bench, "j", std::slice::from_ref(&billing));
     assert_eq!(bench.publish(), expect(&[("billing", &["p1:90 Ready"])]));
     // Its session's end is no news of the app.
@@ -135,6 +138,44 @@ fn its_sidecar_goes_on_from_there() {
     assert!(bench.index.managed().present.values().all(|present| !present.at_once));
     bench.apply([gone(&orders), gone(&beside)]);
     nothing_stays_behind(&bench);
+}
+
+/// The same object, as somebody writes it who may write in this namespace alone.
+fn forged(said: &SelfRegistration, namespace: &str) -> Change {
+    let Change::Registration(key, mut object) = kept(said) else { unreachable!() };
+    let namespace: Namespace = namespace.parse().unwrap();
+    let word = Arc::new(said.judge(&namespace).unwrap());
+    (object.registration, object.app) = (Ok(word.clone()), Some(AppWord { uid: uid(), word }));
+    Change::Registration(ObjectKey { namespace, name: key.name }, object)
+}
+
+#[test]
+fn another_namespace_has_no_say() {
+    let orders = said("orders", 80, false);
+    let many: Vec<_> = (1..=20).map(|port| forged(&said("a", port, true), "evil")).collect();
+    let theirs = [forged(&orders, "evil"), forged(&said("orders", 81, true), "a-first")];
+    let now = expect(&[("orders", &["p1:80 SessionNeverCame"])]);
+    for first in [true, false] {
+        let mut bench = Bench::new();
+        bench.apply(theirs.iter().chain(&many).filter(|_| first).cloned());
+        bench.apply([with_sidecar(), kept(&orders)]);
+        bench.apply(theirs.iter().chain(&many).filter(|_| !first).cloned());
+        assert_eq!(bench.publish(), now);
+        let Change::Registration(key, _) = &theirs[0] else { unreachable!() };
+        assert_eq!(
+            bench.apply([Change::Gone(Key::Registration(key.clone()))]),
+            now,
+            "nor by what it deletes"
+        );
+        assert_eq!(managed(&bench).1.len(), 21, "they stand for nothing");
+        assert!(bench.index.managed().present.values().all(|present| !present.at_once));
+        bench.index.take_reports(100);
+        opens(&mut bench, "i", &[]);
+        assert_eq!(bench.publish(), expect(&[("orders", &["p1:80 Ready"])]));
+        let told: Vec<_> = bench.index.take_reports(100).iter().map(|report| report.object.clone()).collect();
+        assert_eq!(told, [named(&name_of(&orders))]);
+        assert_eq!(managed(&bench).0, [name_of(&orders)]);
+    }
 }
 
 #[test]

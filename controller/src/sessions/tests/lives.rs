@@ -3,7 +3,7 @@ use std::{net::IpAddr, sync::Arc};
 use futures::FutureExt;
 use rollcall_catalogue::{Reason, State, liveness::ProbeWitness};
 use rollcall_wire::{
-    Down, DutyCheck, Question, RegistrationKey, SelfRegistration, Unknown, Up, encode,
+    Down, DutyCheck, HealthOf, Question, RegistrationKey, SelfRegistration, Unknown, Up, encode,
     limits::FRAME_BYTES_MAX,
 };
 use tokio::{
@@ -167,9 +167,9 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     let house = House::with(vec![pod(1, None), pod(2, Some("billing"))]).await;
     let mut peer = house.session("u1").await;
     let begin = Instant::now();
-    for number in 0..100 {
-        let probe = if number % 2 == 0 { ProbeWitness::Passing } else { ProbeWitness::Unwell };
-        peer.say(&Up::Health { of: None, probe }).await;
+    let key_of = |service: &str| RegistrationKey { service: service.parse().unwrap(), port: None };
+    for _ in 0..100 {
+        peer.say(&Up::Deregister { key: key_of("nothing") }).await;
     }
     let registration = |service: &str, port: u16| -> SelfRegistration {
         serde_json::from_value(serde_json::json!({"service": service, "ports": [{"port": port}]})).unwrap()
@@ -194,7 +194,6 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     // 32 of the 102 at once, and then ten in a second.
     let took = begin.elapsed();
     assert!((6_900..8_000).contains(&took.as_millis()), "{took:?}");
-    let key_of = |service: &str| RegistrationKey { service: service.parse().unwrap(), port: None };
     peer.say(&Up::Deregister { key: key_of("orders") }).await;
     loop {
         match peer.hear().await.unwrap() {
@@ -204,6 +203,39 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_app_waits_for_nothing_else_that_its_sidecar_has_to_say() {
+    let house = House::with(vec![pod(1, Some("orders"))]).await;
+    let peer = house.session("u1").await;
+    let said = serde_json::json!({"service": "orders", "ports": [{"port": 81}], "beside": true});
+    let registration: SelfRegistration = serde_json::from_value(said).unwrap();
+    let beside = registration.key();
+    peer.say(&Up::Register { registration: registration.clone() }).await;
+    let of = |port| Some(HealthOf { service: beside.service.clone(), port: Some(port) });
+    let reasons = |view: &View| -> Vec<String> {
+        let instances = view.catalogue.get(&key("orders")).map(|service| service.instances.iter());
+        instances.into_iter().flatten().map(|one| one.reason.to_string()).collect()
+    };
+    house.shows(|view| reasons(view) == ["Ready", "Ready"]).await;
+    let begin = Instant::now();
+    let nothing = RegistrationKey { service: "nothing".parse().unwrap(), port: None };
+    for _ in 0..60 {
+        peer.say(&Up::Deregister { key: nothing.clone() }).await;
+    }
+    peer.say(&Up::Deregister { key: beside.clone() }).await;
+    peer.say(&Up::Register { registration }).await;
+    // What was said of an address goes with it, but not what is said of the next one.
+    peer.say(&Up::Health { of: of(81), probe: ProbeWitness::Dead }).await;
+    for number in 0..100 {
+        let probe = if number % 2 == 0 { ProbeWitness::Passing } else { ProbeWitness::Dead };
+        peer.say(&Up::Health { of: of(8080), probe }).await;
+    }
+    house.shows(|view| reasons(view).contains(&"ProbeRefused".to_owned())).await;
+    assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
+    house.shows(|view| reasons(view) == ["ProbeRefused", "ProbeRefused"]).await;
+    assert!((2_500..4_000).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use crate::{
     Down, Drain, HealthOf, RegistrationKey, SelfRegistration, ServiceSummary, Up,
     client::{Client, Event, Violation},
     encode,
-    limits::{EPOCH_BYTES_MAX, REGISTRATIONS_MAX, SUBSCRIPTIONS_MAX},
+    limits::{EPOCH_BYTES_MAX, REGISTRATIONS_MAX, REVISION_END, SUBSCRIPTIONS_MAX},
 };
 
 /// In session, with these asked for.
@@ -60,6 +60,7 @@ fn what_no_controller_may_do() {
     let newer = Down::Welcome { protocol: "2.0".into(), replica, epoch, replicas: vec![], ca: None, pod };
     let long = welcome(&"e".repeat(EPOCH_BYTES_MAX + 1));
     let third = service(&orders, 8, vec![instance(3, 1)]);
+    let late = service(&orders, REVISION_END, vec![instance(1, 1)]);
     let [parts, out_of_step, revision] =
         [Violation::Parts, Violation::OutOfStep, Violation::Revision].map(|kind| kind(key("orders")));
     let table: Vec<(&str, Vec<Down>, Violation)> = vec![
@@ -88,8 +89,9 @@ fn what_no_controller_may_do() {
         (
             "an older revision of what was gone",
             vec![welcome("e"), whole(&orders, &two, 1)[0].clone(), gone("orders"), held.clone()],
-            revision,
+            revision.clone(),
         ),
+        ("a revision of no clock", vec![welcome("e"), whole(&orders, &late, 1)[0].clone()], revision),
         ("an older cursor", vec![welcome("e"), synced(5, &[]), synced(4, &[])], Violation::Cursor),
     ];
     for (what, frames, violation) in table {
@@ -323,7 +325,7 @@ fn the_list_of_services_is_shown_once_it_is_whole() {
     let told = |services, removed, whole| Down::Summary { services, removed, whole };
     let end = |cursor| Down::Synced { cursor, services: vec![], summary: true };
     let shown = |client: &Client| -> Vec<(String, u32)> {
-        let all = client.summary().into_iter().flatten();
+        let all = client.summary().into_iter().flat_map(|all| all.iter());
         all.map(|(key, one)| (key.service.as_str().to_owned(), one.serving)).collect()
     };
     let mut client = client(&[]);
@@ -345,6 +347,24 @@ fn the_list_of_services_is_shown_once_it_is_whole() {
     client.hear(end(1), 0).unwrap();
     assert_eq!(shown(&client), [("c".to_owned(), 1)]);
     let many = (0..40_000).map(|number| one(&format!("s{number}"), 1)).collect();
+    assert_eq!(client.hear(told(many, vec![], false), 0), Err(Violation::Summary));
+    // A few that say as much.
+    client.open(0);
+    hear(&mut client, [welcome("f"), told(vec![one("c", 1)], vec![], true), end(1)]).unwrap();
+    let version = |number| format!("1.0.{number}-{}", "x".repeat(100)).parse().unwrap();
+    let large = |name: &str| ServiceSummary { versions: (0..1_000).map(version).collect(), ..one(name, 1) };
+    let held = client.summary().unwrap().clone();
+    for _ in 0..100 {
+        assert_eq!(
+            hear(&mut client, [told(vec![large("d")], vec![], false)]).unwrap().len(),
+            1,
+            "one at a time"
+        );
+        let gone = told(vec![], vec![key("d")], false);
+        hear(&mut client, [told(vec![large("d")], vec![], false), gone]).unwrap();
+    }
+    assert_eq!(held.len(), 1, "what was shown stays as it was for its readers");
+    let many = (0..100).map(|number| large(&format!("s{number}"))).collect();
     assert_eq!(client.hear(told(many, vec![], false), 0), Err(Violation::Summary));
     client.open(0);
     client.hear(welcome("f"), 0).unwrap();
