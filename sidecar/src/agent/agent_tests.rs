@@ -90,13 +90,10 @@ async fn what_an_earlier_process_left_is_answered_from_and_offered() {
     let an_hour_ago = SystemTime::now() - Duration::from_secs(3_600);
     let state = State {
         pod: Some(serde_json::from_str(r#"{"namespace":"shop","name":"web-1","uid":"u1"}"#).unwrap()),
-        current_at_ms: an_hour_ago
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .ok()
-            .map(|at| at.as_millis() as u64),
+        current_at_ms: an_hour_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64,
         names: vec![key("orders.shop"), key("billing.shop")],
         services: vec![(key("orders.shop"), Arc::new(orders(7)))],
-        own: vec![],
+        of_another_build: false,
     };
     bench.agent.restore(state);
     let Some(Known::Service(held)) = bench.known("orders") else { panic!("it is held") };
@@ -129,7 +126,7 @@ async fn the_flag_says_where_we_are_before_anybody_else_does() {
     bench.agent.restore(elsewhere);
     assert_eq!(bench.store.home(), Some("shop".parse().unwrap()));
     // A clock that went back says nothing of how old the state is.
-    let ahead = State { current_at_ms: Some(u64::MAX), ..State::default() };
+    let ahead = State { current_at_ms: u64::MAX, ..State::default() };
     bench.agent.restore(ahead);
     assert_eq!(bench.store.age(), 1);
 }

@@ -96,19 +96,21 @@ impl Agent {
     /// Takes over what the process before this one left: lookups are answered from it until a session knows better.
     pub(crate) fn restore(&mut self, state: State) {
         let current_at = state.current_at();
-        let State { pod, names, services, own, .. } = state;
+        let State { pod, names, services, of_another_build, .. } = state;
         if let Some(pod) = pod {
             if self.args.namespace.is_none() {
                 self.writer.at_home_in(&pod.namespace);
             }
             self.writer.change_around(|around| around.pod = Some(pod));
         }
-        self.own.restore(&own);
         let now = Instant::now();
         let names: Vec<_> = names.into_iter().filter(|name| self.interest.restore(name, now)).collect();
         self.writer.add(names.iter().cloned());
         // Nothing was told to anybody else yet, so that nothing is copied here.
         self.client.restore(services.into_iter().map(|(key, held)| (key, Arc::unwrap_or_clone(held))));
+        if of_another_build {
+            self.client.doubt_held();
+        }
         // Some of them did not fit on the disk, and may fit here.
         let _ = self.client.subscribe(names);
         for (key, service) in self.client.held() {

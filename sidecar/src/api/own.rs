@@ -44,6 +44,7 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
         (_, Some("health")) => {
             let body: Value = body::read(&head.headers, body).await?;
             api.own.app_says(own::health(body).map_err(|error| invalid(&error))?);
+            api.own.kept().await;
             Ok(no_content())
         }
         (&Method::PUT, service) => {
@@ -53,6 +54,7 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
         }
         (&Method::DELETE, service) => {
             api.own.remove(service.map(service_name).transpose()?.as_ref());
+            api.own.kept().await;
             Ok(no_content())
         }
         _ => Ok(shown(api, StatusCode::OK)),
@@ -62,6 +64,7 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
 async fn put(api: &Api, body: Value, service: Option<&ServiceName>) -> Result<Answer, Problem> {
     let said = own::registration(body, service).map_err(|error| invalid(&error))?;
     let ticket = api.own.put(said).map_err(no_room)?;
+    api.own.kept().await;
     match api.own.word(&ticket).await {
         Settled::Registered => Ok(shown(api, StatusCode::OK)),
         // It is said as soon as a controller is there; or another word of the app counts by now.
