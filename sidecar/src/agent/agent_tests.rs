@@ -195,8 +195,9 @@ async fn who_asks_is_answered_in_the_session_or_at_its_end() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_said_again_in_each_session_and_its_answer_finds_who_asked() {
     let mut bench = Bench::new(&[]);
-    let errands = bench.errands.clone();
-    let waits = tokio::spawn(async move { errands.drain(Drain::Start, Duration::from_secs(10)).await });
+    let (errands, store) = (bench.errands.clone(), bench.store.clone());
+    let waits =
+        tokio::spawn(async move { errands.drain(&store, Drain::Start, Duration::from_secs(10)).await });
     assert!(bench.said().await.is_empty(), "there is no session to say it in");
     let said = |said: Vec<Up>| match &said[..] {
         [Up::Drain { drain: Drain::Start, deadline_ms, ask: Some(ask) }] => (*deadline_ms, *ask),

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tracing::warn;
 
-pub(crate) use self::errands::{Errands, Inbox, errands};
+pub(crate) use self::errands::{Errands, Inbox, errands, without_session};
 use self::{drains::Drains, errands::Errand};
 use crate::{
     args::Args,

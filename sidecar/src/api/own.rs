@@ -38,7 +38,7 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
     match (&head.method, part.as_deref()) {
         (&Method::DELETE, Some("drain")) => {
             // Its answer says who still called: nobody waits for that any more.
-            let _ = api.errands.drain(Drain::Stop, STOP_MAX).await;
+            let _ = api.errands.drain(&api.store, Drain::Stop, STOP_MAX).await;
             Ok(no_content())
         }
         (_, Some("health")) => {
@@ -81,7 +81,7 @@ async fn put(api: &Api, body: Value, service: Option<&ServiceName>) -> Result<An
 
 async fn drain(api: &Api, deadline: Duration) -> Answer {
     let begin = Instant::now();
-    match api.errands.drain(Drain::Start, deadline).await {
+    match api.errands.drain(&api.store, Drain::Start, deadline).await {
         Some(drained) => json(StatusCode::OK, drained_body(&drained)),
         // It begins as soon as a controller is there.
         None => {
