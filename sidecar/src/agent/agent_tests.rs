@@ -4,11 +4,15 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
-use rollcall_wire::{Down, Drain, PodIdentity, Question, ServiceSummary};
+use rollcall_wire::{
+    Down, Drain, PodIdentity, Question, RegistrationKey, ServiceSummary, limits::SUBSCRIPTIONS_MAX,
+};
 use tokio::time::advance;
 
 use super::*;
 use crate::{
+    interest::KNOWN_FOR,
+    own::Settled,
     prestop::prestop,
     store::{Known, Store, store},
 };
@@ -219,4 +223,44 @@ async fn a_drain_is_said_again_in_each_session_and_its_answer_finds_who_asked() 
     bench.agent.lost();
     bench.open();
     assert_eq!(said(bench.agent.ask_for_drains()).0, 0, "the next controller may not know");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_looked_up_keeps_its_place_and_one_that_is_not_gives_it_up() {
+    let mut bench = Bench::new(&["--namespace=shop"]);
+    let names: Vec<_> = (0..SUBSCRIPTIONS_MAX).map(|n| key(&format!("s{n}.shop"))).collect();
+    bench.agent.restore(State { names, ..State::default() });
+    bench.open();
+    advance(KNOWN_FOR).await;
+    // All but one are asked for, in the way that does not pass the agent.
+    for n in (0..SUBSCRIPTIONS_MAX).filter(|n| *n != 7) {
+        assert!(bench.known(&format!("s{n}")).is_some());
+    }
+    bench.errands.wish(&key("new.shop"));
+    bench.said().await;
+    assert!(bench.known("new").is_some() && bench.known("s7").is_none());
+    bench.errands.wish(&key("newer.shop"));
+    bench.said().await;
+    assert!(bench.known("newer").is_some() && bench.known("new").is_none(), "nothing is known of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_refuses_at_length_is_cut_short_and_logged_seldom() {
+    let mut bench = Bench::new(&[]);
+    bench.open();
+    let said = serde_json::from_str(r#"{"service":"orders"}"#).unwrap();
+    let ticket = bench.agent.own.put(said).unwrap();
+    bench.said().await;
+    bench.hear(Down::Rejected {
+        key: RegistrationKey { service: "orders".parse().unwrap(), port: None },
+        reason: "ä".repeat(100_000),
+        field: Some("f".repeat(100_000)),
+    });
+    let Settled::Rejected(refusal) = bench.agent.own.word(&ticket).await else { panic!("it is refused") };
+    assert_eq!(refusal.reason, "ä".repeat(512));
+    assert_eq!(refusal.field.map(|field| field.len()), Some(1_024));
+    let warned = |agent: &mut Agent| (0..100).filter(|_| agent.may_warn()).count();
+    assert_eq!(warned(&mut bench.agent), 0, "that was one");
+    advance(WARN_EVERY).await;
+    assert_eq!(warned(&mut bench.agent), 1);
 }

@@ -45,6 +45,9 @@ const RETURN_SPREAD: Duration = Duration::from_secs(1);
 /// The list of all services is kept for so long after somebody looked at it.
 const SUMMARY_FOR: Duration = Duration::from_secs(60);
 
+/// What a peer or an app can make us say as often as it likes is logged so often.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
 const IN_STEP: Contact = Contact::Live { caught_up: true, synced: true };
 
 /// Holds the session, the interest, and the store's only writer.
@@ -61,6 +64,8 @@ pub(crate) struct Agent {
     /// When the list of all services was wished for last.
     summary_wished: Option<Instant>,
     client: Client,
+    /// When the last of those warnings was logged that may come as often as somebody likes.
+    warned: Option<Instant>,
     trust: Trust,
     jitter: Jitter,
     /// Where the client's clock begins.
@@ -87,6 +92,7 @@ impl Agent {
             asks: BTreeMap::new(),
             summary_wished: None,
             client,
+            warned: None,
             trust: Trust::default(),
             jitter,
             begin: Instant::now(),
@@ -233,8 +239,27 @@ impl Agent {
         frames
     }
 
+    /// Whether one of the warnings that may come often is to be logged now.
+    fn may_warn(&mut self) -> bool {
+        let now = Instant::now();
+        let quiet = self.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_EVERY);
+        if quiet {
+            self.warned = Some(now);
+        }
+        quiet
+    }
+
+    /// Lookups of known names pass us by; what they asked for is heard here.
+    fn hear_lookups(&mut self) {
+        let now = Instant::now();
+        self.writer.take_asked().iter().for_each(|key| self.interest.looked_up(key, now));
+    }
+
     /// A lookup wants this name: what is to be said of it, where it is a new one.
     fn wish(&mut self, key: ServiceKey) -> Vec<Up> {
+        if self.interest.is_full() {
+            self.hear_lookups();
+        }
         match self.interest.ask(&key, Instant::now()) {
             Wish::Held => Vec::new(),
             Wish::New { dropped } => {
@@ -250,7 +275,9 @@ impl Agent {
                 asked.into_iter().collect()
             }
             Wish::Full => {
-                warn!(name = %key, "all subscriptions are taken; this name is not answered");
+                if self.may_warn() {
+                    warn!(name = %key, "all subscriptions are taken; this name is not answered");
+                }
                 Vec::new()
             }
         }
@@ -269,6 +296,7 @@ impl Agent {
 
     /// What nobody wants any more is left.
     fn expire(&mut self) -> Vec<Up> {
+        self.hear_lookups();
         let now = Instant::now();
         let expired = self.interest.expire(now);
         let mut said: Vec<_> = self.forget(&expired).into_iter().collect();

@@ -146,7 +146,6 @@ impl Own {
     }
 
     pub(crate) fn rejected(&self, key: &RegistrationKey, reason: &str, field: Option<&str>) {
-        warn!(service = %key.service, reason, field, "the controller refuses a registration");
         let refusal = Refusal { reason: reason.to_owned(), field: field.map(Into::into) };
         self.change(|state, now_ms| state.ledger.rejected(key, refusal, now_ms));
         self.save();

@@ -110,9 +110,9 @@ pub(crate) fn store() -> (Writer, Store) {
 // === impl Names ===
 
 impl Names {
-    /// The place of the name that a caller writes so.
+    /// The place of the name that a caller writes so, which is marked as asked for.
     pub(crate) fn find(&self, text: &str) -> Option<&Arc<Slot>> {
-        self.by_text.get(text)
+        self.by_text.get(text).inspect(|slot| slot.mark_asked())
     }
 
     pub(crate) fn get(&self, key: &ServiceKey) -> Option<&Arc<Slot>> {
@@ -157,6 +157,12 @@ impl Names {
 impl Writer {
     pub(crate) fn contact(&self) -> Contact {
         **self.0.contact.load()
+    }
+
+    /// The names that lookups asked for since the last call.
+    pub(crate) fn take_asked(&self) -> Vec<ServiceKey> {
+        let names = self.0.names.load();
+        names.iter().filter(|slot| slot.take_asked()).map(|slot| slot.key.clone()).collect()
     }
 
     /// What is held of this name.

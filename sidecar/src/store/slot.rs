@@ -1,6 +1,9 @@
 //! The place of one name: what is known of it now, and who waits for more.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::{ArcSwap, Guard};
 use rollcall_catalogue::ServiceKey;
@@ -15,6 +18,8 @@ pub(crate) struct Slot {
     pub(crate) key: ServiceKey,
     known: ArcSwap<Known>,
     changed: Notify,
+    /// Somebody asked since the agent looked.
+    asked: AtomicBool,
 }
 
 /// Says what is known of a name.
@@ -35,7 +40,12 @@ pub(crate) enum Known {
 
 impl Slot {
     pub(super) fn new(key: ServiceKey, known: Known) -> Self {
-        Self { key, known: ArcSwap::from_pointee(known), changed: Notify::new() }
+        Self {
+            key,
+            known: ArcSwap::from_pointee(known),
+            changed: Notify::new(),
+            asked: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn known(&self) -> Guard<Arc<Known>> {
@@ -45,6 +55,18 @@ impl Slot {
     /// Resolves at the next change after this call. To be called before [`Slot::known`]: then none is missed.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
+    }
+
+    /// Somebody wants to know, or still does. Most find it marked, and change nothing.
+    pub(crate) fn mark_asked(&self) {
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody asked since the last call.
+    pub(super) fn take_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn set(&self, known: Known) {
