@@ -98,7 +98,7 @@ impl Sidecar {
             agent.restore(state);
         }
         if let Some(said) = left.said {
-            own.restore(&said);
+            agent.restore_words(&said);
         }
         let keeper = Keeper::new(folder.clone(), store.clone(), restored);
         let scribe = Scribe::new(folder, store.clone(), own.clone(), pod);

@@ -120,6 +120,21 @@ async fn what_an_earlier_process_left_is_answered_from_and_offered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_build_left_is_answered_from_and_asked_for_anew() {
+    let mut bench = Bench::new(&["--namespace=shop"]);
+    bench.agent.restore(State {
+        names: vec![key("orders.shop")],
+        services: vec![(key("orders.shop"), Arc::new(orders(7)))],
+        of_another_build: true,
+        ..State::default()
+    });
+    assert!(matches!(bench.known("orders"), Some(Known::Service(_))));
+    let said = bench.open();
+    let [Up::Hello { held, .. }, Up::Subscribe { services, .. }, ..] = &said[..] else { panic!("{said:?}") };
+    assert_eq!((held.len(), services.len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_flag_says_where_we_are_before_anybody_else_does() {
     let mut bench = Bench::new(&["--namespace=shop"]);
     assert_eq!(bench.store.home(), Some("shop".parse().unwrap()));

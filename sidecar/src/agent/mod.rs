@@ -127,6 +127,11 @@ impl Agent {
         }
     }
 
+    /// Takes over what the app said to the process before this one.
+    pub(crate) fn restore_words(&mut self, said: &[u8]) {
+        self.own.restore(said);
+    }
+
     /// Keeps a session for as long as the process lives.
     pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::default();

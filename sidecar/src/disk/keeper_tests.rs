@@ -73,7 +73,10 @@ async fn the_file_says_how_long_all_of_it_was_still_so() {
     let began_at = current_at();
     // The wall clock is not paused, so that the time that passed here is taken off it.
     let latest = wall_ms(SystemTime::now() - GATHER);
-    assert!(began_at > 0 && began_at <= latest, "it never was, and does not claim to be: {began_at} {latest}");
+    assert!(
+        began_at > 0 && began_at <= latest,
+        "it never was, and does not claim to be: {began_at} {latest}"
+    );
     writer.current();
     writer.set_contact(Contact::Live { caught_up: true, synced: true });
     set(&writer, "orders.shop", 2);
