@@ -58,10 +58,9 @@ impl Consul {
         Ok(consul)
     }
 
-    /// The request that looks one service up, in the agent's own cache where `cached`.
-    pub(super) fn request(&self, number: u32, cached: bool) -> String {
-        let cached = if cached { "&cached" } else { "" };
-        let path = format!("/v1/health/service/{}?passing{cached}", service(number));
+    /// The request that looks one service up, in the agent's own cache.
+    pub(super) fn request(&self, number: u32) -> String {
+        let path = format!("/v1/health/service/{}?passing&cached", service(number));
         format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.at)
     }
 

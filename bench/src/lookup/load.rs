@@ -1,6 +1,7 @@
 //! The load: requests over kept connections, as an app's client makes them, at the least cost to the machine.
 
 use std::{
+    io::{Read, Write},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
-    time::{sleep_until, timeout},
+    time::timeout,
 };
 
 /// An answer that takes longer than this never comes.
@@ -67,7 +68,8 @@ pub(super) async fn closed(
     gathered(callers, begin).await
 }
 
-/// So many requests a second, at the times when they are due, whatever became of those before.
+/// So many requests a second, at the times when they are due, whatever became of those before. Each connection has a thread
+/// of its own: the kernel wakes those on time, and a runtime's timer only to the millisecond.
 pub(super) async fn open(
     at: SocketAddr,
     requests: &[String],
@@ -77,17 +79,29 @@ pub(super) async fn open(
 ) -> anyhow::Result<Outcome> {
     let begin = Instant::now();
     let apart = Duration::from_secs(1) / a_second;
-    let all = lasts.as_micros() / apart.as_micros();
+    let all = usize::try_from(lasts.as_micros() / apart.as_micros())?;
     let mut callers = JoinSet::new();
     for number in 0..connections {
         let requests = requests.to_vec();
-        let mut caller = Caller::connect(at).await?;
-        callers.spawn(async move {
-            let mut delays_us = Vec::new();
-            for turn in (number..usize::try_from(all)?).step_by(connections) {
+        callers.spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(at)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(ANSWER_MAX))?;
+            let (mut delays_us, mut read) = (Vec::new(), Vec::new());
+            for turn in (number..all).step_by(connections) {
                 let due = begin + apart * u32::try_from(turn)?;
-                sleep_until(due.into()).await;
-                caller.answer(requests.get(turn % requests.len()).context("no request")?).await?;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let request = requests.get(turn % requests.len()).context("no request")?;
+                stream.write_all(request.as_bytes())?;
+                read.clear();
+                let mut length = None;
+                while !Length::is_whole(&mut length, &read)? {
+                    let mut chunk = [0; 16 * 1024];
+                    let some = stream.read(&mut chunk)?;
+                    ensure!(some > 0, "the connection ended");
+                    read.extend_from_slice(chunk.get(..some).unwrap_or_default());
+                }
+                ensure!(read.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&read));
                 delays_us.push(micros(due.elapsed()));
             }
             anyhow::Ok(delays_us)
@@ -143,26 +157,28 @@ impl Caller {
 
     async fn hear(&mut self) -> anyhow::Result<()> {
         let mut length = None;
-        loop {
+        while !Length::is_whole(&mut length, &self.read)? {
             ensure!(self.stream.read_buf(&mut self.read).await? > 0, "the connection ended");
-            if length.is_none() {
-                length = Length::of(&self.read)?;
-            }
-            let whole = match length {
-                None => false,
-                Some(Length::Bytes(bytes)) => self.read.len() >= bytes,
-                Some(Length::Chunks) => self.read.ends_with(b"\r\n0\r\n\r\n"),
-            };
-            if whole {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 }
 
 // === impl Length ===
 
 impl Length {
+    /// Whether what was read is all of it; `length` is what is known of that.
+    fn is_whole(length: &mut Option<Self>, read: &[u8]) -> anyhow::Result<bool> {
+        if length.is_none() {
+            *length = Self::of(read)?;
+        }
+        Ok(match length {
+            None => false,
+            Some(Self::Bytes(bytes)) => read.len() >= *bytes,
+            Some(Self::Chunks) => read.ends_with(b"\r\n0\r\n\r\n"),
+        })
+    }
+
     /// Of the answer that begins so; none while its head is not complete.
     fn of(read: &[u8]) -> anyhow::Result<Option<Self>> {
         let Some(head) = read.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };

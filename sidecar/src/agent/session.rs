@@ -1,7 +1,10 @@
 //! One session: what is said in it, and what becomes of what is heard.
 
 use rollcall_wire::{Down, Drain, Up, client::Event, server::reason};
-use tokio::time::{Duration, Instant, interval, sleep};
+use tokio::{
+    task::yield_now,
+    time::{Duration, Instant, interval, sleep},
+};
 use tracing::{debug, info, warn};
 
 use super::{Agent, STOOD_STILL_MS};
@@ -83,6 +86,8 @@ impl Agent {
             for frame in said.into_iter().chain(due).chain(self.ask_for_drains()) {
                 link.say(&frame).await?;
             }
+            // Between two frames lookups have their turn: a thousand of them may have come at once.
+            yield_now().await;
         }
     }
 
