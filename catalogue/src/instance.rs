@@ -283,7 +283,7 @@ struct Read {
 }
 
 /// Revisions stay below 2^53, which JavaScript reads exactly.
-const REVISION_END: u64 = 1 << 53;
+pub const REVISION_END: u64 = 1 << 53;
 
 /// Reads a revision; one that no controller gives is refused, so that counting on from it never overflows.
 pub fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

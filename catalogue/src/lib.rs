@@ -38,7 +38,7 @@ pub use address::refusal;
 pub use balance::Policy;
 pub use endpoint::EndpointFacts;
 pub use few::Few;
-pub use instance::{Addresses, Instance, InstanceId, Profile, revision};
+pub use instance::{Addresses, Instance, InstanceId, Profile, REVISION_END, revision};
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
 pub use pod::{PodFacts, PodUid};
 pub use query::{Match, Query, States, Summary};

@@ -11,10 +11,11 @@ use crate::{
     agent::{Agent, errands},
     api::{self, Api},
     args::Args,
-    disk::{self, Folder, Keeper},
+    disk::{self, Folder, Keeper, Scribe},
     health,
     own::{self, Own},
     prestop::{PreStop, prestop},
+    session::pod_of_token,
     store::{Store, store},
 };
 
@@ -89,13 +90,18 @@ impl Sidecar {
         let addresses = self.api_addresses()?;
         let controller = self.args.controller;
         let folder = Folder::new(&self.args.state_dir);
+        let pod = pod_of_token(&self.args.token_file);
         let mut agent = Agent::new(self.args, writer, inbox, questions, own.clone());
-        let state = disk::read(&folder);
-        let restored = state.is_some();
-        if let Some(state) = state {
+        let left = disk::read(&folder, pod.as_deref());
+        let restored = left.state.is_some();
+        if let Some(state) = left.state {
             agent.restore(state);
         }
-        let keeper = Keeper::new(folder, store.clone(), own.clone(), restored);
+        if let Some(said) = left.said {
+            agent.restore_words(&said);
+        }
+        let keeper = Keeper::new(folder.clone(), store.clone(), restored);
+        let scribe = Scribe::new(folder, store.clone(), own.clone(), pod);
         let mut parts = JoinSet::new();
         for listener in self.api {
             let api = api.clone();
@@ -104,6 +110,7 @@ impl Sidecar {
         }
         parts.spawn(serve_health(self.health, store, hooks, shutdown.clone()));
         parts.spawn(keeper.run(shutdown.clone()));
+        parts.spawn(scribe.run(shutdown.clone()));
         parts.spawn(own::run(own, mounted, shutdown.clone()));
         info!(?addresses, %controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.

@@ -13,6 +13,10 @@ pub(crate) const UNKNOWN_MAX: usize = 256;
 /// How long an unknown name is held after it was last asked for.
 pub(crate) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
+/// A known name that nobody asked for in so long gives its place to a new one, where there is no other place: an app that
+/// still needs it asks more often, or watches it.
+pub(crate) const KNOWN_FOR: Duration = Duration::from_secs(600);
+
 /// A service that did not fit is asked for again so much later at the earliest: it is large, and each try costs all of it.
 pub(crate) const TOO_LARGE_FOR: Duration = Duration::from_secs(60);
 
@@ -73,14 +77,11 @@ impl Interest {
             }
             return Wish::Held;
         }
-        let mut unknown: Vec<_> = self.names.iter().filter(|(_, entry)| !entry.is_known()).collect();
-        let full = self.names.len() >= SUBSCRIPTIONS_MAX;
-        let dropped = if full || unknown.len() >= UNKNOWN_MAX {
-            unknown.retain(|(key, _)| !is_followed(key));
-            let oldest = unknown.iter().min_by_key(|(_, entry)| entry.asked);
-            let Some(oldest) = oldest.map(|(key, _)| (*key).clone()) else { return Wish::Full };
-            self.names.remove(&oldest);
-            Some(oldest)
+        let unknown = self.names.values().filter(|entry| !entry.is_known()).count();
+        let dropped = if self.is_full() || unknown >= UNKNOWN_MAX {
+            let Some(idlest) = self.idlest(now, is_followed).cloned() else { return Wish::Full };
+            self.names.remove(&idlest);
+            Some(idlest)
         } else {
             None
         };
@@ -88,9 +89,29 @@ impl Interest {
         Wish::New { dropped }
     }
 
+    /// Whether a new name has to take the place of another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.names.len() >= SUBSCRIPTIONS_MAX
+    }
+
+    /// A known name was looked up: the agent hears of that by and by, since those lookups do not pass it.
+    pub(crate) fn looked_up(&mut self, key: &ServiceKey, now: Instant) {
+        if let Some(entry) = self.names.get_mut(key).filter(|entry| entry.is_known()) {
+            entry.asked = now;
+        }
+    }
+
+    /// Who has to make room: the unknown name that nobody asked for the longest, else a known one after its time.
+    fn idlest(&self, now: Instant, is_followed: impl Fn(&ServiceKey) -> bool) -> Option<&ServiceKey> {
+        let idle = |entry: &Entry| now.saturating_duration_since(entry.asked) >= KNOWN_FOR;
+        let meant = self.names.iter().filter(|(_, entry)| !entry.is_known() || idle(entry));
+        let meant = meant.filter(|(key, _)| !is_followed(key));
+        meant.min_by_key(|(_, entry)| (entry.is_known(), entry.asked)).map(|(key, _)| key)
+    }
+
     /// An earlier process learned of this name; whether there is room for it.
     pub(crate) fn restore(&mut self, key: &ServiceKey, now: Instant) -> bool {
-        let room = self.names.len() < SUBSCRIPTIONS_MAX;
+        let room = !self.is_full();
         if room {
             let entry = Entry { asked: now, learned: Some(Learned::Known), learned_at: now };
             self.names.insert(key.clone(), entry);
@@ -186,6 +207,29 @@ mod tests {
         interest.learn(&key(3), Learned::Unknown, later);
         assert!(interest.expire(later).is_empty(), "it has just vanished");
         assert_eq!(interest.ask(&key(9_999), later, nobody), Wish::New { dropped: Some(key(3)) });
+    }
+
+    #[test]
+    fn a_known_name_makes_room_once_nobody_asked_for_it_in_a_while() {
+        let mut interest = Interest::default();
+        let begin = Instant::now();
+        for n in 0..SUBSCRIPTIONS_MAX {
+            assert!(interest.restore(&key(n), begin + Duration::from_millis(n as u64)));
+        }
+        let later = begin + KNOWN_FOR;
+        assert_eq!(
+            interest.ask(&key(9_999), later - Duration::from_millis(1), nobody),
+            Wish::Full,
+            "all are in use"
+        );
+        interest.looked_up(&key(0), later);
+        let due = later + Duration::from_millis(1);
+        assert_eq!(interest.ask(&key(9_999), due, nobody), Wish::New { dropped: Some(key(1)) });
+        assert_eq!(
+            interest.ask(&key(9_998), due, nobody),
+            Wish::New { dropped: Some(key(9_999)) },
+            "unknown ones first"
+        );
     }
 
     #[test]

@@ -15,10 +15,10 @@ use rollcall_wire::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Duration, Instant, sleep, timeout},
+    time::{Duration, Instant, sleep},
 };
 
-use crate::store::Store;
+use crate::{agent::without_session, store::Store};
 
 /// Hooks that the agent is told of at a time; the connections of the port are the limit of those that wait, and a hook that
 /// is one too many here waits for its deadline. None is refused: a hook that fails ends its container at once.
@@ -27,8 +27,6 @@ pub(crate) const QUESTIONS_MAX: usize = 16;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Kubernetes' own grace period, for who does not say.
 const GRACE_DEFAULT: Duration = Duration::from_secs(30);
-/// A hook waits so long for a session: without one, its callers are told nothing, however long it waits.
-const SESSION_MAX: Duration = Duration::from_secs(3);
 /// The controller is to answer so much earlier than the hook gives up, so that the late ones are named.
 const AHEAD: Duration = Duration::from_millis(250);
 /// Hooks that come within this count as one: the kubelet begins those of a pod together.
@@ -79,18 +77,6 @@ fn longest(query: Option<&str>) -> Duration {
     let said = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("grace="));
     let grace = said.and_then(|seconds| seconds.parse().ok()).map_or(GRACE_DEFAULT, Duration::from_secs);
     (grace / 2).min(ANSWER_MAX)
-}
-
-/// Returns once there was no session for too long.
-async fn without_session(store: &Store) {
-    let mut changes = store.changes();
-    loop {
-        let _ = changes.wait_for(|()| !store.in_session()).await;
-        let back = changes.wait_for(|()| store.in_session());
-        if timeout(SESSION_MAX, back).await.is_err() {
-            return;
-        }
-    }
 }
 
 // === impl PreStop ===
@@ -181,6 +167,7 @@ impl Questions {
 mod tests {
     use http::StatusCode;
     use http_body_util::BodyExt;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::store::{Contact, Writer, store};

@@ -4,11 +4,15 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
-use rollcall_wire::{Down, Drain, PodIdentity, Question, ServiceSummary};
+use rollcall_wire::{
+    Down, Drain, PodIdentity, Question, RegistrationKey, ServiceSummary, limits::SUBSCRIPTIONS_MAX,
+};
 use tokio::time::advance;
 
 use super::*;
 use crate::{
+    interest::KNOWN_FOR,
+    own::Settled,
     prestop::prestop,
     store::{Known, Store, store},
 };
@@ -90,13 +94,10 @@ async fn what_an_earlier_process_left_is_answered_from_and_offered() {
     let an_hour_ago = SystemTime::now() - Duration::from_secs(3_600);
     let state = State {
         pod: Some(serde_json::from_str(r#"{"namespace":"shop","name":"web-1","uid":"u1"}"#).unwrap()),
-        current_at_ms: an_hour_ago
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .ok()
-            .map(|at| at.as_millis() as u64),
+        current_at_ms: an_hour_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64,
         names: vec![key("orders.shop"), key("billing.shop")],
         services: vec![(key("orders.shop"), Arc::new(orders(7)))],
-        own: vec![],
+        of_another_build: false,
     };
     bench.agent.restore(state);
     let Some(Known::Service(held)) = bench.known("orders") else { panic!("it is held") };
@@ -119,6 +120,21 @@ async fn what_an_earlier_process_left_is_answered_from_and_offered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_build_left_is_answered_from_and_asked_for_anew() {
+    let mut bench = Bench::new(&["--namespace=shop"]);
+    bench.agent.restore(State {
+        names: vec![key("orders.shop")],
+        services: vec![(key("orders.shop"), Arc::new(orders(7)))],
+        of_another_build: true,
+        ..State::default()
+    });
+    assert!(matches!(bench.known("orders"), Some(Known::Service(_))));
+    let said = bench.open();
+    let [Up::Hello { held, .. }, Up::Subscribe { services, .. }, ..] = &said[..] else { panic!("{said:?}") };
+    assert_eq!((held.len(), services.len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_flag_says_where_we_are_before_anybody_else_does() {
     let mut bench = Bench::new(&["--namespace=shop"]);
     assert_eq!(bench.store.home(), Some("shop".parse().unwrap()));
@@ -129,7 +145,7 @@ async fn the_flag_says_where_we_are_before_anybody_else_does() {
     bench.agent.restore(elsewhere);
     assert_eq!(bench.store.home(), Some("shop".parse().unwrap()));
     // A clock that went back says nothing of how old the state is.
-    let ahead = State { current_at_ms: Some(u64::MAX), ..State::default() };
+    let ahead = State { current_at_ms: u64::MAX, ..State::default() };
     bench.agent.restore(ahead);
     assert_eq!(bench.store.age(), 1);
 }
@@ -198,8 +214,9 @@ async fn who_asks_is_answered_in_the_session_or_at_its_end() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_said_again_in_each_session_and_its_answer_finds_who_asked() {
     let mut bench = Bench::new(&[]);
-    let errands = bench.errands.clone();
-    let waits = tokio::spawn(async move { errands.drain(Drain::Start, Duration::from_secs(10)).await });
+    let (errands, store) = (bench.errands.clone(), bench.store.clone());
+    let waits =
+        tokio::spawn(async move { errands.drain(&store, Drain::Start, Duration::from_secs(10)).await });
     assert!(bench.said().await.is_empty(), "there is no session to say it in");
     let said = |said: Vec<Up>| match &said[..] {
         [Up::Drain { drain: Drain::Start, deadline_ms, ask: Some(ask) }] => (*deadline_ms, *ask),
@@ -226,24 +243,25 @@ async fn a_drain_is_said_again_in_each_session_and_its_answer_finds_who_asked() 
 #[tokio::test(start_paused = true)]
 async fn a_drain_outlives_the_process_that_heard_it() {
     let mut before = Bench::new(&[]);
-    let errands = before.errands.clone();
-    let waits = tokio::spawn(async move { errands.drain(Drain::Start, Duration::from_secs(1)).await });
+    let (errands, store) = (before.errands.clone(), before.store.clone());
+    let waits =
+        tokio::spawn(async move { errands.drain(&store, Drain::Start, Duration::from_secs(1)).await });
     before.said().await;
     assert_eq!(waits.await.unwrap(), Ok(None), "there is no session to say it in");
 
-    let kept = |bench: &Bench| State { own: bench.agent.own.saved(), ..State::default() };
+    let kept = |bench: &Bench| bench.agent.own.saved();
     let mut after = Bench::new(&[]);
-    after.agent.restore(kept(&before));
+    after.agent.restore_words(&kept(&before));
     after.open();
     let said = after.agent.ask_for_drains();
     assert!(matches!(said[..], [Up::Drain { drain: Drain::Start, deadline_ms: 0, .. }]), "{said:?}");
 
-    let errands = after.errands.clone();
-    let stops = tokio::spawn(async move { errands.drain(Drain::Stop, Duration::from_secs(1)).await });
+    let (errands, store) = (after.errands.clone(), after.store.clone());
+    let stops = tokio::spawn(async move { errands.drain(&store, Drain::Stop, Duration::from_secs(1)).await });
     let said = after.said().await;
     let [Up::Drain { drain: Drain::Stop, ask: Some(ask), .. }] = said[..] else { panic!("{said:?}") };
     let mut unheard = Bench::new(&[]);
-    unheard.agent.restore(kept(&after));
+    unheard.agent.restore_words(&kept(&after));
     unheard.open();
     let said = unheard.agent.ask_for_drains();
     assert!(matches!(said[..], [Up::Drain { drain: Drain::Stop, .. }]), "nobody has said that it was heard");
@@ -258,7 +276,47 @@ async fn a_drain_outlives_the_process_that_heard_it() {
     });
     assert!(stops.await.unwrap().unwrap().is_some());
     let mut last = Bench::new(&[]);
-    last.agent.restore(kept(&after));
+    last.agent.restore_words(&kept(&after));
     last.open();
     assert_eq!(last.agent.ask_for_drains(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_looked_up_keeps_its_place_and_one_that_is_not_gives_it_up() {
+    let mut bench = Bench::new(&["--namespace=shop"]);
+    let names: Vec<_> = (0..SUBSCRIPTIONS_MAX).map(|n| key(&format!("s{n}.shop"))).collect();
+    bench.agent.restore(State { names, ..State::default() });
+    bench.open();
+    advance(KNOWN_FOR).await;
+    // All but one are asked for, in the way that does not pass the agent.
+    for n in (0..SUBSCRIPTIONS_MAX).filter(|n| *n != 7) {
+        assert!(bench.known(&format!("s{n}")).is_some());
+    }
+    bench.errands.wish(&key("new.shop"));
+    bench.said().await;
+    assert!(bench.known("new").is_some() && bench.known("s7").is_none());
+    bench.errands.wish(&key("newer.shop"));
+    bench.said().await;
+    assert!(bench.known("newer").is_some() && bench.known("new").is_none(), "nothing is known of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_refuses_at_length_is_cut_short_and_logged_seldom() {
+    let mut bench = Bench::new(&[]);
+    bench.open();
+    let said = serde_json::from_str(r#"{"service":"orders"}"#).unwrap();
+    let ticket = bench.agent.own.put(said).unwrap();
+    bench.said().await;
+    bench.hear(Down::Rejected {
+        key: RegistrationKey { service: "orders".parse().unwrap(), port: None },
+        reason: "ä".repeat(100_000),
+        field: Some("f".repeat(100_000)),
+    });
+    let Settled::Rejected(refusal) = bench.agent.own.word(&ticket).await else { panic!("it is refused") };
+    assert_eq!(refusal.reason, "ä".repeat(512));
+    assert_eq!(refusal.field.map(|field| field.len()), Some(1_024));
+    let warned = |agent: &mut Agent| (0..100).filter(|_| agent.may_warn()).count();
+    assert_eq!(warned(&mut bench.agent), 0, "that was one");
+    advance(WARN_EVERY).await;
+    assert_eq!(warned(&mut bench.agent), 1);
 }

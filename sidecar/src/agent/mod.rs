@@ -22,7 +22,7 @@ use tokio::{
 };
 use tracing::warn;
 
-pub(crate) use self::errands::{Errands, Inbox, TooMany, errands};
+pub(crate) use self::errands::{Errands, Inbox, TooMany, errands, without_session};
 use self::{drains::Drains, errands::Errand};
 use crate::{
     args::Args,
@@ -45,6 +45,9 @@ const RETURN_SPREAD: Duration = Duration::from_secs(1);
 /// The list of all services is kept for so long after somebody looked at it.
 const SUMMARY_FOR: Duration = Duration::from_secs(60);
 
+/// What a peer or an app can make us say as often as it likes is logged so often.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
 const IN_STEP: Contact = Contact::Live { caught_up: true, synced: true };
 
 /// Holds the session, the interest, and the store's only writer.
@@ -61,6 +64,8 @@ pub(crate) struct Agent {
     /// When the list of all services was wished for last.
     summary_wished: Option<Instant>,
     client: Client,
+    /// When the last of those warnings was logged that may come as often as somebody likes.
+    warned: Option<Instant>,
     trust: Trust,
     jitter: Jitter,
     /// Where the client's clock begins.
@@ -87,6 +92,7 @@ impl Agent {
             asks: BTreeMap::new(),
             summary_wished: None,
             client,
+            warned: None,
             trust: Trust::default(),
             jitter,
             begin: Instant::now(),
@@ -96,22 +102,21 @@ impl Agent {
     /// Takes over what the process before this one left: lookups are answered from it until a session knows better.
     pub(crate) fn restore(&mut self, state: State) {
         let current_at = state.current_at();
-        let State { pod, names, services, own, .. } = state;
+        let State { pod, names, services, of_another_build, .. } = state;
         if let Some(pod) = pod {
             if self.args.namespace.is_none() {
                 self.writer.at_home_in(&pod.namespace);
             }
             self.writer.change_around(|around| around.pod = Some(pod));
         }
-        self.own.restore(&own);
         let now = Instant::now();
-        if let Some(drain) = self.own.drain() {
-            self.drains.restore(drain, now);
-        }
         let names: Vec<_> = names.into_iter().filter(|name| self.interest.restore(name, now)).collect();
         self.writer.add(names.iter().cloned());
         // Nothing was told to anybody else yet, so that nothing is copied here.
         self.client.restore(services.into_iter().map(|(key, held)| (key, Arc::unwrap_or_clone(held))));
+        if of_another_build {
+            self.client.doubt_held();
+        }
         // Some of them did not fit on the disk, and may fit here.
         let _ = self.client.subscribe(names);
         for (key, service) in self.client.held() {
@@ -119,6 +124,14 @@ impl Agent {
         }
         if let Some(at) = current_at {
             self.writer.current_since(at);
+        }
+    }
+
+    /// Takes over what the app said to the process before this one.
+    pub(crate) fn restore_words(&mut self, said: &[u8]) {
+        self.own.restore(said);
+        if let Some(drain) = self.own.drain() {
+            self.drains.restore(drain, Instant::now());
         }
     }
 
@@ -235,8 +248,27 @@ impl Agent {
         frames
     }
 
+    /// Whether one of the warnings that may come often is to be logged now.
+    fn may_warn(&mut self) -> bool {
+        let now = Instant::now();
+        let quiet = self.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_EVERY);
+        if quiet {
+            self.warned = Some(now);
+        }
+        quiet
+    }
+
+    /// Lookups of known names pass us by; what they asked for is heard here.
+    fn hear_lookups(&mut self) {
+        let now = Instant::now();
+        self.writer.take_asked().iter().for_each(|key| self.interest.looked_up(key, now));
+    }
+
     /// A lookup wants this name: what is to be said of it, where it is a new one.
     fn wish(&mut self, key: ServiceKey) -> Vec<Up> {
+        if self.interest.is_full() {
+            self.hear_lookups();
+        }
         let names = self.writer.names();
         let is_followed = |name: &ServiceKey| names.get(name).is_some_and(|slot| slot.is_followed());
         match self.interest.ask(&key, Instant::now(), is_followed) {
@@ -254,7 +286,9 @@ impl Agent {
                 asked.into_iter().collect()
             }
             Wish::Full => {
-                warn!(name = %key, "all subscriptions are taken; this name is not answered");
+                if self.may_warn() {
+                    warn!(name = %key, "all subscriptions are taken; this name is not answered");
+                }
                 Vec::new()
             }
         }
@@ -273,6 +307,7 @@ impl Agent {
 
     /// What nobody wants any more is left.
     fn expire(&mut self) -> Vec<Up> {
+        self.hear_lookups();
         let now = Instant::now();
         let expired = self.interest.expire(now);
         let mut said: Vec<_> = self.forget(&expired).into_iter().collect();

@@ -16,6 +16,12 @@ use crate::{
 
 /// How often names are looked through for those nobody asks for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+/// Bytes of why something is refused: it is a sentence or two, and is logged and held.
+const REASON_BYTES_MAX: usize = 1_024;
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default()
+}
 
 // === impl Agent ===
 
@@ -140,7 +146,13 @@ impl Agent {
                 self.writer.change_around(|around| around.summary = summary);
             }
             Event::Registered { key } => self.own.registered(&key),
-            Event::Rejected { key, reason, field } => self.own.rejected(&key, &reason, field.as_deref()),
+            Event::Rejected { key, reason, field } => {
+                let (reason, field) = (cut(&reason), field.as_deref().map(cut));
+                if self.may_warn() {
+                    warn!(service = %key.service, reason, field, "the controller refuses a registration");
+                }
+                self.own.rejected(&key, reason, field);
+            }
             Event::DutiesChanged => self.own.set_duties(self.client.duties()),
             Event::Told { ask, told } => {
                 if let Some(answer) = self.asks.remove(&ask) {

@@ -31,6 +31,7 @@ impl Follow {
     pub(super) async fn until(&mut self, wanted: impl Fn(&Known) -> bool) -> Arc<Known> {
         loop {
             let slot = self.place.slot().clone();
+            slot.mark_asked();
             // Before the look at what is known, so that no change is missed.
             let changed = slot.changed();
             let known = slot.known();

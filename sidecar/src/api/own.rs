@@ -42,12 +42,13 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
     match (&head.method, part.as_deref()) {
         (&Method::DELETE, Some("drain")) => {
             // Its answer says who still called: nobody waits for that any more.
-            let _ = api.errands.drain(Drain::Stop, STOP_MAX).await;
+            let _ = api.errands.drain(&api.store, Drain::Stop, STOP_MAX).await;
             Ok(no_content())
         }
         (_, Some("health")) => {
             let body: Value = body::read(&head.headers, body).await?;
             api.own.app_says(own::health(body).map_err(|error| invalid(&error))?);
+            api.own.kept().await;
             Ok(no_content())
         }
         (&Method::PUT, service) => {
@@ -57,6 +58,7 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
         }
         (&Method::DELETE, service) => {
             api.own.remove(service.map(service_name).transpose()?.as_ref());
+            api.own.kept().await;
             Ok(no_content())
         }
         _ => Ok(shown(api, StatusCode::OK)),
@@ -66,6 +68,7 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
 async fn put(api: &Api, body: Value, service: Option<&ServiceName>) -> Result<Answer, Problem> {
     let said = own::registration(body, service).map_err(|error| invalid(&error))?;
     let ticket = api.own.put(said).map_err(no_room)?;
+    api.own.kept().await;
     match api.own.word(&ticket).await {
         Settled::Registered => Ok(shown(api, StatusCode::OK)),
         // It is said as soon as a controller is there; or another word of the app counts by now.
@@ -83,7 +86,7 @@ async fn put(api: &Api, body: Value, service: Option<&ServiceName>) -> Result<An
 async fn drain(api: &Api, deadline: Duration) -> Result<Answer, Problem> {
     let _place = api.place()?;
     let begin = Instant::now();
-    let drained = api.errands.drain(Drain::Start, deadline).await;
+    let drained = api.errands.drain(&api.store, Drain::Start, deadline).await;
     let drained = drained.map_err(|many: TooMany| {
         Problem::new(Slug::LimitReached, many.to_string()).hint("it drains; ask again in a second")
     })?;

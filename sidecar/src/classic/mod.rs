@@ -96,6 +96,7 @@ async fn register(api: &Api, call: Call, head: &Parts, body: Incoming) -> Result
     let said = body.registration(service, call.version)?;
     address?;
     let ticket = api.own.put_classic(said)?;
+    api.own.kept().await;
     match api.own.word(&ticket).await {
         Settled::Rejected(refusal) => Err(Refusal::bad_value(refusal.reason)),
         // Without a controller it counts from when one is there; nobody else is told of it before.
@@ -107,7 +108,9 @@ async fn deregister(api: &Api, call: &Call, head: &Parts, body: Incoming) -> Res
     let body = read(head, body).await?;
     own_address(body.address.as_deref())?;
     let service = call.name.parse().map_err(|_| Refusal::unknown())?;
-    match api.own.remove_classic(&service, &call.version, body.port) {
+    let removed = api.own.remove_classic(&service, &call.version, body.port);
+    api.own.kept().await;
+    match removed {
         0 => Err(Refusal::unknown()),
         _ => Ok(success()),
     }

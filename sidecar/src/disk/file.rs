@@ -1,7 +1,7 @@
-//! The file itself: read if it is ours alone, and replaced as a whole or not at all.
+//! The files themselves: each read if it is ours alone, and replaced as a whole or not at all.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, BufWriter, Write},
     os::{
         fd::OwnedFd,
@@ -19,19 +19,30 @@ use nix::{
 };
 use thiserror::Error;
 
-use super::format::{Damaged, State, Written, decode, encode};
+use super::{
+    format::{Damaged, State, Written, decode, encode},
+    words::Words,
+};
 
-const FILE: &str = "state";
-/// What is being written: it becomes the file once all of it is on the disk.
-const NEXT: &str = "state.next";
+/// All that is held of the catalogue.
+const STATE: Place = Place { file: "state", next: "state.next" };
+/// What the app said of itself.
+const WORDS: Place = Place { file: "words", next: "words.next" };
 /// Bytes that are written together.
 const CHUNK_BYTES: usize = 32 * 1024;
 /// A rest as long as a few lookups: all 7 MiB take a quarter of a second longer for it.
 const REST: Duration = Duration::from_millis(1);
 
-/// Holds the place of the file: a folder that nobody but this pod's sidecar is to write in.
+/// Holds the place of the files: a folder that nobody but this pod's sidecar is to write in.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder(PathBuf);
+
+/// Names one of the files, and what is being written: that becomes the file once all of it is on the disk.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    file: &'static str,
+    next: &'static str,
+}
 
 /// Says why the file is not read or written. Lookups go on without it.
 #[derive(Debug, Error)]
@@ -57,12 +68,39 @@ impl Folder {
         Self(path.to_owned())
     }
 
-    /// What was written last; none where nothing was.
+    /// What was known last; none where nothing was.
     pub(super) fn read(&self) -> Result<Option<State>, FileError> {
-        let path = self.0.join(FILE);
+        let Some((file, about)) = self.opened(STATE)? else { return Ok(None) };
+        let mut state = decode(&file, about.len()).map_err(|source| self.damaged(STATE, source))?;
+        // The file says when it was written; its time, up to when that was still so.
+        state.current_at_ms = state.current_at_ms.max(about.modified().map_or(0, wall_ms));
+        Ok(Some(state))
+    }
+
+    /// What the app said last; none where it said nothing.
+    pub(super) fn read_words(&self) -> Result<Option<Words>, FileError> {
+        let Some((file, about)) = self.opened(WORDS)? else { return Ok(None) };
+        Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WORDS, source))
+    }
+
+    /// Replaces the file.
+    pub(super) fn write(&self, state: &State) -> Result<Written, FileError> {
+        self.replace(STATE, |file| fill(file, state))
+    }
+
+    pub(super) fn write_words(&self, words: &Words) -> Result<(), FileError> {
+        self.replace(WORDS, |file| {
+            words.encode(BufWriter::with_capacity(CHUNK_BYTES, file))?;
+            file.sync_all()
+        })
+    }
+
+    /// The file, if it is ours alone; none where there is none.
+    fn opened(&self, place: Place) -> Result<Option<(File, Metadata)>, FileError> {
+        let path = self.0.join(place.file);
         // Nothing but a file is waited for: a pipe would be for ever.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let opened = self.open().and_then(|folder| Ok(openat(&folder, FILE, flags, Mode::empty())?));
+        let opened = self.open().and_then(|folder| Ok(openat(&folder, place.file, flags, Mode::empty())?));
         let file = match opened {
             Ok(file) => File::from(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -74,53 +112,44 @@ impl Folder {
         let about = file.metadata().map_err(|source| FileError::Io { path: path.clone(), source })?;
         let ours =
             about.is_file() && about.uid() == geteuid().as_raw() && about.permissions().mode() & 0o022 == 0;
-        if !ours {
-            return Err(FileError::Foreign { path });
-        }
-        match decode(&file, about.len()) {
-            Ok(mut state) => {
-                // The file says when it was written; its time, up to when that was still so.
-                let kept_until_ms = about.modified().map_or(0, wall_ms);
-                state.current_at_ms = state.current_at_ms.map(|at_ms| at_ms.max(kept_until_ms));
-                Ok(Some(state))
+        if ours { Ok(Some((file, about))) } else { Err(FileError::Foreign { path }) }
+    }
+
+    fn replace<T>(&self, place: Place, fill: impl FnOnce(&File) -> io::Result<T>) -> Result<T, FileError> {
+        let replaced = self.open().and_then(|folder| {
+            match unlinkat(&folder, place.next, UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+                Err(error) => return Err(error.into()),
             }
-            Err(source) => Err(FileError::Damaged { path, source }),
-        }
-    }
-
-    /// Replaces the file.
-    pub(super) fn write(&self, state: &State) -> Result<Written, FileError> {
-        self.replace(state).map_err(|source| FileError::Io { path: self.0.join(FILE), source })
-    }
-
-    fn replace(&self, state: &State) -> io::Result<Written> {
-        let folder = self.open()?;
-        match unlinkat(&folder, NEXT, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = File::from(openat(&folder, NEXT, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
-        let written = fill(&file, state).and_then(|written| {
-            renameat(&folder, NEXT, &folder, FILE)?;
-            File::from(folder.try_clone()?).sync_all()?;
-            Ok(written)
+            let flags =
+                OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let file = File::from(openat(&folder, place.next, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+            let written = fill(&file).and_then(|written| {
+                renameat(&folder, place.next, &folder, place.file)?;
+                File::from(folder.try_clone()?).sync_all()?;
+                Ok(written)
+            });
+            if written.is_err() {
+                // A full disk gets back what was taken of it; where that fails as well, the next write tries again.
+                let _ = unlinkat(&folder, place.next, UnlinkatFlags::NoRemoveDir);
+            }
+            written
         });
-        if written.is_err() {
-            // A full disk gets back what was taken of it; where that fails as well, the next write tries again.
-            let _ = unlinkat(&folder, NEXT, UnlinkatFlags::NoRemoveDir);
-        }
-        written
+        replaced.map_err(|source| FileError::Io { path: self.0.join(place.file), source })
     }
 
-    /// What the file holds was still so at this time.
+    /// What the state says was still so at this time.
     pub(super) fn touch(&self, at_ms: u64) -> Result<(), FileError> {
         let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let touched = self.open().and_then(|folder| {
-            let file = File::from(openat(&folder, FILE, flags, Mode::empty())?);
+            let file = File::from(openat(&folder, STATE.file, flags, Mode::empty())?);
             file.set_modified(UNIX_EPOCH + Duration::from_millis(at_ms))
         });
-        touched.map_err(|source| FileError::Io { path: self.0.join(FILE), source })
+        touched.map_err(|source| FileError::Io { path: self.0.join(STATE.file), source })
+    }
+
+    fn damaged(&self, place: Place, source: Damaged) -> FileError {
+        FileError::Damaged { path: self.0.join(place.file), source }
     }
 
     fn open(&self) -> io::Result<OwnedFd> {
@@ -136,7 +165,7 @@ struct Gently<'a>(&'a File);
 fn fill(file: &File, state: &State) -> io::Result<Written> {
     let written = encode(state, BufWriter::with_capacity(CHUNK_BYTES, Gently(file)))?;
     // Without a time of its own, the file would claim to be current when it was written, whatever was so then.
-    file.set_modified(UNIX_EPOCH + Duration::from_millis(state.current_at_ms.unwrap_or_default()))?;
+    file.set_modified(UNIX_EPOCH + Duration::from_millis(state.current_at_ms))?;
     file.sync_all()?;
     Ok(written)
 }
@@ -161,7 +190,7 @@ mod tests {
     use super::*;
 
     fn state(at_ms: u64) -> State {
-        State { current_at_ms: Some(at_ms), own: b"own".to_vec(), ..State::default() }
+        State { current_at_ms: at_ms, ..State::default() }
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -179,14 +208,14 @@ mod tests {
         assert_eq!(folder.read().unwrap(), None, "nothing yet");
         folder.write(&state(1_000)).unwrap();
         // What a process that was killed in the middle leaves behind, and what somebody may put there.
-        let next = place.path().join(NEXT);
+        let next = place.path().join(STATE.next);
         for leftover in [|next: &Path| fs::write(next, b"x"), |next: &Path| symlink("/etc/passwd", next)] {
             leftover(&next).unwrap();
             folder.write(&state(2_000)).unwrap();
             assert_eq!(folder.read().unwrap(), Some(state(2_000)));
-            assert_eq!(names(place.path()), [FILE]);
+            assert_eq!(names(place.path()), [STATE.file]);
         }
-        let mode = fs::metadata(place.path().join(FILE)).unwrap().permissions().mode();
+        let mode = fs::metadata(place.path().join(STATE.file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         folder.touch(5_000).unwrap();
         assert_eq!(folder.read().unwrap(), Some(state(5_000)), "still so then");
@@ -196,7 +225,7 @@ mod tests {
     fn what_is_not_ours_is_not_believed_and_is_replaced() {
         let place = tempfile::tempdir().unwrap();
         let (folder, file, aside) =
-            (Folder::new(place.path()), place.path().join(FILE), place.path().join("aside"));
+            (Folder::new(place.path()), place.path().join(STATE.file), place.path().join("aside"));
         folder.write(&state(1_000)).unwrap();
         let foreign = || matches!(folder.read(), Err(FileError::Foreign { .. }));
 
@@ -220,7 +249,7 @@ mod tests {
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
         assert!(foreign() && folder.write(&state(3_000)).is_err(), "a folder");
-        assert_eq!(names(place.path()), ["aside", FILE], "nothing is left of the failure");
+        assert_eq!(names(place.path()), ["aside", STATE.file], "nothing is left of the failure");
 
         let link = place.path().join("link");
         symlink(place.path(), &link).unwrap();
@@ -232,7 +261,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::new(place.path());
         folder.write(&state(1_000)).unwrap();
-        let file = place.path().join(FILE);
+        let file = place.path().join(STATE.file);
         let mut bytes = fs::read(&file).unwrap();
         bytes[20] ^= 1;
         fs::write(&file, bytes).unwrap();

@@ -1,37 +1,41 @@
 //! The file's bytes: what a sidecar knew when it was written, and a proof that they are all there.
 //!
 //! ```text
-//!  magic │ head: one line of JSON │ own words │ `upsert` frames of the wire, a line each │ length, SHA-256 of all before
+//!  magic │ head: one line of JSON │ `upsert` frames of the wire, a line each │ length, SHA-256 of all before
 //! ```
 //!
 //! Bytes that are not exactly what was written say nothing at all: none of them is believed.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Take, Write},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use rollcall_catalogue::{
-    Service, ServiceKey,
+    REVISION_END, Service, ServiceKey,
     changes::{Head, whole},
 };
 use rollcall_wire::{
-    CodecError, Decoder, Down, PodIdentity, limits::FRAME_BYTES_MAX, limits::SUBSCRIPTIONS_MAX, upserts,
+    CodecError, Decoder, Down, PROTOCOL, PodIdentity, limits::FRAME_BYTES_MAX, limits::SUBSCRIPTIONS_MAX,
+    upserts,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::store::share;
 
 /// Bytes of the file. The volume has 16 MiB, beyond which Kubernetes ends the pod, and while the file is replaced there are
-/// two. 1,000 services of 10 instances take about 4 MiB.
+/// two; what the app said takes a megabyte at most, in the same way. 1,000 services of 10 instances take about 4 MiB.
 pub(super) const FILE_BYTES_MAX: u64 = 7 * 1024 * 1024;
-/// Bytes of the app's own words: its registrations fit into one `hello`, and what is noted beside them is less.
-const OWN_BYTES_MAX: usize = 512 * 1024;
 /// With the number of the format: another one is another build's, and says nothing to this one.
 const MAGIC: &[u8; 16] = b"rollcall state1\n";
+/// What this build calls itself, with all that decides which fields it knows.
+fn build() -> String {
+    format!("{}/{PROTOCOL}", env!("CARGO_PKG_VERSION"))
+}
+
 /// The length and the digest.
 const TRAILER_BYTES: usize = 8 + 32;
 /// Bytes that are looked at together.
@@ -42,23 +46,23 @@ const CHUNK_BYTES: usize = 16 * 1024;
 pub(crate) struct State {
     /// Who the pod is.
     pub(crate) pod: Option<PodIdentity>,
-    /// When all of it was last known to be current, by this machine's wall clock; none where it never was.
-    pub(crate) current_at_ms: Option<u64>,
+    /// When all of it was last known to be current, by this machine's wall clock; where it never was, since when that is.
+    pub(crate) current_at_ms: u64,
     /// Names that the app asks for and that there is something of, held here or not. Of others nothing is kept: that
     /// there was no such service helps nobody later.
     pub(crate) names: Vec<ServiceKey>,
     pub(crate) services: Vec<(ServiceKey, Arc<Service>)>,
-    /// What the app said of itself, in words of those who look after it.
-    pub(crate) own: Vec<u8>,
+    /// Another build wrote it, which may have skipped fields that this one knows: good for lookups, and to be told anew.
+    pub(crate) of_another_build: bool,
 }
 
 /// Holds the first line.
 #[derive(Debug, Serialize, Deserialize)]
 struct Front {
+    build: String,
     pod: Option<PodIdentity>,
-    current_at_ms: Option<u64>,
+    current_at_ms: u64,
     names: Vec<ServiceKey>,
-    own_bytes: usize,
 }
 
 /// Says what was written.
@@ -86,22 +90,22 @@ pub(super) enum Damaged {
 
 /// Writes the state.
 pub(super) fn encode(state: &State, into: impl Write) -> io::Result<Written> {
-    let mut out = Digested { io: into, digest: Sha256::new(), length: 0 };
-    let own = if state.own.len() <= OWN_BYTES_MAX { &*state.own } else { &[] };
+    let mut out = Digested::new(into);
     let front = Front {
+        build: build(),
         pod: state.pod.clone(),
         current_at_ms: state.current_at_ms,
         names: state.names.iter().take(SUBSCRIPTIONS_MAX).cloned().collect(),
-        own_bytes: own.len(),
     };
     out.write_all(MAGIC)?;
     out.write_all(&serde_json::to_vec(&front)?)?;
     out.write_all(b"\n")?;
-    out.write_all(own)?;
     let mut left_out = 0;
     for (key, service) in &state.services {
-        // An instance that fits into no frame was never told by one.
-        let frames = upserts(key, service).unwrap_or_default();
+        // An instance that fits into no frame was never told by one; and a number that no frame has would make all of it
+        // unreadable.
+        let readable = service.revision < REVISION_END;
+        let frames = if readable { upserts(key, service).unwrap_or_default() } else { Vec::new() };
         let bytes: usize = frames.iter().map(Bytes::len).sum();
         if frames.is_empty() || out.length + (bytes + TRAILER_BYTES) as u64 > FILE_BYTES_MAX {
             left_out += 1;
@@ -109,23 +113,29 @@ pub(super) fn encode(state: &State, into: impl Write) -> io::Result<Written> {
         }
         frames.iter().try_for_each(|frame| out.write_all(frame))?;
     }
-    let Digested { mut io, digest, length } = out;
-    io.write_all(&length.to_le_bytes())?;
-    io.write_all(&digest.finalize())?;
-    io.flush()?;
-    Ok(Written { bytes: length + TRAILER_BYTES as u64, left_out })
+    Ok(Written { bytes: out.seal()?, left_out })
 }
 
-/// Reads the state from a file of so many bytes. It is read once and never held as a whole: what is looked at before its
-/// digest is known may be anything, so that nothing but an error may come of it.
-pub(super) fn decode(mut from: impl Read, length: u64) -> Result<State, Damaged> {
+/// Reads the state from a file of so many bytes.
+pub(super) fn decode(from: impl Read, length: u64) -> Result<State, Damaged> {
+    unsealed(from, length, FILE_BYTES_MAX, |input| read_body(input))
+}
+
+/// Reads what was sealed, from a file of so many bytes. It is read once and never held as a whole: what is looked at before
+/// its digest is known may be anything, so that nothing but an error may come of it.
+pub(super) fn unsealed<R: Read, T>(
+    mut from: R,
+    length: u64,
+    length_max: u64,
+    read: impl FnOnce(&mut BufReader<Digested<Take<&mut R>>>) -> Result<T, Damaged>,
+) -> Result<T, Damaged> {
     let body = length.checked_sub(TRAILER_BYTES as u64).ok_or(Damaged::Format)?;
-    if length > FILE_BYTES_MAX {
+    if length > length_max {
         return Err(Damaged::TooLong);
     }
-    let digested = Digested { io: from.by_ref().take(body), digest: Sha256::new(), length: 0 };
+    let digested = Digested::new(from.by_ref().take(body));
     let mut input = BufReader::with_capacity(CHUNK_BYTES, digested);
-    let state = read_body(&mut input)?;
+    let made = read(&mut input)?;
     let Digested { digest, length, .. } = input.into_inner();
     let mut trailer = [0; TRAILER_BYTES];
     from.read_exact(&mut trailer)?;
@@ -133,26 +143,38 @@ pub(super) fn decode(mut from: impl Read, length: u64) -> Result<State, Damaged>
     if told_length != length.to_le_bytes() || told_digest != &*digest.finalize() {
         return Err(Damaged::Digest);
     }
-    Ok(state)
+    Ok(made)
 }
 
-/// All of it, up to its end.
-fn read_body(input: &mut impl BufRead) -> Result<State, Damaged> {
-    let mut magic = [0; MAGIC.len()];
-    input.read_exact(&mut magic)?;
-    if &magic != MAGIC {
+/// The first line behind this magic.
+pub(super) fn read_head<T: DeserializeOwned>(
+    input: &mut impl BufRead,
+    magic: &[u8; 16],
+) -> Result<T, Damaged> {
+    let mut found = [0; 16];
+    input.read_exact(&mut found)?;
+    if &found != magic {
         return Err(Damaged::Format);
     }
     let mut line = Vec::new();
     input.take(FRAME_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
-    let front: Front = serde_json::from_slice(&line).map_err(|_| Damaged::Format)?;
-    if front.own_bytes > OWN_BYTES_MAX || front.names.len() > SUBSCRIPTIONS_MAX {
+    serde_json::from_slice(&line).map_err(|_| Damaged::Format)
+}
+
+/// All of it, up to its end.
+fn read_body(input: &mut impl BufRead) -> Result<State, Damaged> {
+    let front: Front = read_head(input, MAGIC)?;
+    if front.names.len() > SUBSCRIPTIONS_MAX {
         return Err(Damaged::TooLong);
     }
-    let mut own = vec![0; front.own_bytes];
-    input.read_exact(&mut own)?;
     let services = read_services(input)?;
-    Ok(State { pod: front.pod, current_at_ms: front.current_at_ms, names: front.names, services, own })
+    Ok(State {
+        pod: front.pod,
+        current_at_ms: front.current_at_ms,
+        names: front.names,
+        services,
+        of_another_build: front.build != build(),
+    })
 }
 
 fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Service>)>, Damaged> {
@@ -188,7 +210,7 @@ fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Servic
 }
 
 /// Holds a place to read from or to write to, and what has gone through it.
-struct Digested<T> {
+pub(super) struct Digested<T> {
     io: T,
     digest: Sha256,
     length: u64,
@@ -197,9 +219,24 @@ struct Digested<T> {
 // === impl Digested ===
 
 impl<T> Digested<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self { io, digest: Sha256::new(), length: 0 }
+    }
+
     fn saw(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
         self.length += bytes.len() as u64;
+    }
+}
+
+impl<T: Write> Digested<T> {
+    /// Proves that all is there that was written; gives the length of the whole.
+    pub(super) fn seal(self) -> io::Result<u64> {
+        let Self { mut io, digest, length } = self;
+        io.write_all(&length.to_le_bytes())?;
+        io.write_all(&digest.finalize())?;
+        io.flush()?;
+        Ok(length + TRAILER_BYTES as u64)
     }
 }
 

@@ -26,10 +26,10 @@ fn state() -> State {
     let services = vec![service("billing.shop", 0, 0), service("orders.shop", 3, 10)];
     State {
         pod: Some(serde_json::from_str(r#"{"namespace":"shop","name":"web-1","uid":"u1"}"#).unwrap()),
-        current_at_ms: Some(1_700_000_000_000),
+        current_at_ms: 1_700_000_000_000,
         names: services.iter().map(|(key, _)| key.clone()).collect(),
         services,
-        own: b"what\nthe app said".to_vec(),
+        of_another_build: false,
     }
 }
 
@@ -77,7 +77,31 @@ fn what_does_not_fit_is_left_out_whole_and_the_rest_is_kept() {
     assert!(bytes.len() as u64 <= FILE_BYTES_MAX);
     let kept = read(&bytes).unwrap();
     let names: Vec<_> = kept.services.iter().map(|(key, _)| key.service.as_str()).collect();
-    assert_eq!((names, kept.names.len(), &kept.own), (vec!["a", "c"], 2, &full.own));
+    assert_eq!((names, kept.names.len()), (vec!["a", "c"], 2));
+}
+
+#[test]
+fn a_number_that_could_not_be_read_costs_its_service_and_not_the_file() {
+    let mut grown = state();
+    let (_, service) = &mut grown.services[0];
+    *service = Arc::new(Service { revision: REVISION_END, ..Service::clone(service) });
+    let mut bytes = Vec::new();
+    assert_eq!(encode(&grown, &mut bytes).unwrap().left_out, 1);
+    assert_eq!(read(&bytes).unwrap().services, state().services[1..]);
+}
+
+#[test]
+fn what_another_build_wrote_is_known_to_be_its() {
+    let ours = bytes_of(&state());
+    let (from, to) = (build(), format!("x{}", &build()[1..]));
+    let at = ours.windows(from.len()).position(|at| at == from.as_bytes()).unwrap();
+    let mut body = ours[..ours.len() - TRAILER_BYTES].to_vec();
+    body.splice(at..at + from.len(), to.bytes());
+    let mut theirs = Vec::new();
+    let mut out = Digested::new(&mut theirs);
+    out.write_all(&body).unwrap();
+    out.seal().unwrap();
+    assert_eq!(read(&theirs).unwrap(), State { of_another_build: true, ..state() });
 }
 
 #[test]
@@ -152,7 +176,7 @@ proptest! {
         bytes.extend(length.to_le_bytes());
         bytes.extend(digest);
         if let Ok(state) = read(&bytes) {
-            prop_assert!(state.names.len() <= SUBSCRIPTIONS_MAX && state.own.len() <= OWN_BYTES_MAX);
+            prop_assert!(state.names.len() <= SUBSCRIPTIONS_MAX);
         }
     }
 }

@@ -15,10 +15,7 @@ use super::{
     file::{FileError, Folder, wall_ms},
     format::State,
 };
-use crate::{
-    own::Own,
-    store::{Known, Store},
-};
+use crate::store::{Known, Store};
 
 /// So much later than a change it is written: others come with it, as at the start of an app.
 const GATHER: Duration = Duration::from_secs(1);
@@ -36,10 +33,10 @@ const TOUCH_EVERY: Duration = Duration::from_secs(30);
 pub(crate) struct Keeper {
     folder: Folder,
     store: Store,
-    own: Own,
     contents: watch::Receiver<()>,
     around: watch::Receiver<()>,
-    own_words: watch::Receiver<u64>,
+    /// Since when nothing was current, where nothing ever was.
+    begin: Instant,
     pace: Pace,
 }
 
@@ -61,7 +58,7 @@ struct Pace {
 
 impl Keeper {
     /// Of what changes from now on. `restored`: what is known now is what the file says.
-    pub(crate) fn new(folder: Folder, store: Store, own: Own, restored: bool) -> Self {
+    pub(crate) fn new(folder: Folder, store: Store, restored: bool) -> Self {
         let pod = store.around().pod.clone();
         let pace = Pace {
             changed_at: None,
@@ -71,8 +68,8 @@ impl Keeper {
             pod,
             left_out: 0,
         };
-        let (contents, around, own_words) = (store.contents(), store.changes(), own.changes());
-        Self { folder, store, own, contents, around, own_words, pace }
+        let (contents, around) = (store.contents(), store.changes());
+        Self { folder, store, contents, around, begin: Instant::now(), pace }
     }
 
     /// Keeps the file until the process ends, and then once more.
@@ -86,7 +83,6 @@ impl Keeper {
                 biased;
                 () = shutdown.requested() => break,
                 Ok(()) = self.contents.changed(), if clean => self.pace.changed(),
-                Ok(()) = self.own_words.changed(), if clean => self.pace.changed(),
                 Ok(()) = self.around.changed(), if clean => {
                     if self.store.around().pod != self.pace.pod {
                         self.pace.changed();
@@ -96,9 +92,7 @@ impl Keeper {
                 _ = touch.tick(), if clean => self.touch().await,
             }
         }
-        let unseen =
-            self.contents.has_changed().unwrap_or(true) || self.own_words.has_changed().unwrap_or(true);
-        if unseen || self.pace.changed_at.is_some() {
+        if self.contents.has_changed().unwrap_or(true) || self.pace.changed_at.is_some() {
             self.save().await;
         } else {
             self.touch().await;
@@ -108,7 +102,6 @@ impl Keeper {
     async fn save(&mut self) {
         // What changes from here on is for the next write.
         self.contents.mark_unchanged();
-        self.own_words.mark_unchanged();
         let state = self.state();
         let pace = &mut self.pace;
         pace.changed_at = None;
@@ -136,12 +129,10 @@ impl Keeper {
 
     fn state(&self) -> State {
         let names = self.store.names();
+        let current_at = self.store.current_at().unwrap_or(self.begin);
         let mut state = State {
             pod: self.store.around().pod.clone(),
-            current_at_ms: self.store.current_at().map(|at| {
-                wall_ms(SystemTime::now().checked_sub(at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH))
-            }),
-            own: self.own.saved(),
+            current_at_ms: SystemTime::now().checked_sub(current_at.elapsed()).map_or(0, wall_ms),
             ..State::default()
         };
         for slot in names.iter() {

@@ -1,9 +1,10 @@
-//! What outlives the process: the last good state, on a volume of the pod. A sidecar that starts answers from it before it
-//! has reached anybody.
+//! What outlives the process, on a volume of the pod: the last good state, from which a sidecar that starts answers before it
+//! has reached anybody, and what the app said of itself.
 //!
 //! ```text
-//!  start ─► read ─► State ─► Client, Store, Own        while it runs: Keeper ─► write, at most every 5 s after a change
-//!             └─ damaged, foreign, missing: nothing is believed, one warning
+//!  start ─► read ─┬─► State ─► Client, Store     while it runs: Keeper ─► write, at most every 5 s after a change
+//!             │   └─► Words ─► Own                             Scribe ─► write, at once
+//!             └─ damaged, foreign, missing, another pod's: nothing is believed, one warning
 //! ```
 //!
 //! Nothing depends on it: a disk that is full, read-only or gone costs a warning and the answers after a restart.
@@ -11,29 +12,50 @@
 mod file;
 mod format;
 mod keeper;
+mod scribe;
+mod words;
 
 use std::time::SystemTime;
 
 use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
 
-use self::file::wall_ms;
-pub(crate) use self::{file::Folder, format::State, keeper::Keeper};
+use self::file::{FileError, wall_ms};
+pub(crate) use self::{file::Folder, format::State, keeper::Keeper, scribe::Scribe};
 
-/// The state that the process before this one left, if it can be believed.
-pub(crate) fn read(folder: &Folder) -> Option<State> {
-    match folder.read() {
-        Ok(Some(state)) => {
-            info!(services = state.services.len(), "answering from the last state until a session is there");
-            Some(state)
+/// Holds what the process before this one left, as far as it can be believed.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    pub(crate) state: Option<State>,
+    /// What the app said, in words of those who look after it.
+    pub(crate) said: Option<Vec<u8>>,
+}
+
+/// What was left for the pod of this UID. Without knowing who we are, we take the volume for our own.
+pub(crate) fn read(folder: &Folder, pod: Option<&str>) -> Left {
+    let ours = |theirs: Option<&str>, what: &str| {
+        let ours = theirs.is_none() || pod.is_none() || theirs == pod;
+        if !ours {
+            warn!(what, "another pod's, and not used; give each pod a state folder of its own");
         }
-        Ok(None) => None,
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            warn!(%error, cause, "the last state is not used");
-            None
-        }
+        ours
+    };
+    let state = believed(folder.read())
+        .filter(|state| ours(state.pod.as_ref().map(|pod| &*pod.uid), "the last state"));
+    if let Some(state) = &state {
+        info!(services = state.services.len(), "answering from the last state until a session is there");
     }
+    let words =
+        believed(folder.read_words()).filter(|words| ours(words.pod.as_deref(), "what an app registered"));
+    Left { state, said: words.map(|words| words.said) }
+}
+
+fn believed<T>(read: Result<Option<T>, FileError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        warn!(%error, cause, "the last state is not used");
+        None
+    })
 }
 
 // === impl State ===
@@ -42,7 +64,7 @@ impl State {
     /// When it was last known to be current, by the clock that answers are dated with. A wall clock that went back since
     /// says nothing of how long that is: it counts as no time at all, which is told as an age of 1.
     pub(crate) fn current_at(&self) -> Option<Instant> {
-        let age_ms = wall_ms(SystemTime::now()).saturating_sub(self.current_at_ms?);
+        let age_ms = wall_ms(SystemTime::now()).saturating_sub(self.current_at_ms);
         Instant::now().checked_sub(Duration::from_millis(age_ms))
     }
 }

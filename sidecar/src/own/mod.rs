@@ -33,7 +33,7 @@ use rollcall_wire::{Drain, Duty, PodIdentity, RegistrationKey, SelfRegistration}
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
-    time::{Duration, Instant, sleep_until, timeout_at},
+    time::{Duration, Instant, sleep_until, timeout, timeout_at},
 };
 use tracing::warn;
 
@@ -56,6 +56,8 @@ use self::{
 /// How long who registers waits for the controller's word: it takes a few milliseconds, and an app that starts waits for
 /// this.
 pub(crate) const WORD_MAX: Duration = Duration::from_secs(2);
+/// How long a caller waits for the disk: it takes a few milliseconds, and a slow one is no reason to hold up an app.
+const KEPT_WAIT_MAX: Duration = Duration::from_millis(100);
 /// Where nothing beats, the clock need not be looked at; a bound, so that no slip can stop it for good.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
@@ -76,6 +78,8 @@ struct Shared {
     heard: watch::Sender<()>,
     duties: watch::Sender<Arc<[Duty]>>,
     saved: watch::Sender<u64>,
+    /// Up to which of these changes what is to survive is on the disk; none while nobody can keep it.
+    kept: watch::Sender<Option<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +103,7 @@ impl Default for Own {
             heard: watch::channel(()).0,
             duties: watch::channel(Arc::from([])).0,
             saved: watch::channel(0).0,
+            kept: watch::channel(None).0,
         }))
     }
 }
@@ -141,7 +146,6 @@ impl Own {
     }
 
     pub(crate) fn rejected(&self, key: &RegistrationKey, reason: &str, field: Option<&str>) {
-        warn!(service = %key.service, reason, field, "the controller refuses a registration");
         let refusal = Refusal { reason: reason.to_owned(), field: field.map(Into::into) };
         self.change(|state, now_ms| {
             let State { ledger, files, .. } = state;
@@ -200,6 +204,20 @@ impl Own {
     /// Says when [`Own::saved`] is another than before.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.saved.subscribe()
+    }
+
+    /// What was to survive after so many changes is on the disk; none: it cannot be kept now.
+    pub(crate) fn set_kept(&self, until: Option<u64>) {
+        self.0.kept.send_replace(until);
+    }
+
+    /// Returns once all that was said until now is on the disk. Nobody waits for one that is broken, or slow.
+    pub(crate) async fn kept(&self) {
+        let said = *self.0.saved.borrow();
+        let mut kept = self.0.kept.subscribe();
+        let on_disk = kept.wait_for(|kept| kept.is_none_or(|until| until >= said));
+        // That it took too long is no news to the app.
+        let _ = timeout(KEPT_WAIT_MAX, on_disk).await;
     }
 
     // --- the prober's side ---

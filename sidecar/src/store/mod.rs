@@ -113,9 +113,9 @@ pub(crate) fn store() -> (Writer, Store) {
 // === impl Names ===
 
 impl Names {
-    /// The place of the name that a caller writes so.
+    /// The place of the name that a caller writes so, which is marked as asked for.
     pub(crate) fn find(&self, text: &str) -> Option<&Arc<Slot>> {
-        self.by_text.get(text)
+        self.by_text.get(text).inspect(|slot| slot.mark_asked())
     }
 
     pub(crate) fn get(&self, key: &ServiceKey) -> Option<&Arc<Slot>> {
@@ -164,6 +164,12 @@ impl Writer {
 
     pub(crate) fn names(&self) -> Guard<Arc<Names>> {
         self.0.names.load()
+    }
+
+    /// The names that lookups asked for since the last call.
+    pub(crate) fn take_asked(&self) -> Vec<ServiceKey> {
+        let names = self.0.names.load();
+        names.iter().filter(|slot| slot.take_asked()).map(|slot| slot.key.clone()).collect()
     }
 
     /// What is held of this name.

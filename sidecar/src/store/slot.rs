@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -20,6 +20,8 @@ pub(crate) struct Slot {
     changed: Notify,
     /// Those who wait for what becomes of it.
     followers: AtomicUsize,
+    /// Somebody asked since the agent looked.
+    asked: AtomicBool,
 }
 
 /// Holds one who waits for what becomes of a name, which is not given up for another meanwhile.
@@ -49,6 +51,7 @@ impl Slot {
             known: ArcSwap::from_pointee(known),
             changed: Notify::new(),
             followers: AtomicUsize::new(0),
+            asked: AtomicBool::new(false),
         }
     }
 
@@ -68,6 +71,18 @@ impl Slot {
 
     pub(crate) fn is_followed(&self) -> bool {
         self.followers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Somebody wants to know, or still does. Most find it marked, and change nothing.
+    pub(crate) fn mark_asked(&self) {
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody asked since the last call.
+    pub(super) fn take_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn set(&self, known: Known) {

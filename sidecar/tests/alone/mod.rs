@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rollcall_controller::Authority;
 
 use crate::{
     ANY,
-    bench::{Answer, Controller, Volumes, eventually, gone, pod, request, seen},
+    bench::{Answer, Controller, Process, Volumes, eventually, gone, pod, request, request_with, seen},
 };
 
 /// The promise for a release build on a machine that does nothing else; what is tested is that nobody is waited for, which
@@ -70,6 +71,66 @@ async fn a_restarted_sidecar_answers_from_the_disk_before_anybody_is_reached_and
     assert_eq!((after.header("x-rollcall-source"), age(&after)), (Some("live"), 0));
     assert!(revision(&after) > revision(&before), "revisions grow over a restart of both");
     next.stop().await;
+}
+
+/// A token as the kubelet gives it to the pod of this UID.
+fn token_of(uid: &str) -> String {
+    let claims =
+        format!(r#"{{"kubernetes.io":{{"namespace":"shop","pod":{{"name":"pod","uid":"{uid}"}}}}}}"#);
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+}
+
+/// A request with this body, as the app says something of itself.
+async fn say(process: &Process<'_>, line: &str, body: &str) -> u16 {
+    let length = body.len();
+    let json = "Content-Type: application/json";
+    let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n{json}\r\nContent-Length: {length}\r\n");
+    request_with(process.api, &head, body).await.status
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_apps_last_words_outlive_a_kill_and_are_no_other_pods() {
+    let volumes = Volumes::new(&Authority::generate("test").unwrap());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    fs::write(volumes.token(), token_of("u9")).unwrap();
+    let words = [
+        ("PUT /v1/self", r#"{"service":"web","ports":{"http":8080}}"#, 202),
+        ("PUT /v1/self", r#"{"service":"shop","ports":{"http":8081}}"#, 202),
+        ("PUT /v1/self/health", r#"{"state":"failing"}"#, 204),
+        ("PUT /v1/self/health", r#"{"state":"serving"}"#, 204),
+        ("DELETE /v1/self/web", "", 204),
+    ];
+    // Nobody has waited for the disk but who asked.
+    let mut known = String::new();
+    for (line, body, status) in words {
+        let process = volumes.start(nobody).await;
+        let shown = process.get("/v1/self").await.body;
+        assert!(known.is_empty() || shown == known, "before {line} {body}: {shown} and not {known}");
+        assert_eq!(say(&process, line, body).await, status, "{line} {body}");
+        known = process.get("/v1/self").await.body;
+        process.kill();
+    }
+    assert!(known.contains("shop") && !known.contains("web") && !known.contains("failing"), "{known}");
+
+    fs::write(volumes.token(), token_of("u8")).unwrap();
+    let process = volumes.start(nobody).await;
+    let other = process.get("/v1/self").await.body;
+    assert!(!other.contains("shop"), "{other}");
+    let logged = process.terminate();
+    assert_eq!(logged.iter().filter(|line| line.contains("another pod's")).count(), 1, "{logged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_pods_state_is_not_answered_from() {
+    let (volumes, controller, _) = left_behind(&Authority::generate("test").unwrap()).await;
+    controller.stop().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (uid, status) in [("u8", 503), ("u9", 200)] {
+        fs::write(volumes.token(), token_of(uid)).unwrap();
+        let process = volumes.start(nobody).await;
+        assert_eq!(process.first_answer().await.0.status, status, "{uid}");
+        process.kill();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

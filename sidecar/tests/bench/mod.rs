@@ -34,7 +34,11 @@ use tokio::{
     time::sleep,
 };
 
-pub use self::{deaf::Deaf, played::Played, process::Volumes};
+pub use self::{
+    deaf::Deaf,
+    played::Played,
+    process::{Process, Volumes},
+};
 
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
@@ -241,8 +245,13 @@ impl Answer {
 }
 
 pub async fn request(address: SocketAddr, head: &str) -> Answer {
+    request_with(address, head, "").await
+}
+
+/// The same with a body, of which the head says how long it is.
+pub async fn request_with(address: SocketAddr, head: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));

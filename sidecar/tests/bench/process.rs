@@ -47,6 +47,10 @@ impl Volumes {
         Self { folder, addresses: ((host, 7300).into(), (host, 7390).into()) }
     }
 
+    pub fn token(&self) -> PathBuf {
+        self.folder.path().join("token")
+    }
+
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state/state")
     }

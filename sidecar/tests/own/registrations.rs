@@ -182,7 +182,6 @@ async fn what_an_app_said_survives_its_sidecar_and_the_controller() {
     stream.read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     eventually("it is looked up", async || seen(&consumer, "orders").await == "Serving Ready").await;
-    eventually("it is kept", async || volumes.keeps("blue")).await;
     process.kill();
     controller.stop().await;
     let _next = Controller::start(&authority, address, vec![pod(1, None), pod(9, None)]).await;

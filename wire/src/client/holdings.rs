@@ -195,9 +195,12 @@ impl Holdings {
         let past = self.past.remove(&key);
         match self.held.entry(key) {
             Entry::Occupied(mut entry) => {
+                let known = |service: &Service| service.content_hash(entry.key());
+                // The controller's hash was of all that it said, of which an older build of ours may have skipped something.
+                let lacks = entry.get().doubted && known(&entry.get().service) != known(&made);
                 let held = entry.get_mut();
                 (held.told, held.doubted) = (head.revision, false);
-                if held.service.hash == made.hash {
+                if held.service.hash == made.hash && !lacks {
                     return Ok(Taken::Same);
                 }
                 made.revision = next_local(held.service.revision, head.revision);

@@ -289,6 +289,11 @@ impl Client {
         self.session = None;
     }
 
+    /// What is held may lack what this build knows of it: it stays, and the next session tells all of it anew.
+    pub fn doubt_held(&mut self) {
+        self.holdings.doubt(&Doubt::All);
+    }
+
     /// All that is held, whether in step or not.
     pub fn held(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<Service>)> {
         self.holdings.iter()

@@ -150,3 +150,20 @@ fn what_an_earlier_process_held_is_offered_and_its_revisions_go_on() {
     assert_eq!(held(&client), ["a 1", "b 2"], "the first was confirmed by its hash");
     assert!(client.in_step());
 }
+
+#[test]
+fn what_an_older_build_held_is_told_anew_though_its_hash_is_the_same() {
+    let (a, all) = with("a", 900, &[1, 2]);
+    // Of the same hash, and with less in it: the older build did not know the rest.
+    let less = Service { hash: all.hash, revision: 900, ..with("a", 900, &[1]).1 };
+    let mut client = Client::new("j".into(), usize::MAX);
+    client.restore([(a.clone(), less)]);
+    client.doubt_held();
+    let frames = client.open(0);
+    assert!(matches!(&frames[0], Up::Hello { held, .. } if held.is_empty()), "{frames:?}");
+    assert_eq!((said(&frames), held(&client)), (vec!["+a".to_owned()], vec!["a 1".to_owned()]));
+    client.hear(welcome("another"), 0).unwrap();
+    let events = client.hear(whole(&a, &Service { revision: 900, ..all }, 1).remove(0), 0).unwrap();
+    let [Event::Changed { service, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(service.revision > 900 && service.instances.len() == 2, "{service:?}");
+}
