@@ -104,6 +104,7 @@ async fn an_app_that_serves_one_caller_at_a_time_is_never_kept_from_its_users() 
         json(&app.get("/v1/self").await)["registrations"][0]["health"] == "passing"
     })
     .await;
+    eventually("it serves", async || seen(&shop.consumer, "orders").await == "Serving Ready").await;
     let (begin, mut longest) = (Instant::now(), Duration::ZERO);
     // Ten probes, and more looks.
     while begin.elapsed() < Duration::from_secs(5) {
