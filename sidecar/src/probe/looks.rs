@@ -12,7 +12,7 @@ use std::{
 use rollcall_catalogue::liveness::Answer;
 
 /// An app that has crashed is to be out of all lookups within 250 ms, and the rest of the way has its share of that.
-const LOOK_EVERY_MS: u64 = 100;
+const LOOK_EVERY_MS: u64 = 150;
 /// However fast one comes and goes, he is asked beside his probes no more often than this.
 const APART_MIN_MS: u64 = 1_000;
 /// Where the kernel does not tell, it is asked again after this.
