@@ -43,6 +43,7 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
         (&Method::DELETE, Some("drain")) => {
             // Its answer says who still called: nobody waits for that any more.
             let _ = api.errands.drain(&api.store, Drain::Stop, STOP_MAX).await;
+            api.own.kept().await;
             Ok(no_content())
         }
         (_, Some("health")) => {
@@ -87,6 +88,7 @@ async fn drain(api: &Api, deadline: Duration) -> Result<Answer, Problem> {
     let _place = api.place()?;
     let begin = Instant::now();
     let drained = api.errands.drain(&api.store, Drain::Start, deadline).await;
+    api.own.kept().await;
     let drained = drained.map_err(|many: TooMany| {
         Problem::new(Slug::LimitReached, many.to_string()).hint("it drains; ask again in a second")
     })?;
