@@ -258,8 +258,16 @@ async fn a_sidecar_is_told_what_its_pod_is_after_welcome_and_when_that_changes()
     let said =
         serde_json::json!({"service": "orders", "ports": [{"port": 81}], "beside": true, "ttlSeconds": 5});
     peer.say(&Up::Register { registration: serde_json::from_value(said).unwrap() }).await;
-    assert!(matches!(peer.hear().await, Some(Down::Registered { .. })));
-    peer.sync().await;
+    // The word's answer and what came of it are not told in any order.
+    let (mut registered, mut synced) = (false, false);
+    while !(registered && synced) {
+        match peer.hear().await {
+            Some(Down::Registered { .. }) => registered = true,
+            Some(Down::Synced { .. }) => synced = true,
+            Some(Down::Upsert { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
     let duties = peer.duties.take().unwrap();
     let told = duties.iter().map(|one| (one.port, one.declared, one.probe.is_some(), one.ttl_seconds));
     assert_eq!(told.collect::<Vec<_>>(), [(8080, true, true, None), (81, false, false, Some(5))]);
