@@ -60,7 +60,9 @@ impl Scene {
     pub fn hermit(&self, namespace: &str, pod: &str, service: &str, node: u8) -> Result<Hermit> {
         let network = Network::new()?;
         let own = network.addresses[1].to_string();
-        let annotations = objects::annotations(service, "1.0.0", "http:8080");
+        let mut annotations = objects::annotations(service, "1.0.0", "http:8080");
+        // There is a sidecar, and no app that it could ask.
+        annotations["rollcall.dev/probe"] = "none".into();
         let uid = self.pod_with_sidecar(namespace, pod, &annotations, &own, node)?;
         let folder = self.stage.folder();
         let place = |what: &str| folder.join(format!("{namespace}-{pod}-{what}"));
@@ -73,7 +75,9 @@ impl Scene {
             format!("--controller={controller}"),
             format!("--ca-file={}", text(place("ca"))),
             format!("--token-file={}", text(place("token"))),
+            format!("--state-dir={}", text(place("state"))),
         ];
+        fs::create_dir_all(place("state"))?;
         let mut hermit = Hermit { process: None, network, arguments, log: place("log"), uid };
         hermit.start()?;
         Ok(hermit)

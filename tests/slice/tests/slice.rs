@@ -111,7 +111,7 @@ fn a_crashed_app_is_out_until_it_is_back(cluster: &Cluster) -> Result<()> {
         let exec = ["exec", "orders-2", "-c", "app", "--", "/bin/busybox", "sh", "-c", script];
         cluster.kubectl(&exec).map(drop)
     };
-    shell("/bin/busybox killall httpd")?;
+    shell("kill -USR1 1")?;
     let begin = Instant::now();
     cluster.eventually("orders-2's dead app is out", || {
         let all = lookup(cluster, "orders?all=true")?;
@@ -122,7 +122,7 @@ fn a_crashed_app_is_out_until_it_is_back(cluster: &Cluster) -> Result<()> {
         begin.elapsed().as_millis()
     );
     ensure!(!addresses(&lookup(cluster, "orders")?).contains(&address), "it is still looked up");
-    shell("/bin/busybox httpd -p 8080")?;
+    shell("kill -USR2 1")?;
     cluster.eventually("orders-2 is back", || Ok(addresses(&lookup(cluster, "orders")?).contains(&address)))
 }
 
