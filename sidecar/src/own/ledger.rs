@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_catalogue::{ServiceName, liveness::ProbeWitness};
 use rollcall_wire::{
-    DUTIES_MAX, Drain, Duty, HealthOf, RegistrationKey, SelfRegistration, limits::REGISTRATIONS_MAX,
+    DUTIES_MAX, Drain, Duty, HealthOf, RegistrationKey, SelfRegistration,
+    limits::{REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX},
 };
 use thiserror::Error;
 
@@ -22,9 +23,6 @@ use super::{
     health::{AppWord, Health, Spot},
 };
 
-/// Bytes of all registrations as JSON. A `hello` holds all of them in one frame, and refuses more than 192 KiB; 16 plain
-/// ones are a tenth of this.
-pub(super) const BYTES_MAX: usize = 128 * 1024;
 /// While something beats, the clock is looked at so often: who looks later than this and [`LATE_MS`] stood still.
 const TICK_MS: u64 = 1_000;
 /// So late a look may be on a machine that is busy.
@@ -43,7 +41,7 @@ pub(crate) enum Say {
 pub(crate) enum NoRoom {
     #[error("{REGISTRATIONS_MAX} registrations are held already")]
     Count,
-    #[error("the registrations of this pod come to more than {BYTES_MAX} bytes")]
+    #[error("the registrations of this pod come to more than {REGISTRATIONS_BYTES_MAX} bytes")]
     Bytes,
     /// It is registered already, and alive.
     #[error("already registered")]
@@ -343,7 +341,9 @@ impl Ledger {
         let entries = self.entries.iter();
         let others = entries.flat_map(|(of, entry)| entry.layers().map(move |(by, said)| (of, by, said)));
         let others = others.filter(|(of, by, _)| (*of, *by) != (key, source));
-        if others.map(|(_, _, said)| bytes_of(said)).sum::<usize>() + bytes_of(said) > BYTES_MAX {
+        if others.map(|(_, _, said)| said.json_bytes()).sum::<usize>() + said.json_bytes()
+            > REGISTRATIONS_BYTES_MAX
+        {
             return Err(NoRoom::Bytes);
         }
         if self.entries.contains_key(key) || self.entries.len() < REGISTRATIONS_MAX {
@@ -364,9 +364,4 @@ fn spots_named(said: &SelfRegistration) -> impl Iterator<Item = Spot> + '_ {
 
 fn spot_of(duty: &Duty) -> Spot {
     Spot { service: duty.service.clone(), port: duty.port }
-}
-
-fn bytes_of(said: &SelfRegistration) -> usize {
-    // Text, numbers and maps with text keys, which serde_json cannot fail to write; and a comma.
-    serde_json::to_vec(said).map_or(0, |json| json.len() + 1)
 }

@@ -14,7 +14,10 @@ mod slot;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -87,7 +90,7 @@ struct Shared {
     /// When everything held was last known to be current. Beside the contact, since most frames move it.
     current_at: ArcSwap<Option<Instant>>,
     /// Everything held was current once since this process began.
-    confirmed: ArcSwap<bool>,
+    confirmed: AtomicBool,
     /// Wakes those who wait for anything but a change of one name.
     changed: watch::Sender<()>,
     /// Wakes whoever keeps a copy of all that is held.
@@ -102,7 +105,7 @@ pub(crate) fn store() -> (Writer, Store) {
         contact: ArcSwap::default(),
         begin: Instant::now(),
         current_at: ArcSwap::default(),
-        confirmed: ArcSwap::default(),
+        confirmed: AtomicBool::default(),
         changed: watch::channel(()).0,
         contents: watch::channel(()).0,
         lookups: Lookups::default(),
@@ -255,9 +258,7 @@ impl Writer {
     /// Everything held is current now.
     pub(crate) fn current(&self) {
         // First, so that what has just become current is never taken for the disk's.
-        if !**self.0.confirmed.load() {
-            self.0.confirmed.store(Arc::new(true));
-        }
+        self.0.confirmed.store(true, Ordering::Relaxed);
         self.current_since(Instant::now());
     }
 
@@ -324,12 +325,12 @@ impl Store {
 
     /// Whether this content is the disk's, and nobody has said since that it is still so.
     pub(crate) fn is_from_disk(&self, held: &Held) -> bool {
-        held.from_disk && !**self.0.confirmed.load()
+        held.from_disk && !self.0.confirmed.load(Ordering::Relaxed)
     }
 
     /// Whether what is held is the disk's, and no session has said since that it is still so.
     pub(crate) fn rests_on_disk(&self) -> bool {
-        !**self.0.confirmed.load() && self.current_at().is_some()
+        !self.0.confirmed.load(Ordering::Relaxed) && self.current_at().is_some()
     }
 
     /// Whether there is a session, whatever it has said yet.
