@@ -3,13 +3,14 @@
 use std::{
     convert::Infallible,
     error::Error,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
+    task::{Poll, Waker},
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
@@ -179,13 +180,24 @@ where
         .keep_alive(callers == Callers::Apps)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Patient::new(stream)), service);
-    let mut connection = std::pin::pin!(connection);
-    // In a set of its own, the word to end is looked at only when it comes, and not with each request.
-    let mut end: FuturesUnordered<_> = [shutdown.requested()].into_iter().collect();
-    let result = tokio::select! {
-        biased;
-        result = connection.as_mut() => result,
-        _ = end.next() => {
+    let mut connection = pin!(connection);
+    let ear = shutdown.clone();
+    let mut end = pin!(shutdown.requested());
+    let mut woken: Option<Waker> = None;
+    let served = poll_fn(|context| {
+        if let Poll::Ready(result) = connection.as_mut().poll(context) {
+            return Poll::Ready(Some(result));
+        }
+        // It knows whom to wake, and then the word to end is no longer asked for with each request.
+        if !ear.is_requested() && woken.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        woken = Some(context.waker().clone());
+        end.as_mut().poll(context).map(|()| None)
+    });
+    let result = match served.await {
+        Some(result) => result,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -258,6 +270,23 @@ mod tests {
         assert!(begin.elapsed() >= APP_HEAD_MAX && begin.elapsed() <= 3 * APP_HEAD_MAX);
         trigger.pull();
         server.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_wait_for_nothing_end_with_the_process() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, ear) = shutdown();
+        let http = Http1 { listener, places: Places::new(2), callers: Callers::Apps };
+        let server = tokio::spawn(http.serve(answer, ear));
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 16];
+        idle.read_exact(&mut answer).await.unwrap();
+        let begin = tokio::time::Instant::now();
+        trigger.pull();
+        server.await.unwrap();
+        assert!(begin.elapsed() < DRAIN_MAX, "cut off after {:?}", begin.elapsed());
     }
 
     #[tokio::test]

@@ -1,14 +1,16 @@
 //! A local caller's connection: written to for as long as the caller reads, and read with a little leniency.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use rustix::net::SendFlags;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
     time::{Sleep, sleep},
 };
@@ -21,6 +23,15 @@ const STALLED_MAX: Duration = Duration::from_secs(30);
 /// A caller that says that it is done, before its answer is there, has so long for it. Who has hung up altogether looks
 /// the same, and what he waits for is not to go on for long.
 const DONE_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of an answer, head and all, that are put together before they are given to the kernel: for so few, that is cheaper
+/// than to have it gather them.
+const WHOLE_MAX: usize = 16 * 1024;
+
+thread_local! {
+    /// Where they are put together: all connections of a thread write one after the other.
+    static WHOLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Holds a connection, and since when its peer takes nothing, or says nothing more.
 #[derive(Debug)]
@@ -38,6 +49,21 @@ pub(crate) struct Patient {
 impl Patient {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, stalled: None, owed: false, done: None, heads: Heads::default() }
+    }
+
+    /// Gives these bytes to the kernel. The C library's own call would make each time a place where the thread can be
+    /// cancelled, which costs more than what we do for a lookup.
+    fn sent(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            let sent = self.stream.try_io(Interest::WRITABLE, || {
+                Ok(rustix::net::send(&self.stream, bytes, SendFlags::NOSIGNAL)?)
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
     }
 
     fn judged(
@@ -91,7 +117,7 @@ impl AsyncWrite for Patient {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = self.sent(context, bytes);
         self.judged(context, written)
     }
 
@@ -100,8 +126,16 @@ impl AsyncWrite for Patient {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.judged(context, written)
+        let all: usize = slices.iter().map(|slice| slice.len()).sum();
+        if all > WHOLE_MAX {
+            let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+            return self.judged(context, written);
+        }
+        WHOLE.with_borrow_mut(|whole| {
+            whole.clear();
+            slices.iter().for_each(|slice| whole.extend_from_slice(slice));
+            self.poll_write(context, whole)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

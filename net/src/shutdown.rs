@@ -44,4 +44,9 @@ impl Shutdown {
         // An error means that the trigger is gone, which says the same.
         let _ = self.0.wait_for(|requested| *requested).await;
     }
+
+    /// Whether the word was spoken since this ear was made, at no more cost than a look.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
+    }
 }
