@@ -3,41 +3,37 @@
 //! ```text
 //!  Agent ─► Writer ─┬─ Names   (ArcSwap): the names that are subscribed to; another map only when one comes or goes
 //!                   ├─ Slot    (ArcSwap each): what is known of one name; all that most changes touch
-//!                   ├─ Contact (ArcSwap): whether it is kept current
+//!                   ├─ Currency (words): whether it is kept current, and when it last was
 //!                   └─ Around  (ArcSwap): who we are, what we are to ask the app, the list of all services
 //! ```
 
 mod alike;
+mod currency;
 mod held;
 mod lookups;
 mod slot;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use arc_swap::{ArcSwap, Guard};
 use rollcall_catalogue::{Namespace, Service, ServiceKey};
-use rollcall_wire::{PodIdentity, ServiceSummary, limits::HEARTBEAT_EVERY};
-use tokio::{
-    sync::watch,
-    time::{Duration, Instant},
-};
+use rollcall_wire::{PodIdentity, ServiceSummary};
+use tokio::{sync::watch, time::Instant};
 
-use self::lookups::Lookups;
 pub(crate) use self::{
     alike::share,
+    currency::Contact,
     held::Held,
     lookups::Dialect,
     slot::{Follower, Known, Slot},
 };
-
-/// A live session that was silent for this long is no longer in step: two heartbeats are missing.
-const IN_STEP_FOR: Duration = HEARTBEAT_EVERY.saturating_mul(2);
+use self::{
+    currency::{Currency, IN_STEP_FOR},
+    lookups::Lookups,
+};
 
 /// Holds the places of all names that are subscribed to, by what a caller may write for them.
 #[derive(Debug, Clone, Default)]
@@ -59,19 +55,6 @@ pub(crate) struct Around {
     pub(crate) summary: Option<Arc<BTreeMap<ServiceKey, ServiceSummary>>>,
 }
 
-/// Says whether the state is being kept current.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Contact {
-    /// No session has been yet.
-    #[default]
-    Never,
-    /// In session; `caught_up` once everything held from before was answered in it: from then on all that is held is
-    /// pushed. `synced` while nothing that was asked for since awaits its answer.
-    Live { caught_up: bool, synced: bool },
-    /// The session is lost, and with it the word that anything is current.
-    Lost,
-}
-
 /// Holds the way to the state for readers.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Arc<Shared>);
@@ -84,13 +67,8 @@ pub(crate) struct Writer(Arc<Shared>);
 struct Shared {
     names: ArcSwap<Names>,
     around: ArcSwap<Around>,
-    contact: ArcSwap<Contact>,
-    /// When this process began to hold anything.
-    begin: Instant,
-    /// When everything held was last known to be current. Beside the contact, since most frames move it.
-    current_at: ArcSwap<Option<Instant>>,
-    /// Everything held was current once since this process began.
-    confirmed: AtomicBool,
+    /// Beside what is held, since most frames move it.
+    currency: Currency,
     /// Wakes those who wait for anything but a change of one name.
     changed: watch::Sender<()>,
     /// Wakes whoever keeps a copy of all that is held.
@@ -102,10 +80,7 @@ pub(crate) fn store() -> (Writer, Store) {
     let shared = Arc::new(Shared {
         names: ArcSwap::default(),
         around: ArcSwap::default(),
-        contact: ArcSwap::default(),
-        begin: Instant::now(),
-        current_at: ArcSwap::default(),
-        confirmed: AtomicBool::default(),
+        currency: Currency::new(),
         changed: watch::channel(()).0,
         contents: watch::channel(()).0,
         lookups: Lookups::default(),
@@ -162,7 +137,7 @@ impl Names {
 
 impl Writer {
     pub(crate) fn contact(&self) -> Contact {
-        **self.0.contact.load()
+        self.0.currency.contact()
     }
 
     pub(crate) fn names(&self) -> Guard<Arc<Names>> {
@@ -236,7 +211,7 @@ impl Writer {
     }
 
     pub(crate) fn set_contact(&self, contact: Contact) {
-        self.0.contact.store(Arc::new(contact));
+        self.0.currency.set_contact(contact);
         self.0.changed.send_replace(());
     }
 
@@ -258,13 +233,13 @@ impl Writer {
     /// Everything held is current now.
     pub(crate) fn current(&self) {
         // First, so that what has just become current is never taken for the disk's.
-        self.0.confirmed.store(true, Ordering::Relaxed);
+        self.0.currency.confirm();
         self.current_since(Instant::now());
     }
 
     /// What was read from the disk was current then.
     pub(crate) fn current_since(&self, then: Instant) {
-        self.0.current_at.store(Arc::new(Some(then)));
+        self.0.currency.set_current_at(then);
     }
 }
 
@@ -295,7 +270,7 @@ impl Store {
     }
 
     pub(crate) fn contact(&self) -> Contact {
-        **self.0.contact.load()
+        self.0.currency.contact()
     }
 
     /// A lookup was answered, in this language. Takes no lock.
@@ -310,13 +285,13 @@ impl Store {
 
     /// When everything held was last known to be current; none where it never was.
     pub(crate) fn current_at(&self) -> Option<Instant> {
-        **self.0.current_at.load()
+        self.0.currency.current_at()
     }
 
     /// Whole seconds since the state was known to be current, and where it never was, since the start; 0 in step, and only
     /// then.
     pub(crate) fn age(&self) -> u64 {
-        let since = self.since_current();
+        let since = self.0.currency.since_current();
         match self.contact() {
             Contact::Live { caught_up: true, .. } if since < IN_STEP_FOR => 0,
             _ => since.as_secs().max(1),
@@ -325,12 +300,12 @@ impl Store {
 
     /// Whether this content is the disk's, and nobody has said since that it is still so.
     pub(crate) fn is_from_disk(&self, held: &Held) -> bool {
-        held.from_disk && !self.0.confirmed.load(Ordering::Relaxed)
+        held.from_disk && !self.0.currency.is_confirmed()
     }
 
     /// Whether what is held is the disk's, and no session has said since that it is still so.
     pub(crate) fn rests_on_disk(&self) -> bool {
-        !self.0.confirmed.load(Ordering::Relaxed) && self.current_at().is_some()
+        !self.0.currency.is_confirmed() && self.current_at().is_some()
     }
 
     /// Whether there is a session, whatever it has said yet.
@@ -341,18 +316,14 @@ impl Store {
     /// Whether everything asked for is current.
     pub(crate) fn in_step(&self) -> bool {
         let synced = matches!(self.contact(), Contact::Live { caught_up: true, synced: true });
-        synced && self.since_current() < IN_STEP_FOR
-    }
-
-    fn since_current(&self) -> Duration {
-        self.current_at().unwrap_or(self.0.begin).elapsed()
+        synced && self.0.currency.since_current() < IN_STEP_FOR
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rollcall_catalogue::{ContentHash, Policy, changes::Head};
-    use tokio::time::advance;
+    use tokio::time::{Duration, advance};
 
     use super::*;
 
