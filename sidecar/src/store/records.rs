@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use rollcall_catalogue::{Service, ServiceKey, Transport};
+use rollcall_catalogue::Transport;
 use rollcall_dns::{Choice, PortAsked, Records};
 
 /// Choices whose records are kept beside those of all that serve. An app asks for a version or a port or two; of who asks
@@ -31,20 +31,24 @@ struct Chosen {
 // === impl Written ===
 
 impl Written {
-    /// Those of this choice, of a service that is always the same.
-    pub(super) fn of(&self, key: &ServiceKey, service: &Service, choice: Choice<'_>) -> Arc<Records> {
-        let write = || Arc::new(Records::of(key, service, choice));
+    /// Those of this choice, written where they are not kept, of a content with so many instances.
+    pub(super) fn of(
+        &self,
+        choice: Choice<'_>,
+        instances: usize,
+        write: impl FnOnce() -> Records,
+    ) -> Arc<Records> {
         if choice == Choice::default() {
-            return self.all.get_or_init(write).clone();
+            return self.all.get_or_init(|| Arc::new(write())).clone();
         }
         let kept = self.chosen.load();
         if let Some(chosen) = kept.iter().find(|chosen| chosen.is_of(choice)) {
             return chosen.records.clone();
         }
-        let records = write();
+        let records = Arc::new(write());
         let mut next = Vec::clone(&kept);
         next.push(Chosen::new(choice, records.clone()));
-        let room = CHOSEN_SERVICE_BYTES + service.instances.len() * CHOSEN_INSTANCE_BYTES;
+        let room = CHOSEN_SERVICE_BYTES + instances * CHOSEN_INSTANCE_BYTES;
         while next.len() > CHOSEN_MAX || bytes(&next) > room {
             next.remove(0);
         }
