@@ -4,7 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use proptest::prelude::ProptestConfig;
 use rollcall_catalogue::{
-    Addresses, ContentHash, Instance, Policy, Port, Profile, Reason, Service, ServiceKey, State, changes::Head,
+    Addresses, ContentHash, Instance, Policy, Port, Profile, Reason, Service, ServiceKey, State,
+    changes::Head,
 };
 
 use crate::{Answer, Carrier, Choice, Kind, Query, Read, Records, read};
