@@ -221,3 +221,7 @@ fn may_be_called(instance: &Instance) -> bool {
 fn is_local(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }
+
+#[cfg(test)]
+#[path = "dns_tests.rs"]
+mod tests;

@@ -159,15 +159,13 @@ async fn who_does_not_read_is_cut_and_idle_connections_give_their_places_back() 
     let (_played, process) = in_step(&authority, &volumes).await;
     let begin = Instant::now();
     let idle = connect(process.dns).await;
-    // As many as there may be, all of whom ask for what is large, and read none of it.
+    // Asks for what is large, again and again, and reads none of it.
     let deaf = TcpSocket::new_v4().unwrap();
     deaf.set_recv_buffer_size(4_096).unwrap();
     let mut deaf = deaf.connect(process.dns).await.unwrap();
     let queries: Vec<_> = (0..2_000).flat_map(|id| framed(&query(id, "many.rollcall", A))).collect();
-    let written = timeout(Duration::from_secs(20), deaf.write_all(&queries)).await.expect("it is cut");
-    let mut left = Vec::new();
-    let read = timeout(Duration::from_secs(20), deaf.read_to_end(&mut left)).await.expect("it is cut");
-    assert!(written.is_err() || read.is_err() || left.len() < 2_000 * 16_000, "{}", left.len());
+    let ask = async { while deaf.write_all(&queries).await.is_ok() {} };
+    timeout(Duration::from_secs(20), ask).await.expect("it is cut");
     // All places but that of the idle one, and then that one too.
     let mut others = Vec::new();
     for _ in 0..63 {
