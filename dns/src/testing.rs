@@ -2,12 +2,32 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use hickory_proto::{
+    op::Message,
+    rr::Record,
+    serialize::binary::{BinDecodable, BinDecoder},
+};
 use proptest::prelude::ProptestConfig;
 use rollcall_catalogue::{
-    Addresses, ContentHash, Instance, Policy, Port, Profile, Reason, Service, ServiceKey, State, changes::Head,
+    Addresses, ContentHash, Instance, Policy, Port, Profile, Reason, Service, ServiceKey, State,
+    changes::Head,
 };
 
 use crate::{Answer, Carrier, Choice, Kind, Query, Read, Records, read};
+
+/// What another implementation makes of a message, which must be nothing but that message.
+pub(crate) fn parsed(bytes: &[u8]) -> Message {
+    let mut decoder = BinDecoder::new(bytes);
+    let message =
+        Message::read(&mut decoder).unwrap_or_else(|error| panic!("{error}: {}", bytes.escape_ascii()));
+    assert!(decoder.is_empty(), "bytes behind the message: {}", bytes.escape_ascii());
+    message
+}
+
+/// The records as text, such as `orders.rollcall. 1 IN A 10.1.0.0`.
+pub(crate) fn texts(records: &[Record]) -> Vec<String> {
+    records.iter().map(Record::to_string).collect()
+}
 
 /// A query of one question, recursion desired, without EDNS.
 pub(crate) fn packet(name: &str, kind: Kind) -> Vec<u8> {
