@@ -119,11 +119,16 @@ pub async fn controller(authority: &Authority) -> Played {
     .await
 }
 
-/// Such a controller, and a sidecar that is in step with it.
+/// Such a controller, and a sidecar that is in step with it and holds all services that there are; that there are no others
+/// of these names it knows as well. A first lookup may fail on a machine that has much else to do.
 pub async fn in_step<'a>(authority: &Authority, volumes: &'a Volumes) -> (Played, Process<'a>) {
     let played = controller(authority).await;
     let process = volumes.start(played.address).await;
-    eventually("the first answer", async || process.orders().await.status == 200).await;
+    let known = ["orders", "bills.bank", "idle", "many"].map(|name| (name, 200));
+    for (name, status) in known.into_iter().chain(["nobody", "orders.nowhere"].map(|name| (name, 404))) {
+        let path = format!("/v1/services/{name}");
+        eventually(name, async || process.get(&path).await.status == status).await;
+    }
     eventually("in step", async || process.get("/readyz").await.status == 200).await;
     (played, process)
 }
