@@ -82,7 +82,7 @@ fn ports_by_their_names_and_what_carries_them() {
         profile.weight = 7;
     });
     let unnamed = edited(instance(&["10.0.0.3"], &[("http", 9)]), |profile| {
-        profile.ports = [Port::tcp(None, 9)].into()
+        profile.ports = [Port::tcp(None, 9)].into();
     });
     let service = service([instance(&["10.0.0.1"], &[("http", 80), ("admin", 81)]), both, unnamed]);
     let asked = |name, transport| pointed(&service, Some(PortAsked { name, transport }));
