@@ -15,8 +15,10 @@ const RECURSIVE: u8 = 0x01;
 /// In its fourth: the asker knows what "authentic" means, and would rather judge himself.
 const AUTHENTIC: u8 = 0x20;
 const UNCHECKED: u8 = 0x10;
-/// The type of the record that carries EDNS.
+/// The type of the record that carries EDNS; of the ones that name a zone's servers; the class of the Internet.
 const OPT: u8 = 41;
+const NS: u8 = 2;
+const IN: u8 = 1;
 /// In its flags: signatures are wanted.
 const SIGNED: u8 = 0x80;
 
@@ -52,6 +54,15 @@ impl Forwarded {
         let room = forwarded.room.min(UDP_BYTES_MAX);
         let sent = forwarded.message(forwarded.id, flags, room);
         (forwarded, sent)
+    }
+
+    /// A question that every server answers at once, whatever the answer: who serves the root. Nobody is to be asked for it.
+    pub fn sign_of_life(id: u16) -> (Self, Vec<u8>) {
+        let [id_high, id_low] = id.to_be_bytes();
+        let question = vec![0, 0, NS, 0, IN];
+        let asked = Self { id: [id_high, id_low], asked: [id_high, id_low], question, room: UDP_BYTES_MAX, extended: None };
+        let sent = asked.message(asked.id, [0, 0], UDP_BYTES_MAX);
+        (asked, sent)
     }
 
     /// The reply for the asker, with his own id and within his room; none where this packet is not the reply. Of a packet
