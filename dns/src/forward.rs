@@ -60,7 +60,13 @@ impl Forwarded {
     pub fn sign_of_life(id: u16) -> (Self, Vec<u8>) {
         let [id_high, id_low] = id.to_be_bytes();
         let question = vec![0, 0, NS, 0, IN];
-        let asked = Self { id: [id_high, id_low], asked: [id_high, id_low], question, room: UDP_BYTES_MAX, extended: None };
+        let asked = Self {
+            id: [id_high, id_low],
+            asked: [id_high, id_low],
+            question,
+            room: UDP_BYTES_MAX,
+            extended: None,
+        };
         let sent = asked.message(asked.id, [0, 0], UDP_BYTES_MAX);
         (asked, sent)
     }

@@ -15,6 +15,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use rollcall_catalogue::ServiceRef;
 use rollcall_dns::{Carrier, Forwarded, Query, UDP_BYTES_MAX};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,7 +27,7 @@ use tokio_rustls::rustls::crypto::{SecureRandom, aws_lc_rs};
 use tracing::{info, warn};
 
 use super::{
-    search::Search,
+    search::{Search, service_of},
     servers::{Servers, ServersError, Standings},
 };
 
@@ -84,10 +85,9 @@ impl Forwarder {
         }))
     }
 
-    /// The name of our zone that this name, in lower case, stands for, where a resolver has put a domain of the search list
-    /// behind it: the name itself is asked for next.
-    pub(super) fn ours<'n>(&self, name: &'n str) -> Option<&'n str> {
-        self.search.ours(name)
+    /// The service that this asker asks for next, where his resolver has put a domain of the search list behind its name.
+    pub(super) fn announced(&self, query: &Query<'_>) -> Option<ServiceRef> {
+        service_of(self.search.ours(&query.name())?)
     }
 
     /// Sends the query on, by the carrier that it came by.

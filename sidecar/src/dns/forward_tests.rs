@@ -301,7 +301,7 @@ async fn a_network_that_loses_three_of_ten_packets_answers_nearly_all() {
     const QUERIES: usize = 100;
     let chance = Mutex::new(rollcall_net::Jitter::new(30));
     let server = Fake::start(move |packet, _| {
-        let mut lost = || chance.lock().unwrap().next_u64() % 10 < 3;
+        let lost = || chance.lock().unwrap().next_u64() % 10 < 3;
         if lost() || lost() { vec![] } else { vec![reply(packet)] }
     })
     .await;
@@ -385,7 +385,8 @@ async fn a_server_without_tcp_is_not_gone() {
 async fn a_server_that_takes_connections_and_says_nothing_is_not_waited_for() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let forwarder = forwarder(&[silent.local_addr().unwrap()]);
-    let asked = futures::future::join_all((0..=OVER_TCP_MAX).map(|_| ask(&forwarder, "www.example", Carrier::Tcp)));
+    let asked =
+        futures::future::join_all((0..=OVER_TCP_MAX).map(|_| ask(&forwarder, "www.example", Carrier::Tcp)));
     let heard = asked.await;
     assert!(heard.iter().all(|(heard, _)| *heard == Heard::Nothing));
     let slow = heard.iter().filter(|(_, took)| (ALL_MAX..Duration::from_secs(2)).contains(took)).count();

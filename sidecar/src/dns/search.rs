@@ -3,7 +3,9 @@
 //! Who looks up `orders.rollcall` in a pod asks for `orders.rollcall.shop.svc.cluster.local` first, and for two more of
 //! the kind, since Kubernetes sets `ndots:5`. These are names of another zone, and its servers' to answer.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, iter::successors, path::Path};
+
+use rollcall_catalogue::ServiceRef;
 
 /// Where the kubelet writes what a pod's resolvers are to do.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -34,7 +36,7 @@ impl Search {
     }
 
     /// The last of the lines counts, as it does for resolvers.
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let domains = |line: &str| {
             let mut words = line.split_ascii_whitespace();
             let named = matches!(words.next(), Some("search" | "domain"));
@@ -45,14 +47,19 @@ impl Search {
         Self(last)
     }
 
-    /// What of this name, in lower case, is a name of our zone, where a domain of the list stands behind it.
+    /// What stands before our zone in this name, in lower case, where a domain of the list stands behind it.
     pub(super) fn ours<'n>(&self, name: &'n str) -> Option<&'n str> {
-        let before = |domain: &String| name.strip_suffix(domain.as_str())?.strip_suffix('.');
-        let is_ours = |name: &&str| {
-            name.strip_suffix(ZONE).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        let before = |domain: &String| {
+            let rest = name.strip_suffix(domain.as_str())?.strip_suffix('.')?.strip_suffix(ZONE)?;
+            rest.strip_suffix('.').or_else(|| rest.is_empty().then_some(rest))
         };
-        self.0.iter().filter_map(before).find(is_ours)
+        self.0.iter().find_map(before)
     }
+}
+
+/// The service that a name of our zone means. What stands before it is its version, its port, or one of its instances.
+pub(super) fn service_of(name: &str) -> Option<ServiceRef> {
+    successors(Some(name), |rest| Some(rest.split_once('.')?.1)).find_map(|rest| rest.parse().ok())
 }
 
 #[cfg(test)]
@@ -81,10 +88,10 @@ mod tests {
     fn ours_are_names_of_the_zone_with_a_domain_of_the_list_behind_them() {
         let search = Search::of(OF_A_POD);
         for (name, ours) in [
-            ("orders.rollcall.shop.svc.cluster.local", Some("orders.rollcall")),
-            ("orders.rollcall.svc.cluster.local", Some("orders.rollcall")),
-            ("_http._tcp.orders.rollcall.cluster.local", Some("_http._tcp.orders.rollcall")),
-            ("rollcall.cluster.local", Some("rollcall")),
+            ("orders.rollcall.shop.svc.cluster.local", Some("orders")),
+            ("orders.shop.rollcall.svc.cluster.local", Some("orders.shop")),
+            ("_http._tcp.orders.rollcall.cluster.local", Some("_http._tcp.orders")),
+            ("rollcall.cluster.local", Some("")),
             ("orders.shop.svc.cluster.local", None),
             ("orders.xrollcall.cluster.local", None),
             ("orders.rollcall", None),
@@ -97,6 +104,23 @@ mod tests {
             assert_eq!(search.ours(name), ours, "{name}");
         }
         assert_eq!(Search::default().ours("orders.rollcall.cluster.local"), None);
+    }
+
+    #[test]
+    fn the_service_is_what_stands_behind_its_version_its_port_or_its_instance() {
+        for (name, service) in [
+            ("orders", Some("orders")),
+            ("orders.shop", Some("orders.shop")),
+            ("1-4-2.orders", Some("orders")),
+            ("1-4-2.orders.shop", Some("orders.shop")),
+            ("_http._tcp.orders", Some("orders")),
+            ("_http._tcp.1-4-2.orders.shop", Some("orders.shop")),
+            ("ip-10-0-0-1.orders.shop", Some("orders.shop")),
+            ("_tcp", None),
+            ("", None),
+        ] {
+            assert_eq!(service_of(name).map(|name| name.to_string()).as_deref(), service, "{name}");
+        }
     }
 
     #[test]

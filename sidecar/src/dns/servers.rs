@@ -25,7 +25,9 @@ pub struct Servers(Vec<SocketAddr>);
 pub enum ServersError {
     #[error("`{0}` is no address; use an IP, or an IP and a port as in 10.96.0.10:53")]
     NoAddress(String),
-    #[error("`{0}` is nobody's address; use that of the cluster's DNS, which `kubectl -n kube-system get service kube-dns` shows")]
+    #[error(
+        "`{0}` is nobody's address; use that of the cluster's DNS, which `kubectl -n kube-system get service kube-dns` shows"
+    )]
     Nobody(IpAddr),
     #[error("{SERVERS_MAX} servers at most")]
     TooMany,
@@ -137,7 +139,10 @@ mod tests {
         for (text, servers) in [
             ("", &[][..]),
             ("10.96.0.10", &["10.96.0.10:53"]),
-            ("10.96.0.10:5353, fd00::a,[fd00::b]:5353", &["10.96.0.10:5353", "[fd00::a]:53", "[fd00::b]:5353"]),
+            (
+                "10.96.0.10:5353, fd00::a,[fd00::b]:5353",
+                &["10.96.0.10:5353", "[fd00::a]:53", "[fd00::b]:5353"],
+            ),
             ("127.0.0.53,", &["127.0.0.53:53"]),
         ] {
             let read: Servers = text.parse().unwrap();
@@ -163,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_server_that_is_ourselves_is_none() {
-        let own: Vec<SocketAddr> = ["127.0.0.1:53", "[::1]:53"].iter().map(|own| own.parse().unwrap()).collect();
+        let own: Vec<SocketAddr> =
+            ["127.0.0.1:53", "[::1]:53"].iter().map(|own| own.parse().unwrap()).collect();
         for (text, good) in [
             ("10.96.0.10", true),
             ("127.0.0.1:54", true),
@@ -196,7 +202,13 @@ mod tests {
             ("and five seconds later", &[Silent(0, 1)], 5, &[0, 1, 2], false),
             ("all", &[Silent(0, 1), Silent(1, 1), Silent(2, 1)], 2, &[0, 1, 2], true),
             ("all, for a minute", &[Silent(0, 1), Silent(1, 1), Silent(2, 1)], 60, &[0, 1, 2], true),
-            ("all, then one is back", &[Silent(0, 1), Silent(1, 1), Silent(2, 1), Answered(1)], 3, &[1, 0, 2], false),
+            (
+                "all, then one is back",
+                &[Silent(0, 1), Silent(1, 1), Silent(2, 1), Answered(1)],
+                3,
+                &[1, 0, 2],
+                false,
+            ),
             ("slow with one name", &[Answered(0), Silent(0, 1)], 1, &[0, 1, 2], false),
             ("slow, and then silent", &[Answered(0), Silent(1, 1), Silent(0, 1)], 2, &[2, 0, 1], false),
         ] {
@@ -204,7 +216,9 @@ mod tests {
             for (now, event) in (0..).zip(events) {
                 match *event {
                     Answered(server) => standings.answered(server, second(now)),
-                    Silent(server, before) => standings.silent(server, second(now) - Duration::from_secs(before), second(now)),
+                    Silent(server, before) => {
+                        standings.silent(server, second(now) - Duration::from_secs(before), second(now))
+                    }
                 }
             }
             assert_eq!(standings.turns(second(at)), turns, "{what}");
