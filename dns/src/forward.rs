@@ -3,10 +3,8 @@
 //! What EDNS says is said between two who speak to each other, so that the query goes on with our own word: the room that
 //! its asker has, and whether he wants signatures. His options (cookies, his network) stay here.
 
-use crate::{Carrier, Query, UDP_BYTES_MAX};
+use crate::{Carrier, Kind, Query, UDP_BYTES_MAX, reply::HEADER_BYTES};
 
-/// Bytes of every message's header.
-const HEADER_BYTES: usize = 12;
 /// In the header's third byte: a reply; its kind of query; cut; recursion is wanted.
 const REPLY: u8 = 0x80;
 const OPCODE: u8 = 0x78;
@@ -15,11 +13,7 @@ const RECURSIVE: u8 = 0x01;
 /// In its fourth: the asker knows what "authentic" means, and would rather judge himself.
 const AUTHENTIC: u8 = 0x20;
 const UNCHECKED: u8 = 0x10;
-/// The type of the record that carries EDNS; of the ones that name a zone's servers; the class of the Internet.
-const OPT: u8 = 41;
-const NS: u8 = 2;
-const IN: u8 = 1;
-/// In its flags: signatures are wanted.
+/// In EDNS: signatures are wanted.
 const SIGNED: u8 = 0x80;
 
 /// Holds what tells the reply to a forwarded query from anything else that comes in.
@@ -29,8 +23,8 @@ pub struct Forwarded {
     asked: [u8; 2],
     question: Vec<u8>,
     room: usize,
-    /// The flags of the asker's EDNS, where he speaks it.
-    extended: Option<u8>,
+    /// Whether signatures are wanted, where the asker speaks EDNS at all.
+    signed: Option<bool>,
 }
 
 // === impl Forwarded ===
@@ -38,19 +32,16 @@ pub struct Forwarded {
 impl Forwarded {
     /// The query as it is sent on, under this id, which nobody can guess.
     pub fn new(query: &Query<'_>, id: u16, carrier: Carrier) -> (Self, Vec<u8>) {
-        let packet = query.packet();
-        let (header, question) = query.question().split_at_checked(HEADER_BYTES).unwrap_or_default();
-        let byte = |at: usize| header.get(at).copied().unwrap_or_default();
-        // Nothing stands behind the question of a well-formed query but its EDNS.
-        let edns = packet.get(query.question().len()..).unwrap_or_default();
+        let (header, question) = query.question().split_first_chunk().unwrap_or((&[0; HEADER_BYTES], &[]));
+        let [id_high, id_low, kind, code, ..] = *header;
         let forwarded = Self {
             id: id.to_be_bytes(),
-            asked: [byte(0), byte(1)],
+            asked: [id_high, id_low],
             question: question.to_vec(),
             room: query.room(carrier),
-            extended: edns.get(7).map(|flags| flags & SIGNED),
+            signed: query.edns.map(|edns| edns.wants_dnssec),
         };
-        let flags = [byte(2) & RECURSIVE, byte(3) & (AUTHENTIC | UNCHECKED)];
+        let flags = [kind & RECURSIVE, code & (AUTHENTIC | UNCHECKED)];
         let room = forwarded.room.min(UDP_BYTES_MAX);
         let sent = forwarded.message(forwarded.id, flags, room);
         (forwarded, sent)
@@ -58,24 +49,19 @@ impl Forwarded {
 
     /// A question that every server answers at once, whatever the answer: who serves the root. Nobody is to be asked for it.
     pub fn sign_of_life(id: u16) -> (Self, Vec<u8>) {
-        let [id_high, id_low] = id.to_be_bytes();
-        let question = vec![0, 0, NS, 0, IN];
-        let asked = Self {
-            id: [id_high, id_low],
-            asked: [id_high, id_low],
-            question,
-            room: UDP_BYTES_MAX,
-            extended: None,
-        };
-        let sent = asked.message(asked.id, [0, 0], UDP_BYTES_MAX);
+        let id = id.to_be_bytes();
+        let (root, [kind_high, kind_low], class) = (0, Kind::NS.0.to_be_bytes(), [0, 1]);
+        let question = [&[root, kind_high, kind_low][..], &class].concat();
+        let asked = Self { id, asked: id, question, room: UDP_BYTES_MAX, signed: None };
+        let sent = asked.message(id, [0, 0], UDP_BYTES_MAX);
         (asked, sent)
     }
 
     /// The reply for the asker, with his own id and within his room; none where this packet is not the reply. Of a packet
     /// that is longer than his room, a byte more than that is enough.
     pub fn reply(&self, packet: &[u8]) -> Option<Vec<u8>> {
-        let (header, rest) = packet.split_at_checked(HEADER_BYTES)?;
-        let &[id_high, id_low, kind, code, 0, 1, ..] = header else { return None };
+        let (header, rest) = packet.split_first_chunk::<HEADER_BYTES>()?;
+        let [id_high, id_low, kind, code, 0, 1, ..] = *header else { return None };
         let ours = [id_high, id_low] == self.id && kind & REPLY != 0 && kind & OPCODE == 0;
         if !ours || !self.is_question(rest.get(..self.question.len())?) {
             return None;
@@ -103,12 +89,14 @@ impl Forwarded {
     /// A message of the question alone, and of EDNS where the asker speaks it.
     fn message(&self, id: [u8; 2], flags: [u8; 2], room: usize) -> Vec<u8> {
         let ([id_high, id_low], [kind, code]) = (id, flags);
-        let extended = u8::from(self.extended.is_some());
-        let mut message = vec![id_high, id_low, kind, code, 0, 1, 0, 0, 0, 0, 0, extended];
+        let additionals = u8::from(self.signed.is_some());
+        let mut message = vec![id_high, id_low, kind, code, 0, 1, 0, 0, 0, 0, 0, additionals];
         message.extend(&self.question);
-        if let Some(flags) = self.extended {
+        if let Some(signed) = self.signed {
+            let (root, [kind_high, kind_low]) = (0, Kind::OPT.0.to_be_bytes());
             let [.., high, low] = room.to_be_bytes();
-            message.extend([0, 0, OPT, high, low, 0, 0, flags, 0, 0, 0]);
+            let flags = if signed { SIGNED } else { 0 };
+            message.extend([root, kind_high, kind_low, high, low, 0, 0, flags, 0, 0, 0]);
         }
         message
     }
