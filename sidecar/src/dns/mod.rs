@@ -21,9 +21,10 @@ use std::{
 };
 
 use futures::FutureExt;
-use rollcall_catalogue::{Query as Selection, Service, ServiceKey, ServiceRef, State};
-use rollcall_dns::{Answer, Carrier, Meaning, Query, Read, read};
-use rollcall_wire::{Found, Question, Slug, Told};
+use rollcall_catalogue::{Instance, ServiceKey, ServiceRef, State};
+use rollcall_dns::{Answer, Carrier, Choice, Meaning, Query, Read, read};
+use rollcall_net::Jitter;
+use rollcall_wire::{Question, Slug, Told};
 use tokio::{
     sync::Semaphore,
     time::{Duration, timeout},
@@ -55,6 +56,8 @@ pub(crate) struct Dns {
     forwarder: Option<Forwarder>,
     asking: Semaphore,
     counts: Counts,
+    /// Of this process alone: sidecars that learn of a change at the same time do not begin with the same instance.
+    seed: u64,
 }
 
 /// Says what became of a packet that came in.
@@ -72,7 +75,13 @@ enum Turn {
 
 impl Dns {
     pub(crate) fn new(api: Arc<Api>, forwarder: Option<Forwarder>) -> Self {
-        Self { api, forwarder, asking: Semaphore::new(ASKING_MAX), counts: Counts::default() }
+        Self {
+            api,
+            forwarder,
+            asking: Semaphore::new(ASKING_MAX),
+            counts: Counts::default(),
+            seed: Jitter::from_entropy().next_u64(),
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -125,14 +134,15 @@ impl Dns {
             Meaning::Apex => self.say(query, &Answer::Apex, carrier, out),
             Meaning::Nothing => self.say(query, &Answer::NoSuchName, carrier, out),
             Meaning::Service { name, choice } => match held(name).await {
-                Ok(held) => self.say(query, &Answer::Records(&held.records(choice)), carrier, out),
+                Ok(held) => self.say(query, &Answer::Records(&held.records(choice, self.seed)), carrier, out),
                 Err(answer) => self.say(query, &answer, carrier, out),
             },
             Meaning::Host { name, address } => match held(name).await {
-                Ok(held) if serves(&held.service, address) => {
-                    self.say(query, &Answer::Host(address), carrier, out);
+                Ok(held) => {
+                    let records = held.records(Choice::default(), self.seed);
+                    let answer = records.host(address).map_or(Answer::NoSuchName, Answer::Host);
+                    self.say(query, &answer, carrier, out);
                 }
-                Ok(_) => self.say(query, &Answer::NoSuchName, carrier, out),
                 Err(answer) => self.say(query, &answer, carrier, out),
             },
             Meaning::Between { name } => {
@@ -155,7 +165,7 @@ impl Dns {
         })
     }
 
-    /// The services of which an instance that serves has this address: of those that are held, or, where none is, of those
+    /// The services of which an instance that may be called has this address: of those that are held, or, where none is, of those
     /// that the controller knows.
     async fn services_at(&self, address: IpAddr) -> Vec<ServiceKey> {
         let held = self.held_at(address);
@@ -165,8 +175,8 @@ impl Dns {
         let Ok(_place) = self.asking.try_acquire() else { return Vec::new() };
         let asked = self.api.errands.ask(Question::Address(address));
         let Ok(Some(Told::Found(found))) = timeout(ASKING_FOR, asked).await else { return Vec::new() };
-        let serves = |found: &Found| matches!(found.instance.state, State::Serving | State::Suspect);
-        let mut services: Vec<_> = found.into_iter().filter(serves).map(|found| found.service).collect();
+        let callable = found.into_iter().filter(|found| may_be_called(&found.instance));
+        let mut services: Vec<_> = callable.map(|found| found.service).collect();
         services.sort();
         services.dedup();
         services
@@ -175,7 +185,10 @@ impl Dns {
     fn held_at(&self, address: IpAddr) -> Vec<ServiceKey> {
         let names = self.api.store.names();
         let here = names.iter().filter(|slot| match &**slot.known() {
-            Known::Service(held) => serves(&held.service, address),
+            Known::Service(held) => {
+                let mut instances = held.service.instances.iter();
+                instances.any(|one| one.addresses.iter().any(|at| at == address) && may_be_called(one))
+            }
             _ => false,
         });
         here.map(|slot| slot.key.clone()).collect()
@@ -216,15 +229,16 @@ impl Dns {
     }
 }
 
-/// Whether a lookup of this service would tell of this address. Most have no such instance at all, which is seen without a
-/// list of those that they have.
-fn serves(service: &Service, address: IpAddr) -> bool {
-    let has = |addresses: &rollcall_catalogue::Addresses| addresses.iter().any(|one| one == address);
-    service.instances.iter().any(|one| has(&one.addresses))
-        && Selection::default().select(service).iter().any(|one| has(&one.instance.addresses))
+/// Whether a lookup of any kind may hand it out: then its name has an address.
+fn may_be_called(instance: &Instance) -> bool {
+    matches!(instance.state, State::Serving | State::Suspect)
 }
 
 /// Nobody but this machine is answered: who else could send here has forged where he is.
 fn is_local(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }
+
+#[cfg(test)]
+#[path = "dns_tests.rs"]
+mod tests;
