@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::*;
 
 /// What comes at once takes milliseconds; a machine that is busy may need more.
-const AT_ONCE: Duration = Duration::from_millis(350);
+const AT_ONCE: Duration = Duration::from_millis(500);
 const CUT: u8 = 0x02;
 
 /// What a server says to a packet; it is told how many came before.
@@ -63,8 +63,13 @@ impl Fake {
     /// The queries that it heard, without those for a sign of life.
     fn queries(&self) -> Vec<(SocketAddr, Vec<u8>)> {
         let heard = self.heard.lock().unwrap();
-        heard.iter().filter(|(_, packet)| packet[12] != 0).cloned().collect()
+        heard.iter().filter(|(_, packet)| !asks_for_a_sign(packet)).cloned().collect()
     }
+}
+
+/// Of the root, which no resolver asks for here.
+fn asks_for_a_sign(packet: &[u8]) -> bool {
+    packet[12] == 0
 }
 
 fn query(name: &str) -> Vec<u8> {
@@ -134,8 +139,8 @@ async fn every_query_has_a_port_and_an_id_of_its_own() {
     assert_eq!(ports.len(), QUERIES, "open at the same time");
     // Two of a hundred are the same once in 13 runs, five pairs once in many millions.
     assert!(ids.len() > QUERIES - 5, "{}", ids.len());
-    let mut in_a_row = queries.windows(2).filter(|two| two[0].0.port().abs_diff(two[1].0.port()) == 1);
-    assert!(in_a_row.by_ref().count() < QUERIES / 4, "the next port cannot be told from the last");
+    let in_a_row = queries.windows(2).filter(|two| two[0].0.port().abs_diff(two[1].0.port()) == 1);
+    assert!(in_a_row.count() < QUERIES / 4, "the next port cannot be told from the last");
 }
 
 #[tokio::test]
@@ -185,6 +190,9 @@ async fn a_reply_to_another_query_is_none() {
     // Says to each of two what the other one is to have.
     let last = Mutex::new(Vec::new());
     let server = Fake::start(move |query, _| {
+        if asks_for_a_sign(query) {
+            return vec![];
+        }
         let before = std::mem::replace(&mut *last.lock().unwrap(), reply(query));
         let is_other = before.get(..2).is_some_and(|id| *id != query[..2]);
         if is_other { vec![before] } else { vec![] }
@@ -219,14 +227,15 @@ async fn where_nobody_listens_the_next_is_asked_at_once() {
 
 #[tokio::test]
 async fn without_any_server_names_fail_before_the_asker_gives_up_and_then_at_once() {
-    let forwarder = forwarder(&[Fake::silent().await.address, nobody().await, Fake::silent().await.address]);
+    let silent = [Fake::silent().await, Fake::silent().await];
+    let forwarder = forwarder(&[silent[0].address, nobody().await, silent[1].address]);
     let (heard, took) = www(&forwarder).await;
     assert_eq!(heard, Heard::Nothing);
-    assert!((ALL_MAX - AT_ONCE..Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert!((ALL_MAX..ALL_MAX + AT_ONCE).contains(&took), "{took:?}");
     // One tries; the others do not wait for it.
     let ((first, slow), (second, fast)) = tokio::join!(www(&forwarder), www(&forwarder));
     assert_eq!((first, second), (Heard::Nothing, Heard::Nothing));
-    assert!(slow > ALL_MAX - AT_ONCE && fast < AT_ONCE, "{slow:?} {fast:?}");
+    assert!(slow >= ALL_MAX && fast < AT_ONCE, "{slow:?} {fast:?}");
     for carrier in [Carrier::Udp, Carrier::Tcp] {
         let (heard, took) = ask(&forwarder, "Orders.Rollcall.shop.svc.cluster.local", carrier).await;
         assert_eq!(heard, Heard::NoSuchName, "a resolver goes on to the name itself");
@@ -264,11 +273,10 @@ async fn a_server_that_is_slow_with_one_name_answers_the_others() {
     })
     .await;
     let forwarder = forwarder(&[server.address]);
-    let ((slow, took), ()) = tokio::join!(ask(&forwarder, "slow.example", Carrier::Udp), async {
-        // Nobody else is heard of meanwhile, so that only its sign of life tells.
-    });
+    // Nobody else is heard of meanwhile, so that only its sign of life tells.
+    let (slow, took) = ask(&forwarder, "slow.example", Carrier::Udp).await;
     assert_eq!(slow, Heard::Nothing);
-    assert!(took > ALL_MAX - AT_ONCE, "{took:?}");
+    assert!(took >= ALL_MAX, "{took:?}");
     let both = tokio::join!(www(&forwarder), www(&forwarder));
     assert_eq!((both.0.0, both.1.0), (good(), good()), "none of them fails at once");
 }
@@ -324,7 +332,7 @@ async fn no_more_than_its_places_are_on_their_way() {
         www(&forwarder).await
     };
     let (asked, (heard, took)) = tokio::join!(asked, another);
-    assert!(asked.iter().all(|(heard, took)| *heard == Heard::Nothing && *took < Duration::from_secs(2)));
+    assert!(asked.iter().all(|(heard, took)| *heard == Heard::Nothing && *took < ALL_MAX + AT_ONCE));
     assert!(heard == Heard::Nothing && took < AT_ONCE, "{took:?}");
     assert_eq!(forwarder.places.available_permits(), AT_A_TIME_MAX);
 }
@@ -389,6 +397,6 @@ async fn a_server_that_takes_connections_and_says_nothing_is_not_waited_for() {
         futures::future::join_all((0..=OVER_TCP_MAX).map(|_| ask(&forwarder, "www.example", Carrier::Tcp)));
     let heard = asked.await;
     assert!(heard.iter().all(|(heard, _)| *heard == Heard::Nothing));
-    let slow = heard.iter().filter(|(_, took)| (ALL_MAX..Duration::from_secs(2)).contains(took)).count();
+    let slow = heard.iter().filter(|(_, took)| (ALL_MAX..ALL_MAX + AT_ONCE).contains(took)).count();
     assert_eq!(slow, OVER_TCP_MAX, "who finds no place fails at once");
 }
