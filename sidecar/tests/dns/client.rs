@@ -90,7 +90,7 @@ pub async fn local(at: SocketAddr) -> UdpSocket {
 
 pub async fn received(socket: &UdpSocket) -> Reply {
     let mut bytes = vec![0; 65_535];
-    let length = timeout(PATIENCE, socket.recv(&mut bytes)).await.expect("no reply").unwrap();
+    let length = timeout(PATIENCE, socket.recv(&mut bytes)).await.unwrap().unwrap();
     bytes.truncate(length);
     Reply::read(bytes)
 }
@@ -121,7 +121,7 @@ pub async fn next(stream: &mut TcpStream) -> Option<Reply> {
         stream.read_exact(&mut bytes).await.ok()?;
         Some(Reply::read(bytes))
     };
-    timeout(PATIENCE, read).await.expect("no reply")
+    timeout(PATIENCE, read).await.unwrap()
 }
 
 /// What is said of a name over TCP.

@@ -65,9 +65,9 @@ fn instances(key: &str) -> Option<Vec<Arc<Instance>>> {
     })
 }
 
-fn told(service: &ServiceKey, instances: Vec<Arc<Instance>>) -> Vec<Down> {
+fn told(service: &ServiceKey, instances: &[Arc<Instance>]) -> Vec<Down> {
     let head = Head { revision: 5, hash: ContentHash(0), policy: Policy::default(), truncated: false };
-    let hash = Service::of(head, instances.clone()).content_hash(service);
+    let hash = Service::of(head, instances.to_vec()).content_hash(service);
     let part = |instances: &[Arc<Instance>], more| Down::Upsert {
         service: service.clone(),
         revision: 5,
@@ -95,7 +95,7 @@ pub async fn controller(authority: &Authority) -> Played {
             let home = "shop".parse().unwrap();
             let keys = services.iter().map(|name| name.resolve(&home));
             let services: Vec<_> = keys.filter(|key| key.service.as_str() != "mute").collect();
-            let known = services.iter().filter_map(|key| Some(told(key, instances(&key.to_string())?)));
+            let known = services.iter().filter_map(|key| Some(told(key, &instances(&key.to_string())?)));
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
             known
                 .flatten()
