@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
@@ -114,7 +114,7 @@ pub fn framed(packet: &[u8]) -> Vec<u8> {
 }
 
 /// The next reply over this connection; none where it was closed.
-pub async fn next(stream: &mut TcpStream) -> Option<Reply> {
+pub async fn next(stream: &mut (impl AsyncRead + Unpin)) -> Option<Reply> {
     let read = async {
         let length = stream.read_u16().await.ok()?;
         let mut bytes = vec![0; length.into()];
