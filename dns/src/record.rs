@@ -15,8 +15,8 @@ pub(crate) const ASKED: [u8; 2] = [0xc0, 0x0c];
 /// A pointer has 14 bits: what stands further back cannot be named by one (RFC 1035).
 const POINTED_MAX: u16 = 0x3fff;
 
-/// What a zone says of itself: who keeps it and how to reach him (nobody), a serial number, three times for servers that copy
-/// it, of which there are none, and the seconds for which it is known that something is not there.
+/// What a zone says of itself: who keeps it and how to reach him (nobody), a serial number, three times for servers
+/// that copy it, of which there are none, and the seconds for which it is known that something is not there.
 pub(crate) const SOA: &[u8] =
     b"\x09localhost\0\x06nobody\x09localhost\0\0\0\0\x01\0\0\x0e\x10\0\0\x02\x58\0\x01\x51\x80\0\0\0\x01";
 pub(crate) const NS: &[u8] = b"\x09localhost\0";

@@ -25,7 +25,8 @@ pub(crate) struct Target {
     pub(crate) weight: u16,
 }
 
-/// Holds the SRV records of a service, ready to be copied. How the names of their targets end is the same in all of them.
+/// Holds the SRV records of a service, ready to be copied. How the names of their targets end is the same in all of
+/// them.
 #[derive(Debug)]
 pub(crate) struct Targets {
     spans: Ring<Span>,

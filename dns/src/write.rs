@@ -84,7 +84,8 @@ fn put_host(host: &Host, of_family: fn(&IpAddr) -> bool, reply: &mut Reply<'_>) 
 // === impl Query: its answer ===
 
 impl Query<'_> {
-    /// Writes the reply to `out`, which is cleared before. `recursive` says whether other zones are asked for the caller.
+    /// Writes the reply to `out`, which is cleared before. `recursive` says whether other zones are asked for the
+    /// caller.
     pub fn answer(&self, answer: &Answer<'_>, carrier: Carrier, recursive: bool, out: &mut Vec<u8>) {
         let mut reply = Reply::to(self.question(), self.edns, self.room(carrier), out);
         (reply.code, reply.recursive) = (answer.code(), recursive);
@@ -95,7 +96,8 @@ impl Query<'_> {
         if let Some(zone) = self.zone(answer).filter(|_| said) {
             reply.authoritative = true;
             if !reply.has_answers() {
-                // How long it is known that there is nothing (RFC 2308). There is room: a question takes 271 bytes at most.
+                // How long it is known that there is nothing (RFC 2308). There is room: a question takes 271 bytes at
+                // most.
                 reply.put(Section::Authority, &[&zone, &head(Kind::SOA, SOA.len()), SOA]);
             }
         }
