@@ -1,5 +1,5 @@
-//! What a query costs from its bytes to the bytes of its answer, beside another implementation that parses the same query and
-//! writes the same records; and what it costs to write the records of a new content.
+//! What a query costs from its bytes to the bytes of its answer, beside another implementation that parses the same
+//! query and writes the same records; and what it costs to write the records of a new content.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that measures nothing must not go on")]
 

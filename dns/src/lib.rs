@@ -1,5 +1,5 @@
-//! The zone `rollcall.` as values and functions: what a packet asks, what a name means, and the bytes of the answer. No IO,
-//! no clock.
+//! The zone `rollcall.` as values and functions: what a packet asks, what a name means, and the bytes of the answer. No
+//! IO, no clock.
 //!
 //! ```text
 //!  packet ─► read ─┬─ Nothing: a reply, or no message at all; nobody is told anything
@@ -7,8 +7,8 @@
 //!                  └─ Query ─► meaning ─► (who has the catalogue finds Records) ─► Query::answer ─► bytes
 //! ```
 //!
-//! An answer is copied, not composed: `Records` are written once for each content of a service, and what differs between two
-//! answers is the header, the question, and where they begin.
+//! An answer is copied, not composed: `Records` are written once for each content of a service, and what differs
+//! between two answers is the header, the question, and where they begin.
 
 mod forward;
 mod host;

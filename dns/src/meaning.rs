@@ -94,8 +94,8 @@ fn within(text: &str) -> Option<Meaning<'_>> {
     Some(Meaning::Service { name, choice: Choice { version, port: None } })
 }
 
-/// A service as lookups name it, and the version in front of it. A label of three numbers, whatever follows them, is a version
-/// wherever a name follows it: a service `1-2-3-x` is found by its own label alone, in its own namespace.
+/// A service as lookups name it, and the version in front of it. A label of three numbers, whatever follows them, is a
+/// version wherever a name follows it: a service `1-2-3-x` is found by its own label alone, in its own namespace.
 fn versioned(text: &str) -> Option<(Option<&str>, &str)> {
     let (version, name) = match text.split_once('.') {
         Some((first, rest)) if numbers(first).is_some() => (Some(first), rest),

@@ -1,5 +1,5 @@
-//! Packets that stock programs send, with faults: whatever comes in is read in one pass and without a panic; what is taken is
-//! what another implementation reads as well; and nobody is told more than he has room for.
+//! Packets that stock programs send, with faults: whatever comes in is read in one pass and without a panic; what is
+//! taken is what another implementation reads as well; and nobody is told more than he has room for.
 //!
 //! `ROLLCALL_SEED` runs one seed again, `ROLLCALL_SEEDS` says how many are run.
 

@@ -1,4 +1,5 @@
-//! Whatever is asked of whatever service: what another implementation reads from the reply is what the service's instances are.
+//! Whatever is asked of whatever service: what another implementation reads from the reply is what the service's
+//! instances are.
 
 use std::{collections::BTreeSet, net::IpAddr};
 

@@ -89,8 +89,8 @@ pub fn read(packet: &[u8]) -> Read<'_> {
     Read::Query(Query { packet, question: packet.get(..length).unwrap_or_default(), text, kind, edns })
 }
 
-/// What the records behind the question say of the asker, and whether there are others; none where they cannot be read, or
-/// anything stands behind them.
+/// What the records behind the question say of the asker, and whether there are others; none where they cannot be read,
+/// or anything stands behind them.
 fn additional(mut rest: &[u8], count: u16) -> Option<(Option<Edns>, bool)> {
     let (mut edns, mut others) = (None, false);
     for _ in 0..count {
@@ -112,8 +112,8 @@ fn additional(mut rest: &[u8], count: u16) -> Option<(Option<Edns>, bool)> {
     rest.is_empty().then_some((edns, others))
 }
 
-/// Whether the name at the beginning of these bytes is the root, and what stands behind it. A pointer ends a name; nobody
-/// follows it.
+/// Whether the name at the beginning of these bytes is the root, and what stands behind it. A pointer ends a name;
+/// nobody follows it.
 fn owner(mut packet: &[u8]) -> Option<(bool, &[u8])> {
     let mut is_root = true;
     loop {
@@ -168,8 +168,8 @@ impl<'a> Query<'a> {
         Meaning::of(self.text())
     }
 
-    /// The name that is asked for, lower case, its labels with dots between, without the last one; other bytes than those of
-    /// host names are escaped as `\ddd`.
+    /// The name that is asked for, lower case, its labels with dots between, without the last one; other bytes than
+    /// those of host names are escaped as `\ddd`.
     pub fn name(&self) -> String {
         escaped(self.question.get(HEADER_BYTES..).unwrap_or_default())
     }

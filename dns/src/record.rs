@@ -15,8 +15,8 @@ pub(crate) const ASKED: [u8; 2] = [0xc0, 0x0c];
 /// A pointer has 14 bits: what stands further back cannot be named by one (RFC 1035).
 const POINTED_MAX: u16 = 0x3fff;
 
-/// What a zone says of itself: who keeps it and how to reach him (nobody), a serial number, three times for servers that copy
-/// it, of which there are none, and the seconds for which it is known that something is not there.
+/// What a zone says of itself: who keeps it and how to reach him (nobody), a serial number, three times for servers
+/// that copy it, of which there are none, and the seconds for which it is known that something is not there.
 pub(crate) const SOA: &[u8] =
     b"\x09localhost\0\x06nobody\x09localhost\0\0\0\0\x01\0\0\x0e\x10\0\0\x02\x58\0\x01\x51\x80\0\0\0\x01";
 pub(crate) const NS: &[u8] = b"\x09localhost\0";
@@ -52,16 +52,15 @@ fn joined<const N: usize>(owner: [u8; 2], head: [u8; 10], data: &[u8]) -> [u8; N
 /// How the names of a service's instances end: what stands behind the label of their address.
 pub(crate) fn name_end(key: &ServiceKey) -> Vec<u8> {
     let mut name = Vec::new();
-    for text in [key.service.as_str(), key.namespace.as_str(), ZONE] {
-        name.extend_from_slice(&label(text));
+    for label in [key.service.as_str(), key.namespace.as_str(), ZONE] {
+        put_label(&mut name, label);
     }
     name.push(0);
     name
 }
 
-/// A label as names have it: its length, which is 63 at most, and its text.
-pub(crate) fn label(text: &str) -> Vec<u8> {
-    let mut label = vec![u8::try_from(text.len()).unwrap_or_default()];
-    label.extend_from_slice(text.as_bytes());
-    label
+/// Puts a label behind the name: its length, which is 63 at most, and its text.
+pub(crate) fn put_label(name: &mut Vec<u8>, label: &str) {
+    name.push(u8::try_from(label.len()).unwrap_or_default());
+    name.extend_from_slice(label.as_bytes());
 }

@@ -16,8 +16,12 @@ use crate::{
     targets::{Target, Targets},
 };
 
-/// Holds what is said of the instances of one content of a service that a choice takes: their addresses, and their ports.
-/// Who asks next begins at the next one.
+/// The fraction of the golden ratio: times this, numbers that follow each other are far from each other in their upper
+/// half.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Holds what is said of the instances of one content of a service that a choice takes: their addresses, and their
+/// ports. Who asks next begins at the next one.
 #[derive(Debug)]
 pub struct Records {
     pub(crate) a: Ring<[u8; A_BYTES]>,
@@ -37,8 +41,8 @@ pub(crate) struct Ring<T> {
 // === impl Records ===
 
 impl Records {
-    /// Of the instances that serve, of those that the choice takes. The seed should differ between sidecars: all of them learn of
-    /// a change at once, and must not begin with the same instance then.
+    /// Of the instances that serve, of those that the choice takes. The seed should differ between sidecars: all of
+    /// them learn of a change at once, and must not begin with the same instance then.
     pub fn of(key: &ServiceKey, service: &Service, choice: Choice<'_>, seed: u64) -> Self {
         let versions = choice.version.map(|label| labelled(service, label));
         let port = |instance: &Instance| {
@@ -59,11 +63,12 @@ impl Records {
         // A name of a port has no address: its records say at whose addresses the port is.
         let named = served.iter().filter(|_| choice.port.is_none());
         let addresses = distinct(named.flat_map(|one| one.instance.addresses.iter()), |address| *address);
-        // What is said of a host is the same in the records of every choice. Where any of them points to must be found under
-        // the plain name.
-        let pointed: HashSet<_> = served.iter().map(|one| one.instance.address()).collect();
+        // What is said of a host is the same in the records of every choice. Where any of them points to must be found
+        // under the plain name.
+        let is_pointed_to =
+            |address| served.binary_search_by_key(&address, |one| one.instance.address()).is_ok();
         let called = may_be_called(service)
-            .filter(|instance| choice == Choice::default() || pointed.contains(&instance.address()));
+            .filter(|instance| choice == Choice::default() || is_pointed_to(instance.address()));
         let hosts = Hosts::of(called.map(|instance| instance.addresses.iter()));
         let target = |one: &Match<'_>| {
             let address = one.instance.address();
@@ -73,7 +78,8 @@ impl Records {
         // The same one twice is the same record twice, whatever their weights are (RFC 2181).
         let targets =
             distinct(served.iter().filter_map(target), |target: &Target| (target.address, target.port));
-        let turn = usize::try_from((service.hash.0 ^ seed) >> 32).unwrap_or_default();
+        let turn = (service.hash.0 ^ seed).wrapping_mul(SPREAD) >> 32;
+        let turn = usize::try_from(turn).unwrap_or_default();
         Self {
             a: Ring::of(addresses.iter().filter_map(v4), turn),
             aaaa: Ring::of(addresses.iter().filter_map(v6), turn),
@@ -82,8 +88,8 @@ impl Records {
         }
     }
 
-    /// The host that has this address; of the records that a service's plain name has, it is found if it may be called at
-    /// all, so that no record of any choice points nowhere.
+    /// The host that has this address; of the records that a service's plain name has, it is found if it may be called
+    /// at all, so that no record of any choice points nowhere.
     pub fn host(&self, address: IpAddr) -> Option<&Host> {
         self.hosts.find(address)
     }

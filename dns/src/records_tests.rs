@@ -147,11 +147,18 @@ fn who_asks_for_both_families_has_all_of_each_in_front() {
 
 #[test]
 fn not_all_sidecars_begin_with_the_same_instance() {
-    let service = many(10);
-    let first = |seed: u64| turn(&Records::of(&key("orders.shop"), &service, Choice::default(), seed))[0];
-    let distinct: HashSet<_> =
-        (0..200u64).map(|seed| first(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
-    assert_eq!(distinct.len(), 10);
+    let both =
+        |number: u8| instance(&[&format!("10.0.0.{number}"), &format!("fd00::{number}")], &[("http", 80)]);
+    let service = service((0..10).map(both));
+    let first = |seed: u64| {
+        let records = Records::of(&key("orders.shop"), &service, Choice::default(), seed);
+        (turn(&records)[0], records.aaaa.next().concat()[0][AAAA_BYTES - 1], targets(&records).remove(0).0)
+    };
+    let all: Vec<_> = (0..200).map(first).collect();
+    let v4: HashSet<_> = all.iter().map(|first| first.0).collect();
+    let v6: HashSet<_> = all.iter().map(|first| first.1).collect();
+    let srv: HashSet<_> = all.iter().map(|first| &first.2).collect();
+    assert_eq!([v4.len(), v6.len(), srv.len()], [10; 3]);
 }
 
 #[test]

@@ -68,8 +68,8 @@ impl Code {
 // === impl Reply ===
 
 impl<'o> Reply<'o> {
-    /// A reply to what begins with these bytes: its header and its question, or its header alone where the question is not to
-    /// be repeated.
+    /// A reply to what begins with these bytes: its header and its question, or its header alone where the question is
+    /// not to be repeated.
     pub(crate) fn to(asked: &[u8], edns: Option<Edns>, room: usize, out: &'o mut Vec<u8>) -> Self {
         out.clear();
         out.extend_from_slice(asked);

@@ -7,8 +7,8 @@ const TEXT_BYTES_MAX: usize = 253;
 /// The longest label; what is above is a pointer, which has no place in a question, or nothing.
 const LABEL_BYTES_MAX: u8 = 63;
 
-/// Holds a name in lower case, with a dot between its labels and none at the end. Whatever no name of a host has is a `!`,
-/// which no name has either: a dot within a label must not make two of it.
+/// Holds a name in lower case, with a dot between its labels and none at the end. Whatever no name of a host has is a
+/// `!`, which no name has either: a dot within a label must not make two of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
     bytes: [u8; TEXT_BYTES_MAX],

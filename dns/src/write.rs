@@ -8,7 +8,7 @@ use crate::{
     Host, Kind, Query, Records,
     host::host_label,
     meaning::{ZONE, is_ours},
-    record::{ASKED, HINFO, NS, SOA, head, label, name_end, pointer},
+    record::{ASKED, HINFO, NS, SOA, head, name_end, pointer, put_label},
     reply::{Code, Reply, Section},
 };
 
@@ -61,9 +61,10 @@ impl Answer<'_> {
             (Self::Host(host), Kind::A) => put_host(host, IpAddr::is_ipv4, reply),
             (Self::Host(host), Kind::AAAA) => put_host(host, IpAddr::is_ipv6, reply),
             (Self::Pointers(address, keys), Kind::PTR) => {
-                let first = label(&host_label(*address));
+                let mut name = Vec::new();
+                put_label(&mut name, &host_label(*address));
                 for key in *keys {
-                    reply.put_answer(Kind::PTR, &[first.as_slice(), &name_end(key)].concat());
+                    reply.put_answer(Kind::PTR, &[name.as_slice(), &name_end(key)].concat());
                 }
             }
             (Self::Apex, Kind::SOA) => _ = reply.put_answer(Kind::SOA, SOA),
@@ -83,7 +84,8 @@ fn put_host(host: &Host, of_family: fn(&IpAddr) -> bool, reply: &mut Reply<'_>) 
 // === impl Query: its answer ===
 
 impl Query<'_> {
-    /// Writes the reply to `out`, which is cleared before. `recursive` says whether other zones are asked for the caller.
+    /// Writes the reply to `out`, which is cleared before. `recursive` says whether other zones are asked for the
+    /// caller.
     pub fn answer(&self, answer: &Answer<'_>, carrier: Carrier, recursive: bool, out: &mut Vec<u8>) {
         let mut reply = Reply::to(self.question(), self.edns, self.room(carrier), out);
         (reply.code, reply.recursive) = (answer.code(), recursive);
@@ -94,7 +96,8 @@ impl Query<'_> {
         if let Some(zone) = self.zone(answer).filter(|_| said) {
             reply.authoritative = true;
             if !reply.has_answers() {
-                // How long it is known that there is nothing (RFC 2308). There is room: a question takes 271 bytes at most.
+                // How long it is known that there is nothing (RFC 2308). There is room: a question takes 271 bytes at
+                // most.
                 reply.put(Section::Authority, &[&zone, &head(Kind::SOA, SOA.len()), SOA]);
             }
         }

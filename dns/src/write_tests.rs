@@ -203,6 +203,20 @@ fn addresses_of_targets_are_a_gift() {
 }
 
 #[test]
+fn only_answers_are_missed() {
+    let asked = packet("orders.rollcall", Kind::A);
+    for (section, truncated) in
+        [(Section::Answer, true), (Section::Authority, false), (Section::Additional, false)]
+    {
+        let mut out = Vec::new();
+        let mut reply = Reply::to(&asked, None, asked.len() + 15, &mut out);
+        assert!(!reply.put_address(section, ASKED, address("10.1.2.3")));
+        reply.finish();
+        assert_eq!((parsed(&out).metadata.truncation, out.len()), (truncated, asked.len()), "{section:?}");
+    }
+}
+
+#[test]
 fn a_host_is_told_once_wherever_the_round_begins() {
     let two = |last: u8, port| {
         let mut one = instance(&[&format!("10.0.0.{last}"), &format!("fd00::{last}")], &[("http", port)]);
