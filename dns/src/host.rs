@@ -25,11 +25,16 @@ pub(crate) struct Hosts {
 
 /// The label that names an instance: `ip-10-1-2-3`, or the eight groups of an IPv6 address.
 pub(crate) fn host_label(address: IpAddr) -> String {
-    let parts: Vec<_> = match address {
-        IpAddr::V4(address) => address.octets().iter().map(u8::to_string).collect(),
-        IpAddr::V6(address) => address.segments().iter().map(|group| format!("{group:x}")).collect(),
-    };
-    format!("{PREFIX}{}", parts.join("-"))
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{PREFIX}{a}-{b}-{c}-{d}")
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h] = address.segments();
+            format!("{PREFIX}{a:x}-{b:x}-{c:x}-{d:x}-{e:x}-{f:x}-{g:x}-{h:x}")
+        }
+    }
 }
 
 /// The address that a label names; none where we would write it otherwise, since each has one name only.

@@ -52,16 +52,15 @@ fn joined<const N: usize>(owner: [u8; 2], head: [u8; 10], data: &[u8]) -> [u8; N
 /// How the names of a service's instances end: what stands behind the label of their address.
 pub(crate) fn name_end(key: &ServiceKey) -> Vec<u8> {
     let mut name = Vec::new();
-    for text in [key.service.as_str(), key.namespace.as_str(), ZONE] {
-        name.extend_from_slice(&label(text));
+    for label in [key.service.as_str(), key.namespace.as_str(), ZONE] {
+        put_label(&mut name, label);
     }
     name.push(0);
     name
 }
 
-/// A label as names have it: its length, which is 63 at most, and its text.
-pub(crate) fn label(text: &str) -> Vec<u8> {
-    let mut label = vec![u8::try_from(text.len()).unwrap_or_default()];
-    label.extend_from_slice(text.as_bytes());
-    label
+/// Puts a label behind the name: its length, which is 63 at most, and its text.
+pub(crate) fn put_label(name: &mut Vec<u8>, label: &str) {
+    name.push(u8::try_from(label.len()).unwrap_or_default());
+    name.extend_from_slice(label.as_bytes());
 }

@@ -16,6 +16,9 @@ use crate::{
     targets::{Target, Targets},
 };
 
+/// The fraction of the golden ratio: times this, numbers that follow each other are far from each other in their upper half.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Holds what is said of the instances of one content of a service that a choice takes: their addresses, and their ports.
 /// Who asks next begins at the next one.
 #[derive(Debug)]
@@ -61,9 +64,10 @@ impl Records {
         let addresses = distinct(named.flat_map(|one| one.instance.addresses.iter()), |address| *address);
         // What is said of a host is the same in the records of every choice. Where any of them points to must be found under
         // the plain name.
-        let pointed: HashSet<_> = served.iter().map(|one| one.instance.address()).collect();
+        let is_pointed_to =
+            |address| served.binary_search_by_key(&address, |one| one.instance.address()).is_ok();
         let called = may_be_called(service)
-            .filter(|instance| choice == Choice::default() || pointed.contains(&instance.address()));
+            .filter(|instance| choice == Choice::default() || is_pointed_to(instance.address()));
         let hosts = Hosts::of(called.map(|instance| instance.addresses.iter()));
         let target = |one: &Match<'_>| {
             let address = one.instance.address();
@@ -73,7 +77,8 @@ impl Records {
         // The same one twice is the same record twice, whatever their weights are (RFC 2181).
         let targets =
             distinct(served.iter().filter_map(target), |target: &Target| (target.address, target.port));
-        let turn = usize::try_from((service.hash.0 ^ seed) >> 32).unwrap_or_default();
+        let turn = (service.hash.0 ^ seed).wrapping_mul(SPREAD) >> 32;
+        let turn = usize::try_from(turn).unwrap_or_default();
         Self {
             a: Ring::of(addresses.iter().filter_map(v4), turn),
             aaaa: Ring::of(addresses.iter().filter_map(v6), turn),

@@ -7,7 +7,7 @@ use rollcall_catalogue::ServiceKey;
 use crate::{
     Kind,
     host::{Hosts, host_label},
-    record::{ASKED, head, label, name_end, pointer},
+    record::{ASKED, head, name_end, pointer, put_label},
     records::Ring,
     reply::{Reply, Section},
 };
@@ -51,13 +51,16 @@ impl Targets {
         let mut spans = Vec::with_capacity(targets.len());
         for target in targets {
             let start = bytes.len();
-            let name = label(&host_label(target.address));
+            let name = host_label(target.address);
             let [priority, weight, port] = [0, target.weight, target.port].map(u16::to_be_bytes);
-            let length = [priority, weight, port].as_flattened().len() + name.len() + name_end.len();
+            let data = [priority, weight, port];
             bytes.extend_from_slice(&ASKED);
-            bytes.extend_from_slice(&head(Kind::SRV, length));
-            bytes.extend_from_slice([priority, weight, port].as_flattened());
-            bytes.extend_from_slice(&name);
+            bytes.extend_from_slice(&head(
+                Kind::SRV,
+                data.as_flattened().len() + 1 + name.len() + name_end.len(),
+            ));
+            bytes.extend_from_slice(data.as_flattened());
+            put_label(&mut bytes, &name);
             spans.push(Span { start, end: bytes.len(), host: target.host });
         }
         Self { spans: Ring::of(spans, turn), bytes: bytes.into(), name_end: name_end.into() }

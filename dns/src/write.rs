@@ -8,7 +8,7 @@ use crate::{
     Host, Kind, Query, Records,
     host::host_label,
     meaning::{ZONE, is_ours},
-    record::{ASKED, HINFO, NS, SOA, head, label, name_end, pointer},
+    record::{ASKED, HINFO, NS, SOA, head, name_end, pointer, put_label},
     reply::{Code, Reply, Section},
 };
 
@@ -61,9 +61,10 @@ impl Answer<'_> {
             (Self::Host(host), Kind::A) => put_host(host, IpAddr::is_ipv4, reply),
             (Self::Host(host), Kind::AAAA) => put_host(host, IpAddr::is_ipv6, reply),
             (Self::Pointers(address, keys), Kind::PTR) => {
-                let first = label(&host_label(*address));
+                let mut name = Vec::new();
+                put_label(&mut name, &host_label(*address));
                 for key in *keys {
-                    reply.put_answer(Kind::PTR, &[first.as_slice(), &name_end(key)].concat());
+                    reply.put_answer(Kind::PTR, &[name.as_slice(), &name_end(key)].concat());
                 }
             }
             (Self::Apex, Kind::SOA) => _ = reply.put_answer(Kind::SOA, SOA),
