@@ -11,8 +11,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any query of ours waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than any query of ours waits, for an answer or for a place.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const A: u16 = 1;
 pub const NS: u16 = 2;
@@ -90,7 +90,7 @@ pub async fn local(at: SocketAddr) -> UdpSocket {
 
 pub async fn received(socket: &UdpSocket) -> Reply {
     let mut bytes = vec![0; 65_535];
-    let length = timeout(PATIENCE, socket.recv(&mut bytes)).await.expect("no reply").unwrap();
+    let length = timeout(PATIENCE, socket.recv(&mut bytes)).await.unwrap().unwrap();
     bytes.truncate(length);
     Reply::read(bytes)
 }
@@ -121,7 +121,7 @@ pub async fn next(stream: &mut TcpStream) -> Option<Reply> {
         stream.read_exact(&mut bytes).await.ok()?;
         Some(Reply::read(bytes))
     };
-    timeout(PATIENCE, read).await.expect("no reply")
+    timeout(PATIENCE, read).await.unwrap()
 }
 
 /// What is said of a name over TCP.

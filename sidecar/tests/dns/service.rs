@@ -65,9 +65,9 @@ fn instances(key: &str) -> Option<Vec<Arc<Instance>>> {
     })
 }
 
-fn told(service: &ServiceKey, instances: Vec<Arc<Instance>>) -> Vec<Down> {
+fn told(service: &ServiceKey, instances: &[Arc<Instance>]) -> Vec<Down> {
     let head = Head { revision: 5, hash: ContentHash(0), policy: Policy::default(), truncated: false };
-    let hash = Service::of(head, instances.clone()).content_hash(service);
+    let hash = Service::of(head, instances.to_vec()).content_hash(service);
     let part = |instances: &[Arc<Instance>], more| Down::Upsert {
         service: service.clone(),
         revision: 5,
@@ -95,7 +95,7 @@ pub async fn controller(authority: &Authority) -> Played {
             let home = "shop".parse().unwrap();
             let keys = services.iter().map(|name| name.resolve(&home));
             let services: Vec<_> = keys.filter(|key| key.service.as_str() != "mute").collect();
-            let known = services.iter().filter_map(|key| Some(told(key, instances(&key.to_string())?)));
+            let known = services.iter().filter_map(|key| Some(told(key, &instances(&key.to_string())?)));
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
             known
                 .flatten()
@@ -119,11 +119,16 @@ pub async fn controller(authority: &Authority) -> Played {
     .await
 }
 
-/// Such a controller, and a sidecar that is in step with it.
+/// Such a controller, and a sidecar that is in step with it and holds all services that there are; that there are no others
+/// of these names it knows as well. A first lookup may fail on a machine that has much else to do.
 pub async fn in_step<'a>(authority: &Authority, volumes: &'a Volumes) -> (Played, Process<'a>) {
     let played = controller(authority).await;
     let process = volumes.start(played.address).await;
-    eventually("the first answer", async || process.orders().await.status == 200).await;
+    let known = ["orders", "bills.bank", "idle", "many"].map(|name| (name, 200));
+    for (name, status) in known.into_iter().chain(["nobody", "orders.nowhere"].map(|name| (name, 404))) {
+        let path = format!("/v1/services/{name}");
+        eventually(name, async || process.get(&path).await.status == status).await;
+    }
     eventually("in step", async || process.get("/readyz").await.status == 200).await;
     (played, process)
 }
