@@ -127,3 +127,27 @@ async fn whose_an_address_is_few_ask_and_none_for_long() {
     assert!(asking.iter().all(|told| *told == (REFUSED, ASKING_FOR)), "{asking:?}");
     assert!(others.iter().all(|told| *told == (REFUSED, Duration::ZERO)), "{others:?}");
 }
+
+#[tokio::test]
+async fn who_searches_for_a_name_of_ours_finds_it_asked_for() {
+    let (_writer, mut dns, mut inbox) = dns();
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let servers = silent.local_addr().unwrap().to_string().parse().unwrap();
+    dns.forwarder =
+        Forwarder::new(&servers, &[], Search::of("search svc.cluster.local cluster.local")).unwrap();
+    for (name, wished) in [
+        ("another.rollcall.svc.cluster.local", Some("another.shop")),
+        ("1-4-2.Another.billing.Rollcall.cluster.local", Some("another.billing")),
+        ("_http._tcp.another.rollcall.cluster.local", Some("another.shop")),
+        ("orders.rollcall.cluster.local", None),
+        ("another.rollcall.example", None),
+        ("another.svc.cluster.local", None),
+    ] {
+        let packet = packet(name, A);
+        assert!(
+            dns.in_time(&packet, Carrier::Udp).now_or_never().is_none(),
+            "{name} is another server's to answer"
+        );
+        assert_eq!(inbox.wishes(), wished.map(|key| key.parse().unwrap()).as_slice(), "{name}");
+    }
+}

@@ -14,13 +14,15 @@ use super::*;
 const AT_ONCE: Duration = Duration::from_millis(500);
 const CUT: u8 = 0x02;
 
+/// Who sent a packet, and its bytes.
+type Packet = (SocketAddr, Vec<u8>);
 /// What a server says to a packet; it is told how many came before.
 type Script = dyn Fn(&[u8], usize) -> Vec<Vec<u8>> + Send + Sync;
 
 /// A server that says what a test makes it say.
 struct Fake {
     address: SocketAddr,
-    heard: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+    heard: Arc<Mutex<Vec<Packet>>>,
     _task: JoinSet<()>,
 }
 
@@ -61,7 +63,7 @@ impl Fake {
     }
 
     /// The queries that it heard, without those for a sign of life.
-    fn queries(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn queries(&self) -> Vec<Packet> {
         let heard = self.heard.lock().unwrap();
         heard.iter().filter(|(_, packet)| !asks_for_a_sign(packet)).cloned().collect()
     }

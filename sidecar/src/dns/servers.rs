@@ -217,7 +217,8 @@ mod tests {
                 match *event {
                     Answered(server) => standings.answered(server, second(now)),
                     Silent(server, before) => {
-                        standings.silent(server, second(now) - Duration::from_secs(before), second(now))
+                        let asked = second(now) - Duration::from_secs(before);
+                        standings.silent(server, asked, second(now));
                     }
                 }
             }
