@@ -15,6 +15,7 @@ pub mod app;
 pub mod args;
 mod classic;
 mod disk;
+mod dns;
 mod health;
 mod interest;
 mod metrics;
@@ -24,4 +25,5 @@ mod probe;
 mod session;
 mod store;
 
+pub use dns::{Servers, ServersError};
 pub use own::Declared;

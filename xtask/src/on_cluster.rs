@@ -13,6 +13,8 @@ use std::process::Command;
 
 /// The packages whose tests need a cluster, whichever.
 pub(crate) const ON_ANY_CLUSTER: [&str; 2] = ["rollcall-slice", "rollcall-controller-tests"];
+/// What resolvers make of a sidecar: real processes, in a network of their own.
+pub(crate) const OF_RESOLVERS: &str = "rollcall-resolvers";
 /// The tests of the cluster kit itself, which start clusters of their own.
 pub(crate) const OF_THE_KIT: &str = "rollcall-kit";
 /// A cluster's worth of nodes for the tests: enough to tell "on this node" from "elsewhere".
@@ -125,6 +127,7 @@ fn test_on_it(
         let image = image.with_context(|| format!("no image of the {name} was built"))?;
         environment.push((variable, &image.program));
     }
+    outcome.cargo_test("tests of resolvers", &["--package", OF_RESOLVERS], &environment)?;
     let packages: Vec<_> = ON_ANY_CLUSTER.iter().flat_map(|package| ["--package", package]).collect();
     outcome.cargo_test("tests on a real cluster", &packages, &environment)
 }

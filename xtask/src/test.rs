@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that is tested, in one command.
 
-use crate::on_cluster::{self, OF_THE_KIT, ON_ANY_CLUSTER};
+use crate::on_cluster::{self, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
 use anyhow::Result;
-use rollcall_cluster::{Cluster, Home, Provider};
+use rollcall_cluster::{Cluster, Home, Provider, prepare_resolvers};
 use std::process::ExitCode;
 
 /// A world in virtual time: what fails there is told by a seed, and not by a cluster that was slow.
@@ -12,13 +12,15 @@ const SIMULATION: &str = "rollcall-simulation";
 /// Runs all tests and says in the last line how they went.
 pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     let provider: Provider = provider.parse()?;
+    // Who lacks the rights hears it now and not after ten minutes of building.
+    let home = Home::of_this_user()?;
     if provider == Provider::Local {
-        // Who lacks the rights hears it now and not after ten minutes of building.
-        Cluster::prepare(&Home::of_this_user()?)?;
+        Cluster::prepare(&home)?;
     }
+    prepare_resolvers(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let later = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &SIMULATION]);
+    let later = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &SIMULATION]);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;

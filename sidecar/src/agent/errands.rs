@@ -67,6 +67,17 @@ pub(crate) async fn without_session(store: &Store) {
     }
 }
 
+// === impl Inbox ===
+
+#[cfg(test)]
+impl Inbox {
+    /// The names that are wished for, of all that it is still to hear.
+    pub(crate) fn wishes(&mut self) -> Vec<ServiceKey> {
+        let errands = std::iter::from_fn(|| self.0.try_recv().ok());
+        errands.filter_map(|errand| if let Errand::Wish(key) = errand { Some(key) } else { None }).collect()
+    }
+}
+
 // === impl Errands ===
 
 impl Errands {

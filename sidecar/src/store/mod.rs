@@ -11,6 +11,7 @@ mod alike;
 mod currency;
 mod held;
 mod lookups;
+mod records;
 mod slot;
 
 use std::{

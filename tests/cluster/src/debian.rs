@@ -28,6 +28,21 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mount", "mount"),
 ];
 
+/// The resolvers that an app may have, and what else their tests need.
+const RESOLVERS: &[(&str, &str)] = &[
+    ("dig", "bind9-dnsutils"),
+    ("getent", "libc-bin"),
+    ("go", "golang-go"),
+    ("ip", "iproute2"),
+    ("java", "default-jdk-headless"),
+    ("javac", "default-jdk-headless"),
+    ("musl-gcc", "musl-tools"),
+    ("node", "nodejs"),
+    ("python3", "python3"),
+];
+/// A library, which Debian's own Python finds.
+const DNSPYTHON: (&str, &str) = ("/usr/lib/python3/dist-packages/dns/resolver.py", "python3-dnspython");
+
 /// Longer than apt-get needs, its own wait for others included.
 const PACKAGES_LIMIT: Duration = Duration::from_secs(600);
 
@@ -48,16 +63,32 @@ pub(crate) fn prepare(home: &Home) -> Result<(), Error> {
             format!("run the command as root, or {elsewhere}"),
         ));
     }
-    if !missing_packages().is_empty() {
+    installed(home, missing_packages)?;
+    bridges_filter()
+}
+
+/// Makes sure that all resolvers that are tested can be had.
+pub fn prepare_resolvers(home: &Home) -> Result<(), Error> {
+    installed(home, || {
+        let mut missing = packages_of(RESOLVERS);
+        if !Path::new(DNSPYTHON.0).is_file() {
+            missing.push(DNSPYTHON.1);
+        }
+        missing
+    })
+}
+
+/// Installs what is missing, until nothing is.
+fn installed(home: &Home, missing: impl Fn() -> Vec<&'static str>) -> Result<(), Error> {
+    if !missing().is_empty() {
         // Two commands at once on a fresh machine: the second finds everything there.
         let _lock = home.lock("packages", PACKAGES_LIMIT)?;
-        let missing = missing_packages();
+        let missing = missing();
         if !missing.is_empty() {
             install(home, &missing)?;
         }
     }
-    bridges_filter()?;
-    match missing_packages().as_slice() {
+    match missing().as_slice() {
         [] => Ok(()),
         still => Err(Error::unmet(
             format!("{} cannot be found", still.join(", ")),
@@ -89,19 +120,25 @@ fn bridges_filter() -> Result<(), Error> {
 }
 
 fn missing_packages() -> Vec<&'static str> {
-    let mut missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| !on_the_path(program)).map(|(_, package)| *package).collect();
+    let mut missing = packages_of(PROGRAMS);
     if cni_folder().is_none() {
         missing.push(CNI_PACKAGE);
     }
-    missing.dedup();
     missing
+}
+
+/// The packages of those programs that are not there.
+fn packages_of(programs: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    let missing = programs.iter().filter(|(program, _)| !on_the_path(program));
+    let mut packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    packages.dedup();
+    packages
 }
 
 fn install(home: &Home, packages: &[&str]) -> Result<(), Error> {
     if !on_the_path("apt-get") {
         return Err(Error::unmet(
-            format!("the local provider needs {}", packages.join(", ")),
+            format!("{} must be there", packages.join(", ")),
             "install them with your distribution's package manager",
         ));
     }

@@ -39,6 +39,7 @@ mod tools;
 
 pub use base_images::TOOLBOX;
 pub use cluster::{Cluster, Wish};
+pub use debian::prepare_resolvers;
 pub use error::Error;
 pub use home::Home;
 pub use kubectl::Kubectl;

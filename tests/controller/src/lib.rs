@@ -25,6 +25,6 @@ pub mod http;
 pub mod model;
 pub mod objects;
 pub mod observer;
-mod program;
+pub mod program;
 pub mod proxy;
 pub mod stage;

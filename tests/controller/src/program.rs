@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The program that this variable names, which `cargo xtask test` sets, or else the package's own, built now.
-pub(crate) fn program(variable: &str, package: &str) -> Result<PathBuf> {
+pub fn program(variable: &str, package: &str) -> Result<PathBuf> {
     if let Some(program) = env::var_os(variable).filter(|program| !program.is_empty()) {
         return Ok(program.into());
     }
