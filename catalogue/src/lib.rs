@@ -39,7 +39,7 @@ pub use balance::Policy;
 pub use endpoint::EndpointFacts;
 pub use few::Few;
 pub use instance::{Addresses, Instance, InstanceId, Profile, REVISION_END, revision};
-pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, shortened};
+pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, is_label, shortened};
 pub use pod::{PodFacts, PodUid};
 pub use query::{Match, Query, States, Summary};
 pub use registration::{

@@ -50,7 +50,8 @@ pub struct ServiceRef {
     pub namespace: Option<Namespace>,
 }
 
-pub(crate) fn is_label(text: &str) -> bool {
+/// Whether this is a DNS-1123 label.
+pub fn is_label(text: &str) -> bool {
     let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
     bytes.len() <= LABEL_MAX

@@ -61,22 +61,11 @@ pub struct Summary<'a> {
 impl Query {
     /// The instances of this service that the caller gets, in their stable order.
     pub fn select<'a>(&self, service: &'a Service) -> Vec<Match<'a>> {
-        let of = |states: &[State]| -> Vec<Match<'a>> {
-            let instances = service.instances.iter();
-            let wanted = instances.filter(|instance| states.is_empty() || states.contains(&instance.state));
-            wanted.filter_map(|instance| Some(Match { instance, port: self.matches(instance)? })).collect()
-        };
+        let port = |instance: &Instance| self.matches(instance);
         match self.states {
-            States::All => of(&[]),
-            States::Only(state) => of(&[state]),
-            States::Served => {
-                let serving = of(&[State::Serving]);
-                if serving.iter().any(|one| one.instance.profile.weight > 0) {
-                    return serving;
-                }
-                // Nothing better is left: a doubtful answer is worth more than none.
-                of(&[State::Serving, State::Suspect])
-            }
+            States::All => service.of_state(&[], port),
+            States::Only(state) => service.of_state(&[state], port),
+            States::Served => service.served(port),
         }
     }
 
@@ -111,6 +100,23 @@ impl Serialize for Match<'_> {
 // === what a caller may see of a snapshot ===
 
 impl Service {
+    /// The instances that are handed out to who wants those that have such a port for him, in their stable order.
+    pub fn served(&self, port: impl Fn(&Instance) -> Option<u16>) -> Vec<Match<'_>> {
+        let serving = self.of_state(&[State::Serving], &port);
+        if serving.iter().any(|one| one.instance.profile.weight > 0) {
+            return serving;
+        }
+        // Nothing better is left: a doubtful answer is worth more than none.
+        self.of_state(&[State::Serving, State::Suspect], port)
+    }
+
+    /// Those in one of these states, or in any, where none is named.
+    fn of_state(&self, states: &[State], port: impl Fn(&Instance) -> Option<u16>) -> Vec<Match<'_>> {
+        let instances = self.instances.iter();
+        let wanted = instances.filter(|instance| states.is_empty() || states.contains(&instance.state));
+        wanted.filter_map(|instance| Some(Match { instance, port: port(instance)? })).collect()
+    }
+
     pub fn summary<'a>(&'a self, key: &'a ServiceKey) -> Summary<'a> {
         Summary {
             service: key.service.as_str(),

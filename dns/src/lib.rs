@@ -6,14 +6,25 @@
 //!                  ├─ Refused: what we do not answer, with the bytes that say so
 //!                  └─ Query ─► meaning ─► (who has the catalogue finds Records) ─► Query::answer ─► bytes
 //! ```
+//!
+//! An answer is copied, not composed: `Records` are written once for each content of a service, and what differs between two
+//! answers is the header, the question, and where they begin.
 
 mod forward;
+mod host;
 mod meaning;
 mod query;
+mod record;
 mod records;
+mod reply;
+mod targets;
+#[cfg(test)]
+mod testing;
+mod text;
 mod write;
 
 pub use forward::Forwarded;
+pub use host::Host;
 pub use meaning::{Choice, Meaning, PortAsked};
 pub use query::{Kind, Query, Read, Refusal, read};
 pub use records::Records;

@@ -1,6 +1,7 @@
 //! The thin IO that Rollcall's processes share. Nothing here knows of services or sessions.
 
 mod backoff;
+mod datagrams;
 mod guard;
 mod heads;
 mod listener;
@@ -12,6 +13,7 @@ mod shutdown;
 mod tls;
 
 pub use backoff::{Backoff, Jitter};
+pub use datagrams::bind_datagrams_if_present;
 pub use guard::{Forbidden, check_local, loopback};
 pub use listener::{Callers, Http1, bind, bind_any, bind_if_present};
 pub use logs::{FILTER_BYTES_MAX, FilterError, LogFilter, LogsError, init_logs};

@@ -88,10 +88,15 @@ pub fn bind_any(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Listens on this address, or says that the machine has none of its kind: many a cluster has no IPv6.
 pub fn bind_if_present(address: SocketAddr) -> io::Result<Option<TcpListener>> {
+    if_present(bind(address))
+}
+
+/// What was bound, or nothing where the machine has no address of that kind.
+pub(crate) fn if_present<T>(bound: io::Result<T>) -> io::Result<Option<T>> {
     /// Linux's number for "address family not supported", which the standard library has no word for.
     const EAFNOSUPPORT: i32 = 97;
-    match bind(address) {
-        Ok(listener) => Ok(Some(listener)),
+    match bound {
+        Ok(bound) => Ok(Some(bound)),
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
         Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) => Ok(None),
         Err(error) => Err(error),

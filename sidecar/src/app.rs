@@ -1,6 +1,6 @@
 //! The wiring: every part is a task, and the end of any of them is seen.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use rollcall_net::{Callers, Http1, Places, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown};
@@ -12,6 +12,7 @@ use crate::{
     api::{self, Api},
     args::Args,
     disk::{self, Folder, Keeper, Scribe},
+    dns::{self, Dns, Forwarder, Sockets},
     health,
     own::{self, Own},
     prestop::{PreStop, prestop},
@@ -27,6 +28,7 @@ const END_MAX: Duration = Duration::from_millis(1_500);
 pub struct Sidecar {
     args: Args,
     api: Vec<TcpListener>,
+    dns: Vec<Sockets>,
     health: TcpListener,
 }
 
@@ -63,9 +65,16 @@ impl Sidecar {
             Some(listener) => api.push(listener),
             None => info!(address = %args.api_listen_v6, "this machine has no such address"),
         }
+        let mut dns = Vec::new();
+        for address in &args.dns_listen {
+            match Sockets::bind(*address)? {
+                Some(sockets) => dns.push(sockets),
+                None => info!(%address, "this machine has no such address"),
+            }
+        }
         let health =
             bind_any(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
-        Ok(Self { args, api, health })
+        Ok(Self { args, api, dns, health })
     }
 
     /// Where lookups are answered.
@@ -102,13 +111,17 @@ impl Sidecar {
         }
         let keeper = Keeper::new(folder.clone(), store.clone(), restored);
         let scribe = Scribe::new(folder, store.clone(), own.clone(), pod);
+        let dns = Arc::new(Dns::new(api.clone(), Forwarder::new(&[])));
         let mut parts = JoinSet::new();
+        for sockets in self.dns {
+            sockets.serve(&dns, &shutdown, &mut parts);
+        }
         for listener in self.api {
             let api = api.clone();
             let http = Http1 { listener, places: Places::new(api::CONNECTIONS_MAX), callers: Callers::Apps };
             parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
         }
-        parts.spawn(serve_health(self.health, store, hooks, shutdown.clone()));
+        parts.spawn(serve_health(self.health, store, dns.counts(), hooks, shutdown.clone()));
         parts.spawn(keeper.run(shutdown.clone()));
         parts.spawn(scribe.run(shutdown.clone()));
         parts.spawn(own::run(own, mounted, shutdown.clone()));
@@ -130,8 +143,18 @@ impl Sidecar {
     }
 }
 
-async fn serve_health(listener: TcpListener, store: Store, hooks: PreStop, shutdown: Shutdown) {
+async fn serve_health(
+    listener: TcpListener,
+    store: Store,
+    counts: dns::Counts,
+    hooks: PreStop,
+    shutdown: Shutdown,
+) {
     let places = Places::new(health::CONNECTIONS_MAX).per_peer(health::CONNECTIONS_OF_ONE_MAX);
     let http = Http1 { listener, places, callers: Callers::Hooks };
-    http.serve(move |request| health::answer(request, store.clone(), hooks.clone()), shutdown).await;
+    http.serve(
+        move |request| health::answer(request, store.clone(), counts.clone(), hooks.clone()),
+        shutdown,
+    )
+    .await;
 }

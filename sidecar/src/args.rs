@@ -48,6 +48,10 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_HEALTH_LISTEN", default_value = "[::]:7390")]
     pub health_listen: SocketAddr,
 
+    /// Where DNS answers, over UDP and TCP; loopback only. A machine without IPv6 goes without [::1].
+    #[arg(long, env = "ROLLCALL_DNS_LISTEN", value_parser = loopback, value_delimiter = ',', default_value = "127.0.0.1:7353,[::1]:7353")]
+    pub dns_listen: Vec<SocketAddr>,
+
     /// Where files are mounted that register what the app is, each the body of a PUT /v1/self.
     #[arg(long, env = "ROLLCALL_REGISTRATIONS_DIR", default_value = "/etc/rollcall")]
     pub registrations_dir: PathBuf,
@@ -77,14 +81,25 @@ mod tests {
     #[test]
     fn lookups_stay_on_loopback() {
         let parse = |flag: &str| Args::try_parse_from(["sidecar", "--controller=10.0.0.1:7310", flag]);
-        for good in ["--api-listen=127.0.0.2:0", "--api-listen-v6=[::1]:7301", "--health-listen=0.0.0.0:7390"]
-        {
+        for good in [
+            "--api-listen=127.0.0.2:0",
+            "--api-listen-v6=[::1]:7301",
+            "--health-listen=0.0.0.0:7390",
+            "--dns-listen=127.0.0.1:53,[::1]:53",
+        ] {
             assert!(parse(good).is_ok(), "{good}");
         }
-        for bad in ["--api-listen=0.0.0.0:7300", "--api-listen=10.1.2.3:7300", "--api-listen-v6=[::]:7300"] {
+        for bad in [
+            "--api-listen=0.0.0.0:7300",
+            "--api-listen=10.1.2.3:7300",
+            "--api-listen-v6=[::]:7300",
+            "--dns-listen=127.0.0.1:53,0.0.0.0:53",
+        ] {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.contains("use 127.0.0.1 or [::1]"), "{error}");
         }
+        let default = parse("--namespace=shop").unwrap().dns_listen;
+        assert_eq!(default, ["127.0.0.1:7353".parse().unwrap(), "[::1]:7353".parse().unwrap()]);
         assert!(parse("--api-listen=localhost").unwrap_err().to_string().contains("127.0.0.1:7300"));
     }
 }

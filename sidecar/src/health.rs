@@ -7,6 +7,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::{
+    dns::Counts,
     metrics,
     prestop::{PreStop, QUESTIONS_MAX},
     store::Store,
@@ -23,12 +24,13 @@ pub(crate) const CONNECTIONS_OF_ONE_MAX: usize = QUESTIONS_MAX + 4;
 pub(crate) async fn answer(
     request: Request<Incoming>,
     store: Store,
+    dns: Counts,
     prestop: PreStop,
 ) -> Response<Full<Bytes>> {
     let (status, text) = match request.uri().path() {
         "/prestop" if *request.method() == Method::GET => return prestop.answer(request.uri().query()).await,
         "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            let mut response = Response::new(Full::from(metrics::render(&store)));
+            let mut response = Response::new(Full::from(metrics::render(&store, &dns)));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
             return response;
         }

@@ -15,6 +15,7 @@ pub mod app;
 pub mod args;
 mod classic;
 mod disk;
+mod dns;
 mod health;
 mod interest;
 mod metrics;

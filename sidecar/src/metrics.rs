@@ -1,9 +1,12 @@
-//! The sidecar's measurements, written by hand: there are four of them, and a library for them would be larger than what it
+//! The sidecar's measurements, written by hand: there are five of them, and a library for them would be larger than what it
 //! measures. docs/metrics.md lists them for people; a test holds the two together.
 
 use std::fmt::{Display, Write as _};
 
-use crate::store::{Contact, Dialect, Store};
+use crate::{
+    dns::{Counts, Outcome},
+    store::{Contact, Dialect, Store},
+};
 
 /// The older of the two texts that Prometheus reads; who asks for the newer one takes this as well.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -13,12 +16,15 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 const STATES: [&str; 4] = ["never", "catching-up", "in-step", "lost"];
 
 /// All of them as they are now. Nothing of the catalogue's contents is among them: anyone in the cluster can read this.
-pub(crate) fn render(store: &Store) -> String {
+pub(crate) fn render(store: &Store, dns: &Counts) -> String {
     let mut text = String::new();
     let says = "Seconds since all that is held was last known to be current; 0 in step.";
     family(&mut text, "rollcall_age_seconds", "gauge", says, None, [("", store.age())]);
     let lookups = Dialect::ALL.map(|dialect| (dialect.as_str(), store.lookups(dialect)));
     family(&mut text, "rollcall_lookups_total", "counter", "Lookups answered.", Some("api"), lookups);
+    let queries = Outcome::ALL.map(|outcome| (outcome.as_str(), dns.total(outcome)));
+    let says = "DNS queries, by what came of them.";
+    family(&mut text, "rollcall_dns_queries_total", "counter", says, Some("result"), queries);
     let subscriptions = [("", store.names().len())];
     family(&mut text, "rollcall_subscriptions", "gauge", "Names subscribed to.", None, subscriptions);
     let now = state(store);
@@ -95,26 +101,31 @@ mod tests {
 
     #[test]
     fn the_page_and_the_text_are_one() {
-        let (_writer, store) = store();
-        let text = render(&store);
+        let ((_writer, store), dns) = (store(), Counts::default());
+        let text = render(&store, &dns);
         assert_eq!(on_the_page(), in_the_text(&text), "{text}");
     }
 
     #[tokio::test]
     async fn they_follow_what_happens() {
-        let (writer, store) = store();
+        let ((writer, store), dns) = (store(), Counts::default());
         let has = |sample: &str| {
-            let text = render(&store);
+            let text = render(&store, &dns);
             assert!(text.lines().any(|line| line == sample), "{sample} in {text}");
         };
         has("rollcall_session_state{state=\"never\"} 1");
         writer.add(["orders.shop".parse().unwrap()]);
         store.looked_up(Dialect::Classic);
         store.looked_up(Dialect::Classic);
+        store.looked_up(Dialect::Dns);
+        dns.count(Outcome::NxDomain);
         writer.set_contact(Contact::Live { caught_up: false, synced: false });
         has("rollcall_subscriptions 1");
         has("rollcall_lookups_total{api=\"native\"} 0");
         has("rollcall_lookups_total{api=\"classic\"} 2");
+        has("rollcall_lookups_total{api=\"dns\"} 1");
+        has("rollcall_dns_queries_total{result=\"NXDOMAIN\"} 1");
+        has("rollcall_dns_queries_total{result=\"NOERROR\"} 0");
         has("rollcall_session_state{state=\"catching-up\"} 1");
         writer.current();
         writer.set_contact(Contact::Live { caught_up: true, synced: true });
@@ -124,6 +135,6 @@ mod tests {
         has("rollcall_age_seconds 1");
         has("rollcall_session_state{state=\"lost\"} 1");
         has("rollcall_session_state{state=\"in-step\"} 0");
-        assert!(!render(&store).contains("orders"), "nothing of the catalogue");
+        assert!(!render(&store, &dns).contains("orders"), "nothing of the catalogue");
     }
 }

@@ -6,7 +6,10 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
 use rollcall_catalogue::{Query, Service, ServiceKey};
+use rollcall_dns::{Choice, Records};
 use rollcall_wire::api::service_body;
+
+use super::records::Written;
 
 /// Answers to questions with filters that are kept beside the plain one. An app asks for a version or a port or two; who
 /// asks for more than this has each of the others written anew.
@@ -27,6 +30,7 @@ pub(crate) struct Held {
     pub(crate) from_disk: bool,
     plain: OnceLock<Bytes>,
     filtered: ArcSwap<Vec<(Box<str>, Bytes)>>,
+    records: Written,
 }
 
 // === impl Held ===
@@ -44,6 +48,7 @@ impl Held {
             service,
             plain: OnceLock::new(),
             filtered: ArcSwap::default(),
+            records: Written::default(),
         }
     }
 
@@ -68,6 +73,12 @@ impl Held {
             self.filtered.store(Arc::new(more));
         }
         body
+    }
+
+    /// What DNS tells of the instances that serve and that this choice takes.
+    pub(crate) fn records(&self, choice: Choice<'_>, seed: u64) -> Arc<Records> {
+        let write = || Records::of(&self.key, &self.service, choice, seed);
+        self.records.of(choice, self.service.instances.len(), write)
     }
 
     /// In no more memory than it needs: it stays.

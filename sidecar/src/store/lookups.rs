@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Dialect {
     Native,
     Classic,
+    Dns,
 }
 
 /// Holds the number of lookups of each language.
@@ -14,17 +15,19 @@ pub(crate) enum Dialect {
 pub(super) struct Lookups {
     native: AtomicU64,
     classic: AtomicU64,
+    dns: AtomicU64,
 }
 
 // === impl Dialect ===
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 2] = [Self::Native, Self::Classic];
+    pub(crate) const ALL: [Self; 3] = [Self::Native, Self::Classic, Self::Dns];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Classic => "classic",
+            Self::Dns => "dns",
         }
     }
 }
@@ -44,6 +47,7 @@ impl Lookups {
         match dialect {
             Dialect::Native => &self.native,
             Dialect::Classic => &self.classic,
+            Dialect::Dns => &self.dns,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod alike;
 mod held;
 mod lookups;
+mod records;
 mod slot;
 
 use std::{

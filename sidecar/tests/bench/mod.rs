@@ -37,7 +37,7 @@ use tokio::{
 pub use self::{
     deaf::Deaf,
     played::Played,
-    process::{Process, Volumes},
+    process::{Process, Volumes, host},
 };
 
 /// Longer than any healthy machine takes, so that only what never happens fails.
@@ -74,6 +74,7 @@ pub struct Pod {
     /// None on a machine without IPv6.
     pub api_v6: Option<SocketAddr>,
     pub health: SocketAddr,
+    pub dns: SocketAddr,
     _files: TempDir,
     _trigger: Trigger,
     _parts: JoinSet<()>,
@@ -195,6 +196,7 @@ impl Pod {
         fs::create_dir(&state).unwrap();
         fs::write(&ca, &authority.certificate_pem).unwrap();
         fs::write(&token, text).unwrap();
+        let dns = SocketAddr::from((host(), 7353));
         let own = [
             "rollcall-sidecar".to_owned(),
             format!("--controller={controller}"),
@@ -205,6 +207,7 @@ impl Pod {
             "--api-listen=127.0.0.1:0".to_owned(),
             "--api-listen-v6=[::1]:0".to_owned(),
             "--health-listen=127.0.0.1:0".to_owned(),
+            format!("--dns-listen={dns}"),
         ];
         let args = Args::parse_from(own.iter().chain(flags));
         let sidecar = Sidecar::bind(args).unwrap();
@@ -213,7 +216,7 @@ impl Pod {
         let (trigger, ear) = shutdown();
         let mut parts = JoinSet::new();
         parts.spawn(async move { Box::pin(sidecar.run(ear)).await.unwrap() });
-        Self { api, api_v6, health, _files: files, _trigger: trigger, _parts: parts }
+        Self { api, api_v6, health, dns, _files: files, _trigger: trigger, _parts: parts }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -22,15 +22,22 @@ static NUMBER: AtomicU8 = AtomicU8::new(1);
 /// Holds what a pod has on its volumes.
 pub struct Volumes {
     folder: TempDir,
-    addresses: (SocketAddr, SocketAddr),
+    host: [u8; 4],
 }
 
 pub struct Process<'a> {
     pub api: SocketAddr,
     pub health: SocketAddr,
+    pub dns: SocketAddr,
     child: Child,
     _volumes: &'a Volumes,
     started: Instant,
+}
+
+/// A loopback address that nobody else has.
+pub fn host() -> [u8; 4] {
+    let [high, low] = std::process::id().to_be_bytes()[2..] else { unreachable!() };
+    [127, 1 | high, low, NUMBER.fetch_add(1, Ordering::Relaxed)]
 }
 
 // === impl Volumes ===
@@ -42,9 +49,12 @@ impl Volumes {
         fs::write(folder.path().join("ca.crt"), &authority.certificate_pem).unwrap();
         fs::write(folder.path().join("token"), "token-of-u9").unwrap();
         fs::create_dir(folder.path().join("state")).unwrap();
-        let [high, low] = std::process::id().to_be_bytes()[2..] else { unreachable!() };
-        let host = [127, 1 | high, low, NUMBER.fetch_add(1, Ordering::Relaxed)];
-        Self { folder, addresses: ((host, 7300).into(), (host, 7390).into()) }
+        Self { folder, host: host() }
+    }
+
+    /// Where its sidecar has this port.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        (self.host, port).into()
     }
 
     pub fn token(&self) -> PathBuf {
@@ -67,25 +77,37 @@ impl Volumes {
     }
 
     pub async fn start_with(&self, controller: SocketAddr, state_dir: &Path) -> Process<'_> {
-        let (api, health) = self.addresses;
-        let file = |name: &str| self.folder.path().join(name);
         let started = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_rollcall-sidecar"))
+        let child = self.command(controller, state_dir).spawn().unwrap();
+        let [api, health, dns] = [7300, 7390, 7353].map(|port| self.at(port));
+        let process = Process { api, health, dns, child, _volumes: self, started };
+        eventually("it listens", async || TcpStream::connect(api).await.is_ok()).await;
+        process
+    }
+
+    /// Starts a sidecar that is to fail; what it logs.
+    pub fn fail(&self, controller: SocketAddr) -> String {
+        let output = self.command(controller, &self.folder.path().join("state")).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn command(&self, controller: SocketAddr, state_dir: &Path) -> Command {
+        let file = |name: &str| self.folder.path().join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall-sidecar"));
+        command
             .env_clear()
             .env("ROLLCALL_CONTROLLER", controller.to_string())
             .env("ROLLCALL_CA_FILE", file("ca.crt"))
             .env("ROLLCALL_TOKEN_FILE", file("token"))
             .env("ROLLCALL_STATE_DIR", state_dir)
-            .env("ROLLCALL_API_LISTEN", api.to_string())
+            .env("ROLLCALL_API_LISTEN", self.at(7300).to_string())
             .env("ROLLCALL_API_LISTEN_V6", "[::1]:0")
-            .env("ROLLCALL_HEALTH_LISTEN", health.to_string())
+            .env("ROLLCALL_HEALTH_LISTEN", self.at(7390).to_string())
+            .env("ROLLCALL_DNS_LISTEN", self.at(7353).to_string())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let process = Process { api, health, child, _volumes: self, started };
-        eventually("it listens", async || TcpStream::connect(api).await.is_ok()).await;
-        process
+            .stderr(Stdio::piped());
+        command
     }
 }
 

@@ -1,0 +1,223 @@
+//! DNS for the zone `rollcall.`, on localhost: queries in, answers out, and between the two what [`rollcall_dns`] needs of the
+//! store.
+//!
+//! ```text
+//!  udp, tcp ─► read ─► meaning ─┬─ known, or nobody is to be asked ─► the answer, at once
+//!                               └─ a first lookup, an address, another zone ─► one of a bounded set that waits
+//! ```
+
+mod counts;
+mod forward;
+mod sockets;
+mod tcp;
+mod udp;
+mod unread;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use futures::FutureExt;
+use rollcall_catalogue::{Instance, ServiceKey, State};
+use rollcall_dns::{Answer, Carrier, Choice, Meaning, Query, Read, read};
+use rollcall_net::Jitter;
+use rollcall_wire::{Question, Slug, Told};
+use tokio::{
+    sync::Semaphore,
+    time::{Duration, timeout},
+};
+
+use self::forward::Heard;
+pub(crate) use self::{
+    counts::{Counts, Outcome},
+    forward::Forwarder,
+    sockets::Sockets,
+};
+use crate::{
+    api::Api,
+    store::{Dialect, Held, Known},
+};
+
+/// Questions to the controller at a time, whose an address is. It answers one at a time for all of its sidecars, and each
+/// of its answers is for people.
+const ASKING_MAX: usize = 4;
+/// What they wait for an answer: a resolver asks again after 2 s or more, and another server is to be asked meanwhile.
+const ASKING_FOR: Duration = Duration::from_millis(500);
+
+/// Holds what answers need.
+#[derive(Debug)]
+pub(crate) struct Dns {
+    api: Arc<Api>,
+    forwarder: Option<Forwarder>,
+    asking: Semaphore,
+    counts: Counts,
+    /// Of this process alone: sidecars that learn of a change at the same time do not begin with the same instance.
+    seed: u64,
+}
+
+/// Says what became of a packet that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The answer is written.
+    Answered,
+    /// Whoever sent it is told nothing.
+    Ignored,
+    /// Somebody has to be asked, or to be waited for.
+    Waits,
+}
+
+// === impl Dns ===
+
+impl Dns {
+    pub(crate) fn new(api: Arc<Api>, forwarder: Option<Forwarder>) -> Self {
+        Self {
+            api,
+            forwarder,
+            asking: Semaphore::new(ASKING_MAX),
+            counts: Counts::default(),
+            seed: Jitter::from_entropy().next_u64(),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// Answers into `out`, if nobody has to be asked.
+    fn at_once(&self, packet: &[u8], carrier: Carrier, out: &mut Vec<u8>) -> Turn {
+        let query = match read(packet) {
+            Read::Query(query) => query,
+            Read::Refused(refusal) => {
+                self.counts.count(Outcome::of_code(refusal.code()));
+                refusal.write(out);
+                return Turn::Answered;
+            }
+            Read::Nothing => {
+                self.counts.count(Outcome::Dropped);
+                return Turn::Ignored;
+            }
+        };
+        let asks = match query.meaning() {
+            Meaning::Outside => self.forwarder.is_some(),
+            Meaning::Address(address) => self.held_at(address).is_empty(),
+            _ => false,
+        };
+        // A lookup that does not end with its first step waits for a session, or for its subscription.
+        let answered = !asks && self.answer(&query, carrier, out).now_or_never().is_some();
+        if answered { Turn::Answered } else { Turn::Waits }
+    }
+
+    /// The answer, whoever has to be asked for it. All that is waited for has a limit of its own, of 2 s at most.
+    async fn in_time(&self, packet: &[u8], carrier: Carrier) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Read::Query(query) = read(packet) {
+            self.answer(&query, carrier, &mut out).await;
+        }
+        out
+    }
+
+    /// Answers who would have to wait, and finds that too many do.
+    fn turn_away(&self, packet: &[u8], carrier: Carrier, out: &mut Vec<u8>) {
+        if let Read::Query(query) = read(packet) {
+            self.say(&query, &Answer::NotKnown, carrier, out);
+        }
+    }
+
+    async fn answer(&self, query: &Query<'_>, carrier: Carrier, out: &mut Vec<u8>) {
+        let held = |name| self.held(name);
+        match query.meaning() {
+            Meaning::Apex => self.say(query, &Answer::Apex, carrier, out),
+            Meaning::Nothing => self.say(query, &Answer::NoSuchName, carrier, out),
+            Meaning::Service { name, choice } => match held(name).await {
+                Ok(held) => self.say(query, &Answer::Records(&held.records(choice, self.seed)), carrier, out),
+                Err(answer) => self.say(query, &answer, carrier, out),
+            },
+            Meaning::Host { name, address } => match held(name).await {
+                Ok(held) => {
+                    let records = held.records(Choice::default(), self.seed);
+                    let answer = records.host(address).map_or(Answer::NoSuchName, Answer::Host);
+                    self.say(query, &answer, carrier, out);
+                }
+                Err(answer) => self.say(query, &answer, carrier, out),
+            },
+            Meaning::Between { name } => {
+                let answer = held(name).await.map_or_else(|answer| answer, |_| Answer::Empty);
+                self.say(query, &answer, carrier, out);
+            }
+            Meaning::Address(address) => match self.services_at(address).await {
+                services if services.is_empty() => self.outside(query, carrier, out).await,
+                services => self.say(query, &Answer::Pointers(address, &services), carrier, out),
+            },
+            Meaning::Outside => self.outside(query, carrier, out).await,
+        }
+    }
+
+    /// The service of this name, or what is said where there is none to tell of.
+    async fn held(&self, name: &str) -> Result<Arc<Held>, Answer<'static>> {
+        self.api.known_service(name, Dialect::Dns).await.map_err(|refusal| match refusal.slug {
+            Slug::UnknownService => Answer::NoSuchName,
+            _ => Answer::NotKnown,
+        })
+    }
+
+    /// The services of which an instance that may be called has this address: of those that are held, or, where none is, of those
+    /// that the controller knows.
+    async fn services_at(&self, address: IpAddr) -> Vec<ServiceKey> {
+        let held = self.held_at(address);
+        if !held.is_empty() {
+            return held;
+        }
+        let Ok(_place) = self.asking.try_acquire() else { return Vec::new() };
+        let asked = self.api.errands.ask(Question::Address(address));
+        let Ok(Some(Told::Found(found))) = timeout(ASKING_FOR, asked).await else { return Vec::new() };
+        let callable = found.into_iter().filter(|found| may_be_called(&found.instance));
+        let mut services: Vec<_> = callable.map(|found| found.service).collect();
+        services.sort();
+        services.dedup();
+        services
+    }
+
+    fn held_at(&self, address: IpAddr) -> Vec<ServiceKey> {
+        let names = self.api.store.names();
+        let here = names.iter().filter(|slot| match &**slot.known() {
+            Known::Service(held) => {
+                let mut instances = held.service.instances.iter();
+                instances.any(|one| one.addresses.iter().any(|at| at == address) && may_be_called(one))
+            }
+            _ => false,
+        });
+        here.map(|slot| slot.key.clone()).collect()
+    }
+
+    /// What another server says; of a zone that is not ours, nobody here knows anything.
+    async fn outside(&self, query: &Query<'_>, carrier: Carrier, out: &mut Vec<u8>) {
+        let Some(forwarder) = &self.forwarder else {
+            return self.say(query, &Answer::NotOurs, carrier, out);
+        };
+        // In a box, so that the way of a name that is known stays small.
+        match Box::pin(forwarder.forward(query, carrier)).await {
+            Heard::Reply(reply) => {
+                self.counts.count(Outcome::Forwarded);
+                *out = reply;
+            }
+            Heard::NoSuchName => self.say(query, &Answer::NoSuchName, carrier, out),
+            Heard::Nothing => self.say(query, &Answer::NotKnown, carrier, out),
+        }
+    }
+
+    fn say(&self, query: &Query<'_>, answer: &Answer<'_>, carrier: Carrier, out: &mut Vec<u8>) {
+        self.counts.count(Outcome::of(answer));
+        query.answer(answer, carrier, self.forwarder.is_some(), out);
+    }
+}
+
+/// Whether a lookup of any kind may hand it out: then its name has an address.
+fn may_be_called(instance: &Instance) -> bool {
+    matches!(instance.state, State::Serving | State::Suspect)
+}
+
+/// Nobody but this machine is answered: who else could send here has forged where he is.
+fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
