@@ -13,6 +13,10 @@
 mod forward;
 mod host;
 mod meaning;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod oracle;
 mod query;
 mod record;
 mod records;

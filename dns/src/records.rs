@@ -59,10 +59,12 @@ impl Records {
         // A name of a port has no address: its records say at whose addresses the port is.
         let named = served.iter().filter(|_| choice.port.is_none());
         let addresses = distinct(named.flat_map(|one| one.instance.addresses.iter()), |address| *address);
-        let hosts = match choice == Choice::default() {
-            true => Hosts::of(may_be_called(service).map(|instance| instance.addresses.iter())),
-            false => Hosts::of(served.iter().map(|one| one.instance.addresses.iter())),
-        };
+        // What is said of a host is the same in the records of every choice. Where any of them points to must be found under
+        // the plain name.
+        let pointed: HashSet<_> = served.iter().map(|one| one.instance.address()).collect();
+        let called = may_be_called(service)
+            .filter(|instance| choice == Choice::default() || pointed.contains(&instance.address()));
+        let hosts = Hosts::of(called.map(|instance| instance.addresses.iter()));
         let target = |one: &Match<'_>| {
             let address = one.instance.address();
             let weight = one.instance.profile.weight;

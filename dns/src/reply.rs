@@ -154,10 +154,10 @@ impl<'o> Reply<'o> {
         }
         let Some((header, _)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
         let flag = |is: bool, bit: u8| if is { bit } else { 0 };
-        // What is repeated is the opcode, and that recursion is desired; and that checking is disabled, which we never do.
-        let [_, _, asked, asked_too, ..] = *header;
+        // Of what was asked, the opcode is repeated, and whether recursion is desired.
+        let [_, _, asked, ..] = *header;
         let first = 0x80 | asked & 0x79 | flag(self.authoritative, 0x04) | flag(self.truncated, 0x02);
-        let second = flag(self.recursive, 0x80) | asked_too & 0x10 | code & 0x0f;
+        let second = flag(self.recursive, 0x80) | code & 0x0f;
         let counts = [questions, answers, authorities, additionals].map(u16::to_be_bytes);
         let written = [first, second].into_iter().chain(counts.into_iter().flatten());
         header.iter_mut().skip(2).zip(written).for_each(|(place, byte)| *place = byte);

@@ -2,12 +2,36 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use proptest::prelude::ProptestConfig;
+use hickory_proto::{
+    op::Message,
+    rr::Record,
+    serialize::binary::{BinDecodable, BinDecoder},
+};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{select, subsequence},
+};
 use rollcall_catalogue::{
-    Addresses, ContentHash, Instance, Policy, Port, Profile, Reason, Service, ServiceKey, State, changes::Head,
+    Addresses, ContentHash, Instance, Policy, Port, Profile, Reason, Service, ServiceKey, State, Transport,
+    changes::Head,
 };
 
 use crate::{Answer, Carrier, Choice, Kind, Query, Read, Records, read};
+
+/// What another implementation makes of a message, which must be nothing but that message.
+pub(crate) fn parsed(bytes: &[u8]) -> Message {
+    let mut decoder = BinDecoder::new(bytes);
+    let message =
+        Message::read(&mut decoder).unwrap_or_else(|error| panic!("{error}: {}", bytes.escape_ascii()));
+    assert!(decoder.is_empty(), "bytes behind the message: {}", bytes.escape_ascii());
+    message
+}
+
+/// The records as text, such as `orders.rollcall. 1 IN A 10.1.0.0`.
+pub(crate) fn texts(records: &[Record]) -> Vec<String> {
+    records.iter().map(Record::to_string).collect()
+}
 
 /// A query of one question, recursion desired, without EDNS.
 pub(crate) fn packet(name: &str, kind: Kind) -> Vec<u8> {
@@ -94,6 +118,44 @@ pub(crate) fn many(count: u16) -> Service {
 /// The records of `orders.shop`, whose turn is the first one's.
 pub(crate) fn records(service: &Service, choice: Choice<'_>) -> Records {
     Records::of(&key("orders.shop"), service, choice, 0)
+}
+
+/// A service of instances that share addresses, ports, versions and states with each other.
+pub(crate) fn any_service() -> impl Strategy<Value = Service> {
+    let states = [State::Starting, State::Suspect, State::Failing, State::Draining];
+    let states = prop_oneof![4 => Just(State::Serving), 1 => select(states.to_vec())];
+    let ports = [("http", 80, Transport::Tcp), ("admin", 81, Transport::Tcp), ("dns", 53, Transport::Udp)];
+    let ports = subsequence(ports.to_vec(), 1..=3).prop_flat_map(|ports| (0..ports.len(), Just(ports)));
+    let versions = select(vec!["none", "1.0.0", "1.1.0", "1.1.0-rc.1"]);
+    let addresses = vec((any::<bool>(), 0u8..12), 1..4);
+    let one = (addresses, ports, versions, states, select(vec![0u16, 7, 100]));
+    vec(one, 0..40).prop_map(|all| {
+        service((0..).zip(all).map(|(number, (addresses, (primary, ports), version, state, weight))| {
+            let addresses: Vec<_> = addresses
+                .into_iter()
+                .map(|(is_v4, last)| match is_v4 {
+                    true => IpAddr::from([10, 0, 0, last]),
+                    false => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last.into()]),
+                })
+                .collect();
+            let port = |(name, port, transport)| Port { transport, ..Port::tcp(Some(name), port) };
+            let profile = Profile {
+                port: ports[primary].1,
+                ports: ports.into_iter().map(port).collect(),
+                version: version.parse().ok(),
+                weight,
+                tags: Default::default(),
+                metadata: Default::default(),
+            };
+            Instance {
+                id: format!("pod{number}-{}", profile.port).as_str().into(),
+                addresses: Addresses::new(&addresses).unwrap(),
+                profile: profile.into(),
+                state,
+                ..instance(&["10.0.0.1"], &[("http", 80)])
+            }
+        }))
+    })
 }
 
 /// A property of so many cases; more, or fewer, where PROPTEST_CASES asks for more, or fewer, than the usual 256.

@@ -98,21 +98,22 @@ impl Dns {
                 return Turn::Ignored;
             }
         };
-        let asks = match query.meaning() {
+        let meaning = query.meaning();
+        let asks = match meaning {
             Meaning::Outside => self.forwarder.is_some(),
             Meaning::Address(address) => self.held_at(address).is_empty(),
             _ => false,
         };
         // A lookup that does not end with its first step waits for a session, or for its subscription.
-        let answered = !asks && self.answer(&query, carrier, out).now_or_never().is_some();
+        let answered = !asks && self.answer(&query, meaning, carrier, out).now_or_never().is_some();
         if answered { Turn::Answered } else { Turn::Waits }
     }
 
-    /// The answer, whoever has to be asked for it. All that is waited for has a limit of its own, of 2 s at most.
+    /// The answer, whoever has to be asked for it. All that is waited for has a limit of its own, of some 2 s.
     async fn in_time(&self, packet: &[u8], carrier: Carrier) -> Vec<u8> {
         let mut out = Vec::new();
         if let Read::Query(query) = read(packet) {
-            self.answer(&query, carrier, &mut out).await;
+            self.answer(&query, query.meaning(), carrier, &mut out).await;
         }
         out
     }
@@ -124,9 +125,9 @@ impl Dns {
         }
     }
 
-    async fn answer(&self, query: &Query<'_>, carrier: Carrier, out: &mut Vec<u8>) {
+    async fn answer(&self, query: &Query<'_>, meaning: Meaning<'_>, carrier: Carrier, out: &mut Vec<u8>) {
         let held = |name| self.held(name);
-        match query.meaning() {
+        match meaning {
             Meaning::Apex => self.say(query, &Answer::Apex, carrier, out),
             Meaning::Nothing => self.say(query, &Answer::NoSuchName, carrier, out),
             Meaning::Service { name, choice } => match held(name).await {
@@ -221,3 +222,7 @@ fn may_be_called(instance: &Instance) -> bool {
 fn is_local(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }
+
+#[cfg(test)]
+#[path = "dns_tests.rs"]
+mod tests;

@@ -11,8 +11,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any query of ours waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than any query of ours waits, for an answer or for a place.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const A: u16 = 1;
 pub const NS: u16 = 2;
