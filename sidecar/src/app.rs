@@ -12,7 +12,7 @@ use crate::{
     api::{self, Api},
     args::Args,
     disk::{self, Folder, Keeper, Scribe},
-    dns::{self, Dns, Forwarder, Sockets},
+    dns::{self, Dns, Forwarder, Search, Sockets},
     health,
     own::{self, Own},
     prestop::{PreStop, prestop},
@@ -29,6 +29,7 @@ pub struct Sidecar {
     args: Args,
     api: Vec<TcpListener>,
     dns: Vec<Sockets>,
+    forwarder: Option<Forwarder>,
     health: TcpListener,
 }
 
@@ -72,9 +73,11 @@ impl Sidecar {
                 None => info!(%address, "this machine has no such address"),
             }
         }
+        let own = dns.iter().map(Sockets::address).collect::<Result<Vec<_>, _>>()?;
+        let forwarder = Forwarder::new(&args.dns_forward, &own, Search::of_this_pod())?;
         let health =
             bind_any(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
-        Ok(Self { args, api, dns, health })
+        Ok(Self { args, api, dns, forwarder, health })
     }
 
     /// Where lookups are answered.
@@ -111,7 +114,7 @@ impl Sidecar {
         }
         let keeper = Keeper::new(folder.clone(), store.clone(), restored);
         let scribe = Scribe::new(folder, store.clone(), own.clone(), pod);
-        let dns = Arc::new(Dns::new(api.clone(), Forwarder::new(&[])));
+        let dns = Arc::new(Dns::new(api.clone(), self.forwarder));
         let mut parts = JoinSet::new();
         for sockets in self.dns {
             sockets.serve(&dns, &shutdown, &mut parts);

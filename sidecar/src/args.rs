@@ -6,7 +6,7 @@ use clap::{Parser, value_parser};
 use rollcall_catalogue::Namespace;
 use rollcall_net::loopback;
 
-use crate::own::Declared;
+use crate::{dns::Servers, own::Declared};
 
 /// The sidecar of Rollcall: answers lookups on localhost.
 #[derive(Debug, Clone, Parser)]
@@ -51,6 +51,10 @@ pub struct Args {
     /// Where DNS answers, over UDP and TCP; loopback only. A machine without IPv6 goes without [::1].
     #[arg(long, env = "ROLLCALL_DNS_LISTEN", value_parser = loopback, value_delimiter = ',', default_value = "127.0.0.1:7353,[::1]:7353")]
     pub dns_listen: Vec<SocketAddr>,
+
+    /// Who is asked for names of other zones: the cluster's DNS, up to three, as 10.96.0.10 or 10.96.0.10:53; nobody by default.
+    #[arg(long, env = "ROLLCALL_DNS_FORWARD", default_value = "", hide_default_value = true)]
+    pub dns_forward: Servers,
 
     /// Where files are mounted that register what the app is, each the body of a PUT /v1/self.
     #[arg(long, env = "ROLLCALL_REGISTRATIONS_DIR", default_value = "/etc/rollcall")]

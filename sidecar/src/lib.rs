@@ -25,4 +25,5 @@ mod probe;
 mod session;
 mod store;
 
+pub use dns::{Servers, ServersError};
 pub use own::Declared;

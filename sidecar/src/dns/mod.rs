@@ -8,6 +8,8 @@
 
 mod counts;
 mod forward;
+mod search;
+mod servers;
 mod sockets;
 mod tcp;
 mod udp;
@@ -19,7 +21,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use rollcall_catalogue::{Instance, ServiceKey, State};
+use rollcall_catalogue::{Instance, ServiceKey, ServiceRef, State};
 use rollcall_dns::{Answer, Carrier, Choice, Meaning, Query, Read, read};
 use rollcall_net::Jitter;
 use rollcall_wire::{Question, Slug, Told};
@@ -29,9 +31,11 @@ use tokio::{
 };
 
 use self::forward::Heard;
+pub use self::servers::{Servers, ServersError};
 pub(crate) use self::{
     counts::{Counts, Outcome},
     forward::Forwarder,
+    search::Search,
     sockets::Sockets,
 };
 use crate::{
@@ -196,6 +200,9 @@ impl Dns {
         let Some(forwarder) = &self.forwarder else {
             return self.say(query, &Answer::NotOurs, carrier, out);
         };
+        if let Some(service) = forwarder.announced(query) {
+            self.expect(&service);
+        }
         // In a box, so that the way of a name that is known stays small.
         match Box::pin(forwarder.forward(query, carrier)).await {
             Heard::Reply(reply) => {
@@ -204,6 +211,16 @@ impl Dns {
             }
             Heard::NoSuchName => self.say(query, &Answer::NoSuchName, carrier, out),
             Heard::Nothing => self.say(query, &Answer::NotKnown, carrier, out),
+        }
+    }
+
+    /// This service is asked for in a moment, and known by then. That matters to musl, which asks all of its servers at once
+    /// and believes the first: another one says that there is no such name while we would still wait for the first answer.
+    fn expect(&self, service: &ServiceRef) {
+        let Some(key) = self.api.store.home().map(|home| service.resolve(&home)) else { return };
+        if self.api.store.names().get(&key).is_none() {
+            // Where there is no room, the name is asked for all the same, a moment later.
+            self.api.errands.wish(&key);
         }
     }
 

@@ -44,6 +44,10 @@ impl Sockets {
         Ok(udp.zip(tcp).map(|(udp, tcp)| Self { udp, tcp }))
     }
 
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.udp.local_addr()
+    }
+
     /// Answers at both, each as a part of its own.
     pub(crate) fn serve(self, dns: &Arc<Dns>, shutdown: &Shutdown, parts: &mut JoinSet<()>) {
         parts.spawn(udp::serve(self.udp, dns.clone(), shutdown.clone()));

@@ -1,0 +1,131 @@
+//! The search list: domains that stock resolvers put behind a name before they ask for the name itself.
+//!
+//! Who looks up `orders.rollcall` in a pod asks for `orders.rollcall.shop.svc.cluster.local` first, and for two more of
+//! the kind, since Kubernetes sets `ndots:5`. These are names of another zone, and its servers' to answer.
+
+use std::{fs::File, io::Read, iter::successors, path::Path};
+
+use rollcall_catalogue::ServiceRef;
+
+/// Where the kubelet writes what a pod's resolvers are to do.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Kubernetes allows 32 domains of 2,048 characters in all; who mounts more than this there means no resolver.
+const RESOLV_CONF_BYTES_MAX: u64 = 64 * 1024;
+/// What our names end with.
+const ZONE: &str = "rollcall";
+
+/// Holds the domains of the search list, in lower case and without the last dot.
+#[derive(Debug, Default)]
+pub(crate) struct Search(Vec<String>);
+
+// === impl Search ===
+
+impl Search {
+    /// As it is now. Where there is none, nobody searches.
+    pub(crate) fn of_this_pod() -> Self {
+        Self::read(Path::new(RESOLV_CONF))
+    }
+
+    fn read(path: &Path) -> Self {
+        let mut text = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut text));
+        match read {
+            Ok(_) => Self::of(&String::from_utf8_lossy(&text)),
+            Err(_) => Self::default(),
+        }
+    }
+
+    /// The last of the lines counts, as it does for resolvers.
+    pub(super) fn of(text: &str) -> Self {
+        let domains = |line: &str| {
+            let mut words = line.split_ascii_whitespace();
+            let named = matches!(words.next(), Some("search" | "domain"));
+            named.then(|| words.map(|word| word.trim_end_matches('.').to_ascii_lowercase()).collect())
+        };
+        let mut last: Vec<_> = text.lines().filter_map(domains).next_back().unwrap_or_default();
+        last.retain(|domain| !domain.is_empty());
+        Self(last)
+    }
+
+    /// What stands before our zone in this name, in lower case, where a domain of the list stands behind it.
+    pub(super) fn ours<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let before = |domain: &String| {
+            let rest = name.strip_suffix(domain.as_str())?.strip_suffix('.')?.strip_suffix(ZONE)?;
+            rest.strip_suffix('.').or_else(|| rest.is_empty().then_some(rest))
+        };
+        self.0.iter().find_map(before)
+    }
+}
+
+/// The service that a name of our zone means. What stands before it is its version, its port, or one of its instances.
+pub(super) fn service_of(name: &str) -> Option<ServiceRef> {
+    successors(Some(name), |rest| Some(rest.split_once('.')?.1)).find_map(|rest| rest.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF_A_POD: &str = "search shop.svc.cluster.local svc.cluster.local cluster.local\n\
+        nameserver 127.0.0.1\nnameserver 10.96.0.10\noptions ndots:5\n";
+
+    #[test]
+    fn the_last_line_of_a_file_counts() {
+        for (text, domains) in [
+            (OF_A_POD, &["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"][..]),
+            ("search a.example\nsearch\tB.Example.  c.example", &["b.example", "c.example"]),
+            ("search a.example\ndomain d.example", &["d.example"]),
+            ("search .", &[]),
+            ("search a.example\nsearch", &[]),
+            ("# search a.example\n;search b.example\nsearching c.example", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(Search::of(text).0, domains, "{text}");
+        }
+    }
+
+    #[test]
+    fn ours_are_names_of_the_zone_with_a_domain_of_the_list_behind_them() {
+        let search = Search::of(OF_A_POD);
+        for (name, ours) in [
+            ("orders.rollcall.shop.svc.cluster.local", Some("orders")),
+            ("orders.shop.rollcall.svc.cluster.local", Some("orders.shop")),
+            ("_http._tcp.orders.rollcall.cluster.local", Some("_http._tcp.orders")),
+            ("rollcall.cluster.local", Some("")),
+            ("orders.shop.svc.cluster.local", None),
+            ("orders.xrollcall.cluster.local", None),
+            ("orders.rollcall", None),
+            ("orders.rollcall.xcluster.local", None),
+            ("orders.rollcall.default.svc.cluster.local.example", None),
+            ("rollcall.example", None),
+            ("cluster.local", None),
+            ("", None),
+        ] {
+            assert_eq!(search.ours(name), ours, "{name}");
+        }
+        assert_eq!(Search::default().ours("orders.rollcall.cluster.local"), None);
+    }
+
+    #[test]
+    fn the_service_is_what_stands_behind_its_version_its_port_or_its_instance() {
+        for (name, service) in [
+            ("orders", Some("orders")),
+            ("orders.shop", Some("orders.shop")),
+            ("1-4-2.orders", Some("orders")),
+            ("1-4-2.orders.shop", Some("orders.shop")),
+            ("_http._tcp.orders", Some("orders")),
+            ("_http._tcp.1-4-2.orders.shop", Some("orders.shop")),
+            ("ip-10-0-0-1.orders.shop", Some("orders.shop")),
+            ("_tcp", None),
+            ("", None),
+        ] {
+            assert_eq!(service_of(name).map(|name| name.to_string()).as_deref(), service, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pod_without_the_file_has_no_list() {
+        assert!(Search::read(Path::new("/nonexistent/resolv.conf")).0.is_empty());
+        assert!(Search::read(Path::new("/")).0.is_empty(), "a folder");
+    }
+}
