@@ -75,7 +75,7 @@ pub(crate) fn run(services: u32, rounds: u32) -> anyhow::Result<()> {
         "DNS of one of {services} services, or of all in turn, {INSTANCES} instances each; medians of {rounds} rounds; ratios are medians of each round's"
     );
     println!(
-        "closed: {CLIENTS} clients with a query outstanding each, {} s; busy: the server's share of its processor",
+        "closed: {CLIENTS} clients with a query outstanding each, {} s; busy: the server's share of its processor, below 100% where the load is the limit",
         LASTS.as_secs()
     );
     println!(
