@@ -1,9 +1,11 @@
 //! Measurements of whole parts of Rollcall; `cargo xtask bench` runs them.
 
+mod dns;
 mod fleet;
 mod half;
 mod index;
 mod lists;
+mod local;
 mod lookup;
 mod sessions;
 mod visible;
@@ -70,15 +72,29 @@ enum What {
         #[arg(long)]
         without_consul: bool,
     },
-    /// What the sidecar is in session with.
+    /// What the sidecar of these is in session with.
     #[command(hide = true)]
-    LookupShop {
+    Shop {
         #[arg(long)]
         services: u32,
         #[arg(long)]
         generation: u32,
         #[arg(long)]
         port: u16,
+    },
+    /// DNS on localhost: the sidecar beside a bare UDP server with the same bytes, and beside CoreDNS.
+    Dns {
+        #[arg(long, default_value_t = 1_000)]
+        services: u32,
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+    },
+    /// Bare UDP.
+    #[command(hide = true)]
+    DnsFloor {
+        #[arg(long)]
+        port: u16,
+        reply: PathBuf,
     },
     /// Bare HTTP.
     #[command(hide = true)]
@@ -101,9 +117,11 @@ fn main() -> anyhow::Result<()> {
         What::SessionsServer { instances } => sessions::serve(instances),
         What::Lists { instances, rounds } => lists::run(instances, rounds),
         What::Lookup { services, rounds, without_consul } => lookup::run(services, rounds, !without_consul),
-        What::LookupShop { services, generation, port } => {
-            lookup::serve_shop(lookup::Shop { services, generation }, port)
+        What::Shop { services, generation, port } => {
+            local::serve_shop(local::Shop { services, generation }, port)
         }
+        What::Dns { services, rounds } => dns::run(services, rounds),
+        What::DnsFloor { port, reply } => dns::serve_floor(port, &reply),
         What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),
     }
 }

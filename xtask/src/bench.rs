@@ -22,7 +22,7 @@ enum By {
     ItsProgram { what: &'static str, program: &'static str, named_by: &'static str },
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -51,6 +51,11 @@ const BENCHES: [Bench; 6] = [
         name: "lookup",
         about: "lookups on localhost beside bare HTTP and a Consul agent; the sidecar's memory and delays",
         by: By::ItsProgram { what: "lookup", program: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM },
+    },
+    Bench {
+        name: "dns",
+        about: "DNS on localhost beside bare UDP and CoreDNS",
+        by: By::ItsProgram { what: "dns", program: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM },
     },
     Bench {
         name: "sessions",

@@ -34,7 +34,7 @@ enum Task {
     Image,
     /// Measure; what, and by which figures, it says itself
     Bench {
-        /// One of catalogue, index, visible, lists; all of them where none is named
+        /// One of catalogue, index, visible, lists, lookup, dns, sessions; all of them where none is named
         name: Option<String>,
         /// What the measurement itself is told, as `-- --instances 2000`
         #[arg(last = true, requires = "name")]

@@ -15,11 +15,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{
-    process::{listening, measured},
-    shop::{INSTANCES, service},
+use crate::{
+    fleet::address,
+    local::{INSTANCES, listening, measured, service},
 };
-use crate::fleet::address;
 
 /// Operations of one transaction, which Consul bounds at 128.
 const OPERATIONS: usize = 60;

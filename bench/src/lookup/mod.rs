@@ -10,35 +10,26 @@
 mod consul;
 mod floor;
 mod load;
-mod process;
-mod shop;
-mod sidecar;
 
 use std::{
     collections::BTreeMap,
     env, fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use rollcall_cluster::{CONSUL, Home, companion::Companion};
 use tokio::{runtime::Builder, time::sleep};
 
-use self::{
-    consul::Consul,
-    load::{Caller, Outcome},
-    process::{cpu, listening, measured, memory, stand_aside},
-    sidecar::{Pod, Sidecar},
-};
-pub(crate) use self::{
-    floor::serve as serve_floor,
-    shop::{Shop, serve as serve_shop},
+use self::consul::Consul;
+pub(crate) use self::floor::serve as serve_floor;
+use crate::local::{
+    Caller, INSTANCES, Measured, Outcome, Pod, Rounds, Shop, Sidecar, cpu, listening, measured, median,
+    memory, stand_aside,
 };
 
-/// Names the sidecar's program, as it is in its image.
-const SIDECAR_PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// How long each load lasts.
 const LASTS: Duration = Duration::from_secs(2);
@@ -52,39 +43,29 @@ const IDLE_FOR: Duration = Duration::from_secs(20);
 /// Ports of loopback that nobody else has: below those that the kernel gives out.
 const PORTS: u16 = 27_300;
 
-/// Holds what one load on one server came to.
-struct Measured {
-    a_second: f64,
-    cpu_us: f64,
-    p50_us: f64,
-    p99_us: f64,
-}
-
 pub(crate) fn run(services: u32, rounds: u32, with_consul: bool) -> anyhow::Result<()> {
     // Before we keep to one processor: it takes both for minutes.
     let consul = if with_consul { Some(CONSUL.build(&Home::of_this_user()?)?) } else { None };
     stand_aside()?;
-    let program =
-        PathBuf::from(env::var(SIDECAR_PROGRAM).with_context(|| format!("{SIDECAR_PROGRAM} is not set"))?);
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let pod = Pod::new(&program, PORTS)?;
+        let pod = Pod::new(PORTS)?;
         let mut half = pod.controller(Shop { services, generation: 1 })?;
         let mut sidecar = pod.start().await?;
         sidecar.in_step().await?;
         println!("memory, MiB resident (anonymous alone): {} idle in session", shown(memory(sidecar.process.pid())?));
         sidecar.hold(services).await?;
-        println!("  {} with {services} services of {} instances held", shown(memory(sidecar.process.pid())?), shop::INSTANCES);
+        println!("  {} with {services} services of {} instances held", shown(memory(sidecar.process.pid())?), INSTANCES);
         lookups(&sidecar, services, rounds, consul.as_deref()).await?;
         println!("  {} after all these lookups", shown(memory(sidecar.process.pid())?));
 
-        let quiet = steady(&sidecar, services).await?;
+        let quiet = steady(&sidecar, services)?;
         half.change(CHANGES_A_SECOND, STEADY_FOR.as_secs())?;
-        let changing = steady(&sidecar, services).await?;
+        let changing = steady(&sidecar, services)?;
         half.changed()?;
         sidecar.in_step().await?;
         drop(half);
         let half = pod.controller(Shop { services, generation: 1_000_000 })?;
-        let resyncing = steady(&sidecar, services).await?;
+        let resyncing = steady(&sidecar, services)?;
         sidecar.in_step().await?;
         println!("\ndelays at {STEADY} lookups/s of all services over {STEADY_CONNECTIONS} connections, from when each was due");
         println!("while                      p50 us   p99 us  p99.9 us  p99/quiet");
@@ -147,22 +128,20 @@ async fn lookups(sidecar: &Sidecar, services: u32, rounds: u32, consul: Option<&
             caller.answer(request).await?;
         }
     }
-    let mut all: BTreeMap<(usize, usize), Vec<Measured>> = BTreeMap::new();
+    let mut all: BTreeMap<(usize, usize), Rounds> = BTreeMap::new();
     for _ in 0..rounds {
         for connections in CONNECTIONS {
             for (place, (_, at, pid, requests)) in servers.iter().enumerate() {
                 let before = cpu(*pid)?;
                 let outcome = load::closed(*at, requests, connections, LASTS).await?;
-                let cpu_us = (cpu(*pid)? - before).as_secs_f64() * 1e6 / outcome.answers as f64;
-                let (p50_us, p99_us) = (outcome.delay_us(0.5), outcome.delay_us(0.99));
-                let measured = Measured { a_second: outcome.a_second(), cpu_us, p50_us, p99_us };
+                let measured = Measured::of(&outcome, cpu(*pid)? - before);
                 all.entry((connections, place)).or_default().push(measured);
             }
         }
     }
     println!(
         "\nlookups of one of {services} services, or of all in turn, {} instances each ({} bytes); medians of {rounds} rounds of {} s; ratios are medians of each round's",
-        shop::INSTANCES,
+        INSTANCES,
         fs::metadata(&answer)?.len(),
         LASTS.as_secs()
     );
@@ -170,18 +149,14 @@ async fn lookups(sidecar: &Sidecar, services: u32, rounds: u32, consul: Option<&
     for ((connections, place), rounds) in &all {
         let Some(floors) = all.get(&(*connections, 0)) else { continue };
         let name = servers.get(*place).map_or("", |server| server.0);
-        let of = |value: fn(&Measured) -> f64| median(rounds.iter().map(value).collect());
-        let by_floor = |value: fn(&Measured) -> f64| {
-            median(rounds.iter().zip(floors).map(|(one, floor)| value(one) / value(floor)).collect())
-        };
         println!(
             "{connections:>11}  {name:<16}  {:>9.0}  {:>6.2}  {:>6.1}  {:>6.2}  {:>6.0}  {:>6.0}",
-            of(|one| one.a_second),
-            by_floor(|one| one.a_second),
-            of(|one| one.cpu_us),
-            by_floor(|one| one.cpu_us),
-            of(|one| one.p50_us),
-            of(|one| one.p99_us)
+            rounds.median(|one| one.a_second),
+            rounds.ratio(floors, |one| one.a_second),
+            rounds.median(|one| one.cpu_us),
+            rounds.ratio(floors, |one| one.cpu_us),
+            rounds.median(|one| one.p50_us),
+            rounds.median(|one| one.p99_us)
         );
     }
     println!("goals: lookups/s >= 0.9 and CPU <= 1.15 of the floor; CPU <= 0.1 of Consul's");
@@ -200,16 +175,11 @@ async fn floor(answer: &Path) -> anyhow::Result<(Companion, SocketAddr)> {
 }
 
 /// Delays of lookups that come evenly.
-async fn steady(sidecar: &Sidecar, services: u32) -> anyhow::Result<Outcome> {
+fn steady(sidecar: &Sidecar, services: u32) -> anyhow::Result<Outcome> {
     let requests: Vec<_> = (0..services).map(|number| sidecar.request(number)).collect();
-    load::open(sidecar.at, &requests, STEADY_CONNECTIONS, STEADY, STEADY_FOR).await
+    load::steady(sidecar.at, &requests, STEADY_CONNECTIONS, STEADY, STEADY_FOR)
 }
 
 fn shown((resident, anonymous): (f64, f64)) -> String {
     format!("{resident:.1} ({anonymous:.1})")
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -48,4 +48,4 @@ pub use operate::NodeStatus;
 pub use progress::Step;
 pub use provider::Provider;
 pub use run::{Poll, output_of, wait_for};
-pub use tools::{CONSUL, KUBECTL, KWOK};
+pub use tools::{CONSUL, COREDNS, KUBECTL, KWOK};

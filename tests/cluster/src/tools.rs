@@ -42,7 +42,7 @@ pub(crate) const SCHEDULER: GoTool = kubernetes("kube-scheduler", "k8s.io/kubern
 pub(crate) const KUBELET: GoTool = kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet");
 pub(crate) const PROXY: GoTool = kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy");
 pub const KUBECTL: GoTool = kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl");
-pub(crate) const COREDNS: GoTool =
+pub const COREDNS: GoTool =
     GoTool { name: "coredns", package: "github.com/coredns/coredns", module: "coredns", versioned_by: None };
 
 /// Fake nodes and pods: no part of a cluster, and built only where a test asks for it.

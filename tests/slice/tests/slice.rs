@@ -5,16 +5,20 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers are tests too")]
 
 mod cluster;
+mod names;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use cluster::Cluster;
+use names::Watch;
 use serde_json::Value;
 
 /// A deleted pod's address leaves the lookups of another pod within this, kubectl's own time included; the promise
 /// of a second is for the push alone, which cannot be told apart from outside.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// And the names of a pod that asks all the time, after the API server has said that it is deleted.
+const NAME_GONE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What this pod's app gets from its sidecar; `options` are wget's.
 fn ask(cluster: &Cluster, pod: &str, path: &str, options: &[&str]) -> Result<String> {
@@ -209,7 +213,7 @@ fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
 
     cluster.apply("orders.yaml", |yaml| yaml.replace("name: orders-1", "name: orders-2"))?;
     cluster.ready("orders-2")?;
-    let mut both = vec![first, cluster.pod_ip("orders-2")?];
+    let mut both = vec![first.clone(), cluster.pod_ip("orders-2")?];
     both.sort_by_key(|address| address.parse::<std::net::IpAddr>().ok());
     cluster.eventually("two pods are two entries in their order", || {
         Ok(addresses(&lookup(&cluster, "orders")?) == both)
@@ -219,7 +223,9 @@ fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
     an_app_registers_itself(&cluster)?;
     lookups_outlive_the_controller(&cluster)?;
     the_pods_own_port_tells_nothing_of_the_catalogue(&cluster)?;
+    names::an_app_finds_services_by_plain_names(&cluster)?;
 
+    let watch = Watch::begin(&cluster, &first)?;
     let second = cluster.pod_ip("orders-2")?;
     let begin = Instant::now();
     cluster.kubectl(&["delete", "pod", "orders-1", "--wait=false"])?;
@@ -234,5 +240,9 @@ fn a_pod_is_found_while_it_serves_and_gone_when_it_is_deleted() -> Result<()> {
         deleted.as_millis()
     );
     ensure!(gone - deleted < GONE_WITHIN, "orders-1 left the lookup only after {gone:?}");
+    let names_gone = watch.gone(&first, begin)?;
+    println!("and names after the delete began: {names_gone:?}");
+    let ours = names_gone.get(names::OURS).context("nobody asked")?;
+    ensure!(*ours < deleted + NAME_GONE_WITHIN, "orders-1 left its name only after {ours:?}");
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::{
     env, fs,
     hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
+    process::{ChildStdout, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
-use rollcall_cluster::Kubectl;
+use rollcall_cluster::{Kubectl, companion::Companion};
 
 /// A slow machine pulls nothing and starts a pod in seconds; what takes a minute does not happen.
 const EVENTUALLY: Duration = Duration::from_secs(60);
@@ -94,6 +95,23 @@ impl Cluster {
         self.call(&scoped)
     }
 
+    /// As `kubectl`, for what goes on for as long as its value lives, and what it prints meanwhile.
+    pub(crate) fn streaming(&self, args: &[&str]) -> Result<(Companion, ChildStdout)> {
+        let args: Vec<_> =
+            ["-n", &self.shop].into_iter().chain(args.iter().copied()).map(str::to_owned).collect();
+        let kubeconfig = self.kubectl.kubeconfig.clone();
+        let mut process = Companion::start("starting kubectl", &self.kubectl.program, move |kubectl| {
+            kubectl.args(args).env("KUBECONFIG", kubeconfig).stdin(Stdio::null()).stdout(Stdio::piped());
+        })?;
+        let output = process.take_stdout().context("kubectl without output")?;
+        Ok((process, output))
+    }
+
+    /// The app's namespace.
+    pub(crate) fn shop(&self) -> &str {
+        &self.shop
+    }
+
     pub(crate) fn apply(&self, name: &str, change: impl FnOnce(String) -> String) -> Result<()> {
         self.kubectl.given(&["-n", &self.shop, "apply", "-f", "-"], &change(manifest(name)?))?;
         Ok(())
@@ -159,13 +177,14 @@ impl Cluster {
 
     /// What a person would look at first.
     fn scene(&self) -> String {
-        let looks: [&[&str]; 6] = [
+        let looks: [&[&str]; 7] = [
             &["-n", &self.system, "get", "pods", "-o", "wide"],
             &["-n", &self.system, "logs", "deployment/rollcall-controller", "--tail=50"],
             &["-n", &self.shop, "get", "pods,serviceregistrations", "-o", "wide"],
             &["-n", &self.shop, "get", "events", "--sort-by=.lastTimestamp"],
             &["-n", &self.shop, "logs", "orders-1", "-c", "rollcall-sidecar", "--tail=30"],
             &["-n", &self.shop, "logs", "storefront-1", "-c", "rollcall-sidecar", "--tail=30"],
+            &["-n", &self.shop, "logs", "checkout-1", "-c", "rollcall-sidecar", "--tail=30"],
         ];
         let look = |args: &[&str]| match self.call(args) {
             Ok(text) => format!("--- kubectl {}\n{text}\n", args.join(" ")),

@@ -20,10 +20,10 @@ use crate::{
     half::{self, questions, say},
 };
 
-pub(super) const NAMESPACE: &str = "shop";
+pub(crate) const NAMESPACE: &str = "shop";
 /// The token of the pod that looks up.
-pub(super) const CALLER: &str = "caller";
-pub(super) const INSTANCES: u32 = 10;
+pub(crate) const CALLER: &str = "caller";
+pub(crate) const INSTANCES: u32 = 10;
 
 /// Holds how many services there are, and which generation of them: in another one, every instance is different.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub(crate) fn serve(shop: Shop, port: u16) -> anyhow::Result<()> {
         .block_on(half::serve(shop.lists(), (Ipv4Addr::LOCALHOST, port).into(), |index| obey(index, shop)))
 }
 
-pub(super) fn service(number: u32) -> String {
+pub(crate) fn service(number: u32) -> String {
     format!("order-service-{number}")
 }
 

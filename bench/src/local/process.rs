@@ -16,7 +16,7 @@ use tokio::{net::TcpStream, time::sleep};
 const START_MAX: Duration = Duration::from_secs(60);
 
 /// Starts it on the processor that is for what is measured; this process keeps to the other one.
-pub(super) fn measured(
+pub(crate) fn measured(
     step: &str,
     program: &Path,
     set: impl FnOnce(&mut Command) + Send + 'static,
@@ -30,7 +30,7 @@ pub(super) fn measured(
 }
 
 /// Keeps this process, and what it starts from now on, to the second processor.
-pub(super) fn stand_aside() -> anyhow::Result<()> {
+pub(crate) fn stand_aside() -> anyhow::Result<()> {
     let pid = std::process::id().to_string();
     let status = Command::new("taskset").args(["-a", "-c", "-p", "1", &pid]).stdout(Stdio::null()).status();
     match status.context("taskset is needed; it is Debian's util-linux")?.success() {
@@ -40,7 +40,7 @@ pub(super) fn stand_aside() -> anyhow::Result<()> {
 }
 
 /// Returns once somebody listens there.
-pub(super) async fn listening(at: SocketAddr, process: &Companion) -> anyhow::Result<()> {
+pub(crate) async fn listening(at: SocketAddr, process: &Companion) -> anyhow::Result<()> {
     let begin = Instant::now();
     while TcpStream::connect(at).await.is_err() {
         if let Some(ended) = process.ended() {
@@ -55,7 +55,7 @@ pub(super) async fn listening(at: SocketAddr, process: &Companion) -> anyhow::Re
 }
 
 /// What all threads of a process have computed.
-pub(super) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
     let mut all_ns = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end while we look.
@@ -66,7 +66,7 @@ pub(super) fn cpu(pid: u32) -> anyhow::Result<Duration> {
 }
 
 /// What a process holds in memory, in MiB: all of it, and what is its own alone.
-pub(super) fn memory(pid: u32) -> anyhow::Result<(f64, f64)> {
+pub(crate) fn memory(pid: u32) -> anyhow::Result<(f64, f64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = |name: &str| -> anyhow::Result<f64> {
         let value = text.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;

@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{ChildStdin, ChildStdout, Stdio},
     time::{Duration, Instant},
 };
@@ -15,30 +15,33 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::{
-    load::Caller,
+    caller::Caller,
     process::{listening, measured},
     shop::{CALLER, Shop, service},
 };
 
+/// Names the sidecar's program, as it is in its image.
+const SIDECAR_PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
 /// What is not in step by then never is.
 const IN_STEP_MAX: Duration = Duration::from_secs(60);
 
 /// Holds a sidecar and what it runs on.
-pub(super) struct Sidecar {
-    pub(super) process: Companion,
-    pub(super) at: SocketAddr,
+pub(crate) struct Sidecar {
+    pub(crate) process: Companion,
+    pub(crate) at: SocketAddr,
+    pub(crate) dns: SocketAddr,
     health: SocketAddr,
 }
 
 /// Holds the files that a sidecar needs, over its restarts.
-pub(super) struct Pod {
+pub(crate) struct Pod {
     program: PathBuf,
     folder: TempDir,
     port: u16,
 }
 
 /// Holds the controller's half, and the lines that go to and fro.
-pub(super) struct Half {
+pub(crate) struct Half {
     _process: Companion,
     say: ChildStdin,
     hear: BufReader<ChildStdout>,
@@ -47,19 +50,20 @@ pub(super) struct Half {
 // === impl Pod ===
 
 impl Pod {
-    /// Its three ports are this one and the two above it.
-    pub(super) fn new(program: &Path, port: u16) -> anyhow::Result<Self> {
+    /// Of the sidecar that the environment names. Its four ports are this one and the three above it.
+    pub(crate) fn new(port: u16) -> anyhow::Result<Self> {
+        let program = env::var(SIDECAR_PROGRAM).with_context(|| format!("{SIDECAR_PROGRAM} is not set"))?;
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("token"), CALLER)?;
         fs::create_dir(folder.path().join("state"))?;
-        Ok(Self { program: program.to_owned(), folder, port })
+        Ok(Self { program: program.into(), folder, port })
     }
 
     /// Starts the controller's half, whom the sidecar believes from now on.
-    pub(super) fn controller(&self, shop: Shop) -> anyhow::Result<Half> {
+    pub(crate) fn controller(&self, shop: Shop) -> anyhow::Result<Half> {
         let mut process = Companion::start("starting a controller", &env::current_exe()?, {
             let arguments = [
-                "lookup-shop".to_owned(),
+                "shop".to_owned(),
                 format!("--services={}", shop.services),
                 format!("--generation={}", shop.generation),
                 format!("--port={}", self.port + 2),
@@ -77,9 +81,9 @@ impl Pod {
         Ok(half)
     }
 
-    pub(super) async fn start(&self) -> anyhow::Result<Sidecar> {
+    pub(crate) async fn start(&self) -> anyhow::Result<Sidecar> {
         let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (at, health) = (local(self.port), local(self.port + 1));
+        let (at, health, dns) = (local(self.port), local(self.port + 1), local(self.port + 3));
         let file = |name: &str| self.folder.path().join(name).display().to_string();
         let arguments = [
             format!("--controller={}", local(self.port + 2)),
@@ -89,12 +93,13 @@ impl Pod {
             format!("--api-listen={at}"),
             format!("--api-listen-v6=[::1]:{}", self.port),
             format!("--health-listen={health}"),
+            format!("--dns-listen={dns}"),
         ];
         let process = measured("starting the sidecar", &self.program, move |sidecar| {
             sidecar.args(arguments).stderr(Stdio::null()).env("ROLLCALL_LOG", "error");
         })?;
         listening(at, &process).await?;
-        Ok(Sidecar { process, at, health })
+        Ok(Sidecar { process, at, dns, health })
     }
 }
 
@@ -102,12 +107,12 @@ impl Pod {
 
 impl Sidecar {
     /// The request that looks one service up.
-    pub(super) fn request(&self, number: u32) -> String {
+    pub(crate) fn request(&self, number: u32) -> String {
         format!("GET /v1/services/{} HTTP/1.1\r\nHost: {}\r\n\r\n", service(number), self.at)
     }
 
     /// Looks each of these up once, so that it is held from then on.
-    pub(super) async fn hold(&self, services: u32) -> anyhow::Result<()> {
+    pub(crate) async fn hold(&self, services: u32) -> anyhow::Result<()> {
         self.in_step().await?;
         let mut caller = Caller::connect(self.at).await?;
         for number in 0..services {
@@ -117,7 +122,7 @@ impl Sidecar {
     }
 
     /// Returns once everything that it holds is current.
-    pub(super) async fn in_step(&self) -> anyhow::Result<()> {
+    pub(crate) async fn in_step(&self) -> anyhow::Result<()> {
         let begin = Instant::now();
         while !self.is_in_step().await {
             if begin.elapsed() > IN_STEP_MAX {
@@ -141,12 +146,12 @@ impl Sidecar {
 
 impl Half {
     /// Makes so many changes a second, for so many seconds; what was asked for is done when it has answered.
-    pub(super) fn change(&mut self, a_second: u32, seconds: u64) -> anyhow::Result<()> {
+    pub(crate) fn change(&mut self, a_second: u32, seconds: u64) -> anyhow::Result<()> {
         writeln!(self.say, "change {a_second} {seconds}")?;
         Ok(self.say.flush()?)
     }
 
-    pub(super) fn changed(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn changed(&mut self) -> anyhow::Result<()> {
         self.line().map(drop)
     }
 
