@@ -121,6 +121,16 @@ async fn www(forwarder: &Forwarder) -> (Heard, Duration) {
     ask(forwarder, "www.example", Carrier::Udp).await
 }
 
+/// Waits for what is to come within the time of a query.
+async fn until(mut holds: impl FnMut() -> bool) {
+    let waits = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(ALL_MAX, waits).await.expect("it never comes");
+}
+
 /// An address where nobody listens.
 async fn nobody() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
@@ -175,12 +185,8 @@ async fn a_reply_from_elsewhere_is_none() {
     let forwarder = forwarder(&[server.address]);
     let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let elsewhere = async {
-        let (to, query) = loop {
-            match server.queries().pop() {
-                Some(heard) => break heard,
-                None => tokio::task::yield_now().await,
-            }
-        };
+        until(|| !server.queries().is_empty()).await;
+        let (to, query) = server.queries().remove(0);
         other.send_to(&reply(&query), to).await.unwrap();
     };
     let ((heard, _), ()) = tokio::join!(www(&forwarder), elsewhere);
@@ -296,9 +302,7 @@ async fn who_tries_while_none_answers_finds_a_server_that_is_back_but_slow() {
     };
     let _back = Fake::on(UdpSocket::bind(address).await.unwrap(), Box::new(slow));
     let well = async {
-        while forwarder.standings.none_answers() {
-            tokio::task::yield_now().await;
-        }
+        until(|| !forwarder.standings.none_answers()).await;
         www(&forwarder).await
     };
     let ((slow, _), (heard, took)) = tokio::join!(ask(&forwarder, "slow.example", Carrier::Udp), well);
@@ -328,9 +332,7 @@ async fn no_more_than_its_places_are_on_their_way() {
     let forwarder = forwarder(&[server.address]);
     let asked = futures::future::join_all((0..AT_A_TIME_MAX).map(|_| www(&forwarder)));
     let another = async {
-        while server.queries().len() < AT_A_TIME_MAX {
-            tokio::task::yield_now().await;
-        }
+        until(|| server.queries().len() >= AT_A_TIME_MAX).await;
         www(&forwarder).await
     };
     let (asked, (heard, took)) = tokio::join!(asked, another);
