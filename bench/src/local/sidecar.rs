@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ChildStdin, ChildStdout, Stdio},
     time::{Duration, Instant},
 };
@@ -61,7 +61,9 @@ impl Pod {
 
     /// Starts the controller's half, whom the sidecar believes from now on.
     pub(crate) fn controller(&self, shop: Shop) -> anyhow::Result<Half> {
-        let mut process = Companion::start("starting a controller", &env::current_exe()?, {
+        // It is on the load's processor, and stands back: a caller that waits for it there waits for nothing of the sidecar's.
+        let program = env::current_exe()?;
+        let mut process = Companion::start("starting a controller", Path::new("nice"), {
             let arguments = [
                 "shop".to_owned(),
                 format!("--services={}", shop.services),
@@ -69,7 +71,11 @@ impl Pod {
                 format!("--port={}", self.port + 2),
             ];
             move |half| {
-                half.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+                half.args(["-n", "19"])
+                    .arg(program)
+                    .args(arguments)
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped());
             }
         })?;
         let say = process.take_stdin().context("no input")?;
