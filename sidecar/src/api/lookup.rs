@@ -97,8 +97,7 @@ impl Api {
         asked: &Asked,
         request: HeaderMap,
     ) -> Result<Answer, Problem> {
-        let slot = self.slot(name).await?;
-        let mut known = self.answered(&slot).await?;
+        let (slot, mut known) = self.first_answer(name, Dialect::Native).await?;
         if asked.blocks_on(&known) {
             known = self.changed(slot.clone(), known, asked.wait.unwrap_or(WAIT_DEFAULT)).await?;
         }
@@ -117,8 +116,7 @@ impl Api {
 
     /// The service of this name, once anything is known of it.
     pub(crate) async fn known_service(&self, name: &str, dialect: Dialect) -> Result<Arc<Held>, Problem> {
-        let slot = self.slot(name).await?;
-        let known = self.answered(&slot).await?;
+        let (slot, known) = self.first_answer(name, dialect).await?;
         self.store.looked_up(dialect);
         self.service(&slot.key, &known).cloned()
     }
@@ -162,12 +160,20 @@ impl Api {
         Standing { age: self.store.age(), from_disk }
     }
 
-    /// The place of the name that the caller writes so, subscribed to if it is not yet.
-    pub(super) async fn slot(&self, name: &str) -> Result<Arc<Slot>, Problem> {
-        if let Some(slot) = self.store.names().find(name) {
-            return Ok(slot.clone());
-        }
-        self.subscribed(&parsed(name)?).await
+    /// The place of the name that the caller writes so, subscribed to if it is not yet; and what is known of it, once
+    /// anything is, or after the time that a first answer may take.
+    pub(super) async fn first_answer(
+        &self,
+        name: &str,
+        dialect: Dialect,
+    ) -> Result<(Arc<Slot>, Arc<Known>), Problem> {
+        let slot = self.store.names().find(name).cloned();
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.subscribed(&parsed(name)?, dialect).await?,
+        };
+        let known = self.answered(&slot, dialect).await?;
+        Ok((slot, known))
     }
 
     /// The name as a key, once it is known where we are.
@@ -196,8 +202,8 @@ impl Api {
         }
     }
 
-    async fn subscribed(&self, name: &ServiceRef) -> Result<Arc<Slot>, Problem> {
-        let _place = self.place()?;
+    async fn subscribed(&self, name: &ServiceRef, dialect: Dialect) -> Result<Arc<Slot>, Problem> {
+        let _place = self.place_of(dialect)?;
         let wait = async {
             let key = self.resolved(name).await;
             taken(&self.store, &self.errands, &key).await
@@ -218,13 +224,12 @@ impl Api {
         Err(not_synced(format!("nothing is known of `{name}` yet")))
     }
 
-    /// What is known of the name, once anything is, or after the time that a first answer may take.
-    pub(super) async fn answered(&self, slot: &Arc<Slot>) -> Result<Arc<Known>, Problem> {
+    async fn answered(&self, slot: &Arc<Slot>, dialect: Dialect) -> Result<Arc<Known>, Problem> {
         let known = Arc::clone(&slot.known());
         if !matches!(*known, Known::Awaited | Known::Left) {
             return Ok(known);
         }
-        let _place = self.place()?;
+        let _place = self.place_of(dialect)?;
         let mut follow = Follow::new(&self.store, &self.errands, slot.clone());
         let first = follow.until(|known| !matches!(known, Known::Awaited));
         match timeout(FIRST_ANSWER_MAX, first).await {

@@ -1,6 +1,13 @@
+use futures::{FutureExt, future::join_all};
 use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
 
 use super::*;
+use crate::{
+    agent::errands,
+    api::{RESOLVING_MAX, WAITING_MAX},
+    own::Own,
+    store::store,
+};
 
 fn held(revision: u64) -> Known {
     let head = Head { revision, hash: ContentHash(1), policy: Policy::default(), truncated: false };
@@ -53,5 +60,23 @@ fn a_question_that_is_too_long_to_keep_is_answered_all_the_same() {
         let (one, other) = (asked.body(&held), asked.body(&held));
         assert_eq!(one, other);
         assert_eq!(one.as_ptr() == other.as_ptr(), same, "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn resolvers_and_all_others_wait_in_places_of_their_own() {
+    for (many, max, few) in
+        [(Dialect::Native, WAITING_MAX, Dialect::Dns), (Dialect::Dns, RESOLVING_MAX, Dialect::Classic)]
+    {
+        // Nobody hears what they ask for.
+        let (_writer, store) = store();
+        let (errands, _inbox) = errands();
+        let api = Api::new(store, errands, Own::default());
+        let first = |dialect| api.known_service("orders", dialect).map(|told| told.unwrap_err().slug);
+        let mut waiting = std::pin::pin!(join_all((0..max).map(|_| first(many))));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        assert_eq!(first(many).now_or_never(), Some(Slug::LimitReached));
+        assert_eq!(first(few).now_or_never(), None, "it waits");
+        assert!(waiting.await.iter().all(|slug| *slug == Slug::NotSynced));
     }
 }

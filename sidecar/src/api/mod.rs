@@ -50,6 +50,10 @@ use crate::{
 
 /// Requests that may wait at a time; the others are told to come back.
 const WAITING_MAX: usize = 256;
+/// First lookups over DNS that wait at a time. They have places of their own: resolvers ask again and again for what has no
+/// answer, and would keep everyone else from waiting; and who waits for a change would keep resolvers from all names that
+/// are new.
+const RESOLVING_MAX: usize = 128;
 /// Watches at a time. With all of those that wait they leave a quarter of the connections to lookups.
 const WATCHES_MAX: usize = 128;
 /// Connections of the app: a pool of a client library is a tenth of this.
@@ -82,6 +86,7 @@ pub(crate) struct Api {
     pub(crate) errands: Errands,
     pub(crate) own: Own,
     pub(crate) waiting: Arc<Semaphore>,
+    resolving: Semaphore,
     watches: Arc<Semaphore>,
     balancers: Balancers,
 }
@@ -98,6 +103,7 @@ impl Api {
             errands,
             own,
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            resolving: Semaphore::new(RESOLVING_MAX),
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),
             balancers: Balancers::default(),
         })
@@ -184,7 +190,16 @@ impl Api {
 
     /// A place among those that wait.
     pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.waiting.try_acquire().map_err(|_| {
+        self.place_of(Dialect::Native)
+    }
+
+    /// A place among those that wait for a first answer in this language.
+    fn place_of(&self, dialect: Dialect) -> Result<SemaphorePermit<'_>, Problem> {
+        let places = match dialect {
+            Dialect::Native | Dialect::Classic => &*self.waiting,
+            Dialect::Dns => &self.resolving,
+        };
+        places.try_acquire().map_err(|_| {
             Problem::new(Slug::LimitReached, "too many requests wait already").hint("try again in a second")
         })
     }

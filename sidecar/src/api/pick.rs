@@ -44,8 +44,7 @@ impl Api {
         }
         let policy = one(&parameters, "policy")?.map(policy).transpose()?;
         let key = one(&parameters, "key")?;
-        let slot = self.slot(name).await?;
-        let known = self.answered(&slot).await?;
+        let (slot, known) = self.first_answer(name, Dialect::Native).await?;
         let held = match self.service(&slot.key, &known) {
             Ok(held) => held,
             Err(refusal) => return self.refused(refusal),
@@ -91,8 +90,7 @@ impl Api {
         if let Err(error) = service.parse::<rollcall_catalogue::ServiceRef>() {
             return Err(invalid("service", error.to_string()).hint("use `service` or `service.namespace`"));
         }
-        let slot = self.slot(&service).await?;
-        let known = self.answered(&slot).await?;
+        let (slot, known) = self.first_answer(&service, Dialect::Native).await?;
         let held = match self.service(&slot.key, &known) {
             Ok(held) => held,
             Err(refusal) => return self.refused(refusal),

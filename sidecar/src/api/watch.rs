@@ -20,7 +20,7 @@ use super::{
     follow::Follow,
     lookup::Asked,
 };
-use crate::store::{Held, Known};
+use crate::store::{Dialect, Held, Known};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// So often something is said, so that both ends see when the other is gone.
@@ -57,8 +57,7 @@ impl Api {
         request: &Request<Incoming>,
     ) -> Result<Answer, Problem> {
         let asked = Asked::instances(&parameters(query)?, &[])?;
-        let slot = self.slot(name).await?;
-        let known = self.answered(&slot).await?;
+        let (slot, known) = self.first_answer(name, Dialect::Native).await?;
         let held = match self.service(&slot.key, &known) {
             Ok(held) => held,
             Err(refusal) => return self.refused(refusal),

@@ -90,13 +90,14 @@ impl Connection {
     /// Answers until there is nothing more to answer; an error where its caller does not do his part.
     async fn talk(mut self) -> io::Result<()> {
         loop {
-            let more = self.take()?;
+            let more = self.take();
+            // Whatever came behind them, what was answered is told.
             if !self.unsent.is_empty() {
                 self.send().await?;
                 // However much comes, others have their turn.
                 yield_now().await;
             }
-            if more {
+            if more? {
                 continue;
             }
             if self.ended && self.waiting.is_empty() {
@@ -176,6 +177,11 @@ impl Connection {
 /// Behind its length, which it has: no answer is longer than that can say.
 fn put(unsent: &mut Vec<u8>, reply: &[u8]) {
     if let Ok(length) = u16::try_from(reply.len()) {
+        let bytes = reply.len() + size_of_val(&length);
+        if unsent.len() + bytes > UNSENT_BYTES_MAX {
+            // A long one is the last: no room is made for more.
+            unsent.reserve_exact(bytes);
+        }
         unsent.extend_from_slice(&length.to_be_bytes());
         unsent.extend_from_slice(reply);
     }

@@ -134,6 +134,14 @@ async fn who_drips_and_who_says_too_much_is_cut() {
         stream.write_all(&bytes).await.unwrap();
         assert!(next(&mut stream).await.is_none(), "{bytes:?}");
     }
+    // What was answered before is told.
+    let mut stream = connect(process.dns).await;
+    let good: Vec<_> = (1..=3).flat_map(|id| framed(&query(id, "orders.rollcall", A))).collect();
+    stream.write_all(&[good, framed(&reply)].concat()).await.unwrap();
+    for id in 1..=3 {
+        assert_eq!(next(&mut stream).await.map(|told| told.id), Some(id));
+    }
+    assert!(next(&mut stream).await.is_none());
     // A byte now and then: whole in 30 s, and the place is another's after 2.
     let mut stream = connect(process.dns).await;
     let begin = Instant::now();

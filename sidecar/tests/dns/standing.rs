@@ -72,7 +72,8 @@ async fn first_lookups_do_not_hold_up_known_names_and_too_many_are_turned_away()
     let (_played, process) = in_step(&authority, &volumes).await;
     let socket = local(process.dns).await;
     let begin = Instant::now();
-    for id in 0..400 {
+    // All who are turned away have room in what the kernel keeps for this socket.
+    for id in 0..300 {
         socket.send_to(&query(id, "mute.rollcall", A), process.dns).await.unwrap();
         if id.is_multiple_of(100) {
             tokio::task::yield_now().await;
@@ -81,11 +82,11 @@ async fn first_lookups_do_not_hold_up_known_names_and_too_many_are_turned_away()
     let known = exchange(process.dns, &query(7, "orders.rollcall", A)).await;
     assert!(known.code == NOERROR && begin.elapsed() < Duration::from_millis(900), "{:?}", begin.elapsed());
     let mut early = 0;
-    for _ in 0..400 {
+    for _ in 0..300 {
         assert_eq!(received(&socket).await.code, SERVFAIL);
         early += usize::from(begin.elapsed() < Duration::from_millis(900));
     }
-    assert!((1..=400 - 256).contains(&early), "{early} of those that may not wait were told at once");
+    assert!((1..=300 - 128).contains(&early), "{early} of those that may not wait were told at once");
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
 }
 
