@@ -243,11 +243,12 @@ impl Client {
     /// is acknowledged.
     pub fn take_up(&mut self) -> Vec<Up> {
         let later = self.say_due();
-        let digest = self.holdings.digest();
         let cursor = self.place.as_ref().map_or(0, |place| place.cursor);
         let Some(session) = &mut self.session else { return Vec::new() };
         let acks = std::mem::take(&mut session.acks).into_iter().map(|cursor| Up::Ack { cursor });
-        let beat = std::mem::take(&mut session.beat_due).then_some(Up::Heartbeat { cursor, digest });
+        // The digest is of all that is held: it is taken for a heartbeat, and not with each frame that is heard.
+        let beat = std::mem::take(&mut session.beat_due);
+        let beat = beat.then(|| Up::Heartbeat { cursor, digest: self.holdings.digest() });
         // Whoever hears the acks knows what was left before.
         std::mem::take(&mut session.later).into_iter().chain(later).chain(acks).chain(beat).collect()
     }
