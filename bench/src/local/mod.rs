@@ -16,5 +16,5 @@ pub(crate) use self::{
     process::{cpu, listening, measured, memory, stand_aside},
     rounds::{Measured, Rounds, median},
     shop::{INSTANCES, NAMESPACE, Shop, serve as serve_shop, service},
-    sidecar::{Pod, Sidecar},
+    sidecar::{Half, Pod, Sidecar},
 };

@@ -26,7 +26,7 @@ use tokio::{runtime::Builder, time::sleep};
 use self::consul::Consul;
 pub(crate) use self::floor::serve as serve_floor;
 use crate::local::{
-    Caller, INSTANCES, Measured, Outcome, Pod, Rounds, Shop, Sidecar, cpu, listening, measured, median,
+    Caller, Half, INSTANCES, Measured, Outcome, Pod, Rounds, Shop, Sidecar, cpu, listening, measured, median,
     memory, stand_aside,
 };
 
@@ -49,7 +49,7 @@ pub(crate) fn run(services: u32, rounds: u32, with_consul: bool) -> anyhow::Resu
     stand_aside()?;
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let pod = Pod::new(PORTS)?;
-        let mut half = pod.controller(Shop { services, generation: 1 })?;
+        let half = pod.controller(Shop { services, generation: 1 })?;
         let mut sidecar = pod.start().await?;
         sidecar.in_step().await?;
         println!("memory, MiB resident (anonymous alone): {} idle in session", shown(memory(sidecar.process.pid())?));
@@ -58,25 +58,7 @@ pub(crate) fn run(services: u32, rounds: u32, with_consul: bool) -> anyhow::Resu
         lookups(&sidecar, services, rounds, consul.as_deref()).await?;
         println!("  {} after all these lookups", shown(memory(sidecar.process.pid())?));
 
-        let quiet = steady(&sidecar, services)?;
-        half.change(CHANGES_A_SECOND, STEADY_FOR.as_secs())?;
-        let changing = steady(&sidecar, services)?;
-        half.changed()?;
-        sidecar.in_step().await?;
-        drop(half);
-        let half = pod.controller(Shop { services, generation: 1_000_000 })?;
-        let resyncing = steady(&sidecar, services)?;
-        sidecar.in_step().await?;
-        println!("\ndelays at {STEADY} lookups/s of all services over {STEADY_CONNECTIONS} connections, from when each was due");
-        println!("while                      p50 us   p99 us  p99.9 us  p99/quiet");
-        for (what, outcome) in [
-            ("nothing changes", &quiet),
-            ("1,000 changes/s come", &changing),
-            ("all is told anew", &resyncing),
-        ] {
-            let at = |share| outcome.delay_us(share);
-            println!("{what:<25}  {:>6.0}  {:>7.0}  {:>8.0}  {:>9.2}", at(0.5), at(0.99), at(0.999), at(0.99) / quiet.delay_us(0.99));
-        }
+        let half = delays(&pod, &sidecar, half, services, rounds).await?;
         println!("  {} after that", shown(memory(sidecar.process.pid())?));
 
         let before = cpu(sidecar.process.pid())?;
@@ -163,6 +145,66 @@ async fn lookups(sidecar: &Sidecar, services: u32, rounds: u32, consul: Option<&
     Ok(())
 }
 
+/// Delays of lookups that come evenly, while nothing changes, while much does, and while all is told anew; the controller's half
+/// that is there then. Beside them those of bare hyper at the same times: what it loses while others change, it loses to the
+/// machine, which has the controller's half to run beside the load.
+async fn delays(
+    pod: &Pod,
+    sidecar: &Sidecar,
+    mut half: Half,
+    services: u32,
+    rounds: u32,
+) -> anyhow::Result<Half> {
+    let folder = tempfile::tempdir()?;
+    let answer = folder.path().join("answer");
+    fs::write(&answer, Caller::connect(sidecar.at).await?.answer(&sidecar.request(0)).await?)?;
+    let (_floor, floor) = floor(&answer).await?;
+    let requests: Vec<_> = (0..services).map(|number| sidecar.request(number)).collect();
+    let steady = |at| load::steady(at, &requests, STEADY_CONNECTIONS, STEADY, STEADY_FOR);
+    let mut all: [Vec<Outcome>; 5] = Default::default();
+    for round in 0..rounds {
+        let [quiet, changing, resyncing, floor_quiet, floor_changing] = &mut all;
+        quiet.push(steady(sidecar.at)?);
+        floor_quiet.push(steady(floor)?);
+        for (at, outcomes) in [(sidecar.at, changing), (floor, floor_changing)] {
+            half.change(CHANGES_A_SECOND, STEADY_FOR.as_secs())?;
+            outcomes.push(steady(at)?);
+            half.changed()?;
+            sidecar.in_step().await?;
+        }
+        drop(half);
+        half = pod.controller(Shop { services, generation: (round + 1) * 1_000_000 })?;
+        resyncing.push(steady(sidecar.at)?);
+        sidecar.in_step().await?;
+    }
+    println!(
+        "\ndelays at {STEADY} requests/s over {STEADY_CONNECTIONS} connections, from when each was due; medians of {rounds} rounds of {} s; ratios to the same server's quiet are medians of each round's",
+        STEADY_FOR.as_secs()
+    );
+    println!("server      while                  p50 us   p99 us  p99.9 us  p99/quiet");
+    let [quiet, changing, resyncing, floor_quiet, floor_changing] = &all;
+    for (server, what, outcomes, quiet) in [
+        ("sidecar", "nothing changes", quiet, quiet),
+        ("sidecar", "1,000 changes/s come", changing, quiet),
+        ("sidecar", "all is told anew", resyncing, quiet),
+        ("bare hyper", "nothing changes", floor_quiet, floor_quiet),
+        ("bare hyper", "1,000 changes/s come", floor_changing, floor_quiet),
+    ] {
+        let at = |share| median(outcomes.iter().map(|outcome| outcome.delay_us(share)).collect());
+        let by_quiet =
+            outcomes.iter().zip(quiet).map(|(one, quiet)| one.delay_us(0.99) / quiet.delay_us(0.99));
+        println!(
+            "{server:<10}  {what:<20}  {:>7.0}  {:>7.0}  {:>8.0}  {:>9.2}",
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            median(by_quiet.collect())
+        );
+    }
+    println!("goal: p99 <= 2 x quiet");
+    Ok(half)
+}
+
 async fn floor(answer: &Path) -> anyhow::Result<(Companion, SocketAddr)> {
     let port = PORTS + 9;
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -172,12 +214,6 @@ async fn floor(answer: &Path) -> anyhow::Result<(Companion, SocketAddr)> {
     })?;
     listening(at, &process).await?;
     Ok((process, at))
-}
-
-/// Delays of lookups that come evenly.
-fn steady(sidecar: &Sidecar, services: u32) -> anyhow::Result<Outcome> {
-    let requests: Vec<_> = (0..services).map(|number| sidecar.request(number)).collect();
-    load::steady(sidecar.at, &requests, STEADY_CONNECTIONS, STEADY, STEADY_FOR)
 }
 
 fn shown((resident, anonymous): (f64, f64)) -> String {
