@@ -7,6 +7,17 @@ use crate::record::{A_BYTES, AAAA_BYTES};
 /// What the name of an instance begins with. Else it could be a service's, or a version.
 const PREFIX: &str = "ip-";
 
+/// Bytes of the longest label: eight groups of an IPv6 address, and what stands before and between them.
+const LABEL_BYTES_MAX: usize = PREFIX.len() + 8 * 4 + 7;
+
+/// Holds the label that names an instance: `ip-10-1-2-3`, or the eight groups of an IPv6 address. It is written for each
+/// answer, since its text takes more memory than the address, and asks for none while it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostLabel {
+    bytes: [u8; LABEL_BYTES_MAX],
+    length: usize,
+}
+
 /// Holds what can be called at one address: all addresses of the instances whose primary one it is.
 #[derive(Debug)]
 pub struct Host {
@@ -20,21 +31,7 @@ pub(crate) struct Hosts {
     /// By their primary addresses.
     all: Box<[Host]>,
     /// Every other address, and whose it is; of several that have it, the first.
-    by_other: Box<[(IpAddr, usize)]>,
-}
-
-/// The label that names an instance: `ip-10-1-2-3`, or the eight groups of an IPv6 address.
-pub(crate) fn host_label(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            format!("{PREFIX}{a}-{b}-{c}-{d}")
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h] = address.segments();
-            format!("{PREFIX}{a:x}-{b:x}-{c:x}-{d:x}-{e:x}-{f:x}-{g:x}-{h:x}")
-        }
-    }
+    by_other: Box<[(IpAddr, u32)]>,
 }
 
 /// The address that a label names; none where we would write it otherwise, since each has one name only.
@@ -82,9 +79,55 @@ fn number<T: TryFrom<u32>>(text: &str, radix: u32) -> Option<T> {
     u32::from_str_radix(text, radix).ok()?.try_into().ok()
 }
 
+// === impl HostLabel ===
+
+impl HostLabel {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let mut label = Self { bytes: [0; LABEL_BYTES_MAX], length: 0 };
+        PREFIX.bytes().for_each(|byte| label.put(byte));
+        match address {
+            IpAddr::V4(address) => label.put_parts(address.octets().map(u32::from), 10),
+            IpAddr::V6(address) => label.put_parts(address.segments().map(u32::from), 16),
+        }
+        label
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    fn put_parts<const N: usize>(&mut self, parts: [u32; N], radix: u32) {
+        for (place, part) in parts.into_iter().enumerate() {
+            if place > 0 {
+                self.put(b'-');
+            }
+            self.put_number(part, radix);
+        }
+    }
+
+    fn put_number(&mut self, number: u32, radix: u32) {
+        if number >= radix {
+            self.put_number(number / radix, radix);
+        }
+        let digit = char::from_digit(number % radix, radix).and_then(|digit| u8::try_from(digit).ok());
+        self.put(digit.unwrap_or_default());
+    }
+
+    fn put(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+}
+
 // === impl Host ===
 
 impl Host {
+    pub(crate) fn primary(&self) -> IpAddr {
+        self.primary
+    }
+
     /// All its addresses, the primary one first.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         std::iter::once(self.primary).chain(self.others.iter().copied())
@@ -119,10 +162,9 @@ impl Hosts {
                 _ => hosts.push((primary, addresses.collect())),
             }
         }
-        let others = hosts
-            .iter()
-            .enumerate()
-            .flat_map(|(place, (_, others))| others.iter().map(move |one| (*one, place)));
+        // No service has more instances than a place can name.
+        let others =
+            (0u32..).zip(&hosts).flat_map(|(place, (_, others))| others.iter().map(move |one| (*one, place)));
         let mut by_other: Vec<_> = others.collect();
         by_other.sort_unstable();
         by_other.dedup_by_key(|(address, _)| *address);
@@ -135,16 +177,17 @@ impl Hosts {
             let found = self.by_other.binary_search_by_key(&address, |(other, _)| *other).ok()?;
             self.by_other.get(found).map(|(_, place)| *place)
         });
-        self.all.get(place?)
+        self.get(place?)
     }
 
     /// Where the host of this primary address stands.
-    pub(crate) fn place(&self, primary: IpAddr) -> Option<usize> {
-        self.all.binary_search_by_key(&primary, |host| host.primary).ok()
+    pub(crate) fn place(&self, primary: IpAddr) -> Option<u32> {
+        let place = self.all.binary_search_by_key(&primary, |host| host.primary).ok()?;
+        u32::try_from(place).ok()
     }
 
-    pub(crate) fn get(&self, place: usize) -> Option<&Host> {
-        self.all.get(place)
+    pub(crate) fn get(&self, place: u32) -> Option<&Host> {
+        self.all.get(usize::try_from(place).ok()?)
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -7,8 +7,8 @@
 //!                  └─ Query ─► meaning ─► (who has the catalogue finds Records) ─► Query::answer ─► bytes
 //! ```
 //!
-//! An answer is copied, not composed: `Records` are written once for each content of a service, and what differs
-//! between two answers is the header, the question, and where they begin.
+//! `Records` are written once for each content of a service. Addresses are copied from them, from another beginning each
+//! time; SRV records, which are much longer than what they say, are composed of them.
 
 mod forward;
 mod host;

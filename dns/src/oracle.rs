@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use rollcall_catalogue::{Instance, Query as Lookup, Service, State, VersionFilter};
 
 use crate::{
-    Answer, Carrier, Kind, Meaning, Records,
-    host::host_label,
+    Answer, Carrier, Choice, Kind, Meaning, Records,
+    host::HostLabel,
     testing::{any_service, cases, key, packet, parsed, query, texts, with_edns},
 };
 
@@ -84,7 +84,9 @@ impl Asked {
         let name = self.name();
         let all = self.looked_up(service);
         let addresses = || {
-            let named = all.iter().filter(|_| self.port.is_none());
+            let picked = |(instance, _): &&(&Instance, u16)| instance.profile.weight > 0;
+            let any_is = all.iter().any(|one| picked(&one));
+            let named = all.iter().filter(move |one| self.port.is_none() && (picked(one) || !any_is));
             named.flat_map(|(instance, _)| instance.addresses.iter())
         };
         let address = |address: IpAddr| address_record(&name, address);
@@ -103,7 +105,8 @@ impl Asked {
 }
 
 fn target(address: IpAddr) -> String {
-    format!("{}.orders.shop.rollcall", host_label(address))
+    let label = HostLabel::of(address);
+    format!("{}.orders.shop.rollcall", str::from_utf8(label.bytes()).unwrap())
 }
 
 fn address_record(name: &str, address: IpAddr) -> String {
@@ -129,7 +132,8 @@ proptest! {
         let query = query(&packet);
         let Meaning::Service { name, choice } = query.meaning() else { panic!("{:?}", query.meaning()) };
         prop_assert_eq!(name, if asked.with_namespace { "orders.shop" } else { "orders" });
-        let records = Records::of(&key("orders.shop"), &service, choice, turns << 32);
+        let all = Records::of(&key("orders.shop"), &service, turns << 32);
+        let records = if choice == Choice::default() { all } else { all.chosen(&service, choice, turns << 32) };
         let room = query.room(asked.carrier);
         let mut out = Vec::new();
         query.answer(&Answer::Records(&records), asked.carrier, true, &mut out);

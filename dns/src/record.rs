@@ -53,14 +53,14 @@ fn joined<const N: usize>(owner: [u8; 2], head: [u8; 10], data: &[u8]) -> [u8; N
 pub(crate) fn name_end(key: &ServiceKey) -> Vec<u8> {
     let mut name = Vec::new();
     for label in [key.service.as_str(), key.namespace.as_str(), ZONE] {
-        put_label(&mut name, label);
+        put_label(&mut name, label.as_bytes());
     }
     name.push(0);
     name
 }
 
 /// Puts a label behind the name: its length, which is 63 at most, and its text.
-pub(crate) fn put_label(name: &mut Vec<u8>, label: &str) {
+pub(crate) fn put_label(name: &mut Vec<u8>, label: &[u8]) {
     name.push(u8::try_from(label.len()).unwrap_or_default());
-    name.extend_from_slice(label.as_bytes());
+    name.extend_from_slice(label);
 }

@@ -4,7 +4,10 @@ use std::{
     collections::HashSet,
     hash::Hash,
     net::IpAddr,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rollcall_catalogue::{Instance, Match, Port, Service, ServiceKey, State, Version};
@@ -12,8 +15,8 @@ use rollcall_catalogue::{Instance, Match, Port, Service, ServiceKey, State, Vers
 use crate::{
     Choice,
     host::{Host, Hosts},
-    record::{A_BYTES, AAAA_BYTES, ASKED, a, aaaa},
-    targets::{Target, Targets},
+    record::{A_BYTES, AAAA_BYTES, ASKED, a, aaaa, name_end},
+    targets::{Shared, Target},
 };
 
 /// The fraction of the golden ratio: times this, numbers that follow each other are far from each other in their upper
@@ -21,13 +24,13 @@ use crate::{
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Holds what is said of the instances of one content of a service that a choice takes: their addresses, and their
-/// ports. Who asks next begins at the next one.
+/// ports. Who asks next begins at the next one. What does not differ between the choices of one content they share.
 #[derive(Debug)]
 pub struct Records {
     pub(crate) a: Ring<[u8; A_BYTES]>,
     pub(crate) aaaa: Ring<[u8; AAAA_BYTES]>,
-    pub(crate) targets: Targets,
-    hosts: Hosts,
+    pub(crate) targets: Ring<Target>,
+    shared: Arc<Shared>,
 }
 
 /// Holds what is handed out from another beginning each time. Each kind of record has its own turn: who asks for both
@@ -41,9 +44,21 @@ pub(crate) struct Ring<T> {
 // === impl Records ===
 
 impl Records {
-    /// Of the instances that serve, of those that the choice takes. The seed should differ between sidecars: all of
-    /// them learn of a change at once, and must not begin with the same instance then.
-    pub fn of(key: &ServiceKey, service: &Service, choice: Choice<'_>, seed: u64) -> Self {
+    /// Of all instances that serve. The seed should differ between sidecars: all of them learn of a change at once, and
+    /// must not begin with the same instance then.
+    pub fn of(key: &ServiceKey, service: &Service, seed: u64) -> Self {
+        let hosts = Hosts::of(may_be_called(service).map(|instance| instance.addresses.iter()));
+        let shared = Shared { hosts, name_end: name_end(key).into() };
+        Self::with(shared.into(), service, Choice::default(), seed)
+    }
+
+    /// Of those that the choice takes, of the content of which these are. The seed should also differ from the last
+    /// one, where records of this choice were written before and not kept: they would begin at the same instance again.
+    pub fn chosen(&self, service: &Service, choice: Choice<'_>, seed: u64) -> Self {
+        Self::with(self.shared.clone(), service, choice, seed)
+    }
+
+    fn with(shared: Arc<Shared>, service: &Service, choice: Choice<'_>, seed: u64) -> Self {
         let versions = choice.version.map(|label| labelled(service, label));
         let port = |instance: &Instance| {
             let profile = &*instance.profile;
@@ -60,47 +75,48 @@ impl Records {
             ports.find(is_asked).map(|port| port.port)
         };
         let served = service.served(port);
+        // Records with addresses have no weight, and most programs take the first: who is never to be picked is left out
+        // of them where there is anybody else.
+        let is_picked = |one: &Match<'_>| one.instance.profile.weight > 0;
+        let any_is_picked = served.iter().any(is_picked);
         // A name of a port has no address: its records say at whose addresses the port is.
-        let named = served.iter().filter(|_| choice.port.is_none());
+        let named = served.iter().filter(|one| choice.port.is_none() && (is_picked(one) || !any_is_picked));
         let addresses = distinct(named.flat_map(|one| one.instance.addresses.iter()), |address| *address);
-        // What is said of a host is the same in the records of every choice. Where any of them points to must be found
-        // under the plain name.
-        let is_pointed_to =
-            |address| served.binary_search_by_key(&address, |one| one.instance.address()).is_ok();
-        let called = may_be_called(service)
-            .filter(|instance| choice == Choice::default() || is_pointed_to(instance.address()));
-        let hosts = Hosts::of(called.map(|instance| instance.addresses.iter()));
         let target = |one: &Match<'_>| {
-            let address = one.instance.address();
-            let weight = one.instance.profile.weight;
-            Some(Target { host: hosts.place(address)?, address, port: one.port, weight })
+            let host = shared.hosts.place(one.instance.address())?;
+            Some(Target { host, port: one.port, weight: one.instance.profile.weight })
         };
         // The same one twice is the same record twice, whatever their weights are (RFC 2181).
         let targets =
-            distinct(served.iter().filter_map(target), |target: &Target| (target.address, target.port));
+            distinct(served.iter().filter_map(target), |target: &Target| (target.host, target.port));
         let turn = (service.hash.0 ^ seed).wrapping_mul(SPREAD) >> 32;
         let turn = usize::try_from(turn).unwrap_or_default();
         Self {
             a: Ring::of(addresses.iter().filter_map(v4), turn),
             aaaa: Ring::of(addresses.iter().filter_map(v6), turn),
-            targets: Targets::of(key, &targets, turn),
-            hosts,
+            targets: Ring::of(targets, turn),
+            shared,
         }
     }
 
     /// The host that has this address; of the records that a service's plain name has, it is found if it may be called
     /// at all, so that no record of any choice points nowhere.
     pub fn host(&self, address: IpAddr) -> Option<&Host> {
-        self.hosts.find(address)
+        self.shared.hosts.find(address)
     }
 
-    pub(crate) fn hosts(&self) -> &Hosts {
-        &self.hosts
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
-    /// Bytes that they take in memory.
+    /// Bytes that they take in memory, beside what they share.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.a.bytes() + self.aaaa.bytes() + self.targets.bytes() + self.hosts.bytes()
+        size_of::<Self>() + self.a.bytes() + self.aaaa.bytes() + self.targets.bytes()
+    }
+
+    /// Bytes of what is shared by the records of all choices.
+    pub fn shared_bytes(&self) -> usize {
+        self.shared.bytes()
     }
 }
 

@@ -106,6 +106,21 @@ fn ports_by_their_names_and_what_carries_them() {
 }
 
 #[test]
+fn who_is_never_picked_has_no_address_where_another_has() {
+    let weighing = |last: u8, weight: u16, version: &str| {
+        let one = of_version(instance(&[&format!("10.0.0.{last}")], &[("http", 80)]), version);
+        edited(one, |profile| profile.weight = weight)
+    };
+    let service = service([weighing(1, 0, "1.0.0"), weighing(2, 7, "1.0.0"), weighing(3, 0, "2.0.0")]);
+    assert_eq!(chosen(&service, None, None), [2]);
+    assert_eq!(chosen(&service, Some("1-0-0"), None), [2]);
+    assert_eq!(chosen(&service, Some("2-0-0"), None), [3], "nobody else is of this version");
+    let weights = |port| -> Vec<u16> { pointed(&service, port).iter().map(|one| one.2).collect() };
+    assert_eq!([weights(None), weights(Some(HTTP))], [[0, 7, 0], [0, 7, 0]]);
+    assert!(records(&service, Choice::default()).host(address("10.0.0.1")).is_some());
+}
+
+#[test]
 fn an_address_and_a_port_stand_once() {
     let two_ports = [("http", 80), ("admin", 81)];
     let mut other = edited(instance(&["10.0.0.1", "10.0.0.9"], &two_ports), |profile| profile.port = 81);
@@ -151,7 +166,7 @@ fn not_all_sidecars_begin_with_the_same_instance() {
         |number: u8| instance(&[&format!("10.0.0.{number}"), &format!("fd00::{number}")], &[("http", 80)]);
     let service = service((0..10).map(both));
     let first = |seed: u64| {
-        let records = Records::of(&key("orders.shop"), &service, Choice::default(), seed);
+        let records = Records::of(&key("orders.shop"), &service, seed);
         (turn(&records)[0], records.aaaa.next().concat()[0][AAAA_BYTES - 1], targets(&records).remove(0).0)
     };
     let all: Vec<_> = (0..200).map(first).collect();
@@ -180,10 +195,22 @@ fn no_record_of_any_choice_points_nowhere() {
 
 #[test]
 fn what_they_take_grows_with_what_they_hold() {
-    let bytes = |count| records(&many(count), Choice::default()).bytes();
-    let each = (bytes(2_000) - bytes(1_000)) / 1_000;
-    assert!(bytes(0) < 1_000, "{}", bytes(0));
-    assert!((A_BYTES + 30..200).contains(&each), "{each} for each");
+    let bytes = |count, choice| {
+        let records = records(&many(count), choice);
+        (records.bytes(), records.shared_bytes())
+    };
+    let each = |choice| {
+        let ((small, small_shared), (large, large_shared)) = (bytes(1_000, choice), bytes(2_000, choice));
+        ((large - small) / 1_000, (large_shared - small_shared) / 1_000)
+    };
+    let (empty, shared) = bytes(0, Choice::default());
+    assert!(empty + shared < 1_000, "{empty} and {shared}");
+    let target = size_of::<Target>();
+    assert_eq!(each(Choice::default()), (A_BYTES + target, size_of::<Host>()));
+    // No address, and nothing of what is shared.
+    let port = Choice { port: Some(HTTP), version: None };
+    assert_eq!(each(port).0, target);
+    assert!(target == 8 && size_of::<Host>() == 40);
 }
 
 proptest! {

@@ -1,105 +1,104 @@
 //! SRV records: whom to call at which port, and at which addresses they are.
 
-use std::net::IpAddr;
-
-use rollcall_catalogue::ServiceKey;
-
 use crate::{
     Kind,
-    host::{Hosts, host_label},
-    record::{ASKED, head, name_end, pointer, put_label},
+    host::{Host, HostLabel, Hosts},
+    record::{ASKED, head, pointer},
     records::Ring,
     reply::{Reply, Section},
 };
 
 /// Bytes of a record before the name of its target: owner, head, priority, weight, port.
 const BEFORE_TARGET: usize = 18;
+/// Bytes of a message up to which the addresses of targets are put into it, as if their names were written out. Pointers
+/// reach no further (RFC 1035), and c-ares, which is Node's, writes the message anew before it is looked at: its names in
+/// full, and pointers to whatever place they had then. Beyond this it takes its own message for a broken one.
+const WITH_ADDRESSES_BYTES_MAX: usize = 16 * 1024;
 
-/// Holds one port of an instance.
+/// Holds one port of an instance. Its record is written when it is asked for: it takes 52 bytes and more.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
     /// The place among the hosts of the one where it is.
-    pub(crate) host: usize,
-    pub(crate) address: IpAddr,
+    pub(crate) host: u32,
     pub(crate) port: u16,
     pub(crate) weight: u16,
 }
 
-/// Holds the SRV records of a service, ready to be copied. How the names of their targets end is the same in all of
-/// them.
+/// Holds what the records of every choice of a service say alike: of its hosts, and how their names end.
 #[derive(Debug)]
-pub(crate) struct Targets {
-    spans: Ring<Span>,
-    bytes: Box<[u8]>,
-    name_end: Box<[u8]>,
+pub(crate) struct Shared {
+    pub(crate) hosts: Hosts,
+    pub(crate) name_end: Box<[u8]>,
 }
 
-/// Says where a record stands, and the place of the host to which it points.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
-    host: usize,
-}
+// === impl Ring: of targets ===
 
-// === impl Targets ===
-
-impl Targets {
-    /// Those of one host stand side by side.
-    pub(crate) fn of(key: &ServiceKey, targets: &[Target], turn: usize) -> Self {
-        let name_end = name_end(key);
-        let mut bytes = Vec::new();
-        let mut spans = Vec::with_capacity(targets.len());
-        for target in targets {
-            let start = bytes.len();
-            let name = host_label(target.address);
-            let [priority, weight, port] = [0, target.weight, target.port].map(u16::to_be_bytes);
-            let data = [priority, weight, port];
-            bytes.extend_from_slice(&ASKED);
-            bytes.extend_from_slice(&head(
-                Kind::SRV,
-                data.as_flattened().len() + 1 + name.len() + name_end.len(),
-            ));
-            bytes.extend_from_slice(data.as_flattened());
-            put_label(&mut bytes, &name);
-            spans.push(Span { start, end: bytes.len(), host: target.host });
-        }
-        Self { spans: Ring::of(spans, turn), bytes: bytes.into(), name_end: name_end.into() }
-    }
-
-    /// Puts as many as there is room for; and where that is all, the addresses of their hosts.
-    pub(crate) fn put(&self, hosts: &Hosts, reply: &mut Reply<'_>) {
-        let spans = self.spans.next();
+impl Ring<Target> {
+    /// Puts as many as there is room for; and where that is all and the message is small, the addresses of their hosts.
+    /// Targets of one host stand side by side.
+    pub(crate) fn put(&self, shared: &Shared, reply: &mut Reply<'_>) {
+        let targets = self.next();
         let mut at = reply.len();
-        for span in spans.into_iter().flatten() {
-            let record = self.bytes.get(span.start..span.end).unwrap_or_default();
-            if !reply.put(Section::Answer, &[record, &self.name_end]) {
+        for target in targets.into_iter().flatten() {
+            if !put_target(shared, target, reply) {
                 return;
             }
         }
-        let first = spans.into_iter().flatten().map(|span| span.host).next();
+        let mut written_out = reply.len();
+        let first = targets.into_iter().flatten().map(|target| target.host).next();
         let mut before = None;
-        for span in spans.into_iter().flatten() {
+        for target in targets.into_iter().flatten() {
             // Once for each host: the one that was begun with may come again at the end of the round.
-            let again = before == Some(span.host) || before.is_some() && first == Some(span.host);
-            if !again && !put_host(hosts, span.host, at + BEFORE_TARGET, reply) {
-                return;
+            let again = before == Some(target.host) || before.is_some() && first == Some(target.host);
+            let name_bytes = shared.name_bytes(target.host);
+            if !again {
+                let Some(host) = shared.hosts.get(target.host) else { return };
+                written_out += host.record_bytes() + host.addresses().count() * name_bytes;
+                if written_out > WITH_ADDRESSES_BYTES_MAX || !put_host(host, at + BEFORE_TARGET, reply) {
+                    return;
+                }
             }
-            before = Some(span.host);
-            at += span.end - span.start + self.name_end.len();
+            before = Some(target.host);
+            at += BEFORE_TARGET + name_bytes;
         }
     }
+}
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.spans.bytes() + self.bytes.len() + self.name_end.len()
-    }
+/// Puts the record of a target; whether there was room for it.
+fn put_target(shared: &Shared, target: &Target, reply: &mut Reply<'_>) -> bool {
+    // Every target was made of a host.
+    let Some(label) = shared.label(target.host) else { return true };
+    let name = label.bytes();
+    let [priority, weight, port] = [0, target.weight, target.port].map(u16::to_be_bytes);
+    let data = [priority, weight, port];
+    let head = head(Kind::SRV, data.as_flattened().len() + 1 + name.len() + shared.name_end.len());
+    let length = [u8::try_from(name.len()).unwrap_or_default()];
+    let parts: [&[u8]; 6] = [&ASKED, &head, data.as_flattened(), &length, name, &shared.name_end];
+    reply.put(Section::Answer, &parts)
 }
 
 /// Puts all addresses of a host, whose name stands at this place of the reply, or none; whether it did.
-fn put_host(hosts: &Hosts, place: usize, name_at: usize, reply: &mut Reply<'_>) -> bool {
-    let (Some(host), Some(owner)) = (hosts.get(place), pointer(name_at)) else { return false };
+fn put_host(host: &Host, name_at: usize, reply: &mut Reply<'_>) -> bool {
+    let Some(owner) = pointer(name_at) else { return false };
     if host.record_bytes() > reply.space() {
         return false;
     }
     host.addresses().all(|address| reply.put_address(Section::Additional, owner, address))
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn label(&self, host: u32) -> Option<HostLabel> {
+        self.hosts.get(host).map(|host| HostLabel::of(host.primary()))
+    }
+
+    /// Bytes of the name of a host.
+    fn name_bytes(&self, host: u32) -> usize {
+        self.label(host).map_or(0, |label| 1 + label.bytes().len() + self.name_end.len())
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.hosts.bytes() + self.name_end.len()
+    }
 }

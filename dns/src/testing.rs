@@ -117,7 +117,8 @@ pub(crate) fn many(count: u16) -> Service {
 
 /// The records of `orders.shop`, whose turn is the first one's.
 pub(crate) fn records(service: &Service, choice: Choice<'_>) -> Records {
-    Records::of(&key("orders.shop"), service, choice, 0)
+    let all = Records::of(&key("orders.shop"), service, 0);
+    if choice == Choice::default() { all } else { all.chosen(service, choice, 0) }
 }
 
 /// A service of instances that share addresses, ports, versions and states with each other.

@@ -6,7 +6,7 @@ use rollcall_catalogue::ServiceKey;
 
 use crate::{
     Host, Kind, Query, Records,
-    host::host_label,
+    host::HostLabel,
     meaning::{ZONE, is_ours},
     record::{ASKED, HINFO, NS, SOA, head, name_end, pointer, put_label},
     reply::{Code, Reply, Section},
@@ -57,12 +57,12 @@ impl Answer<'_> {
         match (self, kind) {
             (Self::Records(records), Kind::A) => reply.put_all(records.a.next()),
             (Self::Records(records), Kind::AAAA) => reply.put_all(records.aaaa.next()),
-            (Self::Records(records), Kind::SRV) => records.targets.put(records.hosts(), reply),
+            (Self::Records(records), Kind::SRV) => records.targets.put(records.shared(), reply),
             (Self::Host(host), Kind::A) => put_host(host, IpAddr::is_ipv4, reply),
             (Self::Host(host), Kind::AAAA) => put_host(host, IpAddr::is_ipv6, reply),
             (Self::Pointers(address, keys), Kind::PTR) => {
                 let mut name = Vec::new();
-                put_label(&mut name, &host_label(*address));
+                put_label(&mut name, HostLabel::of(*address).bytes());
                 for key in *keys {
                     reply.put_answer(Kind::PTR, &[name.as_slice(), &name_end(key)].concat());
                 }

@@ -194,12 +194,30 @@ fn addresses_of_targets_are_a_gift() {
     assert_eq!(sizes(8, Carrier::Udp), (8, 3, false));
     assert_eq!(sizes(9, Carrier::Udp), (9, 0, false));
     assert_eq!(sizes(10, Carrier::Udp), (9, 0, true));
-    // No pointer reaches the names behind the first 16 KiB.
-    let (answers, additionals, truncated) = sizes(1_000, Carrier::Tcp);
-    assert_eq!((answers, truncated), (1_000, false));
-    assert!((290..320).contains(&additionals), "{additionals}");
-    let (answers, additionals, truncated) = sizes(2_000, Carrier::Tcp);
-    assert!((1_200..1_300).contains(&answers) && truncated && additionals == 0, "{answers} {additionals}");
+}
+
+#[test]
+fn addresses_of_targets_stand_in_small_messages_only() {
+    let asked = packet("orders.rollcall", Kind::SRV);
+    // A record takes 52 or 53 bytes, an address 16 and, written out, 33 or 35 more.
+    for (count, all) in [(100, true), (155, true), (165, false), (250, false), (320, false), (1_000, false)] {
+        let records = records(&many(count), Choice::default());
+        let bytes = reply(&asked, Answer::Records(&records), Carrier::Tcp);
+        let message = parsed(&bytes);
+        assert_eq!((message.answers.len(), message.metadata.truncation), (count.into(), false));
+        let additionals = message.additionals.len();
+        assert_eq!(additionals == usize::from(count), all, "{additionals} of {count}");
+        let names: usize = message.additionals.iter().map(|record| record.name.len()).sum();
+        let written_out = bytes.len() + names;
+        assert!(written_out <= 16 * 1024 || additionals == 0, "{additionals} in {written_out} bytes");
+        assert_eq!(additionals == 0, count >= 320, "{additionals} of {count}");
+    }
+    // What has no room at all is told.
+    let records = records(&many(2_000), Choice::default());
+    let message = parsed(&reply(&asked, Answer::Records(&records), Carrier::Tcp));
+    let answers = message.answers.len();
+    assert!((1_200..1_300).contains(&answers) && message.metadata.truncation, "{answers}");
+    assert!(message.additionals.is_empty());
 }
 
 #[test]
@@ -261,7 +279,7 @@ fn the_longest_names_have_room_for_what_is_said_of_them() {
     let long = "a".repeat(63);
     let service_key = key(&format!("{long}.{long}"));
     let v6 = service([instance(&["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"], &[("http", 80)])]);
-    let records = Records::of(&service_key, &v6, Choice::default(), 0);
+    let records = Records::of(&service_key, &v6, 0);
     // 253 bytes of text in front of type and class.
     let name = format!("_{}._tcp.{long}.{long}.rollcall", "b".repeat(62));
     let longest = format!("{}.{name}", "c".repeat(252 - name.len()));

@@ -7,7 +7,7 @@ use rollcall_catalogue::{
     ContentHash, Instance, InstanceId, Policy, Port, Profile, Reason, Service, ServiceKey, State,
     changes::Head,
 };
-use rollcall_dns::{Answer, Carrier, Choice, Kind, Meaning, Read, Records, read};
+use rollcall_dns::{Answer, Carrier, Kind, Meaning, Read, Records, read};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -43,7 +43,7 @@ fn service() -> Service {
 fn a_query_of_a_known_name_asks_for_no_memory() {
     let key: ServiceKey = "orders.shop".parse().unwrap();
     let service = service();
-    let records = Records::of(&key, &service, Choice::default(), 1);
+    let records = Records::of(&key, &service, 1);
     let host = records.host([10, 1, 2, 3].into()).unwrap();
     let mut out = Vec::with_capacity(2_048);
     let name = b"\x05_http\x04_tcp\x051-4-2\x06orders\x04shop\x08rollcall\0";

@@ -8,14 +8,14 @@ use crate::{
     store::{Contact, Writer, store},
 };
 
-const A: u8 = 1;
+pub(super) const A: u8 = 1;
 const PTR: u8 = 12;
 const NOERROR: u8 = 0;
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
 const REFUSED: u8 = 5;
 
-fn packet(name: &str, kind: u8) -> Vec<u8> {
+pub(super) fn packet(name: &str, kind: u8) -> Vec<u8> {
     let mut packet = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".to_vec();
     for label in name.split('.') {
         packet.push(label.len().try_into().unwrap());
@@ -48,7 +48,7 @@ fn orders() -> Arc<Service> {
 }
 
 /// One that holds `orders`, and was told that there is no `nobody`.
-fn dns() -> (Writer, Dns, Inbox) {
+pub(super) fn dns() -> (Writer, Dns, Inbox) {
     let (writer, store) = store();
     let (errands, inbox) = errands();
     let [orders_key, nobody] = ["orders.shop", "nobody.shop"].map(|key| key.parse::<ServiceKey>().unwrap());

@@ -1,6 +1,12 @@
 //! Queries as datagrams. What is known is answered before the next one is read.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rollcall_dns::{Carrier, QUERY_BYTES_MAX, UDP_BYTES_MAX};
 use rollcall_net::Shutdown;
@@ -15,6 +21,8 @@ use super::{Dns, Outcome, Turn, is_local};
 
 /// Queries that are answered in a row before others have their turn: a few hundred microseconds.
 const BURST: usize = 64;
+/// And no longer than this, where queries are dear: whose records are written anew each time. Lookups over HTTP wait meanwhile.
+const BURST_FOR: Duration = Duration::from_millis(1);
 /// Queries that wait for somebody else, of one socket: as many as lookups may wait for. The others are told to come back.
 const WAITING_MAX: usize = 256;
 /// The pause after a socket that failed, which none of ours should: trying at once would spin.
@@ -51,7 +59,7 @@ pub(super) async fn serve(socket: UdpSocket, dns: Arc<Dns>, mut shutdown: Shutdo
                     warn!(%error, "a query's task died");
                 }
             }
-            ready = udp.socket.readable() => match ready.and_then(|()| udp.burst()) {
+            ready = udp.socket.readable() => match ready.and_then(|()| udp.burst(BURST_FOR)) {
                 Ok(true) => yield_now().await,
                 Ok(false) => {}
                 Err(error) => {
@@ -66,13 +74,18 @@ pub(super) async fn serve(socket: UdpSocket, dns: Arc<Dns>, mut shutdown: Shutdo
 // === impl Udp ===
 
 impl Udp {
-    /// Takes what is there, up to a burst; whether there may be more.
-    fn burst(&mut self) -> io::Result<bool> {
+    /// Takes what is there, up to a burst, which ends with the first query that it took when its time was over; whether there
+    /// may be more.
+    fn burst(&mut self, time: Duration) -> io::Result<bool> {
+        let begin = Instant::now();
         for _ in 0..BURST {
             match self.socket.try_recv_from(&mut self.packet) {
                 Ok((length, peer)) => self.take(length, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
+            }
+            if begin.elapsed() >= time {
+                break;
             }
         }
         Ok(true)
@@ -103,4 +116,45 @@ impl Udp {
 /// A datagram that finds no room is lost, as any may be: who asked asks again.
 fn send(socket: &UdpSocket, reply: &[u8], peer: SocketAddr) {
     let _ = socket.try_send_to(reply, peer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{A, dns, packet},
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_burst_ends_when_there_is_no_more_or_its_time_is_over() {
+        let (_writer, dns, _inbox) = dns();
+        let [ours, other] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0"));
+        let (ours, other) = (ours.await.unwrap(), other.await.unwrap());
+        let at = ours.local_addr().unwrap();
+        let mut udp = Udp {
+            socket: Arc::new(ours),
+            dns: Arc::new(dns),
+            waiting: JoinSet::new(),
+            packet: vec![0; QUERY_BYTES_MAX + 1].into(),
+            reply: Vec::new(),
+        };
+        let hour = Duration::from_secs(3_600);
+        for (time, queries, more, answered) in [
+            (Duration::ZERO, 3, true, 1),
+            // The two that are left, and one.
+            (hour, 1, false, 3),
+            (hour, BURST + 1, true, BURST),
+        ] {
+            for _ in 0..queries {
+                other.send_to(&packet("orders.rollcall", A), at).await.unwrap();
+            }
+            udp.socket.readable().await.unwrap();
+            assert_eq!(udp.burst(time).unwrap(), more);
+            let mut reply = [0; UDP_BYTES_MAX];
+            for _ in 0..answered {
+                other.recv_from(&mut reply).await.unwrap();
+            }
+            assert!(other.try_recv_from(&mut reply).is_err(), "{time:?}");
+        }
+    }
 }

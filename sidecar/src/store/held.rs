@@ -77,8 +77,7 @@ impl Held {
 
     /// What DNS tells of the instances that serve and that this choice takes.
     pub(crate) fn records(&self, choice: Choice<'_>, seed: u64) -> Arc<Records> {
-        let write = || Records::of(&self.key, &self.service, choice, seed);
-        self.records.of(choice, self.service.instances.len(), write)
+        self.records.of(&self.key, &self.service, choice, seed)
     }
 
     /// In no more memory than it needs: it stays.
