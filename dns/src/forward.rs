@@ -3,16 +3,20 @@
 //! What EDNS says is said between two who speak to each other, so that the query goes on with our own word: the room that
 //! its asker has, and whether he wants signatures. His options (cookies, his network) stay here.
 
-use crate::{Carrier, Kind, Query, UDP_BYTES_MAX, reply::HEADER_BYTES};
+use crate::{Carrier, Kind, Query, UDP_BYTES_MAX, record::put_label, reply::HEADER_BYTES};
 
+/// Bytes of a label, and of a name with their lengths and the root (RFC 1035).
+const LABEL_BYTES_MAX: usize = 63;
+const NAME_BYTES_MAX: usize = 255;
 /// In the header's third byte: a reply; its kind of query; cut; recursion is wanted.
 const REPLY: u8 = 0x80;
 const OPCODE: u8 = 0x78;
 const CUT: u8 = 0x02;
 const RECURSIVE: u8 = 0x01;
-/// In its fourth: the asker knows what "authentic" means, and would rather judge himself.
+/// In its fourth: the asker knows what "authentic" means, and would rather judge himself; what came of the query.
 const AUTHENTIC: u8 = 0x20;
 const UNCHECKED: u8 = 0x10;
+const CODE: u8 = 0x0f;
 /// In EDNS: signatures are wanted.
 const SIGNED: u8 = 0x80;
 
@@ -47,23 +51,31 @@ impl Forwarded {
         (forwarded, sent)
     }
 
-    /// A question that every server answers at once, whatever the answer: who serves the root. Nobody is to be asked for it.
-    pub fn sign_of_life(id: u16) -> (Self, Vec<u8>) {
+    /// A question that a server answers at once, whatever the answer: who keeps this zone, which is its own, so that nobody
+    /// else is to be asked for it. Without a zone, who serves the root.
+    pub fn sign_of_life(id: u16, zone: Option<&str>) -> (Self, Vec<u8>) {
         let id = id.to_be_bytes();
-        let (root, [kind_high, kind_low], class) = (0, Kind::NS.0.to_be_bytes(), [0, 1]);
-        let question = [&[root, kind_high, kind_low][..], &class].concat();
+        let (name, kind) = zone.and_then(wire).map_or((vec![0], Kind::NS), |name| (name, Kind::SOA));
+        let question = [&name[..], &kind.0.to_be_bytes(), &[0, 1]].concat();
         let asked = Self { id, asked: id, question, room: UDP_BYTES_MAX, signed: None };
         let sent = asked.message(id, [0, 0], UDP_BYTES_MAX);
         (asked, sent)
     }
 
     /// The reply for the asker, with his own id and within his room; none where this packet is not the reply. Of a packet
-    /// that is longer than his room, a byte more than that is enough.
+    /// that is longer than his room, a byte more than that is enough. Who cannot or will not answer may say so in a header
+    /// alone, without the question.
     pub fn reply(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let (header, rest) = packet.split_first_chunk::<HEADER_BYTES>()?;
-        let [id_high, id_low, kind, code, 0, 1, ..] = *header else { return None };
-        let ours = [id_high, id_low] == self.id && kind & REPLY != 0 && kind & OPCODE == 0;
-        if !ours || !self.is_question(rest.get(..self.question.len())?) {
+        let [id_high, id_low, kind, code, questions @ .., _, _, _, _, _, _] = *header;
+        if [id_high, id_low] != self.id || kind & REPLY == 0 || kind & OPCODE != 0 {
+            return None;
+        }
+        if questions == [0, 0] && rest.is_empty() && code & CODE != 0 {
+            // Resolvers want to see their question.
+            return Some(self.message(self.asked, [kind, code], UDP_BYTES_MAX));
+        }
+        if questions != [0, 1] || !self.is_question(rest.get(..self.question.len())?) {
             return None;
         }
         if packet.len() > self.room {
@@ -100,6 +112,16 @@ impl Forwarded {
         }
         message
     }
+}
+
+/// The bytes of a name; none where it can be none.
+fn wire(name: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for label in name.split('.') {
+        (1..=LABEL_BYTES_MAX).contains(&label.len()).then(|| put_label(&mut bytes, label.as_bytes()))?;
+    }
+    bytes.push(0);
+    (bytes.len() <= NAME_BYTES_MAX).then_some(bytes)
 }
 
 #[cfg(test)]

@@ -120,6 +120,53 @@ fn what_is_no_reply_is_none() {
 }
 
 #[test]
+fn a_header_alone_is_a_reply_where_it_says_why_there_is_none() {
+    for edns in [vec![], edns(1_232)] {
+        let (forwarded, sent) = forwarded(&query(1, &edns), Carrier::Udp);
+        let header = [0xbe, 0xef, 0x81, 0x85, 0, 0, 0, 0, 0, 0, 0, 0];
+        let reply = forwarded.reply(&header).unwrap();
+        assert_eq!(reply[..12], [0x12, 0x34, 0x81, 0x85, 0, 1, 0, 0, 0, 0, 0, u8::from(!edns.is_empty())]);
+        assert_eq!(reply[12..], sent[12..], "the question, and our EDNS where the asker has his");
+        for (what, at, byte) in [
+            ("another id", 1, 0xbf),
+            ("a query", 2, 0x01),
+            ("another kind of query", 2, 0x8d),
+            ("no failure", 3, 0x80),
+            ("a question that is not there", 5, 1),
+        ] {
+            let mut reply = header;
+            reply[at] = byte;
+            assert_eq!(forwarded.reply(&reply), None, "{what}");
+        }
+        assert_eq!(forwarded.reply(&[&header[..], &[0]].concat()), None, "more than a header");
+    }
+}
+
+#[test]
+fn the_sign_of_life_is_asked_of_the_zone_and_where_there_is_none_of_the_root() {
+    let root = [&[0xbe, 0xef, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1][..]].concat();
+    let cluster = [&root[..12], b"\x07cluster\x05local\0\0\x06\0\x01"].concat();
+    let long = |bytes| vec!["x"; bytes].concat();
+    for (zone, expected) in [
+        (None, &root),
+        (Some("cluster.local".to_owned()), &cluster),
+        (Some(String::new()), &root),
+        (Some("cluster..local".to_owned()), &root),
+        (Some(long(64)), &root),
+        (Some(vec!["x"; 128].join(".")), &root),
+    ] {
+        let (sign, sent) = Forwarded::sign_of_life(ID, zone.as_deref());
+        assert_eq!(&sent, expected, "{zone:?}");
+        assert!(
+            sign.reply(&[&[0xbe, 0xef, 0x80, 3][..], &sent[4..]].concat()).is_some(),
+            "any answer counts"
+        );
+    }
+    let longest = vec!["x"; 127].join(".");
+    assert_eq!(Forwarded::sign_of_life(ID, Some(&longest)).1.len(), 12 + 255 + 4);
+}
+
+#[test]
 fn what_is_longer_than_the_askers_room_is_cut() {
     for (edns, room) in [(vec![], UDP_BYTES_PLAIN), (edns(700), 700), (edns(65_535), UDP_BYTES_MAX)] {
         let (forwarded, sent) = forwarded(&query(1, &edns), Carrier::Udp);

@@ -76,6 +76,15 @@ impl Inbox {
         let errands = std::iter::from_fn(|| self.0.try_recv().ok());
         errands.filter_map(|errand| if let Errand::Wish(key) = errand { Some(key) } else { None }).collect()
     }
+
+    /// The next question, once it is there, and the way to its answer; what else comes before it is not heard.
+    pub(crate) async fn question(&mut self) -> (Question, oneshot::Sender<Told>) {
+        loop {
+            if let Errand::Ask { question, answer } = self.0.recv().await.expect("nobody asks any more") {
+                return (question, answer);
+            }
+        }
+    }
 }
 
 // === impl Errands ===

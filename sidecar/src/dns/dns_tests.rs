@@ -1,7 +1,11 @@
 use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
-use tokio::time::{Instant, advance};
+use rollcall_wire::{Question, Told};
+use tokio::time::{Duration, Instant, advance};
 
-use super::*;
+use super::{
+    whose::{ASKING_FOR, ASKING_MAX},
+    *,
+};
 use crate::{
     agent::{Inbox, errands},
     own::Own,
@@ -114,18 +118,66 @@ async fn a_first_lookup_is_answered_when_something_is_known_and_after_a_second()
     assert_eq!((reply[3] & 0x0F, reply[7], begin.elapsed()), (NOERROR, 2, told));
 }
 
-#[tokio::test(start_paused = true)]
-async fn whose_an_address_is_few_ask_and_none_for_long() {
-    let (_writer, dns, _inbox) = dns();
+async fn pointer(dns: &Dns, last: usize) -> (u8, Duration) {
     let begin = Instant::now();
-    let ask = async |last: usize| {
-        let reply = dns.in_time(&packet(&format!("{last}.9.9.10.in-addr.arpa"), PTR), Carrier::Udp).await;
-        (reply[3] & 0x0F, begin.elapsed())
-    };
-    let asked = futures::future::join_all((0..ASKING_MAX + 2).map(ask)).await;
+    let reply = dns.in_time(&packet(&format!("{last}.9.9.10.in-addr.arpa"), PTR), Carrier::Udp).await;
+    (reply[3] & 0x0F, begin.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_an_address_is_few_ask_and_none_for_long_or_while_their_questions_are_open() {
+    let (writer, dns, _inbox) = dns();
+    let asked = futures::future::join_all((0..ASKING_MAX + 2).map(|last| pointer(&dns, last))).await;
     let (asking, others) = asked.split_at(ASKING_MAX);
-    assert!(asking.iter().all(|told| *told == (REFUSED, ASKING_FOR)), "{asking:?}");
-    assert!(others.iter().all(|told| *told == (REFUSED, Duration::ZERO)), "{others:?}");
+    assert!(asking.iter().all(|told| *told == (SERVFAIL, ASKING_FOR)), "{asking:?}");
+    assert!(others.iter().all(|told| *told == (SERVFAIL, Duration::ZERO)), "{others:?}");
+
+    assert_eq!(pointer(&dns, 0).await, (SERVFAIL, Duration::ZERO), "nobody waits, and no place is free");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(pointer(&dns, 0).await, (SERVFAIL, ASKING_FOR), "the errands have ended");
+    writer.set_contact(Contact::Lost);
+    assert_eq!(pointer(&dns, 0).await, (REFUSED, Duration::ZERO), "there is nobody to ask");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_nobodys_is_asked_once_and_told_for_five_seconds() {
+    let (_writer, dns, mut inbox) = dns();
+    let answered = |address| async move {
+        let (question, answer) = inbox.question().await;
+        assert_eq!(question, Question::Address(address));
+        answer.send(Told::Found(vec![])).unwrap();
+        inbox
+    };
+    let ((code, _), mut inbox) = tokio::join!(pointer(&dns, 1), answered([10, 9, 9, 1].into()));
+    assert_eq!(code, REFUSED);
+    advance(Duration::from_millis(4_900)).await;
+    assert_eq!(pointer(&dns, 1).await, (REFUSED, Duration::ZERO));
+    assert!(inbox.question().now_or_never().is_none(), "nobody was asked");
+    advance(Duration::from_millis(100)).await;
+    assert_eq!(pointer(&dns, 1).await, (SERVFAIL, ASKING_FOR), "by then somebody may have it");
+    // An answer that comes after that is good for the next who asks.
+    let (_, answer) = inbox.question().await;
+    answer.send(Told::Found(vec![])).unwrap();
+    while dns.whose.places() < ASKING_MAX {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pointer(&dns, 1).await, (REFUSED, Duration::ZERO));
+}
+
+#[tokio::test]
+async fn an_address_that_the_controller_has_no_time_for_is_another_servers_to_tell() {
+    let (_writer, mut dns, _inbox) = dns();
+    let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let servers = server.local_addr().unwrap().to_string().parse().unwrap();
+    dns.forwarder = Forwarder::new(&servers, &[], Search::default()).unwrap();
+    for last in 0..ASKING_MAX {
+        assert!(pointer(&dns, last).now_or_never().is_none(), "waits for the controller");
+    }
+    let mut heard = [0; 512];
+    tokio::select! {
+        told = pointer(&dns, 9) => panic!("{told:?}"),
+        received = server.recv(&mut heard) => assert!(received.unwrap() > 12),
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //!  query ─► does any server answer? ─┬─ yes, or not known ─► each in turn, until one replies or the time is over
 //!                                    └─ no ─┬─ a name of ours behind which a search list stands: there is none
 //!                                           ├─ nobody else tries: as above
+//!                                           ├─ a name of the cluster: as above, for a moment
 //!                                           └─ else nothing, at once
 //! ```
 //!
@@ -20,7 +21,7 @@ use rollcall_dns::{Carrier, Forwarded, Query, UDP_BYTES_MAX};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Duration, Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_rustls::rustls::crypto::{SecureRandom, aws_lc_rs};
@@ -28,12 +29,13 @@ use tracing::{info, warn};
 
 use super::{
     search::{Search, service_of},
-    servers::{Servers, ServersError, Standings},
+    servers::{Servers, ServersError, Standings, is_of_nobody},
 };
 
 /// Resolvers wait from 2 s (dnspython) to 5 s (glibc, Go) before they ask somebody else: they are told before that.
 const ALL_MAX: Duration = Duration::from_millis(1_800);
-/// A packet may be lost: the question goes out again after this, which is longer than most answers take.
+/// A packet may be lost: the question goes out again after this, which is longer than most answers take. Of the cluster's
+/// names, which its DNS knows itself, nearly all.
 const AGAIN_AFTER: Duration = Duration::from_millis(400);
 /// Queries on their way at a time; each has a socket. A cluster's DNS answers ten thousand a second in a millisecond each.
 const AT_A_TIME_MAX: usize = 128;
@@ -47,10 +49,18 @@ pub(crate) struct Forwarder {
     standings: Standings,
     search: Search,
     random: &'static dyn SecureRandom,
-    places: Semaphore,
-    over_tcp: Semaphore,
-    /// While no server answers, one query at a time tries.
+    places: Places,
+    over_tcp: Places,
+    /// While no server answers, one query at a time tries for as long as ever.
     tries: Semaphore,
+}
+
+/// Holds the places of queries on their way, of which names outside the cluster's zone leave a quarter free: they may all
+/// wait for a server somewhere that is dead.
+#[derive(Debug)]
+struct Places {
+    all: Semaphore,
+    outer: Semaphore,
 }
 
 /// Says what came of a query that was sent on.
@@ -79,8 +89,8 @@ impl Forwarder {
             servers,
             search,
             random: aws_lc_rs::default_provider().secure_random,
-            places: Semaphore::new(AT_A_TIME_MAX),
-            over_tcp: Semaphore::new(OVER_TCP_MAX),
+            places: Places::new(AT_A_TIME_MAX),
+            over_tcp: Places::new(OVER_TCP_MAX),
             tries: Semaphore::new(1),
         }))
     }
@@ -92,40 +102,48 @@ impl Forwarder {
 
     /// Sends the query on, by the carrier that it came by.
     pub(super) async fn forward(&self, query: &Query<'_>, carrier: Carrier) -> Heard {
-        let nothing = || match self.search.ours(&query.name()) {
+        let name = query.name();
+        let nothing = || match self.search.ours(&name) {
             // A resolver that is told that we do not know gives up (musl), and would never ask for the name itself.
             Some(_) if self.standings.none_answers() => Heard::NoSuchName,
             _ => Heard::Nothing,
         };
-        let Ok(_place) = self.places.try_acquire() else { return nothing() };
+        let of_cluster = self.search.is_of_cluster(&name);
+        let Some(_place) = self.places.take(of_cluster) else { return nothing() };
         let _over_tcp = match carrier {
             Carrier::Udp => None,
-            Carrier::Tcp => match self.over_tcp.try_acquire() {
-                Ok(place) => Some(place),
-                Err(_) => return nothing(),
+            Carrier::Tcp => match self.over_tcp.take(of_cluster) {
+                Some(place) => Some(place),
+                None => return nothing(),
             },
         };
+        let mut within = ALL_MAX;
         let _try = if self.standings.none_answers() {
             match (nothing(), self.tries.try_acquire()) {
                 (Heard::Nothing, Ok(first)) => Some(first),
+                // Whoever tries may have a name that nobody answers, while this one is answered.
+                (Heard::Nothing, Err(_)) if of_cluster => {
+                    within = AGAIN_AFTER;
+                    None
+                }
                 (heard, _) => return heard,
             }
         } else {
             None
         };
-        match self.ask(query, carrier).await {
+        match self.ask(query, carrier, within).await {
             Some(reply) => Heard::Reply(reply),
             None => nothing(),
         }
     }
 
     /// Asks one server after the other; each has an equal share of the time that is left.
-    async fn ask(&self, query: &Query<'_>, carrier: Carrier) -> Option<Vec<u8>> {
+    async fn ask(&self, query: &Query<'_>, carrier: Carrier, within: Duration) -> Option<Vec<u8>> {
         let begin = Instant::now();
         let turns = self.standings.turns(begin);
         for (left, &server) in (1..=turns.len()).rev().zip(&turns) {
             let asked = Instant::now();
-            let rest = ALL_MAX.saturating_sub(asked.duration_since(begin));
+            let rest = within.saturating_sub(asked.duration_since(begin));
             let share = rest / u32::try_from(left).unwrap_or(u32::MAX);
             let came = match carrier {
                 Carrier::Udp => timeout(share, self.over_udp(server, query)).await,
@@ -139,8 +157,9 @@ impl Forwarder {
                 }
                 // Not every server speaks TCP. That it is gone is seen over UDP.
                 _ if carrier == Carrier::Tcp => {}
-                // Nobody is there.
-                Ok(Err(_)) => self.silent(server, now),
+                Ok(Err(error)) if is_of_nobody(&error) => self.silent(server, now),
+                // Nothing went out: that says nothing of the server.
+                Ok(Err(_)) => {}
                 Err(_) => self.silent(server, asked),
             }
         }
@@ -149,8 +168,10 @@ impl Forwarder {
 
     async fn over_udp(&self, server: usize, query: &Query<'_>) -> io::Result<Vec<u8>> {
         let address = self.address(server)?;
-        let (forwarded, question) = Forwarded::new(query, self.id()?, Carrier::Udp);
-        let (sign, asks_for_it) = Forwarded::sign_of_life(self.id()?);
+        let id = self.id()?;
+        let (forwarded, question) = Forwarded::new(query, id, Carrier::Udp);
+        // Never the same id: a header alone is told by nothing else.
+        let (sign, asks_for_it) = Forwarded::sign_of_life(!id, self.search.cluster());
         let own: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -159,7 +180,7 @@ impl Forwarder {
         socket.connect(address).await?;
         let mut again = interval(AGAIN_AFTER);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // A server may be slow with one name, and well: who takes long is asked for something easy beside it. Nobody has
+        // A server may be slow with one name, and well: who takes long is asked for what it knows itself beside it. Nobody has
         // time for that but who has seen it silent.
         let mut doubts = self.standings.none_answers();
         // A byte more than any answer has, so that a longer one is seen to be cut.
@@ -224,8 +245,21 @@ impl Forwarder {
         let before = self.standings.none_answers();
         self.standings.silent(server, asked, Instant::now());
         if !before && self.standings.none_answers() {
-            warn!(servers = ?self.servers, "no server of --dns-forward answers; names of other zones fail at once");
+            warn!(servers = ?self.servers, "no server of --dns-forward answers; names of other zones fail");
         }
+    }
+}
+
+// === impl Places ===
+
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { all: Semaphore::new(max), outer: Semaphore::new(max - max / 4) }
+    }
+
+    fn take(&self, of_cluster: bool) -> Option<(SemaphorePermit<'_>, Option<SemaphorePermit<'_>>)> {
+        let outer = if of_cluster { None } else { Some(self.outer.try_acquire().ok()?) };
+        Some((self.all.try_acquire().ok()?, outer))
     }
 }
 

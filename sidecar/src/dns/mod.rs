@@ -14,6 +14,7 @@ mod sockets;
 mod tcp;
 mod udp;
 mod unread;
+mod whose;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,13 +25,8 @@ use futures::FutureExt;
 use rollcall_catalogue::{Instance, ServiceKey, ServiceRef, State};
 use rollcall_dns::{Answer, Carrier, Choice, Meaning, Query, Read, read};
 use rollcall_net::Jitter;
-use rollcall_wire::{Question, Slug, Told};
-use tokio::{
-    sync::Semaphore,
-    time::{Duration, timeout},
-};
+use rollcall_wire::Slug;
 
-use self::forward::Heard;
 pub use self::servers::{Servers, ServersError};
 pub(crate) use self::{
     counts::{Counts, Outcome},
@@ -38,23 +34,21 @@ pub(crate) use self::{
     search::Search,
     sockets::Sockets,
 };
+use self::{
+    forward::Heard,
+    whose::{Owner, Whose},
+};
 use crate::{
     api::Api,
     store::{Dialect, Held, Known},
 };
-
-/// Questions to the controller at a time, whose an address is. It answers one at a time for all of its sidecars, and each
-/// of its answers is for people.
-const ASKING_MAX: usize = 4;
-/// What they wait for an answer: a resolver asks again after 2 s or more, and another server is to be asked meanwhile.
-const ASKING_FOR: Duration = Duration::from_millis(500);
 
 /// Holds what answers need.
 #[derive(Debug)]
 pub(crate) struct Dns {
     api: Arc<Api>,
     forwarder: Option<Forwarder>,
-    asking: Semaphore,
+    whose: Whose,
     counts: Counts,
     /// Of this process alone: sidecars that learn of a change at the same time do not begin with the same instance.
     seed: u64,
@@ -76,9 +70,9 @@ enum Turn {
 impl Dns {
     pub(crate) fn new(api: Arc<Api>, forwarder: Option<Forwarder>) -> Self {
         Self {
+            whose: Whose::new(api.errands.clone()),
             api,
             forwarder,
-            asking: Semaphore::new(ASKING_MAX),
             counts: Counts::default(),
             seed: Jitter::from_entropy().next_u64(),
         }
@@ -151,8 +145,14 @@ impl Dns {
                 self.say(query, &answer, carrier, out);
             }
             Meaning::Address(address) => match self.services_at(address).await {
-                services if services.is_empty() => self.outside(query, carrier, out).await,
-                services => self.say(query, &Answer::Pointers(address, &services), carrier, out),
+                Owner::Services(services) => {
+                    self.say(query, &Answer::Pointers(address, &services), carrier, out);
+                }
+                // It may be one of ours, and nobody else is there who could say whose it is.
+                Owner::NotKnown if self.forwarder.is_none() => {
+                    self.say(query, &Answer::NotKnown, carrier, out);
+                }
+                Owner::Nobody | Owner::NotKnown => self.outside(query, carrier, out).await,
             },
             Meaning::Outside => self.outside(query, carrier, out).await,
         }
@@ -167,20 +167,20 @@ impl Dns {
     }
 
     /// The services of which an instance that may be called has this address: of those that are held, or, where none is, of those
-    /// that the controller knows.
-    async fn services_at(&self, address: IpAddr) -> Vec<ServiceKey> {
+    /// that the controller knows. Without a session there are no others.
+    async fn services_at(&self, address: IpAddr) -> Owner {
         let held = self.held_at(address);
         if !held.is_empty() {
-            return held;
+            return Owner::Services(held);
         }
-        let Ok(_place) = self.asking.try_acquire() else { return Vec::new() };
-        let asked = self.api.errands.ask(Question::Address(address));
-        let Ok(Some(Told::Found(found))) = timeout(ASKING_FOR, asked).await else { return Vec::new() };
-        let callable = found.into_iter().filter(|found| may_be_called(&found.instance));
-        let mut services: Vec<_> = callable.map(|found| found.service).collect();
-        services.sort();
-        services.dedup();
-        services
+        let in_session = || self.api.store.in_session();
+        if !in_session() {
+            return Owner::Nobody;
+        }
+        match self.whose.ask(address).await {
+            Owner::NotKnown if !in_session() => Owner::Nobody,
+            owner => owner,
+        }
     }
 
     fn held_at(&self, address: IpAddr) -> Vec<ServiceKey> {

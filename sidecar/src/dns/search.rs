@@ -47,6 +47,19 @@ impl Search {
         Self(last)
     }
 
+    /// The cluster's own zone: the shortest domain that the first one is under. Behind the three of the cluster, the kubelet
+    /// puts those of its machine, which the cluster's DNS asks others for.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        let first = self.0.first()?;
+        let above = self.0.iter().filter(|domain| is_within(first, domain));
+        above.min_by_key(|domain| domain.len()).map(String::as_str)
+    }
+
+    /// Whether this name, in lower case, is in that zone.
+    pub(super) fn is_of_cluster(&self, name: &str) -> bool {
+        self.cluster().is_some_and(|zone| is_within(name, zone))
+    }
+
     /// What stands before our zone in this name, in lower case, where a domain of the list stands behind it.
     pub(super) fn ours<'n>(&self, name: &'n str) -> Option<&'n str> {
         let before = |domain: &String| {
@@ -55,6 +68,10 @@ impl Search {
         };
         self.0.iter().find_map(before)
     }
+}
+
+fn is_within(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 /// The service that a name of our zone means. What stands before it is its version, its port, or one of its instances.
@@ -82,6 +99,35 @@ mod tests {
         ] {
             assert_eq!(Search::of(text).0, domains, "{text}");
         }
+    }
+
+    #[test]
+    fn the_clusters_zone_is_what_the_first_domain_is_under() {
+        for (text, cluster) in [
+            (OF_A_POD, Some("cluster.local")),
+            (
+                "search a.svc.cluster.local svc.cluster.local cluster.local ec2.internal",
+                Some("cluster.local"),
+            ),
+            ("search a.svc.xcluster.local cluster.local", Some("a.svc.xcluster.local")),
+            ("search cluster.local", Some("cluster.local")),
+            ("", None),
+        ] {
+            assert_eq!(Search::of(text).cluster(), cluster, "{text}");
+        }
+        let search = Search::of("search shop.svc.cluster.local cluster.local ec2.internal");
+        for (name, is_of_cluster) in [
+            ("orders.shop.svc.cluster.local", true),
+            ("cluster.local", true),
+            ("xcluster.local", false),
+            ("www.example", false),
+            ("www.example.ec2.internal", false),
+            ("cluster.local.example", false),
+            ("", false),
+        ] {
+            assert_eq!(search.is_of_cluster(name), is_of_cluster, "{name}");
+        }
+        assert!(!Search::default().is_of_cluster("orders.shop.svc.cluster.local"));
     }
 
     #[test]

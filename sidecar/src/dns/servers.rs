@@ -1,6 +1,7 @@
 //! The servers that know other zones: which are configured, how they did of late, and who is asked first.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     str::FromStr,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -128,6 +129,12 @@ impl Standings {
     fn of(&self) -> MutexGuard<'_, Vec<Standing>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether this error is the network's word that nobody is there. Others, as that there is no socket left, are our own.
+pub(super) fn is_of_nobody(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkDown | NetworkUnreachable)
 }
 
 #[cfg(test)]
