@@ -1,6 +1,6 @@
 //! The flags of the process; each can be given by its environment variable.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
@@ -25,6 +25,22 @@ pub struct Args {
     /// The same over IPv6; a machine without ::1 goes without.
     #[arg(long, env = "ROLLCALL_READ_LISTEN_V6", value_parser = loopback, default_value = "[::1]:7380")]
     pub read_listen_v6: SocketAddr,
+
+    /// Where the API server asks what pods get (TLS); `[::]` is every address, IPv4's too.
+    #[arg(long, env = "ROLLCALL_ADMISSION_LISTEN", default_value = "[::]:7343")]
+    pub admission_listen: SocketAddr,
+
+    /// The MutatingWebhookConfiguration through which the API server asks; without one no pod is given a sidecar.
+    #[arg(long, env = "ROLLCALL_WEBHOOK")]
+    pub webhook: Option<String>,
+
+    /// A file that says what injected sidecars are (YAML), as the chart writes it.
+    #[arg(long, env = "ROLLCALL_INJECTION_FILE")]
+    pub injection_file: Option<PathBuf>,
+
+    /// The Service in the controller's own namespace through which sidecars reach it, and the API server its webhook.
+    #[arg(long, env = "ROLLCALL_SERVICE_NAME", default_value = "rollcall-controller")]
+    pub service_name: String,
 
     /// The controller's own namespace, which holds its Secret and its Lease.
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system")]

@@ -1,0 +1,133 @@
+//! What all pods of one installation get alike.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+
+/// Holds what whoever installs Rollcall decides; the chart writes it as a file (YAML), the controller reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Settings {
+    /// The sidecar's image.
+    pub image: String,
+    pub image_pull_policy: PullPolicy,
+    pub resources: Resources,
+    /// Limits = requests of a sidecar in a Guaranteed pod.
+    pub guaranteed: Amounts,
+    /// For how long an init container waits for what its pod requires, before the pod starts without it.
+    pub requires_timeout_seconds: u32,
+    pub namespaces: Namespaces,
+}
+
+/// Says when the kubelet pulls the image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum PullPolicy {
+    Always,
+    #[default]
+    IfNotPresent,
+    Never,
+}
+
+/// Holds what the sidecar asks for and may take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resources {
+    pub requests: Amounts,
+    pub limits: Amounts,
+}
+
+/// Holds amounts as Kubernetes writes them; empty: none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Amounts {
+    pub cpu: String,
+    pub memory: String,
+}
+
+/// Says whose pods can have a sidecar.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Namespaces {
+    /// Only these; empty: all.
+    pub only: Vec<String>,
+    /// None of these.
+    pub except: Vec<String>,
+}
+
+/// Says how the sidecar learns where its controller is, and whom to believe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Written into the pod: the Service's address, and the authority's certificate.
+    Direct { controller: SocketAddr, ca_pem: String },
+    /// In a ConfigMap of the pod's own namespace, under `controller` and `ca.crt`: for manifests that are written before the
+    /// cluster is known.
+    ConfigMap(String),
+}
+
+/// Holds how the cluster resolves names, as in any pod's /etc/resolv.conf: for pods whose first nameserver is the sidecar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterDns {
+    pub nameservers: Vec<IpAddr>,
+    /// What stands behind the pod's namespace, as `svc.cluster.local`; it comes first, before `rest`.
+    pub services: String,
+    /// The other search domains: `svc.cluster.local`, `cluster.local`, and the node's.
+    pub rest: Vec<String>,
+}
+
+/// Holds all that an injection depends on besides the pod.
+#[derive(Debug, Clone)]
+pub struct Install<'a> {
+    pub settings: &'a Settings,
+    pub way: &'a Way,
+    /// None where it is not known: pods that ask for the resolver mode are told so, and keep their own DNS.
+    pub dns: Option<&'a ClusterDns>,
+}
+
+// === impl Namespaces ===
+
+impl Namespaces {
+    /// Whether pods of this namespace can have a sidecar.
+    pub fn admits(&self, namespace: &str) -> bool {
+        (self.only.is_empty() || self.only.iter().any(|only| only == namespace))
+            && !self.except.iter().any(|except| except == namespace)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            image: concat!("rollcall.dev/sidecar:", env!("CARGO_PKG_VERSION")).to_owned(),
+            image_pull_policy: PullPolicy::default(),
+            resources: Resources::default(),
+            guaranteed: Amounts { cpu: "50m".to_owned(), memory: "48Mi".to_owned() },
+            requires_timeout_seconds: 60,
+            namespaces: Namespaces::default(),
+        }
+    }
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self {
+            requests: Amounts { cpu: "5m".to_owned(), memory: "16Mi".to_owned() },
+            limits: Amounts { cpu: String::new(), memory: "48Mi".to_owned() },
+        }
+    }
+}
+
+impl Default for Namespaces {
+    fn default() -> Self {
+        let except = ["kube-system", "kube-public", "kube-node-lease", "rollcall-system"];
+        Self { only: Vec::new(), except: except.map(str::to_owned).into() }
+    }
+}
+
+// === impl ClusterDns ===
+
+impl ClusterDns {
+    /// What the resolv.conf of a pod of this namespace says, whose DNS is the cluster's; none where it is not.
+    pub fn of_resolv_conf(text: &str, namespace: &str) -> Option<Self> {
+        let _ = (text, namespace);
+        todo!()
+    }
+}

@@ -1,0 +1,26 @@
+//! What a pod gets so that it has a sidecar: a function of the pod, of the installation, and of nothing else.
+//!
+//! ```text
+//!  pod ─► wish ─► exemption ─► inject ─┬─ Left(why)
+//!                                      └─ Injected { additions, warnings } ─► JSON patch of the webhook, or apply
+//! ```
+
+mod decision;
+mod install;
+mod wish;
+
+pub use decision::{Addition, Decision, Injected, NotAPod, apply, inject};
+pub use install::{Amounts, ClusterDns, Install, Namespaces, PullPolicy, Resources, Settings, Way};
+pub use wish::{Exemption, Shape, Wish, exemption, wish};
+
+/// The annotation of a pod that asks for a sidecar, or declines one; and the label of a namespace whose pods all get one.
+pub const INJECT: &str = "rollcall.dev/inject";
+/// What a namespace's label says whose pods all get a sidecar.
+pub const ENABLED: &str = "enabled";
+/// The annotation that an injected pod has, with the value [`INJECTED`].
+pub const STATUS: &str = "rollcall.dev/status";
+pub const INJECTED: &str = "injected";
+/// Our container in every pod. The name is ours in an injected pod: whatever else has it is replaced.
+pub const SIDECAR: &str = "rollcall-sidecar";
+/// The init container of a pod that waits for others (`rollcall.dev/requires`).
+pub const REQUIRES: &str = "rollcall-requires";
