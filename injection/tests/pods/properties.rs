@@ -1,11 +1,10 @@
 //! What holds of every pod, whatever its maker wrote.
 
-mod support;
-
 use proptest::prelude::*;
 use rollcall_injection::{Decision, Injected, Install, apply, inject};
 use serde_json::{Map, Value, json};
-use support::{dns, injected, settings, way};
+
+use crate::support::{dns, injected, settings, way};
 
 /// Kubernetes' classes of service.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -218,8 +217,6 @@ fn bare(container: &Value) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
-
     #[test]
     fn twice_is_once(pod in pod()) {
         let (once, _) = injected(&pod);
