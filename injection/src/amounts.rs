@@ -48,7 +48,7 @@ pub(crate) fn resources<'de, D: Deserializer<'de>>(from: D) -> Result<Resources,
 pub(crate) fn both<'de, D: Deserializer<'de>>(from: D) -> Result<Amounts, D::Error> {
     let amounts = Amounts::deserialize(from)?;
     for (name, amount) in [("cpu", &amounts.cpu), ("memory", &amounts.memory)] {
-        if !Quantity::parse(amount).is_some_and(Quantity::is_some) {
+        if !Quantity::parse(amount).is_some_and(Quantity::is_positive) {
             return Err(D::Error::custom(format!(
                 "{name}: needs an amount, since a Guaranteed pod has both"
             )));

@@ -47,12 +47,16 @@ pub(crate) fn add(
         return Err(NotAPod { field: "spec.containers", problem: "has no container of its own" });
     }
     let volumes = list(spec, "spec.volumes")?;
-    volumes.retain(|volume| !matches!(name(volume), Some(TOKEN_VOLUME | STATE_VOLUME)));
-    volumes.extend([
+    for ours in [
         json!({"name": TOKEN_VOLUME, "projected": {"sources": [
             {"serviceAccountToken": {"audience": "rollcall", "expirationSeconds": 3600, "path": "token"}}]}}),
         json!({"name": STATE_VOLUME, "emptyDir": {"sizeLimit": "16Mi"}}),
-    ]);
+    ] {
+        // In its place, so that a pod that was injected before stays as it is.
+        let place = volumes.iter().position(|volume| name(volume) == name(&ours)).unwrap_or(volumes.len());
+        volumes.retain(|volume| name(volume) != name(&ours));
+        volumes.insert(place, ours);
+    }
     Ok(taken)
 }
 

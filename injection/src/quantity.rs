@@ -48,7 +48,7 @@ impl Quantity {
         Some(Self(if negative { -amount } else { amount }))
     }
 
-    pub(crate) fn is_some(self) -> bool {
+    pub(crate) fn is_positive(self) -> bool {
         self.0 > 0
     }
 }

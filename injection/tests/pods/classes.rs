@@ -57,8 +57,9 @@ fn what_a_pod_has_as_a_whole_is_shared() {
     assert_eq!(whole(json!({})), (guaranteed.clone(), true));
     assert_eq!(whole(json!({"limits": {}})), (guaranteed, true));
     assert_eq!(whole(json!({"limits": {"cpu": "2", "memory": "2Gi"}})), (json!({}), false));
-    let memory = json!({"requests": {"memory": "16Mi"}, "limits": {"memory": "48Mi"}});
-    assert_eq!(whole(json!({"requests": {"cpu": "2"}})), (memory, true));
+    for some in [json!({"requests": {"cpu": "2"}}), json!({"limits": {"hugepages-2Mi": "2Mi"}})] {
+        assert_eq!(whole(some), (json!({}), false));
+    }
 }
 
 #[test]

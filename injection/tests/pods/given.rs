@@ -113,12 +113,12 @@ fn our_names_are_ours() {
         json!({}),
         json!({
             "initContainers": [{"name": "setup"}, theirs, {"name": "rollcall-requires", "image": "evil"}],
-            "volumes": [{"name": "data"}, {"name": "rollcall-token", "hostPath": {"path": "/"}}],
+            "volumes": [{"name": "rollcall-token", "hostPath": {"path": "/"}}, {"name": "data"}],
         }),
     );
     let (made, warnings) = injected(&brought);
     assert_eq!(names(&made["spec"]["initContainers"]), ["rollcall-sidecar", "setup"]);
-    assert_eq!(names(&made["spec"]["volumes"]), ["data", "rollcall-token", "rollcall-state"]);
+    assert_eq!(names(&made["spec"]["volumes"]), ["rollcall-token", "data", "rollcall-state"]);
     assert!(!made.to_string().contains("evil") && !made.to_string().contains("hostPath"), "{made}");
     assert_eq!(warnings, [""; 0]);
 
