@@ -127,11 +127,11 @@ impl ClusterDns {
             match words.next() {
                 // Of a server with a zone, or none at all, no other machine knows.
                 Some("nameserver") => {
-                    nameservers.extend(words.next().and_then(|ip| ip.parse::<IpAddr>().ok()))
+                    nameservers.extend(words.next().and_then(|ip| ip.parse::<IpAddr>().ok()));
                 }
                 // The last one counts.
                 Some("search") => {
-                    searches = words.map(|search| search.trim_end_matches('.').to_owned()).collect()
+                    searches = words.map(|search| search.trim_end_matches('.').to_owned()).collect();
                 }
                 _ => {}
             }
