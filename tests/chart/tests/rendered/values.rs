@@ -83,6 +83,7 @@ fn a_bad_value_is_refused_by_its_name() {
         (r#"sidecar.resources.limits.memory="4097Mi""#, "/sidecar/resources/limits/memory"),
         (r#"sidecar.guaranteed.memory="""#, "/sidecar/guaranteed/memory"),
         (r#"sidecar.guaranteed.cpu="""#, "/sidecar/guaranteed/cpu"),
+        (r#"sidecar.guaranteed.cpu="0""#, "/sidecar/guaranteed/cpu"),
         (r#"sidecar.resources.requests.cpu="fast""#, "/sidecar/resources/requests/cpu"),
         ("sidecar.requiresTimeoutSeconds=0", "/sidecar/requiresTimeoutSeconds"),
         (r#"injection.enabled="yes""#, "/injection/enabled"),
@@ -97,7 +98,7 @@ fn a_bad_value_is_refused_by_its_name() {
         (r#"serviceMonitor.interval="often""#, "/serviceMonitor/interval"),
     ] {
         let rendered = helm().rendered("x", &["--set-json", setting]);
-        let said = rendered.map(|_| "rendered".to_owned()).unwrap_or_else(|error| format!("{error:#}"));
+        let said = rendered.map_or_else(|error| format!("{error:#}"), |_| "rendered".to_owned());
         assert!(said.contains("schema") && said.contains(field), "{setting}: {said}");
     }
 }
@@ -110,6 +111,8 @@ fn good_values_at_the_edges_are_taken() {
         r#"sidecar.resources.limits.memory="4Gi""#,
         r#"sidecar.resources.limits.memory="""#,
         "sidecar.resources.limits.cpu=0.5",
+        r#"sidecar.guaranteed.cpu="100m""#,
+        r#"sidecar.guaranteed.cpu="0.05""#,
         r#"staticAddresses.allowedCIDRs=["10.20.0.0/16","0.0.0.0/0","fd00::/8","2001:db8::/128"]"#,
         r#"image.repository="registry.example.org:5000/team/rollcall-controller""#,
         r#"logLevel="warn,rollcall_controller::sessions=trace""#,
