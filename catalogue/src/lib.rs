@@ -23,6 +23,7 @@ mod instance;
 pub mod limits;
 pub mod liveness;
 mod names;
+mod needs;
 mod pod;
 mod query;
 mod registration;
@@ -40,6 +41,7 @@ pub use endpoint::EndpointFacts;
 pub use few::Few;
 pub use instance::{Addresses, Instance, InstanceId, Profile, REVISION_END, revision};
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, is_label, shortened};
+pub use needs::{NEEDS_MAX, Need, NeedError};
 pub use pod::{PodFacts, PodUid};
 pub use query::{Match, Query, States, Summary};
 pub use registration::{

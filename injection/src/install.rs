@@ -127,7 +127,26 @@ impl Default for Namespaces {
 impl ClusterDns {
     /// What the resolv.conf of a pod of this namespace says, whose DNS is the cluster's; none where it is not.
     pub fn of_resolv_conf(text: &str, namespace: &str) -> Option<Self> {
-        let _ = (text, namespace);
-        todo!()
+        let mut nameservers = Vec::new();
+        let mut searches = Vec::new();
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                // Of a server with a zone, or none at all, no other machine knows.
+                Some("nameserver") => {
+                    nameservers.extend(words.next().and_then(|ip| ip.parse::<IpAddr>().ok()))
+                }
+                // The last one counts.
+                Some("search") => {
+                    searches = words.map(|search| search.trim_end_matches('.').to_owned()).collect()
+                }
+                _ => {}
+            }
+        }
+        nameservers.retain(|ip| !ip.is_loopback() && !ip.is_unspecified());
+        let own = format!("{namespace}.svc.");
+        let place = searches.iter().position(|search| search.starts_with(&own))?;
+        let services = searches.remove(place).split_off(namespace.len() + 1);
+        (!nameservers.is_empty()).then_some(Self { nameservers, services, rest: searches })
     }
 }

@@ -5,12 +5,21 @@
 //!                                      └─ Injected { additions, warnings } ─► JSON patch of the webhook, or apply
 //! ```
 
+mod app;
+mod container;
 mod decision;
 mod install;
+mod patch;
+mod pod;
+mod quantity;
+mod resolver;
+mod resources;
+mod said;
 mod wish;
 
-pub use decision::{Addition, Decision, Injected, NotAPod, apply, inject};
+pub use decision::{Addition, Decision, Injected, NotAPod, inject};
 pub use install::{Amounts, ClusterDns, Install, Namespaces, PullPolicy, Resources, Settings, Way};
+pub use patch::apply;
 pub use wish::{Exemption, Shape, Wish, exemption, wish};
 
 /// The annotation of a pod that asks for a sidecar, or declines one; and the label of a namespace whose pods all get one.

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use http::StatusCode;
-use rollcall_catalogue::{Query, ServiceRef, shortened};
+use rollcall_catalogue::{Need, NeedError, Query};
 use rollcall_wire::{
     Problem, Slug,
     api::{Needed, ready_body},
@@ -18,16 +18,6 @@ use super::{
 };
 use crate::store::Known;
 
-/// Services that one app needs to start: more than anybody could name who knows his app.
-const NEEDS_MAX: usize = 64;
-
-/// Holds what is needed of one service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Need {
-    service: ServiceRef,
-    count: usize,
-}
-
 // === impl Api ===
 
 impl Api {
@@ -37,11 +27,8 @@ impl Api {
         let needs = one(&parameters, "deps")?.ok_or_else(|| {
             invalid("deps: missing".to_owned()).hint("name what is needed, as deps=orders>=2,billing")
         })?;
-        let needs = needs.split(',').map(need).collect::<Result<Vec<_>, _>>()?;
-        if needs.len() > NEEDS_MAX {
-            let detail = format!("deps: {} services are too many", needs.len());
-            return Err(invalid(detail).hint(format!("name at most {NEEDS_MAX}")));
-        }
+        let refused = |error: NeedError| invalid(format!("deps: {error}")).hint(error.remedy());
+        let needs = Need::list(needs).map_err(refused)?;
         let wait = time(&parameters, "wait", WAIT_MAX)?.unwrap_or_default();
         let _place = self.place()?;
         let now = Instant::now();
@@ -49,14 +36,14 @@ impl Api {
         let (first, until) = (now + wait.max(FIRST_ANSWER_MAX), now + wait);
         let mut follows = join_all(needs.iter().map(|need| self.begun(need, first))).await;
         loop {
-            let deps: Vec<_> = needs.iter().zip(&follows).map(|(need, follow)| need.met_by(follow)).collect();
+            let deps: Vec<_> = needs.iter().zip(&follows).map(|(need, follow)| have(need, follow)).collect();
             let ready = deps.iter().all(|dep| dep.have >= dep.need);
             if ready || Instant::now() >= until {
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 return Ok(dated(json(status, ready_body(ready, &deps)), self.standing(None)));
             }
             // One may go while another comes: all of them count at the same time.
-            let met = needs.iter().zip(&mut follows).map(|(need, follow)| need.met(follow.as_mut()));
+            let met = needs.iter().zip(&mut follows).map(|(need, follow)| met(need, follow.as_mut()));
             let _ = timeout_at(until, join_all(met)).await;
         }
     }
@@ -74,20 +61,16 @@ impl Api {
     }
 }
 
-// === impl Need ===
+fn have(need: &Need, follow: &Option<Follow>) -> Needed {
+    let have = follow.as_ref().map_or(0, |follow| callable(&follow.known()));
+    Needed { service: need.service.to_string(), need: need.count, have }
+}
 
-impl Need {
-    fn met_by(&self, follow: &Option<Follow>) -> Needed {
-        let have = follow.as_ref().map_or(0, |follow| callable(&follow.known()));
-        Needed { service: self.service.to_string(), need: self.count, have }
-    }
-
-    async fn met(&self, follow: Option<&mut Follow>) {
-        match follow {
-            Some(follow) => drop(follow.until(|known| callable(known) >= self.count).await),
-            // Nobody knows of it by now; the time is over.
-            None => std::future::pending().await,
-        }
+async fn met(need: &Need, follow: Option<&mut Follow>) {
+    match follow {
+        Some(follow) => drop(follow.until(|known| callable(known) >= need.count).await),
+        // Nobody knows of it by now; the time is over.
+        None => std::future::pending().await,
     }
 }
 
@@ -99,57 +82,6 @@ fn callable(known: &Known) -> usize {
     }
 }
 
-/// As the annotation `rollcall.dev/requires` has it: `orders`, or `orders>=2`.
-fn need(text: &str) -> Result<Need, Problem> {
-    let (service, count) = match text.split_once(">=") {
-        Some((service, count)) => (service.trim(), count.trim()),
-        None => (text.trim(), "1"),
-    };
-    let digits = count.bytes().all(|byte| byte.is_ascii_digit());
-    let count = count.parse().ok().filter(|count| digits && *count > 0).ok_or_else(|| {
-        invalid(format!("deps: `{}` is no number of instances", shortened(count)))
-            .hint("use a number from 1 on, as in orders>=2")
-    })?;
-    let service = service.parse().map_err(|error: rollcall_catalogue::NameError| {
-        invalid(format!("deps: {error}"))
-            .hint("use `service` or `service.namespace`, with commas between them")
-    })?;
-    Ok(Need { service, count })
-}
-
 fn invalid(detail: String) -> Problem {
     Problem::new(Slug::InvalidQuery, detail).field("deps")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn needs_are_written_as_in_the_annotation() {
-        for (text, service, count) in [
-            ("orders", "orders", 1),
-            ("orders.shop", "orders.shop", 1),
-            ("orders>=2", "orders", 2),
-            (" orders.shop >= 10 ", "orders.shop", 10),
-        ] {
-            assert_eq!(need(text).unwrap(), Need { service: service.parse().unwrap(), count }, "{text}");
-        }
-        for bad in [
-            "",
-            "orders>=",
-            "orders>=0",
-            "orders>=-1",
-            "orders>=+1",
-            "orders>=x",
-            "orders>2",
-            ">=2",
-            "Orders",
-            "a.b.c",
-            "orders=2",
-        ] {
-            let problem = need(bad).unwrap_err();
-            assert!(problem.slug == Slug::InvalidQuery && problem.hint.is_some(), "{bad}");
-        }
-    }
 }
