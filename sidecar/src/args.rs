@@ -21,8 +21,9 @@ pub enum Task {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rollcall-sidecar", version)]
 pub struct Args {
-    /// The controller's address; an IP, since a static binary resolves no names.
-    #[arg(long, env = "ROLLCALL_CONTROLLER")]
+    /// The controller's address; an IP, since a static binary resolves no names. `tcp://` before it, as Kubernetes tells a
+    /// Service's address to the pods beside it, is taken too.
+    #[arg(long, env = "ROLLCALL_CONTROLLER", value_parser = address)]
     pub controller: SocketAddr,
 
     /// The authority of the controller's certificate, as PEM text; wins over the file. An empty one says nothing.
@@ -124,6 +125,12 @@ impl Args {
     }
 }
 
+/// An address with its port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let told = text.strip_prefix("tcp://").unwrap_or(text);
+    told.parse().map_err(|_| "no IP with a port; use one as 10.96.7.10:7310 or [fd00::7]:7310".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,5 +191,19 @@ mod tests {
         let default = parse("--namespace=shop").unwrap().dns_listen;
         assert_eq!(default, ["127.0.0.1:7353".parse().unwrap(), "[::1]:7353".parse().unwrap()]);
         assert!(parse("--api-listen=localhost").unwrap_err().to_string().contains("127.0.0.1:7300"));
+    }
+    #[test]
+    fn the_controller_is_an_address_as_people_or_kubernetes_write_it() {
+        let parse = |controller: &str| Args::try_parse_from(["sidecar", "--controller", controller]);
+        for (text, address) in [
+            ("10.96.7.10:7310", "10.96.7.10:7310"),
+            ("tcp://10.96.7.10:7310", "10.96.7.10:7310"),
+            ("tcp://[fd00::7]:7310", "[fd00::7]:7310"),
+        ] {
+            assert_eq!(parse(text).unwrap().controller.to_string(), address);
+        }
+        for bad in ["10.96.7.10", "rollcall-controller:7310", "http://10.96.7.10:7310", "fd00::7:7310"] {
+            assert!(parse(bad).unwrap_err().to_string().contains("10.96.7.10:7310"), "{bad}");
+        }
     }
 }
