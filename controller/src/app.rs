@@ -22,10 +22,11 @@ use crate::{
     ca::{Authority, CaError, Leaf},
     index::{Index, ObjectKey},
     kubernetes::watch_all,
-    lease,
+    lease::{self, Holder},
     operate::{Metrics, WriteCounts, api, health::Health},
     outside,
     owner::{IndexHandle, OwnerGone, owner},
+    serving::{Role, Watchman},
     sessions::Sessions,
     status,
 };
@@ -62,7 +63,17 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     for (name, watch) in watch_all(&client, &index, metrics.watch_ages(), metrics.drift()) {
         parts.spawn(until(ear.clone(), name, watch));
     }
-    write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let holder = write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let (told, role) = watch::channel(Role::default());
+    let watchman = Watchman {
+        replica: args.replica.clone(),
+        port: sessions_listener.local_addr()?.port(),
+        holder,
+        index: index.clone(),
+        role: told,
+        metrics: metrics.clone(),
+    };
+    parts.spawn(until(ear.clone(), "role", watchman.run()));
     let health = Health { index: index.clone(), serving: Arc::default(), metrics: metrics.clone() };
     let mut early = ear.clone();
     let (serving, health_ear) = (health.serving.clone(), ear.clone());
@@ -86,7 +97,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         };
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes())?;
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
-        let sessions = Sessions::new(args.replica.clone(), index, reviewer, metrics);
+        let sessions = Sessions::in_role(role, args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
         sessions.serve(sessions_listener, tls, ear).await?;
         Ok("sessions")
@@ -118,7 +129,8 @@ fn index(args: &Args) -> anyhow::Result<Index> {
     Ok(Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes))
 }
 
-/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not.
+/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not; gives
+/// whom that is seen to be held by.
 fn write(
     parts: &mut JoinSet<anyhow::Result<&'static str>>,
     args: &Args,
@@ -126,7 +138,7 @@ fn write(
     index: &IndexHandle,
     metrics: &Metrics,
     ear: &Shutdown,
-) {
+) -> watch::Receiver<Holder> {
     let (seat, leadership) = lease::leadership();
     let settings = lease::Settings {
         namespace: args.namespace.clone(),
@@ -134,7 +146,8 @@ fn write(
         replica: args.replica.clone(),
     };
     let (writes, ready) = (metrics.writes().clone(), listed(index));
-    let keeping = lease::run(client.clone(), settings, seat, writes, ready, ear.clone());
+    let (seen, holder) = watch::channel(Holder::default());
+    let keeping = lease::run(client.clone(), settings, seat, seen, writes, ready, ear.clone());
     parts.spawn(async move {
         keeping.await;
         Ok("lease")
@@ -161,6 +174,7 @@ fn write(
         probing.await?;
         Ok("prober")
     });
+    holder
 }
 
 /// Returns when every kind is listed: before that, the writers know nothing to write.

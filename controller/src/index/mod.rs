@@ -22,6 +22,7 @@ mod explain;
 mod foreign;
 mod join;
 mod lists;
+mod lookout;
 mod members;
 mod namespace;
 mod outside;
@@ -61,6 +62,7 @@ pub use change::{
     AppWord, Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts,
     SliceEndpoint, SliceFacts, StatusDigest,
 };
+pub use lookout::Lookout;
 pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
     About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
@@ -121,6 +123,8 @@ pub struct Index {
     orphans: Vec<PodUid>,
     /// The Lease that all replicas share: what is said of the registry as a whole is said of it.
     lease: Option<ObjectKey>,
+    lookout: Option<Lookout>,
+    lookout_changed: bool,
 }
 
 #[derive(Debug)]
