@@ -28,10 +28,11 @@ use crate::{
     ca::{Authority, CaError},
     index::{Index, ObjectKey},
     kubernetes::watch_all,
-    lease,
+    lease::{self, Holder},
     operate::{Metrics, WriteCounts, api, health::Health},
     outside,
     owner::{IndexHandle, OwnerGone, owner},
+    serving::{Role, Watchman},
     sessions::Sessions,
     status,
 };
@@ -51,14 +52,14 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let (trigger, ear) = shutdown();
     let metrics = Metrics::new();
-    let settings = Settings::default();
+    let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
     let (owner, index) = owner(index(&args, &settings)?, metrics.clone());
     // Ports first: a conflict must fail the start, not the first request.
     let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
     let sessions_listener = bind_any(args.sessions_listen)
         .with_context(|| format!("--sessions-listen {}: cannot listen", args.sessions_listen))?;
-    let admission = admission(&args)?;
+    let admission = admission(&args, settings)?;
     let read_listeners = api::listen(args.read_listen, args.read_listen_v6)?;
 
     let mut parts = JoinSet::new();
@@ -70,7 +71,17 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     for (name, watch) in watch_all(&client, &index, metrics.watch_ages(), metrics.drift()) {
         parts.spawn(until(ear.clone(), name, watch));
     }
-    write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let holder = write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let (told, role) = watch::channel(Role::default());
+    let watchman = Watchman {
+        replica: args.replica.clone(),
+        port: sessions_listener.local_addr()?.port(),
+        holder,
+        index: index.clone(),
+        role: told,
+        metrics: metrics.clone(),
+    };
+    parts.spawn(until(ear.clone(), "role", watchman.run()));
     let health = Health {
         index: index.clone(),
         serving: Arc::default(),
@@ -112,7 +123,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         // Nobody waits for it without a webhook.
         let _ = trusted.send(trust);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
-        let sessions = Sessions::new(args.replica.clone(), index, reviewer, metrics);
+        let sessions = Sessions::in_role(role, args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
         sessions.serve(sessions_listener, tls, ear).await?;
         Ok("sessions")
@@ -149,16 +160,16 @@ fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
 }
 
 /// What is injected, and where the API server asks for it; none where it is not to ask.
-fn admission(args: &Args) -> anyhow::Result<Option<(Installation, TcpListener)>> {
+fn admission(args: &Args, settings: Settings) -> anyhow::Result<Option<(Installation, TcpListener)>> {
     let Some(names) = Names::of(args) else { return Ok(None) };
-    let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
     let dns = admission::cluster_dns(&args.namespace);
     let listener = bind_any(args.admission_listen)
         .with_context(|| format!("--admission-listen {}: cannot listen", args.admission_listen))?;
     Ok(Some((Installation { names, settings, dns }, listener)))
 }
 
-/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not.
+/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not; gives
+/// whom that is seen to be held by.
 fn write(
     parts: &mut JoinSet<anyhow::Result<&'static str>>,
     args: &Args,
@@ -166,7 +177,7 @@ fn write(
     index: &IndexHandle,
     metrics: &Metrics,
     ear: &Shutdown,
-) {
+) -> watch::Receiver<Holder> {
     let (seat, leadership) = lease::leadership();
     let settings = lease::Settings {
         namespace: args.namespace.clone(),
@@ -174,7 +185,8 @@ fn write(
         replica: args.replica.clone(),
     };
     let (writes, ready) = (metrics.writes().clone(), listed(index));
-    let keeping = lease::run(client.clone(), settings, seat, writes, ready, ear.clone());
+    let (seen, holder) = watch::channel(Holder::default());
+    let keeping = lease::run(client.clone(), settings, seat, seen, writes, ready, ear.clone());
     parts.spawn(async move {
         keeping.await;
         Ok("lease")
@@ -201,6 +213,7 @@ fn write(
         probing.await?;
         Ok("prober")
     });
+    holder
 }
 
 /// Returns when every kind is listed: before that, the writers know nothing to write.

@@ -20,6 +20,7 @@ mod own_objects;
 mod owner;
 #[cfg(test)]
 mod scripted_api;
+pub mod serving;
 pub mod sessions;
 pub mod status;
 

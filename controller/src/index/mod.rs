@@ -37,6 +37,7 @@ mod selectors;
 mod services;
 mod sessions;
 mod shared;
+mod vigil;
 mod words;
 mod written;
 
@@ -78,6 +79,7 @@ pub use report::{
 };
 pub use said::Refused;
 pub use sessions::{Hello, Opening};
+pub use vigil::Vigil;
 
 /// The API server's own Service: it leads to what must not be called through us.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
@@ -135,6 +137,8 @@ pub struct Index {
     orphans: Vec<PodUid>,
     /// The Lease that all replicas share: what is said of the registry as a whole is said of it.
     lease: Option<ObjectKey>,
+    vigil: Option<Vigil>,
+    vigil_changed: bool,
 }
 
 #[derive(Debug)]

@@ -50,7 +50,7 @@ impl Index {
             }
             None => (None, Few::default(), Few::default(), None),
         };
-        let namespace = facts.namespace.clone();
+        let (namespace, name) = (facts.namespace.clone(), facts.name.clone());
         let claims = self.in_namespace(&namespace, |names| {
             names.pods.insert(uid.clone());
             facts.labels = names.share(&facts.labels);
@@ -74,6 +74,7 @@ impl Index {
         self.pods.insert(uid.clone(), Box::new(entry));
         self.set_aside(&uid, aside);
         self.look_out_for(&uid, missing);
+        self.look_again(&namespace, &name);
         for service in claims {
             let aiming = self.aiming_at(&namespace, &service);
             self.mark_owner(&aiming, &owner);
@@ -97,6 +98,7 @@ impl Index {
             names.pods.remove(uid);
             names.release(facts.labels);
         });
+        self.look_again(&facts.namespace, &facts.name);
         // Slices let go of it later, or it comes back after a list that was behind.
         let owner = OwnerId::Pod(uid.clone());
         // It may be about to become a member.

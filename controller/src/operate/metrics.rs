@@ -67,6 +67,7 @@ struct Inner {
     freeze: Gauge,
     false_alarms: Counters,
     observed_evictions: Counters,
+    serving: Gauge,
     sessions: Gauge,
     services: Gauge,
     registrations: Gauge,
@@ -97,6 +98,7 @@ impl Metrics {
             freeze: Gauge::default(),
             false_alarms: Counters::default(),
             observed_evictions: Counters::default(),
+            serving: Gauge::default(),
             sessions: Gauge::default(),
             services: Gauge::default(),
             registrations: Gauge::default(),
@@ -140,6 +142,11 @@ impl Metrics {
         for (reason, count) in &alarms.observed {
             self.0.observed_evictions.get_or_create(&[("reason", reason)]).inc_by(*count);
         }
+    }
+
+    /// Whether this replica is the one that serves sessions.
+    pub fn serving(&self, serves: bool) {
+        self.0.serving.set(i64::from(serves));
     }
 
     pub fn sessions(&self, open: usize) {
@@ -239,6 +246,11 @@ impl Inner {
             "observed_evictions",
             "Instances that would have left the lookups by what sidecars tell, if that were not only observed",
             self.observed_evictions.clone(),
+        );
+        registry.register(
+            "serving",
+            "1 where this replica serves the sessions of sidecars, 0 where it stands by",
+            self.serving.clone(),
         );
         registry.register("sessions", "Open sessions of sidecars at this replica", self.sessions.clone());
         registry.register("services", "Services of the catalogue", self.services.clone());

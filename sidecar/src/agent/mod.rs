@@ -20,7 +20,7 @@ use tokio::{
     sync::oneshot,
     time::{Duration, Instant, sleep},
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub(crate) use self::errands::{Errands, Inbox, TooMany, errands, without_session};
 use self::{drains::Drains, errands::Errand};
@@ -42,6 +42,9 @@ const GOOD_AFTER: Duration = Duration::from_secs(10);
 const STOOD_STILL_MS: u64 = 2 * HEARTBEAT_EVERY.as_millis() as u64;
 /// Who is told when to come back comes within so much more: others were told the same.
 const RETURN_SPREAD: Duration = Duration::from_secs(1);
+/// Replicas that are dialled at once one after the other, each named by the one before: from one that stands by to the one
+/// that serves, and once more where that has just changed. Two that name each other are left to the back-off.
+const HOPS_MAX: u32 = 2;
 /// The list of all services is kept for so long after somebody looked at it.
 const SUMMARY_FOR: Duration = Duration::from_secs(60);
 
@@ -168,10 +171,19 @@ impl Agent {
         }
     }
 
+    /// Opens a session with the controller, or the replica of it that serves. What one replica says of another counts for
+    /// this time alone: the next session begins at the controller's own address again.
     async fn connect(&mut self) -> Result<Link, LinkError> {
         let args = self.args.clone();
         let mut trust = std::mem::take(&mut self.trust);
-        let link = self.attend(connect(&args, &mut trust)).await;
+        let (mut controller, mut hops) = (args.controller, 0);
+        let link = loop {
+            let link = self.attend(connect(&args, controller, &mut trust)).await;
+            let named = link.as_ref().err().and_then(LinkError::serving);
+            let Some(serving) = named.filter(|_| hops < HOPS_MAX) else { break link };
+            debug!(%controller, %serving, "another replica serves");
+            (controller, hops) = (serving, hops + 1);
+        };
         self.trust = trust;
         link
     }
