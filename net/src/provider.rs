@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rustix::rand::{GetRandomFlags, getrandom};
 use rustls::{
     Error, SignatureScheme,
     crypto::{
@@ -12,7 +13,6 @@ use rustls::{
     sign::SigningKey,
 };
 use rustls_pki_types::PrivateKeyDer;
-use rustix::rand::{GetRandomFlags, getrandom};
 use webpki::aws_lc_rs::ECDSA_P256_SHA256;
 
 /// What the authority signs with, and the controller too.

@@ -25,7 +25,7 @@ use rollcall_wire::{PodIdentity, ServiceSummary};
 use tokio::{sync::watch, time::Instant};
 
 pub(crate) use self::{
-    alike::share,
+    alike::Alike,
     currency::Contact,
     held::Held,
     lookups::Dialect,
