@@ -9,6 +9,7 @@ mod logs;
 mod patient;
 mod places;
 pub mod probe;
+mod provider;
 mod shutdown;
 mod tls;
 

@@ -15,6 +15,8 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject};
 use thiserror::Error;
 
+use crate::provider::of_client;
+
 /// The name in every controller's certificate, whatever address a sidecar dials: the CA signs nothing else, so the
 /// name need not be resolved and never changes.
 pub const TLS_NAME: &str = "rollcall-controller.rollcall-system.svc";
@@ -38,7 +40,7 @@ pub enum TlsError {
     Refused { field: &'static str, source: rustls::Error },
 }
 
-/// Named here instead of installed for the process, so that nothing depends on who came first.
+/// Of a server: named here instead of installed for the process, so that nothing depends on who came first.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -85,7 +87,7 @@ pub fn client_config(ca_pem: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
     for certificate in certificates(ca_pem, "CA bundle")? {
         roots.add(certificate).map_err(|source| TlsError::Refused { field: "CA bundle", source })?;
     }
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(of_client())
         .with_protocol_versions(&[&TLS13])
         .map_err(|source| TlsError::Refused { field: "protocol versions", source })?
         .with_root_certificates(roots)

@@ -31,7 +31,7 @@ use crate::{
     own::{Own, Say},
     prestop::Questions,
     session::{Link, LinkError, Trust, connect},
-    store::{Contact, Writer},
+    store::{Alike, Contact, Writer},
 };
 
 /// A session that lived so long was a good one, and so is one that is in step when it is lost: the next loss begins with
@@ -67,6 +67,7 @@ pub(crate) struct Agent {
     /// When the list of all services was wished for last.
     summary_wished: Option<Instant>,
     client: Client,
+    alike: Alike,
     /// When the last of those warnings was logged that may come as often as somebody likes.
     warned: Option<Instant>,
     trust: Trust,
@@ -102,6 +103,7 @@ impl Agent {
             asks: BTreeMap::new(),
             summary_wished: None,
             client,
+            alike: Alike::default(),
             warned: None,
             trust,
             jitter,

@@ -28,7 +28,7 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    alike::share,
+    alike::Alike,
     currency::Contact,
     held::Held,
     lookups::Dialect,
