@@ -7,7 +7,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    index::{Change, Index, Key, Kind, ObjectKey, PodSeen},
+    index::{Change, Index, Key, Kind, ObjectKey},
     operate::Format,
     owner::owner,
 };
