@@ -2,30 +2,37 @@
 
 use std::{
     future::Future,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use kube::{Client, Config};
+use rollcall_injection::Settings;
 use rollcall_net::{Jitter, LogFilter, Shutdown, Trigger, bind_any, server_config, shutdown};
 use tokio::{
-    sync::watch,
+    net::TcpListener,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tracing::{error, info, warn};
 
 use crate::{
+    admission::{self, Installation, Names, Trust},
     args::{Args, LivenessMode},
     auth::KubeReviewer,
-    ca::{Authority, CaError, Leaf},
+    ca::{Authority, CaError},
     index::{Index, ObjectKey},
     kubernetes::watch_all,
-    lease,
+    lease::{self, Holder},
     operate::{Metrics, WriteCounts, api, health::Health},
     outside,
     owner::{IndexHandle, OwnerGone, owner},
+    serving::{Role, Watchman},
     sessions::Sessions,
     status,
 };
@@ -45,12 +52,14 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let (trigger, ear) = shutdown();
     let metrics = Metrics::new();
-    let (owner, index) = owner(index(&args)?, metrics.clone());
+    let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
+    let (owner, index) = owner(index(&args, &settings)?, metrics.clone());
     // Ports first: a conflict must fail the start, not the first request.
     let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
     let sessions_listener = bind_any(args.sessions_listen)
         .with_context(|| format!("--sessions-listen {}: cannot listen", args.sessions_listen))?;
+    let admission = admission(&args, settings)?;
     let read_listeners = api::listen(args.read_listen, args.read_listen_v6)?;
 
     let mut parts = JoinSet::new();
@@ -62,8 +71,34 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     for (name, watch) in watch_all(&client, &index, metrics.watch_ages(), metrics.drift()) {
         parts.spawn(until(ear.clone(), name, watch));
     }
-    write(&mut parts, &args, &client, &index, &metrics, &ear);
-    let health = Health { index: index.clone(), serving: Arc::default(), metrics: metrics.clone() };
+    let holder = write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let (told, role) = watch::channel(Role::default());
+    let watchman = Watchman {
+        replica: args.replica.clone(),
+        port: sessions_listener.local_addr()?.port(),
+        holder,
+        index: index.clone(),
+        role: told,
+        metrics: metrics.clone(),
+    };
+    parts.spawn(until(ear.clone(), "role", watchman.run()));
+    let health = Health {
+        index: index.clone(),
+        serving: Arc::default(),
+        admitting: Arc::new(AtomicBool::new(admission.is_none())),
+        metrics: metrics.clone(),
+    };
+    let (trusted, trust) = oneshot::channel();
+    if let Some((installation, listener)) = admission {
+        let (client, metrics, ear) = (client.clone(), metrics.clone(), ear.clone());
+        let admitting = health.admitting.clone();
+        parts.spawn(async move {
+            // Nobody is to be believed before the process ends, where the authority never comes.
+            let Ok(trust) = trust.await else { return Ok("admission") };
+            admission::run(installation, trust, client, listener, metrics, admitting, ear).await?;
+            Ok("admission")
+        });
+    }
     let mut early = ear.clone();
     let (serving, health_ear) = (health.serving.clone(), ear.clone());
     parts.spawn(async move {
@@ -80,13 +115,15 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     }
     parts.spawn(async move {
         // A loop that waits for the API server must not outlive the word to end.
-        let leaf = tokio::select! {
-            leaf = authority(&client, &args, metrics.writes()) => leaf?,
+        let trust = tokio::select! {
+            trust = authority(&client, &args, metrics.writes()) => trust?,
             () = early.requested() => return Ok("sessions"),
         };
-        let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes())?;
+        let tls = server_config(trust.leaf.certificate_pem.as_bytes(), trust.leaf.key_pem.as_bytes())?;
+        // Nobody waits for it without a webhook.
+        let _ = trusted.send(trust);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
-        let sessions = Sessions::new(args.replica.clone(), index, reviewer, metrics);
+        let sessions = Sessions::in_role(role, args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
         sessions.serve(sessions_listener, tls, ear).await?;
         Ok("sessions")
@@ -110,15 +147,29 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     result
 }
 
-/// An index as the flags want it.
-fn index(args: &Args) -> anyhow::Result<Index> {
+/// An index as the flags and the settings want it.
+fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
     let namespace = args.namespace.parse().with_context(|| format!("--namespace {}", args.namespace))?;
     let lease = ObjectKey { namespace, name: args.lease_name.as_str().into() };
-    let observes = args.liveness_mode == LivenessMode::Observe;
-    Ok(Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes))
+    let (own, observes) = (lease.namespace.clone(), args.liveness_mode == LivenessMode::Observe);
+    let index = Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes);
+    Ok(match &args.webhook {
+        Some(_) => index.expecting_sidecars(settings.namespaces.clone(), own),
+        None => index,
+    })
 }
 
-/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not.
+/// What is injected, and where the API server asks for it; none where it is not to ask.
+fn admission(args: &Args, settings: Settings) -> anyhow::Result<Option<(Installation, TcpListener)>> {
+    let Some(names) = Names::of(args) else { return Ok(None) };
+    let dns = admission::cluster_dns(&args.namespace);
+    let listener = bind_any(args.admission_listen)
+        .with_context(|| format!("--admission-listen {}: cannot listen", args.admission_listen))?;
+    Ok(Some((Installation { names, settings, dns }, listener)))
+}
+
+/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not; gives
+/// whom that is seen to be held by.
 fn write(
     parts: &mut JoinSet<anyhow::Result<&'static str>>,
     args: &Args,
@@ -126,7 +177,7 @@ fn write(
     index: &IndexHandle,
     metrics: &Metrics,
     ear: &Shutdown,
-) {
+) -> watch::Receiver<Holder> {
     let (seat, leadership) = lease::leadership();
     let settings = lease::Settings {
         namespace: args.namespace.clone(),
@@ -134,7 +185,8 @@ fn write(
         replica: args.replica.clone(),
     };
     let (writes, ready) = (metrics.writes().clone(), listed(index));
-    let keeping = lease::run(client.clone(), settings, seat, writes, ready, ear.clone());
+    let (seen, holder) = watch::channel(Holder::default());
+    let keeping = lease::run(client.clone(), settings, seat, seen, writes, ready, ear.clone());
     parts.spawn(async move {
         keeping.await;
         Ok("lease")
@@ -161,6 +213,7 @@ fn write(
         probing.await?;
         Ok("prober")
     });
+    holder
 }
 
 /// Returns when every kind is listed: before that, the writers know nothing to write.
@@ -188,13 +241,17 @@ fn tuned(mut config: Config) -> Config {
     config
 }
 
-/// The certificate for the sessions. An API server that is away is waited for; a broken Secret is not.
-async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow::Result<Leaf> {
+/// The certificate for sessions and the webhook, and whose it is. An API server that is away is waited for; a broken Secret is not.
+async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow::Result<Trust> {
+    let names = Names::of(args).map(|names| names.of_certificate().to_vec()).unwrap_or_default();
     let mut jitter = Jitter::from_entropy();
     loop {
         let load = Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret, writes);
         match timeout(AUTHORITY_MAX, load).await {
-            Ok(Ok(authority)) => return Ok(authority.leaf(&args.ca_secret)?),
+            Ok(Ok(authority)) => {
+                let leaf = authority.leaf_also_for(&args.ca_secret, &names)?;
+                return Ok(Trust { authority_pem: authority.certificate_pem, leaf });
+            }
             Ok(Err(CaError::Api(place, source))) => {
                 error!(place, error = %source, "the authority cannot be read or created, and is tried again");
             }

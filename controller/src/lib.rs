@@ -6,6 +6,7 @@
 //!  sessions ─┘ presence   one task, no lock   watch channel   one stream each, no queue
 //! ```
 
+mod admission;
 pub mod app;
 pub mod args;
 pub mod auth;
@@ -19,6 +20,7 @@ mod own_objects;
 mod owner;
 #[cfg(test)]
 mod scripted_api;
+pub mod serving;
 pub mod sessions;
 pub mod status;
 

@@ -1,4 +1,5 @@
-//! TLS between our own processes: version 1.3, HTTP/2, one fixed name, no public authorities.
+//! TLS between our own processes, and for the API server that calls us: version 1.3, one fixed name, no public
+//! authorities.
 
 use std::sync::Arc;
 
@@ -14,12 +15,16 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject};
 use thiserror::Error;
 
+use crate::provider::of_client;
+
 /// The name in every controller's certificate, whatever address a sidecar dials: the CA signs nothing else, so the
 /// name need not be resolved and never changes.
 pub const TLS_NAME: &str = "rollcall-controller.rollcall-system.svc";
 
 /// What both ends agree on after the handshake.
 const ALPN_HTTP2: &[u8] = b"h2";
+/// What API servers ask webhooks for, and nothing else: over HTTP/2, all their calls would go to one replica.
+const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// Each connection holds one session, and comes back once.
 const TICKETS: usize = 1;
@@ -35,7 +40,7 @@ pub enum TlsError {
     Refused { field: &'static str, source: rustls::Error },
 }
 
-/// Named here instead of installed for the process, so that nothing depends on who came first.
+/// Of a server: named here instead of installed for the process, so that nothing depends on who came first.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -47,9 +52,18 @@ fn certificates(pem: &[u8], field: &'static str) -> Result<Vec<CertificateDer<'s
     if list.is_empty() { Err(TlsError::Empty { field }) } else { Ok(list) }
 }
 
-/// A server that shows this certificate chain. Whoever comes back with its ticket costs no signature; what is in the
-/// ticket is not kept here.
+/// A server of HTTP/2 that shows this certificate chain. Whoever comes back with its ticket costs no signature; what is
+/// in the ticket is not kept here.
 pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    serving(ALPN_HTTP2, chain_pem, key_pem)
+}
+
+/// The same of HTTP/1.1, for API servers.
+pub fn webhook_server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    serving(ALPN_HTTP1, chain_pem, key_pem)
+}
+
+fn serving(protocol: &[u8], chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(chain_pem, "certificate chain")?;
     let key = PrivateKeyDer::from_pem_slice(key_pem)
         .map_err(|source| TlsError::Pem { field: "private key", source })?;
@@ -59,7 +73,7 @@ pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfi
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|source| TlsError::Refused { field: "private key", source })?;
-    config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.ticketer =
         Ticketer::new().map_err(|source| TlsError::Refused { field: "session tickets", source })?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -73,7 +87,7 @@ pub fn client_config(ca_pem: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
     for certificate in certificates(ca_pem, "CA bundle")? {
         roots.add(certificate).map_err(|source| TlsError::Refused { field: "CA bundle", source })?;
     }
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(of_client())
         .with_protocol_versions(&[&TLS13])
         .map_err(|source| TlsError::Refused { field: "protocol versions", source })?
         .with_root_certificates(roots)

@@ -12,6 +12,7 @@
 mod alone;
 mod bench;
 mod peer;
+mod replicas;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -51,7 +51,11 @@ class Link:
             if kind in (SETTINGS, PING) and not flags & 1:
                 self.send(kind, 1, 0, payload if kind == PING else b"")
             elif kind == HEADERS and not self.open:
-                self.open = payload.lstrip(bytes(range(0x20, 0x40)))[:1] == b"\x88" or gone("refused: the status is not 200")
+                self.open = payload.lstrip(bytes(range(0x20, 0x40)))[:1] == b"\x88"
+                if not self.open and flags & 1:
+                    gone("refused: the status is not 200")
+            elif kind == DATA and not self.open:
+                raise Refused(payload.decode())
             elif kind == DATA:
                 for window in (0, 1) if size else ():
                     self.send(WINDOW, 0, window, struct.pack(">I", size))
@@ -61,15 +65,25 @@ class Link:
                 gone("the session was closed")
 
 
+class Refused(ConnectionError):
+    """The status was not 200. Who stands by says last who serves."""
+
+    def __init__(self, body):
+        super().__init__(f"refused: the status is not 200: {body.strip()}")
+        word = (body.split() or [""])[-1]
+        self.serving = word if word.rpartition(":")[2].isdigit() else None
+
+
 class Client:
     def __init__(self, options):
         self.options, self.sequence, self.epoch, self.cursor = options, 0, None, 0
         self.wanted, self.held, self.parts, self.typed = list(options.subscribe), {}, [], ""
         self.deaf = False
 
-    def connect(self):
+    def connect(self, address=None, hops=0):
         self.sequence, self.parts, self.beat, self.awaited = self.sequence + 1, [], time.monotonic() + 3, {"welcome"}
-        self.link = Link(self.options.address, self.options.ca, open(self.options.token).read().strip())
+        self.hops = hops
+        self.link = Link(address or self.options.address, self.options.ca, open(self.options.token).read().strip())
         held = {key: service["hash"] for key, service in self.held.items()}
         self.link.say({"type": "hello", "protocol": "1.0", "incarnation": self.options.incarnation, "sequence": self.sequence,
                        "epoch": self.epoch, "cursor": self.cursor, "held": held})
@@ -84,8 +98,13 @@ class Client:
             pending = links and self.link.socket.pending()
             ready = links if pending else select.select(links + [sys.stdin], [], [], 1)[0]
             if links and links[0] in ready:
-                for frame in self.link.hear():
-                    self.apply(frame)
+                try:
+                    for frame in self.link.hear():
+                        self.apply(frame)
+                except Refused as refused:
+                    if not refused.serving or self.hops == 2:
+                        raise
+                    self.connect(refused.serving, self.hops + 1)
             elif ready:
                 self.typed += os.read(sys.stdin.fileno(), 65536).decode() or sys.exit(0)
             while "\n" in self.typed and not self.awaited:

@@ -21,6 +21,9 @@ use crate::{
 /// The version of the wire that this build speaks.
 pub const PROTOCOL: &str = "1.0";
 
+/// The header in which a controller that stands by says where the sessions of the one that serves are: IP and port.
+pub const SERVING: &str = "x-rollcall-serving";
+
 /// Says what a sidecar tells the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]

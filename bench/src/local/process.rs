@@ -29,14 +29,23 @@ pub(crate) fn measured(
     Ok(Companion::start(step, Path::new("taskset"), pinned)?)
 }
 
-/// Keeps this process, and what it starts from now on, to the second processor.
+/// Keeps this process, and what it starts from now on, to the second processor. There this process alone comes before all
+/// others: a load that waits for who makes the changes would tell of that, and not of what is measured. (Niceness would not do:
+/// the kernel weighs sessions of processes against each other, whatever they say inside of them.)
 pub(crate) fn stand_aside() -> anyhow::Result<()> {
     let pid = std::process::id().to_string();
-    let status = Command::new("taskset").args(["-a", "-c", "-p", "1", &pid]).stdout(Stdio::null()).status();
-    match status.context("taskset is needed; it is Debian's util-linux")?.success() {
-        true => Ok(()),
-        false => bail!("two processors are needed"),
+    told("taskset", &["-a", "-c", "-p", "1", &pid]).context("two processors are needed")?;
+    told("chrt", &["--all-tasks", "--reset-on-fork", "--fifo", "--pid", "10", &pid])
+        .context("root is needed, to come before others")
+}
+
+fn told(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).status();
+    let status = status.with_context(|| format!("{program} is needed; it is Debian's util-linux"))?;
+    if !status.success() {
+        bail!("{program} {}: {status}", arguments.join(" "));
     }
+    Ok(())
 }
 
 /// Returns once somebody listens there.

@@ -61,9 +61,9 @@ impl Pod {
 
     /// Starts the controller's half, whom the sidecar believes from now on.
     pub(crate) fn controller(&self, shop: Shop) -> anyhow::Result<Half> {
-        // It is on the load's processor, and stands back: a caller that waits for it there waits for nothing of the sidecar's.
+        // It is on the load's processor, behind the load.
         let program = env::current_exe()?;
-        let mut process = Companion::start("starting a controller", Path::new("nice"), {
+        let mut process = Companion::start("starting a controller", &program, {
             let arguments = [
                 "shop".to_owned(),
                 format!("--services={}", shop.services),
@@ -71,11 +71,7 @@ impl Pod {
                 format!("--port={}", self.port + 2),
             ];
             move |half| {
-                half.args(["-n", "19"])
-                    .arg(program)
-                    .args(arguments)
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped());
+                half.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
             }
         })?;
         let say = process.take_stdin().context("no input")?;

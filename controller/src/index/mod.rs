@@ -22,6 +22,7 @@ mod explain;
 mod foreign;
 mod join;
 mod lists;
+mod lookout;
 mod members;
 mod namespace;
 mod outside;
@@ -36,6 +37,7 @@ mod selectors;
 mod services;
 mod sessions;
 mod shared;
+mod vigil;
 mod words;
 mod written;
 
@@ -50,16 +52,26 @@ use rollcall_catalogue::{
 };
 
 use crate::index::{
-    clock::SessionClock, endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists,
-    namespace::NamespaceEntry, report_queue::ReportQueue, services::ServiceEntry, sessions::Session,
-    shared::Shared, written::Written,
+    clock::SessionClock,
+    endpoints::OwnerId,
+    foreign::AddressBook,
+    join::Dirt,
+    lists::Lists,
+    lookout::{Aside, Lookout},
+    namespace::NamespaceEntry,
+    report_queue::ReportQueue,
+    services::ServiceEntry,
+    sessions::Session,
+    shared::Shared,
+    written::Written,
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
+pub(crate) use lookout::WithoutSidecar;
 
 pub use change::{
-    AppWord, Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts,
-    SliceEndpoint, SliceFacts, StatusDigest,
+    AppWord, Change, InjectionFacts, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen,
+    ServiceFacts, SliceEndpoint, SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
@@ -67,6 +79,7 @@ pub use report::{
 };
 pub use said::Refused;
 pub use sessions::{Hello, Opening};
+pub use vigil::Vigil;
 
 /// The API server's own Service: it leads to what must not be called through us.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
@@ -85,6 +98,8 @@ pub struct Index {
     pods: HashMap<PodUid, Box<PodEntry>>,
     /// What makes no sense in the annotations of those pods of which something does not: few.
     problems: HashMap<PodUid, Box<[ValueError]>>,
+    /// What is kept besides of those pods of which something is: few.
+    asides: HashMap<PodUid, Aside>,
     nodes: HashMap<Arc<str>, NodeFacts>,
     namespaces: HashMap<Namespace, NamespaceEntry>,
     /// Of nodes and zones, which pods, endpoints and instances name.
@@ -111,6 +126,7 @@ pub struct Index {
     answers: BTreeMap<OutsideId, ProbeWitness>,
     reports: ReportQueue,
     notices: VecDeque<Notice>,
+    lookout: Lookout,
     /// When the pods turned that turned since it was last asked.
     turned_ms: Vec<u64>,
     clock: SessionClock,
@@ -121,6 +137,8 @@ pub struct Index {
     orphans: Vec<PodUid>,
     /// The Lease that all replicas share: what is said of the registry as a whole is said of it.
     lease: Option<ObjectKey>,
+    vigil: Option<Vigil>,
+    vigil_changed: bool,
 }
 
 #[derive(Debug)]

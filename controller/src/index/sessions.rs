@@ -141,6 +141,28 @@ impl Index {
         self.settle_session(uid, now_ms, false);
     }
 
+    /// Another replica hears this pod from now on, and what it told us only grows old: it is forgotten, so that all is as
+    /// if we had just begun.
+    pub fn session_handed_over(&mut self, uid: &PodUid) {
+        let Some(entry) = self.pods.get_mut(uid) else { return };
+        let Some(session) = entry.session.take() else { return };
+        let (services, namespace) = (entry.services.clone(), entry.facts.namespace.clone());
+        self.clock.forget(uid, session.due_ms);
+        self.on_duty.remove(uid);
+        let written: Vec<_> = self.written.of(&namespace, uid).map(|word| word.key.clone()).collect();
+        let owner = OwnerId::Pod(uid.clone());
+        self.mark_owner(&services, &owner);
+        self.mark_owner(&written, &owner);
+    }
+
+    /// Another replica has begun to hear the pods, or we have: of those whose sessions are over here, nothing is known.
+    pub(crate) fn hand_over_closed_sessions(&mut self) {
+        let is_closed = |entry: &PodEntry| entry.session.as_ref().is_some_and(|session| !session.is_open());
+        let closed = self.pods.iter().filter(|(_, entry)| is_closed(entry));
+        let closed: Vec<_> = closed.map(|(uid, _)| uid.clone()).collect();
+        closed.iter().for_each(|uid| self.session_handed_over(uid));
+    }
+
     /// Whether that was news.
     pub(super) fn note_heard(&mut self, uid: &PodUid, heard_ms: u64) -> bool {
         let session = self.pods.get_mut(uid).and_then(|entry| entry.session.as_mut());

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use rollcall_net::{Backoff, Jitter};
 
+use super::holder::Holder;
+
 /// For how long a renewal holds: a holder that dies leaves its work undone for so long, and one whose API server is
 /// slow or restarts for a moment keeps the lease.
 pub const DURATION: Duration = Duration::from_secs(15);
@@ -39,6 +41,8 @@ pub(crate) struct Machine {
     observed: Option<Observed>,
     /// A write of ours has failed, and may have been done all the same: only a read can tell.
     uncertain: bool,
+    /// A call has failed at some time: who knows nothing of the lease will not soon.
+    has_failed: bool,
     call: Option<Call>,
     call_began: Duration,
     held_until: Option<Duration>,
@@ -119,6 +123,7 @@ impl Machine {
             backoff: Backoff::default(),
             observed: None,
             uncertain: false,
+            has_failed: false,
             call: None,
             call_began: Duration::ZERO,
             held_until: None,
@@ -131,9 +136,20 @@ impl Machine {
         self.held_until
     }
 
+    /// Whom the lease was last seen to be held by. A race for it that we lost says that there is somebody, whom the next
+    /// look will name.
+    pub(crate) fn holder(&self) -> Holder {
+        match &self.observed {
+            Some(Observed { seen, .. }) => seen.holder.as_deref().map_or(Holder::NobodyKnown, Holder::of),
+            None if self.has_failed => Holder::NobodyKnown,
+            None => Holder::NotSeen,
+        }
+    }
+
     /// What to do after this happened at this time.
     pub(crate) fn step(&mut self, now: Duration, input: Input) -> Action {
         self.held_until = self.held_until.filter(|until| now < *until);
+        self.has_failed |= input == Input::Answered(Answer::Failed);
         match input {
             Input::Due => match self.ours().filter(|_| !self.uncertain) {
                 Some(version) => self.begin(now, Call::Claim { version }),

@@ -21,7 +21,8 @@ use super::{
     writes::{WriteCounts, WriteKind},
 };
 use crate::{
-    index::{Alarms, FALSE_ALARMS, Kind, OBSERVED},
+    admission::Outcome,
+    index::{Alarms, FALSE_ALARMS, Kind, OBSERVED, WithoutSidecar},
     kubernetes::{Drift, WatchAges},
     owner::View,
     sessions::Ending,
@@ -66,10 +67,12 @@ struct Inner {
     freeze: Gauge,
     false_alarms: Counters,
     observed_evictions: Counters,
+    serving: Gauge,
     sessions: Gauge,
     services: Gauge,
     registrations: Gauge,
     instances: Family<Label, Gauge>,
+    without_sidecar: Family<Label, Gauge>,
     propagation: Histogram,
     turn: Histogram,
     watch_age: Family<Label, Gauge<f64, AtomicU64>>,
@@ -78,6 +81,7 @@ struct Inner {
     sessions_ended: Counters,
     relists: Counters,
     drift: Counters,
+    injections: Counters,
     events_dropped: Counter,
 }
 
@@ -94,10 +98,12 @@ impl Metrics {
             freeze: Gauge::default(),
             false_alarms: Counters::default(),
             observed_evictions: Counters::default(),
+            serving: Gauge::default(),
             sessions: Gauge::default(),
             services: Gauge::default(),
             registrations: Gauge::default(),
             instances: Family::default(),
+            without_sidecar: Family::default(),
             propagation: Histogram::new(PROPAGATION_SECONDS),
             turn: Histogram::new(TURN_SECONDS),
             watch_age: Family::default(),
@@ -106,11 +112,14 @@ impl Metrics {
             sessions_ended: Counters::default(),
             relists: Counters::default(),
             drift: Counters::default(),
+            injections: Counters::default(),
             events_dropped: Counter::default(),
         };
         inner.register();
         inner.begin_at_zero();
-        Self(Arc::new(inner))
+        let metrics = Self(Arc::new(inner));
+        metrics.without_sidecar(WithoutSidecar::default());
+        metrics
     }
 
     /// The catalogue went on from `before` by these deltas.
@@ -135,12 +144,24 @@ impl Metrics {
         }
     }
 
+    /// Whether this replica is the one that serves sessions.
+    pub fn serving(&self, serves: bool) {
+        self.0.serving.set(i64::from(serves));
+    }
+
     pub fn sessions(&self, open: usize) {
         self.0.sessions.set(count(open));
     }
 
     pub fn registrations(&self, known: usize) {
         self.0.registrations.set(count(known));
+    }
+
+    pub(crate) fn without_sidecar(&self, pods: WithoutSidecar) {
+        let WithoutSidecar { exempt, missed } = pods;
+        for (reason, pods) in [("exempt", exempt), ("missed", missed)] {
+            self.0.without_sidecar.get_or_create(&[("reason", reason)]).set(count(pods));
+        }
     }
 
     /// A pod's turn is in the snapshot, so many seconds after it. The two moments are of two machines' clocks, so that
@@ -160,6 +181,11 @@ impl Metrics {
 
     pub fn session_ended(&self, ending: Ending) {
         self.0.sessions_ended.get_or_create(&[("reason", ending.as_str())]).inc();
+    }
+
+    /// The API server has asked what a pod gets.
+    pub fn reviewed(&self, outcome: Outcome) {
+        self.0.injections.get_or_create(&[("result", outcome.as_str())]).inc();
     }
 
     /// Where the watches note that they work.
@@ -221,10 +247,20 @@ impl Inner {
             "Instances that would have left the lookups by what sidecars tell, if that were not only observed",
             self.observed_evictions.clone(),
         );
+        registry.register(
+            "serving",
+            "1 where this replica serves the sessions of sidecars, 0 where it stands by",
+            self.serving.clone(),
+        );
         registry.register("sessions", "Open sessions of sidecars at this replica", self.sessions.clone());
         registry.register("services", "Services of the catalogue", self.services.clone());
         registry.register("registrations", "ServiceRegistrations that are known", self.registrations.clone());
         registry.register("instances", "Instances of the catalogue, by their state", self.instances.clone());
+        registry.register(
+            "pods_without_sidecar",
+            "Pods that asked for a sidecar and have none, by why",
+            self.without_sidecar.clone(),
+        );
         registry.register(
             "propagation_seconds",
             "From a pod's own turn to the snapshot that has it; Kubernetes tells most turns in whole seconds",
@@ -270,6 +306,11 @@ impl Inner {
             "Objects that a list found and the watch had not told of, by their kind",
             self.drift.clone(),
         );
+        registry.register(
+            "injections",
+            "Questions of the API server what a pod gets, by what came of them",
+            self.injections.clone(),
+        );
     }
 
     /// A counter that appears with its first count hides that count from `rate()`.
@@ -288,6 +329,9 @@ impl Inner {
         }
         for ending in Ending::ALL {
             self.sessions_ended.get_or_create(&[("reason", ending.as_str())]).inc_by(0);
+        }
+        for outcome in Outcome::ALL {
+            self.injections.get_or_create(&[("result", outcome.as_str())]).inc_by(0);
         }
     }
 

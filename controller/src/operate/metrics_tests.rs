@@ -66,12 +66,14 @@ fn what_is_counted_is_shown() {
     clone.frozen(true);
     clone.sessions(3);
     clone.registrations(4);
+    clone.without_sidecar(WithoutSidecar { exempt: 1, missed: 2 });
     clone.propagated(0.004);
     clone.propagated(-1.5);
     clone.turned(Duration::from_micros(30));
     clone.writes().count(WriteKind::TokenReview);
     clone.resynced(Resync::Digest);
     clone.session_ended(Ending::Slow);
+    clone.reviewed(Outcome::Left);
     clone.drift().compared(Kind::Slice, 5);
     let failing = Instance { state: State::Failing, reason: Reason::ProbeRefused, ..instance(1) };
     let before = Snapshot::default().next([whole("orders", vec![instance(1)])], 1).unwrap().snapshot;
@@ -80,6 +82,8 @@ fn what_is_counted_is_shown() {
         ("rollcall_freeze", 1.0),
         ("rollcall_sessions", 3.0),
         ("rollcall_registrations", 4.0),
+        ("rollcall_pods_without_sidecar{reason=\"exempt\"}", 1.0),
+        ("rollcall_pods_without_sidecar{reason=\"missed\"}", 2.0),
         ("rollcall_propagation_seconds_count", 2.0),
         ("rollcall_propagation_seconds_bucket{le=\"0.001\"}", 1.0),
         ("rollcall_propagation_seconds_bucket{le=\"0.002\"}", 1.0),
@@ -92,6 +96,8 @@ fn what_is_counted_is_shown() {
         ("rollcall_sessions_ended_total{reason=\"slow\"}", 1.0),
         ("rollcall_sessions_ended_total{reason=\"no-hello\"}", 0.0),
         ("rollcall_relist_drift_total{kind=\"EndpointSlice\"}", 5.0),
+        ("rollcall_injections_total{result=\"left\"}", 1.0),
+        ("rollcall_injections_total{result=\"failed\"}", 0.0),
         ("rollcall_evictions_total{reason=\"ProbeRefused\"}", 1.0),
         ("rollcall_evictions_total{reason=\"Terminating\"}", 0.0),
     ];

@@ -21,9 +21,13 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 pub(crate) use self::presence::{Answer, Dismissal, News, Opened, Presence, Voice, Word};
-use self::{clock::Clock, presence::Place, sessions::Sessions};
+use self::{
+    clock::Clock,
+    presence::{Parting, Place},
+    sessions::Sessions,
+};
 use crate::{
-    index::{Change, Hello, Index, Kind, OutsideTarget, because},
+    index::{Change, Hello, Index, Kind, OutsideTarget, Vigil, because},
     operate::Metrics,
 };
 
@@ -56,6 +60,8 @@ pub struct View {
     pub awaited: Vec<Kind>,
     /// The addresses outside the cluster that are to be asked whether they are up.
     pub outside: Arc<[OutsideTarget]>,
+    /// The pod that an eye is kept on.
+    pub vigil: Option<Vigil>,
 }
 
 /// Holds the way to the owner.
@@ -185,10 +191,14 @@ impl Owner {
     }
 
     fn depart(&mut self, place: &Place) {
-        if let Some((heard_ms, by_peer)) = self.sessions.depart(place) {
-            self.index.session_ended(&place.uid, heard_ms, by_peer, self.clock.now_ms());
-            self.pending = true;
+        let Some(parting) = self.sessions.depart(place) else { return };
+        match parting {
+            Parting::Ended { heard_ms, by_peer } => {
+                self.index.session_ended(&place.uid, heard_ms, by_peer, self.clock.now_ms());
+            }
+            Parting::HandedOver => self.index.session_handed_over(&place.uid),
         }
+        self.pending = true;
     }
 
     /// Looks after what time alone changes.
@@ -230,9 +240,9 @@ impl Owner {
         let began = Instant::now();
         let step = if complete { self.index.advance(self.clock.now_ms()) } else { None };
         self.measure(&held.catalogue, step.as_ref(), began.elapsed());
-        let outside = self.index.take_outside();
+        let (outside, vigil) = (self.index.take_outside(), self.index.take_vigil());
         let awaited = self.index.awaited();
-        let is_news = step.is_some() || outside.is_some();
+        let is_news = step.is_some() || outside.is_some() || vigil.is_some();
         if is_news || awaited != held.awaited || complete != held.complete {
             if complete && !held.complete {
                 info!("every kind is listed: sessions are served from now on");
@@ -245,7 +255,8 @@ impl Owner {
             };
             debug!(generation, services = catalogue.len(), "published");
             let outside = outside.unwrap_or_else(|| held.outside.clone());
-            let view = View { catalogue, generation, number, complete, awaited, outside };
+            let vigil = vigil.or_else(|| held.vigil.clone());
+            let view = View { catalogue, generation, number, complete, awaited, outside, vigil };
             self.view.send_replace(Arc::new(view));
         }
         for uid in self.index.take_on_duty() {
@@ -259,6 +270,7 @@ impl Owner {
         self.metrics.turned(took);
         self.metrics.sessions(self.sessions.len());
         self.metrics.registrations(self.index.known(Kind::Registration));
+        self.metrics.without_sidecar(self.index.without_sidecar());
         self.metrics.alarmed(&self.index.take_alarms());
         let turned_ms = self.index.take_turned();
         let Some(step) = step else { return };

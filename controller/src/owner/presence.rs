@@ -95,6 +95,18 @@ pub(super) struct Place {
     pub(super) number: u64,
 }
 
+/// Says how a session ended, for its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    Ended {
+        heard_ms: u64,
+        /// The pod's end closed it.
+        by_peer: bool,
+    },
+    /// Another replica hears the pod.
+    HandedOver,
+}
+
 /// Holds what a session and the owner both look at, so that a frame costs no message.
 #[derive(Debug)]
 pub(super) struct Pulse {
@@ -103,6 +115,7 @@ pub(super) struct Pulse {
     /// The owner misses frames: the next one is news.
     doubted: AtomicBool,
     ended_by_peer: AtomicBool,
+    handed_over: AtomicBool,
 }
 
 // === impl Presence ===
@@ -136,6 +149,11 @@ impl Presence {
     /// was silent.
     pub(crate) fn ended_by_peer(&mut self) {
         self.pulse.ended_by_peer.store(true, Ordering::SeqCst);
+    }
+
+    /// Another replica hears the pod from now on.
+    pub(crate) fn hand_over(&mut self) {
+        self.pulse.handed_over.store(true, Ordering::SeqCst);
     }
 
     /// What speaks for this session, while others move it.
@@ -174,6 +192,7 @@ impl Pulse {
             heard_ms: AtomicU64::new(now_ms),
             doubted: AtomicBool::default(),
             ended_by_peer: AtomicBool::default(),
+            handed_over: AtomicBool::default(),
         }
     }
 
@@ -187,7 +206,11 @@ impl Pulse {
         self.heard_ms()
     }
 
-    pub(super) fn was_ended_by_peer(&self) -> bool {
-        self.ended_by_peer.load(Ordering::SeqCst)
+    /// How the session ended, which is asked once it has.
+    pub(super) fn parting(&self) -> Parting {
+        if self.handed_over.load(Ordering::SeqCst) {
+            return Parting::HandedOver;
+        }
+        Parting::Ended { heard_ms: self.heard_ms(), by_peer: self.ended_by_peer.load(Ordering::SeqCst) }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Answer, Dismissal, Input, Opened, Presence, Word,
     clock::Clock,
-    presence::{Place, Pulse},
+    presence::{Parting, Place, Pulse},
 };
 use crate::index::{Index, Opening, Refused};
 
@@ -112,12 +112,11 @@ impl Sessions {
         }
     }
 
-    /// A session has ended. When it was heard last, and whether the pod's end closed it; none where it was the pod's no
-    /// more.
-    pub(super) fn depart(&mut self, place: &Place) -> Option<(u64, bool)> {
+    /// A session has ended; none where it was the pod's no more.
+    pub(super) fn depart(&mut self, place: &Place) -> Option<Parting> {
         let pulse = self.current(place)?.pulse.clone();
         self.open.remove(&place.uid);
-        Some((pulse.heard_ms(), pulse.was_ended_by_peer()))
+        Some(pulse.parting())
     }
 
     /// The pod is gone.

@@ -8,6 +8,8 @@ pub enum Ending {
     /// The pod's end has closed it, or broke off.
     Closed,
     Shutdown,
+    /// Another replica serves.
+    Standby,
     Superseded,
     PodGone,
     Silent,
@@ -21,9 +23,10 @@ pub enum Ending {
 // === impl Ending ===
 
 impl Ending {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Closed,
         Self::Shutdown,
+        Self::Standby,
         Self::Superseded,
         Self::PodGone,
         Self::Silent,
@@ -38,6 +41,7 @@ impl Ending {
         match self {
             Self::Closed => "closed",
             Self::Shutdown => "shutdown",
+            Self::Standby => "standby",
             Self::Superseded => "superseded",
             Self::PodGone => "pod-gone",
             Self::Silent => "silent",

@@ -14,6 +14,7 @@ mod connection;
 mod ending;
 mod errands;
 mod inquiries;
+mod relief;
 pub mod roster;
 mod server;
 mod stream;

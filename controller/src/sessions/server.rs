@@ -15,14 +15,14 @@ use hyper::body::{Frame, Incoming};
 use rollcall_catalogue::PodFacts;
 use rollcall_net::{Jitter, Shutdown};
 use rollcall_wire::{
-    PodIdentity,
+    PodIdentity, SERVING,
     server::{Opening, Server},
 };
 use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, mpsc, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -34,12 +34,14 @@ use super::{
     board::Board,
     connection::Connection,
     inquiries::Inquiries,
+    relief::Relief,
     stream::{Clock, Session, Turn},
 };
 use crate::{
     auth::{AuthError, Authenticator, Reviewer},
     operate::Metrics,
     owner::IndexHandle,
+    serving::{Role, alone},
 };
 
 /// What a `goaway` gets to reach its peer when the process ends.
@@ -60,6 +62,7 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// Holds what every session needs.
 pub struct Sessions<R> {
     replica: String,
+    role: watch::Receiver<Role>,
     index: IndexHandle,
     authenticator: Authenticator<R>,
     admission: Arc<Admission>,
@@ -91,6 +94,10 @@ enum Refusal {
     NotFound,
     #[error("method not allowed; use POST")]
     Method,
+    #[error("this replica has just begun, and does not know yet which one serves; try again shortly")]
+    RoleNotKnown,
+    #[error("another replica serves the sessions; dial {0}")]
+    Standby(SocketAddr),
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error("the catalogue is not complete yet; try again shortly")]
@@ -102,12 +109,24 @@ enum Refusal {
 // === impl Sessions ===
 
 impl<R: Reviewer> Sessions<R> {
+    /// Those of a process that has no others beside it.
     pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
+        Self::in_role(alone(), replica, index, reviewer, metrics)
+    }
+
+    /// Those of a process that serves while its role says so, and ends them when it does not any more.
+    pub fn in_role(
+        role: watch::Receiver<Role>,
+        replica: String,
+        index: IndexHandle,
+        reviewer: R,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         let authenticator = Authenticator::new(reviewer, index.clone());
         let (admission, board) = (Arc::new(Admission::new()), Arc::default());
         let inquiries = Arc::new(Inquiries::new(index.clone()));
         let clock = Clock::start();
-        Arc::new(Self { replica, index, authenticator, admission, board, inquiries, clock, metrics })
+        Arc::new(Self { replica, role, index, authenticator, admission, board, inquiries, clock, metrics })
     }
 
     /// Serves sessions until the process ends, then says goodbye to each.
@@ -196,6 +215,13 @@ impl<R: Reviewer> Sessions<R> {
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
+        // Before anything is asked about the token: whoever stands by costs the API server nothing.
+        let role = *self.role.borrow();
+        match role {
+            Role::Serving => {}
+            Role::NotKnown => return Err(Refusal::RoleNotKnown),
+            Role::Standby { serving } => return Err(Refusal::Standby(serving)),
+        }
         let view = self.index.view();
         if !view.borrow().complete {
             return Err(Refusal::Incomplete);
@@ -231,6 +257,7 @@ impl<R: Reviewer> Sessions<R> {
             place,
             metrics: self.metrics.clone(),
             turn: Turn::new(self.admission.clone()),
+            relief: Relief::new(self.role.clone()),
             stranger: caller.stranger,
             _permit: permit,
         };
@@ -279,7 +306,7 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Auth(error) => error.status(),
-            Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RoleNotKnown | Self::Standby(_) | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -297,6 +324,11 @@ impl Refusal {
             // Spread over as long again, so that those who are refused together do not come back together.
             let seconds = (after + Jitter::from_entropy().up_to(after)).as_secs();
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Self::Standby(serving) = self
+            && let Ok(serving) = HeaderValue::from_str(&serving.to_string())
+        {
+            response.headers_mut().insert(SERVING, serving);
         }
         response
     }

@@ -24,6 +24,7 @@ use super::{
     ending::Ending,
     errands::{DRAINS_MAX, Errands, Reply},
     inquiries::Inquiries,
+    relief::Relief,
 };
 use crate::{
     operate::Metrics,
@@ -50,6 +51,7 @@ pub(crate) struct Session {
     pub(crate) place: Place,
     pub(crate) metrics: Metrics,
     pub(crate) turn: Turn,
+    pub(crate) relief: Relief,
     /// Its connection's, until the owner knows the session.
     pub(crate) stranger: Arc<Stranger>,
     /// The session's place among all, given back with the rest.
@@ -97,6 +99,7 @@ enum Moved {
     Turn(OwnedSemaphorePermit),
     Answered(Result<Reply, OwnerGone>),
     News(News),
+    Relieved,
     Shutdown,
 }
 
@@ -157,6 +160,7 @@ impl Running {
             turn = session.turn.come(), if stays => Moved::Turn(turn),
             answer = errands.next(may_answer), if stays => Moved::Answered(answer),
             news = news(presence), if stays => Moved::News(news),
+            () = session.relief.due(), if stays => Moved::Relieved,
             () = shutdown.requested(), if stays => Moved::Shutdown,
         }
     }
@@ -188,6 +192,7 @@ impl Running {
             Moved::Answered(Ok(Reply::Frame(frame))) => self.session.server.say(*frame),
             Moved::Answered(Ok(Reply::Told { ask, told })) => self.session.server.tell(ask, told),
             Moved::Answered(Err(OwnerGone)) | Moved::Shutdown => self.end(Ending::Shutdown),
+            Moved::Relieved => self.end(Ending::Standby),
             Moved::News(News::Duties(duties)) => self.session.server.set_duties(duties),
             Moved::News(News::Dismissed(Dismissal::PodGone)) => self.end(Ending::PodGone),
             Moved::News(News::Dismissed(Dismissal::Superseded)) => self.end(Ending::Superseded),
@@ -362,8 +367,10 @@ impl Running {
         // that is for our own reasons.
         let heard_to_the_end =
             matches!(ending, Ending::Closed | Ending::Expired | Ending::Slow | Ending::Violation);
-        if let Some(presence) = self.presence.as_mut().filter(|_| heard_to_the_end) {
-            presence.ended_by_peer();
+        match &mut self.presence {
+            Some(presence) if heard_to_the_end => presence.ended_by_peer(),
+            Some(presence) if ending == Ending::Standby => presence.hand_over(),
+            _ => {}
         }
         self.session.metrics.session_ended(ending);
     }

@@ -20,7 +20,7 @@ use tokio::{
     sync::oneshot,
     time::{Duration, Instant, sleep},
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub(crate) use self::errands::{Errands, Inbox, TooMany, errands, without_session};
 use self::{drains::Drains, errands::Errand};
@@ -31,7 +31,7 @@ use crate::{
     own::{Own, Say},
     prestop::Questions,
     session::{Link, LinkError, Trust, connect},
-    store::{Contact, Writer},
+    store::{Alike, Contact, Writer},
 };
 
 /// A session that lived so long was a good one, and so is one that is in step when it is lost: the next loss begins with
@@ -42,6 +42,9 @@ const GOOD_AFTER: Duration = Duration::from_secs(10);
 const STOOD_STILL_MS: u64 = 2 * HEARTBEAT_EVERY.as_millis() as u64;
 /// Who is told when to come back comes within so much more: others were told the same.
 const RETURN_SPREAD: Duration = Duration::from_secs(1);
+/// Replicas that are dialled at once one after the other, each named by the one before: from one that stands by to the one
+/// that serves, and once more where that has just changed. Two that name each other are left to the back-off.
+const HOPS_MAX: u32 = 2;
 /// The list of all services is kept for so long after somebody looked at it.
 const SUMMARY_FOR: Duration = Duration::from_secs(60);
 
@@ -64,6 +67,7 @@ pub(crate) struct Agent {
     /// When the list of all services was wished for last.
     summary_wished: Option<Instant>,
     client: Client,
+    alike: Alike,
     /// When the last of those warnings was logged that may come as often as somebody likes.
     warned: Option<Instant>,
     trust: Trust,
@@ -75,7 +79,14 @@ pub(crate) struct Agent {
 // === impl Agent ===
 
 impl Agent {
-    pub(crate) fn new(args: Args, writer: Writer, inbox: Inbox, hooks: Questions, own: Own) -> Self {
+    pub(crate) fn new(
+        args: Args,
+        trust: Trust,
+        writer: Writer,
+        inbox: Inbox,
+        hooks: Questions,
+        own: Own,
+    ) -> Self {
         let mut jitter = Jitter::from_entropy();
         let client = Client::new(format!("{:016x}", jitter.next_u64()), args.held_bytes_max());
         if let Some(home) = &args.namespace {
@@ -92,8 +103,9 @@ impl Agent {
             asks: BTreeMap::new(),
             summary_wished: None,
             client,
+            alike: Alike::default(),
             warned: None,
-            trust: Trust::default(),
+            trust,
             jitter,
             begin: Instant::now(),
         }
@@ -161,10 +173,19 @@ impl Agent {
         }
     }
 
+    /// Opens a session with the controller, or the replica of it that serves. What one replica says of another counts for
+    /// this time alone: the next session begins at the controller's own address again.
     async fn connect(&mut self) -> Result<Link, LinkError> {
         let args = self.args.clone();
         let mut trust = std::mem::take(&mut self.trust);
-        let link = self.attend(connect(&args, &mut trust)).await;
+        let (mut controller, mut hops) = (args.controller, 0);
+        let link = loop {
+            let link = self.attend(connect(&args, controller, &mut trust)).await;
+            let named = link.as_ref().err().and_then(LinkError::serving);
+            let Some(serving) = named.filter(|_| hops < HOPS_MAX) else { break link };
+            debug!(%controller, %serving, "another replica serves");
+            (controller, hops) = (serving, hops + 1);
+        };
         self.trust = trust;
         link
     }

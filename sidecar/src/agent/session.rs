@@ -11,7 +11,7 @@ use super::{Agent, STOOD_STILL_MS};
 use crate::{
     interest::Learned,
     session::{Link, LinkError},
-    store::{Contact, Known, share},
+    store::{Contact, Known},
 };
 
 /// How often names are looked through for those nobody asks for.
@@ -60,7 +60,7 @@ impl Agent {
                 frame = link.hear() => {
                     let mut frame = frame?;
                     if let Down::Upsert { service, instances, .. } = &mut frame {
-                        share(instances, self.writer.held(service).as_deref());
+                        self.alike.share(instances, self.writer.held(service).as_deref());
                     }
                     for event in self.client.hear(frame, self.now_ms())? {
                         if let Event::Dismissed { reason } = event {

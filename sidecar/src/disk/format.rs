@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::store::share;
+use crate::store::Alike;
 
 /// Bytes of the file. The volume has 16 MiB, beyond which Kubernetes ends the pod, and while the file is replaced there are
 /// two; what the app said takes a megabyte at most, in the same way. 1,000 services of 10 instances take about 4 MiB.
@@ -180,7 +180,7 @@ fn read_body(input: &mut impl BufRead) -> Result<State, Damaged> {
 fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Service>)>, Damaged> {
     let mut decoder = Decoder::default();
     let mut services = Vec::new();
-    let mut parts = Vec::new();
+    let (mut parts, mut alike) = (Vec::new(), Alike::default());
     loop {
         let chunk = input.fill_buf()?;
         if chunk.is_empty() {
@@ -199,7 +199,7 @@ fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Servic
             parts.extend(instances);
             if !more {
                 let head = Head { revision, hash, policy, truncated };
-                share(&mut parts, None);
+                alike.share(&mut parts, None);
                 // The digest shows that it is what was written, and not by its hash: that may count fields that only
                 // a newer controller knows.
                 let made = whole(&service, head, std::mem::take(&mut parts), false);

@@ -13,7 +13,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rollcall_net::{TLS_NAME, TlsError, server_name};
 use rollcall_wire::{
-    CodecError, Decoder, Down, Up,
+    CodecError, Decoder, Down, SERVING, Up,
     client::Violation,
     encode,
     limits::{FRAME_BYTES_MAX, SILENCE_MAX, TOKEN_BYTES_MAX},
@@ -31,6 +31,9 @@ use crate::args::Args;
 
 /// A controller that is there answers in milliseconds; asking the API server about a token may take it 5 s.
 const CONNECT_MAX: Duration = Duration::from_secs(8);
+/// A replica that another one has named is alive by the API server's word, and takes connections within milliseconds; where
+/// that is no longer so, who named it knows better soon. Two tries of the kernel's, which are a second apart.
+const NAMED_CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The longest that a refusal can send us away: as long as the last pauses of the back-off, doubled.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Frames on their way up: they are small and few, and a controller that takes none is about to be silent.
@@ -70,7 +73,12 @@ pub(crate) enum LinkError {
     #[error("controller {controller}: {remedy}")]
     Untrusted { controller: SocketAddr, remedy: &'static str, source: io::Error },
     #[error("controller: refused the session with {status}")]
-    Refused { status: StatusCode, retry_after: Option<Duration> },
+    Refused {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        /// Another one serves, says the one that was asked.
+        serving: Option<SocketAddr>,
+    },
     #[error("session: the controller was silent for {} s", SILENCE_MAX.as_secs())]
     Silent,
     #[error("session: broke off")]
@@ -89,18 +97,25 @@ pub(crate) enum LinkError {
     Request(#[source] http::Error),
 }
 
-/// Opens a session, in bounded time.
-pub(crate) async fn connect(args: &Args, trust: &mut Trust) -> Result<Link, LinkError> {
-    timeout(CONNECT_MAX, open(args, trust)).await.map_err(|_| LinkError::TimedOut(args.controller))?
+/// Opens a session with the controller at this address, in bounded time. Wherever that came from: our token goes to
+/// nobody without the certificate.
+pub(crate) async fn connect(
+    args: &Args,
+    controller: SocketAddr,
+    trust: &mut Trust,
+) -> Result<Link, LinkError> {
+    let opened = timeout(CONNECT_MAX, open(args, controller, trust)).await;
+    opened.map_err(|_| LinkError::TimedOut(controller))?
 }
 
-async fn open(args: &Args, trust: &mut Trust) -> Result<Link, LinkError> {
-    let tls = trust.config(read(&args.ca_file)?)?;
+async fn open(args: &Args, controller: SocketAddr, trust: &mut Trust) -> Result<Link, LinkError> {
+    let tls = trust.config(|| read(&args.ca_file))?;
     let authorization = bearer(args, &read(&args.token_file)?)?;
-    let unreachable = |source| LinkError::Unreachable(args.controller, source);
-    let stream = TcpStream::connect(args.controller).await.map_err(unreachable)?;
+    let unreachable = |source| LinkError::Unreachable(controller, source);
+    let connect_max = if controller == args.controller { CONNECT_MAX } else { NAMED_CONNECT_MAX };
+    let stream = timeout(connect_max, TcpStream::connect(controller)).await;
+    let stream = stream.map_err(|_| LinkError::TimedOut(controller))?.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
-    let controller = args.controller;
     let untrusted = |source: io::Error| LinkError::Untrusted { controller, remedy: remedy(&source), source };
     let stream = TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(untrusted)?;
 
@@ -121,8 +136,7 @@ async fn open(args: &Args, trust: &mut Trust) -> Result<Link, LinkError> {
         ended = &mut connection => return Err(ended.err().map_or(LinkError::Ended, LinkError::Http)),
     };
     if response.status() != StatusCode::OK {
-        let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        return Err(LinkError::Refused { status, retry_after });
+        return Err(LinkError::refused(response.status(), response.headers()));
     }
     Ok(Link {
         up,
@@ -167,6 +181,20 @@ fn upward(frames: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Frame<Byte
 // === impl LinkError ===
 
 impl LinkError {
+    fn refused(status: StatusCode, headers: &HeaderMap) -> Self {
+        let serving = || headers.get(SERVING)?.to_str().ok()?.trim().parse().ok();
+        let is_away = status == StatusCode::SERVICE_UNAVAILABLE;
+        Self::Refused { status, retry_after: retry_after(headers), serving: serving().filter(|_| is_away) }
+    }
+
+    /// Where the sessions are, where the one that was asked stands by.
+    pub(crate) fn serving(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Refused { serving, .. } => *serving,
+            _ => None,
+        }
+    }
+
     /// How long to stay away, where the controller asked for it.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -227,12 +255,30 @@ mod tests {
         ];
         for (text, seconds) in table {
             let headers = [(header::RETRY_AFTER, text.parse().unwrap())].into_iter().collect();
-            let refused = LinkError::Refused {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                retry_after: retry_after(&headers),
-            };
+            let refused = LinkError::refused(StatusCode::TOO_MANY_REQUESTS, &headers);
             assert_eq!(refused.retry_after(), seconds.map(Duration::from_secs), "{text}");
         }
         assert_eq!(LinkError::Ended.retry_after(), None);
+    }
+
+    #[test]
+    fn only_who_stands_by_names_another_one_and_only_by_its_address() {
+        let named = "10.0.0.2:7310";
+        let table = [
+            (503, named, true),
+            (503, "[fd00::2]:7310", true),
+            (503, "rollcall-controller:7310", false),
+            (503, "10.0.0.2", false),
+            (503, "", false),
+            (401, named, false),
+            (302, named, false),
+        ];
+        for (status, text, follows) in table {
+            let headers = [(SERVING.parse().unwrap(), text.parse().unwrap())].into_iter().collect();
+            let refused = LinkError::refused(StatusCode::from_u16(status).unwrap(), &headers);
+            assert_eq!(refused.serving(), text.parse().ok().filter(|_| follows), "{status} {text}");
+        }
+        assert_eq!(LinkError::refused(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()).serving(), None);
+        assert_eq!(LinkError::Ended.serving(), None);
     }
 }

@@ -19,9 +19,10 @@ use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Targe
 use rollcall_controller::{
     Authority, IndexHandle,
     auth::{AuthError, Review, Reviewer},
-    index::{Change, Index, Key, Kind, NodeFacts, PodSeen},
+    index::{Change, Index, Key, Kind, NodeFacts},
     operate::Metrics,
     owner,
+    serving::Role,
     sessions::Sessions,
 };
 use rollcall_net::{Trigger, bind, server_config, shutdown};
@@ -30,6 +31,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
     task::JoinSet,
     time::sleep,
 };
@@ -43,14 +45,16 @@ pub use self::{
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
 
-/// Plays the API server: a token is the UID of its pod. Counts the ones that are no good.
+/// Plays the API server: a token is the UID of its pod. Counts the ones that it sees, and those that are no good.
 #[derive(Clone, Default)]
 struct Tokens {
+    asked: Arc<AtomicU64>,
     refused: Arc<AtomicU64>,
 }
 
 impl Reviewer for Tokens {
     async fn review(&self, token: &str) -> Result<Review, AuthError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         match token.strip_prefix("token-of-") {
             Some(uid) => Ok(Review { pod: uid.into() }),
             None => {
@@ -64,6 +68,8 @@ impl Reviewer for Tokens {
 pub struct Controller {
     pub index: IndexHandle,
     pub address: SocketAddr,
+    /// It serves until it is told otherwise.
+    pub role: watch::Sender<Role>,
     tokens: Tokens,
     trigger: Trigger,
     parts: JoinSet<()>,
@@ -117,7 +123,7 @@ pub fn pod(number: u8, port: Option<u16>) -> PodFacts {
 
 /// What the watch tells of this pod.
 pub fn seen(facts: PodFacts) -> Change {
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 /// What the watch tells of a pod that is gone.
@@ -135,7 +141,9 @@ impl Controller {
         let listener = bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let tokens = Tokens::default();
-        let sessions = Sessions::new("test".to_owned(), index.clone(), tokens.clone(), Metrics::new());
+        let (told, role) = watch::channel(Role::Serving);
+        let (replica, metrics) = ("test".to_owned(), Metrics::new());
+        let sessions = Sessions::in_role(role, replica, index.clone(), tokens.clone(), metrics);
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
@@ -153,7 +161,7 @@ impl Controller {
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
-        Self { index, address, tokens, trigger, parts }
+        Self { index, address, role: told, tokens, trigger, parts }
     }
 
     pub async fn apply(&self, change: Change) {
@@ -163,6 +171,11 @@ impl Controller {
     /// How many tokens were refused with 401.
     pub fn refused(&self) -> u64 {
         self.tokens.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many tokens it has asked about.
+    pub fn asked(&self) -> u64 {
+        self.tokens.asked.load(Ordering::Relaxed)
     }
 
     /// Ends it as SIGTERM would.

@@ -39,6 +39,8 @@ use crate::{
 /// Why a session ends, in our own words: those of a `goaway`. Any other reason is a [`Violation`].
 pub mod reason {
     pub const SHUTDOWN: &str = "shutdown";
+    /// Another replica serves from now on.
+    pub const STANDBY: &str = "standby";
     /// The pod has a newer session.
     pub const SUPERSEDED: &str = "superseded";
     pub const POD_GONE: &str = "pod-gone";

@@ -25,7 +25,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::{
     io::{DuplexStream, duplex},
     net::TcpListener,
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
@@ -34,9 +34,10 @@ use tokio_rustls::TlsConnector;
 use crate::{
     Authority,
     auth::{AuthError, Review, Reviewer},
-    index::{Change, Index, Kind, NodeFacts, PodSeen},
+    index::{Change, Index, Kind, NodeFacts},
     operate::{Format, Metrics},
     owner::{IndexHandle, View, owner},
+    serving::Role,
     sessions::{Sessions, connection::Connection},
 };
 
@@ -61,6 +62,7 @@ impl Reviewer for Tokens {
 pub(super) struct House {
     pub(super) index: IndexHandle,
     pub(super) sessions: Arc<Sessions<Tokens>>,
+    pub(super) role: watch::Sender<Role>,
     pub(super) trigger: Trigger,
     metrics: Metrics,
     tls: Arc<ServerConfig>,
@@ -118,7 +120,7 @@ pub(super) fn pod(number: u8, service: Option<&str>) -> PodFacts {
 
 /// What the watch tells of this pod.
 pub(super) fn seen(facts: PodFacts) -> Change {
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 pub(super) fn hello(incarnation: &str, sequence: u64) -> Up {
@@ -154,7 +156,8 @@ impl House {
         let leaf = authority.leaf("test").unwrap();
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
         let client = client_config(authority.certificate_pem.as_bytes()).unwrap();
-        let sessions = Sessions::new("test".to_owned(), index.clone(), Tokens, metrics.clone());
+        let (told, role) = watch::channel(Role::Serving);
+        let sessions = Sessions::in_role(role, "test".to_owned(), index.clone(), Tokens, metrics.clone());
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(sessions.follow());
@@ -173,7 +176,7 @@ impl House {
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
         index.view().wait_for(|view| view.complete).await.unwrap();
-        Self { index, sessions, trigger, metrics, tls, client, shutdown: ear, _parts: parts }
+        Self { index, sessions, role: told, trigger, metrics, tls, client, shutdown: ear, _parts: parts }
     }
 
     pub(super) async fn apply(&self, change: Change) {
