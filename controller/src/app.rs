@@ -277,10 +277,13 @@ async fn until(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use futures::FutureExt;
+    use rollcall_catalogue::{PodFacts, liveness::PodLife};
+    use rollcall_injection::Wish;
 
     use super::*;
-    use crate::index::{Change, Kind};
+    use crate::index::{Change, InjectionFacts, Kind, PodSeen};
 
     #[tokio::test(start_paused = true)]
     async fn the_lease_waits_for_every_list_and_for_no_owner() {
@@ -304,6 +307,33 @@ mod tests {
             index.apply(Change::ListBegins(*last)).await.unwrap();
             index.apply(Change::ListEnds(*last)).await.unwrap();
             timeout(Duration::from_secs(60), listed).await.unwrap();
+        }
+    }
+
+    #[test]
+    fn sidecars_are_expected_where_there_is_a_webhook_and_not_in_our_own_namespace() {
+        for (flags, missed) in [
+            (&["--webhook=a", "--namespace=own"][..], 1),
+            (&["--webhook=a", "--namespace=shop"], 0),
+            (&["--namespace=own"], 0),
+        ] {
+            let args = Args::try_parse_from([&["controller"], flags].concat()).unwrap();
+            let mut index = index(&args, &Settings::default()).unwrap();
+            let injection = InjectionFacts { wish: Wish::Asked, exemption: None };
+            let facts = PodFacts {
+                uid: "u1".into(),
+                namespace: "shop".parse().unwrap(),
+                name: "orders-1".into(),
+                node: None,
+                addresses: Default::default(),
+                labels: Arc::default(),
+                has_sidecar: false,
+                asks_to_drain: false,
+                registration: None,
+                life: PodLife::READY,
+            };
+            index.apply(Change::Pod(Box::new(PodSeen { injection, ..facts.into() })));
+            assert_eq!(index.without_sidecar().missed, missed, "{flags:?}");
         }
     }
 

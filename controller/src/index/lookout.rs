@@ -1,6 +1,6 @@
 //! Pods that asked for a sidecar and have none: how many there are, and that a person hears of each.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use rollcall_catalogue::{Namespace, PodFacts, PodUid, liveness::Phase};
 use rollcall_injection::{Exemption, Namespaces, Wish};
@@ -8,10 +8,6 @@ use rollcall_injection::{Exemption, Namespaces, Wish};
 use crate::index::{
     About, Index, InjectionFacts, Notice, NoticeReason, ObjectKey, namespace::NamespaceEntry,
 };
-
-/// Pods that are told of in one call: with two calls in a second, less than the Events that are written in one, so that
-/// what is said of others never waits behind a namespace whose thousands of pods are older than its label.
-const TOLD_AT_ONCE: usize = 2;
 
 /// What a pod is told that could have a sidecar.
 const MISSED: &str = "no sidecar: it was made while the webhook did not answer, or before its namespace asked for sidecars; \
@@ -28,11 +24,18 @@ pub(super) struct Aside {
 
 /// Says why a pod that asked for a sidecar has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(crate) enum Missing {
     /// It can have none.
     Exempt(Exemption),
     /// Nobody gave it one.
     Missed,
+}
+
+/// Names a pod that asked for a sidecar and has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lacking {
+    pub(crate) pod: ObjectKey,
+    pub(crate) missing: Missing,
 }
 
 /// Counts the pods that asked for a sidecar and have none.
@@ -65,6 +68,27 @@ impl Aside {
     pub(super) fn new(facts: &PodFacts, injection: InjectionFacts, gave_up: bool) -> Self {
         let injection = if facts.has_sidecar { InjectionFacts::default() } else { injection };
         Self { injection, gave_up }
+    }
+}
+
+// === impl Missing ===
+
+impl Missing {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Exempt(_) => "exempt",
+            Self::Missed => "missed",
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    /// A sentence for people, and what to do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exempt(exemption) => exemption.fmt(f),
+            Self::Missed => f.write_str(MISSED),
+        }
     }
 }
 
@@ -137,6 +161,28 @@ impl Index {
         self.lookout.counts
     }
 
+    /// The first so many of them, by namespace and name, of one namespace or of all; and how many there are.
+    pub(crate) fn lacking(&self, namespace: Option<&Namespace>, max: usize) -> (Vec<Lacking>, usize) {
+        // To look costs a look at all pods.
+        if self.lookout.counts == WithoutSidecar::default() {
+            return (Vec::new(), 0);
+        }
+        let wanted = self.namespaces.iter().filter(|(name, _)| namespace.is_none_or(|only| only == *name));
+        let all = wanted.flat_map(|(_, names)| names.pods.iter().map(|uid| (uid, names.injects())));
+        let mut lacking: Vec<_> = all
+            .filter_map(|(uid, asks)| {
+                let facts = self.pod(uid)?;
+                Some((facts, self.lookout.missing(facts, self.aside(uid).injection, asks)?))
+            })
+            .collect();
+        lacking.sort_unstable_by_key(|(facts, _)| (&facts.namespace, &facts.name));
+        let first = lacking.iter().take(max).map(|(facts, missing)| {
+            let pod = ObjectKey { namespace: facts.namespace.clone(), name: facts.name.clone() };
+            Lacking { pod, missing: *missing }
+        });
+        (first.collect(), lacking.len())
+    }
+
     /// What is kept of this pod besides its facts.
     pub(super) fn aside(&self, uid: &PodUid) -> Aside {
         self.asides.get(uid).copied().unwrap_or_default()
@@ -174,21 +220,17 @@ impl Index {
         }
     }
 
-    /// Some of those that nobody heard of yet.
-    pub(super) fn take_skipped(&mut self, max: usize) -> Vec<Notice> {
-        let mut notices = Vec::new();
-        while notices.len() < max.min(TOLD_AT_ONCE)
-            && let Some(uid) = self.lookout.untold.pop_first()
-        {
+    /// One of those that nobody heard of yet. Only one each time that somebody asks, twice a second: fewer than the Events
+    /// that are written, so that what is said of others never waits behind a namespace whose thousands of pods are older than
+    /// its label.
+    pub(super) fn take_skipped(&mut self) -> Option<Notice> {
+        while let Some(uid) = self.lookout.untold.pop_first() {
             let (Some(missing), Some(facts)) = (self.missing(&uid), self.pod(&uid)) else { continue };
             let object = ObjectKey { namespace: facts.namespace.clone(), name: facts.name.clone() };
-            let message = match missing {
-                Missing::Exempt(exemption) => exemption.to_string(),
-                Missing::Missed => MISSED.to_owned(),
-            };
             let about = About::Pod { object, uid: uid.as_str().into() };
-            notices.push(Notice { about, reason: NoticeReason::InjectionSkipped, message });
+            let message = missing.to_string();
+            return Some(Notice { about, reason: NoticeReason::InjectionSkipped, message });
         }
-        notices
+        None
     }
 }

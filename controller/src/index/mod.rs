@@ -67,7 +67,7 @@ use crate::index::{
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
-pub(crate) use lookout::WithoutSidecar;
+pub(crate) use lookout::{Lacking, WithoutSidecar};
 
 pub use change::{
     AppWord, Change, InjectionFacts, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen,

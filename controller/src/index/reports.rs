@@ -72,7 +72,9 @@ impl Index {
     pub(crate) fn take_notices(&mut self, max: usize) -> Vec<Notice> {
         let count = self.notices.len().min(max);
         let mut taken: Vec<_> = self.notices.drain(..count).collect();
-        taken.extend(self.take_skipped(max - count));
+        if taken.len() < max {
+            taken.extend(self.take_skipped());
+        }
         taken
     }
 

@@ -9,6 +9,7 @@ pub mod api;
 mod evictions;
 mod explain;
 pub mod health;
+mod lacking;
 mod metrics;
 mod writes;
 

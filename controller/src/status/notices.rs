@@ -20,8 +20,8 @@ pub(super) const EVENTS_MAX: usize = 5;
 /// Notices that wait: a minute's work at the full rate; what happened to more objects than that is better seen in
 /// metrics.
 pub(super) const WAITING_MAX: usize = 256;
-/// Those of them that only tell of a missing sidecar: a quarter, since they may come for all pods of a cluster at once, and
-/// while the API server takes nothing.
+/// Those of them that only tell of a missing sidecar: a quarter, since they may come for all pods of a cluster, and while
+/// nothing is written. What comes of them in the time for which all are kept has room, at two in a second.
 const SKIPPED_WAITING_MAX: usize = WAITING_MAX / 4;
 /// An Event that is there already is counted on at most so often.
 pub(super) const SERIES_EVERY: Duration = Duration::from_secs(60);

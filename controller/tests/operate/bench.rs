@@ -13,6 +13,7 @@ use rollcall_controller::{
     operate::{Metrics, api::Api, health::Health},
     owner,
 };
+use rollcall_injection::Namespaces;
 use rollcall_net::{LogFilter, Shutdown, Trigger, bind, shutdown};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -81,7 +82,8 @@ pub(crate) fn pod(namespace: &str, number: u8, version: &str) -> Change {
 impl Controller {
     /// A controller that has listed nothing yet.
     pub(crate) async fn start() -> Self {
-        let (owner, index) = owner(Index::default(), Metrics::new());
+        let index = Index::default().expecting_sidecars(Namespaces::default(), "own".parse().unwrap());
+        let (owner, index) = owner(index, Metrics::new());
         let (trigger, ear) = shutdown();
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let (read, probes) = (bind(any).unwrap(), bind(any).unwrap());

@@ -1,19 +1,20 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rollcall_controller::{
-    index::{Change, Key},
+    index::{Change, Key, NamespaceFacts},
     operate::api,
 };
 use serde_json::json;
 
 use crate::bench::{Connection, Controller, LOGS, pod};
 
-const READS: [&str; 5] = [
+const READS: [&str; 6] = [
     "/v1/services",
     "/v1/services/orders.shop",
     "/v1/instances?address=10.0.0.1",
     "/v1/explain/orders.shop",
     "/v1/catalogue",
+    "/v1/without-sidecar",
 ];
 
 #[tokio::test]
@@ -103,6 +104,24 @@ async fn the_dump_has_everything_and_follows_what_happens() {
 }
 
 #[tokio::test]
+async fn pods_that_lack_a_sidecar_are_listed_with_what_to_do() {
+    let controller = Controller::shop().await;
+    let lacking = async |path: &str| controller.get(path).await.json();
+    assert_eq!(lacking("/v1/without-sidecar").await, json!({"pods": [], "total": 0}));
+    let asks = NamespaceFacts { injects: true, ..NamespaceFacts::default() };
+    controller.index.apply(Change::Namespace("shop".parse().unwrap(), asks)).await.unwrap();
+    let answer = lacking("/v1/without-sidecar?namespace=shop").await;
+    assert_eq!((&answer["total"], &answer["pods"][1]["pod"]), (&2.into(), &"orders-2".into()));
+    assert_eq!(
+        (&answer["pods"][0]["namespace"], &answer["pods"][0]["reason"]),
+        (&"shop".into(), &"missed".into())
+    );
+    assert!(answer["pods"][0]["message"].as_str().unwrap().contains("delete it"), "{answer}");
+    assert_eq!(lacking("/v1/without-sidecar?namespace=far").await["total"], 0);
+    controller.stop().await;
+}
+
+#[tokio::test]
 async fn bad_questions_are_told_what_is_wrong() {
     let controller = Controller::shop().await;
     for (path, status, slug) in [
@@ -119,6 +138,7 @@ async fn bad_questions_are_told_what_is_wrong() {
         ("/v1/explain/orders.nowhere", 404, "unknown-service"),
         ("/v1/explain/orders.shop?all=true", 400, "invalid-query"),
         ("/v1/catalogue?namespace=a&namespace=b", 400, "invalid-query"),
+        ("/v1/without-sidecar?all=true", 400, "invalid-query"),
         ("/?a=b", 400, "invalid-query"),
     ] {
         assert_eq!(controller.get(path).await.problem(), (status, slug.to_owned()), "{path}");

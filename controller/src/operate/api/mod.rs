@@ -34,13 +34,15 @@ use self::{
     dump::{DUMPS_MAX, Dump},
     route::Route,
 };
-use super::explain::explained;
-use crate::owner::{IndexHandle, View};
+use super::{explain::explained, lacking::lacking_body};
+use crate::owner::{IndexHandle, OwnerGone, View};
 
 /// Connections of people and their scripts.
 const CONNECTIONS_MAX: usize = 64;
 /// What a question to the index waits for its turn; the longest of them are milliseconds.
 const ASK_MAX: Duration = Duration::from_secs(5);
+/// Pods without a sidecar that are listed: whoever sees so many looks for one cause, and asks for a namespace.
+const LISTED_MAX: usize = 500;
 
 const INDEX: &str = "Rollcall controller
 
@@ -49,6 +51,7 @@ GET /v1/services/{service}.{namespace} its healthy instances; ?version= &tag= &z
 GET /v1/instances?address=             whose address is this?
 GET /v1/explain/{service}.{namespace}  what each witness says of its instances; /{id} behind it for one alone
 GET /v1/catalogue                      everything, one instance a line; ?namespace=
+GET /v1/without-sidecar                pods that asked for a sidecar and have none; ?namespace=
 GET /v1/log-level                      what is logged
 PUT /v1/log-level                      {\"filter\":\"info,rollcall_controller=debug\"}
 
@@ -151,6 +154,11 @@ impl Api {
                 self.complete()?;
                 self.explain(key, id.as_deref()).await
             }
+            Route::WithoutSidecar => {
+                let namespace = namespace(parameters)?;
+                self.complete()?;
+                self.without_sidecar(namespace).await
+            }
             Route::Catalogue => {
                 let namespace = namespace(parameters)?;
                 let view = self.complete()?;
@@ -166,14 +174,16 @@ impl Api {
         }
     }
 
+    async fn without_sidecar(&self, namespace: Option<Namespace>) -> Result<Answer, Problem> {
+        let question = self.index.ask(move |index| index.lacking(namespace.as_ref(), LISTED_MAX));
+        let (pods, total) = in_its_turn(question).await?;
+        Ok(json(lacking_body(&pods, total)))
+    }
+
     async fn explain(&self, key: ServiceKey, id: Option<&str>) -> Result<Answer, Problem> {
         let asked = key.clone();
         let question = self.index.ask(move |index| index.explain(&asked));
-        let witnessed = match timeout(ASK_MAX, question).await {
-            Ok(Ok(witnessed)) => witnessed.ok_or_else(|| unknown_service(&key))?,
-            Ok(Err(gone)) => return Err(not_synced(gone.to_string())),
-            Err(_) => return Err(not_synced(format!("the index gave no answer for {ASK_MAX:?}"))),
-        };
+        let witnessed = in_its_turn(question).await?.ok_or_else(|| unknown_service(&key))?;
         explained(&key, id, &witnessed, now_ms()).map(json)
     }
 
@@ -188,6 +198,15 @@ impl Api {
             [] => "the first lists are not complete yet".to_owned(),
             kinds => format!("the first lists are not complete yet: {}", kinds.join(", ")),
         }))
+    }
+}
+
+/// What the index says when it is its turn.
+async fn in_its_turn<T>(question: impl Future<Output = Result<T, OwnerGone>>) -> Result<T, Problem> {
+    match timeout(ASK_MAX, question).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(gone)) => Err(not_synced(gone.to_string())),
+        Err(_) => Err(not_synced(format!("the index gave no answer for {ASK_MAX:?}"))),
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) enum Route {
     /// A service, and the one instance of it that is meant.
     Explain(ServiceKey, Option<String>),
     Catalogue,
+    WithoutSidecar,
     LogLevel,
 }
 
@@ -32,6 +33,7 @@ impl Route {
                 Self::Explain(service(name)?, Some(segment(id)?))
             }
             [Some("v1"), Some("catalogue"), None, _] => Self::Catalogue,
+            [Some("v1"), Some("without-sidecar"), None, _] => Self::WithoutSidecar,
             [Some("v1"), Some("log-level"), None, _] => Self::LogLevel,
             _ => return Err(nothing_here()),
         };
@@ -76,6 +78,7 @@ mod tests {
                 Route::Explain(orders(), Some("fd00::1-80".to_owned())),
             ),
             ("/v1/catalogue", Route::Catalogue),
+            ("/v1/without-sidecar", Route::WithoutSidecar),
             ("/v1/log-level", Route::LogLevel),
         ];
         for (path, route) in table {
