@@ -6,8 +6,8 @@ use rollcall_catalogue::{
     Attributes, Namespace, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
 };
 use rollcall_controller::index::{
-    Change, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts, SliceEndpoint,
-    SliceFacts, StatusDigest,
+    Change, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, ServiceFacts, SliceEndpoint, SliceFacts,
+    StatusDigest,
 };
 
 /// Instances of each service.
@@ -32,7 +32,10 @@ impl Fleet {
                 Kind::Pod => Box::new((0..self.instances).map(|pod| pod_seen(pod, true))),
                 Kind::Node => Box::new((0..NODES).map(node)),
                 Kind::Namespace => Box::new((0..=self.services() / SERVICES).map(|number| {
-                    Change::Namespace(namespace(number * SERVICES), NamespaceFacts { adopts_services: true })
+                    Change::Namespace(
+                        namespace(number * SERVICES),
+                        NamespaceFacts { adopts_services: true, ..NamespaceFacts::default() },
+                    )
                 })),
                 Kind::Registration => Box::new((0..self.services()).filter(|n| n % 3 == 1).map(registration)),
                 Kind::Service => Box::new((0..self.services()).filter(|n| n % 3 == 2).map(service)),
@@ -115,7 +118,7 @@ pub(crate) fn pod_seen(pod: u32, ready: bool) -> Change {
         registration: word,
         life: PodLife { ready, ..PodLife::READY },
     };
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 fn node(number: u32) -> Change {

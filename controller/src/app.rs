@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use kube::{Client, Config};
+use rollcall_injection::Settings;
 use rollcall_net::{Jitter, LogFilter, Shutdown, Trigger, bind_any, server_config, shutdown};
 use tokio::{
     net::TcpListener,
@@ -50,7 +51,8 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let (trigger, ear) = shutdown();
     let metrics = Metrics::new();
-    let (owner, index) = owner(index(&args)?, metrics.clone());
+    let settings = Settings::default();
+    let (owner, index) = owner(index(&args, &settings)?, metrics.clone());
     // Ports first: a conflict must fail the start, not the first request.
     let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
@@ -134,12 +136,16 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     result
 }
 
-/// An index as the flags want it.
-fn index(args: &Args) -> anyhow::Result<Index> {
+/// An index as the flags and the settings want it.
+fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
     let namespace = args.namespace.parse().with_context(|| format!("--namespace {}", args.namespace))?;
     let lease = ObjectKey { namespace, name: args.lease_name.as_str().into() };
-    let observes = args.liveness_mode == LivenessMode::Observe;
-    Ok(Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes))
+    let (own, observes) = (lease.namespace.clone(), args.liveness_mode == LivenessMode::Observe);
+    let index = Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes);
+    Ok(match &args.webhook {
+        Some(_) => index.expecting_sidecars(settings.namespaces.clone(), own),
+        None => index,
+    })
 }
 
 /// What is injected, and where the API server asks for it; none where it is not to ask.

@@ -16,7 +16,7 @@ use crate::{
     health,
     own::{self, Own},
     prestop::{PreStop, prestop},
-    session::pod_of_token,
+    session::{Trust, pod_of_token},
     store::{Store, store},
 };
 
@@ -27,6 +27,7 @@ const END_MAX: Duration = Duration::from_millis(1_500);
 #[derive(Debug)]
 pub struct Sidecar {
     args: Args,
+    trust: Trust,
     api: Vec<TcpListener>,
     dns: Vec<Sockets>,
     forwarder: Option<Forwarder>,
@@ -56,8 +57,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 // === impl Sidecar ===
 
 impl Sidecar {
-    /// Opens the ports: a conflict must fail the start, not the first request.
-    pub fn bind(args: Args) -> anyhow::Result<Self> {
+    /// Opens the ports, and reads the authority where it was given: a mistake must fail the start, not the first request.
+    pub fn bind(mut args: Args) -> anyhow::Result<Self> {
+        let trust = Trust::new(&std::mem::take(&mut args.ca_pem)).context("--ca-pem (ROLLCALL_CA_PEM)")?;
         let opened = |flag: &str, address: SocketAddr| format!("{flag} {address}: cannot listen");
         let mut api = vec![bind(args.api_listen).with_context(|| opened("--api-listen", args.api_listen))?];
         match bind_if_present(args.api_listen_v6)
@@ -77,7 +79,7 @@ impl Sidecar {
         let forwarder = Forwarder::new(&args.dns_forward, &own, Search::of_this_pod())?;
         let health =
             bind_any(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
-        Ok(Self { args, api, dns, forwarder, health })
+        Ok(Self { args, trust, api, dns, forwarder, health })
     }
 
     /// Where lookups are answered.
@@ -103,7 +105,7 @@ impl Sidecar {
         let controller = self.args.controller;
         let folder = Folder::new(&self.args.state_dir);
         let pod = pod_of_token(&self.args.token_file);
-        let mut agent = Agent::new(self.args, writer, inbox, questions, own.clone());
+        let mut agent = Agent::new(self.args, self.trust, writer, inbox, questions, own.clone());
         let left = disk::read(&folder, pod.as_deref());
         let restored = left.state.is_some();
         if let Some(state) = left.state {

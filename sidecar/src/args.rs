@@ -1,20 +1,40 @@
 //! The flags of the process; each can be given by its environment variable.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, value_parser};
+use clap::{CommandFactory, FromArgMatches, Parser, value_parser};
 use rollcall_catalogue::Namespace;
 use rollcall_net::loopback;
 
-use crate::{dns::Servers, own::Declared};
+use crate::{dns::Servers, own::Declared, requires::Requires};
+
+/// Says what the process is to do.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// To be the sidecar.
+    Serve(Box<Args>),
+    /// To wait beside it: `requires`.
+    Wait(Requires),
+}
 
 /// The sidecar of Rollcall: answers lookups on localhost.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rollcall-sidecar", version)]
 pub struct Args {
-    /// The controller's address; an IP, since a static binary resolves no names.
-    #[arg(long, env = "ROLLCALL_CONTROLLER")]
+    /// The controller's address; an IP, since a static binary resolves no names. `tcp://` before it, as Kubernetes tells a
+    /// Service's address to the pods beside it, is taken too.
+    #[arg(long, env = "ROLLCALL_CONTROLLER", value_parser = address)]
     pub controller: SocketAddr,
+
+    /// The authority of the controller's certificate, as PEM text; wins over the file. An empty one says nothing.
+    #[arg(
+        long,
+        env = "ROLLCALL_CA_PEM",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
+    pub ca_pem: String,
 
     /// The authority of the controller's certificate; read at each connect.
     #[arg(long, env = "ROLLCALL_CA_FILE", default_value = "/var/run/secrets/rollcall/ca.crt")]
@@ -67,6 +87,31 @@ pub struct Args {
 /// What the process takes without any service, in MiB: itself, its connections, and buffers for a session and for answers.
 const ITSELF_MIB: usize = 16;
 
+// === impl Task ===
+
+impl Task {
+    /// As the command line and the environment have it. What makes no sense is said, and ends the process.
+    pub fn parse() -> Self {
+        Self::try_parse_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_parse_from(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        // The sidecar's own flags are not asked for beside a subcommand, nor read from the environment then.
+        let mut command = Args::command()
+            .subcommand(Requires::command())
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true);
+        let mut matches = command.try_get_matches_from_mut(words)?;
+        let task = match matches.remove_subcommand() {
+            Some((_, mut matches)) => Requires::from_arg_matches_mut(&mut matches).map(Self::Wait),
+            None => Args::from_arg_matches_mut(&mut matches).map(|args| Self::Serve(Box::new(args))),
+        };
+        task.map_err(|error| error.format(&mut command))
+    }
+}
+
 // === impl Args ===
 
 impl Args {
@@ -78,6 +123,12 @@ impl Args {
         let mib = usize::try_from(self.memory_max_mib).unwrap_or(usize::MAX).saturating_sub(ITSELF_MIB);
         mib.saturating_mul(1024 * 1024) / 5 * 2
     }
+}
+
+/// An address with its port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let told = text.strip_prefix("tcp://").unwrap_or(text);
+    told.parse().map_err(|_| "no IP with a port; use one as 10.96.7.10:7310 or [fd00::7]:7310".to_owned())
 }
 
 #[cfg(test)]
@@ -98,6 +149,23 @@ mod tests {
         }
         // 1,000 services of 10 instances.
         assert!(parse("48") > 10_000 * 1_000);
+    }
+
+    #[test]
+    fn a_subcommand_needs_no_flag_of_the_sidecar_and_takes_none() {
+        let parse = |words: &[&str]| Task::try_parse_from([&["rollcall-sidecar"], words].concat());
+        let [controller, deps] = ["--controller=10.0.0.1:7310", "--deps=orders"];
+        assert!(matches!(parse(&["requires", deps]), Ok(Task::Wait(requires)) if requires.deps == "orders"));
+        assert!(matches!(parse(&[controller]), Ok(Task::Serve(args)) if args.controller.port() == 7310));
+        for (words, says) in [
+            (&[][..], "--controller"),
+            (&["requires"], "--deps"),
+            (&[controller, "requires", deps], "cannot be used with"),
+            (&["require"], "require"),
+        ] {
+            let error = parse(words).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(says), "{words:?}: {error}");
+        }
     }
 
     #[test]
@@ -123,5 +191,19 @@ mod tests {
         let default = parse("--namespace=shop").unwrap().dns_listen;
         assert_eq!(default, ["127.0.0.1:7353".parse().unwrap(), "[::1]:7353".parse().unwrap()]);
         assert!(parse("--api-listen=localhost").unwrap_err().to_string().contains("127.0.0.1:7300"));
+    }
+    #[test]
+    fn the_controller_is_an_address_as_people_or_kubernetes_write_it() {
+        let parse = |controller: &str| Args::try_parse_from(["sidecar", "--controller", controller]);
+        for (text, address) in [
+            ("10.96.7.10:7310", "10.96.7.10:7310"),
+            ("tcp://10.96.7.10:7310", "10.96.7.10:7310"),
+            ("tcp://[fd00::7]:7310", "[fd00::7]:7310"),
+        ] {
+            assert_eq!(parse(text).unwrap().controller.to_string(), address);
+        }
+        for bad in ["10.96.7.10", "rollcall-controller:7310", "http://10.96.7.10:7310", "fd00::7:7310"] {
+            assert!(parse(bad).unwrap_err().to_string().contains("10.96.7.10:7310"), "{bad}");
+        }
     }
 }

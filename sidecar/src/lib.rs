@@ -22,8 +22,10 @@ mod metrics;
 mod own;
 mod prestop;
 mod probe;
+mod requires;
 mod session;
 mod store;
 
 pub use dns::{Servers, ServersError};
 pub use own::Declared;
+pub use requires::Requires;

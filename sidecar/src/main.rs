@@ -2,19 +2,25 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use rollcall_sidecar::{app, args::Args};
+use rollcall_sidecar::{app, args::Task};
 use tracing::error;
 
 /// One thread: lookups are short and from memory, and every pod pays for what we use.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let task = Task::parse();
     if let Err(error) = rollcall_net::init_logs() {
         eprintln!("rollcall-sidecar: {error}");
         return ExitCode::from(2);
     }
-    match app::run(args).await {
+    let ended = match task {
+        Task::Serve(args) => app::run(*args).await,
+        Task::Wait(requires) => {
+            requires.run().await;
+            Ok(())
+        }
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = format!("{error:#}"), "the sidecar ends");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rollcall_catalogue::{Instance, Match, Query, Service, ServiceKey, States, Summary, Version};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     client::Drained,
@@ -92,8 +92,15 @@ struct ReadyBody<'a> {
     deps: &'a [Needed],
 }
 
+/// Holds the same as its reader has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Ready {
+    pub ready: bool,
+    pub deps: Vec<Needed>,
+}
+
 /// Holds how many instances of a service an app needs, and how many it would be told of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needed {
     /// As it was written.
     pub service: String,

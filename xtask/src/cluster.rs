@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use rollcall_cluster::kind::Kind;
-use rollcall_cluster::{Cluster, Home, NODES_MAX, Name, Provider, Wish};
-use std::path::{Path, PathBuf};
+use rollcall_cluster::{Cluster, Home, NODES_MAX, Name, Provider, Shell, Wish};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Start a cluster
+    /// Start a cluster; what it prints is for a shell: eval "$(cargo xtask cluster up)"
     Up {
         /// How many nodes, named node1, node2, …
         #[arg(long, default_value_t = 1)]
@@ -31,6 +31,8 @@ enum Action {
     },
     /// Show the nodes; exits with 1 if one of them is not well
     Status,
+    /// Print what a shell needs to use the cluster, kubectl and helm: eval "$(cargo xtask cluster env)"
+    Env,
     /// Print the path of the kubeconfig
     Kubeconfig,
     /// Load an image archive into every node
@@ -61,8 +63,9 @@ fn on_local(home: &Home, name: &Name, action: Action) -> Result<ExitCode> {
     match action {
         Action::Up { nodes } => {
             let cluster = Cluster::up(home, &Wish { name: name.clone(), nodes, ours_alone: false })?;
-            say_hello(&cluster.kubeconfig(), cluster.kubectl_program());
+            say_hello(&cluster.shell()?);
         }
+        Action::Env => print!("{}", Cluster::get(home, name)?.shell()?),
         Action::Status => return status(home, name),
         Action::Kubeconfig => println!("{}", Cluster::get(home, name)?.kubeconfig().display()),
         Action::Load { image } => eprintln!("every node has {}", Cluster::get(home, name)?.load(&image)?),
@@ -81,17 +84,13 @@ fn on_kind(home: &Home, name: &Name, action: Action) -> Result<ExitCode> {
     match action {
         Action::Up { .. } => {
             kind.up()?;
-            say_hello(&kind.kubeconfig(), Path::new("kubectl"));
+            say_hello(&Shell::of_kubeconfig(kind.kubeconfig()));
         }
+        Action::Env => print!("{}", Shell::of_kubeconfig(running(&kind, name)?)),
         Action::Status => {
             bail!("ask Kubernetes itself: kubectl --kubeconfig {} get nodes", kind.kubeconfig().display())
         }
-        Action::Kubeconfig => {
-            let path = kind.kubeconfig();
-            std::fs::metadata(&path)
-                .with_context(|| format!("there is no kind cluster `{name}`: start it with `up`"))?;
-            println!("{}", path.display());
-        }
+        Action::Kubeconfig => println!("{}", running(&kind, name)?.display()),
         Action::Load { image } => kind.load(&image)?,
         Action::Cut { node } => kind.cut(&node)?,
         Action::Heal { node } => kind.heal(&node)?,
@@ -101,10 +100,18 @@ fn on_kind(home: &Home, name: &Name, action: Action) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn say_hello(kubeconfig: &Path, kubectl: &Path) {
-    eprintln!("\nThe cluster is up. To use it:\n");
-    println!("export KUBECONFIG={}", kubeconfig.display());
-    println!("{} get nodes", kubectl.display());
+/// The kubeconfig of a kind cluster that was started.
+fn running(kind: &Kind, name: &Name) -> Result<PathBuf> {
+    let path = kind.kubeconfig();
+    std::fs::metadata(&path)
+        .with_context(|| format!("there is no kind cluster `{name}`: start it with `up`"))?;
+    Ok(path)
+}
+
+/// Nothing else goes to the standard output, so that a shell can evaluate it.
+fn say_hello(shell: &Shell) {
+    eprintln!("\nThe cluster is up. A shell uses it, with kubectl and helm, after:\n");
+    print!("{shell}");
 }
 
 fn status(home: &Home, name: &Name) -> Result<ExitCode> {

@@ -1,38 +1,27 @@
 //! `cargo xtask generate`: the committed files that are made from code.
 
 use anyhow::{Context, Result, bail};
+use rollcall_chart::generated;
 use rollcall_cluster::static_build;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// A generated file, and the arguments of `rollcall` that print it.
-const FILES: &[(&str, &[&str])] = &[("crds/generated/serviceregistrations.yaml", &["crd"])];
+/// Made by `rollcall crd`; the chart's template is made from it.
+const CRD: &str = "crds/generated/serviceregistrations.yaml";
 
 /// Writes the generated files, or with `check` says which of them are out of date.
 pub(crate) fn run(check: bool) -> Result<()> {
     let workspace = static_build::workspace();
+    let crd = printed("crd")?;
+    let of_the_chart = generated(&workspace, &crd)?.into_iter().map(|file| (file.path, file.text));
     let mut stale = Vec::new();
-    for (file, arguments) in FILES {
-        let mut print = Command::new(env!("CARGO"));
-        print
-            .current_dir(&workspace)
-            .args(["run", "--quiet", "--locked", "--package", "rollcall", "--"])
-            .args(*arguments);
-        let printed = print
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("cannot start cargo for {file}"))?;
-        if !printed.status.success() {
-            bail!("generating {file} failed: cargo ended with {}", printed.status);
-        }
-        let fresh =
-            String::from_utf8(printed.stdout).with_context(|| format!("what was generated for {file}"))?;
+    for (file, fresh) in of_the_chart.chain([(CRD, crd)]) {
         let path = workspace.join(file);
         if fs::read_to_string(&path).unwrap_or_default() == fresh {
             continue;
         }
         if check {
-            stale.push(*file);
+            stale.push(file);
         } else {
             fs::write(&path, fresh).with_context(|| format!("cannot write {}", path.display()))?;
             println!("wrote {file}");
@@ -45,4 +34,26 @@ pub(crate) fn run(check: bool) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What `rollcall` prints.
+fn printed(argument: &str) -> Result<String> {
+    let mut print = Command::new(env!("CARGO"));
+    print.current_dir(static_build::workspace()).args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "rollcall",
+        "--",
+        argument,
+    ]);
+    let printed = print
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start cargo for `rollcall {argument}`"))?;
+    if !printed.status.success() {
+        bail!("`rollcall {argument}` failed: cargo ended with {}", printed.status);
+    }
+    String::from_utf8(printed.stdout).with_context(|| format!("what `rollcall {argument}` printed"))
 }

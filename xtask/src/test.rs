@@ -3,11 +3,14 @@
 use crate::on_cluster::{self, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
 use anyhow::Result;
-use rollcall_cluster::{Cluster, Home, Provider, prepare_resolvers};
+use rollcall_cluster::{Cluster, HELM, Home, Provider, prepare_resolvers};
 use std::process::ExitCode;
 
 /// A world in virtual time: what fails there is told by a seed, and not by a cluster that was slow.
 const SIMULATION: &str = "rollcall-simulation";
+
+/// The chart, linted and rendered: needs helm, which the first run builds.
+const CHART: &str = "rollcall-chart";
 
 /// Runs all tests and says in the last line how they went.
 pub(crate) fn run(provider: &str) -> Result<ExitCode> {
@@ -20,12 +23,17 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     prepare_resolvers(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let later = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &SIMULATION]);
+    let later = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &SIMULATION, &CHART]);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;
     if outcome.failed == 0 {
         outcome.cargo_test("simulation", &["--package", SIMULATION], &[])?;
+    }
+    if outcome.failed == 0 {
+        // Before the tests, where it is seen to take its time.
+        HELM.build(&home)?;
+        outcome.cargo_test("tests of the chart", &["--package", CHART], &[])?;
     }
     if outcome.failed == 0 {
         on_cluster::test_on(provider, &mut outcome)?;

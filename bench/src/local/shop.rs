@@ -8,7 +8,7 @@ use rollcall_catalogue::{
 };
 use rollcall_controller::{
     IndexHandle,
-    index::{Change, Kind, NamespaceFacts, NodeFacts, PodSeen},
+    index::{Change, Kind, NamespaceFacts, NodeFacts},
 };
 use tokio::{
     runtime::Runtime,
@@ -76,10 +76,9 @@ impl Shop {
                         .chain([caller()]),
                 ),
                 Kind::Node => Box::new((0..3).map(node)),
-                Kind::Namespace => Box::new(std::iter::once(Change::Namespace(
-                    namespace(),
-                    NamespaceFacts { adopts_services: false },
-                ))),
+                Kind::Namespace => {
+                    Box::new(std::iter::once(Change::Namespace(namespace(), NamespaceFacts::default())))
+                }
                 Kind::Registration | Kind::Service | Kind::Slice => Box::new(std::iter::empty()),
             };
             std::iter::once(Change::ListBegins(kind)).chain(objects).chain([Change::ListEnds(kind)])
@@ -140,5 +139,5 @@ fn seen(uid: &str, name: String, number: u32, word: Option<Registration>) -> Cha
         registration: word.map(Arc::new),
         life: PodLife::READY,
     };
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }

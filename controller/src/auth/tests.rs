@@ -42,7 +42,7 @@ fn seen() -> PodSeen {
         registration: None,
         life: PodLife::READY,
     };
-    PodSeen { facts, turned_ms: None, problems: Vec::new() }
+    facts.into()
 }
 
 fn start() -> (Authenticator<Table>, Table, IndexHandle, Trigger) {

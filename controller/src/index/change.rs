@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 use rollcall_catalogue::{Namespace, PodFacts, PodUid, Port, Registration, ValueError};
 use rollcall_crds::SpecErrors;
+use rollcall_injection::{Exemption, Wish};
 
 /// Holds the name of an object within its kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +61,19 @@ pub struct PodSeen {
     pub turned_ms: Option<u64>,
     /// What its annotations say that makes no sense.
     pub problems: Vec<ValueError>,
+    pub injection: InjectionFacts,
+    /// What its init container `rollcall-requires` left behind where it gave up: one line of printable characters, as long as
+    /// an Event takes.
+    pub gave_up: Option<Box<str>>,
+}
+
+/// Holds what of a pod decides whether it is to have a sidecar, besides the word of its namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InjectionFacts {
+    /// What its own annotation says.
+    pub wish: Wish,
+    /// Why it can have none.
+    pub exemption: Option<Exemption>,
 }
 
 /// Holds a `ServiceRegistration`.
@@ -124,10 +138,12 @@ pub struct SliceEndpoint {
 }
 
 /// Holds what is kept of a namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NamespaceFacts {
     /// Every Service of it is a registration: the label `rollcall.dev/adopt-services: enabled`.
     pub adopts_services: bool,
+    /// Every pod of it asks for a sidecar: the label `rollcall.dev/inject: enabled`.
+    pub injects: bool,
 }
 
 /// Holds what is kept of a node.
@@ -140,6 +156,27 @@ pub struct NodeFacts {
     pub pod_ranges: Vec<IpNet>,
     /// Its own, which its kubelet and the pods of its network listen at.
     pub addresses: Vec<IpAddr>,
+}
+
+// === impl PodSeen ===
+
+/// A pod of which nothing else is to be said.
+impl From<PodFacts> for PodSeen {
+    fn from(facts: PodFacts) -> Self {
+        Self {
+            facts,
+            turned_ms: None,
+            problems: Vec::new(),
+            injection: InjectionFacts::default(),
+            gave_up: None,
+        }
+    }
+}
+
+impl Default for InjectionFacts {
+    fn default() -> Self {
+        Self { wish: Wish::None, exemption: None }
+    }
 }
 
 // === impl Kind ===

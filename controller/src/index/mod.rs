@@ -22,6 +22,7 @@ mod explain;
 mod foreign;
 mod join;
 mod lists;
+mod lookout;
 mod members;
 mod namespace;
 mod outside;
@@ -50,16 +51,26 @@ use rollcall_catalogue::{
 };
 
 use crate::index::{
-    clock::SessionClock, endpoints::OwnerId, foreign::AddressBook, join::Dirt, lists::Lists,
-    namespace::NamespaceEntry, report_queue::ReportQueue, services::ServiceEntry, sessions::Session,
-    shared::Shared, written::Written,
+    clock::SessionClock,
+    endpoints::OwnerId,
+    foreign::AddressBook,
+    join::Dirt,
+    lists::Lists,
+    lookout::{Aside, Lookout},
+    namespace::NamespaceEntry,
+    report_queue::ReportQueue,
+    services::ServiceEntry,
+    sessions::Session,
+    shared::Shared,
+    written::Written,
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
+pub(crate) use lookout::WithoutSidecar;
 
 pub use change::{
-    AppWord, Change, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts,
-    SliceEndpoint, SliceFacts, StatusDigest,
+    AppWord, Change, InjectionFacts, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen,
+    ServiceFacts, SliceEndpoint, SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
 pub use report::{
@@ -85,6 +96,8 @@ pub struct Index {
     pods: HashMap<PodUid, Box<PodEntry>>,
     /// What makes no sense in the annotations of those pods of which something does not: few.
     problems: HashMap<PodUid, Box<[ValueError]>>,
+    /// What is kept besides of those pods of which something is: few.
+    asides: HashMap<PodUid, Aside>,
     nodes: HashMap<Arc<str>, NodeFacts>,
     namespaces: HashMap<Namespace, NamespaceEntry>,
     /// Of nodes and zones, which pods, endpoints and instances name.
@@ -111,6 +124,7 @@ pub struct Index {
     answers: BTreeMap<OutsideId, ProbeWitness>,
     reports: ReportQueue,
     notices: VecDeque<Notice>,
+    lookout: Lookout,
     /// When the pods turned that turned since it was last asked.
     turned_ms: Vec<u64>,
     clock: SessionClock,

@@ -41,6 +41,10 @@ impl NamespaceEntry {
         self.facts.is_some_and(|facts| facts.adopts_services)
     }
 
+    pub(super) fn injects(&self) -> bool {
+        self.facts.is_some_and(|facts| facts.injects)
+    }
+
     /// The same labels, shared with the pods that have equal ones.
     pub(super) fn share(&mut self, labels: &Labels) -> Labels {
         if let Some(held) = self.labels.get(labels) {

@@ -101,6 +101,8 @@ pub enum NoticeReason {
     RegistrationRefused,
     InstanceLost,
     MassLossGuard,
+    InjectionSkipped,
+    RequiresTimedOut,
 }
 
 /// Holds an instance and what its verdict came from.
@@ -126,6 +128,8 @@ impl NoticeReason {
             Self::RegistrationRefused => "RegistrationRefused",
             Self::InstanceLost => "InstanceLost",
             Self::MassLossGuard => "MassLossGuard",
+            Self::InjectionSkipped => "InjectionSkipped",
+            Self::RequiresTimedOut => "RequiresTimedOut",
         }
     }
 }

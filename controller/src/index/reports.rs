@@ -71,7 +71,9 @@ impl Index {
 
     pub(crate) fn take_notices(&mut self, max: usize) -> Vec<Notice> {
         let count = self.notices.len().min(max);
-        self.notices.drain(..count).collect()
+        let mut taken: Vec<_> = self.notices.drain(..count).collect();
+        taken.extend(self.take_skipped(max - count));
+        taken
     }
 
     /// The registrations that we write ourselves.
@@ -164,9 +166,13 @@ impl Index {
             0 => first.to_string(),
             others => format!("{first} (and {others} more; `explain` has them all)"),
         };
+        self.notice_of_pod(facts, NoticeReason::AnnotationInvalid, message);
+    }
+
+    pub(super) fn notice_of_pod(&mut self, facts: &PodFacts, reason: NoticeReason, message: String) {
         let object = ObjectKey { namespace: facts.namespace.clone(), name: facts.name.clone() };
         let about = About::Pod { object, uid: facts.uid.as_str().into() };
-        self.notice(Notice { about, reason: NoticeReason::AnnotationInvalid, message });
+        self.notice(Notice { about, reason, message });
     }
 
     /// How many members a report on this object looks at.

@@ -8,19 +8,28 @@ use crate::index::{
     API_SERVER, About, Index, NamespaceFacts, NodeFacts, Notice, NoticeReason, Object, ObjectKey, PodEntry,
     PodSeen, ServiceFacts, SliceFacts, TURNS_MAX,
     endpoints::{KubeService, OwnerId},
+    lookout::Aside,
     services::RegistrationId,
 };
 
 impl Index {
     pub(super) fn see_pod(&mut self, seen: PodSeen) -> bool {
-        let PodSeen { mut facts, turned_ms, problems } = seen;
+        let PodSeen { mut facts, turned_ms, problems, injection, gave_up } = seen;
         let uid = facts.uid.clone();
         let before = self.pods.get(&uid);
         let same_problems = *self.problems.get(&uid).map_or(&[][..], AsRef::as_ref) == *problems;
-        if before.is_some_and(|held| held.facts == facts) && same_problems {
+        let aside = Aside::new(&facts, injection, gave_up.is_some());
+        let held_aside = self.aside(&uid);
+        if before.is_some_and(|held| held.facts == facts) && same_problems && aside == held_aside {
             return false;
         }
+        // Of one that was not known before, it is news as long as it waits for its other containers.
+        let gives_up = before.map_or(facts.life.phase == Phase::Pending, |_| !held_aside.gave_up);
         let turned = before.is_none_or(|held| held.facts.life != facts.life);
+        let missing = self.missing(&uid);
+        if let Some(message) = gave_up.as_ref().filter(|_| gives_up) {
+            self.notice_of_pod(&facts, NoticeReason::RequiresTimedOut, message.to_string());
+        }
         if !same_problems {
             self.notice_problems(&facts, &problems);
             match problems.is_empty() {
@@ -62,7 +71,9 @@ impl Index {
             session.facts.expected = facts.has_sidecar;
         }
         let entry = PodEntry { facts, session, services };
-        self.pods.insert(uid, Box::new(entry));
+        self.pods.insert(uid.clone(), Box::new(entry));
+        self.set_aside(&uid, aside);
+        self.look_out_for(&uid, missing);
         for service in claims {
             let aiming = self.aiming_at(&namespace, &service);
             self.mark_owner(&aiming, &owner);
@@ -71,8 +82,11 @@ impl Index {
     }
 
     pub(super) fn lose_pod(&mut self, uid: &PodUid) -> bool {
+        let missing = self.missing(uid);
         let Some(entry) = self.pods.remove(uid) else { return false };
         let PodEntry { facts, services, session } = *entry;
+        self.asides.remove(uid);
+        self.look_out_for(uid, missing);
         self.problems.remove(uid);
         if let Some(session) = session {
             self.forget_session(uid, &session);
@@ -226,6 +240,7 @@ impl Index {
         for service in services {
             self.adopt(&ObjectKey { namespace: name.clone(), name: service });
         }
+        self.look_out_in(name, before.is_some_and(|facts| facts.injects));
         true
     }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::core::PartialObjectMeta;
 use rollcall_catalogue::Namespace;
+use rollcall_injection::{INJECT, Wish, wish};
 
 use crate::{
     index::{Change, Key, Kind, NamespaceFacts},
@@ -33,7 +34,10 @@ fn namespace(meta: &ObjectMeta) -> Result<Namespace, NoMeta> {
 }
 
 fn facts(meta: &ObjectMeta) -> NamespaceFacts {
-    NamespaceFacts { adopts_services: label(meta, ADOPT) == Some("enabled") }
+    NamespaceFacts {
+        adopts_services: label(meta, ADOPT) == Some("enabled"),
+        injects: wish(label(meta, INJECT), None) == Wish::Asked,
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +60,15 @@ mod tests {
             let change = Namespaces::seen(serde_json::from_value(object).unwrap()).unwrap();
             let Change::Namespace(name, facts) = change else { panic!("{change:?}") };
             assert_eq!((name.as_str(), facts.adopts_services), ("shop", adopts), "{labels}");
+        }
+    }
+
+    #[test]
+    fn pods_ask_for_a_sidecar_where_the_label_says_enabled_and_nowhere_else() {
+        for (label, injects) in [("enabled", true), ("true", false), ("disabled", false)] {
+            let meta = json!({"name": "shop", "labels": {"rollcall.dev/inject": label}});
+            let facts = facts(&serde_json::from_value(meta).unwrap());
+            assert_eq!(facts, NamespaceFacts { injects, adopts_services: false }, "{label}");
         }
     }
 }

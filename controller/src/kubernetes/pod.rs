@@ -1,21 +1,27 @@
 //! From Kubernetes' pod to the few facts that are kept of it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use k8s_openapi::{api::core::v1::PodCondition, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use rollcall_catalogue::{
     PodFacts, Port, asks_to_drain, by_annotations,
     liveness::{Phase, PodLife},
 };
+use rollcall_injection::{INJECT, REQUIRES, Shape, exemption, wish};
 
 use crate::{
     SIDECAR,
-    index::{Change, Key, Kind, PodSeen},
+    index::{Change, InjectionFacts, Key, Kind, NoticeReason, PodSeen},
     kubernetes::{
         pod_object::{Pod, PodSpec, PodStatus},
         watched::{NoMeta, Watched, milliseconds, object_key, transport, uid},
     },
 };
+
+/// The annotation of a pod that the kubelet made from a file.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Characters of a container's last words: as many as an Event takes.
+const MESSAGE_CHARS_MAX: usize = 1_024;
 
 /// Pods, of all namespaces.
 pub(super) struct Pods;
@@ -44,6 +50,7 @@ fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
         .unwrap_or_default();
     let has_sidecar = spec.is_some_and(has_sidecar);
     let ready_beside_us = ready_beside_us(spec, status);
+    let injection = injection(annotations, spec);
     let facts = PodFacts {
         uid: uid(&meta)?.into(),
         namespace: object.namespace,
@@ -61,7 +68,7 @@ fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
         },
         labels: Arc::new(meta.labels.unwrap_or_default().into_iter().collect()),
     };
-    Ok(PodSeen { facts, turned_ms, problems })
+    Ok(PodSeen { facts, turned_ms, problems, injection, gave_up: gave_up(status) })
 }
 
 /// When it came into its present life. Kubernetes writes whole seconds.
@@ -76,6 +83,32 @@ fn turned_ms(pod: &Pod) -> Option<u64> {
         None => milliseconds(condition(pod.status.as_ref(), "Ready")?.last_transition_time.as_ref()?),
     };
     u64::try_from(turned_ms).ok()
+}
+
+fn injection(annotations: Option<&BTreeMap<String, String>>, spec: Option<&PodSpec>) -> InjectionFacts {
+    let annotation = |name: &str| annotations?.get(name).map(String::as_str);
+    let is_windows = |spec: &PodSpec| {
+        let os = spec.os.as_ref().and_then(|os| os.name.as_deref());
+        let node = spec.node_selector.as_ref().and_then(|selector| selector.os.as_deref());
+        [os, node].contains(&Some("windows"))
+    };
+    let shape = Shape {
+        host_network: spec.is_some_and(|spec| spec.host_network),
+        mirror: annotation(MIRROR).is_some(),
+        windows: spec.is_some_and(is_windows),
+    };
+    InjectionFacts { wish: wish(None, annotation(INJECT)), exemption: exemption(shape) }
+}
+
+/// What the init container that waits for what the pod requires left behind where it gave up. Anybody can write anything
+/// there.
+fn gave_up(status: Option<&PodStatus>) -> Option<Box<str>> {
+    let mut waiting = status?.init_container_statuses.iter().flatten();
+    let ended = waiting.find(|container| container.name == REQUIRES)?.state.as_ref()?.terminated.as_ref()?;
+    let message = ended.message.as_ref()?.trim_end();
+    let printable = |character| if matches!(character, ' '..='~') { character } else { '?' };
+    let is_it = message.starts_with(NoticeReason::RequiresTimedOut.as_str());
+    is_it.then(|| message.chars().take(MESSAGE_CHARS_MAX).map(printable).collect::<String>().into())
 }
 
 fn has_sidecar(spec: &PodSpec) -> bool {
@@ -146,6 +179,7 @@ fn ready_beside_us(spec: Option<&PodSpec>, status: Option<&PodStatus>) -> bool {
 #[cfg(test)]
 mod tests {
     use rollcall_catalogue::Transport;
+    use rollcall_injection::{Exemption, Wish};
     use serde_json::json;
 
     use super::*;
@@ -249,6 +283,57 @@ mod tests {
         assert!(seen.facts.life.deleting);
         turned["metadata"]["deletionGracePeriodSeconds"] = json!(0);
         assert_eq!(see(turned).turned_ms, Some(1_767_323_100_000));
+    }
+
+    #[test]
+    fn who_asks_for_a_sidecar_and_who_can_have_none() {
+        let at = |path: &str, value: serde_json::Value| {
+            let mut pod = pod(true, true);
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            pod.pointer_mut(parent).unwrap()[name.replace("~1", "/")] = value;
+            see(pod).injection
+        };
+        let annotated = |name: &str, value| at(&format!("/metadata/annotations/{name}"), json!(value));
+        assert_eq!(see(pod(true, true)).injection, InjectionFacts::default());
+        assert_eq!(annotated("rollcall.dev~1inject", "true").wish, Wish::Asked);
+        assert_eq!(annotated("rollcall.dev~1inject", "disabled").wish, Wish::Declined);
+        let [linux, windows] = ["linux", "windows"].map(|os| json!({"name": os}));
+        for (facts, exemption) in [
+            (annotated("kubernetes.io~1config.mirror", "0a1b"), Some(Exemption::Mirror)),
+            (at("/spec/hostNetwork", json!(true)), Some(Exemption::HostNetwork)),
+            (at("/spec/hostNetwork", json!(false)), None),
+            (at("/spec/os", windows), Some(Exemption::Windows)),
+            (at("/spec/os", linux), None),
+            (at("/spec/nodeSelector", json!({"kubernetes.io/os": "windows"})), Some(Exemption::Windows)),
+            (at("/spec/nodeSelector", json!({"disk": "ssd"})), None),
+        ] {
+            assert_eq!(facts, InjectionFacts { wish: Wish::None, exemption });
+        }
+    }
+
+    #[test]
+    fn the_last_words_of_who_waited_are_taken_and_of_nobody_else() {
+        let left = |name: &str, state: serde_json::Value| {
+            let mut pod = pod(true, true);
+            pod["status"]["initContainerStatuses"] = json!([{"name": name, "ready": true, "state": state}]);
+            see(pod).gave_up
+        };
+        let words = |message: &str| json!({"terminated": {"exitCode": 0, "message": message}});
+        let said = "RequiresTimedOut: after 60s: orders needs 2 and has 1";
+        assert_eq!(left(REQUIRES, words(said)).as_deref(), Some(said));
+        for (name, state) in [
+            ("setup", words(said)),
+            (REQUIRES, words("panicked")),
+            (REQUIRES, words("")),
+            (REQUIRES, json!({"terminated": {"exitCode": 0}})),
+            (REQUIRES, json!({"running": {}})),
+        ] {
+            assert_eq!(left(name, state.clone()), None, "{name} {state}");
+        }
+        let odd = left(REQUIRES, words("RequiresTimedOut\u{1b}[2J\u{202e}é\n")).unwrap();
+        assert_eq!(&*odd, "RequiresTimedOut?[2J??");
+        let long = left(REQUIRES, words(&format!("RequiresTimedOut{}", "é".repeat(5_000)))).unwrap();
+        assert_eq!(long.len(), MESSAGE_CHARS_MAX);
     }
 
     #[test]

@@ -29,6 +29,25 @@ pub(super) struct PodSpec {
     pub(super) containers: Vec<Container>,
     pub(super) init_containers: Option<Vec<Container>>,
     pub(super) readiness_gates: Option<Vec<PodReadinessGate>>,
+    #[serde(deserialize_with = "null_is_default")]
+    pub(super) host_network: bool,
+    pub(super) os: Option<PodOs>,
+    pub(super) node_selector: Option<NodeSelector>,
+}
+
+/// Holds the system that a pod is for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PodOs {
+    pub(super) name: Option<String>,
+}
+
+/// Holds what of a node's labels a pod asks for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NodeSelector {
+    #[serde(rename = "kubernetes.io/os")]
+    pub(super) os: Option<String>,
 }
 
 /// Holds one container of a pod.
@@ -63,6 +82,22 @@ pub(super) struct ContainerStatus {
     pub(super) name: String,
     #[serde(deserialize_with = "null_is_default")]
     pub(super) ready: bool,
+    pub(super) state: Option<ContainerState>,
+}
+
+/// Holds what a container does now.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ContainerState {
+    pub(super) terminated: Option<Terminated>,
+}
+
+/// Holds how a container has ended.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Terminated {
+    /// Its last words.
+    pub(super) message: Option<String>,
 }
 
 /// Holds what is read of a pod's metadata.
@@ -145,8 +180,10 @@ mod tests {
             json!({"metadata": {"name": null, "labels": null}, "spec": null, "status": null}),
             json!({"spec": {"containers": null, "initContainers": null, "readinessGates": null},
                 "status": {"containerStatuses": null, "conditions": null, "podIPs": null}}),
-            json!({"spec": {"containers": [{"name": null, "ports": null}, {}]},
-                "status": {"containerStatuses": [{"name": null, "ready": null}, {}]}}),
+            json!({"spec": {"containers": [{"name": null, "ports": null}, {}], "hostNetwork": null, "os": null,
+                    "nodeSelector": null},
+                "status": {"containerStatuses": [{"name": null, "ready": null, "state": null},
+                    {"state": {"terminated": null}}]}}),
         ] {
             let theirs: v1::Pod = serde_json::from_value(pod.clone()).unwrap();
             let ours: Pod = serde_json::from_value(pod).unwrap();

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     admission::Outcome,
-    index::{Alarms, FALSE_ALARMS, Kind, OBSERVED},
+    index::{Alarms, FALSE_ALARMS, Kind, OBSERVED, WithoutSidecar},
     kubernetes::{Drift, WatchAges},
     owner::View,
     sessions::Ending,
@@ -71,6 +71,7 @@ struct Inner {
     services: Gauge,
     registrations: Gauge,
     instances: Family<Label, Gauge>,
+    without_sidecar: Family<Label, Gauge>,
     propagation: Histogram,
     turn: Histogram,
     watch_age: Family<Label, Gauge<f64, AtomicU64>>,
@@ -100,6 +101,7 @@ impl Metrics {
             services: Gauge::default(),
             registrations: Gauge::default(),
             instances: Family::default(),
+            without_sidecar: Family::default(),
             propagation: Histogram::new(PROPAGATION_SECONDS),
             turn: Histogram::new(TURN_SECONDS),
             watch_age: Family::default(),
@@ -113,7 +115,9 @@ impl Metrics {
         };
         inner.register();
         inner.begin_at_zero();
-        Self(Arc::new(inner))
+        let metrics = Self(Arc::new(inner));
+        metrics.without_sidecar(WithoutSidecar::default());
+        metrics
     }
 
     /// The catalogue went on from `before` by these deltas.
@@ -144,6 +148,13 @@ impl Metrics {
 
     pub fn registrations(&self, known: usize) {
         self.0.registrations.set(count(known));
+    }
+
+    pub(crate) fn without_sidecar(&self, pods: WithoutSidecar) {
+        let WithoutSidecar { exempt, missed } = pods;
+        for (reason, pods) in [("exempt", exempt), ("missed", missed)] {
+            self.0.without_sidecar.get_or_create(&[("reason", reason)]).set(count(pods));
+        }
     }
 
     /// A pod's turn is in the snapshot, so many seconds after it. The two moments are of two machines' clocks, so that
@@ -233,6 +244,11 @@ impl Inner {
         registry.register("services", "Services of the catalogue", self.services.clone());
         registry.register("registrations", "ServiceRegistrations that are known", self.registrations.clone());
         registry.register("instances", "Instances of the catalogue, by their state", self.instances.clone());
+        registry.register(
+            "pods_without_sidecar",
+            "Pods that asked for a sidecar and have none, by why",
+            self.without_sidecar.clone(),
+        );
         registry.register(
             "propagation_seconds",
             "From a pod's own turn to the snapshot that has it; Kubernetes tells most turns in whole seconds",

@@ -66,6 +66,7 @@ fn what_is_counted_is_shown() {
     clone.frozen(true);
     clone.sessions(3);
     clone.registrations(4);
+    clone.without_sidecar(WithoutSidecar { exempt: 1, missed: 2 });
     clone.propagated(0.004);
     clone.propagated(-1.5);
     clone.turned(Duration::from_micros(30));
@@ -81,6 +82,8 @@ fn what_is_counted_is_shown() {
         ("rollcall_freeze", 1.0),
         ("rollcall_sessions", 3.0),
         ("rollcall_registrations", 4.0),
+        ("rollcall_pods_without_sidecar{reason=\"exempt\"}", 1.0),
+        ("rollcall_pods_without_sidecar{reason=\"missed\"}", 2.0),
         ("rollcall_propagation_seconds_count", 2.0),
         ("rollcall_propagation_seconds_bucket{le=\"0.001\"}", 1.0),
         ("rollcall_propagation_seconds_bucket{le=\"0.002\"}", 1.0),

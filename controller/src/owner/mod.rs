@@ -259,6 +259,7 @@ impl Owner {
         self.metrics.turned(took);
         self.metrics.sessions(self.sessions.len());
         self.metrics.registrations(self.index.known(Kind::Registration));
+        self.metrics.without_sidecar(self.index.without_sidecar());
         self.metrics.alarmed(&self.index.take_alarms());
         let turned_ms = self.index.take_turned();
         let Some(step) = step else { return };

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::index::{Key, NodeFacts, PodSeen};
+use crate::index::{Key, NodeFacts};
 
 /// Holds an owner that runs, with `p1` to `p3` of service `orders`, each on a node of its own.
 struct Running {
@@ -50,7 +50,7 @@ fn pod(number: u8, deleting: bool) -> Change {
         registration: Some(Arc::new(registration)),
         life: PodLife { deleting, ..PodLife::READY },
     };
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 impl Running {

@@ -20,6 +20,9 @@ pub(super) const EVENTS_MAX: usize = 5;
 /// Notices that wait: a minute's work at the full rate; what happened to more objects than that is better seen in
 /// metrics.
 pub(super) const WAITING_MAX: usize = 256;
+/// Those of them that only tell of a missing sidecar: a quarter, since they may come for all pods of a cluster at once, and
+/// while the API server takes nothing.
+const SKIPPED_WAITING_MAX: usize = WAITING_MAX / 4;
 /// An Event that is there already is counted on at most so often.
 pub(super) const SERIES_EVERY: Duration = Duration::from_secs(60);
 /// A notice that repeats after so long is a new Event: API servers keep Events for an hour by default.
@@ -110,7 +113,7 @@ impl Notices {
             waiting.times = waiting.times.saturating_add(1);
             return true;
         }
-        if self.waiting.len() >= WAITING_MAX {
+        if self.waiting.len() >= WAITING_MAX || self.is_full_of(notice.reason) {
             return false;
         }
         let told = self.told.get(&Same::of(&notice));
@@ -119,6 +122,13 @@ impl Notices {
         let form = Form::New { name: self.name(&notice) };
         self.waiting.push_back(Letter { notice, form, times: 1, since: now, not_before, tries: 0 });
         true
+    }
+
+    /// Whether those of this reason have their share.
+    fn is_full_of(&self, reason: NoticeReason) -> bool {
+        let skipped = |letter: &&Letter| letter.notice.reason == NoticeReason::InjectionSkipped;
+        reason == NoticeReason::InjectionSkipped
+            && self.waiting.iter().filter(skipped).count() >= SKIPPED_WAITING_MAX
     }
 
     /// The Event to write now; whoever takes it says what came of it.

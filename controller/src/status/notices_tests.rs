@@ -53,6 +53,21 @@ fn so_many_in_a_second_and_so_many_wait() {
 }
 
 #[test]
+fn missing_sidecars_leave_room_for_everything_else() {
+    let (mut notices, now) = (notices(), Instant::now());
+    let skipped = |number: usize| Notice {
+        reason: NoticeReason::InjectionSkipped,
+        ..notice(&format!("s{number}"), "no sidecar")
+    };
+    let kept = (0..1_000).filter(|number| notices.offer(skipped(*number), now)).count();
+    assert_eq!(kept, WAITING_MAX / 4);
+    assert!(notices.offer(skipped(0), now), "it waits already");
+    let others = (0..1_000).filter(|number| notices.offer(notice(&format!("p{number}"), "x"), now)).count();
+    assert_eq!(others, WAITING_MAX - kept);
+    assert!(tell(&mut notices, now).is_some() && notices.offer(skipped(1_000), now), "room for one more");
+}
+
+#[test]
 fn a_lost_answer_makes_no_second_event() {
     let (mut notices, now) = (notices(), Instant::now());
     notices.offer(notice("a", "x"), now);

@@ -9,7 +9,7 @@ use std::{
 use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Target, liveness::PodLife};
 use rollcall_controller::{
     IndexHandle,
-    index::{Change, Index, Kind, NodeFacts, PodSeen},
+    index::{Change, Index, Kind, NodeFacts},
     operate::{Metrics, api::Api, health::Health},
     owner,
 };
@@ -73,7 +73,7 @@ pub(crate) fn pod(namespace: &str, number: u8, version: &str) -> Change {
         registration: Some(Arc::new(registration)),
         life: PodLife::READY,
     };
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 // === impl Controller ===

@@ -58,7 +58,11 @@ impl Bench {
         let (writer, store) = store();
         let (errands, inbox) = errands();
         let (_, hooks) = prestop(store.clone());
-        Self { agent: Agent::new(args, writer, inbox, hooks, Own::default()), errands, store }
+        Self {
+            agent: Agent::new(args, Trust::default(), writer, inbox, hooks, Own::default()),
+            errands,
+            store,
+        }
     }
 
     /// The next thing that somebody wants, as frames.

@@ -75,7 +75,14 @@ pub(crate) struct Agent {
 // === impl Agent ===
 
 impl Agent {
-    pub(crate) fn new(args: Args, writer: Writer, inbox: Inbox, hooks: Questions, own: Own) -> Self {
+    pub(crate) fn new(
+        args: Args,
+        trust: Trust,
+        writer: Writer,
+        inbox: Inbox,
+        hooks: Questions,
+        own: Own,
+    ) -> Self {
         let mut jitter = Jitter::from_entropy();
         let client = Client::new(format!("{:016x}", jitter.next_u64()), args.held_bytes_max());
         if let Some(home) = &args.namespace {
@@ -93,7 +100,7 @@ impl Agent {
             summary_wished: None,
             client,
             warned: None,
-            trust: Trust::default(),
+            trust,
             jitter,
             begin: Instant::now(),
         }

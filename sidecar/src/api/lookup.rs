@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long the first lookup of a name waits to be in step.
-pub(super) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
+pub(crate) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// The oldest word out of step that a service does not exist. A held address is worth trying however old it is; that
 /// nothing was there a minute ago helps nobody, and a service deployed since must not be denied.
 const UNKNOWN_AGE_MAX: u64 = 60;

@@ -35,6 +35,7 @@ use rollcall_net::{Forbidden, check_local};
 use rollcall_wire::{Problem, Slug, query};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub(crate) use self::lookup::FIRST_ANSWER_MAX;
 use self::{
     answer::{Answer, json, problem, text},
     balancers::Balancers,

@@ -95,7 +95,7 @@ pub(crate) async fn connect(args: &Args, trust: &mut Trust) -> Result<Link, Link
 }
 
 async fn open(args: &Args, trust: &mut Trust) -> Result<Link, LinkError> {
-    let tls = trust.config(read(&args.ca_file)?)?;
+    let tls = trust.config(|| read(&args.ca_file))?;
     let authorization = bearer(args, &read(&args.token_file)?)?;
     let unreachable = |source| LinkError::Unreachable(args.controller, source);
     let stream = TcpStream::connect(args.controller).await.map_err(unreachable)?;

@@ -5,10 +5,17 @@ use std::{io, sync::Arc};
 use rollcall_net::{TlsError, client_config};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error};
 
-/// Holds the TLS settings of the authority that was read last. As long as it stays the same, so do they, and with them
-/// the tickets that the controller gave: to come back costs neither end a signature.
-#[derive(Debug, Default)]
-pub(crate) struct Trust(Option<(Vec<u8>, Arc<ClientConfig>)>);
+use super::LinkError;
+
+/// Holds the TLS settings of the authority. As long as it stays the same, so do they, and with them the tickets that the
+/// controller gave: to come back costs neither end a signature.
+#[derive(Debug)]
+pub(crate) enum Trust {
+    /// It was given with the flags, and is this one as long as the process lives.
+    Given(Arc<ClientConfig>),
+    /// It is in a file; here with what was read there last.
+    File(Option<(Vec<u8>, Arc<ClientConfig>)>),
+}
 
 /// What to do about a TLS handshake that failed.
 pub(super) fn remedy(error: &io::Error) -> &'static str {
@@ -36,16 +43,38 @@ pub(super) fn remedy(error: &io::Error) -> &'static str {
 // === impl Trust ===
 
 impl Trust {
-    /// The settings that believe this authority.
-    pub(super) fn config(&mut self, ca_pem: Vec<u8>) -> Result<Arc<ClientConfig>, TlsError> {
-        if let Some((held, config)) = &self.0
-            && *held == ca_pem
+    /// In the authority of this text; in that of the file where the text says nothing.
+    pub(crate) fn new(ca_pem: &str) -> Result<Self, TlsError> {
+        match ca_pem.trim() {
+            "" => Ok(Self::default()),
+            ca_pem => client_config(ca_pem.as_bytes()).map(Self::Given),
+        }
+    }
+
+    /// The settings that believe the authority; the file is read where it is to be found there.
+    pub(super) fn config(
+        &mut self,
+        file: impl FnOnce() -> Result<Vec<u8>, LinkError>,
+    ) -> Result<Arc<ClientConfig>, LinkError> {
+        let held = match self {
+            Self::Given(config) => return Ok(config.clone()),
+            Self::File(held) => held,
+        };
+        let ca_pem = file()?;
+        if let Some((same, config)) = held
+            && *same == ca_pem
         {
             return Ok(config.clone());
         }
         let config = client_config(&ca_pem)?;
-        self.0 = Some((ca_pem, config.clone()));
+        *held = Some((ca_pem, config.clone()));
         Ok(config)
+    }
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self::File(None)
     }
 }
 
@@ -99,7 +128,7 @@ mod tests {
     }
 
     async fn shake(trust: &mut Trust, ca_pem: &[u8], address: std::net::SocketAddr) -> io::Result<()> {
-        let connector = TlsConnector::from(trust.config(ca_pem.to_vec()).unwrap());
+        let connector = TlsConnector::from(trust.config(|| Ok(ca_pem.to_vec())).unwrap());
         let stream = TcpStream::connect(address).await.unwrap();
         let mut stream = connector.connect(server_name().unwrap(), stream).await?;
         // The tickets come before the first byte.
@@ -114,11 +143,31 @@ mod tests {
         let other = made(TLS_NAME, 2900).0;
         shake(&mut trust, &ca_pem, address).await.unwrap();
         shake(&mut trust, &ca_pem, address).await.unwrap();
-        trust.config(other).unwrap();
+        trust.config(|| Ok(other)).unwrap();
         // What was believed by another authority is not believed by this one.
         shake(&mut trust, &ca_pem, address).await.unwrap();
         let [full, resumed] = [HandshakeKind::Full, HandshakeKind::Resumed].map(Some);
         assert_eq!(server.await.unwrap(), [full, resumed, full]);
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_is_given_wins_and_an_empty_one_says_nothing() {
+        let (ca_pem, config) = made(TLS_NAME, 2900);
+        let (address, server) = serve(config, 3).await;
+        let mut given = Trust::new(&String::from_utf8(ca_pem.clone()).unwrap()).unwrap();
+        let other = made(TLS_NAME, 2900).0;
+        shake(&mut given, &other, address).await.unwrap();
+        for nothing in ["", " \n"] {
+            shake(&mut Trust::new(nothing).unwrap(), &other, address).await.unwrap_err();
+        }
+        assert_eq!(server.await.unwrap(), [Some(HandshakeKind::Full), None, None]);
+        for bad in [
+            "no PEM",
+            "-----BEGIN CERTIFICATE-----\nAA",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        ] {
+            assert!(Trust::new(bad).is_err(), "{bad}");
+        }
     }
 
     #[tokio::test]

@@ -92,6 +92,10 @@ impl Currency {
         self.confirmed.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn runs_for(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
     /// When everything held was last known to be current, to the millisecond; none where it never was.
     pub(super) fn current_at(&self) -> Option<Instant> {
         let at_ms = self.current_at_ms.load(Ordering::Relaxed);

@@ -22,7 +22,10 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use rollcall_catalogue::{Namespace, Service, ServiceKey};
 use rollcall_wire::{PodIdentity, ServiceSummary};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant},
+};
 
 pub(crate) use self::{
     alike::share,
@@ -309,6 +312,16 @@ impl Store {
         !self.0.currency.is_confirmed() && self.current_at().is_some()
     }
 
+    /// Whether everything held was current once since this process began: it was in step.
+    pub(crate) fn was_in_step(&self) -> bool {
+        self.0.currency.is_confirmed()
+    }
+
+    /// For how long this process has been holding anything.
+    pub(crate) fn runs_for(&self) -> Duration {
+        self.0.currency.runs_for()
+    }
+
     /// Whether there is a session, whatever it has said yet.
     pub(crate) fn in_session(&self) -> bool {
         matches!(self.contact(), Contact::Live { .. })
@@ -324,7 +337,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use rollcall_catalogue::{ContentHash, Policy, changes::Head};
-    use tokio::time::{Duration, advance};
+    use tokio::time::advance;
 
     use super::*;
 

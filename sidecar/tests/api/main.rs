@@ -16,3 +16,4 @@ mod document;
 mod lookups;
 mod raw;
 mod service;
+mod start;

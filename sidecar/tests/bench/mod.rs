@@ -19,7 +19,7 @@ use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Targe
 use rollcall_controller::{
     Authority, IndexHandle,
     auth::{AuthError, Review, Reviewer},
-    index::{Change, Index, Key, Kind, NodeFacts, PodSeen},
+    index::{Change, Index, Key, Kind, NodeFacts},
     operate::Metrics,
     owner,
     sessions::Sessions,
@@ -117,7 +117,7 @@ pub fn pod(number: u8, port: Option<u16>) -> PodFacts {
 
 /// What the watch tells of this pod.
 pub fn seen(facts: PodFacts) -> Change {
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 /// What the watch tells of a pod that is gone.

@@ -87,7 +87,13 @@ impl Volumes {
 
     /// Starts a sidecar that is to fail; what it logs.
     pub fn fail(&self, controller: SocketAddr) -> String {
-        let output = self.command(controller, &self.folder.path().join("state")).output().unwrap();
+        self.fail_with(controller, &[])
+    }
+
+    /// The same, with these variables as well.
+    pub fn fail_with(&self, controller: SocketAddr, variables: &[(&str, &str)]) -> String {
+        let mut command = self.command(controller, &self.folder.path().join("state"));
+        let output = command.envs(variables.iter().copied()).output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     }

@@ -14,10 +14,13 @@ use std::process::Command;
 pub(crate) const PAUSE: &str = "rollcall.test/pause:1";
 /// A shell, wget, httpd, nc, nslookup and the like: an app container for tests and for a look around.
 pub const TOOLBOX: &str = "rollcall.test/toolbox:1";
+/// The toolbox under the name of an image that other clusters can pull, so that an example runs on theirs and on ours. It is
+/// Debian's busybox, of whichever version: what is only in 1.37 must not be asked of it.
+pub const PUBLIC_NAME_OF_TOOLBOX: &str = "docker.io/library/busybox:1.37";
 pub(crate) const COREDNS: &str = "rollcall.test/coredns:1";
 
 /// Changes when the way these images are made changes, so that no node gets one of an older kit.
-const RECIPE: u8 = 3;
+const RECIPE: u8 = 4;
 
 /// The archives of all base images.
 pub(crate) struct BaseImages {
@@ -88,6 +91,7 @@ fn toolbox(busybox: &Path, c_library: &Path) -> Result<Image, Error> {
     }
     Ok(Image {
         reference: TOOLBOX.into(),
+        aliases: vec![PUBLIC_NAME_OF_TOOLBOX.into()],
         user: NON_ROOT,
         entrypoint: vec!["/bin/sh".into()],
         path: Some("/bin"),

@@ -15,6 +15,8 @@ pub const NON_ROOT: &str = "65532:65532";
 pub struct Image {
     /// Name and tag, as a pod spec names it.
     pub reference: String,
+    /// Other names that pods may use for it.
+    pub aliases: Vec<String>,
     pub user: &'static str,
     pub entrypoint: Vec<String>,
     /// What `kubectl exec` finds without a path.
@@ -36,6 +38,7 @@ impl Image {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self {
             reference,
+            aliases: Vec::new(),
             user: NON_ROOT,
             entrypoint: vec![format!("/{name}")],
             path: None,
@@ -61,15 +64,18 @@ impl Image {
             "schemaVersion": 2,
         });
         let manifest = manifest.to_string().into_bytes();
-        let index = json!({"manifests": [{
-            "annotations": {"io.containerd.image.name": self.reference, "org.opencontainers.image.ref.name": self.reference},
-            "digest": digest(&manifest),
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "size": manifest.len(),
-        }], "schemaVersion": 2});
+        let names: Vec<_> = std::iter::once(&self.reference).chain(&self.aliases).collect();
+        let named = names.iter().map(|name| {
+            json!({
+                "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name},
+                "digest": digest(&manifest),
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "size": manifest.len(),
+            })
+        });
+        let index = json!({"manifests": named.collect::<Vec<_>>(), "schemaVersion": 2});
         // Engines before Docker 25 read this instead of the index.
-        let for_docker =
-            json!([{"Config": blob(&config), "Layers": [blob(&layer)], "RepoTags": [self.reference]}]);
+        let for_docker = json!([{"Config": blob(&config), "Layers": [blob(&layer)], "RepoTags": names}]);
 
         let unfinished = archive.with_extension("unfinished");
         let failed = || Error::file("write", &unfinished);
@@ -229,6 +235,26 @@ mod tests {
         let config: serde_json::Value = serde_json::from_slice(&files[&config]).unwrap();
         assert_eq!(config["config"]["User"], NON_ROOT);
         assert_eq!(config["config"]["Entrypoint"][0], "/hello");
+    }
+
+    #[test]
+    fn every_name_means_the_same_image_and_the_first_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("hello.tar");
+        let mut image = sample(folder.path());
+        image.aliases.push("example.org/hi:2".into());
+        let announced = image.write(&archive).unwrap();
+        let files = unpack(&archive);
+        let index: serde_json::Value = serde_json::from_slice(&files["index.json"]).unwrap();
+        let names = ["rollcall.test/hello:1", "example.org/hi:2"];
+        for (number, name) in names.iter().enumerate() {
+            let named = &index["manifests"][number];
+            assert_eq!(named["digest"], announced);
+            assert_eq!(named["annotations"]["io.containerd.image.name"], *name);
+        }
+        let for_docker: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        assert_eq!(for_docker[0]["RepoTags"], json!(names));
+        assert_eq!(reference_in(&archive).unwrap(), names[0]);
     }
 
     #[test]

@@ -24,14 +24,22 @@ pub struct GoTool {
     package: &'static str,
     /// The folder with its go.mod and go.sum.
     module: &'static str,
-    /// The module whose version is stamped into it, as charts and clients ask for it.
-    versioned_by: Option<&'static str>,
+    stamp: Stamp,
+}
+
+/// Which versions are stamped into a program, as charts and clients ask for them.
+#[derive(Clone, Copy)]
+enum Stamp {
+    None,
+    Kubernetes,
+    /// helm's own, and the one of Kubernetes that it knows: without a cluster a chart's `kubeVersion` is held against it.
+    Helm,
 }
 
 const KUBERNETES: &str = "k8s.io/kubernetes";
 
 const fn kubernetes(name: &'static str, package: &'static str) -> GoTool {
-    GoTool { name, package, module: "kubernetes", versioned_by: Some(KUBERNETES) }
+    GoTool { name, package, module: "kubernetes", stamp: Stamp::Kubernetes }
 }
 
 pub(crate) const ETCD: GoTool = kubernetes("etcd", "go.etcd.io/etcd/server/v3");
@@ -43,15 +51,19 @@ pub(crate) const KUBELET: GoTool = kubernetes("kubelet", "k8s.io/kubernetes/cmd/
 pub(crate) const PROXY: GoTool = kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy");
 pub const KUBECTL: GoTool = kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl");
 pub const COREDNS: GoTool =
-    GoTool { name: "coredns", package: "github.com/coredns/coredns", module: "coredns", versioned_by: None };
+    GoTool { name: "coredns", package: "github.com/coredns/coredns", module: "coredns", stamp: Stamp::None };
+
+/// What charts are installed with: no part of a cluster, and built only where somebody asks for it.
+pub const HELM: GoTool =
+    GoTool { name: "helm", package: "helm.sh/helm/v3/cmd/helm", module: "helm", stamp: Stamp::Helm };
 
 /// Fake nodes and pods: no part of a cluster, and built only where a test asks for it.
 pub const KWOK: GoTool =
-    GoTool { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", module: "kwok", versioned_by: None };
+    GoTool { name: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", module: "kwok", stamp: Stamp::None };
 
 /// A registry to be measured beside ours: no part of a cluster, and built only where a measurement asks for it.
 pub const CONSUL: GoTool =
-    GoTool { name: "consul", package: "github.com/hashicorp/consul", module: "consul", versioned_by: None };
+    GoTool { name: "consul", package: "github.com/hashicorp/consul", module: "consul", stamp: Stamp::None };
 
 /// Where the built programs of one cluster are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,15 +120,34 @@ impl GoTool {
     }
 
     fn linker_flags(&self, module: &Path) -> Result<String, Error> {
+        let stamps = match self.stamp {
+            Stamp::None => Vec::new(),
+            Stamp::Kubernetes => {
+                let version = pinned_version(module, KUBERNETES)?;
+                let (major, minor) = major_and_minor(&version);
+                let stamp = "k8s.io/component-base/version";
+                vec![
+                    format!("{stamp}.gitVersion={version}"),
+                    format!("{stamp}.gitMajor={major}"),
+                    format!("{stamp}.gitMinor={minor}"),
+                ]
+            }
+            Stamp::Helm => {
+                let helm = "helm.sh/helm/v3";
+                // The libraries of Kubernetes 1.37 are called 0.37.
+                let libraries = pinned_version(module, "k8s.io/client-go")?;
+                let (_, minor) = major_and_minor(&libraries);
+                let mut stamps =
+                    vec![format!("{helm}/internal/version.version={}", pinned_version(module, helm)?)];
+                for package in ["chartutil", "lint/rules"] {
+                    stamps.push(format!("{helm}/pkg/{package}.k8sVersionMajor=1"));
+                    stamps.push(format!("{helm}/pkg/{package}.k8sVersionMinor={minor}"));
+                }
+                stamps
+            }
+        };
         const STRIPPED: &str = "-s -w";
-        let Some(versioned_by) = self.versioned_by else { return Ok(STRIPPED.into()) };
-        let version = pinned_version(module, versioned_by)?;
-        let mut numbers = version.trim_start_matches('v').split('.');
-        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-        let stamp = "k8s.io/component-base/version";
-        Ok(format!(
-            "{STRIPPED} -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
-        ))
+        Ok(stamps.iter().fold(STRIPPED.to_owned(), |flags, stamp| format!("{flags} -X {stamp}")))
     }
 
     /// Everything that decides what the built program is.
@@ -132,6 +163,11 @@ impl GoTool {
         }
         Ok(short(hash))
     }
+}
+
+fn major_and_minor(version: &str) -> (&str, &str) {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
 }
 
 /// The version of a module that a go.mod requires.
@@ -263,6 +299,13 @@ mod tests {
             "{flags}"
         );
         assert!(pinned_version(&module, "example.org/absent").is_err());
+    }
+
+    #[test]
+    fn helm_knows_its_own_version_and_one_of_kubernetes() {
+        let flags = HELM.linker_flags(&Path::new(SOURCES).join("helm")).unwrap();
+        assert!(flags.contains("version.version=v3."), "{flags}");
+        assert!(flags.contains("chartutil.k8sVersionMinor=3"), "{flags}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod addresses;
 mod adoption;
 mod crowd;
+mod lookout;
 mod order;
 mod pods;
 mod reporting;
@@ -60,7 +61,7 @@ pub(super) fn pod(number: u8, app: &str, annotated: Option<&str>) -> PodSeen {
         registration: annotated.map(|service| Arc::new(registration(service))),
         life: PodLife::READY,
     };
-    PodSeen { facts, turned_ms: Some(1_000), problems: Vec::new() }
+    PodSeen { turned_ms: Some(1_000), ..facts.into() }
 }
 
 pub(super) fn seen(pod: PodSeen) -> Change {
@@ -149,7 +150,7 @@ pub(super) fn slice(name: &str, service: &str, endpoints: Vec<SliceEndpoint>) ->
 }
 
 pub(super) fn namespace_adopts(adopts_services: bool) -> Change {
-    Change::Namespace(namespace("shop"), NamespaceFacts { adopts_services })
+    Change::Namespace(namespace("shop"), NamespaceFacts { adopts_services, ..NamespaceFacts::default() })
 }
 
 pub(super) fn node_facts() -> NodeFacts {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use rollcall_catalogue::{ContentHash, ServiceName};
+use rollcall_injection::{Exemption, Namespaces, Wish};
 use rollcall_wire::{HealthOf, RegistrationKey, SelfRegistration};
 
 use super::{pods::nothing_stays_behind, *};
@@ -11,8 +12,11 @@ type World = BTreeMap<Key, Change>;
 
 fn pods() -> impl Strategy<Value = (Key, Change)> {
     let own = proptest::option::of(0u8..2);
-    (1u8..4, 0u8..2, own, any::<bool>(), 0u8..3, 1u8..4).prop_map(
-        |(number, app, own, ready, life, address)| {
+    let wish = prop::sample::select(vec![Wish::Asked, Wish::Declined, Wish::None]);
+    let exemption = prop::sample::select(vec![None, None, Some(Exemption::HostNetwork)]);
+    let injection = (wish, exemption).prop_map(|(wish, exemption)| InjectionFacts { wish, exemption });
+    (1u8..4, 0u8..2, own, any::<bool>(), 0u8..4, 1u8..4, injection, any::<bool>()).prop_map(
+        |(number, app, own, ready, life, address, injection, has_sidecar)| {
             let service = own.map(|own| format!("s{own}"));
             let mut pod = pod(number, &format!("a{app}"), service.as_deref());
             pod.facts.addresses = (life != 2).then(|| ip(address)).into_iter().collect();
@@ -22,6 +26,7 @@ fn pods() -> impl Strategy<Value = (Key, Change)> {
                 pod.facts.life.phase = rollcall_catalogue::liveness::Phase::Succeeded;
             }
             pod.facts.node = Some(format!("n{}", address % 2).into());
+            (pod.injection, pod.facts.has_sidecar) = (injection, has_sidecar);
             (Key::Pod(pod.facts.uid.clone()), seen(pod))
         },
     )
@@ -91,9 +96,11 @@ fn others() -> impl Strategy<Value = (Key, Change)> {
             let facts = NodeFacts { zone: Some(format!("z{number}").into()), unknown, pod_ranges, addresses };
             (Key::Node(name.clone()), Change::Node(name, facts))
         });
-    let adopting =
-        any::<bool>().prop_map(|adopts| (Key::Namespace(namespace("shop")), namespace_adopts(adopts)));
-    prop_oneof![node, adopting]
+    let labelled = (any::<bool>(), any::<bool>()).prop_map(|(adopts_services, injects)| {
+        let name = namespace("shop");
+        (Key::Namespace(name.clone()), Change::Namespace(name, NamespaceFacts { adopts_services, injects }))
+    });
+    prop_oneof![node, labelled]
 }
 
 /// Says what the session of a pod brings.
@@ -286,6 +293,12 @@ struct Said {
     reports: Vec<String>,
     managed: Managed,
     outside: Vec<(OutsideId, rollcall_catalogue::ProbeSpec, u16)>,
+    without_sidecar: WithoutSidecar,
+}
+
+/// An index that knows nothing yet.
+fn empty() -> Index {
+    Index::default().expecting_sidecars(Namespaces::default(), namespace("rollcall-system"))
 }
 
 fn said(index: &mut Index) -> Said {
@@ -310,11 +323,12 @@ fn said(index: &mut Index) -> Said {
         reports,
         managed: index.managed(),
         outside: index.outside.values().cloned().map(|one| (one.id, one.probe, one.port)).collect(),
+        without_sidecar: index.without_sidecar(),
     }
 }
 
 fn fresh(world: &World, spoken: &BTreeMap<PodUid, Spoken>, backwards: bool) -> Said {
-    let mut index = Index::default();
+    let mut index = empty();
     lists(world, backwards).into_iter().for_each(|change| {
         index.apply(change);
     });
@@ -328,7 +342,7 @@ proptest! {
     fn the_way_does_not_matter(
         events in proptest::collection::vec((event(), any::<bool>()), 0..60), listed_after in 0usize..20,
     ) {
-        let (mut bench, mut world) = (Bench { index: Index::default(), now_ms: 1 }, World::new());
+        let (mut bench, mut world) = (Bench { index: empty(), now_ms: 1 }, World::new());
         let mut spoken = BTreeMap::new();
         for (nth, (event, publishes)) in events.into_iter().enumerate() {
             if nth == listed_after {

@@ -40,10 +40,13 @@ pub(super) fn nothing_stays_behind(bench: &Bench) {
         answers,
         reports,
         clock,
+        lookout,
+        asides,
         ..
     } = &bench.index;
     assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
     assert!(clock.is_empty() && written.is_empty(), "{clock:?} {written:?}");
+    assert!(lookout.is_empty() && asides.is_empty(), "{lookout:?} {asides:?}");
     assert!(namespaces.is_empty(), "{namespaces:?}");
     assert!(services.is_empty(), "{services:?}");
     assert!(addresses.is_empty() && outside.is_empty() && answers.is_empty() && reports.is_empty());

@@ -34,7 +34,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     Authority,
     auth::{AuthError, Review, Reviewer},
-    index::{Change, Index, Kind, NodeFacts, PodSeen},
+    index::{Change, Index, Kind, NodeFacts},
     operate::{Format, Metrics},
     owner::{IndexHandle, View, owner},
     sessions::{Sessions, connection::Connection},
@@ -118,7 +118,7 @@ pub(super) fn pod(number: u8, service: Option<&str>) -> PodFacts {
 
 /// What the watch tells of this pod.
 pub(super) fn seen(facts: PodFacts) -> Change {
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 pub(super) fn hello(incarnation: &str, sequence: u64) -> Up {

@@ -30,7 +30,7 @@ use rollcall_cluster::companion::Companion;
 use rollcall_controller::{
     Authority, IndexHandle,
     auth::{AuthError, Review, Reviewer},
-    index::{Change, Index, Kind, PodSeen},
+    index::{Change, Index, Kind},
     operate::Metrics,
     owner,
     sessions::Sessions,
@@ -196,7 +196,7 @@ fn pod(number: u8, version: Option<&str>) -> Change {
         registration: version.map(|version| Arc::new(registration(version))),
         life: PodLife::READY,
     };
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 // === impl Believer ===

@@ -7,8 +7,8 @@ use rollcall_catalogue::{
     liveness::{Phase, PodLife},
 };
 use rollcall_controller::index::{
-    Change, Key, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen, ServiceFacts, SliceEndpoint,
-    SliceFacts, StatusDigest,
+    Change, Key, NamespaceFacts, NodeFacts, Object, ObjectKey, ServiceFacts, SliceEndpoint, SliceFacts,
+    StatusDigest,
 };
 
 use super::node_name;
@@ -125,7 +125,7 @@ pub(super) fn pod(number: PodNo, pod: &Pod, named: &Named, node: &Node) -> Chang
             containers_ready: pod.ready,
         },
     };
-    Change::Pod(Box::new(PodSeen { facts, turned_ms: None, problems: Vec::new() }))
+    Change::Pod(Box::new(facts.into()))
 }
 
 pub(super) fn node(number: NodeId, node: &Node) -> Change {
@@ -135,7 +135,7 @@ pub(super) fn node(number: NodeId, node: &Node) -> Change {
 }
 
 pub(super) fn namespace(name: &str) -> Change {
-    Change::Namespace(name.parse().unwrap(), NamespaceFacts { adopts_services: false })
+    Change::Namespace(name.parse().unwrap(), NamespaceFacts::default())
 }
 
 pub(super) fn kube_service(named: &Named) -> Change {

@@ -1,0 +1,95 @@
+use crate::{NAMESPACE, helm, with};
+use rollcall_chart::chart;
+use rollcall_cluster::output_of;
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const OPERATOR: [&str; 2] = ["--api-versions", "monitoring.coreos.com/v1/ServiceMonitor"];
+
+#[test]
+fn the_network_policy_lets_in_whom_it_must() {
+    assert_eq!(with(&[]).of_kind("NetworkPolicy").count(), 0);
+    let rendered = with(&["networkPolicy.enabled=true"]);
+    let policy = &rendered.one("NetworkPolicy").unwrap()["spec"];
+    assert_eq!(policy["policyTypes"], json!(["Ingress"]));
+    let expected = json!([
+        {"ports": [{"port": 7310, "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]},
+        {"ports": [{"port": 7343, "protocol": "TCP"}]},
+    ]);
+    assert_eq!(policy["ingress"], expected);
+
+    let peer = json!({"namespaceSelector": {"matchLabels": {"name": "monitoring"}}});
+    let rendered = with(&[
+        "networkPolicy.enabled=true",
+        &format!("networkPolicy.metricsFrom=[{peer}]"),
+        r#"networkPolicy.egress=[{"ports":[{"port":6443}]}]"#,
+    ]);
+    let policy = &rendered.one("NetworkPolicy").unwrap()["spec"];
+    assert_eq!(policy["ingress"][2], json!({"ports": [{"port": 7391, "protocol": "TCP"}], "from": [peer]}));
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(policy["egress"], json!([{"ports": [{"port": 6443}]}]));
+}
+
+#[test]
+fn a_service_monitor_is_there_where_it_is_wanted_and_can_be_read() {
+    let count =
+        |arguments: &[&str]| helm().rendered(NAMESPACE, arguments).unwrap().of_kind("ServiceMonitor").count();
+    let wanted = ["--set", "serviceMonitor.enabled=true"];
+    assert_eq!(count(&OPERATOR), 0);
+    assert_eq!(count(&wanted), 0);
+    let both = [wanted, OPERATOR, ["--set", "serviceMonitor.labels.release=prometheus"]].concat();
+    let rendered = helm().rendered(NAMESPACE, &both).unwrap();
+    let monitor = rendered.one("ServiceMonitor").unwrap();
+    assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+    assert_eq!(
+        monitor["spec"]["endpoints"],
+        json!([{"port": "metrics", "path": "/metrics", "interval": "30s"}])
+    );
+    let service = &rendered.one("Service").unwrap()["metadata"]["labels"];
+    let selector = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    assert!(selector.iter().all(|(key, value)| service[key] == *value));
+}
+
+/// The chart with its notes among the objects: without a cluster helm shows them to nobody.
+fn with_notes() -> PathBuf {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("with-notes");
+    let _ = fs::remove_dir_all(&copy);
+    output_of("copying the chart", Command::new("cp").arg("-r").arg(chart()).arg(&copy)).unwrap();
+    let templates = copy.join("templates");
+    let notes = fs::read_to_string(templates.join("NOTES.txt")).unwrap();
+    fs::write(templates.join("_notes.tpl"), format!("{{{{ define \"notes\" }}}}{notes}{{{{ end }}}}"))
+        .unwrap();
+    fs::write(templates.join("notes.yaml"), "kind: Notes\ntext: {{ include \"notes\" . | toJson }}\n")
+        .unwrap();
+    copy
+}
+
+#[test]
+fn the_notes_name_one_next_command_and_warn_of_what_is_not_as_usual() {
+    let chart = with_notes();
+    let notes = |settings: &[&str]| {
+        let arguments: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let rendered = helm().rendered_from(&chart, NAMESPACE, &arguments).unwrap();
+        rendered.one("Notes").unwrap()["text"].as_str().unwrap().to_owned()
+    };
+    let usual = notes(&[]);
+    assert!(usual.contains("kubectl label namespace NAMESPACE rollcall.dev/inject=enabled\n"), "{usual}");
+    assert!(!usual.contains("WARNING"), "{usual}");
+    let next = |notes: &str| notes.lines().filter(|line| line.starts_with("  ")).count();
+    assert_eq!(next(&usual), 1);
+    for (settings, warning) in [
+        (&["replicas=1"][..], "WARNING: replicas is 1"),
+        (&["injection.enabled=false"], "WARNING: injection.enabled is false"),
+        (&["serviceMonitor.enabled=true"], "WARNING: serviceMonitor.enabled is true"),
+        (
+            &["serviceMonitor.enabled=true", "networkPolicy.enabled=true"],
+            "WARNING: networkPolicy.metricsFrom is empty",
+        ),
+    ] {
+        let notes = notes(settings);
+        assert!(notes.contains(warning), "{settings:?}: {notes}");
+        assert_eq!(next(&notes), 1, "{notes}");
+    }
+}
