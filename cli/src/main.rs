@@ -1,5 +1,7 @@
 //! The `rollcall` command.
 
+mod inject;
+
 use std::{io, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -15,6 +17,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Print manifests with the sidecar that the webhook would give their pods, for `kubectl apply -f -`.
+    Inject(inject::Inject),
     /// Print the ServiceRegistration CRD, for `kubectl apply -f -`.
     Crd,
     /// Print a completion script for a shell.
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> anyhow::Result<()> {
     let mut output = Vec::new();
     match command {
+        Command::Inject(inject) => output.extend(inject.run()?.into_bytes()),
         Command::Crd => output.extend(rollcall_crds::crd_yaml()?.into_bytes()),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "rollcall", &mut output);

@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,16 +14,18 @@ use kube::{Client, Config};
 use rollcall_injection::Settings;
 use rollcall_net::{Jitter, LogFilter, Shutdown, Trigger, bind_any, server_config, shutdown};
 use tokio::{
-    sync::watch,
+    net::TcpListener,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tracing::{error, info, warn};
 
 use crate::{
+    admission::{self, Installation, Names, Trust},
     args::{Args, LivenessMode},
     auth::KubeReviewer,
-    ca::{Authority, CaError, Leaf},
+    ca::{Authority, CaError},
     index::{Index, ObjectKey},
     kubernetes::watch_all,
     lease,
@@ -53,6 +58,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
     let sessions_listener = bind_any(args.sessions_listen)
         .with_context(|| format!("--sessions-listen {}: cannot listen", args.sessions_listen))?;
+    let admission = admission(&args)?;
     let read_listeners = api::listen(args.read_listen, args.read_listen_v6)?;
 
     let mut parts = JoinSet::new();
@@ -65,7 +71,23 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         parts.spawn(until(ear.clone(), name, watch));
     }
     write(&mut parts, &args, &client, &index, &metrics, &ear);
-    let health = Health { index: index.clone(), serving: Arc::default(), metrics: metrics.clone() };
+    let health = Health {
+        index: index.clone(),
+        serving: Arc::default(),
+        admitting: Arc::new(AtomicBool::new(admission.is_none())),
+        metrics: metrics.clone(),
+    };
+    let (trusted, trust) = oneshot::channel();
+    if let Some((installation, listener)) = admission {
+        let (client, metrics, ear) = (client.clone(), metrics.clone(), ear.clone());
+        let admitting = health.admitting.clone();
+        parts.spawn(async move {
+            // Nobody is to be believed before the process ends, where the authority never comes.
+            let Ok(trust) = trust.await else { return Ok("admission") };
+            admission::run(installation, trust, client, listener, metrics, admitting, ear).await?;
+            Ok("admission")
+        });
+    }
     let mut early = ear.clone();
     let (serving, health_ear) = (health.serving.clone(), ear.clone());
     parts.spawn(async move {
@@ -82,11 +104,13 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     }
     parts.spawn(async move {
         // A loop that waits for the API server must not outlive the word to end.
-        let leaf = tokio::select! {
-            leaf = authority(&client, &args, metrics.writes()) => leaf?,
+        let trust = tokio::select! {
+            trust = authority(&client, &args, metrics.writes()) => trust?,
             () = early.requested() => return Ok("sessions"),
         };
-        let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes())?;
+        let tls = server_config(trust.leaf.certificate_pem.as_bytes(), trust.leaf.key_pem.as_bytes())?;
+        // Nobody waits for it without a webhook.
+        let _ = trusted.send(trust);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
         let sessions = Sessions::new(args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
@@ -122,6 +146,16 @@ fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
         Some(_) => index.expecting_sidecars(settings.namespaces.clone(), own),
         None => index,
     })
+}
+
+/// What is injected, and where the API server asks for it; none where it is not to ask.
+fn admission(args: &Args) -> anyhow::Result<Option<(Installation, TcpListener)>> {
+    let Some(names) = Names::of(args) else { return Ok(None) };
+    let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
+    let dns = admission::cluster_dns(&args.namespace);
+    let listener = bind_any(args.admission_listen)
+        .with_context(|| format!("--admission-listen {}: cannot listen", args.admission_listen))?;
+    Ok(Some((Installation { names, settings, dns }, listener)))
 }
 
 /// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not.
@@ -194,13 +228,17 @@ fn tuned(mut config: Config) -> Config {
     config
 }
 
-/// The certificate for the sessions. An API server that is away is waited for; a broken Secret is not.
-async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow::Result<Leaf> {
+/// The certificate for sessions and the webhook, and whose it is. An API server that is away is waited for; a broken Secret is not.
+async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow::Result<Trust> {
+    let names = Names::of(args).map(|names| names.of_certificate().to_vec()).unwrap_or_default();
     let mut jitter = Jitter::from_entropy();
     loop {
         let load = Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret, writes);
         match timeout(AUTHORITY_MAX, load).await {
-            Ok(Ok(authority)) => return Ok(authority.leaf(&args.ca_secret)?),
+            Ok(Ok(authority)) => {
+                let leaf = authority.leaf_also_for(&args.ca_secret, &names)?;
+                return Ok(Trust { authority_pem: authority.certificate_pem, leaf });
+            }
             Ok(Err(CaError::Api(place, source))) => {
                 error!(place, error = %source, "the authority cannot be read or created, and is tried again");
             }

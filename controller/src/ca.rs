@@ -42,6 +42,7 @@ pub struct Authority {
 }
 
 /// Holds a certificate for [`TLS_NAME`] and its key, as PEM.
+#[derive(Clone)]
 pub struct Leaf {
     pub certificate_pem: String,
     pub key_pem: String,
@@ -106,10 +107,17 @@ impl Authority {
 
     /// A new certificate for this process.
     pub fn leaf(&self, place: &str) -> Result<Leaf, CaError> {
+        self.leaf_also_for(place, &[])
+    }
+
+    /// The same for some names more, by which others than sidecars call us.
+    pub fn leaf_also_for(&self, place: &str, names: &[String]) -> Result<Leaf, CaError> {
         let make = || {
             let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, KeyPair::from_pem(&self.key_pem)?)?;
             let key = KeyPair::generate()?;
-            let mut params = dated(LEAF_FOR, vec![TLS_NAME.to_owned()])?;
+            let mut all = vec![TLS_NAME.to_owned()];
+            all.extend(names.iter().filter(|name| *name != TLS_NAME).cloned());
+            let mut params = dated(LEAF_FOR, all)?;
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             params.use_authority_key_identifier_extension = true;
             let certificate = params.signed_by(&key, &issuer)?;

@@ -6,6 +6,7 @@
 //!  sessions ─┘ presence   one task, no lock   watch channel   one stream each, no queue
 //! ```
 
+mod admission;
 pub mod app;
 pub mod args;
 pub mod auth;

@@ -2,17 +2,25 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
+
+use crate::{
+    Amounts, Resources,
+    amounts::{both, resources},
+};
 
 /// Holds what whoever installs Rollcall decides; the chart writes it as a file (YAML), the controller reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
     /// The sidecar's image.
+    #[serde(deserialize_with = "image")]
     pub image: String,
     pub image_pull_policy: PullPolicy,
+    #[serde(deserialize_with = "resources")]
     pub resources: Resources,
     /// Limits = requests of a sidecar in a Guaranteed pod.
+    #[serde(deserialize_with = "both")]
     pub guaranteed: Amounts,
     /// For how long an init container waits for what its pod requires, before the pod starts without it.
     pub requires_timeout_seconds: u32,
@@ -26,22 +34,6 @@ pub enum PullPolicy {
     #[default]
     IfNotPresent,
     Never,
-}
-
-/// Holds what the sidecar asks for and may take.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Resources {
-    pub requests: Amounts,
-    pub limits: Amounts,
-}
-
-/// Holds amounts as Kubernetes writes them; empty: none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Amounts {
-    pub cpu: String,
-    pub memory: String,
 }
 
 /// Says whose pods can have a sidecar.
@@ -83,6 +75,14 @@ pub struct Install<'a> {
     pub dns: Option<&'a ClusterDns>,
 }
 
+fn image<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let image = String::deserialize(from)?;
+    match image.trim().is_empty() {
+        true => Err(D::Error::custom("image: empty; name the sidecar's")),
+        false => Ok(image),
+    }
+}
+
 // === impl Namespaces ===
 
 impl Namespaces {
@@ -92,6 +92,15 @@ impl Namespaces {
             && !self.except.iter().any(|except| except == namespace)
     }
 }
+
+impl Default for Namespaces {
+    fn default() -> Self {
+        let except = ["kube-system", "kube-public", "kube-node-lease", "rollcall-system"];
+        Self { only: Vec::new(), except: except.map(str::to_owned).into() }
+    }
+}
+
+// === impl Settings ===
 
 impl Default for Settings {
     fn default() -> Self {
@@ -103,22 +112,6 @@ impl Default for Settings {
             requires_timeout_seconds: 60,
             namespaces: Namespaces::default(),
         }
-    }
-}
-
-impl Default for Resources {
-    fn default() -> Self {
-        Self {
-            requests: Amounts { cpu: "5m".to_owned(), memory: "16Mi".to_owned() },
-            limits: Amounts { cpu: String::new(), memory: "48Mi".to_owned() },
-        }
-    }
-}
-
-impl Default for Namespaces {
-    fn default() -> Self {
-        let except = ["kube-system", "kube-public", "kube-node-lease", "rollcall-system"];
-        Self { only: Vec::new(), except: except.map(str::to_owned).into() }
     }
 }
 
@@ -134,11 +127,11 @@ impl ClusterDns {
             match words.next() {
                 // Of a server with a zone, or none at all, no other machine knows.
                 Some("nameserver") => {
-                    nameservers.extend(words.next().and_then(|ip| ip.parse::<IpAddr>().ok()))
+                    nameservers.extend(words.next().and_then(|ip| ip.parse::<IpAddr>().ok()));
                 }
                 // The last one counts.
                 Some("search") => {
-                    searches = words.map(|search| search.trim_end_matches('.').to_owned()).collect()
+                    searches = words.map(|search| search.trim_end_matches('.').to_owned()).collect();
                 }
                 _ => {}
             }
@@ -148,5 +141,42 @@ impl ClusterDns {
         let place = searches.iter().position(|search| search.starts_with(&own))?;
         let services = searches.remove(place).split_off(namespace.len() + 1);
         (!nameservers.is_empty()).then_some(Self { nameservers, services, rest: searches })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resolv_conf_says_how_the_cluster_resolves() {
+        let text = "# by the kubelet\nsearch shop.svc.cluster.local svc.cluster.local cluster.local corp.example.\nnameserver 10.96.0.10\nnameserver fd00::a\noptions ndots:5\n";
+        let dns = ClusterDns::of_resolv_conf(text, "shop").unwrap();
+        let expected = ClusterDns {
+            nameservers: ["10.96.0.10", "fd00::a"].map(|ip| ip.parse().unwrap()).into(),
+            services: "svc.cluster.local".to_owned(),
+            rest: ["svc.cluster.local", "cluster.local", "corp.example"].map(str::to_owned).into(),
+        };
+        assert_eq!(dns, expected);
+        // Its own, not ours: no server but the node's, or not the cluster's domains.
+        for other in [
+            "",
+            "nameserver 10.96.0.10",
+            "nameserver 10.96.0.10\nsearch corp.example",
+            "nameserver 10.96.0.10\nsearch bookshop.svc.cluster.local",
+            "nameserver 127.0.0.53\nnameserver fe80::1%eth0\nsearch shop.svc.cluster.local",
+            "nameserver 10.96.0.10\nsearch shop.svc.cluster.local\nsearch corp.example",
+        ] {
+            assert_eq!(ClusterDns::of_resolv_conf(other, "shop"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn whose_pods_can_have_a_sidecar() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let all = Namespaces::default();
+        assert!(all.admits("shop") && !all.admits("kube-system") && !all.admits("rollcall-system"));
+        let only = Namespaces { only: names(&["shop", "lab"]), except: names(&["lab"]) };
+        assert!(only.admits("shop") && !only.admits("lab") && !only.admits("other"));
     }
 }

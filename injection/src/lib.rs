@@ -5,6 +5,7 @@
 //!                                      └─ Injected { additions, warnings } ─► JSON patch of the webhook, or apply
 //! ```
 
+mod amounts;
 mod app;
 mod container;
 mod decision;
@@ -17,8 +18,9 @@ mod resources;
 mod said;
 mod wish;
 
+pub use amounts::{Amounts, Resources};
 pub use decision::{Addition, Decision, Injected, NotAPod, inject};
-pub use install::{Amounts, ClusterDns, Install, Namespaces, PullPolicy, Resources, Settings, Way};
+pub use install::{ClusterDns, Install, Namespaces, PullPolicy, Settings, Way};
 pub use patch::apply;
 pub use wish::{Exemption, Shape, Wish, exemption, wish};
 

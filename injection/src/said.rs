@@ -57,7 +57,7 @@ impl<'a> Said<'a> {
         match (get(DNS), cluster.filter(|cluster| !cluster.nameservers.is_empty())) {
             (None, _) => {}
             (Some("resolver"), Some(cluster)) if resolver::can_have(spec, cluster) => {
-                said.dns = Some(cluster)
+                said.dns = Some(cluster);
             }
             (Some("resolver"), Some(_)) => {
                 said.warn(

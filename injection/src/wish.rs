@@ -65,12 +65,12 @@ pub fn exemption(shape: Shape) -> Option<Exemption> {
 impl Shape {
     /// That of a pod, or of a pod template.
     pub fn of(pod: &Value) -> Self {
-        let windows = |value: &Value| value == "windows";
-        let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
+        let windows = |path: &str| pod.pointer(path).is_some_and(|os| os == "windows");
+        let annotations = pod.pointer("/metadata/annotations");
         Self {
-            host_network: spec["hostNetwork"] == true,
-            mirror: metadata["annotations"].get(MIRROR).is_some(),
-            windows: windows(&spec["os"]["name"]) || windows(&spec["nodeSelector"]["kubernetes.io/os"]),
+            host_network: pod.pointer("/spec/hostNetwork").is_some_and(|host| host == true),
+            mirror: annotations.is_some_and(|annotations| annotations.get(MIRROR).is_some()),
+            windows: windows("/spec/os/name") || windows("/spec/nodeSelector/kubernetes.io~1os"),
         }
     }
 }

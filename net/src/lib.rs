@@ -19,4 +19,4 @@ pub use listener::{Callers, Http1, bind, bind_any, bind_if_present};
 pub use logs::{FILTER_BYTES_MAX, FilterError, LogFilter, LogsError, init_logs};
 pub use places::{Place, Places};
 pub use shutdown::{Shutdown, Trigger, shutdown};
-pub use tls::{TLS_NAME, TlsError, client_config, server_config, server_name};
+pub use tls::{TLS_NAME, TlsError, client_config, server_config, server_name, webhook_server_config};

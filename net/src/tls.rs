@@ -1,4 +1,5 @@
-//! TLS between our own processes: version 1.3, HTTP/2, one fixed name, no public authorities.
+//! TLS between our own processes, and for the API server that calls us: version 1.3, one fixed name, no public
+//! authorities.
 
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub const TLS_NAME: &str = "rollcall-controller.rollcall-system.svc";
 
 /// What both ends agree on after the handshake.
 const ALPN_HTTP2: &[u8] = b"h2";
+/// What API servers ask webhooks for, and nothing else: over HTTP/2, all their calls would go to one replica.
+const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// Each connection holds one session, and comes back once.
 const TICKETS: usize = 1;
@@ -47,9 +50,18 @@ fn certificates(pem: &[u8], field: &'static str) -> Result<Vec<CertificateDer<'s
     if list.is_empty() { Err(TlsError::Empty { field }) } else { Ok(list) }
 }
 
-/// A server that shows this certificate chain. Whoever comes back with its ticket costs no signature; what is in the
-/// ticket is not kept here.
+/// A server of HTTP/2 that shows this certificate chain. Whoever comes back with its ticket costs no signature; what is
+/// in the ticket is not kept here.
 pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    serving(ALPN_HTTP2, chain_pem, key_pem)
+}
+
+/// The same of HTTP/1.1, for API servers.
+pub fn webhook_server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    serving(ALPN_HTTP1, chain_pem, key_pem)
+}
+
+fn serving(protocol: &[u8], chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(chain_pem, "certificate chain")?;
     let key = PrivateKeyDer::from_pem_slice(key_pem)
         .map_err(|source| TlsError::Pem { field: "private key", source })?;
@@ -59,7 +71,7 @@ pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfi
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|source| TlsError::Refused { field: "private key", source })?;
-    config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.ticketer =
         Ticketer::new().map_err(|source| TlsError::Refused { field: "session tickets", source })?;
     config.session_storage = Arc::new(NoServerSessionStorage {});

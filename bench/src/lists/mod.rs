@@ -73,6 +73,7 @@ fn measure(home: &Home, kubectl: &Kubectl, program: &Path, fleet: Fleet, rounds:
         kubeconfig: kubectl.kubeconfig.clone(),
         namespace: NAMESPACE.to_owned(),
         sessions: free_port()?,
+        webhook: None,
         log: log.path().to_owned(),
     };
     // Its objects are there before anything is measured: the lists are those of a restart.

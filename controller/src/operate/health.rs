@@ -32,6 +32,8 @@ pub struct Health {
     pub index: IndexHandle,
     /// The certificate is made and the session server runs.
     pub serving: Arc<AtomicBool>,
+    /// The API server can ask us what pods get, or will not.
+    pub admitting: Arc<AtomicBool>,
     pub metrics: Metrics,
 }
 
@@ -49,7 +51,8 @@ impl Health {
         http.serve(answer, shutdown).await;
     }
 
-    /// `/healthz`: the process answers. `/readyz`: every kind is listed and TLS is up, so that sessions are served.
+    /// `/healthz`: the process answers. `/readyz`: every kind is listed and TLS is up, so that sessions are served; and
+    /// the API server knows our certificate, as far as that can be waited for.
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
@@ -68,17 +71,21 @@ impl Health {
                 let format = Format::accepted(accept);
                 response(StatusCode::OK, format.content_type(), self.metrics.render(&view, format))
             }
-            "/readyz" => match awaited(&view, self.serving.load(Ordering::Acquire)) {
+            "/readyz" => match self.awaited(&view) {
                 None => response(StatusCode::OK, TEXT, "ok\n"),
                 Some(text) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text),
             },
             _ => response(StatusCode::OK, TEXT, "ok\n"),
         }
     }
+
+    fn awaited(&self, view: &View) -> Option<String> {
+        awaited(view, self.serving.load(Ordering::Acquire), self.admitting.load(Ordering::Acquire))
+    }
 }
 
 /// What is not there yet, a line each; none where nothing is missing.
-fn awaited(view: &View, certificate: bool) -> Option<String> {
+fn awaited(view: &View, certificate: bool, webhook: bool) -> Option<String> {
     let mut lines = String::new();
     if !view.complete {
         for kind in &view.awaited {
@@ -90,6 +97,9 @@ fn awaited(view: &View, certificate: bool) -> Option<String> {
     }
     if !certificate {
         lines.push_str("awaiting the certificate for sessions\n");
+    }
+    if !webhook {
+        lines.push_str("awaiting our Service and the webhook's configuration\n");
     }
     (!lines.is_empty()).then_some(lines)
 }
@@ -111,19 +121,21 @@ mod tests {
         let view =
             |complete, awaited: &[Kind]| View { complete, awaited: awaited.to_vec(), ..View::default() };
         let table = [
-            (view(true, &[]), true, None),
-            (view(true, &[]), false, Some("awaiting the certificate for sessions\n")),
-            (view(false, &[]), true, Some("awaiting the first complete lists from the API server\n")),
+            (view(true, &[]), true, true, None),
+            (view(true, &[]), false, true, Some("awaiting the certificate for sessions\n")),
+            (view(true, &[]), true, false, Some("awaiting our Service and the webhook's configuration\n")),
+            (view(false, &[]), true, true, Some("awaiting the first complete lists from the API server\n")),
             (
                 view(false, &[Kind::Slice, Kind::Node]),
                 false,
+                true,
                 Some(
                     "awaiting the first complete list of kind EndpointSlice\nawaiting the first complete list of kind Node\nawaiting the certificate for sessions\n",
                 ),
             ),
         ];
-        for (view, certificate, expected) in table {
-            assert_eq!(awaited(&view, certificate).as_deref(), expected, "{view:?}");
+        for (view, certificate, webhook, expected) in table {
+            assert_eq!(awaited(&view, certificate, webhook).as_deref(), expected, "{view:?}");
         }
     }
 }

@@ -21,6 +21,7 @@ use super::{
     writes::{WriteCounts, WriteKind},
 };
 use crate::{
+    admission::Outcome,
     index::{Alarms, FALSE_ALARMS, Kind, OBSERVED, WithoutSidecar},
     kubernetes::{Drift, WatchAges},
     owner::View,
@@ -79,6 +80,7 @@ struct Inner {
     sessions_ended: Counters,
     relists: Counters,
     drift: Counters,
+    injections: Counters,
     events_dropped: Counter,
 }
 
@@ -108,6 +110,7 @@ impl Metrics {
             sessions_ended: Counters::default(),
             relists: Counters::default(),
             drift: Counters::default(),
+            injections: Counters::default(),
             events_dropped: Counter::default(),
         };
         inner.register();
@@ -171,6 +174,11 @@ impl Metrics {
 
     pub fn session_ended(&self, ending: Ending) {
         self.0.sessions_ended.get_or_create(&[("reason", ending.as_str())]).inc();
+    }
+
+    /// The API server has asked what a pod gets.
+    pub fn reviewed(&self, outcome: Outcome) {
+        self.0.injections.get_or_create(&[("result", outcome.as_str())]).inc();
     }
 
     /// Where the watches note that they work.
@@ -286,6 +294,11 @@ impl Inner {
             "Objects that a list found and the watch had not told of, by their kind",
             self.drift.clone(),
         );
+        registry.register(
+            "injections",
+            "Questions of the API server what a pod gets, by what came of them",
+            self.injections.clone(),
+        );
     }
 
     /// A counter that appears with its first count hides that count from `rate()`.
@@ -304,6 +317,9 @@ impl Inner {
         }
         for ending in Ending::ALL {
             self.sessions_ended.get_or_create(&[("reason", ending.as_str())]).inc_by(0);
+        }
+        for outcome in Outcome::ALL {
+            self.injections.get_or_create(&[("result", outcome.as_str())]).inc_by(0);
         }
     }
 

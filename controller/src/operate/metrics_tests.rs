@@ -73,6 +73,7 @@ fn what_is_counted_is_shown() {
     clone.writes().count(WriteKind::TokenReview);
     clone.resynced(Resync::Digest);
     clone.session_ended(Ending::Slow);
+    clone.reviewed(Outcome::Left);
     clone.drift().compared(Kind::Slice, 5);
     let failing = Instance { state: State::Failing, reason: Reason::ProbeRefused, ..instance(1) };
     let before = Snapshot::default().next([whole("orders", vec![instance(1)])], 1).unwrap().snapshot;
@@ -95,6 +96,8 @@ fn what_is_counted_is_shown() {
         ("rollcall_sessions_ended_total{reason=\"slow\"}", 1.0),
         ("rollcall_sessions_ended_total{reason=\"no-hello\"}", 0.0),
         ("rollcall_relist_drift_total{kind=\"EndpointSlice\"}", 5.0),
+        ("rollcall_injections_total{result=\"left\"}", 1.0),
+        ("rollcall_injections_total{result=\"failed\"}", 0.0),
         ("rollcall_evictions_total{reason=\"ProbeRefused\"}", 1.0),
         ("rollcall_evictions_total{reason=\"Terminating\"}", 0.0),
     ];

@@ -12,6 +12,8 @@ pub enum WriteKind {
     Event,
     /// The authority of the sessions' certificates.
     Secret,
+    /// The certificate by which the API server knows us, in the webhook's configuration.
+    Webhook,
     /// Asks only, but the API server counts it among the writes.
     TokenReview,
 }
@@ -24,6 +26,7 @@ pub struct WriteCounts {
     lease: AtomicU64,
     event: AtomicU64,
     secret: AtomicU64,
+    webhook: AtomicU64,
     token_review: AtomicU64,
     events_dropped: AtomicU64,
 }
@@ -31,8 +34,15 @@ pub struct WriteCounts {
 // === impl WriteKind ===
 
 impl WriteKind {
-    pub const ALL: [Self; 6] =
-        [Self::Status, Self::Registration, Self::Lease, Self::Event, Self::Secret, Self::TokenReview];
+    pub const ALL: [Self; 7] = [
+        Self::Status,
+        Self::Registration,
+        Self::Lease,
+        Self::Event,
+        Self::Secret,
+        Self::Webhook,
+        Self::TokenReview,
+    ];
 
     /// The word in `api_writes_total{kind}`.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +52,7 @@ impl WriteKind {
             Self::Lease => "lease",
             Self::Event => "event",
             Self::Secret => "secret",
+            Self::Webhook => "webhook",
             Self::TokenReview => "token-review",
         }
     }
@@ -74,6 +85,7 @@ impl WriteCounts {
             WriteKind::Lease => &self.lease,
             WriteKind::Event => &self.event,
             WriteKind::Secret => &self.secret,
+            WriteKind::Webhook => &self.webhook,
             WriteKind::TokenReview => &self.token_review,
         }
     }

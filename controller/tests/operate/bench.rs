@@ -90,7 +90,12 @@ impl Controller {
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(Api::new(index.clone(), LOGS.clone(), "r1").serve(read, Shutdown::clone(&ear)));
-        let answers = Health { index: index.clone(), serving: serving.clone(), metrics: metrics.clone() };
+        let answers = Health {
+            index: index.clone(),
+            serving: serving.clone(),
+            admitting: Arc::new(true.into()),
+            metrics: metrics.clone(),
+        };
         parts.spawn(answers.serve(probes, ear));
         Self { index, api, health, serving, metrics, trigger, parts }
     }

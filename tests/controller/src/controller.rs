@@ -40,6 +40,8 @@ pub struct Settings {
     pub namespace: String,
     /// The same after a restart: sidecars come back to it.
     pub sessions: SocketAddr,
+    /// Where the API server asks it, and by which configuration; none: it does not.
+    pub webhook: Option<(SocketAddr, String)>,
     pub log: PathBuf,
 }
 
@@ -64,6 +66,7 @@ impl Controller {
         let log = OpenOptions::new().create(true).append(true).open(&settings.log)?;
         let errors = log.try_clone()?;
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
+        let webhook = settings.webhook.clone();
         let process = Companion::start("starting the controller", &settings.program, move |controller| {
             controller.env("KUBECONFIG", kubeconfig);
             controller.args([
@@ -74,6 +77,10 @@ impl Controller {
             ]);
             controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
             controller.args(["--read-listen-v6", "[::1]:0"]);
+            if let Some((address, name)) = webhook {
+                let address = format!("0.0.0.0:{}", address.port());
+                controller.args(["--webhook", &name, "--admission-listen", &address]);
+            }
             controller.stdin(Stdio::null()).stdout(log).stderr(errors);
         })?;
         let controller = Self { process, health, read, sessions, log: settings.log.clone() };

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::env;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::thread::sleep;
@@ -92,6 +93,7 @@ impl Stage {
             kubeconfig: kubeconfig.clone(),
             namespace,
             sessions: controller::free_port()?,
+            webhook: None,
             log: folder.path().join("controller.log"),
         };
         let nodes = FakeNodes::start(&home, &kubectl, &mark)?;
@@ -114,6 +116,32 @@ impl Stage {
         meanwhile()?;
         *held = Some(Controller::start(&self.settings)?);
         Ok(())
+    }
+
+    /// One more replica, which the API server asks by this configuration.
+    pub fn replica(&self, admission: SocketAddr, webhook: &str) -> Result<Controller> {
+        Controller::start(&Settings {
+            sessions: controller::free_port()?,
+            webhook: Some((admission, webhook.to_owned())),
+            log: self.folder.path().join(format!("{webhook}.log")),
+            ..self.settings.clone()
+        })
+    }
+
+    /// The controllers' own namespace.
+    pub fn home(&self) -> &str {
+        &self.settings.namespace
+    }
+
+    /// Where this machine is, by the API server's word.
+    pub fn host(&self) -> Result<IpAddr> {
+        let server =
+            self.kubectl.call(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"])?;
+        let server = server.strip_prefix("https://").context("no https")?;
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        // Nothing is sent: the kernel only says from where it would be.
+        socket.connect(server)?;
+        Ok(socket.local_addr()?.ip())
     }
 
     /// Where files of the tests may lie.

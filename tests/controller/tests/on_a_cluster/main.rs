@@ -14,6 +14,7 @@ mod adoption;
 mod churn;
 mod endpoints;
 mod faults;
+mod injection;
 mod mistakes;
 mod protocol;
 mod restarts;

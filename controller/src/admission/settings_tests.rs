@@ -1,0 +1,53 @@
+use std::io::Write;
+
+use super::*;
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn what_the_file_says_counts_and_our_own_namespace_is_never_injected() {
+    let file = file(
+        "image: registry.example/sidecar:7\nimagePullPolicy: Never\nresources:\n  requests: {cpu: 1m, memory: 8Mi}\n  limits: \
+         {memory: 32Mi}\nguaranteed: {cpu: 50m, memory: 64Mi}\nrequiresTimeoutSeconds: 5\nnamespaces:\n  only: []\n  \
+         except: [kube-system]\n",
+    );
+    let settings = read(Some(file.path()), "rollcall").unwrap();
+    assert_eq!(settings.image, "registry.example/sidecar:7");
+    assert_eq!(settings.requires_timeout_seconds, 5);
+    assert_eq!(settings.namespaces.except, ["kube-system", "rollcall"]);
+
+    for path in [None, Some(self::file("{}").path())].into_iter().flatten() {
+        assert_eq!(read(Some(path), "rollcall-system").unwrap(), Settings::default());
+    }
+    assert!(!read(None, "elsewhere").unwrap().namespaces.admits("elsewhere"));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_file_field_and_remedy() {
+    let said = |text: &str| {
+        let file = file(text);
+        let error = read(Some(file.path()), "rollcall-system").unwrap_err().to_string();
+        assert!(error.contains(&file.path().display().to_string()), "{error}");
+        assert!(error.contains("; "), "a remedy: {error}");
+        error
+    };
+    for (text, words) in [
+        ("imge: a", "imge"),
+        ("image: ''", "image"),
+        ("image: 'a b'", "image"),
+        ("imagePullPolicy: Sometimes", "Sometimes"),
+        ("resources: {requests: {cpu: 5 m}}", "5 m"),
+        ("requiresTimeoutSeconds: -1", "requiresTimeoutSeconds: -1"),
+        ("image: [", "line"),
+        ("- a", "line 1"),
+    ] {
+        assert!(said(text).contains(words), "{text}: {}", said(text));
+    }
+    assert!(said(&format!("# {}", "x".repeat(300_000))).contains("bytes"));
+    let absent = read(Some(Path::new("/nowhere/injection.yaml")), "rollcall-system").unwrap_err().to_string();
+    assert!(absent.contains("/nowhere/injection.yaml") && absent.contains("mount"), "{absent}");
+}
