@@ -14,14 +14,12 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let ended = match task {
-        Task::Serve(args) => app::run(*args).await,
-        Task::Wait(requires) => {
-            requires.run().await;
-            Ok(())
-        }
+        Task::Serve(args) => app::run(*args).await.map(|()| true),
+        Task::Wait(requires) => Ok(requires.run().await),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             error!(error = format!("{error:#}"), "the sidecar ends");
             ExitCode::FAILURE

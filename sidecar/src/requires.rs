@@ -1,5 +1,5 @@
 //! `rollcall-sidecar requires`: an init container that keeps its pod back until what it needs is there, and no longer than it
-//! was told to. It never keeps a pod from starting: whatever happens, it ends well.
+//! was told to. It never keeps a pod from starting: whatever happens, it ends well, unless it was told to fail.
 //!
 //! ```text
 //!  flags ─► Requires ── GET /v1/ready, again and again ──► the sidecar beside it
@@ -66,6 +66,10 @@ pub struct Requires {
     /// it.
     #[arg(long, default_value = "/dev/termination-log")]
     pub termination_log: PathBuf,
+
+    /// End with 1 where the time is over before all is there: for checks, which shall fail, and not for pods.
+    #[arg(long)]
+    pub fail: bool,
 }
 
 /// Says why a question has no answer.
@@ -106,8 +110,8 @@ fn api(text: &str) -> Result<SocketAddr, String> {
 // === impl Requires ===
 
 impl Requires {
-    /// Returns when all is there, when the time is over, or when the process is told to end.
-    pub async fn run(self) {
+    /// Returns when all is there, when the time is over, or when the process is told to end; gives whether that is well.
+    pub async fn run(self) -> bool {
         // The first process of a container does not end by a signal that it does not hear.
         let told_to_end = async {
             match Trigger::signalled().await {
@@ -118,15 +122,17 @@ impl Requires {
                 }
             }
         };
-        tokio::select! {
+        let all_there = tokio::select! {
             // The signal's handler is there before anything is waited for.
             biased;
-            () = told_to_end => {}
-            () = self.wait() => {}
-        }
+            () = told_to_end => false,
+            all_there = self.wait() => all_there,
+        };
+        all_there || !self.fail
     }
 
-    async fn wait(&self) {
+    /// Whether all was there in time.
+    async fn wait(&self) -> bool {
         let until = Instant::now() + self.timeout;
         let (mut pause, mut jitter) = (PAUSE_MIN, Jitter::from_entropy());
         let mut known = None;
@@ -136,7 +142,7 @@ impl Requires {
             match self.ask(wait).await {
                 Ok(Ready { ready: true, .. }) => {
                     info!(deps = self.deps, "all that the pod requires is there");
-                    return;
+                    return true;
                 }
                 Ok(Ready { deps, .. }) => {
                     info!(missing = missing(&deps), "the pod waits for what it requires");
@@ -156,6 +162,7 @@ impl Requires {
             sleep(jitter.up_to(pause).min(left)).await;
         }
         self.leave(&self.sentence(known.as_deref()));
+        false
     }
 
     /// The answer, once all is there or after this time.

@@ -78,6 +78,14 @@ async fn it_ends_well_when_all_is_there_and_when_the_time_is_over() {
     let logged = String::from_utf8(over.stderr).unwrap();
     assert!(logged.contains(&said), "{logged}");
 
+    // A check shall fail, and only then.
+    for (deps, timeout, status) in [("orders", "60s", 0), ("nothing", "1ms", 1)] {
+        let mut check = container.command(pod.api, deps, timeout, LOG);
+        check.arg("--fail");
+        let checked = output(check).await;
+        assert_eq!(checked.status.code(), Some(status), "{checked:?}");
+    }
+
     let nowhere = container.command(pod.api, "nothing", "1ms", "no-such-file");
     let over = output(nowhere).await;
     assert!(over.status.success() && !container.0.path().join("no-such-file").exists(), "{over:?}");

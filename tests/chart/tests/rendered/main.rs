@@ -7,6 +7,7 @@ mod controller;
 mod injection;
 mod lint;
 mod rules;
+mod shown;
 mod switches;
 mod values;
 

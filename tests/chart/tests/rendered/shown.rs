@@ -1,0 +1,49 @@
+//! What people are shown first: the example, and the way of the README.
+
+use crate::texts;
+use rollcall_cluster::PUBLIC_NAME_OF_TOOLBOX;
+use rollcall_cluster::static_build::workspace;
+use serde_json::{Value, json};
+use std::fs;
+
+fn read(file: &str) -> String {
+    fs::read_to_string(workspace().join(file)).unwrap()
+}
+
+#[test]
+fn the_example_runs_on_any_cluster_and_under_the_strictest_rules() {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&read("examples/shop.yaml")).unwrap();
+    let labels = &objects[0]["metadata"]["labels"];
+    assert_eq!(labels["rollcall.dev/inject"], "enabled");
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    for deployment in &objects[1..] {
+        assert_eq!(deployment["metadata"]["namespace"], objects[0]["metadata"]["name"]);
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        let container = &pod["containers"][0];
+        // Other clusters pull it, ours have it.
+        assert_eq!(container["image"], PUBLIC_NAME_OF_TOOLBOX);
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(texts(&container["securityContext"]["capabilities"]["drop"]), ["ALL"]);
+    }
+    let orders = &objects[1]["spec"];
+    assert_eq!(orders["replicas"], 3);
+    let expected = json!({
+        "rollcall.dev/service": "orders",
+        "rollcall.dev/version": "1.4.2",
+        "rollcall.dev/port": "http:8080",
+    });
+    assert_eq!(orders["template"]["metadata"]["annotations"], expected);
+}
+
+#[test]
+fn the_workflow_walks_the_way_of_the_readme() {
+    let (readme, workflow) = (read("README.md"), read(".github/workflows/kind.yml"));
+    let install = readme.split_once("## Install").unwrap().1;
+    let mut blocks = install.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    let (three, _ours, kind) = (blocks.next().unwrap(), blocks.next().unwrap(), blocks.next().unwrap());
+    assert_eq!(three.lines().count(), 3);
+    for command in three.lines().chain(kind.lines()).flat_map(|line| line.split(" && ")) {
+        assert!(workflow.contains(command), "{command}");
+    }
+}
