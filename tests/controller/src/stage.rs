@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::env;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::thread::sleep;
@@ -93,6 +94,7 @@ impl Stage {
             namespace,
             sessions: controller::free_port()?,
             log: folder.path().join("controller.log"),
+            replica: None,
         };
         let nodes = FakeNodes::start(&home, &kubectl, &mark)?;
         let controller = RwLock::new(Some(Controller::start(&settings)?));
@@ -114,6 +116,19 @@ impl Stage {
         meanwhile()?;
         *held = Some(Controller::start(&self.settings)?);
         Ok(())
+    }
+
+    /// The controller's own namespace.
+    pub fn namespace(&self) -> &str {
+        &self.settings.namespace
+    }
+
+    /// Starts one of several replicas, of this name and with its sessions there: in the place of the stage's own controller,
+    /// while that is away.
+    pub fn replica(&self, name: &str, sessions: SocketAddr) -> Result<Controller> {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let replica = Some(name.to_owned());
+        Controller::start(&Settings { sessions, log, replica, ..self.settings.clone() })
     }
 
     /// Where files of the tests may lie.
