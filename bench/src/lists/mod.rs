@@ -74,6 +74,7 @@ fn measure(home: &Home, kubectl: &Kubectl, program: &Path, fleet: Fleet, rounds:
         namespace: NAMESPACE.to_owned(),
         sessions: free_port()?,
         log: log.path().to_owned(),
+        replica: None,
     };
     // Its objects are there before anything is measured: the lists are those of a restart.
     settle(&Controller::start(&settings)?, fleet)?;
