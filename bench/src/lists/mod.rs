@@ -75,6 +75,7 @@ fn measure(home: &Home, kubectl: &Kubectl, program: &Path, fleet: Fleet, rounds:
         sessions: free_port()?,
         webhook: None,
         log: log.path().to_owned(),
+        replica: None,
     };
     // Its objects are there before anything is measured: the lists are those of a restart.
     settle(&Controller::start(&settings)?, fleet)?;

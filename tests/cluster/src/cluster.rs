@@ -150,6 +150,11 @@ impl Cluster {
         self.layout.kubeconfig()
     }
 
+    /// A token that the API server believes, if only its claims are true: for tests of who believes which.
+    pub fn sign_token(&self, claims: &serde_json::Value) -> Result<String, Error> {
+        pki::sign_token(&self.layout, claims)
+    }
+
     pub fn kubectl_program(&self) -> &Path {
         &self.record.tools.kubectl
     }

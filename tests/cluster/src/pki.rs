@@ -3,10 +3,10 @@
 use crate::Error;
 use crate::layout::{Layout, Role};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SigningKey,
 };
 use std::fs;
 use std::io::Write;
@@ -138,6 +138,33 @@ pub(crate) fn create_all(layout: &Layout, nodes: u8) -> Result<(), Error> {
     Ok(())
 }
 
+/// A service account's token with these claims, signed as the API server signs its own.
+pub(crate) fn sign_token(layout: &Layout, claims: &serde_json::Value) -> Result<String, Error> {
+    let file = layout.pki().join("service-accounts.key");
+    let failed = |source| Error::Certificate { subject: "service accounts".into(), source };
+    let pem = fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+    let key = KeyPair::from_pem(&pem).map_err(failed)?;
+    let header = BASE64_URL.encode(r#"{"alg":"ES256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", BASE64_URL.encode(claims.to_string()));
+    let signature = key.sign(signed.as_bytes()).map_err(failed)?;
+    let bare = bare_signature(&signature)
+        .ok_or_else(|| Error::unmet("a signature of another shape", "the key must be one of P-256"))?;
+    Ok(format!("{signed}.{}", BASE64_URL.encode(bare)))
+}
+
+/// JOSE wants the two numbers of a signature of P-256 bare, of 32 bytes each; here they come as DER's.
+fn bare_signature(der: &[u8]) -> Option<[u8; 64]> {
+    let (mut bare, mut rest) = ([0; 64], der.get(2..)?);
+    for half in bare.chunks_exact_mut(32) {
+        let number = rest.get(2..2 + usize::from(*rest.get(1)?))?;
+        rest = rest.get(2 + number.len()..)?;
+        // Its first byte is 0 where it would look negative, and those that begin with zeros are shorter.
+        let number = number.strip_prefix(&[0]).unwrap_or(number);
+        half.get_mut(32usize.checked_sub(number.len())?..)?.copy_from_slice(number);
+    }
+    Some(bare)
+}
+
 fn new_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
 }
@@ -158,6 +185,21 @@ fn save_private(path: &Path, text: &str) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::layout::Name;
+
+    #[test]
+    fn a_signatures_numbers_are_bare_whatever_their_length() {
+        let der = |one: &[u8], other: &[u8]| {
+            let number = |bytes: &[u8]| [&[2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+            let both = [number(one), number(other)].concat();
+            [&[0x30, u8::try_from(both.len()).unwrap()], &both[..]].concat()
+        };
+        let (full, short) = ([0x91; 32], [7; 30]);
+        let bare = bare_signature(&der(&[&[0], &full[..]].concat(), &short)).unwrap();
+        assert_eq!((&bare[..32], &bare[32..34], &bare[34..]), (&full[..], &[0, 0][..], &short[..]));
+        for broken in [&[][..], &[0x30, 2, 2], &der(&full, &short)[..40]] {
+            assert_eq!(bare_signature(broken), None, "{broken:?}");
+        }
+    }
 
     #[test]
     fn a_cluster_gets_all_that_its_daemons_name_and_keeps_it_private() {

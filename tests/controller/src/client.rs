@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,17 @@ impl Scene {
         self.client_with(pod, &token, services)
     }
 
+    /// The same, with the controller at this address.
+    pub fn client_at(
+        &self,
+        controller: SocketAddr,
+        namespace: &str,
+        pod: &str,
+        services: &[&str],
+    ) -> Result<Client> {
+        self.dialled(controller, pod, &self.token(namespace, pod, "rollcall")?, services)
+    }
+
     /// A token of this audience that is bound to this pod.
     pub fn token(&self, namespace: &str, pod: &str, audience: &str) -> Result<String> {
         let bound = ["--bound-object-kind", "Pod", "--bound-object-name", pod];
@@ -47,12 +59,16 @@ impl Scene {
     }
 
     pub fn client_with(&self, name: &str, token: &str, services: &[&str]) -> Result<Client> {
+        let controller = self.stage.controller().sessions();
+        self.dialled(controller, name, token, services)
+    }
+
+    fn dialled(&self, controller: SocketAddr, name: &str, token: &str, services: &[&str]) -> Result<Client> {
         let folder = self.stage.folder();
         let place = |what: &str| folder.join(format!("{name}-{what}"));
         fs::write(place("token"), token)?;
         fs::write(place("ca"), self.stage.authority()?)?;
-        let address = self.stage.controller().sessions().to_string();
-        Client::start(&address, &place("ca"), &place("token"), &place("errors"), services)
+        Client::start(&controller.to_string(), &place("ca"), &place("token"), &place("errors"), services)
     }
 }
 

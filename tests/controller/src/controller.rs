@@ -43,6 +43,8 @@ pub struct Settings {
     /// Where the API server asks it, and by which configuration; none: it does not.
     pub webhook: Option<(SocketAddr, String)>,
     pub log: PathBuf,
+    /// Of one among several: its name, which is its pod's; it has the address of `sessions` for itself.
+    pub replica: Option<String>,
 }
 
 /// Holds what a process has cost so far.
@@ -67,14 +69,13 @@ impl Controller {
         let errors = log.try_clone()?;
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
         let webhook = settings.webhook.clone();
+        let listen = match &settings.replica {
+            Some(replica) => vec![format!("--sessions-listen={sessions}"), format!("--replica={replica}")],
+            None => vec![format!("--sessions-listen=0.0.0.0:{}", sessions.port())],
+        };
         let process = Companion::start("starting the controller", &settings.program, move |controller| {
             controller.env("KUBECONFIG", kubeconfig);
-            controller.args([
-                "--namespace",
-                &namespace,
-                "--sessions-listen",
-                &format!("0.0.0.0:{}", sessions.port()),
-            ]);
+            controller.args(["--namespace", &namespace]).args(listen);
             controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
             controller.args(["--read-listen-v6", "[::1]:0"]);
             if let Some((address, name)) = webhook {
@@ -107,6 +108,16 @@ impl Controller {
     /// Where it serves sessions.
     pub fn sessions(&self) -> SocketAddr {
         self.sessions
+    }
+
+    /// Where it answers probes and Prometheus.
+    pub fn health(&self) -> SocketAddr {
+        self.health
+    }
+
+    /// Where it answers people.
+    pub fn reading(&self) -> SocketAddr {
+        self.read
     }
 
     /// It stands still until it is told to go on.

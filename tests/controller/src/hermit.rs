@@ -11,16 +11,21 @@ use nix::unistd::Pid;
 use rollcall_cluster::companion::Companion;
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// The built program; set by `cargo xtask test`.
 const PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
-const LOOKUPS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7300);
+const LOOKUPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7300);
+const DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7353);
+/// What answers at all answers within this, on a loaded machine too.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Where networks are tried out, and nobody lives: a /30 for each hermit.
 const RANGE: [u8; 2] = [198, 18];
 
@@ -47,6 +52,17 @@ pub enum Fault {
     Lossy(f64),
 }
 
+/// A watch of a service, as an app of the pod has one.
+#[derive(Debug)]
+pub struct Watching {
+    events: Arc<Mutex<Vec<String>>>,
+    stream: TcpStream,
+}
+
+/// An address of this machine that all hermits reach: where a controller may be that is one of several.
+#[derive(Debug)]
+pub struct Berth(Network);
+
 #[derive(Debug)]
 struct Network {
     name: String,
@@ -58,6 +74,22 @@ struct Network {
 impl Scene {
     /// A pod of this service on this node, ready for Kubernetes, and its sidecar.
     pub fn hermit(&self, namespace: &str, pod: &str, service: &str, node: u8) -> Result<Hermit> {
+        let port = self.stage.controller().sessions().port();
+        self.hermit_of(None, port, (namespace, pod, service, node))
+    }
+
+    /// The same, of a controller at this address.
+    pub fn hermit_at(&self, controller: SocketAddr, pod: (&str, &str, &str, u8)) -> Result<Hermit> {
+        self.hermit_of(Some(controller.ip()), controller.port(), pod)
+    }
+
+    /// The controller is at the network's other end where it is nowhere else.
+    fn hermit_of(
+        &self,
+        controller: Option<IpAddr>,
+        port: u16,
+        (namespace, pod, service, node): (&str, &str, &str, u8),
+    ) -> Result<Hermit> {
         let network = Network::new()?;
         let own = network.addresses[1].to_string();
         let mut annotations = objects::annotations(service, "1.0.0", "http:8080");
@@ -68,8 +100,7 @@ impl Scene {
         let place = |what: &str| folder.join(format!("{namespace}-{pod}-{what}"));
         fs::write(place("token"), self.token(namespace, pod, "rollcall")?)?;
         fs::write(place("ca"), self.stage.authority()?)?;
-        let controller =
-            SocketAddr::new(network.addresses[0].into(), self.stage.controller().sessions().port());
+        let controller = SocketAddr::new(controller.unwrap_or(network.addresses[0].into()), port);
         let text = |path: PathBuf| path.display().to_string();
         let arguments = vec![
             format!("--controller={controller}"),
@@ -127,15 +158,67 @@ impl Hermit {
         self.network.heal()
     }
 
+    /// Where the cluster reaches the pod.
+    pub fn address(&self) -> Ipv4Addr {
+        self.network.addresses[1]
+    }
+
     /// What the app of this pod is told.
     pub fn get(&self, path: &str) -> Result<Answer> {
-        let (network, path) = (PathBuf::from("/run/netns").join(&self.network.name), path.to_owned());
-        // Only this thread moves there, and it ends with the answer.
-        let asking = thread::spawn(move || {
-            setns(File::open(network)?, CloneFlags::CLONE_NEWNET)?;
-            http::get(LOOKUPS, &path)
+        let path = path.to_owned();
+        self.inside(move || http::get(LOOKUPS, &path))
+    }
+
+    /// What DNS says of this name: its code, and how many records.
+    pub fn resolve(&self, name: &str) -> Result<(u8, u16)> {
+        // One question for addresses.
+        let mut question = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            question.push(u8::try_from(label.len())?);
+            question.extend(label.as_bytes());
+        }
+        question.extend([0, 0, 1, 0, 1]);
+        self.inside(move || {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            socket.set_read_timeout(Some(ANSWER_MAX))?;
+            socket.send_to(&question, DNS)?;
+            let mut answer = [0; 512];
+            let size = socket.recv(&mut answer)?;
+            ensure!(size >= 12 && answer[..2] == question[..2], "no answer to this question");
+            Ok((answer[3] & 15, u16::from_be_bytes([answer[6], answer[7]])))
+        })
+    }
+
+    /// Watches this service until the value goes: the names of the events that came so far are in it.
+    pub fn watch(&self, service: &str) -> Result<Watching> {
+        let path = format!("/v1/services/{service}/watch");
+        let mut stream = self.inside(move || {
+            let mut stream = TcpStream::connect(LOOKUPS)?;
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {LOOKUPS}\r\n\r\n")?;
+            Ok(stream)
+        })?;
+        let watching = Watching { events: Arc::default(), stream: stream.try_clone()? };
+        let events = watching.events.clone();
+        // It ends with the connection.
+        thread::spawn(move || {
+            for line in BufReader::new(&mut stream).lines().map_while(Result::ok) {
+                if let Some(event) = line.strip_prefix("event:") {
+                    events.lock().unwrap_or_else(PoisonError::into_inner).push(event.trim().to_owned());
+                }
+            }
         });
-        asking.join().map_err(|_| anyhow::anyhow!("the question died"))?
+        Ok(watching)
+    }
+
+    /// Does this as a process of the pod would.
+    fn inside<T: Send + 'static>(&self, act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let network = PathBuf::from("/run/netns").join(&self.network.name);
+        // Only this thread moves there, and it ends with the answer.
+        let acting = thread::spawn(move || {
+            setns(File::open(network)?, CloneFlags::CLONE_NEWNET)?;
+            act()
+        });
+        acting.join().map_err(|_| anyhow::anyhow!("the question died"))?
     }
 
     /// The pods that a lookup finds, and the age of the answer in seconds.
@@ -157,6 +240,30 @@ impl Hermit {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+}
+
+impl Watching {
+    /// The names of the events that came so far.
+    pub fn events(&self) -> Vec<String> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        // Who reads it notices, and ends.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Berth {
+    pub fn new() -> Result<Self> {
+        Network::new().map(Self)
+    }
+
+    pub fn address(&self) -> Ipv4Addr {
+        self.0.addresses[0]
     }
 }
 
@@ -182,6 +289,16 @@ impl Network {
         ip(&["-n", name, "address", "add", &own, "dev", "eth0"])?;
         ip(&["-n", name, "link", "set", "eth0", "up"])?;
         ip(&["-n", name, "link", "set", "lo", "up"])?;
+        // The other ends of the others' networks.
+        ip(&[
+            "-n",
+            name,
+            "route",
+            "add",
+            &format!("{}.{}.0.0/16", RANGE[0], RANGE[1]),
+            "via",
+            &network.addresses[0].to_string(),
+        ])?;
         Ok(network)
     }
 

@@ -22,6 +22,7 @@ pub mod controller;
 mod facts;
 pub mod hermit;
 pub mod http;
+pub mod knock;
 pub mod model;
 pub mod objects;
 pub mod observer;

@@ -95,6 +95,7 @@ impl Stage {
             sessions: controller::free_port()?,
             webhook: None,
             log: folder.path().join("controller.log"),
+            replica: None,
         };
         let nodes = FakeNodes::start(&home, &kubectl, &mark)?;
         let controller = RwLock::new(Some(Controller::start(&settings)?));
@@ -119,7 +120,7 @@ impl Stage {
     }
 
     /// One more replica, which the API server asks by this configuration.
-    pub fn replica(&self, admission: SocketAddr, webhook: &str) -> Result<Controller> {
+    pub fn admitting(&self, admission: SocketAddr, webhook: &str) -> Result<Controller> {
         Controller::start(&Settings {
             sessions: controller::free_port()?,
             webhook: Some((admission, webhook.to_owned())),
@@ -128,9 +129,17 @@ impl Stage {
         })
     }
 
-    /// The controllers' own namespace.
-    pub fn home(&self) -> &str {
+    /// The controller's own namespace.
+    pub fn namespace(&self) -> &str {
         &self.settings.namespace
+    }
+
+    /// Starts one of several replicas, of this name and with its sessions there: in the place of the stage's own controller,
+    /// while that is away.
+    pub fn replica(&self, name: &str, sessions: SocketAddr) -> Result<Controller> {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let replica = Some(name.to_owned());
+        Controller::start(&Settings { sessions, log, replica, ..self.settings.clone() })
     }
 
     /// Where this machine is, by the API server's word.

@@ -25,14 +25,14 @@ impl Webhook {
     fn create(scene: &Scene, namespace: &str) -> Result<Self> {
         let stage = scene.stage.clone();
         let mark = RandomState::new().build_hasher().finish() & 0xffff_ffff;
-        let webhook = Self { name: format!("{}-{mark:08x}", stage.home()), stage };
+        let webhook = Self { name: format!("{}-{mark:08x}", stage.namespace()), stage };
         let entry = |name: &str, selector: &Value| {
             json!({
                 "name": name, "namespaceSelector": selector, "failurePolicy": "Ignore", "sideEffects": "None",
                 "reinvocationPolicy": "IfNeeded", "admissionReviewVersions": ["v1"],
                 "timeoutSeconds": WEBHOOK_MAX.as_secs(),
                 "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-                "clientConfig": {"service": {"name": SERVICE, "namespace": webhook.stage.home(), "port": 7343,
+                "clientConfig": {"service": {"name": SERVICE, "namespace": webhook.stage.namespace(), "port": 7343,
                     "path": "/inject"}},
             })
         };
@@ -78,9 +78,9 @@ fn lead(stage: &Stage, to: SocketAddr) -> Result<IpAddr> {
         "endpoints": [{"addresses": [to.ip()], "conditions": {"ready": true}}],
     });
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [service, slice]});
-    stage.kubectl.given(&["-n", stage.home(), "apply", "-f", "-"], &list.to_string())?;
+    stage.kubectl.given(&["-n", stage.namespace(), "apply", "-f", "-"], &list.to_string())?;
     let path = ["-o", "jsonpath={.spec.clusterIP}"];
-    let address = ["-n", stage.home(), "get", "service", SERVICE, path[0], path[1]];
+    let address = ["-n", stage.namespace(), "get", "service", SERVICE, path[0], path[1]];
     Ok(stage.kubectl.call(&address)?.parse()?)
 }
 
@@ -112,7 +112,7 @@ fn pods_get_their_sidecar_and_are_made_without_it_where_nobody_answers() -> Resu
     let service = SocketAddr::new(lead(&scene.stage, address)?, 7310);
     let webhook = Webhook::create(&scene, &shop)?;
     ensure!(webhook.bundles()? == ["", ""], "nobody is believed yet");
-    let mut controller = scene.stage.replica(address, &webhook.name)?;
+    let mut controller = scene.stage.admitting(address, &webhook.name)?;
     let written = webhook.bundles()?;
     ensure!(
         written.iter().all(|bundle| !bundle.is_empty()),
