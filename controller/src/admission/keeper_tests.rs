@@ -163,7 +163,7 @@ async fn what_somebody_takes_away_or_spoils_is_back_within_half_a_minute() {
     soon().await;
     for bundle in [Value::Null, json!(""), json!("c3RyYW5nZXI=")] {
         stage.change(|kept| {
-            kept.webhook.as_mut().unwrap()["webhooks"][2]["clientConfig"]["caBundle"] = bundle
+            kept.webhook.as_mut().unwrap()["webhooks"][2]["clientConfig"]["caBundle"] = bundle;
         });
         sleep(LOOK_EVERY + Duration::from_secs(5)).await;
         assert!(stage.is_right(), "{:?}", stage.kept);
