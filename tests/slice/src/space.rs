@@ -74,9 +74,15 @@ impl Space {
         self.given(&["apply", "-f", "-"], &change(manifest)).map(drop)
     }
 
-    /// What the API server would make of this; nothing is kept.
-    pub fn dry_run(&self, manifest: &str) -> Result<Value> {
-        let made = self.given(&["create", "--dry-run=server", "-o", "json", "-f", "-"], manifest)?;
+    /// Whether the API server would take these objects; nothing is kept.
+    pub fn takes(&self, manifest: &str) -> Result<()> {
+        self.given(&["apply", "--dry-run=server", "-f", "-"], manifest).map(drop)
+    }
+
+    /// What the API server would make of this object; nothing is kept.
+    pub fn dry_run(&self, object: &Value) -> Result<Value> {
+        let made =
+            self.given(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &object.to_string())?;
         serde_json::from_str(&made).context(made)
     }
 
@@ -183,8 +189,7 @@ impl Pod {
 
     pub fn is_ready(&self) -> bool {
         let conditions = self.0["status"]["conditions"].as_array();
-        conditions
-            .is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+        conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
     }
 
     /// Names of its containers that begin it, in their order.

@@ -6,8 +6,9 @@ mod watch;
 use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context, Result, ensure};
-pub(crate) use self::watch::{OURS, Watch};
 use rollcall_slice::{Cluster, eventually};
+
+pub(crate) use self::watch::{OURS, Watch};
 
 /// The pod that asks.
 const ASKER: &str = "checkout-1";
