@@ -5,7 +5,7 @@ use crate::outcome::Outcome;
 use anyhow::{Context, Result};
 use rollcall_cluster::kind::Kind;
 use rollcall_cluster::{
-    Cluster, Home, KUBECTL, KWOK, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of,
+    Cluster, HELM, Home, KUBECTL, KWOK, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of,
 };
 use std::env;
 use std::path::{Path, PathBuf};
@@ -121,6 +121,7 @@ fn test_on_it(
 ) -> Result<()> {
     // Before the tests, where it is seen to take its time.
     KWOK.build(home)?;
+    HELM.build(home)?;
     let mut environment = environment.to_vec();
     for (name, variable) in [("controller", image::CONTROLLER_PROGRAM), ("sidecar", image::SIDECAR_PROGRAM)] {
         let image = images.iter().find(|image| image.name == name);

@@ -19,10 +19,11 @@ pub(crate) fn are_closed(cluster: &Cluster) -> Result<()> {
     cluster.yard.ready(STRANGER)?;
     strangers_learn_nothing(cluster)?;
     the_admission_port_gives_a_patch_and_no_more(cluster)?;
-    for name in ["of-another-audience", "made-up"] {
+    for (name, status) in [("of-another-audience", 403), ("made-up", 401)] {
         eventually(&format!("a token {name} is refused"), || {
             let said = cluster.yard.kubectl(&["logs", name])?;
-            Ok(said.contains("refused the session with 401") && !said.contains("in session"))
+            ensure!(!said.contains("in session"), "{name}: {said}");
+            Ok(said.contains(&format!("refused the session with {status}")))
         })?;
     }
     Ok(())

@@ -101,8 +101,10 @@ fn upgrade(cluster: &Cluster) -> Result<()> {
     ensure!(requested(cluster)? == "5m", "the chart has another default");
     let before = controllers(cluster)?;
     cluster.upgrade(&[&format!("{CHANGED}=7m")])?;
-    let after = controllers(cluster)?;
-    ensure!(before.iter().all(|pod| !after.contains(pod)), "{before:?} were to go, and {after:?} to come");
+    eventually("other controllers have taken their place", || {
+        let after = controllers(cluster)?;
+        Ok(after.len() == REPLICAS && before.iter().all(|pod| !after.contains(pod)))
+    })?;
     eventually("new pods have what was changed", || Ok(requested(cluster)? == "7m"))?;
     in_step(cluster)
 }
