@@ -6,48 +6,33 @@ mod watch;
 use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context, Result, ensure};
-
 pub(crate) use self::watch::{OURS, Watch};
-use crate::cluster::Cluster;
+use rollcall_slice::{Cluster, eventually};
 
 /// The pod that asks.
 const ASKER: &str = "checkout-1";
 /// The same pods as Kubernetes names them, for those in their namespace.
 const HEADLESS: &str = "orders-pods";
 
-/// Holds what a pod is told of nameservers when it asks for nothing else.
-struct Resolving {
-    nameservers: Vec<String>,
-    searches: Vec<String>,
-}
-
 /// A client with names and nothing else: services by theirs, and all else as ever.
 pub(crate) fn an_app_finds_services_by_plain_names(cluster: &Cluster) -> Result<()> {
-    let usual = Resolving::of_other_pods(cluster)?;
-    let nameservers = usual.nameservers.join(",");
-    let searches = usual.searches.join(",");
-    cluster.apply("resolver.yaml", |yaml| {
-        yaml.replace("CLUSTER_DNS]", &format!("{nameservers}]"))
-            .replace("value: CLUSTER_DNS", &format!("value: {nameservers:?}"))
-            .replace("[SEARCHES]", &format!("[{searches}]"))
-    })?;
-    cluster.ready(ASKER)?;
+    cluster.shop.apply_manifest("resolver.yaml", |yaml| yaml)?;
+    cluster.shop.ready(ASKER)?;
     let orders: BTreeSet<IpAddr> =
         [pod_address(cluster, "orders-1")?, pod_address(cluster, "orders-2")?].into();
     let api: BTreeSet<IpAddr> = [api_server(cluster)?].into();
-    let namespaced = format!("orders.{}.rollcall", cluster.shop());
+    let namespaced = format!("orders.{}.rollcall", cluster.shop.name());
     for (name, port, expected) in [
         ("orders.rollcall", 8080, &orders),
         (namespaced.as_str(), 8080, &orders),
         (HEADLESS, 8080, &orders),
         ("kubernetes.default", 443, &api),
     ] {
-        cluster.eventually(&format!("{ASKER} connects to {name}"), || {
+        eventually(&format!("{ASKER} connects to {name}"), || {
             Ok(expected.contains(&connected(cluster, name, port)?))
         })?;
     }
-    cluster
-        .eventually("a name has all instances", || Ok(addresses(cluster, "orders.rollcall")? == orders))?;
+    eventually("a name has all instances", || Ok(addresses(cluster, "orders.rollcall")? == orders))?;
     ensure!(addresses(cluster, "no-such.rollcall").is_err(), "a name that nobody has was found");
 
     let ports = nslookup(cluster, "srv", "_http._tcp.orders.rollcall")?;
@@ -79,7 +64,7 @@ fn a_dead_sidecar_takes_no_other_name_with_it(
         "pid=$(/bin/busybox pidof rollcall-sidecar); [ -z \"$pid\" ] || kill -KILL $pid; {asks} \
          [ -z \"$(/bin/busybox pidof rollcall-sidecar)\" ] && echo still dead"
     );
-    cluster.eventually("names of the cluster are found without the sidecar", || {
+    eventually("names of the cluster are found without the sidecar", || {
         let said = shell(cluster, &script)?;
         let mut found = said.lines().filter_map(connected_to);
         let right =
@@ -87,7 +72,7 @@ fn a_dead_sidecar_takes_no_other_name_with_it(
         // It was started again while we asked: that says nothing.
         Ok(right && said.ends_with("still dead"))
     })?;
-    cluster.eventually("it is back", || Ok(&addresses(cluster, "orders.rollcall")? == orders))
+    eventually("it is back", || Ok(&addresses(cluster, "orders.rollcall")? == orders))
 }
 
 /// What a program that connects by name has connected to, or tried to.
@@ -123,34 +108,15 @@ fn nslookup(cluster: &Cluster, kind: &str, name: &str) -> Result<String> {
 }
 
 fn shell(cluster: &Cluster, script: &str) -> Result<String> {
-    cluster.kubectl(&["exec", ASKER, "-c", "app", "--", "/bin/busybox", "sh", "-c", script])
+    cluster.shop.run(ASKER, script)
 }
 
 fn pod_address(cluster: &Cluster, pod: &str) -> Result<IpAddr> {
-    Ok(cluster.pod_ip(pod)?.parse()?)
+    Ok(cluster.shop.pod_ip(pod)?.parse()?)
 }
 
 /// What every cluster has: the Service of its API server.
 fn api_server(cluster: &Cluster) -> Result<IpAddr> {
     let query = ["get", "service/kubernetes", "-n", "default", "-o", "jsonpath={.spec.clusterIP}"];
-    Ok(cluster.kubectl(&query)?.parse()?)
-}
-
-// === impl Resolving ===
-
-impl Resolving {
-    /// As the kubelet has made it for a pod that says nothing of DNS.
-    fn of_other_pods(cluster: &Cluster) -> Result<Self> {
-        let cat = ["exec", "orders-1", "-c", "app", "--", "/bin/busybox", "cat", "/etc/resolv.conf"];
-        let text = cluster.kubectl(&cat)?;
-        let words = |first: &str| -> Vec<String> {
-            let lines = text.lines().filter_map(|line| line.strip_prefix(first));
-            lines.flat_map(str::split_whitespace).map(str::to_owned).collect()
-        };
-        let resolving = Self { nameservers: words("nameserver "), searches: words("search ") };
-        // Kubernetes takes three of them in all.
-        let fits = (1..=2).contains(&resolving.nameservers.len());
-        ensure!(fits && !resolving.searches.is_empty(), "not a pod's usual /etc/resolv.conf:\n{text}");
-        Ok(resolving)
-    }
+    Ok(cluster.shop.kubectl(&query)?.parse()?)
 }

@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use rollcall_cluster::companion::Companion;
+use rollcall_slice::Cluster;
 
 use super::{ASKER, HEADLESS};
-use crate::cluster::Cluster;
 
 /// The nameservers of other clusters keep answers for 30 s.
 const GONE_MAX: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Watch {
             done"
         );
         let (kubectl, output) =
-            cluster.streaming(&["exec", ASKER, "-c", "app", "--", "/bin/busybox", "sh", "-c", &script])?;
+            cluster.shop.streaming(&["exec", ASKER, "-c", "app", "--", "/bin/busybox", "sh", "-c", &script])?;
         let (tell, lines) = sync_channel(LINES_MAX);
         // Ends with kubectl, or when nobody listens.
         thread::spawn(move || {
