@@ -17,6 +17,8 @@ const HEALTH_NAME: &str = "rollcall";
 
 const TOKEN_VOLUME: &str = "rollcall-token";
 const TOKEN_DIR: &str = "/var/run/secrets/rollcall";
+/// Where the API server would mount the token of the app, with all rights that the app has: not where something is already.
+const API_TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const STATE_VOLUME: &str = "rollcall-state";
 const STATE_DIR: &str = "/var/lib/rollcall";
 
@@ -76,6 +78,7 @@ fn sidecar(spec: &Object, install: &Install<'_>, dns: Option<&ClusterDns>, resou
         "securityContext": security(),
         "volumeMounts": [
             {"name": TOKEN_VOLUME, "mountPath": TOKEN_DIR, "readOnly": true},
+            no_api_token(),
             {"name": STATE_VOLUME, "mountPath": STATE_DIR},
         ],
     });
@@ -101,7 +104,13 @@ fn requires(settings: &Settings, needs: &[Need], resources: &Value) -> Value {
         "resources": resources,
         "securityContext": security(),
         "terminationMessagePolicy": "File",
+        "volumeMounts": [no_api_token()],
     })
+}
+
+/// Our own token once more, which the API server refuses: what takes the place needs no volume of its own.
+fn no_api_token() -> Value {
+    json!({"name": TOKEN_VOLUME, "mountPath": API_TOKEN_DIR, "readOnly": true})
 }
 
 fn environment(install: &Install<'_>, dns: Option<&ClusterDns>, resources: &Value) -> Vec<Value> {

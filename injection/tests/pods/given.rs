@@ -37,6 +37,8 @@ fn a_plain_pod_in_full() {
                     "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}},
                 "volumeMounts": [
                     {"name": "rollcall-token", "mountPath": "/var/run/secrets/rollcall", "readOnly": true},
+                    {"name": "rollcall-token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+                        "readOnly": true},
                     {"name": "rollcall-state", "mountPath": "/var/lib/rollcall"}],
             }],
             "containers": [{"name": "app", "image": "orders",
@@ -246,6 +248,8 @@ fn what_is_required_is_waited_for_before_the_app() {
         "name": "rollcall-requires", "image": same("image"), "imagePullPolicy": same("imagePullPolicy"),
         "args": ["requires", "--deps", "orders>=2,billing.money", "--timeout", "60s"],
         "resources": same("resources"), "securityContext": same("securityContext"), "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            {"name": "rollcall-token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true}],
     });
     assert_eq!((&containers[1], warnings), (&expected, vec![]));
     let many = vec!["orders"; 65].join(",");
