@@ -213,3 +213,10 @@ fn the_test_goes_through_a_sidecar_like_any_other() {
     assert_eq!(test["metadata"]["namespace"], NAMESPACE);
     assert_eq!(with(&["tests.enabled=false"]).of_kind("Pod").count(), 0);
 }
+
+#[test]
+fn the_address_that_sidecars_know_outlives_the_release() {
+    let rendered = with(&[]);
+    let service = rendered.one("Service").unwrap();
+    assert_eq!(service["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+}

@@ -119,9 +119,9 @@ fn uninstall(cluster: &Cluster) -> Result<()> {
     cluster.uninstall()?;
     let left = cluster.left_behind()?;
     ensure!(left.is_empty(), "an uninstalled release has left {left:?}");
-    // What people declared, and what the controller made and pods know.
+    // What people declared, and what pods know: the controller's authority, and its address.
     cluster.shop.kubectl(&["get", "serviceregistration/billing"])?;
-    cluster.system.kubectl(&["get", "secret/rollcall-ca"])?;
+    cluster.system.kubectl(&["get", "secret/rollcall-ca", "service/rollcall-controller"])?;
     eventually("nobody is in step", || Ok(!cluster.shop.in_step(ASKER, "orders")?))?;
     // Nobody waits for a webhook that is gone.
     ensure!(cluster.shop.dry_run(&pod("any", WAITS))?["spec"]["initContainers"].is_null());
