@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     limits::{METADATA_KEYS_MAX, TAGS_MAX, VISIBLE_NAMESPACES_MAX, WEIGHT_MAX},
     names::{Namespace, ServiceKey, shortened},
+    needs::Need,
     registration::{
         Attributes, Port, Registration, Source, Target, ValueError, Visibility,
         attributes::port_number,
@@ -24,6 +25,18 @@ const WEIGHT: &str = "rollcall.dev/weight";
 const PROBE: &str = "rollcall.dev/probe";
 const VISIBILITY: &str = "rollcall.dev/visibility";
 const DRAIN: &str = "rollcall.dev/drain";
+const INJECT: &str = "rollcall.dev/inject";
+const PRESTOP: &str = "rollcall.dev/prestop";
+const DNS: &str = "rollcall.dev/dns";
+const REQUIRES: &str = "rollcall.dev/requires";
+
+/// The annotations that register nothing and take one word: what follows from it, others decide.
+const ONE_WORD: [(&str, &[&str], &str); 4] = [
+    (INJECT, &["true", "enabled", "false", "disabled"], "use true or false; until then it says nothing"),
+    (PRESTOP, &["true", "false"], "use true or false; until then the hook is there"),
+    (DRAIN, &["true", "false"], "use true or false; until then the pod is not drained"),
+    (DNS, &["resolver"], "use resolver; until then the pod resolves names as it did"),
+];
 
 /// A port that cannot be read is not guessed: callers sent to a wrong one are worse off than callers sent nowhere.
 const PORT_REMEDY: &str =
@@ -42,7 +55,8 @@ struct Refused {
     more: usize,
 }
 
-/// The pod's own registration, if its annotations name a service, and every bad value in them. `declared` is the
+/// The pod's own registration, if its annotations name a service, and every bad value in them, of those too that register
+/// nothing. `declared` is the
 /// first port that its containers declare.
 pub fn by_annotations(
     namespace: &Namespace,
@@ -51,6 +65,7 @@ pub fn by_annotations(
 ) -> (Option<Registration>, Vec<ValueError>) {
     let mut reader = Reader { annotations, problems: Vec::new() };
     let registration = reader.registration(namespace, declared);
+    reader.others();
     (registration, reader.problems)
 }
 
@@ -102,6 +117,18 @@ impl<'a> Reader<'a> {
             policy: None,
             visibility: self.visibility(),
         })
+    }
+
+    fn others(&mut self) {
+        for (field, words, remedy) in ONE_WORD {
+            if let Some(word) = self.annotations.get(field).filter(|word| !words.contains(&word.as_str())) {
+                self.refuse(field, format!("`{}` is no word for it", shortened(word)), remedy);
+            }
+        }
+        if let Some(Err(error)) = self.annotations.get(REQUIRES).map(|text| Need::list(text)) {
+            let remedy = "use `orders>=2,billing`; until then the pod waits for nothing";
+            self.refuse(REQUIRES, error.to_string(), remedy);
+        }
     }
 
     /// The value of an annotation as `parse` reads it; what it cannot read is noted.

@@ -163,6 +163,23 @@ fn only_the_word_true_drains() {
     assert!(!asks_to_drain(&BTreeMap::new()));
 }
 
+#[test]
+fn words_that_register_nothing_are_read_too() {
+    let good = [
+        (INJECT, "enabled"),
+        (PRESTOP, "false"),
+        (DRAIN, "true"),
+        (DNS, "resolver"),
+        (REQUIRES, "orders>=2"),
+    ];
+    assert_eq!(read(&good), (None, vec![]));
+    let bad =
+        [(INJECT, "yes"), (PRESTOP, ""), (DRAIN, "perhaps"), (DNS, "Resolver"), (REQUIRES, "orders>=0")];
+    let (registration, problems) = read(&bad);
+    assert_eq!(registration, None);
+    assert_eq!(problems.iter().map(|problem| problem.field).collect::<Vec<_>>(), bad.map(|(field, _)| field));
+}
+
 proptest! {
     /// Whatever people write, what is registered passes the domain's own limits.
     #[test]

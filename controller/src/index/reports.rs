@@ -163,11 +163,11 @@ impl Index {
     }
 
     pub(super) fn notice_problems(&mut self, facts: &PodFacts, problems: &[ValueError]) {
-        let Some(first) = problems.first() else { return };
-        let message = match problems.len() - 1 {
-            0 => first.to_string(),
-            others => format!("{first} (and {others} more; `explain` has them all)"),
-        };
+        if problems.is_empty() {
+            return;
+        }
+        // All of them: of a pod that they keep out of every service, nobody else tells.
+        let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; and ");
         self.notice_of_pod(facts, NoticeReason::AnnotationInvalid, message);
     }
 

@@ -107,8 +107,10 @@ fn gave_up(status: Option<&PodStatus>) -> Option<Box<str>> {
     let ended = waiting.find(|container| container.name == REQUIRES)?.state.as_ref()?.terminated.as_ref()?;
     let message = ended.message.as_ref()?.trim_end();
     let printable = |character| if matches!(character, ' '..='~') { character } else { '?' };
-    let is_it = message.starts_with(NoticeReason::RequiresTimedOut.as_str());
-    is_it.then(|| message.chars().take(MESSAGE_CHARS_MAX).map(printable).collect::<String>().into())
+    // The word is the Event's reason already.
+    let rest = message.strip_prefix(NoticeReason::RequiresTimedOut.as_str())?;
+    let rest = rest.trim_start_matches([':', ' ']);
+    Some(rest.chars().take(MESSAGE_CHARS_MAX).map(printable).collect::<String>().into())
 }
 
 fn has_sidecar(spec: &PodSpec) -> bool {
@@ -320,7 +322,7 @@ mod tests {
         };
         let words = |message: &str| json!({"terminated": {"exitCode": 0, "message": message}});
         let said = "RequiresTimedOut: after 60s: orders needs 2 and has 1";
-        assert_eq!(left(REQUIRES, words(said)).as_deref(), Some(said));
+        assert_eq!(left(REQUIRES, words(said)).as_deref(), said.strip_prefix("RequiresTimedOut: "));
         for (name, state) in [
             ("setup", words(said)),
             (REQUIRES, words("panicked")),
@@ -331,7 +333,7 @@ mod tests {
             assert_eq!(left(name, state.clone()), None, "{name} {state}");
         }
         let odd = left(REQUIRES, words("RequiresTimedOut\u{1b}[2J\u{202e}é\n")).unwrap();
-        assert_eq!(&*odd, "RequiresTimedOut?[2J??");
+        assert_eq!(&*odd, "?[2J??");
         let long = left(REQUIRES, words(&format!("RequiresTimedOut{}", "é".repeat(5_000)))).unwrap();
         assert_eq!(long.len(), MESSAGE_CHARS_MAX);
     }

@@ -239,7 +239,7 @@ impl<R: Reviewer> Sessions<R> {
         let life = LIFE_MAX - Jitter::from_entropy().up_to(LIFE_JITTER);
         let opening = Opening {
             replica: self.replica.clone(),
-            replicas: caller.local.into_iter().collect(),
+            replicas: caller.local.map(plain).into_iter().collect(),
             ca: None,
             pod,
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
@@ -268,6 +268,11 @@ impl<R: Reviewer> Sessions<R> {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         Ok((session, response))
     }
+}
+
+/// An IPv4 address as such, also where a socket for both kinds has taken the connection.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn identity(facts: PodFacts, zone: Option<&str>) -> PodIdentity {

@@ -157,7 +157,7 @@ fn a_bad_annotation_is_told_once() {
     assert_eq!(notices.len(), 1);
     assert_eq!(
         notices[0].message,
-        "rollcall.dev/weight: `a` is no weight; use 0 to 1000 (and 1 more; `explain` has them all)"
+        "rollcall.dev/weight: `a` is no weight; use 0 to 1000; and rollcall.dev/weight: again; use 0 to 1000"
     );
     let mut bench = Bench::new();
     for number in 0..=u8::MAX {
