@@ -78,3 +78,7 @@ pub const WEIGHT_DEFAULT: u16 = 100;
 /// Instances of one service: beyond it the last in order are left out, so that one selector that matches a whole
 /// cluster cannot grow the answers of every subscriber without end.
 pub const INSTANCES_MAX: usize = 5_000;
+
+/// MiB of memory that a sidecar goes by: with less than 24 nothing is left for services, and no catalogue that is bounded by
+/// these limits needs more than 4096.
+pub const SIDECAR_MEMORY_MIB: std::ops::RangeInclusive<u32> = 24..=4_096;

@@ -58,9 +58,15 @@ fn whatever_holds_pods_is_injected_and_the_rest_is_as_it_was() {
             "apiVersion: v1\nkind: List\nitems: [{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: a}}, spec: {spec}}}]\n"
         );
         assert!(injected(&["-"], &list).0.contains("name: rollcall-sidecar"), "{list}");
+        // One of its kind says what its items are.
+        let list = format!(
+            "apiVersion: {api_version}\nkind: {kind}List\nitems: [{{metadata: {{name: a}}, spec: {spec}}}]\n"
+        );
+        assert!(injected(&["-"], &list).0.contains("name: rollcall-sidecar"), "{list}");
     }
     for other in [
         workload("example.com/v1", "Deployment", &template),
+        format!("apiVersion: v1\nkind: List\nitems: [{{metadata: {{name: a}}, spec: {POD}}}]\n"),
         workload("v1", "Service", "{selector: {app: orders}}   # of orders"),
         "no: kind\n".to_owned(),
     ] {
@@ -150,6 +156,8 @@ fn flags_say_where_the_controller_is_and_what_sidecars_are() {
 
     let key = file("both.pem", "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n");
     let odd = file("odd.yaml", "images: x\n");
+    let spaced = file("spaced.yaml", "image: a b\n");
+    let deep = file("deep.yaml", &format!("guaranteed: {{cpu: {}{}}}\n", "[".repeat(20), "]".repeat(20)));
     for (arguments, code, told) in [
         (vec![], 2, "FILE"),
         (vec!["-", "--controller", "10.0.0.1:7310"], 2, "--ca-file"),
@@ -159,6 +167,8 @@ fn flags_say_where_the_controller_is_and_what_sidecars_are() {
         (vec!["/nonexistent/pod.yaml"], 1, "/nonexistent/pod.yaml"),
         (vec![&pod, "--controller", "10.0.0.1:7310", "--ca-file", &key], 1, "certificates"),
         (vec![&pod, "--settings", &odd], 1, "images"),
+        (vec![&pod, "--settings", &spaced], 1, "`a b` is no name of an image"),
+        (vec![&pod, "--settings", &deep], 1, "depth"),
     ] {
         let output = rollcall(&arguments, "");
         let said = String::from_utf8_lossy(&output.stderr);

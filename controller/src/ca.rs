@@ -42,7 +42,6 @@ pub struct Authority {
 }
 
 /// Holds a certificate for [`TLS_NAME`] and its key, as PEM.
-#[derive(Clone)]
 pub struct Leaf {
     pub certificate_pem: String,
     pub key_pem: String,

@@ -26,6 +26,3 @@ pub mod status;
 
 pub use ca::{Authority, CaError};
 pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};
-
-/// The name of our own container in every pod.
-pub(crate) const SIDECAR: &str = "rollcall-sidecar";

@@ -1,13 +1,11 @@
 //! What a container asks for and may take, as the settings have it. What no pod could be made with is refused where it is
 //! read: a webhook that fails lets all pods go without a sidecar, but one that breaks them does not.
 
+use rollcall_catalogue::limits::SIDECAR_MEMORY_MIB;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
 use crate::quantity::Quantity;
-
-/// What the sidecar itself takes for a memory limit (`ROLLCALL_MEMORY_MAX_MIB`).
-const MEMORY_MIB: std::ops::RangeInclusive<i64> = 24..=4_096;
 
 /// Holds what the sidecar asks for and may take.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -59,12 +57,12 @@ pub(crate) fn both<'de, D: Deserializer<'de>>(from: D) -> Result<Amounts, D::Err
 }
 
 fn check_memory(limit: &str) -> Result<(), String> {
-    let mib = |mib: i64| Quantity::of(mib * 1024 * 1024);
-    let few = Quantity::parse(limit).is_some_and(|limit| limit < mib(*MEMORY_MIB.start()));
-    let many = Quantity::parse(limit).is_some_and(|limit| limit > mib(*MEMORY_MIB.end()));
-    match few || many {
-        true => Err(format!("memory: a limit of {limit}; use 24Mi to 4096Mi")),
-        false => Ok(()),
+    let mib = |mib: &u32| Quantity::of(i64::from(*mib) * 1024 * 1024);
+    let (least, most) = (SIDECAR_MEMORY_MIB.start(), SIDECAR_MEMORY_MIB.end());
+    let takes = |limit| (mib(least)..=mib(most)).contains(&limit);
+    match Quantity::parse(limit).is_none_or(takes) {
+        true => Ok(()),
+        false => Err(format!("memory: a limit of {limit}; use {least}Mi to {most}Mi")),
     }
 }
 
@@ -114,6 +112,8 @@ mod tests {
     fn what_no_pod_could_be_made_with_is_refused() {
         for (settings, told) in [
             (json!({"image": ""}), "image"),
+            (json!({"image": " \t"}), "image"),
+            (json!({"image": "registry.example/a b"}), "`registry.example/a b`"),
             (json!({"images": "x"}), "images"),
             (json!({"imagePullPolicy": "Sometimes"}), "Sometimes"),
             (json!({"resources": {"requests": {"cpu": "much"}}}), "`much`"),

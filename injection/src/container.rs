@@ -7,7 +7,7 @@ use crate::{
     ClusterDns, Install, NotAPod, PullPolicy, REQUIRES, SIDECAR, Settings, Way,
     pod::{Object, is_ours, list, name, own_containers},
     resolver::nameservers,
-    resources::resources,
+    resources::{carried, resources},
 };
 
 /// Where the kubelet asks and preStop hooks wait, on the pod's address.
@@ -25,41 +25,78 @@ const STATE_DIR: &str = "/var/lib/rollcall";
 /// Whoever this is has no files and no rights on any image or node.
 const NOBODY: u32 = 65_532;
 
-/// Puts our containers and volumes in the place of all that has their names. True where one that does not begin the pod was
-/// taken away, which nobody means who had us inject it before.
+/// Puts our containers and volumes in the place of all that has their names; the warnings that this is worth. `again`: the pod
+/// says that it was injected before.
 pub(crate) fn add(
     spec: &mut Object,
     install: &Install<'_>,
     dns: Option<&ClusterDns>,
     needs: &[Need],
-) -> Result<bool, NotAPod> {
+    again: bool,
+) -> Result<Vec<String>, NotAPod> {
+    let mut warnings = Vec::new();
+    let image = &install.settings.image;
     let resources = resources(spec, install.settings);
-    let mut ours = vec![sidecar(spec, install, dns, &resources)];
-    if !needs.is_empty() {
-        ours.push(requires(install.settings, needs, &resources));
-    }
     let begin = list(spec, "spec.initContainers")?;
+    // Who forges the annotation and the image has our container with other amounts in his own pod, where ours names none: no
+    // rights, and nothing of anybody else's.
+    let of = |ours: &str| {
+        let replaced = begin.iter().find(|container| name(container) == Some(ours));
+        let replaced = replaced.filter(|container| again && is_of(container, image));
+        replaced.map_or_else(|| resources.clone(), |replaced| carried(resources.clone(), replaced))
+    };
+    let (of_sidecar, of_requires) = (of(SIDECAR), of(REQUIRES));
+    if !again {
+        let foreign = begin.iter().filter(|container| is_ours(container) && !is_of(container, image));
+        warnings.extend(foreign.filter_map(name).map(|name| replaced("spec.initContainers", name)));
+    }
     begin.retain(|container| !is_ours(container));
-    begin.splice(0..0, ours);
+    let mut ours = vec![sidecar(spec, install, dns, &of_sidecar)];
+    if !needs.is_empty() {
+        ours.push(requires(install.settings, needs, &of_requires));
+    }
+    list(spec, "spec.initContainers")?.splice(0..0, ours);
     let containers = list(spec, "spec.containers")?;
-    let before = containers.len();
+    // Nobody means these who had us inject the pod before.
+    let beside = containers.iter().filter(|container| is_ours(container)).filter_map(name);
+    warnings.extend(beside.map(|name| {
+        format!(
+            "spec.containers: {name} is a name of Rollcall's, and this one is taken out; give yours another"
+        )
+    }));
     containers.retain(|container| !is_ours(container));
-    let taken = containers.len() < before;
     if containers.is_empty() {
         return Err(NotAPod { field: "spec.containers", problem: "has no container of its own" });
     }
     let volumes = list(spec, "spec.volumes")?;
-    for ours in [
-        json!({"name": TOKEN_VOLUME, "projected": {"sources": [
-            {"serviceAccountToken": {"audience": "rollcall", "expirationSeconds": 3600, "path": "token"}}]}}),
-        json!({"name": STATE_VOLUME, "emptyDir": {"sizeLimit": "16Mi"}}),
+    // With what makes a volume ours: Kubernetes may add to the rest.
+    for (ours, form) in [
+        (
+            json!({"name": TOKEN_VOLUME, "projected": {"sources": [
+                {"serviceAccountToken": {"audience": "rollcall", "expirationSeconds": 3600, "path": "token"}}]}}),
+            "/projected/sources",
+        ),
+        (json!({"name": STATE_VOLUME, "emptyDir": {"sizeLimit": "16Mi"}}), "/emptyDir/sizeLimit"),
     ] {
+        let same_name = |volume: &Value| name(volume) == name(&ours);
+        let is_foreign = |volume: &&Value| same_name(volume) && volume.pointer(form) != ours.pointer(form);
+        if !again && let Some(name) = volumes.iter().find(is_foreign).and_then(name) {
+            warnings.push(replaced("spec.volumes", name));
+        }
         // In its place, so that a pod that was injected before stays as it is.
-        let place = volumes.iter().position(|volume| name(volume) == name(&ours)).unwrap_or(volumes.len());
-        volumes.retain(|volume| name(volume) != name(&ours));
+        let place = volumes.iter().position(same_name).unwrap_or(volumes.len());
+        volumes.retain(|volume| !same_name(volume));
         volumes.insert(place, ours);
     }
-    Ok(taken)
+    Ok(warnings)
+}
+
+fn is_of(container: &Value, image: &str) -> bool {
+    container.get("image").is_some_and(|its| its == image)
+}
+
+fn replaced(field: &str, name: &str) -> String {
+    format!("{field}: {name} is a name of Rollcall's, and this one is replaced by ours; give yours another")
 }
 
 fn sidecar(spec: &Object, install: &Install<'_>, dns: Option<&ClusterDns>, resources: &Value) -> Value {

@@ -5,10 +5,10 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    Exemption, INJECT, INJECTED, Install, REQUIRES, SIDECAR, STATUS, Shape, Wish, app, container, exemption,
+    Exemption, INJECT, INJECTED, Install, STATUS, Shape, Wish, app, container, exemption,
     patch::between,
     pod::{Object, annotations, entry, is_ours, list, object},
-    resolver,
+    ports, resolver,
     said::Said,
     wish,
 };
@@ -74,11 +74,9 @@ pub fn inject(pod: &Value, namespace: &str, install: &Install<'_>) -> Result<Dec
     warnings.extend(said.warnings);
 
     app::add(spec, said.hook)?;
-    if container::add(spec, install, said.dns, &said.needs)? {
-        warnings.push(format!(
-            "spec.containers: {SIDECAR} and {REQUIRES} are Rollcall's names; what had one is taken out"
-        ));
-    }
+    warnings.extend(ports::taken(spec, said.dns.is_some()));
+    let again = annotations.get(STATUS).is_some_and(|status| status == INJECTED);
+    warnings.extend(container::add(spec, install, said.dns, &said.needs, again)?);
     if let Some(dns) = said.dns {
         resolver::add(spec, namespace, dns)?;
     }

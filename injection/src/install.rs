@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use rollcall_catalogue::shortened;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
@@ -77,8 +78,12 @@ pub struct Install<'a> {
 
 fn image<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let image = String::deserialize(from)?;
-    match image.trim().is_empty() {
-        true => Err(D::Error::custom("image: empty; name the sidecar's")),
+    // No pod could be made with such a one: the API server would refuse what we add.
+    match image.is_empty() || image.contains(char::is_whitespace) {
+        true => Err(D::Error::custom(format!(
+            "image: `{}` is no name of an image; give one, as registry/name:tag",
+            shortened(&image)
+        ))),
         false => Ok(image),
     }
 }

@@ -12,6 +12,7 @@ mod decision;
 mod install;
 mod patch;
 mod pod;
+mod ports;
 mod quantity;
 mod resolver;
 mod resources;
@@ -31,6 +32,8 @@ pub const ENABLED: &str = "enabled";
 /// The annotation that an injected pod has, with the value [`INJECTED`].
 pub const STATUS: &str = "rollcall.dev/status";
 pub const INJECTED: &str = "injected";
+/// The annotation of a pod that the kubelet made from a file.
+pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Our container in every pod. The name is ours in an injected pod: whatever else has it is replaced.
 pub const SIDECAR: &str = "rollcall-sidecar";
 /// The init container of a pod that waits for others (`rollcall.dev/requires`).

@@ -5,10 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::ENABLED;
-
-/// The annotation of a pod that the kubelet made from a file.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+use crate::{ENABLED, MIRROR};
 
 /// Says whether a pod is to have a sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,6 +60,13 @@ impl Sidecar {
     /// Opens the ports, and reads the authority where it was given: a mistake must fail the start, not the first request.
     pub fn bind(mut args: Args) -> anyhow::Result<Self> {
         let trust = Trust::new(&std::mem::take(&mut args.ca_pem)).context("--ca-pem (ROLLCALL_CA_PEM)")?;
+        if args.memory_mib() != args.memory_max_mib {
+            warn!(
+                limit_mib = args.memory_max_mib,
+                taken_for_mib = args.memory_mib(),
+                "the memory limit is not one that we go by; use 24Mi to 4Gi (ROLLCALL_MEMORY_MAX_MIB)"
+            );
+        }
         let opened = |flag: &str, address: SocketAddr| format!("{flag} {address}: cannot listen");
         let mut api = vec![bind(args.api_listen).with_context(|| opened("--api-listen", args.api_listen))?];
         match bind_if_present(args.api_listen_v6)

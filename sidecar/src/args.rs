@@ -2,8 +2,8 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{CommandFactory, FromArgMatches, Parser, value_parser};
-use rollcall_catalogue::Namespace;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use rollcall_catalogue::{Namespace, limits::SIDECAR_MEMORY_MIB};
 use rollcall_net::loopback;
 
 use crate::{dns::Servers, own::Declared, requires::Requires};
@@ -61,7 +61,8 @@ pub struct Args {
     pub state_dir: PathBuf,
 
     /// The memory limit of this container. Services that do not fit are answered with an error, before the limit ends us.
-    #[arg(long, env = "ROLLCALL_MEMORY_MAX_MIB", default_value_t = 48, value_parser = value_parser!(u32).range(24..=4_096))]
+    /// Below 24 and above 4096 it is taken for those: a limit that others set keeps no pod from starting.
+    #[arg(long, env = "ROLLCALL_MEMORY_MAX_MIB", default_value_t = 48)]
     pub memory_max_mib: u32,
 
     /// Where /healthz, /readyz and /metrics answer the cluster; nothing of the catalogue is here. `[::]` is every address, IPv4's too.
@@ -115,12 +116,17 @@ impl Task {
 // === impl Args ===
 
 impl Args {
+    /// The memory that we go by.
+    pub(crate) fn memory_mib(&self) -> u32 {
+        self.memory_max_mib.clamp(*SIDECAR_MEMORY_MIB.start(), *SIDECAR_MEMORY_MIB.end())
+    }
+
     /// What all services held may take: two parts in five of the rest. As much again is taken by the answers that were
     /// written of them, and while one of them is replaced; and half as much by what DNS tells of them: of an instance, which
     /// takes some 700 bytes, all addresses and ports in 64 bytes (133 with IPv6), allocations aside, and the choices that are
     /// kept in 100.
     pub(crate) fn held_bytes_max(&self) -> usize {
-        let mib = usize::try_from(self.memory_max_mib).unwrap_or(usize::MAX).saturating_sub(ITSELF_MIB);
+        let mib = usize::try_from(self.memory_mib()).unwrap_or(usize::MAX).saturating_sub(ITSELF_MIB);
         mib.saturating_mul(1024 * 1024) / 5 * 2
     }
 }
@@ -142,7 +148,8 @@ mod tests {
             Args::try_parse_from(args).unwrap().held_bytes_max()
         };
         let mib = 1024 * 1024;
-        for (memory, total) in [("24", 8), ("48", 32), ("4096", 4_080)] {
+        for (memory, total) in [("24", 8), ("48", 32), ("4096", 4_080), ("20", 8), ("0", 8), ("8192", 4_080)]
+        {
             let held = parse(memory);
             // The answers over HTTP, and DNS.
             assert!(held + held + held / 2 <= total * mib && held > total * mib / 3, "{memory}: {held}");
@@ -192,6 +199,7 @@ mod tests {
         assert_eq!(default, ["127.0.0.1:7353".parse().unwrap(), "[::1]:7353".parse().unwrap()]);
         assert!(parse("--api-listen=localhost").unwrap_err().to_string().contains("127.0.0.1:7300"));
     }
+
     #[test]
     fn the_controller_is_an_address_as_people_or_kubernetes_write_it() {
         let parse = |controller: &str| Args::try_parse_from(["sidecar", "--controller", controller]);

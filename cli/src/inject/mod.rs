@@ -24,6 +24,10 @@ const CONFIG_MAP: &str = "rollcall";
 const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Some hundred times a certificate.
 const CA_BYTES_MAX: u64 = 256 * 1024;
+/// Values of the settings, those that stand there by a reference included: what the controller takes of them.
+const SETTINGS_NODES_MAX: usize = 10_000;
+/// Values within each other: it has three. What the controller takes too.
+const SETTINGS_DEPTH_MAX: usize = 16;
 
 /// Holds what `rollcall inject` is told.
 #[derive(Debug, Args)]
@@ -78,7 +82,11 @@ impl Inject {
     fn settings(&self) -> anyhow::Result<Settings> {
         let Some(path) = &self.settings else { return Ok(Settings::default()) };
         let text = content(path, CA_BYTES_MAX)?;
-        serde_saphyr::from_str(&text)
+        let limits = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_nodes: SETTINGS_NODES_MAX, max_depth: SETTINGS_DEPTH_MAX },
+            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: SETTINGS_NODES_MAX },
+        };
+        serde_saphyr::from_str_with_options(&text, limits)
             .map_err(|error| documents::first_line(&error))
             .with_context(|| path.display().to_string())
     }

@@ -26,16 +26,26 @@ impl<'a> Workloads<'a> {
 
     /// Whether it changed anything.
     pub(super) fn inject(&mut self, document: &mut Value) -> anyhow::Result<bool> {
-        if text(document, "/kind") == Some("List") && text(document, "/apiVersion") == Some("v1") {
+        let said = |path: &str| text(document, path).unwrap_or_default().to_owned();
+        self.inject_into(document, &said("/apiVersion"), &said("/kind"))
+    }
+
+    /// What it is, in a list of its kind, may be said by the list alone.
+    fn inject_into(&mut self, document: &mut Value, version: &str, kind: &str) -> anyhow::Result<bool> {
+        if let (Some(of), Some(items)) =
+            (kind.strip_suffix("List"), document.get_mut("items").and_then(Value::as_array_mut))
+        {
             let mut changed = false;
-            for item in document.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
-                changed |= self.inject(item)?;
+            for item in items {
+                let said = |path: &str, unsaid: &str| text(item, path).unwrap_or(unsaid).to_owned();
+                let (version, kind) = (said("/apiVersion", version), said("/kind", of));
+                changed |= self.inject_into(item, &version, &kind)?;
             }
             return Ok(changed);
         }
-        let Some(path) = pod_path(document) else { return Ok(false) };
+        let Some(path) = pod_path(version, kind) else { return Ok(false) };
         let named = text(document, "/metadata/name").or_else(|| text(document, "/metadata/generateName"));
-        let who = format!("{}/{}", text(document, "/kind").unwrap_or_default(), named.unwrap_or("?"));
+        let who = format!("{kind}/{}", named.unwrap_or("?"));
         let namespace = text(document, "/metadata/namespace").unwrap_or(self.namespace.as_str()).to_owned();
         if !self.install.settings.namespaces.admits(&namespace) {
             self.notices
@@ -62,9 +72,9 @@ impl<'a> Workloads<'a> {
 }
 
 /// Where a document of this kind holds its pod.
-fn pod_path(document: &Value) -> Option<&'static str> {
-    let group = text(document, "/apiVersion")?.split_once('/').map_or("", |(group, _)| group);
-    match (group, text(document, "/kind")?) {
+fn pod_path(version: &str, kind: &str) -> Option<&'static str> {
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    match (group, kind) {
         ("", "Pod") => Some(""),
         ("", "ReplicationController")
         | ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")

@@ -113,7 +113,8 @@ impl Lookout {
     /// What is missing in a pod has changed.
     fn turns(&mut self, uid: &PodUid, before: Option<Missing>, after: Option<Missing>) {
         if let Some(before) = before {
-            *self.counts.of(before) -= 1;
+            let count = self.counts.of(before);
+            *count = count.saturating_sub(1);
         }
         if let Some(after) = after {
             *self.counts.of(after) += 1;

@@ -7,10 +7,9 @@ use rollcall_catalogue::{
     PodFacts, Port, asks_to_drain, by_annotations,
     liveness::{Phase, PodLife},
 };
-use rollcall_injection::{INJECT, REQUIRES, Shape, exemption, wish};
+use rollcall_injection::{INJECT, MIRROR, REQUIRES, SIDECAR, Shape, exemption, wish};
 
 use crate::{
-    SIDECAR,
     index::{Change, InjectionFacts, Key, Kind, NoticeReason, PodSeen},
     kubernetes::{
         pod_object::{Pod, PodSpec, PodStatus},
@@ -18,8 +17,6 @@ use crate::{
     },
 };
 
-/// The annotation of a pod that the kubelet made from a file.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Characters of a container's last words: as many as an Event takes.
 const MESSAGE_CHARS_MAX: usize = 1_024;
 

@@ -71,3 +71,66 @@ fn a_limit_is_never_below_what_is_asked_for() {
     let (made, _) = injected_by(&pod(json!({}), json!({"containers": limited})), &install);
     assert_eq!(sidecar(&made)["resources"]["limits"]["cpu"], "200m");
 }
+
+#[test]
+fn whoever_all_have_of_the_nodes_disk_is_had_by_ours_too() {
+    let (limit, request) = ("80Mi", "16Mi");
+    for (app, setup, expected) in [
+        (
+            json!({"limits": {"ephemeral-storage": "1Gi"}}),
+            json!({"limits": {"ephemeral-storage": "1Gi"}}),
+            [Some(request), Some(limit)],
+        ),
+        (
+            json!({"limits": {"ephemeral-storage": "1Gi"}}),
+            json!({"requests": {"ephemeral-storage": "1Gi"}}),
+            [Some(request), None],
+        ),
+        (json!({"limits": {"ephemeral-storage": "1Gi"}}), json!({}), [None, None]),
+    ] {
+        for whole in [json!({}), json!({"limits": {"cpu": "2", "memory": "2Gi"}})] {
+            let spec = json!({"resources": whole, "containers": [{"name": "app", "resources": app}], "initContainers": [{"name": "setup", "resources": setup}]});
+            let (made, _) = injected(&pod(json!({}), spec));
+            let resources = &sidecar(&made)["resources"];
+            let found = ["requests", "limits"].map(|part| resources[part]["ephemeral-storage"].as_str());
+            assert_eq!(found, expected, "{app} {setup}");
+        }
+    }
+}
+
+/// A pod with these resources of ours, as if it had come to us before; and what they are after us.
+fn after_filling(status: &str, image: &str, resources: Value) -> (Value, Vec<String>) {
+    let ours = json!({"name": "rollcall-sidecar", "image": image, "resources": resources});
+    let (made, warnings) =
+        injected(&pod(json!({"rollcall.dev/status": status}), json!({"initContainers": [ours]})));
+    (sidecar(&made)["resources"].clone(), warnings)
+}
+
+#[test]
+fn what_kubernetes_filled_in_stays_and_what_is_ours_is_ours() {
+    let filled = json!({
+        "requests": {"cpu": "7", "memory": "7Gi", "ephemeral-storage": "1Gi", "x/gpu": null, "x/y": "?"},
+        "limits": {"cpu": "1", "memory": "7Gi", "ephemeral-storage": "2Gi"},
+    });
+    let kept = json!({
+        "requests": {"cpu": "5m", "memory": "16Mi", "ephemeral-storage": "1Gi"},
+        "limits": {"cpu": "1", "memory": "48Mi", "ephemeral-storage": "2Gi"},
+    });
+    let plain = json!({"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "48Mi"}});
+    let image = settings().image;
+    assert_eq!(after_filling("injected", &image, filled.clone()).0, kept);
+    // The first time a pod chooses none of it, and later only of our own image's container.
+    for (status, image) in [("", image.as_str()), ("Injected", &image), ("injected", "evil")] {
+        assert_eq!(after_filling(status, image, filled.clone()).0, plain, "{status} {image}");
+    }
+    // A limit below what ours asks for is of other settings, and no pod could be made with both.
+    assert_eq!(after_filling("injected", &image, json!({"limits": {"cpu": "4m"}})).0, plain);
+    let mut settings = settings();
+    settings.resources.requests.memory = String::new();
+    let way = way();
+    let ours =
+        json!({"name": "rollcall-sidecar", "image": image, "resources": {"requests": {"memory": "64Mi"}}});
+    let stale = pod(json!({"rollcall.dev/status": "injected"}), json!({"initContainers": [ours]}));
+    let (made, _) = injected_by(&stale, &Install { settings: &settings, way: &way, dns: None });
+    assert_eq!(sidecar(&made)["resources"], json!({"requests": {"cpu": "5m"}, "limits": {"memory": "48Mi"}}));
+}

@@ -122,7 +122,22 @@ fn our_names_are_ours() {
     assert_eq!(names(&made["spec"]["initContainers"]), ["rollcall-sidecar", "setup"]);
     assert_eq!(names(&made["spec"]["volumes"]), ["rollcall-token", "data", "rollcall-state"]);
     assert!(!made.to_string().contains("evil") && !made.to_string().contains("hostPath"), "{made}");
-    assert_eq!(warnings, [""; 0]);
+    let told = [
+        "spec.initContainers: rollcall-sidecar",
+        "spec.initContainers: rollcall-requires",
+        "spec.volumes: rollcall-token",
+    ];
+    assert!(warnings.len() == told.len(), "{warnings:?}");
+    assert!(warnings.iter().zip(told).all(|(warning, told)| warning.starts_with(told)), "{warnings:?}");
+    // Where somebody had us inject it before, it is said already.
+    let mut before = brought;
+    before["metadata"]["annotations"]["rollcall.dev/status"] = "injected".into();
+    assert_eq!(injected(&before), (made.clone(), vec![]));
+    // What Kubernetes adds to a volume makes it nobody else's, nor does an own image's container.
+    let mut ours = made;
+    ours["metadata"]["annotations"] = json!({});
+    ours["spec"]["volumes"][0]["projected"]["defaultMode"] = 420.into();
+    assert_eq!(injected(&ours).1, [""; 0]);
 
     // One that runs beside the app was not put there by an injection.
     let mut beside = plain();
@@ -138,6 +153,42 @@ fn a_port_of_our_name_is_the_apps() {
         let taken = json!([{"name": "app", "ports": [{"name": "rollcall", "containerPort": 1}]}]);
         let (made, _) = injected(&pod(json!({}), json!({container: taken})));
         assert_eq!(sidecar(&made).get("ports"), None);
+    }
+}
+
+#[test]
+fn whoever_listens_where_we_do_is_told() {
+    for (port, dns, told) in [
+        (json!({"containerPort": 7300}), "", Some("port 7300 of app: there the sidecar answers lookups")),
+        (json!({"containerPort": 7300, "protocol": "UDP"}), "", None),
+        (
+            json!({"containerPort": 7353, "protocol": "UDP"}),
+            "",
+            Some("port 7353 of app: there the sidecar answers DNS"),
+        ),
+        (json!({"containerPort": 7353, "protocol": "SCTP"}), "", None),
+        (json!({"containerPort": 7390}), "", Some("port 7390 of app: there the sidecar answers the kubelet")),
+        (json!({"containerPort": 7390, "protocol": "UDP"}), "", None),
+        (
+            json!({"containerPort": 53, "protocol": "UDP"}),
+            "resolver",
+            Some("port 53 of app: there the sidecar is the pod's nameserver"),
+        ),
+        (json!({"containerPort": 53}), "resolver", Some("port 53 of app")),
+        (json!({"containerPort": 53}), "", None),
+        (json!({"containerPort": 8080}), "resolver", None),
+    ] {
+        for list in ["containers", "initContainers"] {
+            let mut pod = pod(json!({}), json!({list: [{"name": "app", "ports": [port]}]}));
+            if !dns.is_empty() {
+                pod["metadata"]["annotations"]["rollcall.dev/dns"] = dns.into();
+            }
+            let (made, warnings) = injected(&pod);
+            assert_eq!(warnings.len(), usize::from(told.is_some()), "{port} {warnings:?}");
+            assert!(told.is_none_or(|told| warnings[0].contains(told)), "{warnings:?}");
+            // The sidecar's own port is not the app's.
+            assert_eq!(injected(&made).1, warnings);
+        }
     }
 }
 

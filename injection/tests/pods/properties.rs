@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rollcall_injection::{Decision, Injected, Install, apply, inject};
 use serde_json::{Map, Value, json};
 
-use crate::support::{dns, injected, settings, way};
+use crate::support::{dns, injected, settings, sidecar, way};
 
 /// Kubernetes' classes of service.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -136,7 +136,7 @@ fn container() -> impl Strategy<Value = Value> {
     let lifecycle = object([("preStop", maybe(Just(json!({"sleep": {"seconds": 1}}))).boxed())]);
     object([
         ("name", name.prop_map(Some).boxed()),
-        ("image", one_of(&["orders", "evil"]).prop_map(Some).boxed()),
+        ("image", one_of(&["orders", "evil", "registry.example/sidecar:1"]).prop_map(Some).boxed()),
         ("securityContext", maybe(Just(json!({"privileged": true}))).boxed()),
         ("env", maybe(list(variable, 2)).boxed()),
         ("ports", maybe(list(port, 2)).boxed()),
@@ -216,7 +216,54 @@ fn bare(container: &Value) -> Value {
     bare.into()
 }
 
+/// Amounts that a LimitRange may have by default: requests below all limits of ours, limits above all that ours asks for.
+fn defaults() -> impl Strategy<Value = Value> {
+    let part = |cpu, memory| {
+        let fields = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", memory)];
+        object(fields.map(|(name, amounts)| (name, prop::option::of(one_of(amounts)).boxed())))
+    };
+    object([
+        ("requests", part(&["1m", "5m"], &["1Mi", "16Mi"]).prop_map(Some).boxed()),
+        ("limits", part(&["1", "2"], &["128Mi", "1Gi"]).prop_map(Some).boxed()),
+    ])
+}
+
+/// Fills in what our containers have not, as Kubernetes' LimitRanger does. True where the sidecar's memory was without limit.
+fn fill(pod: &mut Value, defaults: &Value) -> bool {
+    let before = sidecar(pod)["resources"]["limits"]["memory"].is_string();
+    for container in pod["spec"]["initContainers"].as_array_mut().unwrap() {
+        if OURS.iter().any(|ours| container["name"] == *ours) {
+            for (part, amounts) in defaults.as_object().unwrap() {
+                for (name, amount) in amounts.as_object().unwrap() {
+                    let place = &mut container["resources"][part][name];
+                    if place.is_null() {
+                        *place = amount.clone();
+                    }
+                }
+            }
+        }
+    }
+    !before && sidecar(pod)["resources"]["limits"]["memory"].is_string()
+}
+
 proptest! {
+    #[test]
+    fn what_a_limit_range_fills_in_stays(pod in pod(), defaults in defaults()) {
+        let (mut filled, _) = injected(&pod);
+        let newly_limited = fill(&mut filled, &defaults);
+        let (again, _) = injected(&filled);
+        // A sidecar that had no limit is told the one that it has now.
+        if newly_limited {
+            let mut untold = again.clone();
+            let environment = untold["spec"]["initContainers"][0]["env"].as_array_mut().unwrap();
+            environment.retain(|variable| variable["name"] != "ROLLCALL_MEMORY_MAX_MIB");
+            prop_assert_eq!(untold, filled);
+            prop_assert_eq!(injected(&again).0, again);
+        } else {
+            prop_assert_eq!(again, filled);
+        }
+    }
+
     #[test]
     fn twice_is_once(pod in pod()) {
         let (once, _) = injected(&pod);

@@ -1,6 +1,6 @@
 use crate::{environment, pod, texts, with};
 use rollcall_chart::Rendered;
-use rollcall_injection::Settings;
+use rollcall_injection::{MIRROR, Settings};
 use serde_json::{Value, json};
 
 /// The settings that the controller would read, as it would read them.
@@ -81,18 +81,34 @@ fn the_webhook_cannot_hurt_whom_it_does_not_concern() {
             texts(&names["values"]),
             ["kube-system", "kube-public", "kube-node-lease", "rollcall-system"]
         );
-        let conditions = entry["matchConditions"].as_array().unwrap();
-        assert!(
-            conditions
-                .iter()
-                .any(|condition| condition["expression"].as_str().unwrap().contains("hostNetwork"))
-        );
-        assert!(
-            conditions
-                .iter()
-                .any(|condition| condition["expression"].as_str().unwrap().contains("config.mirror"))
-        );
     }
+}
+
+#[test]
+fn the_webhook_is_asked_for_those_pods_alone_that_can_have_a_sidecar() {
+    let word = |words: &str| {
+        let annotations = "object.metadata.annotations";
+        let name = "rollcall.dev/inject";
+        format!("has({annotations}) && '{name}' in {annotations} && {annotations}['{name}'] in {words}")
+    };
+    let own_network = "!has(object.spec.hostNetwork) || !object.spec.hostNetwork";
+    let no_mirror =
+        format!("!has(object.metadata.annotations) || !('{MIRROR}' in object.metadata.annotations)");
+    let first = [
+        ("not-declined", format!("!({})", word("['false', 'disabled']"))),
+        ("asked", word("['true', 'enabled']")),
+    ];
+    let rendered = with(&[]);
+    let conditions: Vec<_> =
+        entries(&rendered).iter().map(|entry| entry["matchConditions"].clone()).collect();
+    let expected = first.map(|(name, expression)| {
+        json!([
+            {"name": name, "expression": expression},
+            {"name": "own-network", "expression": own_network},
+            {"name": "no-mirror", "expression": no_mirror},
+        ])
+    });
+    assert_eq!(conditions, expected);
 }
 
 #[test]

@@ -77,6 +77,11 @@ fn the_notes_name_one_next_command_and_warn_of_what_is_not_as_usual() {
     let usual = notes(&[]);
     assert!(usual.contains("kubectl label namespace NAMESPACE rollcall.dev/inject=enabled\n"), "{usual}");
     assert!(!usual.contains("WARNING"), "{usual}");
+    for settings in [&["injection.enabled=false"][..], &["injection.enabled=false", "tests.enabled=false"]] {
+        let without = notes(settings);
+        // Nobody is sent to a test that may not be there.
+        assert!(without.contains("  rollcall inject ") && !without.contains("helm test"), "{without}");
+    }
     let next = |notes: &str| notes.lines().filter(|line| line.starts_with("  ")).count();
     assert_eq!(next(&usual), 1);
     for (settings, warning) in [
