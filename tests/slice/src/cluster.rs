@@ -102,12 +102,12 @@ impl Cluster {
     }
 
     fn helm_with(&self, action: &str, values: &[&str]) -> Result<()> {
-        let only =
-            format!("injection.namespaces.only=[{:?},{:?}]", self.shop.name(), self.yard.name());
+        let only = format!("injection.namespaces.only=[{:?},{:?}]", self.shop.name(), self.yard.name());
         let crds = format!("crds.enabled={}", self.owns_crd);
         let chart = chart();
         let chart = chart.to_str().context("a path that is no text")?;
-        let mut args = vec![action, RELEASE, chart, "--wait", HELM_WAITS, "--set-json", &only, "--set", &crds];
+        let mut args =
+            vec![action, RELEASE, chart, "--wait", HELM_WAITS, "--set-json", &only, "--set", &crds];
         args.extend(values.iter().flat_map(|value| ["--set", *value]));
         self.helm(&args).map(drop)
     }
@@ -160,7 +160,8 @@ impl Cluster {
             let all = ["get", "pods", "-l", "app.kubernetes.io/component=controller", "-o", "name"];
             // Those that end are counted too: nobody is to hear from them any more.
             let all = self.system.kubectl(&all)?.lines().count();
-            let ready = self.system.kubectl(&["get", CONTROLLER, "-o", "jsonpath={.status.readyReplicas}"])?;
+            let ready =
+                self.system.kubectl(&["get", CONTROLLER, "-o", "jsonpath={.status.readyReplicas}"])?;
             Ok(all == replicas && (replicas == 0 || ready == replicas.to_string()))
         })
     }

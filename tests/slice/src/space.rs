@@ -183,8 +183,7 @@ impl Pod {
 
     pub fn is_ready(&self) -> bool {
         let conditions = self.0["status"]["conditions"].as_array();
-        conditions
-            .is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+        conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
     }
 
     /// Names of its containers that begin it, in their order.

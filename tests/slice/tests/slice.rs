@@ -102,7 +102,10 @@ fn the_controller_writes_what_people_see(cluster: &Cluster) -> Result<()> {
         ];
         Ok(cluster.shop.kubectl(&query)?.contains("heavy"))
     })?;
-    cluster.shop.kubectl(&["annotate", "pod/billing-1", "rollcall.dev/service-", "rollcall.dev/weight-"]).map(drop)
+    cluster
+        .shop
+        .kubectl(&["annotate", "pod/billing-1", "rollcall.dev/service-", "rollcall.dev/weight-"])
+        .map(drop)
 }
 
 /// An app that is dead in a container that lives, of which Kubernetes knows only seconds later: its own sidecar knows, and
@@ -150,8 +153,12 @@ fn an_app_registers_itself(cluster: &Cluster) -> Result<()> {
         Ok(cart("/cart/2.0.0/getaddresses").is_err_and(|error| error.to_string().contains(" 404")))
     })?;
     eventually("and its object with it", || {
-        let names =
-            cluster.shop.kubectl(&["get", "serviceregistrations", "-o", "jsonpath={.items[*].spec.service}"])?;
+        let names = cluster.shop.kubectl(&[
+            "get",
+            "serviceregistrations",
+            "-o",
+            "jsonpath={.items[*].spec.service}",
+        ])?;
         Ok(!names.split(' ').any(|name| name == "cart"))
     })
 }
@@ -228,9 +235,7 @@ fn the_slice(cluster: &Cluster) -> Result<()> {
     let begin = Instant::now();
     cluster.shop.kubectl(&["delete", "pod", "orders-1", "--wait=false"])?;
     let deleted = begin.elapsed();
-    eventually("orders-1 is gone", || {
-        Ok(addresses(&lookup(cluster, "orders")?) == [second.as_str()])
-    })?;
+    eventually("orders-1 is gone", || Ok(addresses(&lookup(cluster, "orders")?) == [second.as_str()]))?;
     let gone = begin.elapsed();
     println!(
         "deleted pod left the lookup {} ms after the delete returned ({} ms)",

@@ -5,8 +5,8 @@ mod watch;
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use anyhow::{Context, Result, ensure};
 pub(crate) use self::watch::{OURS, Watch};
+use anyhow::{Context, Result, ensure};
 use rollcall_slice::{Cluster, eventually};
 
 /// The pod that asks.

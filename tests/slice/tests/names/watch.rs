@@ -42,8 +42,17 @@ impl Watch {
                 $b usleep 10000
             done"
         );
-        let (kubectl, output) =
-            cluster.shop.streaming(&["exec", ASKER, "-c", "app", "--", "/bin/busybox", "sh", "-c", &script])?;
+        let (kubectl, output) = cluster.shop.streaming(&[
+            "exec",
+            ASKER,
+            "-c",
+            "app",
+            "--",
+            "/bin/busybox",
+            "sh",
+            "-c",
+            &script,
+        ])?;
         let (tell, lines) = sync_channel(LINES_MAX);
         // Ends with kubectl, or when nobody listens.
         thread::spawn(move || {
