@@ -11,6 +11,7 @@
 
 mod connection;
 mod keeper;
+mod large;
 mod outcome;
 mod review;
 mod server;
