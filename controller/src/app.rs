@@ -250,7 +250,8 @@ async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow
         match timeout(AUTHORITY_MAX, load).await {
             Ok(Ok(authority)) => {
                 let leaf = authority.leaf_also_for(&args.ca_secret, &names)?;
-                return Ok(Trust { authority_pem: authority.certificate_pem, leaf });
+                let secret = args.ca_secret.clone();
+                return Ok(Trust { authority_pem: authority.certificate_pem, secret, leaf });
             }
             Ok(Err(CaError::Api(place, source))) => {
                 error!(place, error = %source, "the authority cannot be read or created, and is tried again");

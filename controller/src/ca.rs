@@ -13,7 +13,7 @@ use kube::{
 };
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use rollcall_net::TLS_NAME;
 use thiserror::Error;
@@ -54,6 +54,10 @@ pub enum CaError {
     Certificate(String, #[source] rcgen::Error),
     #[error("secret {0}: has no {1}; delete it to have a new one made")]
     Incomplete(String, &'static str),
+    #[error(
+        "secret {0}: its key is not of ECDSA P-256, and sidecars believe no other; put a key and certificate of that kind there, or delete it to have new ones made"
+    )]
+    Kind(String),
     #[error("secret {0}: cannot be read or created; check the controller's Role")]
     Api(String, #[source] Box<kube::Error>),
 }
@@ -125,17 +129,24 @@ impl Authority {
         make().map_err(|error| CaError::Certificate(place.to_owned(), error))
     }
 
-    fn read(secret: &Secret, name: &str) -> Result<Self, CaError> {
+    /// The authority in this Secret, if it is of the kind that sidecars believe.
+    pub(crate) fn read(secret: &Secret, name: &str) -> Result<Self, CaError> {
         let entry = |key: &'static str| {
             let bytes =
                 secret.data.iter().flatten().find(|(held, _)| *held == key).map(|(_, value)| &value.0);
             let text = bytes.and_then(|bytes| String::from_utf8(bytes.clone()).ok());
             text.ok_or_else(|| CaError::Incomplete(name.to_owned(), key))
         };
-        Ok(Self { certificate_pem: entry(CERTIFICATE)?, key_pem: entry(KEY)? })
+        let read = Self { certificate_pem: entry(CERTIFICATE)?, key_pem: entry(KEY)? };
+        let key =
+            KeyPair::from_pem(&read.key_pem).map_err(|error| CaError::Certificate(name.to_owned(), error))?;
+        match key.is_compatible(&PKCS_ECDSA_P256_SHA256) {
+            true => Ok(read),
+            false => Err(CaError::Kind(name.to_owned())),
+        }
     }
 
-    fn secret(&self, name: &str) -> Secret {
+    pub(crate) fn secret(&self, name: &str) -> Secret {
         let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));
         Secret {
             metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
@@ -198,6 +209,21 @@ mod tests {
             assert_eq!(read.await.unwrap().certificate_pem, made.certificate_pem);
             assert_eq!(log.all()[0].path, "/api/v1/namespaces/rollcall-system/secrets/rollcall-ca");
             assert_eq!(writes.of(WriteKind::Secret), u64::from(late));
+        }
+    }
+
+    #[test]
+    fn an_authority_that_no_sidecar_believes_is_refused_with_the_remedy() {
+        for algorithm in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let mut params = dated(AUTHORITY_FOR, Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            let certificate_pem = params.self_signed(&key).unwrap().pem();
+            let secret = Authority { certificate_pem, key_pem: key.serialize_pem() }.secret("rollcall-ca");
+            let error = Authority::read(&secret, "rollcall-ca").err().unwrap();
+            assert!(matches!(error, CaError::Kind(_)), "{error}");
+            let text = error.to_string();
+            assert!(["rollcall-ca", "P-256", "delete"].iter().all(|part| text.contains(part)), "{text}");
         }
     }
 

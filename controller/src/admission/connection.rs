@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     pin::pin,
     sync::{
         Arc,
@@ -37,8 +38,13 @@ const READ_BUFFER_MAX: usize = 32 * 1024;
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// Serves what comes over a connection until it ends.
-pub(super) async fn serve<IO>(server: Arc<Server>, tls: Arc<ServerConfig>, io: IO, mut ear: Shutdown)
-where
+pub(super) async fn serve<IO>(
+    server: Arc<Server>,
+    tls: Arc<ServerConfig>,
+    io: IO,
+    peer: IpAddr,
+    mut ear: Shutdown,
+) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let handshake = timeout(HANDSHAKE_MAX, shake(&server, tls, Stall::new(io)));
@@ -47,13 +53,13 @@ where
         () = ear.requested() => return,
     };
     match handshake {
-        Ok(Ok(tls)) => speak(server, tls, ear).await,
+        Ok(Ok(tls)) => speak(server, tls, peer, ear).await,
         Ok(Err(error)) => debug!(%error, "no TLS"),
         Err(_) => debug!("the TLS handshake took too long"),
     }
 }
 
-async fn speak<IO>(server: Arc<Server>, tls: TlsStream<IO>, mut ear: Shutdown)
+async fn speak<IO>(server: Arc<Server>, tls: TlsStream<IO>, peer: IpAddr, mut ear: Shutdown)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -62,7 +68,7 @@ where
     let service = service_fn(move |request| {
         let (server, asked) = (server.clone(), asked.clone());
         async move {
-            let response = server.answer(request).await;
+            let response = server.answer(peer, request).await;
             asked.fetch_or(response.status().is_success(), Ordering::Relaxed);
             Ok::<_, Infallible>(response)
         }

@@ -1,8 +1,9 @@
 //! Sees to it that the API server can ask us, and that we know what to tell pods: looks at our Service and at the webhook's
 //! configuration, and writes our authority's certificate into the latter where it is missing.
 //!
-//! Each replica does so, and no Lease is asked for: they have one authority, so that they write the same bytes, and only
-//! where others stand there. Two that notice at the same time are told apart by the object's version; who comes second
+//! Each replica does so, and no Lease is asked for: they have the authority of one Secret, so that they write the same
+//! bytes, and only where others stand there. One whose Secret holds another authority by now ends its process before it
+//! writes anything, and is begun anew with that one. Two that notice at the same time are told apart by the object's version; who comes second
 //! looks again, and finds nothing to do. A replica that waits for a Lease would be one that the API server does not
 //! believe meanwhile.
 
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::Client;
 use rollcall_injection::Way;
 use rollcall_net::{Backoff, Jitter, Shutdown};
@@ -32,6 +33,7 @@ use super::{
     webhook::{Configuration, Due, WebhookApi},
 };
 use crate::{
+    ca::{Authority, CaError},
     operate::{WriteCounts, WriteKind},
     own_objects::OwnObjects,
 };
@@ -52,15 +54,32 @@ const SESSIONS: &str = "sessions";
 pub(super) struct Keeper {
     services: OwnObjects<Service>,
     webhooks: WebhookApi,
+    secrets: OwnObjects<Secret>,
     names: Names,
-    authority_pem: String,
+    authority: Believed,
     writes: Arc<WriteCounts>,
     way: watch::Sender<Option<Arc<Way>>>,
     admitting: Arc<AtomicBool>,
-    /// What was said last of the Service, and of the configuration: what lasts is said once.
+    /// What was said last of each: what lasts is said once.
+    of_secret: Option<String>,
     of_service: Option<String>,
     of_webhook: Option<String>,
 }
+
+/// Holds whom we tell others to believe.
+#[derive(Debug, Clone)]
+pub(super) struct Believed {
+    /// The Secret in which the authority is kept.
+    pub(super) secret: String,
+    pub(super) pem: String,
+}
+
+/// Says that the process holds an authority that is no longer the installation's.
+#[derive(Debug, Error)]
+#[error(
+    "the Secret {0} holds another authority than this process; it ends, to be started with the new one: make pods anew that were given the old one, since their sidecars believe no other"
+)]
+pub(crate) struct Replaced(String);
 
 /// Says what is wrong, and what helps.
 #[derive(Debug, Error)]
@@ -79,6 +98,12 @@ enum Trouble {
     NoPort(String),
     #[error("{what} is forbidden; grant the controller `{verb}`: {message}")]
     Denied { what: String, verb: &'static str, message: String },
+    #[error(
+        "there is no Secret {0}: this process goes on with the authority that it held, and the next one to start makes another, which no sidecar of now believes; restore it"
+    )]
+    NoSecret(String),
+    #[error("{0}; this process goes on with the authority that it held")]
+    BrokenSecret(#[from] CaError),
     /// Whoever installs wants no injection, or not yet: nothing of ours is amiss.
     #[error(
         "no MutatingWebhookConfiguration {0} leads to the Service {1}: pods get no sidecar until one does"
@@ -96,19 +121,32 @@ impl Keeper {
     pub(super) fn new(
         client: Client,
         names: Names,
-        authority_pem: String,
+        authority: Believed,
         writes: Arc<WriteCounts>,
         way: watch::Sender<Option<Arc<Way>>>,
         admitting: Arc<AtomicBool>,
     ) -> Self {
         let services = OwnObjects::new(client.clone(), &names.namespace);
+        let secrets = OwnObjects::new(client.clone(), &names.namespace);
         let webhooks = WebhookApi::new(client, &names.webhook);
-        let (of_service, of_webhook) = (None, None);
-        Self { services, webhooks, names, authority_pem, writes, way, admitting, of_service, of_webhook }
+        let (of_secret, of_service, of_webhook) = (None, None, None);
+        Self {
+            services,
+            webhooks,
+            secrets,
+            names,
+            authority,
+            writes,
+            way,
+            admitting,
+            of_secret,
+            of_service,
+            of_webhook,
+        }
     }
 
-    /// Looks after them until the process ends.
-    pub(super) async fn run(self, mut ear: Shutdown) {
+    /// Looks after them until the process ends, or is to.
+    pub(super) async fn run(self, mut ear: Shutdown) -> Result<(), Replaced> {
         let admitting = self.admitting.clone();
         let patience = async {
             sleep(AWAITED_MAX).await;
@@ -118,15 +156,18 @@ impl Keeper {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = ear.requested() => {}
-            () = patience => {}
-            () = self.keep(Jitter::from_entropy()) => {}
+            () = ear.requested() => Ok(()),
+            () = patience => Ok(()),
+            replaced = self.keep(Jitter::from_entropy()) => Err(replaced),
         }
     }
 
-    async fn keep(mut self, mut jitter: Jitter) {
+    async fn keep(mut self, mut jitter: Jitter) -> Replaced {
         let mut backoff = Backoff::default();
         loop {
+            if let Err(replaced) = self.look_at_the_secret().await {
+                return replaced;
+            }
             let pause = if self.look().await {
                 self.admitting.store(true, Ordering::Release);
                 backoff.reset();
@@ -154,6 +195,26 @@ impl Keeper {
         good
     }
 
+    /// One that is gone or cannot be read says nothing of the authority: sidecars believe the one that we hold.
+    async fn look_at_the_secret(&mut self) -> Result<(), Replaced> {
+        let Believed { secret, pem } = &self.authority;
+        let name = || format!("{}/{secret}", self.names.namespace);
+        let trouble = match called(self.secrets.get(secret)).await {
+            Ok(found) => match Authority::read(&found, &name()) {
+                Ok(there) if there.certificate_pem == *pem => None,
+                Ok(_) => return Err(Replaced(name())),
+                Err(broken) => Some(broken.into()),
+            },
+            Err(Failure::Absent) => Some(Trouble::NoSecret(name())),
+            Err(Failure::Denied(why) | Failure::Unavailable(why)) => {
+                Some(Trouble::Unavailable { what: format!("Secret {}", name()), why })
+            }
+            Err(Failure::Conflict) => None,
+        };
+        say(&mut self.of_secret, trouble);
+        Ok(())
+    }
+
     /// Where pods reach us.
     async fn service(&self) -> Result<SocketAddr, Trouble> {
         let Names { namespace, service, .. } = &self.names;
@@ -174,14 +235,19 @@ impl Keeper {
     }
 
     fn tell(&self, controller: Option<SocketAddr>) {
-        let way = controller.map(|controller| Arc::new(direct(controller, &self.authority_pem)));
-        let told = self.way.send_if_modified(|known| {
-            let differs = *known != way;
-            *known = way;
-            differs
-        });
-        if told {
-            info!(controller = controller.map(tracing::field::display), "where new pods reach us");
+        let way = controller.map(|controller| Arc::new(direct(controller, &self.authority.pem)));
+        let before = self.way.borrow().clone();
+        if before == way {
+            return;
+        }
+        self.way.send_replace(way);
+        let controller = controller.map(tracing::field::display);
+        match before.as_deref() {
+            Some(Way::Direct { controller: before, .. }) => warn!(
+                %before, controller,
+                "the Service's address has changed; pods that were given the one before call it still: make them anew"
+            ),
+            _ => info!(controller, "where new pods reach us"),
         }
     }
 
@@ -213,7 +279,7 @@ impl Keeper {
     }
 
     fn due(&self, configuration: &Configuration) -> Due {
-        configuration.due(&self.names, &self.authority_pem)
+        configuration.due(&self.names, &self.authority.pem)
     }
 }
 
@@ -226,7 +292,9 @@ fn say(last: &mut Option<String>, trouble: Option<Trouble>) {
     match trouble {
         None => debug!("it is as it should be again"),
         Some(Trouble::Conflict(what)) => debug!(what, "somebody else wrote it as well"),
-        Some(Trouble::NoWebhook(..)) => warn!("{}", text.as_deref().unwrap_or_default()),
+        Some(Trouble::NoWebhook(..) | Trouble::NoSecret(_) | Trouble::BrokenSecret(_)) => {
+            warn!("{}", text.as_deref().unwrap_or_default())
+        }
         Some(trouble @ Trouble::Unavailable { .. }) => warn!(error = %trouble, "tried again"),
         Some(trouble) => error!(error = %trouble, "injection does not work"),
     }

@@ -11,6 +11,7 @@
 
 mod connection;
 mod keeper;
+mod large;
 mod outcome;
 mod review;
 mod server;
@@ -26,9 +27,13 @@ use std::{
 use kube::Client;
 use rollcall_injection::{ClusterDns, Settings, Way};
 use rollcall_net::{Shutdown, TlsError, webhook_server_config};
+use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch};
 
-use self::{keeper::Keeper, server::Server};
+use self::{
+    keeper::{Believed, Keeper, Replaced},
+    server::Server,
+};
 pub(crate) use self::{outcome::Outcome, settings::cluster_dns, settings::read as read_settings};
 use crate::{args::Args, ca::Leaf, operate::Metrics};
 
@@ -53,7 +58,18 @@ pub(crate) struct Installation {
 /// Holds whom pods and the API server are to believe, and what we show them.
 pub(crate) struct Trust {
     pub(crate) authority_pem: String,
+    /// The Secret in which the authority is kept.
+    pub(crate) secret: String,
     pub(crate) leaf: Leaf,
+}
+
+/// Says why nobody is answered any more.
+#[derive(Debug, Error)]
+pub(crate) enum Ended {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Replaced(#[from] Replaced),
 }
 
 /// How pods reach us; none until we know it ourselves.
@@ -69,14 +85,19 @@ pub(crate) async fn run(
     metrics: Metrics,
     admitting: Arc<AtomicBool>,
     ear: Shutdown,
-) -> Result<(), TlsError> {
-    let Trust { authority_pem, leaf } = trust;
+) -> Result<(), Ended> {
+    let Trust { authority_pem: pem, secret, leaf } = trust;
     let tls = webhook_server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes())?;
     let (told, way) = watch::channel(Known::None);
     let writes = metrics.writes().clone();
-    let keeper = Keeper::new(client, installation.names.clone(), authority_pem, writes, told, admitting);
+    let keeper =
+        Keeper::new(client, installation.names.clone(), Believed { secret, pem }, writes, told, admitting);
     let server = Arc::new(Server::new(installation, way, metrics));
-    tokio::join!(server.serve(listener, tls, ear.clone()), keeper.run(ear));
+    let serving = async {
+        server.serve(listener, tls, ear.clone()).await;
+        Ok(())
+    };
+    tokio::try_join!(serving, keeper.run(ear.clone()))?;
     Ok(())
 }
 

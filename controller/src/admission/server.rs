@@ -1,8 +1,8 @@
 //! The server that the API server asks: one path, and how much there can be of everything.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
@@ -22,23 +22,23 @@ use tracing::{debug, info, warn};
 
 use super::{
     Installation, Outcome, connection,
+    large::{Large, Turn},
     review::{Answer, Known, answered},
 };
 use crate::operate::Metrics;
 
 /// Where the webhook's configuration leads to.
 const PATH: &str = "/inject";
-/// Connections in all: four addresses that take all they can get do not keep the API server out.
+/// Connections in all: fewer than four addresses that take all they can get do not keep the API server out.
 const CONNECTIONS_MAX: usize = 1_024;
 /// Connections of one address. An API server has 200 changes under way at most by default, and 25 idle connections; all of
 /// several may come through one agent's address, but never all at once.
 const CONNECTIONS_OF_ONE_MAX: usize = 256;
 /// Bytes of a question. What is made has 3 MiB at most when it comes to the API server, which adds defaults and who asks.
 const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Most pods are smaller; of questions that are, each connection may hold one.
-const SMALL_BYTES_MAX: u64 = 32 * 1024;
-/// Larger questions at a time: as much memory as all small ones.
-const LARGE_MAX: usize = 8;
+/// Most pods are smaller. Each connection may hold so much of a question; what comes after it waits for its turn, so that
+/// who announces a large one and sends nothing takes none.
+const SMALL_BYTES_MAX: usize = 32 * 1024;
 /// From a question's head to its answer. The API server waits 2 s, and asks nobody twice.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 
@@ -48,7 +48,7 @@ pub(super) struct Server {
     service: String,
     way: watch::Receiver<Option<Arc<Way>>>,
     metrics: Metrics,
-    large: Semaphore,
+    large: Large,
     /// Signatures and patches, one at a time: each takes a core for a fraction of a millisecond, and sessions need the others.
     turns: Semaphore,
 }
@@ -63,7 +63,7 @@ impl Server {
     ) -> Self {
         let names = &installation.names;
         let service = format!("{}/{}", names.namespace, names.service);
-        let (large, turns) = (Semaphore::new(LARGE_MAX), Semaphore::new(1));
+        let (large, turns) = (Large::new(), Semaphore::new(1));
         Self { installation, service, way, metrics, large, turns }
     }
 
@@ -85,9 +85,9 @@ impl Server {
                         warn!(%error, "a connection's task died");
                     }
                 }
-                (stream, _, place) = places.accept(&listener) => {
+                (stream, peer, place) = places.accept(&listener) => {
                     let _ = stream.set_nodelay(true);
-                    let served = connection::serve(self.clone(), tls.clone(), stream, ear.clone());
+                    let served = connection::serve(self.clone(), tls.clone(), stream, peer.ip(), ear.clone());
                     connections.spawn(async move {
                         served.await;
                         drop(place);
@@ -109,7 +109,7 @@ impl Server {
         done
     }
 
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub(super) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -121,7 +121,7 @@ impl Server {
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return refused;
         }
-        let response = match timeout(ANSWER_MAX, self.inject(request.into_body())).await {
+        let response = match timeout(ANSWER_MAX, self.inject(peer, request.into_body())).await {
             Ok(Ok(Answer { outcome, body })) => {
                 self.metrics.reviewed(outcome);
                 let mut response = Response::new(Full::new(body));
@@ -139,30 +139,11 @@ impl Server {
         response
     }
 
-    async fn inject<B>(&self, body: B) -> Result<Answer, (StatusCode, String)>
+    async fn inject<B>(&self, peer: IpAddr, body: B) -> Result<Answer, (StatusCode, String)>
     where
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let too_large = || {
-            (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body has more than {BODY_BYTES_MAX} bytes; send less"),
-            )
-        };
-        let size = body.size_hint();
-        if size.lower() > BODY_BYTES_MAX {
-            return Err(too_large());
-        }
-        let small = size.upper().is_some_and(|bytes| bytes <= SMALL_BYTES_MAX);
-        let _large = if small { None } else { self.large.acquire().await.ok() };
-        let limit = usize::try_from(BODY_BYTES_MAX).unwrap_or(usize::MAX);
-        let body = match Limited::new(body, limit).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
-            Err(error) => {
-                return Err((StatusCode::BAD_REQUEST, format!("the body broke off: {error}; send it anew")));
-            }
-        };
+        let (body, _turn) = self.read(peer, body).await?;
         let way = self.way.borrow().clone();
         let known = Known {
             settings: &self.installation.settings,
@@ -174,6 +155,39 @@ impl Server {
             debug!(%error, "a question that cannot be answered");
             (StatusCode::BAD_REQUEST, error.to_string())
         })
+    }
+
+    /// The question, and its turn where it is a large one.
+    async fn read<B>(&self, peer: IpAddr, body: B) -> Result<(Bytes, Option<Turn>), (StatusCode, String)>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let too_large = || {
+            let why = format!("the body has more than {BODY_BYTES_MAX} bytes; send less");
+            (StatusCode::PAYLOAD_TOO_LARGE, why)
+        };
+        if body.size_hint().lower() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        let limit = usize::try_from(BODY_BYTES_MAX).unwrap_or(usize::MAX);
+        let mut body = pin!(Limited::new(body, limit));
+        let (mut read, mut turn) = (BytesMut::new(), None);
+        while let Some(frame) = body.frame().await {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+                Err(error) => {
+                    let why = format!("the body broke off: {error}; send it anew");
+                    return Err((StatusCode::BAD_REQUEST, why));
+                }
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            read.put(data);
+            if turn.is_none() && read.len() > SMALL_BYTES_MAX {
+                turn = self.large.turn(peer).await;
+            }
+        }
+        Ok((read.freeze(), turn))
     }
 }
 

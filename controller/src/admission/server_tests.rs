@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     Authority,
-    admission::connection::{FIRST_MAX, HANDSHAKE_MAX, IDLE_MAX},
+    admission::{
+        connection::{FIRST_MAX, HANDSHAKE_MAX, IDLE_MAX},
+        large::LARGE_MAX,
+    },
     operate::Format,
     owner::View,
 };
@@ -62,8 +65,14 @@ impl House {
 
     /// The other end of a connection that is served.
     fn accept(&self) -> DuplexStream {
+        self.accept_from(1)
+    }
+
+    /// The same, from an address of our own choice.
+    fn accept_from(&self, last: u8) -> DuplexStream {
         let (ours, theirs) = duplex(64 * 1024);
-        tokio::spawn(connection::serve(self.server.clone(), self.tls.clone(), ours, self.ear.clone()));
+        let (server, tls, peer) = (self.server.clone(), self.tls.clone(), [10, 0, 0, last].into());
+        tokio::spawn(connection::serve(server, tls, ours, peer, self.ear.clone()));
         theirs
     }
 
@@ -78,7 +87,11 @@ impl House {
     }
 
     async fn caller(&self) -> Caller<DuplexStream> {
-        self.shake(self.accept(), "registry.infra.svc", &[b"http/1.1"]).await.unwrap()
+        self.caller_from(1).await
+    }
+
+    async fn caller_from(&self, last: u8) -> Caller<DuplexStream> {
+        self.shake(self.accept_from(last), "registry.infra.svc", &[b"http/1.1"]).await.unwrap()
     }
 
     /// How many came to this.
@@ -207,33 +220,59 @@ async fn what_is_too_large_is_not_read() {
     assert_eq!(caller.ask("POST", PATH, &large).await.status, 200, "as large as a pod can be");
 }
 
+/// A question of so many bytes, and nothing of it but the first.
+fn beginning(length: usize, sent: usize) -> String {
+    let head = format!("POST /inject HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    format!("{head}{}", " ".repeat(sent))
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_drips_is_told_so_and_keeps_nobody_waiting() {
     let house = House::new();
     let mut slow = Vec::new();
     let begin = Instant::now();
-    // All places for large questions are taken.
-    for _ in 0..LARGE_MAX {
+    for _ in 0..2 * LARGE_MAX {
         let mut caller = house.caller().await;
-        caller.say(b"POST /inject HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n{").await;
+        caller.say(beginning(1_000_000, 1).as_bytes()).await;
         slow.push(caller);
     }
     sleep(ANSWER_MAX / 3).await;
-    let mut late = house.caller().await;
-    let head = "POST /inject HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n";
-    late.say(format!("{head}{}", " ".repeat(40_000)).as_bytes()).await;
+    let mut large = house.caller().await;
+    large.say(beginning(200_000, 200_000).as_bytes()).await;
+    assert_eq!(large.hear().await.status, 400, "it was read: who has sent nothing has no turn");
     let mut quick = house.caller().await;
     assert_eq!(quick.ask("POST", PATH, &review()).await.status, 200);
-    assert!(begin.elapsed() < ANSWER_MAX);
+    assert!(begin.elapsed() < ANSWER_MAX / 2, "{:?}", begin.elapsed());
     for caller in &mut slow {
         let heard = caller.hear().await;
         assert!(heard.status == 408 && heard.body.contains("; send it at once"), "{heard:?}");
         caller.end().await;
     }
-    let heard = late.hear().await;
-    assert_eq!(heard.status, 400, "it was read: {heard:?}");
-    assert!(begin.elapsed() < ANSWER_MAX * 4 / 3, "{:?}", begin.elapsed());
     assert_eq!(quick.ask("POST", PATH, &review()).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_much_and_slowly_takes_its_own_turns_and_nobody_elses() {
+    let house = House::new();
+    let mut slow = Vec::new();
+    let begin = Instant::now();
+    for _ in 0..2 * LARGE_MAX {
+        let mut caller = house.caller_from(2).await;
+        caller.say(beginning(1_000_000, 2 * SMALL_BYTES_MAX).as_bytes()).await;
+        slow.push(caller);
+    }
+    sleep(ANSWER_MAX / 3).await;
+    let mut own = house.caller_from(2).await;
+    own.say(beginning(100_000, 100_000).as_bytes()).await;
+    let mut small = house.caller_from(2).await;
+    assert_eq!(small.ask("POST", PATH, &review()).await.status, 200);
+    let mut other = house.caller_from(3).await;
+    other.say(beginning(200_000, 200_000).as_bytes()).await;
+    assert_eq!(other.hear().await.status, 400);
+    assert!(begin.elapsed() < ANSWER_MAX / 2, "{:?}", begin.elapsed());
+    assert_eq!(own.hear().await.status, 400, "after those of its own");
+    assert!((ANSWER_MAX..ANSWER_MAX * 4 / 3).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    drop(slow);
 }
 
 #[tokio::test(start_paused = true)]

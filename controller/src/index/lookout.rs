@@ -221,10 +221,19 @@ impl Index {
         }
     }
 
-    /// One of those that nobody heard of yet. Only one each time that somebody asks, twice a second: fewer than the Events
+    /// Nobody who was told before counts: that was somebody else's to write, or is long ago.
+    pub(crate) fn tell_skipped_anew(&mut self) {
+        // To look costs a look at all pods.
+        if self.lookout.counts != WithoutSidecar::default() {
+            self.lookout.untold =
+                self.pods.keys().filter(|uid| self.missing(uid).is_some()).cloned().collect();
+        }
+    }
+
+    /// One of those that nobody heard of yet, for who may tell of it: until then it waits here. Only one each time that somebody asks, twice a second: fewer than the Events
     /// that are written, so that what is said of others never waits behind a namespace whose thousands of pods are older than
     /// its label.
-    pub(super) fn take_skipped(&mut self) -> Option<Notice> {
+    pub(crate) fn take_skipped(&mut self) -> Option<Notice> {
         while let Some(uid) = self.lookout.untold.pop_first() {
             let (Some(missing), Some(facts)) = (self.missing(&uid), self.pod(&uid)) else { continue };
             let object = ObjectKey { namespace: facts.namespace.clone(), name: facts.name.clone() };

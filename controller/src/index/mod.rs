@@ -79,7 +79,7 @@ pub use report::{
 };
 pub use said::Refused;
 pub use sessions::{Hello, Opening};
-pub use vigil::Vigil;
+pub use vigil::{Replica, Vigil};
 
 /// The API server's own Service: it leads to what must not be called through us.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");

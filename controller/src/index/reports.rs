@@ -71,11 +71,7 @@ impl Index {
 
     pub(crate) fn take_notices(&mut self, max: usize) -> Vec<Notice> {
         let count = self.notices.len().min(max);
-        let mut taken: Vec<_> = self.notices.drain(..count).collect();
-        if taken.len() < max {
-            taken.extend(self.take_skipped());
-        }
-        taken
+        self.notices.drain(..count).collect()
     }
 
     /// The registrations that we write ourselves.

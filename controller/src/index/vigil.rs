@@ -2,17 +2,28 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use rollcall_catalogue::{Namespace, PodFacts, liveness::Phase};
+use rollcall_catalogue::{
+    Namespace, PodFacts,
+    liveness::{Phase, PodLife},
+};
 
 use crate::index::Index;
 
-/// Says whether the pod of this name is alive.
+/// Says how the pod of this name is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vigil {
     pub name: Arc<str>,
-    /// The pod's primary one; none where there is no such pod, or it is not alive: running, ready but for our own
-    /// containers, and not on its way out.
-    pub address: Option<IpAddr>,
+    /// None where there is no such pod, or it has ended, or is on its way out, or has no address.
+    pub pod: Option<Replica>,
+}
+
+/// Says how a pod is that is there, and is to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replica {
+    /// The pod's primary one.
+    pub address: IpAddr,
+    /// It runs, and its containers are ready, as far as Kubernetes knows.
+    pub is_ready: bool,
 }
 
 // === impl Index ===
@@ -20,8 +31,8 @@ pub struct Vigil {
 impl Index {
     /// Keeps an eye on this pod, and on no other, from now on.
     pub(crate) fn keep_vigil_of(&mut self, name: Arc<str>) {
-        let address = self.alive(&name);
-        self.vigil = Some(Vigil { name, address });
+        let pod = self.replica(&name);
+        self.vigil = Some(Vigil { name, pod });
         self.vigil_changed = true;
     }
 
@@ -36,19 +47,19 @@ impl Index {
         if !self.vigil.as_ref().is_some_and(is_it) || self.home() != Some(namespace) {
             return;
         }
-        let address = self.alive(name);
-        if let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.address != address) {
-            vigil.address = address;
+        let pod = self.replica(name);
+        if let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.pod != pod) {
+            vigil.pod = pod;
             self.vigil_changed = true;
         }
     }
 
-    /// The address of the pod of this name that is alive. The pods of one namespace are looked at: ours has few.
-    fn alive(&self, name: &str) -> Option<IpAddr> {
+    /// The pod of this name. The pods of one namespace are looked at: ours has few.
+    fn replica(&self, name: &str) -> Option<Replica> {
         let pods = self.namespaces.get(self.home()?)?.pods.iter();
-        let mut named = pods.filter_map(|uid| self.pod(uid)).filter(|pod| *pod.name == *name);
-        // Of two with one name, one is on its way out.
-        named.find_map(|pod| pod.addresses.iter().next().copied().filter(|_| is_alive(pod)))
+        let named = pods.filter_map(|uid| self.pod(uid)).filter(|pod| *pod.name == *name);
+        // Of two with one name, one is gone, and we have not heard of it yet.
+        named.filter_map(replica).max_by_key(|pod| pod.is_ready)
     }
 
     /// The controller's own namespace.
@@ -57,6 +68,11 @@ impl Index {
     }
 }
 
-fn is_alive(pod: &PodFacts) -> bool {
-    pod.life.phase == Phase::Running && !pod.life.deleting && pod.life.containers_ready
+fn replica(pod: &PodFacts) -> Option<Replica> {
+    let PodLife { phase, deleting, containers_ready, .. } = pod.life;
+    if deleting || matches!(phase, Phase::Succeeded | Phase::Failed) {
+        return None;
+    }
+    let address = *pod.addresses.iter().next()?;
+    Some(Replica { address, is_ready: phase == Phase::Running && containers_ready })
 }

@@ -61,6 +61,15 @@ impl LeaseApi {
                 debug!(lease = self.name, ?call, "somebody else wrote the lease");
                 Answer::Conflict
             }
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                warn!(
+                    lease = self.name,
+                    ?call,
+                    why = status.message,
+                    "the lease is forbidden; check the controller's Role"
+                );
+                Answer::Denied
+            }
             Err(error) => {
                 warn!(lease = self.name, ?call, %error, "a call about the lease failed and is tried again");
                 Answer::Failed

@@ -13,10 +13,12 @@ pub enum Holder {
     /// No call has said anything yet.
     #[default]
     NotSeen,
-    /// It is free; or it cannot be read, and never was.
+    /// Nobody will be known soon: it cannot be read or written, and nobody was seen to hold it.
     NobodyKnown,
     /// The replica of this name, in whichever of its lives.
     Replica(Arc<str>),
+    /// The same, of one that has not renewed it for longer than one that is well ever does.
+    Silent(Arc<str>),
 }
 
 /// What the process of this number writes, of the replica of this name.
@@ -27,12 +29,21 @@ pub(super) fn identity(replica: &str, number: u64) -> String {
 // === impl Holder ===
 
 impl Holder {
-    pub(super) fn of(identity: &str) -> Self {
+    /// Its name, where somebody is known.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Replica(name) | Self::Silent(name) => Some(name),
+            Self::NotSeen | Self::NobodyKnown => None,
+        }
+    }
+
+    pub(super) fn of(identity: &str, is_silent: bool) -> Self {
         let is_ending =
             |text: &&str| text.len() == ENDING && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let cut = identity.rsplit_once(SEPARATOR).filter(|(_, ending)| is_ending(ending));
         // Somebody else's identity is all name.
-        Self::Replica(cut.map_or(identity, |(replica, _)| replica).into())
+        let name = cut.map_or(identity, |(replica, _)| replica).into();
+        if is_silent { Self::Silent(name) } else { Self::Replica(name) }
     }
 }
 
@@ -44,11 +55,11 @@ mod tests {
     fn a_replica_is_known_in_each_of_its_lives() {
         for number in [0, 1, u64::MAX] {
             for name in ["rollcall-controller-5d8f7c9b6-x2x4z", "r", "a-0123456789abcdef"] {
-                assert_eq!(Holder::of(&identity(name, number)), Holder::Replica(name.into()));
+                assert_eq!(Holder::of(&identity(name, number), false), Holder::Replica(name.into()));
             }
         }
         for other in ["somebody", "a-b", "pod-0123", "pod-0123456789abcdefg", "pod_0123456789abcdef"] {
-            assert_eq!(Holder::of(other), Holder::Replica(other.into()));
+            assert_eq!(Holder::of(other, false), Holder::Replica(other.into()));
         }
     }
 }

@@ -28,6 +28,13 @@ pub const POLL_EVERY: Duration = Duration::from_secs(2);
 pub const POLL_JITTER: Duration = Duration::from_millis(500);
 /// A call that takes longer has failed: short enough for a second try before the lease is lost.
 pub const CALL_MAX: Duration = Duration::from_secs(3);
+/// A holder whose lease stands still for longer than two renewals of a healthy one are apart, as the others see it: the
+/// period, a call that is slow, and a look that comes late. Before the lease runs out, so that it can be of use.
+pub const SILENT_AFTER: Duration =
+    RENEW_EVERY.saturating_add(CALL_MAX).saturating_add(POLL_EVERY).saturating_add(POLL_JITTER);
+/// So many calls that fail, with nothing seen between them that is new, say that the lease is out of our reach: one that
+/// failed says nothing. Where the API server hangs, two take 7 s with the pause between them; where it is refused, less than 1 s.
+const FAILURES_MAX: u32 = 2;
 /// A lease of somebody else is respected for no longer than this, whatever it says: one that was written by hand must
 /// not keep everyone out for ever. No version of ours may ask for more.
 const RESPECTED_MAX: Duration = Duration::from_secs(60);
@@ -41,8 +48,8 @@ pub(crate) struct Machine {
     observed: Option<Observed>,
     /// A write of ours has failed, and may have been done all the same: only a read can tell.
     uncertain: bool,
-    /// A call has failed at some time: who knows nothing of the lease will not soon.
-    has_failed: bool,
+    /// Calls that failed since something new was seen.
+    failures: u32,
     call: Option<Call>,
     call_began: Duration,
     held_until: Option<Duration>,
@@ -83,8 +90,10 @@ pub(crate) enum Answer {
     Absent,
     /// It is there already, or of another version.
     Conflict,
-    /// Refused, or no answer in time: whether it was done is not known.
+    /// An error, or no answer in time: whether it was done is not known.
     Failed,
+    /// We may not: the next try is no better.
+    Denied,
 }
 
 /// Says what happened.
@@ -109,8 +118,9 @@ pub(crate) enum Action {
 #[derive(Debug, Clone)]
 struct Observed {
     seen: Seen,
-    /// When we first saw it so.
+    /// When we first saw it so, and last.
     since: Duration,
+    looked: Duration,
 }
 
 // === impl Machine ===
@@ -123,7 +133,7 @@ impl Machine {
             backoff: Backoff::default(),
             observed: None,
             uncertain: false,
-            has_failed: false,
+            failures: 0,
             call: None,
             call_began: Duration::ZERO,
             held_until: None,
@@ -136,12 +146,17 @@ impl Machine {
         self.held_until
     }
 
-    /// Whom the lease was last seen to be held by. A race for it that we lost says that there is somebody, whom the next
-    /// look will name.
+    /// Whom the lease was last seen to be held by. One that is free says nothing: whoever sees it so claims it, and a race
+    /// that we lost says that there is somebody, whom the next look will name.
     pub(crate) fn holder(&self) -> Holder {
-        match &self.observed {
-            Some(Observed { seen, .. }) => seen.holder.as_deref().map_or(Holder::NobodyKnown, Holder::of),
-            None if self.has_failed => Holder::NobodyKnown,
+        let named =
+            self.observed.as_ref().and_then(|observed| Some((observed, observed.seen.holder.as_deref()?)));
+        match named {
+            Some((observed, _)) if self.is_ours(observed) => Holder::of(&self.identity, false),
+            Some((observed, identity)) => {
+                Holder::of(identity, observed.looked - observed.since >= SILENT_AFTER)
+            }
+            None if self.failures >= FAILURES_MAX => Holder::NobodyKnown,
             None => Holder::NotSeen,
         }
     }
@@ -149,7 +164,11 @@ impl Machine {
     /// What to do after this happened at this time.
     pub(crate) fn step(&mut self, now: Duration, input: Input) -> Action {
         self.held_until = self.held_until.filter(|until| now < *until);
-        self.has_failed |= input == Input::Answered(Answer::Failed);
+        self.failures = match &input {
+            Input::Answered(Answer::Failed) => self.failures.saturating_add(1),
+            Input::Answered(Answer::Denied) => FAILURES_MAX,
+            _ => self.failures,
+        };
         match input {
             Input::Due => match self.ours().filter(|_| !self.uncertain) {
                 Some(version) => self.begin(now, Call::Claim { version }),
@@ -177,8 +196,9 @@ impl Machine {
     }
 
     fn saw(&mut self, now: Duration, seen: Seen) -> Action {
-        if self.observed.as_ref().is_none_or(|observed| observed.seen != seen) {
-            self.observed = Some(Observed { seen: seen.clone(), since: now });
+        match self.observed.as_mut().filter(|observed| observed.seen == seen) {
+            Some(observed) => observed.looked = now,
+            None => self.observe(now, seen.clone()),
         }
         self.uncertain = false;
         if seen.holder.as_ref() == Some(&self.identity) {
@@ -203,7 +223,9 @@ impl Machine {
             _ if self.ending => Action::Stop,
             Some(until) if now < until => self.wait_for(now, until),
             _ => {
-                self.observed = None;
+                if self.observed.take().is_some() {
+                    self.failures = 0;
+                }
                 self.begin(now, Call::Create)
             }
         }
@@ -211,11 +233,17 @@ impl Machine {
 
     fn won(&mut self, now: Duration, seen: Seen) -> Action {
         self.held_until = Some(self.call_began + DURATION - MARGIN);
-        self.observed = Some(Observed { seen, since: now });
+        self.observe(now, seen);
         self.uncertain = false;
         self.backoff.reset();
         let due = self.call_began + RENEW_EVERY - self.jitter.up_to(RENEW_JITTER);
         Action::Wait(due.max(now))
+    }
+
+    /// This is new.
+    fn observe(&mut self, now: Duration, seen: Seen) {
+        self.observed = Some(Observed { seen, since: now, looked: now });
+        self.failures = 0;
     }
 
     fn failed(&mut self, now: Duration) -> Action {
@@ -245,12 +273,16 @@ impl Machine {
     /// The version of the lease that says it is ours, as we saw it last.
     fn ours(&self) -> Option<String> {
         let observed = self.observed.as_ref()?;
-        (observed.seen.holder.as_ref() == Some(&self.identity)).then(|| observed.seen.version.clone())
+        self.is_ours(observed).then(|| observed.seen.version.clone())
+    }
+
+    fn is_ours(&self, observed: &Observed) -> bool {
+        observed.seen.holder.as_ref() == Some(&self.identity)
     }
 
     /// Until when somebody else's lease is to be respected.
     fn taken_until(&self) -> Option<Duration> {
-        let Observed { seen, since } = self.observed.as_ref()?;
+        let Observed { seen, since, .. } = self.observed.as_ref()?;
         let other = seen.holder.as_ref().is_some_and(|holder| *holder != self.identity);
         other.then(|| *since + seen.duration.clamp(DURATION, RESPECTED_MAX))
     }

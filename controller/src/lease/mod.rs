@@ -27,7 +27,7 @@ use self::{
 pub use self::{
     holder::Holder,
     leadership::{Leadership, Seat, Term, leadership},
-    machine::{CALL_MAX, DURATION, MARGIN, POLL_EVERY, POLL_JITTER, RENEW_EVERY, RENEW_JITTER},
+    machine::{CALL_MAX, DURATION, MARGIN, POLL_EVERY, POLL_JITTER, RENEW_EVERY, RENEW_JITTER, SILENT_AFTER},
 };
 use crate::operate::WriteCounts;
 
@@ -47,8 +47,7 @@ pub struct Settings {
 }
 
 /// Claims, renews and gives back the lease until the process ends; the seat tells everyone else, and `holder` whom it was
-/// seen to be held by. Nothing is asked of
-/// it before we are ready: a replica that held the lease and did not know what to write would keep it from one that
+/// seen to be held by. Nothing is asked of it before we are ready: a replica that held the lease and did not know what to write would keep it from one that
 /// does. What was claimed once is kept.
 pub async fn run(
     client: Client,
@@ -112,7 +111,7 @@ impl Keeper {
         let action = self.machine.step(self.origin.elapsed(), input);
         self.seat.publish(self.machine.held_until().map(|until| self.origin + until));
         let seen = self.machine.holder();
-        // A lease that is gone for a moment takes back nothing of what was known.
+        // A lease that is gone or free for a moment takes back nothing of what was known.
         if seen != Holder::NotSeen {
             self.holder.send_if_modified(|held| std::mem::replace(held, seen.clone()) != seen);
         }

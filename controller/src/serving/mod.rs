@@ -38,8 +38,7 @@ impl Watchman {
         let mut view = self.index.view();
         loop {
             let holder = self.holder.borrow_and_update().clone();
-            if let Holder::Replica(name) = &holder {
-                let name = name.clone();
+            if let Some(name) = holder.name().cloned() {
                 self.index.ask(move |index| index.keep_vigil_of(name)).await?;
             }
             // Until somebody else holds the Lease, or whoever kept it has ended and nobody will.

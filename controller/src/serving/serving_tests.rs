@@ -1,4 +1,7 @@
-use rollcall_catalogue::{PodFacts, liveness::PodLife};
+use rollcall_catalogue::{
+    PodFacts,
+    liveness::{Phase, PodLife},
+};
 use rollcall_net::shutdown;
 use tokio::{
     task::JoinSet,
@@ -107,9 +110,9 @@ async fn it_stands_by_while_the_holders_pod_is_alive_and_serves_when_it_is_not()
     let life = pod("u2", "b", 2).life;
     let mut deleting = life;
     deleting.deleting = true;
-    let mut not_ready = life;
-    not_ready.containers_ready = false;
-    for dying in [deleting, not_ready] {
+    let mut ended = life;
+    ended.phase = Phase::Failed;
+    for dying in [deleting, ended] {
         bench.see(PodFacts { life: dying, ..pod("u2", "b", 2) }).await;
         bench.becomes(Role::Serving).await;
         bench.see(pod("u2", "b", 2)).await;
@@ -123,6 +126,31 @@ async fn it_stands_by_while_the_holders_pod_is_alive_and_serves_when_it_is_not()
     bench.stays(standby(3)).await;
     bench.index.apply(Change::Gone(Key::Pod("u3".into()))).await.unwrap();
     bench.becomes(Role::Serving).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_is_not_ready_serves_on_as_long_as_it_renews() {
+    let mut bench = Bench::new().await;
+    bench.see(pod("u2", "b", 2)).await;
+    bench.held_by("b");
+    bench.becomes(standby(2)).await;
+    let (mut not_ready, mut waiting) = (pod("u2", "b", 2), pod("u2", "b", 2));
+    not_ready.life.containers_ready = false;
+    waiting.life.phase = Phase::Pending;
+    for doubtful in [not_ready, waiting] {
+        bench.see(doubtful).await;
+        bench.stays(standby(2)).await;
+        bench.holder.send_replace(Holder::Silent("b".into()));
+        bench.becomes(Role::Serving).await;
+        // It was only slow.
+        bench.held_by("b");
+        bench.becomes(standby(2)).await;
+        bench.holder.send_replace(Holder::Silent("b".into()));
+        bench.becomes(Role::Serving).await;
+        bench.see(pod("u2", "b", 2)).await;
+        bench.becomes(standby(2)).await;
+        bench.held_by("b");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,8 @@ struct Lines {
     reports: Vec<Report>,
     managed: Option<Managed>,
     notices: Vec<Notice>,
+    /// The first so many are told.
+    skipped: (Vec<Notice>, usize),
     reported_all: usize,
 }
 
@@ -96,6 +98,10 @@ impl Script {
         self.0.lock().unwrap().notices.push(notice);
     }
 
+    pub(crate) fn skip(&self, notice: Notice) {
+        self.0.lock().unwrap().skipped.0.push(notice);
+    }
+
     pub(crate) fn reported_all(&self) -> usize {
         self.0.lock().unwrap().reported_all
     }
@@ -126,5 +132,17 @@ impl Source for Script {
         let mut lines = self.0.lock().unwrap();
         let taken = lines.notices.len().min(max);
         Ok(lines.notices.drain(..taken).collect())
+    }
+
+    async fn skipped(&self) -> Result<Option<Notice>, OwnerGone> {
+        let (all, told) = &mut self.0.lock().unwrap().skipped;
+        let next = all.get(*told).cloned();
+        *told += usize::from(next.is_some());
+        Ok(next)
+    }
+
+    async fn tell_skipped_anew(&self) -> Result<(), OwnerGone> {
+        self.0.lock().unwrap().skipped.1 = 0;
+        Ok(())
     }
 }

@@ -16,6 +16,10 @@ pub(crate) trait Source: Clone + Send + Sync + 'static {
     /// None as long as what there is to be is not known.
     fn managed(&self) -> impl Future<Output = Result<Option<Managed>, OwnerGone>> + Send;
     fn notices(&self, max: usize) -> impl Future<Output = Result<Vec<Notice>, OwnerGone>> + Send;
+    /// One more notice, of a pod without a sidecar. Whoever takes it must tell it.
+    fn skipped(&self) -> impl Future<Output = Result<Option<Notice>, OwnerGone>> + Send;
+    /// All pods without a sidecar are to be told of anew.
+    fn tell_skipped_anew(&self) -> impl Future<Output = Result<(), OwnerGone>> + Send;
 }
 
 // === impl IndexHandle ===
@@ -35,5 +39,13 @@ impl Source for IndexHandle {
 
     async fn notices(&self, max: usize) -> Result<Vec<Notice>, OwnerGone> {
         self.ask(move |index| index.take_notices(max)).await
+    }
+
+    async fn skipped(&self) -> Result<Option<Notice>, OwnerGone> {
+        self.ask(Index::take_skipped).await
+    }
+
+    async fn tell_skipped_anew(&self) -> Result<(), OwnerGone> {
+        self.ask(Index::tell_skipped_anew).await
     }
 }

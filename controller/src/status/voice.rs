@@ -44,7 +44,8 @@ const ACTION: &str = "Reconcile";
 /// Characters of a replica's name in an Event, which the API server limits.
 const REPLICA_CHARS_MAX: usize = 128;
 
-/// Writes Events while we hold the lease. Those who do not hold it listen too, and forget.
+/// Writes Events while we hold the lease. Those who do not hold it listen too, and forget; but for pods without a
+/// sidecar, which are there to be told of for as long as nobody has.
 pub(super) async fn run<S: Source>(
     client: Client,
     source: S,
@@ -63,8 +64,14 @@ pub(super) async fn run<S: Source>(
         if held.is_some_and(|term| !leadership.lasts(term)) {
             notices.clear();
         }
-        held = leadership.term_now();
-        let heard = source.notices(WAITING_MAX).await?;
+        let before = std::mem::replace(&mut held, leadership.term_now());
+        let mut heard = source.notices(WAITING_MAX).await?;
+        if held.is_some() {
+            if held != before {
+                source.tell_skipped_anew().await?;
+            }
+            heard.extend(source.skipped().await?);
+        }
         let dropped =
             heard.into_iter().filter(|notice| !notices.offer(notice.clone(), Instant::now())).count();
         voice.drop_events(dropped);

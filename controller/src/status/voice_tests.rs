@@ -1,4 +1,5 @@
 use http::Method;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::*;
@@ -126,6 +127,29 @@ async fn only_the_holder_speaks_and_a_new_one_knows_the_last_half_minute() {
     sleep(Duration::from_secs(5)).await;
     let names: Vec<_> = log.all().iter().map(|asked| asked.body["regarding"]["name"].clone()).collect();
     assert_eq!(names, ["recent"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_without_a_sidecar_wait_for_a_holder_and_each_one_tells_of_all() {
+    let (script, log, seat, _) = at_work(taken);
+    seat.publish(None);
+    ["a", "b"].into_iter().for_each(|name| script.skip(notice(name)));
+    let told = || -> Vec<Value> {
+        log.of(&Method::POST).iter().map(|asked| asked.body["regarding"]["name"].clone()).collect()
+    };
+    sleep(KEPT_FOR * 20).await;
+    assert!(told().is_empty());
+    seat.publish(Some(Instant::now() + Duration::from_secs(3_600)));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(told(), ["a", "b"]);
+    seat.publish(None);
+    sleep(Duration::from_secs(5)).await;
+    script.skip(notice("c"));
+    sleep(KEPT_FOR * 200).await;
+    assert_eq!(told(), ["a", "b"]);
+    seat.publish(Some(Instant::now() + Duration::from_secs(3_600)));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(told(), ["a", "b", "a", "b", "c"]);
 }
 
 #[tokio::test(start_paused = true)]
