@@ -293,7 +293,7 @@ fn say(last: &mut Option<String>, trouble: Option<Trouble>) {
         None => debug!("it is as it should be again"),
         Some(Trouble::Conflict(what)) => debug!(what, "somebody else wrote it as well"),
         Some(Trouble::NoWebhook(..) | Trouble::NoSecret(_) | Trouble::BrokenSecret(_)) => {
-            warn!("{}", text.as_deref().unwrap_or_default())
+            warn!("{}", text.as_deref().unwrap_or_default());
         }
         Some(trouble @ Trouble::Unavailable { .. }) => warn!(error = %trouble, "tried again"),
         Some(trouble) => error!(error = %trouble, "injection does not work"),

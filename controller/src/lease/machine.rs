@@ -28,10 +28,9 @@ pub const POLL_EVERY: Duration = Duration::from_secs(2);
 pub const POLL_JITTER: Duration = Duration::from_millis(500);
 /// A call that takes longer has failed: short enough for a second try before the lease is lost.
 pub const CALL_MAX: Duration = Duration::from_secs(3);
-/// A holder whose lease stands still for longer than two renewals of a healthy one are apart, as the others see it: the
-/// period, a call that is slow, and a look that comes late. Before the lease runs out, so that it can be of use.
-pub const SILENT_AFTER: Duration =
-    RENEW_EVERY.saturating_add(CALL_MAX).saturating_add(POLL_EVERY).saturating_add(POLL_JITTER);
+/// A holder whose lease others have seen stand still for so long is not well: two renewals are a period apart, which a
+/// slow one makes longer, and so does a slow look. Less than the lease lasts, so that it can be of use.
+pub const SILENT_AFTER: Duration = RENEW_EVERY.saturating_add(CALL_MAX).saturating_add(CALL_MAX);
 /// So many calls that fail, with nothing seen between them that is new, say that the lease is out of our reach: one that
 /// failed says nothing. Where the API server hangs, two take 7 s with the pause between them; where it is refused, less than 1 s.
 const FAILURES_MAX: u32 = 2;

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use rollcall_net::{Callers, Http1, Places, Shutdown};
 use tokio::net::TcpListener;
 
-use super::metrics::{Format, Metrics};
+use super::{Format, Metrics};
 use crate::owner::{IndexHandle, View};
 
 /// Connections to the health port: for the kubelet's probes, Prometheus, and a person or two a few would do. So many

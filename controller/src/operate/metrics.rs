@@ -18,6 +18,7 @@ use rollcall_wire::server::Resync;
 
 use super::{
     evictions::{EVICTIONS, evictions},
+    format::Format,
     writes::{WriteCounts, WriteKind},
 };
 use crate::{
@@ -44,14 +45,6 @@ const STATES: [State; 5] = [State::Starting, State::Serving, State::Suspect, Sta
 /// Holds the measurements of this process. Clones are of the same ones.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Inner>);
-
-/// Says how measurements are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    OpenMetrics,
-    /// Prometheus' older text, which everything reads.
-    Text,
-}
 
 /// The names of labels are ours, and so are all their values: none is chosen by anyone else.
 type Label = [(&'static str, &'static str); 1];
@@ -401,23 +394,6 @@ fn as_older_text(open_metrics: &str) -> String {
         }
     }
     text
-}
-
-// === impl Format ===
-
-impl Format {
-    /// What a scraper that sends this `Accept` reads.
-    pub fn accepted(accept: Option<&str>) -> Self {
-        let takes = |accept: &str| accept.contains("application/openmetrics-text");
-        if accept.is_some_and(takes) { Self::OpenMetrics } else { Self::Text }
-    }
-
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@
 pub mod api;
 mod evictions;
 mod explain;
+mod format;
 pub mod health;
 mod lacking;
 mod metrics;
 mod writes;
 
 pub use evictions::EVICTIONS;
-pub use metrics::{Format, Metrics};
+pub use format::Format;
+pub use metrics::Metrics;
 pub use writes::{WriteCounts, WriteKind};
