@@ -153,7 +153,7 @@ impl Machine {
         match named {
             Some((observed, _)) if self.is_ours(observed) => Holder::of(&self.identity, false),
             Some((observed, identity)) => {
-                Holder::of(identity, observed.looked - observed.since >= SILENT_AFTER)
+                Holder::of(identity, observed.looked.saturating_sub(observed.since) >= SILENT_AFTER)
             }
             None if self.failures >= FAILURES_MAX => Holder::NobodyKnown,
             None => Holder::NotSeen,
@@ -196,7 +196,8 @@ impl Machine {
 
     fn saw(&mut self, now: Duration, seen: Seen) -> Action {
         match self.observed.as_mut().filter(|observed| observed.seen == seen) {
-            Some(observed) => observed.looked = now,
+            // When it was asked for: the answer may have lain about, as with a process that was stopped.
+            Some(observed) => observed.looked = self.call_began,
             None => self.observe(now, seen.clone()),
         }
         self.uncertain = false;
