@@ -68,13 +68,6 @@ impl Sidecar {
             );
         }
         let opened = |flag: &str, address: SocketAddr| format!("{flag} {address}: cannot listen");
-        let mut api = vec![bind(args.api_listen).with_context(|| opened("--api-listen", args.api_listen))?];
-        match bind_if_present(args.api_listen_v6)
-            .with_context(|| opened("--api-listen-v6", args.api_listen_v6))?
-        {
-            Some(listener) => api.push(listener),
-            None => info!(address = %args.api_listen_v6, "this machine has no such address"),
-        }
         let mut dns = Vec::new();
         for address in &args.dns_listen {
             match Sockets::bind(*address)? {
@@ -86,6 +79,14 @@ impl Sidecar {
         let forwarder = Forwarder::new(&args.dns_forward, &own, Search::of_this_pod())?;
         let health =
             bind_any(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
+        // Last: whoever can connect here finds the others open as well.
+        let mut api = vec![bind(args.api_listen).with_context(|| opened("--api-listen", args.api_listen))?];
+        match bind_if_present(args.api_listen_v6)
+            .with_context(|| opened("--api-listen-v6", args.api_listen_v6))?
+        {
+            Some(listener) => api.push(listener),
+            None => info!(address = %args.api_listen_v6, "this machine has no such address"),
+        }
         Ok(Self { args, trust, api, dns, forwarder, health })
     }
 
