@@ -147,7 +147,7 @@ async fn lookups(sidecar: &Sidecar, services: u32, rounds: u32, consul: Option<&
 
 /// Delays of lookups that come evenly, while nothing changes, while much does, and while all is told anew; the controller's half
 /// that is there then. Beside them those of bare hyper at the same times: what it loses while others change, it loses to the
-/// machine, which has the controller's half to run beside the load.
+/// machine, which has the controller's half to run behind the load, and the sidecar that takes the changes beside it.
 async fn delays(
     pod: &Pod,
     sidecar: &Sidecar,
