@@ -2,10 +2,12 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{few::Few, liveness::PodLife, names::Namespace, registration::Registration, texts::Texts};
 
 /// Holds a pod's UID: the one name that Kubernetes never gives twice.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PodUid(Arc<str>);
 
 /// Holds the few facts of a pod that matter here, mapped at its arrival; the pod itself is never kept.

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use rollcall_net::{Callers, Http1, Places, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown};
+use rollcall_net::{
+    Callers, Http1, Kernel, Places, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown,
+};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
@@ -113,7 +115,8 @@ impl Sidecar {
         let controller = self.args.controller;
         let folder = Folder::new(&self.args.state_dir);
         let pod = pod_of_token(&self.args.token_file);
-        let mut agent = Agent::new(self.args, self.trust, writer, inbox, questions, own.clone());
+        let mut agent =
+            Agent::new(self.args, Arc::new(Kernel), self.trust, writer, inbox, questions, own.clone());
         let left = disk::read(&folder, pod.as_deref());
         let restored = left.state.is_some();
         if let Some(state) = left.state {

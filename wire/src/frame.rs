@@ -8,7 +8,7 @@ use std::{
 
 use rollcall_catalogue::{
     ContentHash, Instance, InstanceId, Namespace, Policy, ServiceKey, ServiceName, ServiceRef, Version,
-    liveness::ProbeWitness,
+    changes::Position, liveness::ProbeWitness,
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +135,12 @@ pub enum Down {
         ca: Option<String>,
         /// Who the caller is, as Kubernetes says.
         pod: PodIdentity,
+        /// How far this replica has read Kubernetes; empty where an older one does not say.
+        #[serde(default, skip_serializing_if = "is_default")]
+        position: Position,
     },
+    /// Where sessions are served from now on, in place of what `welcome` said.
+    Replicas { replicas: Vec<SocketAddr> },
     /// What the app registered is in the catalogue.
     Registered {
         #[serde(flatten)]
@@ -195,6 +200,9 @@ pub enum Down {
         /// The list of services was asked for, and is whole.
         #[serde(default, skip_serializing_if = "is_default")]
         summary: bool,
+        /// How far this replica had read Kubernetes when it made what was told.
+        #[serde(default, skip_serializing_if = "is_default")]
+        position: Position,
     },
     /// All that the pod is, after each `welcome` and whenever it changes.
     Duties { duties: Vec<Duty> },
@@ -230,7 +238,12 @@ pub enum Down {
     /// Sent when nothing else was for [`crate::limits::HEARTBEAT_EVERY`].
     Heartbeat,
     /// The controller ends the session; the sidecar comes back, here or elsewhere.
-    Goaway { reason: String },
+    Goaway {
+        reason: String,
+        /// Where it is to come back, at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dial: Option<SocketAddr>,
+    },
     /// A type of a newer peer: skipped and counted.
     #[serde(other, skip_serializing)]
     Unknown,
@@ -307,15 +320,15 @@ mod health_of {
 }
 
 /// A witness of the app is written as its word: the same as in `explain` and docs/liveness.md.
-mod probe_word {
+pub(crate) mod probe_word {
     use rollcall_catalogue::liveness::ProbeWitness;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(probe: &ProbeWitness, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(probe: &ProbeWitness, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(probe.as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProbeWitness, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProbeWitness, D::Error> {
         let word = String::deserialize(deserializer)?;
         word.parse()
             .map_err(|()| D::Error::custom(format!("`{word}` is no word on an app; see docs/liveness.md")))

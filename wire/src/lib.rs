@@ -9,6 +9,7 @@ mod duty;
 mod feed;
 mod frame;
 pub mod limits;
+pub mod peer;
 mod problem;
 pub mod query;
 mod question;

@@ -26,6 +26,7 @@ mod lookout;
 mod members;
 mod namespace;
 mod outside;
+mod peers;
 mod registering;
 mod registrations;
 mod report;
@@ -74,6 +75,7 @@ pub use change::{
     ServiceFacts, SliceEndpoint, SliceFacts, StatusDigest,
 };
 pub use outside::{OutsideId, OutsideTarget};
+pub use peers::PeerStanding;
 pub use report::{
     About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
 };

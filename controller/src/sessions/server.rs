@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use rollcall_catalogue::PodFacts;
-use rollcall_net::{Jitter, Shutdown};
+use rollcall_net::{Accept, Accepted, Jitter, Shutdown};
 use rollcall_wire::{
     PodIdentity, SERVING,
     server::{Opening, Server},
@@ -21,7 +21,6 @@ use rollcall_wire::{
 use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, mpsc, watch},
     task::JoinSet,
     time::{sleep, timeout},
@@ -132,11 +131,11 @@ impl<R: Reviewer> Sessions<R> {
     /// Serves sessions until the process ends, then says goodbye to each.
     pub async fn serve(
         self: Arc<Self>,
-        listener: TcpListener,
+        listener: impl Accept,
         tls: Arc<ServerConfig>,
         mut shutdown: Shutdown,
     ) -> Result<(), SessionsError> {
-        info!(address = %listener.local_addr()?, "serving sessions");
+        info!(address = %listener.local_address()?, "serving sessions");
         let mut connections = JoinSet::new();
         let mut bell = std::pin::pin!(self.follow());
         loop {
@@ -148,15 +147,12 @@ impl<R: Reviewer> Sessions<R> {
                         warn!(%error, "a connection's task died");
                     }
                 }
-                (stream, peer, place) = accept(&listener, &self.admission) => {
+                (Accepted { stream, peer, local }, place) = accept(&listener, &self.admission) => {
                     let Some(stranger) = self.admission.stranger(peer.ip()) else {
                         debug!(%peer, "too many connections without a session: one more is closed");
                         continue;
                     };
-                    // A frame is a whole word: waiting to fill a packet would only delay it.
-                    let _ = stream.set_nodelay(true);
                     let (sessions, tls) = (self.clone(), tls.clone());
-                    let local = stream.local_addr().ok();
                     let connection = Connection { sessions, tls, peer, local, stranger };
                     let served = connection.serve(stream, shutdown.clone());
                     let span = info_span!("session", %peer);
@@ -287,14 +283,11 @@ fn identity(facts: PodFacts, zone: Option<&str>) -> PodIdentity {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    admission: &Admission,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+async fn accept(listener: &impl Accept, admission: &Admission) -> (Accepted, OwnedSemaphorePermit) {
     loop {
         let place = admission.connection().await;
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok(accepted) => return (accepted, place),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
+use rollcall_net::Kernel;
 use rollcall_wire::{
     Down, Drain, PodIdentity, Question, RegistrationKey, ServiceSummary, limits::SUBSCRIPTIONS_MAX,
 };
@@ -42,11 +43,17 @@ fn welcome() -> Down {
         replicas: vec![],
         ca: None,
         pod,
+        position: Default::default(),
     }
 }
 
 fn synced(cursor: u64, services: &[&str], summary: bool) -> Down {
-    Down::Synced { cursor, services: services.iter().map(|name| key(name)).collect(), summary }
+    Down::Synced {
+        cursor,
+        services: services.iter().map(|name| key(name)).collect(),
+        summary,
+        position: Default::default(),
+    }
 }
 
 // === impl Bench ===
@@ -59,7 +66,7 @@ impl Bench {
         let (errands, inbox) = errands();
         let (_, hooks) = prestop(store.clone());
         Self {
-            agent: Agent::new(args, Trust::default(), writer, inbox, hooks, Own::default()),
+            agent: Agent::new(args, Arc::new(Kernel), Trust::default(), writer, inbox, hooks, Own::default()),
             errands,
             store,
         }

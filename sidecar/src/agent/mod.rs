@@ -14,7 +14,7 @@ mod session;
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use rollcall_catalogue::ServiceKey;
-use rollcall_net::{Backoff, Jitter};
+use rollcall_net::{Backoff, Jitter, Network};
 use rollcall_wire::{Told, Up, client::Client, limits::HEARTBEAT_EVERY};
 use tokio::{
     sync::oneshot,
@@ -70,6 +70,7 @@ pub(crate) struct Agent {
     alike: Alike,
     /// When the last of those warnings was logged that may come as often as somebody likes.
     warned: Option<Instant>,
+    network: Arc<dyn Network>,
     trust: Trust,
     jitter: Jitter,
     /// Where the client's clock begins.
@@ -81,6 +82,7 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new(
         args: Args,
+        network: Arc<dyn Network>,
         trust: Trust,
         writer: Writer,
         inbox: Inbox,
@@ -105,6 +107,7 @@ impl Agent {
             client,
             alike: Alike::default(),
             warned: None,
+            network,
             trust,
             jitter,
             begin: Instant::now(),
@@ -176,11 +179,11 @@ impl Agent {
     /// Opens a session with the controller, or the replica of it that serves. What one replica says of another counts for
     /// this time alone: the next session begins at the controller's own address again.
     async fn connect(&mut self) -> Result<Link, LinkError> {
-        let args = self.args.clone();
+        let (args, network) = (self.args.clone(), self.network.clone());
         let mut trust = std::mem::take(&mut self.trust);
         let (mut controller, mut hops) = (args.controller, 0);
         let link = loop {
-            let link = self.attend(connect(&args, controller, &mut trust)).await;
+            let link = self.attend(connect(&*network, &args, controller, &mut trust)).await;
             let named = link.as_ref().err().and_then(LinkError::serving);
             let Some(serving) = named.filter(|_| hops < HOPS_MAX) else { break link };
             debug!(%controller, %serving, "another replica serves");

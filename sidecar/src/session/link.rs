@@ -3,7 +3,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::stream;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -11,7 +11,7 @@ use hyper::{
     client::conn::http2,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rollcall_net::{TLS_NAME, TlsError, server_name};
+use rollcall_net::{Network, Stream, TLS_NAME, TlsError, server_name};
 use rollcall_wire::{
     CodecError, Decoder, Down, SERVING, Up,
     client::Violation,
@@ -20,7 +20,6 @@ use rollcall_wire::{
 };
 use thiserror::Error;
 use tokio::{
-    net::TcpStream,
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
 };
@@ -42,7 +41,7 @@ const UP_MAX: usize = 16;
 const RECEIVE_WINDOW: u32 = 2 * FRAME_BYTES_MAX as u32;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
-type Connection = http2::Connection<TokioIo<TlsStream<TcpStream>>, Body, TokioExecutor>;
+type Connection = http2::Connection<TokioIo<TlsStream<Box<dyn Stream>>>, Body, TokioExecutor>;
 
 /// Holds an open session's two directions.
 pub(crate) struct Link {
@@ -100,22 +99,27 @@ pub(crate) enum LinkError {
 /// Opens a session with the controller at this address, in bounded time. Wherever that came from: our token goes to
 /// nobody without the certificate.
 pub(crate) async fn connect(
+    network: &dyn Network,
     args: &Args,
     controller: SocketAddr,
     trust: &mut Trust,
 ) -> Result<Link, LinkError> {
-    let opened = timeout(CONNECT_MAX, open(args, controller, trust)).await;
+    let opened = timeout(CONNECT_MAX, open(network, args, controller, trust)).await;
     opened.map_err(|_| LinkError::TimedOut(controller))?
 }
 
-async fn open(args: &Args, controller: SocketAddr, trust: &mut Trust) -> Result<Link, LinkError> {
+async fn open(
+    network: &dyn Network,
+    args: &Args,
+    controller: SocketAddr,
+    trust: &mut Trust,
+) -> Result<Link, LinkError> {
     let tls = trust.config(|| read(&args.ca_file))?;
     let authorization = bearer(args, &read(&args.token_file)?)?;
     let unreachable = |source| LinkError::Unreachable(controller, source);
     let connect_max = if controller == args.controller { CONNECT_MAX } else { NAMED_CONNECT_MAX };
-    let stream = timeout(connect_max, TcpStream::connect(controller)).await;
+    let stream = timeout(connect_max, network.dial(controller)).await;
     let stream = stream.map_err(|_| LinkError::TimedOut(controller))?.map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
     let untrusted = |source: io::Error| LinkError::Untrusted { controller, remedy: remedy(&source), source };
     let stream = TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(untrusted)?;
 
@@ -171,7 +175,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-fn upward(frames: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+fn upward(
+    frames: mpsc::Receiver<Bytes>,
+) -> impl futures::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
     stream::unfold(frames, |mut frames| async move {
         let bytes = frames.recv().await?;
         Some((Ok(Frame::data(bytes)), frames))

@@ -114,7 +114,7 @@ pub async fn with_orders(authority: &Authority) -> (Played, Pod) {
             let services: Vec<_> = services.iter().map(|name| name.resolve(&home)).collect();
             let known = services.iter().any(|key| key.to_string() == "orders.shop");
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
-            let synced = Down::Synced { cursor, services, summary: *summary };
+            let synced = Down::Synced { cursor, services, summary: *summary, position: Default::default() };
             let list = summary.then(list);
             known.then(|| orders(5, 2)).into_iter().chain(list).chain([synced]).collect()
         }
@@ -131,7 +131,8 @@ pub async fn with_orders(authority: &Authority) -> (Played, Pod) {
         Up::Ask { ask, question } => vec![told(*ask, question)],
         Up::Heartbeat { .. } => {
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
-            let synced = Down::Synced { cursor, services: vec![], summary: false };
+            let synced =
+                Down::Synced { cursor, services: vec![], summary: false, position: Default::default() };
             vec![orders(5 + cursor, 3), synced]
         }
         _ => vec![],

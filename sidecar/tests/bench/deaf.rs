@@ -88,6 +88,7 @@ fn welcome(request: Request<Incoming>) -> impl Stream<Item = Result<Frame<Bytes>
         replicas: vec![],
         ca: None,
         pod,
+        position: Default::default(),
     };
     let frame = Frame::data(encode(&welcome).unwrap().into());
     let silence = stream::pending().map(move |frame| {

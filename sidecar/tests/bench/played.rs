@@ -124,5 +124,6 @@ pub fn welcome() -> Down {
         replicas: vec![],
         ca: None,
         pod,
+        position: Default::default(),
     }
 }

@@ -99,7 +99,12 @@ pub async fn controller(authority: &Authority) -> Played {
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
             known
                 .flatten()
-                .chain([Down::Synced { cursor, services: services.clone(), summary: *summary }])
+                .chain([Down::Synced {
+                    cursor,
+                    services: services.clone(),
+                    summary: *summary,
+                    position: Default::default(),
+                }])
                 .collect()
         }
         Up::Ask { ask, question: Question::Address(address) } => {

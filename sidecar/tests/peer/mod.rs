@@ -30,7 +30,12 @@ fn orders(revision: u64, forged: bool) -> Down {
 }
 
 fn synced(cursor: u64) -> Down {
-    Down::Synced { cursor, services: vec!["orders.shop".parse().unwrap()], summary: false }
+    Down::Synced {
+        cursor,
+        services: vec!["orders.shop".parse().unwrap()],
+        summary: false,
+        position: Default::default(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,7 +136,12 @@ async fn a_service_that_does_not_fit_is_an_error_and_the_others_go_on() {
     let played = Played::start(&authority, move |frame| match frame {
         Up::Subscribe { services, .. } if services.iter().any(|name| name.service == told.service) => {
             let mut frames = parts_of(&told, 8 * 1024 * 1024);
-            frames.push(Down::Synced { cursor: 2, services: vec![told.clone()], summary: false });
+            frames.push(Down::Synced {
+                cursor: 2,
+                services: vec![told.clone()],
+                summary: false,
+                position: Default::default(),
+            });
             frames
         }
         Up::Subscribe { .. } => vec![orders(7, false), synced(1)],

@@ -66,7 +66,7 @@ impl Client {
                 let changed = self.summary.take(services, &removed, whole)?;
                 changed.then_some(Event::SummaryChanged).into_iter().collect()
             }
-            Down::Synced { cursor, services, summary } => self.synced(cursor, services, summary)?,
+            Down::Synced { cursor, services, summary, .. } => self.synced(cursor, services, summary)?,
             Down::Registered { key } => {
                 self.words.accepted(&key);
                 vec![Event::Registered { key }]
@@ -93,8 +93,8 @@ impl Client {
                 let drained = Drained { complete, terminating, acked, subscribers, late, elapsed_ms };
                 vec![Event::Drained { ask, drained }]
             }
-            Down::Heartbeat => Vec::new(),
-            Down::Goaway { reason } => vec![Event::Dismissed { reason }],
+            Down::Heartbeat | Down::Replicas { .. } => Vec::new(),
+            Down::Goaway { reason, .. } => vec![Event::Dismissed { reason }],
             Down::Unknown => {
                 self.unknown_frames += 1;
                 Vec::new()

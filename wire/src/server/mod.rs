@@ -165,7 +165,15 @@ impl Server {
     pub fn new(opening: Opening, feed: Arc<Feed>, now_ms: u64) -> Self {
         let Opening { replica, replicas, ca, pod, life_ms } = opening;
         let (protocol, epoch) = (PROTOCOL.to_owned(), feed.epoch().to_string());
-        let welcome = Down::Welcome { protocol, replica, epoch, replicas, ca, pod: pod.clone() };
+        let welcome = Down::Welcome {
+            protocol,
+            replica,
+            epoch,
+            replicas,
+            ca,
+            pod: pod.clone(),
+            position: Default::default(),
+        };
         Self {
             talk: Talk::new(pod.namespace.clone(), feed.clone()),
             pod,
@@ -286,7 +294,7 @@ impl Server {
         }
         if let Some(reason) = self.farewell.clone() {
             self.stage = Stage::Closed;
-            return encoded(&Down::Goaway { reason }).ok();
+            return encoded(&Down::Goaway { reason, dial: None }).ok();
         }
         if self.stage == Stage::Silent {
             return None;

@@ -274,7 +274,7 @@ impl Talk {
         let cursor = self.told_through;
         self.synced = Some(cursor);
         clock.syncs.push_back((cursor, now_ms));
-        encoded(&Down::Synced { cursor, services, summary }).ok()
+        encoded(&Down::Synced { cursor, services, summary, position: Default::default() }).ok()
     }
 }
 

@@ -350,7 +350,7 @@ impl Peer {
     pub(super) async fn goodbye(&mut self) -> String {
         loop {
             match self.hear().await {
-                Some(Down::Goaway { reason }) => {
+                Some(Down::Goaway { reason, .. }) => {
                     assert!(self.hear_any().await.is_none(), "nothing comes after it");
                     return reason;
                 }

@@ -37,7 +37,7 @@ fn welcome(epoch: &str) -> Down {
         addresses: vec![],
     };
     let (protocol, replica, epoch) = (PROTOCOL.to_owned(), "c".to_owned(), epoch.to_owned());
-    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod }
+    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod, position: Default::default() }
 }
 
 /// All of the service in so many parts.
@@ -82,5 +82,10 @@ fn upserts(
 }
 
 fn synced(cursor: u64, services: &[&ServiceKey]) -> Down {
-    Down::Synced { cursor, services: services.iter().map(|key| (*key).clone()).collect(), summary: false }
+    Down::Synced {
+        cursor,
+        services: services.iter().map(|key| (*key).clone()).collect(),
+        summary: false,
+        position: Default::default(),
+    }
 }

@@ -57,7 +57,15 @@ fn what_no_controller_may_do() {
     let (half, held) = (whole(&orders, &halves, 2)[0].clone(), whole(&orders, &one, 1)[0].clone());
     let change = delta(&orders, &one, &two, 1)[0].clone();
     let Down::Welcome { replica, epoch, pod, .. } = welcome("e") else { panic!("no welcome") };
-    let newer = Down::Welcome { protocol: "2.0".into(), replica, epoch, replicas: vec![], ca: None, pod };
+    let newer = Down::Welcome {
+        protocol: "2.0".into(),
+        replica,
+        epoch,
+        replicas: vec![],
+        ca: None,
+        pod,
+        position: Default::default(),
+    };
     let long = welcome(&"e".repeat(EPOCH_BYTES_MAX + 1));
     let third = service(&orders, 8, vec![instance(3, 1)]);
     let late = service(&orders, REVISION_END, vec![instance(1, 1)]);
@@ -113,7 +121,15 @@ fn what_no_controller_may_do() {
 fn a_peer_of_a_newer_minor_version_may_hash_what_we_do_not_know() {
     let orders = key("orders");
     let Down::Welcome { replica, epoch, pod, .. } = welcome("e") else { panic!("no welcome") };
-    let newer = Down::Welcome { protocol: "1.9".into(), replica, epoch, replicas: vec![], ca: None, pod };
+    let newer = Down::Welcome {
+        protocol: "1.9".into(),
+        replica,
+        epoch,
+        replicas: vec![],
+        ca: None,
+        pod,
+        position: Default::default(),
+    };
     let mut client = Client::new("i".into(), usize::MAX);
     client.subscribe([orders.clone()]);
     client.open(0);
@@ -323,7 +339,7 @@ fn the_list_of_services_is_shown_once_it_is_whole() {
     let one =
         |name: &str, serving| ServiceSummary { service: key(name), versions: vec![], serving, total: 9 };
     let told = |services, removed, whole| Down::Summary { services, removed, whole };
-    let end = |cursor| Down::Synced { cursor, services: vec![], summary: true };
+    let end = |cursor| Down::Synced { cursor, services: vec![], summary: true, position: Default::default() };
     let shown = |client: &Client| -> Vec<(String, u32)> {
         let all = client.summary().into_iter().flat_map(|all| all.iter());
         all.map(|(key, one)| (key.service.as_str().to_owned(), one.serving)).collect()

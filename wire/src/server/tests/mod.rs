@@ -68,7 +68,7 @@ fn short(bytes: &[u8]) -> String {
         Down::Remove { service, ids } => {
             format!("remove {service} {}", join(ids.iter().map(ToString::to_string).collect()))
         }
-        Down::Synced { cursor, services, summary } => {
+        Down::Synced { cursor, services, summary, .. } => {
             let names = join(services.iter().map(ToString::to_string).collect());
             format!("synced {cursor} {names}{}", if summary { "summary" } else { "" })
         }
@@ -79,7 +79,7 @@ fn short(bytes: &[u8]) -> String {
             format!("summary {}{told}{gone}", if whole { "whole " } else { "" })
         }
         Down::Registered { key } => format!("registered {}", key.service),
-        Down::Goaway { reason } => format!("goaway {reason}"),
+        Down::Goaway { reason, .. } => format!("goaway {reason}"),
         Down::Heartbeat => "heartbeat".to_owned(),
         other => format!("{other:?}"),
     }

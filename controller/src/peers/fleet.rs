@@ -1,0 +1,23 @@
+//! What everybody in the process may know of the other replicas.
+
+use std::{net::SocketAddr, sync::Arc};
+
+/// Holds the other replicas as they are now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// What those know that can be reached is known here too, or it was waited for long enough: before that nobody is served.
+    pub is_met: bool,
+    pub others: Vec<Other>,
+}
+
+/// Holds one of the other replicas that we are linked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    pub replica: Arc<str>,
+    /// Where its sessions are.
+    pub sessions_at: SocketAddr,
+    /// How many it has.
+    pub sessions: u32,
+    /// Sidecars may be sent there: it knows everything, and does not end.
+    pub serves: bool,
+}
