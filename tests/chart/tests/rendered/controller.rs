@@ -161,6 +161,10 @@ fn there_is_a_controller_at_all_times() {
     let rendered = with(&[]);
     assert_eq!(disruption(&rendered), (2.into(), never_none.clone(), 1));
     assert_eq!(rendered.one("PodDisruptionBudget").unwrap()["spec"]["maxUnavailable"], 1);
+    // Who leaves has time to send its sessions away, and is asked for none while it does.
+    assert_eq!(pod(&rendered)["spec"]["terminationGracePeriodSeconds"], 30);
+    assert_eq!(container(&rendered)["readinessProbe"]["periodSeconds"], 1);
+    assert_eq!(container(&rendered)["readinessProbe"]["httpGet"]["path"], "/readyz");
     // With one replica, a budget would forbid every drain.
     let single = with_file(&chart().join("profiles/single.yaml"));
     assert_eq!(disruption(&single), (1.into(), never_none, 0));

@@ -12,10 +12,12 @@ const OPERATOR: [&str; 2] = ["--api-versions", "monitoring.coreos.com/v1/Service
 fn the_network_policy_lets_in_whom_it_must() {
     assert_eq!(with(&[]).of_kind("NetworkPolicy").count(), 0);
     let rendered = with(&["networkPolicy.enabled=true"]);
+    let replicas = json!([{"podSelector": rendered.one("Deployment").unwrap()["spec"]["selector"]}]);
     let policy = &rendered.one("NetworkPolicy").unwrap()["spec"];
     assert_eq!(policy["policyTypes"], json!(["Ingress"]));
     let expected = json!([
         {"ports": [{"port": 7310, "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]},
+        {"ports": [{"port": 7310, "protocol": "TCP"}], "from": replicas},
         {"ports": [{"port": 7343, "protocol": "TCP"}]},
     ]);
     assert_eq!(policy["ingress"], expected);
@@ -25,11 +27,15 @@ fn the_network_policy_lets_in_whom_it_must() {
         "networkPolicy.enabled=true",
         &format!("networkPolicy.metricsFrom=[{peer}]"),
         r#"networkPolicy.egress=[{"ports":[{"port":6443}]}]"#,
+        // Whoever is meant by it, the replicas are let in.
+        r#"networkPolicy.sessionsFrom=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]"#,
     ]);
     let policy = &rendered.one("NetworkPolicy").unwrap()["spec"];
-    assert_eq!(policy["ingress"][2], json!({"ports": [{"port": 7391, "protocol": "TCP"}], "from": [peer]}));
+    assert_eq!(policy["ingress"][1]["from"], replicas);
+    assert_eq!(policy["ingress"][3], json!({"ports": [{"port": 7391, "protocol": "TCP"}], "from": [peer]}));
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
-    assert_eq!(policy["egress"], json!([{"ports": [{"port": 6443}]}]));
+    let to_replicas = json!({"ports": [{"port": 7310, "protocol": "TCP"}], "to": replicas});
+    assert_eq!(policy["egress"], json!([to_replicas, {"ports": [{"port": 6443}]}]));
 }
 
 #[test]
