@@ -56,11 +56,14 @@ impl Hierarchies {
 
     /// The processes of a cgroup and of all below it.
     pub(crate) fn processes(&self, cgroup: &Path) -> BTreeSet<i32> {
-        self.folders(cgroup)
-            .flat_map(|folder| tree(&folder))
-            .filter_map(|folder| fs::read_to_string(folder.join("cgroup.procs")).ok())
-            .flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>())
-            .collect()
+        self.folders(cgroup).flat_map(|folder| processes_in(&folder)).collect()
+    }
+
+    /// The processes of the cgroups of this name, wherever below a cgroup they are.
+    pub(crate) fn processes_below(&self, cgroup: &Path, name: &str) -> BTreeSet<i32> {
+        let all = self.folders(cgroup).flat_map(|folder| tree(&folder));
+        let named = all.filter(|folder| folder.file_name().is_some_and(|own| own == name));
+        named.flat_map(|folder| processes_in(&folder)).collect()
     }
 
     pub(crate) fn exists(&self, cgroup: &Path) -> bool {
@@ -129,6 +132,13 @@ fn roots_in(mounts: &str) -> Vec<PathBuf> {
     roots
 }
 
+/// The processes of a folder's cgroup and of all below it.
+fn processes_in(folder: &Path) -> Vec<i32> {
+    let lists = tree(folder).into_iter().map(|folder| folder.join("cgroup.procs"));
+    let lists: Vec<_> = lists.filter_map(|list| fs::read_to_string(list).ok()).collect();
+    lists.iter().flat_map(|list| list.lines().filter_map(|line| line.parse().ok())).collect()
+}
+
 /// All folders of a tree, children before their parents.
 fn tree(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
@@ -191,6 +201,23 @@ mod tests {
         fs::create_dir_all(folder.path().join("a/b")).unwrap();
         let names: Vec<_> = tree(folder.path());
         assert_eq!(names, [folder.path().join("a/b"), folder.path().join("a"), folder.path().to_owned()]);
+    }
+
+    #[test]
+    fn processes_are_found_by_the_name_of_their_cgroup_wherever_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        for (folder, pids) in
+            [("a/podx/one", "1\n2\n"), ("a/b/podx", "3\n"), ("a/pody", "4\n"), ("a/podxy", "5\n")]
+        {
+            let folder = root.path().join("of-us").join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("cgroup.procs"), pids).unwrap();
+        }
+        let hierarchies = Hierarchies { roots: vec![root.path().to_owned()] };
+        let found = |name: &str| hierarchies.processes_below(Path::new("of-us"), name);
+        assert_eq!(found("podx"), BTreeSet::from([1, 2, 3]));
+        assert_eq!(found("podz"), BTreeSet::new());
+        assert_eq!(hierarchies.processes(Path::new("of-us")), (1..=5).collect());
     }
 
     #[test]

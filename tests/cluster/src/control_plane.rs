@@ -133,7 +133,7 @@ fn etcd(layout: &Layout) -> Vec<String> {
     ))
 }
 
-fn api_server(layout: &Layout) -> Vec<String> {
+pub(crate) fn api_server(layout: &Layout) -> Vec<String> {
     let own = layout.address(Role::ControlPlane);
     // With aggregator routing it dials the pods of webhooks itself: no kube-proxy is needed beside it.
     words(&format!(

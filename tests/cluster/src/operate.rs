@@ -172,7 +172,7 @@ impl Cluster {
         })
     }
 
-    fn control_plane(&self) -> Result<Machine, Error> {
+    pub(crate) fn control_plane(&self) -> Result<Machine, Error> {
         self.machine(Role::ControlPlane).ok_or_else(|| {
             let name = &self.layout.name;
             Error::unmet(

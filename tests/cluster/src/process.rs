@@ -17,6 +17,10 @@ impl ProcessId {
         Some(Self { pid, started: fields(&stat)?.started })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     pub(crate) fn of_this_process() -> Option<Self> {
         Self::of(std::process::id())
     }

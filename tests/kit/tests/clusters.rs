@@ -88,6 +88,7 @@ fn two_clusters_serve_side_by_side_survive_faults_and_leave_nothing() {
         assert_ne!(one.cluster.layout().slot, two.cluster.layout().slot);
         serves_across_nodes(&one.cluster).unwrap();
         survives_faults(&one.cluster).unwrap();
+        survives_faults_of_processes(&one.cluster).unwrap();
         // The other one goes on, though the first one's end took links, routes and cgroups away beside it.
         run_web(&two.cluster).unwrap();
         drop(one);
@@ -188,6 +189,31 @@ fn survives_faults(cluster: &Cluster) -> Result<()> {
     let on_node3 = pods(cluster)?.into_iter().find(|pod| pod.node == "node3").unwrap();
     eventually("the pod of node3 to be back", || Ok(ask_web(cluster, &on_node3.name)?.starts_with("web-")))?;
     assert!(cluster.kill("node4").unwrap_err().to_string().contains("node1 to node3"));
+    Ok(())
+}
+
+/// A process of a pod is killed and its kubelet starts another; the API server is away, and the same afterwards.
+fn survives_faults_of_processes(cluster: &Cluster) -> Result<()> {
+    let web = pods(cluster)?.swap_remove(0);
+    let uid = kubectl(cluster, &["get", "pod", &web.name, "-o", "jsonpath={.metadata.uid}"])?;
+    let server =
+        || cluster.processes_of_pod(&uid).into_iter().find(|process| process.program() != "rollcall-init");
+    let first = server().unwrap();
+    let mut addresses = first.command_in_its_network("ip");
+    let said = String::from_utf8(addresses.args(["address", "show", "eth0"]).output()?.stdout)?;
+    let own = kubectl(cluster, &["get", "pod", &web.name, "-o", "jsonpath={.status.podIP}"])?;
+    assert!(said.contains(&own), "{said}");
+    first.signal(Signal::SIGKILL)?;
+    eventually("another process of the pod", || Ok(server().is_some_and(|next| next.pid() != first.pid())))?;
+
+    cluster.kill_api_server()?;
+    assert!(kubectl(cluster, &["get", "nodes"]).is_err() && cluster.api_server().is_err());
+    cluster.start_api_server()?;
+    assert_eq!(kubectl(cluster, &["get", "pod", &web.name, "-o", "jsonpath={.metadata.uid}"])?, uid);
+    // Who finds it running leaves it alone.
+    let running = cluster.api_server()?.pid();
+    cluster.start_api_server()?;
+    assert_eq!(cluster.api_server()?.pid(), running);
     Ok(())
 }
 
