@@ -41,14 +41,24 @@ pub struct Cluster {
 impl Cluster {
     /// Runs a test in an installation with these values of the chart (`key=value`); if it fails, the scene is told too.
     pub fn try_with(values: &[&str], test: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
-        let cluster = Self::new()?;
-        let tried = cluster.prepare(values).and_then(|()| test(&cluster));
+        let cluster = Self::begin(values)?;
+        let tried = test(&cluster);
         if tried.is_err() {
-            let spaces = [&cluster.system, &cluster.shop, &cluster.yard];
-            let scene: String = spaces.into_iter().map(Space::scene).collect();
-            eprintln!("{scene}");
+            eprintln!("{}", cluster.scene());
         }
         tried
+    }
+
+    /// An installation with these values of the chart, for more than one test; if it fails, the scene is told too.
+    pub fn begin(values: &[&str]) -> Result<Self> {
+        let cluster = Self::new()?;
+        cluster.prepare(values).inspect_err(|_| eprintln!("{}", cluster.scene()))?;
+        Ok(cluster)
+    }
+
+    /// What a person would look at first.
+    pub fn scene(&self) -> String {
+        [&self.system, &self.shop, &self.yard].into_iter().map(Space::scene).collect()
     }
 
     fn new() -> Result<Self> {
