@@ -7,6 +7,7 @@ mod index;
 mod lists;
 mod local;
 mod lookup;
+mod overload;
 mod sessions;
 mod visible;
 
@@ -89,6 +90,17 @@ enum What {
         #[arg(long, default_value_t = 5)]
         rounds: u32,
     },
+    /// Three controllers and a fleet of sidecars at twice the CPU that there is, with one packet in a hundred lost: who is
+    /// evicted though he is well, and how old answers become.
+    Overload {
+        #[arg(long, default_value_t = 30)]
+        minutes: u32,
+        #[arg(long, default_value_t = 30)]
+        sidecars: u8,
+    },
+    /// The same on the cluster that KUBECONFIG names.
+    #[command(hide = true)]
+    OverloadOn { minutes: u32, sidecars: u8 },
     /// Bare UDP.
     #[command(hide = true)]
     DnsFloor {
@@ -121,6 +133,8 @@ fn main() -> anyhow::Result<()> {
             local::serve_shop(local::Shop { services, generation }, port)
         }
         What::Dns { services, rounds } => dns::run(services, rounds),
+        What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
+        What::OverloadOn { minutes, sidecars } => overload::run_on_it(minutes, sidecars),
         What::DnsFloor { port, reply } => dns::serve_floor(port, &reply),
         What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),
     }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use crate::image;
+use crate::{faults, image};
 use anyhow::{Context, Result, bail};
 use rollcall_cluster::static_build;
 
@@ -11,6 +11,8 @@ struct Bench {
     name: &'static str,
     about: &'static str,
     by: By,
+    /// It takes half an hour, and so runs where it is asked for by its name alone.
+    is_long: bool,
 }
 
 /// Says how a measurement is run.
@@ -19,54 +21,81 @@ enum By {
     Cargo(&'static [&'static str]),
     /// Beside programs of the images, which are built as they are there, and so is the measurement: they differ in nothing but
     /// what they do.
-    ItsProgram { what: &'static str, program: &'static str, named_by: &'static str },
+    ItsPrograms { what: &'static str, programs: &'static [Program] },
+    /// By the tests of what fails, in a cluster of three nodes: their report is the measurement.
+    Faults,
 }
 
-const BENCHES: [Bench; 7] = [
+/// Says which program of an image is meant, and which variable names it.
+struct Program {
+    package: &'static str,
+    named_by: &'static str,
+}
+
+const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
+const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
+
+const BENCHES: [Bench; 9] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
         by: By::Cargo(&["bench", "--locked", "-p", "rollcall-catalogue"]),
+        is_long: false,
     },
     Bench {
         name: "index",
         about: "the controller's index by the size of the cluster: memory, and the time of a change",
         by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "index"]),
+        is_long: false,
     },
     Bench {
         name: "visible",
         about: "from a watch's event to the snapshot that everyone reads, idle and under load",
         by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "visible"]),
+        is_long: false,
     },
     Bench {
         name: "lists",
         about: "from the controller's start to its first lists, against the bare lists, in a cluster of its own",
-        by: By::ItsProgram {
-            what: "lists",
-            program: "rollcall-controller",
-            named_by: image::CONTROLLER_PROGRAM,
-        },
+        by: By::ItsPrograms { what: "lists", programs: &[CONTROLLER] },
+        is_long: false,
     },
     Bench {
         name: "lookup",
         about: "lookups on localhost beside bare HTTP and a Consul agent; the sidecar's memory and delays",
-        by: By::ItsProgram { what: "lookup", program: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM },
+        by: By::ItsPrograms { what: "lookup", programs: &[SIDECAR] },
+        is_long: false,
     },
     Bench {
         name: "dns",
         about: "DNS on localhost beside bare UDP and CoreDNS",
-        by: By::ItsProgram { what: "dns", program: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM },
+        by: By::ItsPrograms { what: "dns", programs: &[SIDECAR] },
+        is_long: false,
     },
     Bench {
         name: "sessions",
         about: "a crowd of sessions: delays of changes, memory, bytes, and storms of connects",
         by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"]),
+        is_long: false,
+    },
+    Bench {
+        name: "faults",
+        about: "what apps notice while parts fail, on three nodes: target/faults-report.md; one alone by the name of its test",
+        by: By::Faults,
+        is_long: true,
+    },
+    Bench {
+        name: "overload",
+        about: "three controllers and a fleet of sidecars at twice the CPU that there is, with one packet in a hundred lost",
+        by: By::ItsPrograms { what: "overload", programs: &[CONTROLLER, SIDECAR] },
+        is_long: true,
     },
 ];
 
-/// Runs the measurement of this name with these arguments, or all.
+/// Runs the measurement of this name with these arguments, or all that are not long.
 pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {
-    let wanted: Vec<_> = BENCHES.iter().filter(|bench| name.is_none_or(|name| name == bench.name)).collect();
+    let wanted: Vec<_> =
+        BENCHES.iter().filter(|bench| name.map_or(!bench.is_long, |name| name == bench.name)).collect();
     if wanted.is_empty() {
         let names: Vec<_> =
             BENCHES.iter().map(|bench| format!("  {}: {}", bench.name, bench.about)).collect();
@@ -74,12 +103,7 @@ pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> 
     }
     for bench in wanted {
         eprintln!("\n== {}: {}", bench.name, bench.about);
-        let mut command = bench.command()?;
-        command.current_dir(static_build::workspace()).args(arguments);
-        let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
-        if !status.success() {
-            bail!("{} ended with {status}", bench.name);
-        }
+        bench.run(arguments)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,19 +111,28 @@ pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> 
 // === impl Bench ===
 
 impl Bench {
-    fn command(&self) -> Result<Command> {
-        match self.by {
+    fn run(&self, arguments: &[String]) -> Result<()> {
+        let mut command = match self.by {
             By::Cargo(arguments) => {
                 let mut cargo = Command::new(env!("CARGO"));
                 cargo.args(arguments);
-                Ok(cargo)
+                cargo
             }
-            By::ItsProgram { what, program, named_by } => {
-                let programs = image::build_programs(&[program, "rollcall-bench"])?;
-                let mut bench = Command::new(programs.join("rollcall-bench"));
-                bench.arg(what).env(named_by, programs.join(program));
-                Ok(bench)
+            By::ItsPrograms { what, programs } => {
+                let packages: Vec<_> = programs.iter().map(|program| program.package).collect();
+                let built = image::build_programs(&[&packages[..], &["rollcall-bench"]].concat())?;
+                let mut bench = Command::new(built.join("rollcall-bench"));
+                bench.arg(what);
+                bench.envs(programs.iter().map(|program| (program.named_by, built.join(program.package))));
+                bench
             }
+            By::Faults => return faults::measure(arguments),
+        };
+        command.current_dir(static_build::workspace()).args(arguments);
+        let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+        if !status.success() {
+            bail!("{} ended with {status}", self.name);
         }
+        Ok(())
     }
 }

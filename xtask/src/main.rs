@@ -2,6 +2,7 @@
 
 mod bench;
 mod cluster;
+mod faults;
 mod generate;
 mod image;
 mod on_cluster;
@@ -34,7 +35,8 @@ enum Task {
     Image,
     /// Measure; what, and by which figures, it says itself
     Bench {
-        /// One of catalogue, index, visible, lists, lookup, dns, sessions; all of them where none is named
+        /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload; where none is named, all but the last
+        /// two, which take half an hour each
         name: Option<String>,
         /// What the measurement itself is told, as `-- --instances 2000`
         #[arg(last = true, requires = "name")]

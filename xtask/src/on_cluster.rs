@@ -1,5 +1,6 @@
 //! The tests that need a cluster, on whichever one is asked for.
 
+use crate::faults;
 use crate::image::{self, Built};
 use crate::outcome::Outcome;
 use anyhow::{Context, Result};
@@ -38,7 +39,8 @@ fn on_local(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let ended = Cluster::down(home, &name);
     tested?;
     ended?;
-    let tested = outcome.cargo_test("tests of the cluster kit", &["--package", OF_THE_KIT], &[]);
+    let tested = faults::test(home, &images, outcome)
+        .and_then(|()| outcome.cargo_test("tests of the cluster kit", &["--package", OF_THE_KIT], &[]));
     // What a test that did not live to its end has left.
     Cluster::sweep(home)?;
     tested
@@ -94,7 +96,7 @@ fn load_and_test(home: &Home, cluster: &Cluster, images: &[Built], outcome: &mut
     test_on_it(home, images, &environment, outcome)
 }
 
-fn load(cluster: &Cluster, images: &[Built]) -> Result<()> {
+pub(crate) fn load(cluster: &Cluster, images: &[Built]) -> Result<()> {
     let step = Step::start("loading the images");
     for image in images {
         cluster.load(&image.archive).with_context(|| format!("the image of the {}", image.name))?;

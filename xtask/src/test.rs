@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that is tested, in one command.
 
+use crate::faults::FAULTS;
 use crate::on_cluster::{self, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
 use anyhow::Result;
@@ -23,7 +24,7 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     prepare_resolvers(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let later = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &SIMULATION, &CHART]);
+    let later = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &SIMULATION, &CHART, &FAULTS]);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;
@@ -34,6 +35,10 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
         // Before the tests, where it is seen to take its time.
         HELM.build(&home)?;
         outcome.cargo_test("tests of the chart", &["--package", CHART], &[])?;
+    }
+    if outcome.failed == 0 {
+        // What they are judged by; they themselves need three nodes.
+        outcome.cargo_test("the judge of what fails", &["--package", FAULTS, "--lib"], &[])?;
     }
     if outcome.failed == 0 {
         on_cluster::test_on(provider, &mut outcome)?;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub log: PathBuf,
     /// Of one among several: its name, which is its pod's; it has the address of `sessions` for itself.
     pub replica: Option<String>,
+    /// What else it is told.
+    pub arguments: Vec<String>,
 }
 
 /// Holds what a process has cost so far.
@@ -68,7 +70,7 @@ impl Controller {
         let log = OpenOptions::new().create(true).append(true).open(&settings.log)?;
         let errors = log.try_clone()?;
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
-        let webhook = settings.webhook.clone();
+        let (webhook, more) = (settings.webhook.clone(), settings.arguments.clone());
         let listen = match &settings.replica {
             Some(replica) => vec![format!("--sessions-listen={sessions}"), format!("--replica={replica}")],
             None => vec![format!("--sessions-listen=0.0.0.0:{}", sessions.port())],
@@ -77,7 +79,7 @@ impl Controller {
             controller.env("KUBECONFIG", kubeconfig);
             controller.args(["--namespace", &namespace]).args(listen);
             controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
-            controller.args(["--read-listen-v6", "[::1]:0"]);
+            controller.args(["--read-listen-v6", "[::1]:0"]).args(more);
             if let Some((address, name)) = webhook {
                 let address = format!("0.0.0.0:{}", address.port());
                 controller.args(["--webhook", &name, "--admission-listen", &address]);

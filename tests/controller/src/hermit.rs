@@ -158,6 +158,16 @@ impl Hermit {
         self.network.heal()
     }
 
+    /// The file of its network.
+    pub fn network(&self) -> PathBuf {
+        PathBuf::from("/run/netns").join(&self.network.name)
+    }
+
+    /// How it ended by itself; none while it runs.
+    pub fn ended(&self) -> Option<String> {
+        self.process.as_ref()?.ended()
+    }
+
     /// Where the cluster reaches the pod.
     pub fn address(&self) -> Ipv4Addr {
         self.network.addresses[1]
@@ -212,7 +222,7 @@ impl Hermit {
 
     /// Does this as a process of the pod would.
     fn inside<T: Send + 'static>(&self, act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let network = PathBuf::from("/run/netns").join(&self.network.name);
+        let network = self.network();
         // Only this thread moves there, and it ends with the answer.
         let acting = thread::spawn(move || {
             setns(File::open(network)?, CloneFlags::CLONE_NEWNET)?;

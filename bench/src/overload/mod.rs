@@ -1,0 +1,93 @@
+//! Three controllers and a fleet of sidecars on a machine that is asked for twice the CPU that it has, with packets lost: all
+//! are well, and so nobody may leave the lookups.
+
+mod fleet;
+mod result;
+
+use std::{
+    env,
+    path::Path,
+    process::{self, Command, Stdio},
+    thread::{available_parallelism, sleep},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use rollcall_cluster::{Cluster, Home, Name, Wish, companion::Companion, interrupt};
+use rollcall_controller_tests::{hermit::Fault, stage::Scene};
+use rollcall_faults::{Watchers, judge};
+use serde_json::json;
+
+use self::{fleet::Fleet, result::Outcome};
+
+/// Of the packets between a sidecar and the controllers, in both directions.
+const LOST: f64 = 0.01;
+/// The networks of one process have room for 64, of which the controllers have three.
+const SIDECARS_MAX: u8 = 60;
+/// Each sidecar looks all services up so often: enough to miss nobody for longer, and no load of its own.
+const LOOK_EACH: Duration = Duration::from_secs(1);
+const SECONDS_IN_A_MINUTE: u32 = 60;
+
+/// In a cluster that is there for nothing else.
+pub(crate) fn run(minutes: u32, sidecars: u8) -> Result<()> {
+    ensure!(minutes > 0, "nothing to measure");
+    ensure!((3..=SIDECARS_MAX).contains(&sidecars), "3 to {SIDECARS_MAX} sidecars, and not {sidecars}");
+    interrupt::listen()?;
+    let home = Home::of_this_user()?;
+    Cluster::sweep(&home)?;
+    let name = Name::parse(&format!("bench-{}", process::id()))?;
+    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
+    // A process of its own, since the environment says which cluster is meant.
+    let mut on_it = Command::new(env::current_exe()?);
+    on_it.args(["overload-on", &minutes.to_string(), &sidecars.to_string()]);
+    on_it.env("KUBECONFIG", cluster.kubeconfig()).env("ROLLCALL_KUBECTL", cluster.kubectl_program());
+    let status = on_it.status();
+    let ended = Cluster::down(&home, &name);
+    let status = status?;
+    ensure!(status.success(), "the measurement ended with {status}");
+    Ok(ended?)
+}
+
+pub(crate) fn run_on_it(minutes: u32, sidecars: u8) -> Result<()> {
+    interrupt::listen()?;
+    let scene = Scene::begin()?;
+    let shop = scene.namespace(&json!({}))?;
+    // In the place of the stage's own controller.
+    scene.stage.restart(|| measure(&scene, &shop, minutes, sidecars))
+}
+
+fn measure(scene: &Scene, shop: &str, minutes: u32, sidecars: u8) -> Result<()> {
+    let fleet = Fleet::start(scene, shop, sidecars)?;
+    let before = fleet.counted();
+    fleet.sidecars.iter().try_for_each(|sidecar| sidecar.suffer(Fault::Lossy(LOST)))?;
+    let processors = available_parallelism()?.get();
+    let begin = Instant::now();
+    let watchers = Watchers::begin(begin, &fleet.subjects(), &fleet.services(), LOOK_EACH);
+    let burners = (0..2 * processors).map(|_| burner()).collect::<Result<Vec<_>>>()?;
+    for minute in 1..=minutes {
+        for _ in 0..SECONDS_IN_A_MINUTE {
+            interrupt::check()?;
+            fleet.check()?;
+            sleep(Duration::from_secs(1));
+        }
+        println!("  {minute} min of {minutes}: {}", fleet.counted().since(&before));
+    }
+    let lasted_ms = u64::try_from(watchers.elapsed().as_millis())?;
+    let verdict = judge(&watchers.finish()?, &fleet.truth(), lasted_ms);
+    drop(burners);
+    println!(
+        "{minutes} min with {} processes more than {processors} processors, {} sidecars of {} controllers, {} % of packets lost",
+        2 * processors,
+        fleet.sidecars.len(),
+        fleet.replicas(),
+        LOST * 100.0,
+    );
+    Outcome { verdict, counted: fleet.counted().since(&before) }.tell()
+}
+
+/// Does nothing, as fast as it can.
+fn burner() -> Result<Companion> {
+    Ok(Companion::start("burning CPU", Path::new("sh"), |sh| {
+        sh.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
+    })?)
+}

@@ -1,0 +1,62 @@
+//! What fails on a cluster of three nodes, that is there for nothing else.
+
+use crate::image::{self, Built};
+use crate::on_cluster;
+use crate::outcome::Outcome;
+use anyhow::{Context, Result, bail};
+use rollcall_cluster::{Cluster, HELM, Home, Name, Wish, static_build};
+use std::fs;
+use std::path::PathBuf;
+
+/// The package of the tests.
+pub(crate) const FAULTS: &str = "rollcall-faults";
+/// A replica for each of them, and one can be lost.
+const NODES: u8 = 3;
+
+/// The failures that belong to every run of all tests.
+pub(crate) fn test(home: &Home, images: &[Built], outcome: &mut Outcome) -> Result<()> {
+    run(home, images, outcome, "what fails on three nodes", &["--package", FAULTS, "--test", "essentials"])
+}
+
+/// All of them, or those whose names have this in them; prints the report.
+pub(crate) fn measure(arguments: &[String]) -> Result<()> {
+    let home = Home::of_this_user()?;
+    Cluster::sweep(&home)?;
+    let images = image::build_all()?;
+    let report = report();
+    // Sections of an earlier run would be taken for this one's.
+    let _ = fs::remove_dir_all(report.with_extension(""));
+    let _ = fs::remove_file(&report);
+    let mut tests = vec!["--package", FAULTS, "--test", "everything", "--"];
+    tests.extend(arguments.iter().map(String::as_str));
+    let mut outcome = Outcome::default();
+    let ran = run(&home, &images, &mut outcome, "everything that fails on three nodes", &tests);
+    if let Ok(text) = fs::read_to_string(&report) {
+        println!("{text}");
+    }
+    ran?;
+    if !outcome.is_good() {
+        bail!("not all that is promised was kept: see {}", report.display());
+    }
+    Ok(())
+}
+
+fn run(home: &Home, images: &[Built], outcome: &mut Outcome, what: &str, tests: &[&str]) -> Result<()> {
+    HELM.build(home)?;
+    let name = Name::parse(&format!("faults-{}", std::process::id()))?;
+    let cluster = Cluster::up(home, &Wish { name: name.clone(), nodes: NODES, ours_alone: true })?;
+    let tested = on_cluster::load(&cluster, images).and_then(|()| {
+        let kubeconfig = cluster.kubeconfig();
+        let kubectl = cluster.kubectl_program();
+        let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", kubectl)];
+        outcome.cargo_test(what, tests, &environment)
+    });
+    let ended = Cluster::down(home, &name);
+    tested?;
+    ended.context("ending the cluster that things failed in")
+}
+
+/// Where the tests write it.
+fn report() -> PathBuf {
+    static_build::workspace().join("target/faults-report.md")
+}
