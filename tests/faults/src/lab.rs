@@ -61,6 +61,7 @@ impl Lab {
         let mut trial = Trial::begin(&lab)?;
         let acted = act(&mut trial);
         let healed = lab.heal().context("healing");
+        trial.all_is_healed();
         let well = lab.well().context("after all was healed");
         trial.finish(title, promise, [acted, healed, well])
     }

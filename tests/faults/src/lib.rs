@@ -23,6 +23,8 @@ mod cut;
 mod history;
 mod judge;
 mod lab;
+#[cfg(test)]
+mod page;
 mod promise;
 mod replica;
 mod report;

@@ -55,6 +55,11 @@ impl<'a> Trial<'a> {
         self.fault(what, act)
     }
 
+    /// No replica reaches anybody from now on.
+    pub fn lose_all_replicas(&mut self) {
+        self.truth.cut_off = self.truth.pods.iter().map(|pod| pod.name.clone()).collect();
+    }
+
     /// Something that is no failure, and loses nobody anything: how long a client is out of step counts by itself.
     pub fn act(&mut self, what: &str, act: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
         self.note(what);
@@ -67,7 +72,9 @@ impl<'a> Trial<'a> {
         act(self.lab).with_context(|| what.to_owned())?;
         let now_ms = self.now_ms();
         self.truth.healed_ms = Some(now_ms);
-        for absence in self.truth.absences.iter_mut().filter(|absence| absence.until_ms.is_none()) {
+        let cut_off = &self.truth.cut_off;
+        let over = |absence: &&mut Absence| absence.until_ms.is_none() && cut_off.contains(&absence.pod);
+        for absence in self.truth.absences.iter_mut().filter(over) {
             absence.until_ms = Some(now_ms);
         }
         Ok(())
@@ -81,6 +88,12 @@ impl<'a> Trial<'a> {
     /// Lets things be as they are for so long.
     pub fn endure(&self, time: Duration) {
         sleep(time);
+    }
+
+    /// Lets things be as they are until so long after the fault.
+    pub fn wait_until_after_the_fault(&self, time: Duration) {
+        let since_ms = self.now_ms().saturating_sub(self.truth.fault_ms.unwrap_or(0));
+        sleep(time.saturating_sub(Duration::from_millis(since_ms)));
     }
 
     /// No replica reaches the pods of this node from now on, and those elsewhere cannot reach them: all others must let them
@@ -104,10 +117,10 @@ impl<'a> Trial<'a> {
         self.truth.absences.extend(absences);
     }
 
-    /// An app dies for a while, which all clients that a replica reaches are told of within this time, whatever else is lost.
-    pub fn lose_app(&mut self, pod: &str, lasts: Duration, out_within: Duration) -> Result<()> {
+    /// An app dies, which all clients that a replica reaches are told of within this time, whatever else is lost.
+    pub fn app_dies(&mut self, pod: &str, out_within: Duration) -> Result<()> {
         let all = self.truth.pods.iter().map(|pod| pod.name.clone());
-        let absence = Absence {
+        self.truth.absences.push(Absence {
             pod: pod.to_owned(),
             why: "its app has died".to_owned(),
             from_ms: self.now_ms(),
@@ -115,17 +128,26 @@ impl<'a> Trial<'a> {
             told: all.filter(|client| !self.truth.cut_off.contains(client)).collect(),
             out_within_ms: millis(out_within),
             back_within_ms: millis(BACK_WITHIN),
-        };
-        let place = self.truth.absences.len();
-        self.truth.absences.push(absence);
-        self.lab.crash(pod)?;
-        sleep(lasts.max(out_within));
+        });
+        self.lab.crash(pod)
+    }
+
+    /// It is there again.
+    pub fn app_is_back(&mut self, pod: &str) -> Result<()> {
         self.lab.revive(pod)?;
         let now_ms = self.now_ms();
-        if let Some(absence) = self.truth.absences.get_mut(place) {
+        let dead = |absence: &&mut Absence| absence.pod == pod && absence.until_ms.is_none();
+        for absence in self.truth.absences.iter_mut().filter(dead) {
             absence.until_ms = Some(now_ms);
         }
         Ok(())
+    }
+
+    /// An app dies and is back after so long, at the earliest when all must know.
+    pub fn lose_app(&mut self, pod: &str, lasts: Duration, out_within: Duration) -> Result<()> {
+        self.app_dies(pod, out_within)?;
+        self.endure(lasts.max(out_within));
+        self.app_is_back(pod)
     }
 
     /// Somebody declares a service, and a replica writes what became of it; within this time of the fault.
@@ -179,6 +201,15 @@ impl<'a> Trial<'a> {
     pub fn expect(&mut self, holds: bool, what: &str) {
         if !holds {
             self.broken.push(what.to_owned());
+        }
+    }
+
+    /// Everything is healed, whichever way the trial went: who was absent is so no more.
+    pub(crate) fn all_is_healed(&mut self) {
+        let now_ms = self.now_ms();
+        self.truth.healed_ms.get_or_insert(now_ms);
+        for absence in &mut self.truth.absences {
+            absence.until_ms.get_or_insert(now_ms);
         }
     }
 

@@ -69,6 +69,11 @@ fn node_with_a_replica_cut() -> Result<()> {
 }
 
 #[test]
+fn all_replicas_killed() -> Result<()> {
+    replicas::all_killed()
+}
+
+#[test]
 fn controller_rolled_out() -> Result<()> {
     replicas::rolled_out()
 }

@@ -32,7 +32,7 @@ pub fn away(times: Times) -> Result<()> {
         kill(trial)?;
         // Word of what sidecars see needs no API server.
         trial.lose_app("stock-2", DEAD_FOR, TOLD_WITHIN)?;
-        trial.endure(times.away.saturating_sub(DEAD_FOR));
+        trial.wait_until_after_the_fault(times.away);
         start(trial)?;
         trial.writes_resume(times.away + WRITES_WITHIN + AWAY_BUT_BACK)?;
         trial.endure(times.aftermath);

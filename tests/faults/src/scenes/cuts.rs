@@ -13,9 +13,10 @@ pub fn from_the_api_server(times: Times) -> Result<()> {
         let leader = trial.lab.leader()?;
         let cut = trial.lab.api_server()?;
         trial.fault(&format!("{} is cut from the API server", leader.name), |lab| lab.cut(&leader, &cut))?;
+        trial.app_dies("stock-2", TOLD_WITHIN)?;
         trial.writes_resume(WRITES_WITHIN)?;
-        trial.lose_app("stock-2", DEAD_FOR, TOLD_WITHIN)?;
-        trial.endure(times.cut.saturating_sub(DEAD_FOR));
+        trial.wait_until_after_the_fault(times.cut);
+        trial.app_is_back("stock-2")?;
         reconnect(trial, &leader)
     })
 }
@@ -27,7 +28,7 @@ pub fn from_its_peers(times: Times) -> Result<()> {
         let cut = Cut::From(addresses(&others));
         trial.fault(&format!("{} is cut from its peers", replica.name), |lab| lab.cut(&replica, &cut))?;
         trial.lose_app("stock-1", DEAD_FOR, TOLD_WITHIN)?;
-        trial.endure(times.cut.saturating_sub(DEAD_FOR));
+        trial.wait_until_after_the_fault(times.cut);
         reconnect(trial, &replica)
     })
 }
@@ -39,7 +40,7 @@ pub fn from_its_sidecars(times: Times) -> Result<()> {
         let cut = Cut::FromSidecars { peers: addresses(&others) };
         trial.fault(&format!("{} is cut from its sidecars", replica.name), |lab| lab.cut(&replica, &cut))?;
         trial.lose_app("stock-3", DEAD_FOR, TOLD_WITHIN)?;
-        trial.endure(times.cut.saturating_sub(DEAD_FOR));
+        trial.wait_until_after_the_fault(times.cut);
         reconnect(trial, &replica)
     })
 }
@@ -51,9 +52,10 @@ pub fn from_everything(times: Times) -> Result<()> {
         trial.fault(&format!("{} is cut from everything", leader.name), |lab| {
             lab.cut(&leader, &Cut::FromEverything)
         })?;
+        trial.app_dies("billing-2", TOLD_WITHIN)?;
         trial.writes_resume(WRITES_WITHIN)?;
-        trial.lose_app("billing-2", DEAD_FOR, TOLD_WITHIN)?;
-        trial.endure(times.cut.saturating_sub(DEAD_FOR));
+        trial.wait_until_after_the_fault(times.cut);
+        trial.app_is_back("billing-2")?;
         reconnect(trial, &leader)
     })
 }

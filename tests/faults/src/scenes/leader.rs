@@ -13,8 +13,10 @@ pub fn killed() -> Result<()> {
         let process = trial.lab.controller(&leader)?;
         let what = format!("SIGKILL to the controller of {} on {}", leader.name, leader.node);
         trial.fault(&what, |_| Ok(process.signal(Signal::SIGKILL)?))?;
+        trial.app_dies("stock-2", TOLD_WITHIN)?;
         trial.writes_resume(WRITES_WITHIN)?;
-        trial.lose_app("stock-2", DEAD_FOR, TOLD_WITHIN)
+        trial.endure(DEAD_FOR);
+        trial.app_is_back("stock-2")
     })
 }
 
@@ -26,8 +28,10 @@ pub fn deleted() -> Result<()> {
             let delete = ["delete", "pod", &leader.name, "--force", "--grace-period=0", "--wait=false"];
             lab.install.system.kubectl(&delete).map(drop)
         })?;
+        trial.app_dies("stock-1", TOLD_WITHIN)?;
         trial.writes_resume(WRITES_WITHIN)?;
-        trial.lose_app("stock-1", DEAD_FOR, TOLD_WITHIN)
+        trial.endure(DEAD_FOR);
+        trial.app_is_back("stock-1")
     })
 }
 
@@ -39,9 +43,10 @@ pub fn paused(times: Times) -> Result<()> {
         let what = format!("SIGSTOP to the controller of {} on {}", leader.name, leader.node);
         trial.fault(&what, |_| Ok(process.signal(Signal::SIGSTOP)?))?;
         // While it sleeps: what it wakes with is not so any more.
-        trial.lose_app("stock-3", DEAD_FOR, TOLD_WITHIN)?;
+        trial.app_dies("stock-3", TOLD_WITHIN)?;
         trial.writes_resume(WRITES_WITHIN)?;
-        trial.endure(times.paused.saturating_sub(DEAD_FOR));
+        trial.wait_until_after_the_fault(times.paused);
+        trial.app_is_back("stock-3")?;
         // Its kubelet gives up on it after half a minute: then there is nobody to be woken.
         match process.signal(Signal::SIGCONT) {
             Ok(()) => trial.note("SIGCONT"),

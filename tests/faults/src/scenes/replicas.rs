@@ -3,12 +3,32 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 
 use super::{BROKEN_OFF, DEAD_FOR, TOLD_WITHIN};
 use crate::{Lab, Trial, lab::REPLICAS};
 
 /// Sessions move a few a second, once the fleet has been the same for 10 s.
 const SPREAD_WITHIN: Duration = Duration::from_secs(60);
+
+/// None is left for a moment: what is known must come from sidecars and Kubernetes anew.
+pub fn all_killed() -> Result<()> {
+    Lab::trial("all replicas killed", BROKEN_OFF, |trial| {
+        let replicas = trial.lab.replicas()?;
+        let processes =
+            replicas.iter().map(|replica| trial.lab.controller(replica)).collect::<Result<Vec<_>>>()?;
+        trial.lose_all_replicas();
+        trial.fault("SIGKILL to the controllers of all replicas", |_| {
+            Ok(processes.iter().try_for_each(|process| process.signal(Signal::SIGKILL))?)
+        })?;
+        trial.healed("their kubelets start others", |lab| {
+            lab.within(SPREAD_WITHIN, "a replica is ready", |lab| {
+                Ok(lab.replicas()?.iter().any(|replica| replica.is_ready && lab.controller(replica).is_ok()))
+            })
+        })?;
+        trial.writes_resume(SPREAD_WITHIN)
+    })
+}
 
 /// Every replica is replaced by another one.
 pub fn rolled_out() -> Result<()> {
