@@ -35,7 +35,7 @@ struct Program {
 const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
 const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
 
-const BENCHES: [Bench; 9] = [
+static BENCHES: [Bench; 9] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -94,8 +94,7 @@ const BENCHES: [Bench; 9] = [
 
 /// Runs the measurement of this name with these arguments, or all that are not long.
 pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {
-    let wanted: Vec<_> =
-        BENCHES.iter().filter(|bench| name.map_or(!bench.is_long, |name| name == bench.name)).collect();
+    let wanted = wanted(name);
     if wanted.is_empty() {
         let names: Vec<_> =
             BENCHES.iter().map(|bench| format!("  {}: {}", bench.name, bench.about)).collect();
@@ -106,6 +105,11 @@ pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> 
         bench.run(arguments)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those of this name, or all that are not long.
+fn wanted(name: Option<&str>) -> Vec<&'static Bench> {
+    BENCHES.iter().filter(|bench| name.map_or(!bench.is_long, |name| name == bench.name)).collect()
 }
 
 // === impl Bench ===
@@ -134,5 +138,22 @@ impl Bench {
             bail!("{} ended with {status}", self.name);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_half_an_hour_runs_by_its_name_alone() {
+        let names = |name| wanted(name).iter().map(|bench| bench.name).collect::<Vec<_>>();
+        let all = names(None);
+        assert_eq!(all.len(), BENCHES.len() - 2);
+        for long in ["faults", "overload"] {
+            assert!(!all.contains(&long));
+            assert_eq!(names(Some(long)), [long]);
+        }
+        assert!(names(Some("nothing")).is_empty());
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    mem,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{
@@ -92,11 +93,19 @@ impl Watchers {
     }
 
     /// Ends them, and gives what they were told.
-    pub fn finish(self) -> Result<Vec<History>> {
+    pub fn finish(mut self) -> Result<Vec<History>> {
         self.end.store(true, Ordering::Relaxed);
-        let ended =
-            self.running.into_iter().map(|running| running.join().map_err(|_| anyhow!("a watcher died"))?);
+        let ended = mem::take(&mut self.running)
+            .into_iter()
+            .map(|running| running.join().map_err(|_| anyhow!("a watcher died"))?);
         ended.collect()
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        // Nobody waits for them: each ends with its next question.
+        self.end.store(true, Ordering::Relaxed);
     }
 }
 
