@@ -62,6 +62,7 @@ pub struct View {
     pub outside: Arc<[OutsideTarget]>,
     /// The pod that an eye is kept on.
     pub vigil: Option<Vigil>,
+    pub position: Arc<rollcall_catalogue::changes::Position>,
 }
 
 /// Holds the way to the owner.
@@ -256,7 +257,8 @@ impl Owner {
             debug!(generation, services = catalogue.len(), "published");
             let outside = outside.unwrap_or_else(|| held.outside.clone());
             let vigil = vigil.or_else(|| held.vigil.clone());
-            let view = View { catalogue, generation, number, complete, awaited, outside, vigil };
+            let position = held.position.clone();
+            let view = View { catalogue, generation, number, complete, awaited, outside, vigil, position };
             self.view.send_replace(Arc::new(view));
         }
         for uid in self.index.take_on_duty() {
