@@ -177,7 +177,11 @@ fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
     let namespace = args.namespace.parse().with_context(|| format!("--namespace {}", args.namespace))?;
     let lease = ObjectKey { namespace, name: args.lease_name.as_str().into() };
     let (own, observes) = (lease.namespace.clone(), args.liveness_mode == LivenessMode::Observe);
-    let index = Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes);
+    let service = ObjectKey { namespace: own.clone(), name: args.service_name.as_str().into() };
+    let index = Index::allowing(args.allowed_addresses.clone())
+        .speaking_of(lease)
+        .behind(service)
+        .observing(observes);
     Ok(match &args.webhook {
         Some(_) => index.expecting_sidecars(settings.namespaces.clone(), own),
         None => index,

@@ -41,7 +41,7 @@ pub(crate) struct Asked {
 
 /// A process beside none that it has met yet.
 pub(crate) fn played() -> (PeersHandle, Played) {
-    let (handle, Ends { fleet, own, mut asks, subscribers }) = handle();
+    let (handle, Ends { fleet, own, mut asks, subscribers, .. }) = handle();
     let (answers, (heard, asked)) = (Arc::<Mutex<VecDeque<Outcome>>>::default(), mpsc::unbounded_channel());
     let mut answering = JoinSet::new();
     let given = answers.clone();

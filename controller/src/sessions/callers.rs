@@ -11,11 +11,15 @@ use super::{
     board::{Asker, Board},
     roster::Outcome,
 };
-use crate::peers::{AwaitsSubscribers, PeersHandle};
+use crate::{
+    owner::IndexHandle,
+    peers::{AwaitsSubscribers, PeersHandle},
+};
 
 /// Holds the right to ask on behalf of a session's pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Callers {
+    pub(crate) index: IndexHandle,
     pub(crate) pod: PodUid,
     pub(crate) here: Asker,
     pub(crate) elsewhere: PeersHandle,
@@ -38,6 +42,11 @@ pub(crate) struct Here(pub(crate) Arc<Board>);
 // === impl Callers ===
 
 impl Callers {
+    /// What is written of the pod by now, which has all that its sidecar was answered.
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.index.ledger().get(&self.pod).map(|note| note.version.clone())
+    }
+
     /// Waits until nobody calls the pod any more, or until the deadline; says whether that is so, and how far they have come.
     pub(crate) async fn let_go(&self, departure: Departure, deadline: Instant) -> (bool, Outcome) {
         let Departure { services, number, version } = departure;

@@ -145,7 +145,9 @@ impl Errands {
                 }));
             }
             let awaited = async move {
-                let departure = Departure { services, number, version: None };
+                // Of a pod that Kubernetes ends, all hear that from there.
+                let version = if terminating { None } else { callers.version() };
+                let departure = Departure { services, number, version };
                 let (complete, outcome) = callers.let_go(departure, deadline).await;
                 Down::Drained {
                     ask,

@@ -261,6 +261,7 @@ impl Running {
             Heard::Drain { drain, deadline_ms, ask } => {
                 let Some(presence) = &self.presence else { return };
                 let callers = Callers {
+                    index: self.session.index.clone(),
                     pod: self.session.uid.clone(),
                     here: self.session.place.asker(),
                     elsewhere: self.session.peers.clone(),
@@ -398,8 +399,10 @@ impl Running {
             Ending::Expired => !is_led,
             _ => false,
         };
-        if let Some(presence) = self.presence.as_mut().filter(|_| heard_to_the_end) {
-            presence.ended_by_peer();
+        match &mut self.presence {
+            Some(presence) if heard_to_the_end => presence.ended_by_peer(),
+            Some(presence) if is_led => presence.moved(),
+            _ => {}
         }
         self.session.metrics.session_ended(ending);
     }
