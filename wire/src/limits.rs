@@ -86,6 +86,40 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// 8 MB, so that a storm of reconnects encodes each of them once.
 pub const ENCODED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// A replica tells the others how it stands this often, so that its silence means something.
+pub const PEER_BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// A replica that was silent for so long is not heard any more: three beats lost. Less than a sidecar's silence, so that the
+/// others know of its sessions what they must know before the first of them is judged.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// Within this, a replica says `hello`: it has nothing to wait for.
+pub const PEER_HELLO_MAX: Duration = Duration::from_secs(3);
+
+/// Within this, a replica takes a beat. Whoever is told nothing for that long has long ended the link; this ends it where that
+/// word is lost too.
+pub const PEER_SLOW_MAX: Duration = Duration::from_secs(6);
+
+/// Words beside the notes that wait on one link: a token of each of the 4,096 sessions that a replica may have, all reviewed
+/// within one round trip, and as many again of everything else. A word is some 200 bytes.
+pub const PEER_WORDS_MAX: usize = 8 * 1_024;
+
+/// Notes of pods that a link remembers beside those that it must, while this replica does not know the pods.
+pub const PEER_STRANGERS_MAX: usize = 1_024;
+
+/// Replicas that one of them hears: three are usual, and each of them holds everything.
+pub const REPLICAS_MAX: usize = 64;
+
+/// Bytes of a replica's name: of any pod's.
+pub const REPLICA_BYTES_MAX: usize = 253;
+
+/// Bytes of a pod's UID: of any UUID, and of the hashes that a kubelet gives to pods of its own, with room.
+pub const POD_UID_BYTES_MAX: usize = 128;
+
+/// Answers of addresses outside the cluster in one frame: each is a name of 127 bytes, an address and two words, so that
+/// these fit.
+pub const OUTSIDE_WORDS_MAX: usize = 1_024;
+
 /// As a number, for clocks that are one.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
