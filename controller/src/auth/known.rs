@@ -135,7 +135,8 @@ impl Inner {
         }
         if self.known.len() >= TOKENS_MAX
             && !self.known.contains_key(&digest)
-            && let Some(soonest) = self.known.iter().min_by_key(|(_, known)| known.until).map(|(digest, _)| *digest)
+            && let Some(soonest) =
+                self.known.iter().min_by_key(|(_, known)| known.until).map(|(digest, _)| *digest)
         {
             self.forget(&soonest);
         }

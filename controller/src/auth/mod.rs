@@ -25,8 +25,8 @@ use tokio::{
 };
 use tracing::warn;
 
-pub(crate) use self::known::TOLD_MAX;
 pub use self::known::KnownTokens;
+pub(crate) use self::known::TOLD_MAX;
 use self::{doubts::Doubts, known::TokenDigest};
 use crate::{
     operate::{WriteCounts, WriteKind},
@@ -138,7 +138,9 @@ impl AuthError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoToken | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::NotBound | Self::Audience { .. } | Self::NoReplica | Self::UnknownPod => StatusCode::FORBIDDEN,
+            Self::NotBound | Self::Audience { .. } | Self::NoReplica | Self::UnknownPod => {
+                StatusCode::FORBIDDEN
+            }
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -228,7 +230,8 @@ impl<R: Reviewer> Authenticator<R> {
     pub async fn authenticate_replica(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), AuthError> {
         let token = bearer(headers).ok_or(AuthError::NoToken)?;
         // Another digest than that of the same token at the other door: what is refused there may be good here.
-        let digest: TokenDigest = Sha256::new().chain_update(REPLICA_AUDIENCE).chain_update(token).finalize().into();
+        let digest: TokenDigest =
+            Sha256::new().chain_update(REPLICA_AUDIENCE).chain_update(token).finalize().into();
         if self.replicas.recall(&digest).is_none() {
             let asked = self.reviewer.review_replica(token);
             self.review(token, REPLICA_AUDIENCE, digest, peer, asked).await?;
@@ -257,7 +260,9 @@ impl<R: Reviewer> Authenticator<R> {
             asked.await
         });
         let reviewed = review.await.unwrap_or(Err(AuthError::Unavailable));
-        if let Err(error @ (AuthError::Unauthenticated | AuthError::NotBound | AuthError::NoReplica)) = &reviewed {
+        if let Err(error @ (AuthError::Unauthenticated | AuthError::NotBound | AuthError::NoReplica)) =
+            &reviewed
+        {
             self.doubts.refused(digest, peer, error);
         }
         reviewed

@@ -11,7 +11,7 @@ use super::standing::{Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is
 use crate::index::{PeerStanding, Replica};
 
 /// The book is looked at as often, or sooner.
-pub const TICK_MS: u64 = 250;
+pub(super) const TICK_MS: u64 = 250;
 
 /// Who stood still judges nobody for so long: as long as a link may be silent, so that whoever lives has been heard.
 const JUDGES_AGAIN_AFTER_MS: u64 = 3_000;
@@ -22,7 +22,7 @@ const PROCESSES_MAX: usize = 256;
 
 /// Holds the others' processes, and when we last looked at them.
 #[derive(Debug, Clone)]
-pub struct Book {
+pub(super) struct Book {
     /// Of our own process: it is never missed.
     own: Arc<str>,
     known: Processes,
@@ -34,18 +34,18 @@ pub struct Book {
 
 /// Says what is so at a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Look {
-    pub standings: BTreeMap<Arc<str>, PeerStanding>,
-    pub lookout: Lookout,
-    pub is_cut: bool,
+pub(super) struct Look {
+    pub(super) standings: BTreeMap<Arc<str>, PeerStanding>,
+    pub(super) lookout: Lookout,
+    pub(super) is_cut: bool,
     /// What people may want to know, of replicas by their names.
-    pub turns: Vec<(Arc<str>, Turn)>,
-    pub counts: Counts,
+    pub(super) turns: Vec<(Arc<str>, Turn)>,
+    pub(super) counts: Counts,
 }
 
 /// Says what became of a replica's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub(super) enum Turn {
     Lost,
     /// It was lost, and is heard again.
     Back,
@@ -54,16 +54,16 @@ pub enum Turn {
 /// Counts the others' processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    pub linked: usize,
+    pub(super) linked: usize,
     /// Without a link, and heard otherwise, or not yet known to be lost.
-    pub missed: usize,
+    pub(super) missed: usize,
     /// Lost, and looked for.
-    pub lost: usize,
+    pub(super) lost: usize,
 }
 
 /// Says what the API server answered about the sign of one that is missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     /// Its sign, as it is now.
     Sign { version: Arc<str> },
     /// There is none, or none of this process.
@@ -73,16 +73,16 @@ pub enum Answer {
 // === impl Book ===
 
 impl Book {
-    pub fn new(own: Arc<str>, now_ms: u64) -> Self {
+    pub(super) fn new(own: Arc<str>, now_ms: u64) -> Self {
         Self { own, known: Processes::new(), looked_ms: now_ms, judges_from_ms: now_ms, answered_ms: None }
     }
 
-    pub fn known(&self) -> &Processes {
+    pub(super) fn known(&self) -> &Processes {
         &self.known
     }
 
     /// A link with this process is open.
-    pub fn linked(&mut self, who: &Introduction, beat: &Beat, now_ms: u64) {
+    pub(super) fn linked(&mut self, who: &Introduction, beat: &Beat, now_ms: u64) {
         let line = Line::Up { since_ms: now_ms, is_synced: false, hears: beat.hears.clone() };
         let process = self.known.entry(who.epoch.clone()).or_insert_with(|| Process::new(now_ms));
         process.replica = Some(who.replica.as_str().into());
@@ -94,7 +94,7 @@ impl Book {
         }
     }
 
-    pub fn beat(&mut self, epoch: &str, beat: &Beat) {
+    pub(super) fn beat(&mut self, epoch: &str, beat: &Beat) {
         let Some(process) = self.known.get_mut(epoch) else { return };
         process.leaves = beat.standing == Standing::Leaving;
         if let Line::Up { hears, .. } = &mut process.line {
@@ -103,26 +103,26 @@ impl Book {
     }
 
     /// It has told all that it knew.
-    pub fn synced(&mut self, epoch: &str) {
+    pub(super) fn synced(&mut self, epoch: &str) {
         if let Some(Process { line: Line::Up { is_synced, .. }, .. }) = self.known.get_mut(epoch) {
             *is_synced = true;
         }
     }
 
     /// There is no link with this process any more.
-    pub fn broken(&mut self, epoch: &str, now_ms: u64) {
+    pub(super) fn broken(&mut self, epoch: &str, now_ms: u64) {
         if let Some(process) = self.known.get_mut(epoch).filter(|process| process.is_up()) {
             process.line = Line::Broken { since_ms: now_ms };
         }
     }
 
     /// The API server has answered, whatever it was that we asked of it.
-    pub fn answered(&mut self, now_ms: u64) {
+    pub(super) fn answered(&mut self, now_ms: u64) {
         self.answered_ms = self.answered_ms.max(Some(now_ms));
     }
 
     /// The API server has answered about the sign of a process; it was asked then.
-    pub fn sign(&mut self, epoch: &str, answer: Answer, asked_ms: u64, now_ms: u64) {
+    pub(super) fn sign(&mut self, epoch: &str, answer: Answer, asked_ms: u64, now_ms: u64) {
         self.answered(now_ms);
         let Some(process) = self.known.get_mut(epoch) else { return };
         let sign = &mut process.sign;
@@ -139,7 +139,7 @@ impl Book {
     }
 
     /// What is so now. `replicas` is what Kubernetes has, where that is known.
-    pub fn look(&mut self, replicas: Option<&[Replica]>, now_ms: u64) -> Look {
+    pub(super) fn look(&mut self, replicas: Option<&[Replica]>, now_ms: u64) -> Look {
         let late_ms = u64::try_from(LATENESS_MAX.as_millis()).unwrap_or(u64::MAX);
         if now_ms.saturating_sub(self.looked_ms) > TICK_MS + late_ms {
             self.judges_from_ms = now_ms + JUDGES_AGAIN_AFTER_MS;

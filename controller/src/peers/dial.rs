@@ -43,7 +43,9 @@ pub(super) struct Dialer {
 pub(super) enum DialError {
     #[error("--replica-token-file {0}: cannot be read; mount a token of audience `rollcall-replica` there")]
     File(PathBuf, #[source] io::Error),
-    #[error("--replica-token-file {0}: holds no usable token; mount a token of audience `rollcall-replica` there")]
+    #[error(
+        "--replica-token-file {0}: holds no usable token; mount a token of audience `rollcall-replica` there"
+    )]
     Token(PathBuf),
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -108,7 +110,8 @@ impl Dialer {
     /// worth a thread.
     fn bearer(&self) -> Result<HeaderValue, DialError> {
         let path = || self.token_file.clone();
-        let token = std::fs::read_to_string(&self.token_file).map_err(|error| DialError::File(path(), error))?;
+        let token =
+            std::fs::read_to_string(&self.token_file).map_err(|error| DialError::File(path(), error))?;
         let token = token.trim();
         if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
             return Err(DialError::Token(path()));

@@ -54,7 +54,12 @@ pub(super) struct Question {
 
 impl Asked {
     /// Asks these; gives what they are to be told.
-    pub(super) fn begin(&mut self, ask: Ask, others: BTreeMap<LinkId, Arc<str>>, now: Instant) -> Option<Frame> {
+    pub(super) fn begin(
+        &mut self,
+        ask: Ask,
+        others: BTreeMap<LinkId, Arc<str>>,
+        now: Instant,
+    ) -> Option<Frame> {
         let Ask { pod, version, services, deadline, reply } = ask;
         if others.is_empty() {
             // Whoever asked may have gone away meanwhile, here as below.

@@ -152,7 +152,11 @@ impl PeersHandle {
     }
 
     /// A link for another replica that has opened this request; none where there are too many, or none are wanted.
-    pub(crate) async fn link(&self, incoming: Incoming, outgoing: mpsc::Sender<Bytes>) -> Option<Box<Moving>> {
+    pub(crate) async fn link(
+        &self,
+        incoming: Incoming,
+        outgoing: mpsc::Sender<Bytes>,
+    ) -> Option<Box<Moving>> {
         let (reply, answer) = oneshot::channel();
         let door = Door { incoming, outgoing, reply };
         // A hub that does not come to it has too much to do.

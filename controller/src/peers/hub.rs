@@ -70,7 +70,6 @@ pub struct Settings {
 }
 
 /// Holds what the replicas are met with, once it is there.
-#[derive(Debug)]
 pub struct Means {
     pub client: Client,
     pub network: Arc<dyn Network>,
@@ -139,7 +138,7 @@ impl Peers {
     /// Meets the other replicas, and stays with them until the process ends.
     pub async fn run(self, means: Means, mut ear: Shutdown) -> Result<(), OwnerGone> {
         let Self { settings, index, metrics, ends } = self;
-        let epoch: Arc<str> = index.feed().epoch().into();
+        let epoch = index.feed().epoch().clone();
         let who = Introduction {
             protocol: PROTOCOL.to_owned(),
             replica: settings.replica.clone(),
@@ -156,14 +155,8 @@ impl Peers {
             replica: settings.replica.clone(),
             epoch: epoch.clone(),
         };
-        let signs = sign::run(
-            means.client.clone(),
-            signs,
-            index.clone(),
-            metrics.writes().clone(),
-            errands,
-            told,
-        );
+        let signs =
+            sign::run(means.client.clone(), signs, index.clone(), metrics.writes().clone(), errands, told);
         let dialer = Dialer {
             network: means.network.clone(),
             tls: means.tls.clone(),
@@ -195,7 +188,8 @@ impl Peers {
         let mut asks_outside = hub.means.asks_outside.clone();
         let mut signs = std::pin::pin!(signs);
         loop {
-            hub.look(&view.borrow_and_update().clone(), &ear).await?;
+            let seen = view.borrow_and_update().clone();
+            hub.look(&seen, &ear).await?;
             let wakes_at = hub.wakes_at();
             tokio::select! {
                 () = ear.requested() => break,
@@ -239,7 +233,9 @@ impl Hub {
         let look = self.book.look(replicas, now_ms);
         for (replica, turn) in &look.turns {
             match turn {
-                Turn::Lost => warn!(%replica, "another replica is lost: nobody hears it, and it gives no sign of life"),
+                Turn::Lost => {
+                    warn!(%replica, "another replica is lost: nobody hears it, and it gives no sign of life")
+                }
                 Turn::Back => info!(%replica, "another replica that was lost is heard again"),
             }
         }

@@ -55,7 +55,11 @@ impl Links {
     }
 
     /// One more link, which takes its orders here; none where there are too many.
-    pub(super) fn open(&mut self, dialled: Option<SocketAddr>, orders: mpsc::Sender<Order>) -> Option<LinkId> {
+    pub(super) fn open(
+        &mut self,
+        dialled: Option<SocketAddr>,
+        orders: mpsc::Sender<Order>,
+    ) -> Option<LinkId> {
         if self.held.len() >= LINKS_MAX {
             return None;
         }
@@ -86,7 +90,13 @@ impl Links {
         }
         let same = |held: &Held| held.met.as_ref().is_some_and(|met| met.epoch == who.epoch) && !held.ends;
         let mut stays = id;
-        for other in self.held.iter().filter(|(other, held)| **other != id && same(held)).map(|(id, _)| *id).collect::<Vec<_>>() {
+        for other in self
+            .held
+            .iter()
+            .filter(|(other, held)| **other != id && same(held))
+            .map(|(id, _)| *id)
+            .collect::<Vec<_>>()
+        {
             let ends = if self.first_stays(other, stays, who, now_ms) {
                 std::mem::replace(&mut stays, other)
             } else {
@@ -98,9 +108,13 @@ impl Links {
 
     /// Whether the first of two links with this process stays: both ends must come to the same answer.
     fn first_stays(&self, first: LinkId, second: LinkId, who: &Introduction, now_ms: u64) -> bool {
-        let (Some(first), Some(second)) = (self.held.get(&first), self.held.get(&second)) else { return false };
+        let (Some(first), Some(second)) = (self.held.get(&first), self.held.get(&second)) else {
+            return false;
+        };
         let found_ms = first.met.as_ref().map_or(now_ms, |met| met.at_ms);
-        if now_ms.saturating_sub(found_ms) > FOUND_WITHIN_MS || first.dialled.is_some() == second.dialled.is_some() {
+        if now_ms.saturating_sub(found_ms) > FOUND_WITHIN_MS
+            || first.dialled.is_some() == second.dialled.is_some()
+        {
             return false;
         }
         let ours_stays = (&self.own.replica, &self.own.epoch) < (&who.replica, &who.epoch);
@@ -132,8 +146,10 @@ impl Links {
     /// One link with each process that is met.
     pub(super) fn one_each(&self) -> impl Iterator<Item = (LinkId, &Met)> {
         let met = self.held.iter().filter(|(_, held)| !held.ends);
-        let by_epoch: BTreeMap<_, _> =
-            met.filter_map(|(id, held)| Some((held.met.as_ref()?, *id))).map(|(met, id)| (&met.epoch, (id, met))).collect();
+        let by_epoch: BTreeMap<_, _> = met
+            .filter_map(|(id, held)| Some((held.met.as_ref()?, *id)))
+            .map(|(met, id)| (&met.epoch, (id, met)))
+            .collect();
         by_epoch.into_values()
     }
 

@@ -215,7 +215,9 @@ impl Signs {
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 warn!(why = status.message, "signs of life are forbidden; check the controller's Role");
             }
-            Err(kube::Error::Api(status)) if status.code < 500 => debug!(%status, "a sign of life is not taken"),
+            Err(kube::Error::Api(status)) if status.code < 500 => {
+                debug!(%status, "a sign of life is not taken")
+            }
             Err(error) => {
                 debug!(%error, "no answer about a sign of life");
                 return false;

@@ -5,50 +5,52 @@
 //! whether they hear who is missed, and so is the API server, where whoever misses somebody gives a sign of life. Only
 //! whom nobody hears, and who gives no sign to an API server that answers, is lost; an API server that is away proves nothing.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::index::{PeerStanding, Replica};
 
 /// From the end of a link until its process is lost, where nothing else is heard of it: whoever lives misses us within a
 /// second of that (both ends hear a silence at most a beat apart), gives its sign, and gives it anew a second later.
-pub const LOST_AFTER_MS: u64 = 2_500;
+pub(super) const LOST_AFTER_MS: u64 = 2_500;
 
 /// A question to the API server that was asked so long before the judgement at most says that there is no sign: by then,
 /// whoever lives had time to give one.
 const ASKED_WITHIN_MS: u64 = 1_000;
 
 /// How long a sign counts that has moved: it moves each second, and may fail to a few times.
-pub const SIGN_COUNTS_FOR_MS: u64 = 5_000;
+pub(super) const SIGN_COUNTS_FOR_MS: u64 = 5_000;
 
 /// Who hears nobody for so long, and no API server either, is the one that is cut off. Longer than the others need to be
 /// sure of it, so that sessions which are sent away go where they are awaited.
-pub const CUT_AFTER_MS: u64 = 5_000;
+pub(super) const CUT_AFTER_MS: u64 = 5_000;
 
 /// How long signs are given for, and asked of, a process that is lost, whatever Kubernetes says of its pod.
-pub const SOUGHT_FOR_MS: u64 = 60_000;
+pub(super) const SOUGHT_FOR_MS: u64 = 60_000;
 
 /// Holds what is known of one process of another replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
+pub(super) struct Process {
     /// None where only others have named it.
-    pub replica: Option<Arc<str>>,
-    pub line: Line,
+    pub(super) replica: Option<Arc<str>>,
+    pub(super) line: Line,
     /// When one that we hear said last that it hears this one.
-    pub named_ms: Option<u64>,
-    pub sign: Sign,
+    pub(super) named_ms: Option<u64>,
+    pub(super) sign: Sign,
     /// Kubernetes had its pod.
-    pub has_pod: bool,
+    pub(super) has_pod: bool,
     /// It said that it ends.
-    pub leaves: bool,
+    pub(super) leaves: bool,
     /// Since when it is lost.
-    pub lost_ms: Option<u64>,
+    pub(super) lost_ms: Option<u64>,
 }
 
 /// Says how the link with a process is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub(super) enum Line {
     /// There was none.
-    Never { since_ms: u64 },
+    Never {
+        since_ms: u64,
+    },
     Up {
         since_ms: u64,
         /// It has told all that it knew.
@@ -56,40 +58,42 @@ pub enum Line {
         /// Whom it hears itself.
         hears: Vec<Arc<str>>,
     },
-    Broken { since_ms: u64 },
+    Broken {
+        since_ms: u64,
+    },
 }
 
 /// Holds what the API server says of a process's sign of life.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sign {
+pub(super) struct Sign {
     /// When it was seen to move.
-    pub moved_ms: Option<u64>,
+    pub(super) moved_ms: Option<u64>,
     /// When the last question was asked that was answered, whatever the answer.
-    pub asked_ms: Option<u64>,
+    pub(super) asked_ms: Option<u64>,
     /// What was seen last; it moves when another one is.
-    pub version: Option<Arc<str>>,
+    pub(super) version: Option<Arc<str>>,
 }
 
 /// Holds the others' processes by their epochs.
-pub type Processes = BTreeMap<Arc<str>, Process>;
+pub(super) type Processes = BTreeMap<Arc<str>, Process>;
 
 /// Says whose signs are to be looked at, and whether we are to give our own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lookout {
-    pub gives: bool,
-    pub reads: Vec<Missed>,
+pub(super) struct Lookout {
+    pub(super) gives: bool,
+    pub(super) reads: Vec<Missed>,
 }
 
 /// Holds one that is missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missed {
-    pub replica: Arc<str>,
-    pub epoch: Arc<str>,
+pub(super) struct Missed {
+    pub(super) replica: Arc<str>,
+    pub(super) epoch: Arc<str>,
 }
 
 /// How each of these processes stands. `replicas` is what Kubernetes has, where that is known. Before `judges_from_ms`
 /// nobody is lost for his silence: we were not there to hear.
-pub fn standings(
+pub(super) fn standings(
     known: &Processes,
     replicas: Option<&[Replica]>,
     now_ms: u64,
@@ -144,9 +148,7 @@ fn is_heard_by_others(known: &Processes, epoch: &Arc<str>) -> bool {
 /// Another process answers under the name of this one's replica.
 fn has_successor(known: &Processes, epoch: &Arc<str>, process: &Process) -> bool {
     process.replica.is_some()
-        && known
-            .iter()
-            .any(|(other, held)| other != epoch && held.is_up() && held.replica == process.replica)
+        && known.iter().any(|(other, held)| other != epoch && held.is_up() && held.replica == process.replica)
 }
 
 /// Kubernetes had its pod, and has it no more.
@@ -157,7 +159,7 @@ fn pod_is_gone(process: &Process, replicas: Option<&[Replica]>) -> bool {
 
 /// Who is to be looked after: whom we had a link with, and have none any more. Who is lost is given up after a while, unless
 /// Kubernetes still has its pod: it may be cut off, and find its way back.
-pub fn lookout(known: &Processes, replicas: Option<&[Replica]>, now_ms: u64) -> Lookout {
+pub(super) fn lookout(known: &Processes, replicas: Option<&[Replica]>, now_ms: u64) -> Lookout {
     let mut lookout = Lookout::default();
     for (epoch, process) in known {
         let Some(replica) = &process.replica else { continue };
@@ -177,37 +179,41 @@ pub fn lookout(known: &Processes, replicas: Option<&[Replica]>, now_ms: u64) -> 
 
 /// Whether we are the one that is cut off: we had links, all are broken, and the API server, which is asked about each of
 /// them, does not answer either. Who said goodbye is no proof of it, nor who is known to be lost.
-pub fn is_cut(known: &Processes, answered_ms: Option<u64>, now_ms: u64, judges_from_ms: u64) -> bool {
+pub(super) fn is_cut(known: &Processes, answered_ms: Option<u64>, now_ms: u64, judges_from_ms: u64) -> bool {
     if now_ms < judges_from_ms || known.values().any(Process::is_up) {
         return false;
     }
     let missed = known.values().filter(|process| process.is_broken() && !process.leaves);
     let missed = missed.filter(|process| process.lost_ms.is_none());
     let Some(broke_ms) = missed.map(Process::missed_since_ms).max() else { return false };
-    now_ms.saturating_sub(answered_ms.map_or(broke_ms, |answered_ms| answered_ms.max(broke_ms))) >= CUT_AFTER_MS
+    now_ms.saturating_sub(answered_ms.map_or(broke_ms, |answered_ms| answered_ms.max(broke_ms)))
+        >= CUT_AFTER_MS
 }
 
 /// Whether all others that Kubernetes calls ready, and these addresses' processes, have told us all that they know.
-pub fn is_met(known: &Processes, replicas: &[Replica], own: &str, addresses_met: bool) -> bool {
-    let mut others = replicas.iter().filter(|replica| *replica.name != *own && replica.is_ready && !replica.is_ending);
+pub(super) fn is_met(known: &Processes, replicas: &[Replica], own: &str, addresses_met: bool) -> bool {
+    let mut others =
+        replicas.iter().filter(|replica| *replica.name != *own && replica.is_ready && !replica.is_ending);
     addresses_met
         && others.all(|replica| {
-            known.values().any(|process| process.is_synced() && process.replica.as_ref() == Some(&replica.name))
+            known
+                .values()
+                .any(|process| process.is_synced() && process.replica.as_ref() == Some(&replica.name))
         })
 }
 
 // === impl Process ===
 
 impl Process {
-    pub fn is_up(&self) -> bool {
+    pub(super) fn is_up(&self) -> bool {
         matches!(self.line, Line::Up { .. })
     }
 
-    pub fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         matches!(self.line, Line::Broken { .. })
     }
 
-    pub fn is_synced(&self) -> bool {
+    pub(super) fn is_synced(&self) -> bool {
         matches!(self.line, Line::Up { is_synced: true, .. })
     }
 

@@ -40,6 +40,7 @@ use crate::{
     auth::{AuthError, Authenticator, Reviewer},
     operate::Metrics,
     owner::IndexHandle,
+    peers::{Moving, PeersHandle},
     serving::{Role, alone},
 };
 
@@ -62,6 +63,7 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub struct Sessions<R> {
     replica: String,
     role: watch::Receiver<Role>,
+    peers: PeersHandle,
     index: IndexHandle,
     authenticator: Authenticator<R>,
     admission: Arc<Admission>,
@@ -79,6 +81,13 @@ pub(super) struct Caller {
     pub(super) stranger: Arc<Stranger>,
 }
 
+/// Holds what a request has opened.
+pub(super) enum Opened {
+    Session(Box<Session>),
+    /// With another replica.
+    Link(Box<Moving>),
+}
+
 /// Says why the session server ended before its time.
 #[derive(Debug, Error)]
 pub enum SessionsError {
@@ -89,7 +98,7 @@ pub enum SessionsError {
 /// Says why a request opens no session.
 #[derive(Debug, Error)]
 enum Refusal {
-    #[error("no such path; use POST /v1/session")]
+    #[error("no such path; use POST /v1/session, or, between replicas, POST /v1/peer")]
     NotFound,
     #[error("method not allowed; use POST")]
     Method,
@@ -103,6 +112,8 @@ enum Refusal {
     Incomplete,
     #[error("all sessions of this replica are taken; try another one, or later")]
     Full,
+    #[error("all links of this replica are taken; run fewer replicas, or try later")]
+    Linked,
 }
 
 // === impl Sessions ===
@@ -110,22 +121,34 @@ enum Refusal {
 impl<R: Reviewer> Sessions<R> {
     /// Those of a process that has no others beside it.
     pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
-        Self::in_role(alone(), replica, index, reviewer, metrics)
+        Self::in_role(alone(), PeersHandle::alone(), replica, index, reviewer, metrics)
     }
 
     /// Those of a process that serves while its role says so, and ends them when it does not any more.
     pub fn in_role(
         role: watch::Receiver<Role>,
+        peers: PeersHandle,
         replica: String,
         index: IndexHandle,
         reviewer: R,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let authenticator = Authenticator::new(reviewer, index.clone());
+        let authenticator = Authenticator::new(reviewer, index.clone(), peers.tokens().clone());
         let (admission, board) = (Arc::new(Admission::new()), Arc::default());
         let inquiries = Arc::new(Inquiries::new(index.clone()));
         let clock = Clock::start();
-        Arc::new(Self { replica, role, index, authenticator, admission, board, inquiries, clock, metrics })
+        Arc::new(Self {
+            replica,
+            role,
+            peers,
+            index,
+            authenticator,
+            admission,
+            board,
+            inquiries,
+            clock,
+            metrics,
+        })
     }
 
     /// Serves sessions until the process ends, then says goodbye to each.
@@ -179,32 +202,52 @@ impl<R: Reviewer> Sessions<R> {
         &self.admission
     }
 
-    /// Answers one request; a session that it opens is given to its connection.
+    /// Answers one request; what it opens is given to its connection.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
         caller: Caller,
-        opened: &mpsc::Sender<Box<Session>>,
+        opened: &mpsc::Sender<Opened>,
     ) -> Response<Body> {
-        let (session, response) = match self.open(request, caller).await {
+        let answered = match request.uri().path() {
+            "/v1/peer" => self.link(request, caller).await,
+            _ => self.open(request, caller).await,
+        };
+        let (open, response) = match answered {
             Ok(opened) => opened,
             Err(refusal) => {
-                debug!(%refusal, "a session is refused");
+                debug!(%refusal, "a request is refused");
                 return refusal.response();
             }
         };
-        // As many as there are streams. Boxed, since a channel has room for 32 of what it carries.
-        match opened.try_send(Box::new(session)) {
+        // As many as there are streams.
+        match opened.try_send(open) {
             Ok(()) => response,
             Err(_) => Refusal::Full.response(),
         }
+    }
+
+    /// Lets in another replica, which is no session and takes no place of one.
+    async fn link(
+        &self,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<(Opened, Response<Body>), Refusal> {
+        if request.method() != Method::POST {
+            return Err(Refusal::Method);
+        }
+        self.authenticator.authenticate_replica(request.headers(), caller.address).await?;
+        let (outgoing, frames) = mpsc::channel(1);
+        let link = self.peers.link(request.into_body(), outgoing).await.ok_or(Refusal::Linked)?;
+        caller.stranger.becomes_known();
+        Ok((Opened::Link(link), streamed(frames)))
     }
 
     async fn open(
         &self,
         request: Request<Incoming>,
         caller: Caller,
-    ) -> Result<(Session, Response<Body>), Refusal> {
+    ) -> Result<(Opened, Response<Body>), Refusal> {
         if request.uri().path() != "/v1/session" {
             return Err(Refusal::NotFound);
         }
@@ -240,7 +283,7 @@ impl<R: Reviewer> Sessions<R> {
             pod,
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
-        let (outgoing, mut frames) = mpsc::channel(1);
+        let (outgoing, frames) = mpsc::channel(1);
         let session = Session {
             uid,
             server: Server::new(opening, self.index.feed().clone(), self.clock.now_ms()),
@@ -257,13 +300,19 @@ impl<R: Reviewer> Sessions<R> {
             stranger: caller.stranger,
             _permit: permit,
         };
-        let body = stream::poll_fn(move |context| {
-            frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
-        });
-        let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        Ok((session, response))
+        // Boxed, since a channel has room for 32 of what it carries.
+        Ok((Opened::Session(Box::new(session)), streamed(frames)))
     }
+}
+
+/// A response that stays open, and says what comes.
+fn streamed(mut frames: mpsc::Receiver<Bytes>) -> Response<Body> {
+    let body = stream::poll_fn(move |context| {
+        frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
+    });
+    let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
 }
 
 /// An IPv4 address as such, also where a socket for both kinds has taken the connection.
@@ -296,6 +345,18 @@ async fn accept(listener: &impl Accept, admission: &Admission) -> (Accepted, Own
     }
 }
 
+// === impl Opened ===
+
+impl Opened {
+    /// Moves it until it has ended.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        match self {
+            Self::Session(session) => session.run(shutdown).await,
+            Self::Link(link) => link.run(shutdown).await,
+        }
+    }
+}
+
 // === impl Refusal ===
 
 impl Refusal {
@@ -305,7 +366,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Auth(error) => error.status(),
             Self::RoleNotKnown | Self::Standby(_) | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Full => StatusCode::TOO_MANY_REQUESTS,
+            Self::Full | Self::Linked => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 

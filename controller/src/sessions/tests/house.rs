@@ -37,6 +37,7 @@ use crate::{
     index::{Change, Index, Kind, NodeFacts},
     operate::{Format, Metrics},
     owner::{IndexHandle, View, owner},
+    peers::PeersHandle,
     serving::Role,
     sessions::{Sessions, connection::Connection},
 };
@@ -157,7 +158,14 @@ impl House {
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
         let client = client_config(authority.certificate_pem.as_bytes()).unwrap();
         let (told, role) = watch::channel(Role::Serving);
-        let sessions = Sessions::in_role(role, "test".to_owned(), index.clone(), Tokens, metrics.clone());
+        let sessions = Sessions::in_role(
+            role,
+            PeersHandle::alone(),
+            "test".to_owned(),
+            index.clone(),
+            Tokens,
+            metrics.clone(),
+        );
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(sessions.follow());
