@@ -266,6 +266,12 @@ async fn nobody_is_served_before_the_others_are_met() {
     }
     let (_up, response) = dialled.request(Method::POST, "/v1/other", "").await;
     assert_eq!(response.status(), 404);
+    house.peers.tell(Fleet { others: vec![other("b", at(2), 0)], ..Fleet::default() });
+    let (_up, response) = dialled.request(Method::POST, "/v1/session", "token-of-u1").await;
+    assert_eq!(
+        (response.status().as_u16(), response.headers().get(SERVING).unwrap().to_str().unwrap()),
+        (503, "10.0.9.2:7310")
+    );
     house.peers.are(Vec::new());
     told(&house, (0, Standing::Serving)).await;
     house.eventually("rollcall_serving 1").await;
