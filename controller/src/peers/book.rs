@@ -54,11 +54,11 @@ pub(super) enum Turn {
 /// Counts the others' processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    pub(super) linked: usize,
+    pub linked: usize,
     /// Without a link, and heard otherwise, or not yet known to be lost.
-    pub(super) missed: usize,
+    pub missed: usize,
     /// Lost, and looked for.
-    pub(super) lost: usize,
+    pub lost: usize,
 }
 
 /// Says what the API server answered about the sign of one that is missed.
