@@ -254,7 +254,7 @@ impl Inner {
         );
         registry.register(
             "serving",
-            "1 where this replica serves the sessions of sidecars, 0 where it stands by",
+            "1 where this replica serves the sessions of sidecars, 0 where it has just begun or is about to end",
             self.serving.clone(),
         );
         registry.register("peers", "Other replicas, by how they stand", self.peers.clone());

@@ -110,6 +110,11 @@ impl PeersHandle {
         Self { fleet, own: Arc::new(own), hub: None, subscribers, tokens }
     }
 
+    /// Those of a process whose others somebody else looks after: they are asked nothing.
+    pub fn watching(fleet: watch::Receiver<Arc<Fleet>>) -> Self {
+        Self { fleet, ..Self::alone() }
+    }
+
     /// The other replicas as they are, now and later.
     pub fn fleet(&self) -> watch::Receiver<Arc<Fleet>> {
         self.fleet.clone()

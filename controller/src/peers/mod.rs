@@ -21,6 +21,8 @@ mod link;
 mod links;
 mod sign;
 mod standing;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use book::Counts;
 pub use fleet::{Fleet, Other};

@@ -22,7 +22,7 @@ use rollcall_controller::{
     index::{Change, Index, Key, Kind, NodeFacts},
     operate::Metrics,
     owner,
-    serving::Role,
+    peers::{Fleet, PeersHandle},
     sessions::Sessions,
 };
 use rollcall_net::{Trigger, bind, server_config, shutdown};
@@ -69,7 +69,9 @@ pub struct Controller {
     pub index: IndexHandle,
     pub address: SocketAddr,
     /// It serves until it is told otherwise.
-    pub role: watch::Sender<Role>,
+    /// The other replicas.
+    pub fleet: watch::Sender<Arc<Fleet>>,
+    pub sessions: Arc<Sessions<Tokens>>,
     tokens: Tokens,
     trigger: Trigger,
     parts: JoinSet<()>,
@@ -141,9 +143,10 @@ impl Controller {
         let listener = bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let tokens = Tokens::default();
-        let (told, role) = watch::channel(Role::Serving);
+        let (fleet, seen) = watch::channel(Arc::new(Fleet { is_met: true, ..Fleet::default() }));
         let (replica, metrics) = ("test".to_owned(), Metrics::new());
-        let sessions = Sessions::in_role(role, replica, index.clone(), tokens.clone(), metrics);
+        let peers = PeersHandle::watching(seen);
+        let sessions = Sessions::among(peers, replica, index.clone(), tokens.clone(), metrics);
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
@@ -161,7 +164,7 @@ impl Controller {
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
-        Self { index, address, role: told, tokens, trigger, parts }
+        Self { index, address, fleet, sessions, tokens, trigger, parts }
     }
 
     pub async fn apply(&self, change: Change) {
