@@ -160,7 +160,7 @@ fn write_digest(digest: &TokenDigest) -> String {
 
 fn read_digest(text: &str) -> Option<TokenDigest> {
     let mut digest = TokenDigest::default();
-    if text.len() != 2 * digest.len() || !text.is_ascii() {
+    if text.len() != 2 * digest.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     for (byte, two) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {

@@ -188,6 +188,6 @@ mod tests {
             assert!(next.is_some(), "within the pause");
         }
         assert!(dials.over(at(2), Some("silent".to_owned()), 0), "another reason");
-        assert!(dials.named_are(|_| true) || dials.named_are(|_| false), "nobody was met there");
+        assert!(!dials.named_are(|_| true), "nobody was met there");
     }
 }

@@ -29,3 +29,6 @@ pub use fleet::{Fleet, Other};
 pub use handle::{AwaitsSubscribers, PeersHandle};
 pub use hub::{Means, Peers, Settings, peers};
 pub(crate) use link::Moving;
+
+#[cfg(test)]
+mod tests;
