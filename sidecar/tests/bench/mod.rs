@@ -68,7 +68,6 @@ impl Reviewer for Tokens {
 pub struct Controller {
     pub index: IndexHandle,
     pub address: SocketAddr,
-    /// It serves until it is told otherwise.
     /// The other replicas.
     pub fleet: watch::Sender<Arc<Fleet>>,
     pub sessions: Arc<Sessions<Tokens>>,
@@ -143,13 +142,14 @@ impl Controller {
         let listener = bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let tokens = Tokens::default();
-        let (fleet, seen) = watch::channel(Arc::new(Fleet { is_met: true, ..Fleet::default() }));
+        let (fleet, watched) = watch::channel(Arc::new(Fleet { is_met: true, ..Fleet::default() }));
         let (replica, metrics) = ("test".to_owned(), Metrics::new());
-        let peers = PeersHandle::watching(seen);
+        let peers = PeersHandle::watching(watched);
         let sessions = Sessions::among(peers, replica, index.clone(), tokens.clone(), metrics);
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
-        parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
+        let served = sessions.clone();
+        parts.spawn(async move { served.serve(listener, tls, ear).await.unwrap() });
         for kind in Kind::ALL {
             index.apply(Change::ListBegins(kind)).await.unwrap();
             if kind == Kind::Pod {
