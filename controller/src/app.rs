@@ -142,7 +142,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         let leaves = async {
             early.requested().await;
             sessions.leave();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             served = sessions.clone().serve(sessions_listener, tls, ear) => served?,
