@@ -367,6 +367,25 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_end_waits_for_sessions_that_go_and_not_for_long() {
+        let table = [(Some(2), 2), (Some(60), LEAVE_MAX.as_secs()), (None, LEAVE_MAX.as_secs())];
+        for (gone_after_seconds, expected_seconds) in table {
+            let mut parts = JoinSet::new();
+            parts.spawn(std::future::pending());
+            if let Some(after) = gone_after_seconds {
+                parts.spawn(async move {
+                    sleep(Duration::from_secs(after)).await;
+                    Ok("sessions")
+                });
+            }
+            let begin = tokio::time::Instant::now();
+            leave(&mut parts).await;
+            assert_eq!(begin.elapsed().as_secs(), expected_seconds, "{gone_after_seconds:?}");
+        }
+        assert!(LEAVE_MAX + END_MAX <= Duration::from_secs(8), "in all");
+    }
+
     #[test]
     fn sidecars_are_expected_where_there_is_a_webhook_and_not_in_our_own_namespace() {
         for (flags, missed) in [
