@@ -76,7 +76,6 @@ fn measure(home: &Home, kubectl: &Kubectl, program: &Path, fleet: Fleet, rounds:
         webhook: None,
         log: log.path().to_owned(),
         replica: None,
-        arguments: Vec::new(),
     };
     // Its objects are there before anything is measured: the lists are those of a restart.
     settle(&Controller::start(&settings)?, fleet)?;

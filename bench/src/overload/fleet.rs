@@ -53,7 +53,7 @@ impl Fleet {
             let address = place.ip().to_string();
             scene.pod_by_hand(scene.stage.namespace(), &name, &json!({}), &[&address])?;
             let peers: Vec<_> = places.iter().copied().filter(|other| other != place).collect();
-            controllers.push(scene.stage.replica_among(&name, *place, &peers)?);
+            controllers.push(scene.stage.replica(&name, *place, &peers)?);
         }
         let (mut hermits, mut pods) = (Vec::new(), Vec::new());
         let turns = SERVICES.iter().cycle().zip((1..=NODES).cycle()).zip(places.iter().cycle());

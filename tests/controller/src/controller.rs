@@ -43,10 +43,19 @@ pub struct Settings {
     /// Where the API server asks it, and by which configuration; none: it does not.
     pub webhook: Option<(SocketAddr, String)>,
     pub log: PathBuf,
-    /// Of one among several: its name, which is its pod's; it has the address of `sessions` for itself.
-    pub replica: Option<String>,
-    /// What else it is told.
-    pub arguments: Vec<String>,
+    /// Of one among several: it has the address of `sessions` for itself.
+    pub replica: Option<Among>,
+}
+
+/// Says how one of several replicas finds the others.
+#[derive(Debug, Clone)]
+pub struct Among {
+    /// Its own name, which is its pod's.
+    pub name: String,
+    /// Where the others have their sessions.
+    pub others: Vec<SocketAddr>,
+    /// Of a token of the service account `default` in the controller's namespace.
+    pub token_file: PathBuf,
 }
 
 /// Holds what a process has cost so far.
@@ -70,16 +79,25 @@ impl Controller {
         let log = OpenOptions::new().create(true).append(true).open(&settings.log)?;
         let errors = log.try_clone()?;
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
-        let (webhook, more) = (settings.webhook.clone(), settings.arguments.clone());
+        let webhook = settings.webhook.clone();
         let listen = match &settings.replica {
-            Some(replica) => vec![format!("--sessions-listen={sessions}"), format!("--replica={replica}")],
+            Some(Among { name, others, token_file }) => {
+                let others: Vec<_> = others.iter().map(SocketAddr::to_string).collect();
+                vec![
+                    format!("--sessions-listen={sessions}"),
+                    format!("--replica={name}"),
+                    format!("--peers={}", others.join(",")),
+                    "--service-account=default".to_owned(),
+                    format!("--replica-token-file={}", token_file.display()),
+                ]
+            }
             None => vec![format!("--sessions-listen=0.0.0.0:{}", sessions.port())],
         };
         let process = Companion::start("starting the controller", &settings.program, move |controller| {
             controller.env("KUBECONFIG", kubeconfig);
             controller.args(["--namespace", &namespace]).args(listen);
             controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
-            controller.args(["--read-listen-v6", "[::1]:0"]).args(more);
+            controller.args(["--read-listen-v6", "[::1]:0"]);
             if let Some((address, name)) = webhook {
                 let address = format!("0.0.0.0:{}", address.port());
                 controller.args(["--webhook", &name, "--admission-listen", &address]);

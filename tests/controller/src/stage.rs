@@ -1,6 +1,6 @@
 //! The stage that the tests share: one controller, fake nodes, and for each test namespaces of its own.
 
-use crate::controller::{self, Controller, Settings};
+use crate::controller::{self, Among, Controller, Settings};
 use crate::model::World;
 use crate::observer::Observer;
 use crate::proxy::Proxy;
@@ -96,7 +96,6 @@ impl Stage {
             webhook: None,
             log: folder.path().join("controller.log"),
             replica: None,
-            arguments: Vec::new(),
         };
         let nodes = FakeNodes::start(&home, &kubectl, &mark)?;
         let controller = RwLock::new(Some(Controller::start(&settings)?));
@@ -135,38 +134,16 @@ impl Stage {
         &self.settings.namespace
     }
 
-    /// Starts one of several replicas, of this name and with its sessions there: in the place of the stage's own controller,
-    /// while that is away.
-    pub fn replica(&self, name: &str, sessions: SocketAddr) -> Result<Controller> {
-        self.replica_with(name, sessions, Vec::new())
-    }
-
-    /// The same with these others, which Kubernetes does not know.
-    pub fn replica_among(
-        &self,
-        name: &str,
-        sessions: SocketAddr,
-        peers: &[SocketAddr],
-    ) -> Result<Controller> {
-        const ACCOUNT: &str = "rollcall-controller";
-        let namespace = &self.settings.namespace;
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
-            "metadata": {"name": ACCOUNT, "namespace": namespace}});
-        self.kubectl.apply(&account)?;
-        let create = ["-n", namespace, "create", "token", ACCOUNT];
-        let token = [&create[..], &["--duration", "2h", "--audience", "rollcall-replica"]].concat();
-        let file = self.folder.path().join(format!("{name}-replica-token"));
-        fs::write(&file, self.kubectl.call(&token)?)?;
-        let peers: Vec<_> = peers.iter().map(SocketAddr::to_string).collect();
-        let arguments =
-            [format!("--replica-token-file={}", file.display()), format!("--peers={}", peers.join(","))];
-        self.replica_with(name, sessions, arguments.into())
-    }
-
-    fn replica_with(&self, name: &str, sessions: SocketAddr, arguments: Vec<String>) -> Result<Controller> {
+    /// Starts one of several replicas, of this name and with its sessions there, which knows where the others are: in the
+    /// place of the stage's own controller, while that is away.
+    pub fn replica(&self, name: &str, sessions: SocketAddr, others: &[SocketAddr]) -> Result<Controller> {
         let log = self.folder.path().join(format!("{name}.log"));
-        let replica = Some(name.to_owned());
-        Controller::start(&Settings { sessions, log, replica, arguments, ..self.settings.clone() })
+        let token_file = self.folder.path().join("replica-token");
+        let token = ["create", "token", "default", "--duration", "2h", "--audience", "rollcall-replica"];
+        let token = self.kubectl.call(&[&["-n", &self.settings.namespace], token.as_slice()].concat())?;
+        fs::write(&token_file, token)?;
+        let replica = Some(Among { name: name.to_owned(), others: others.to_vec(), token_file });
+        Controller::start(&Settings { sessions, log, replica, ..self.settings.clone() })
     }
 
     /// Where this machine is, by the API server's word.
