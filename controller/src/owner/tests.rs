@@ -1,3 +1,5 @@
+mod sharing;
+
 use std::time::Duration;
 
 use rollcall_catalogue::{
@@ -55,8 +57,12 @@ fn pod(number: u8, deleting: bool) -> Change {
 
 impl Running {
     async fn start() -> Self {
+        Self::of(Index::default()).await
+    }
+
+    async fn of(index: Index) -> Self {
         let metrics = Metrics::new();
-        let (owner, index) = owner(Index::default(), metrics.clone());
+        let (owner, index) = owner(index, metrics.clone());
         let (trigger, ear) = shutdown();
         let owner = tokio::spawn(owner.run(ear));
         for kind in Kind::ALL {

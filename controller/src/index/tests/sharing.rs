@@ -176,6 +176,20 @@ fn a_session_that_is_late_is_told_once_and_so_is_that_it_is_back() {
     assert_eq!(tick(&mut bench, 29_000, 6_100).1, Some(SessionWord::Open { unheard_ms: Some(22_900) }));
 }
 
+/// Nobody else has stood still with us, and would judge it by its age.
+#[test]
+fn a_session_that_ends_while_we_recover_was_heard_as_far_as_we_know() {
+    for by_peer in [true, false] {
+        let mut bench = bench();
+        opens(&mut bench, &hello("i", 1, &[]), 1_000);
+        bench.index.tick(1_000, false, |_| None);
+        bench.index.tick(20_000, false, |_| None);
+        bench.index.session_ended(&uid(1), 1_000, by_peer, 21_000);
+        let ended = SessionWord::Ended { ended_ms: 0, heard_ms: 0, by_peer };
+        assert_eq!(told(&mut bench, 21_000).session, ended);
+    }
+}
+
 #[test]
 fn of_two_notes_the_higher_version_wins_as_a_whole_whichever_comes_first() {
     let older = Record { said: says(&[("billing", true)]), ..record(version(1, "i", 2, 9), HEARD) };
@@ -420,6 +434,10 @@ fn a_pod_of_another_replica_counts_for_the_guard() {
     }
     assert_eq!(reason_at(&mut bench, 40_000), "MassLossGuard");
     assert!(bench.index.freezes().next().is_some());
+    // Another word on the same silence, of long before: that had been judged then.
+    let before = SessionWord::Open { unheard_ms: Some(39_000) };
+    bench.index.hear_record(record(version(1, "i", 1, 3), before), 40_000);
+    assert_eq!(stands(&mut bench).1, "SessionSilent");
 }
 
 /// Notes cost no more than they say: one of a pod that is known already is told as it came.
