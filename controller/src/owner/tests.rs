@@ -1,20 +1,20 @@
 mod sharing;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rollcall_catalogue::{
     Attributes, PodFacts, Port, Registration, ServiceName, Source, State, Target,
     liveness::{PodLife, ProbeWitness},
 };
 use rollcall_net::{Trigger, shutdown};
-use rollcall_wire::{Drain, HealthOf, RegistrationKey};
+use rollcall_wire::{Drain, HealthOf, RegistrationKey, SelfRegistration, peer::Record};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::*;
-use crate::index::{Key, NodeFacts};
+use crate::index::{Key, NodeFacts, PeerStanding};
 
 /// Holds an owner that runs, with `p1` to `p3` of service `orders`, each on a node of its own.
 struct Running {

@@ -23,6 +23,12 @@ impl Replica {
         Self { index: index.of_process(epoch.into()), notes: HashMap::new() }
     }
 
+    fn sees(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.index.apply(change);
+        }
+    }
+
     /// Puts into its notes what there is to be told, as the owner does after each turn.
     fn turn(&mut self) {
         for tidings in self.index.take_notes() {
@@ -96,7 +102,7 @@ proptest! {
         let mut replicas: Vec<_> =
             (0..3).map(|number| Replica::new(order::empty(), &format!("e{number}"))).collect();
         for replica in &mut replicas {
-            order::lists(&World::new(), false).into_iter().for_each(|change| drop(replica.index.apply(change)));
+            replica.sees(order::lists(&World::new(), false));
         }
         all_heard(&mut replicas, NOW_MS);
         let (mut world, mut events, mut seen) = (World::new(), Vec::new(), [0; 3]);
@@ -151,7 +157,7 @@ proptest! {
             }
         }
         for (replica, seen) in replicas.iter_mut().zip(seen) {
-            events.iter().skip(seen).for_each(|event| drop(replica.index.apply(event.clone())));
+            replica.sees(events.iter().skip(seen).cloned());
         }
         share(&mut replicas, NOW_MS);
         share(&mut replicas, NOW_MS);
@@ -172,7 +178,7 @@ proptest! {
             if early {
                 late.hears(&notes, NOW_MS);
             }
-            order::lists(&world, early).into_iter().for_each(|change| drop(late.index.apply(change)));
+            late.sees(order::lists(&world, early));
             late.hears(&notes, NOW_MS);
             replicas.push(late);
         }

@@ -35,7 +35,7 @@ async fn what_sessions_bring_is_in_the_ledger_after_the_turn() {
         let mut changes = changes.clone();
         async move {
             while !session().is_some_and(|held| wanted(&held)) {
-                changes.changed().await.unwrap()
+                changes.changed().await.unwrap();
             }
         }
     };
@@ -274,7 +274,7 @@ async fn answers_of_addresses_outside_are_shared_with_those_who_tell_them() {
     let word = OutsideWord { service: key.clone(), address, probe: ProbeWitness::Passing };
     running.index.outside_told(vec![word.clone()], false).await.unwrap();
     words.changed().await.unwrap();
-    assert_eq!(**words.borrow_and_update(), [word.clone()]);
+    assert_eq!(**words.borrow_and_update(), *std::slice::from_ref(&word));
     let state =
         |view: &View| view.catalogue.get(&key).and_then(|db| db.instances.iter().next().map(|one| one.state));
     view.wait_for(|view| state(view) == Some(State::Serving)).await.unwrap();
