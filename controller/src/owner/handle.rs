@@ -70,6 +70,7 @@ impl IndexHandle {
     }
 
     /// What another replica tells of pods, as it came.
+    #[cfg(test)]
     pub(crate) async fn hear_records(&self, records: Vec<Record>) -> Result<(), OwnerGone> {
         let now_ms = self.clock.now_ms();
         let notes = records.into_iter().map(|record| Note::of(record, now_ms).into()).collect();
