@@ -56,6 +56,11 @@ pub const SYNCS_MAX: usize = 64;
 /// Answers that wait to be taken: a peer asks for no more than a few things at a time.
 pub const ANSWERS_MAX: usize = 64;
 
+/// So long after its beginning a session is told how far the replica has come wherever a heartbeat is due, and later only
+/// with what it is told anyway: a client that was told more elsewhere waits for that. Without a change in the cluster a
+/// replica hears of its place once a minute.
+pub const POSITIONS_FOR: Duration = Duration::from_secs(180);
+
 /// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
 pub const REGISTRATIONS_MAX: usize = 16;
 
