@@ -38,7 +38,7 @@ pub fn run_a_node_that_dies(seed: u64) -> Outcome {
     let mut found = world.differences();
     if found.is_empty() {
         world.ether.note(format!("-- node {doomed} dies"));
-        [End::Sidecar, End::Controller].into_iter().for_each(|end| world.ether.network.cut(doomed, end));
+        [End::Dialler, End::Listener].into_iter().for_each(|end| world.ether.network.cut(doomed, end));
         world.play(world.now_ms() + OUT_WITHIN_MS);
         found = world.misjudged(doomed);
         world.heal_everything();

@@ -110,7 +110,7 @@ impl Sidecar {
     /// The process ends, and is started again later with nothing held.
     pub(crate) fn crash(&mut self, how: Farewell, ether: &mut Ether) {
         if let Some(link) = self.link.take() {
-            ether.leave(link.id, End::Sidecar, how);
+            ether.leave(link.id, End::Dialler, how);
         }
         self.up = false;
         self.paused = false;
@@ -182,18 +182,18 @@ impl Sidecar {
         let most = match self.reads {
             Reads::AtOnce => usize::MAX,
             Reads::Slowly { every_ms, bytes } => {
-                if ether.network.has_unread(id, End::Sidecar) {
+                if ether.network.has_unread(id, End::Dialler) {
                     self.reading = true;
                     ether.agenda.after(every_ms, Event::SidecarReads(self.pod, self.life));
                 }
                 bytes
             }
         };
-        let bytes = ether.read(id, End::Sidecar, most);
+        let bytes = ether.read(id, End::Dialler, most);
         let result = self.hear(&bytes, ether);
         if let Err(reason) = result {
             self.hang_up(&reason, Farewell::Close, ether);
-        } else if ether.network.ended(id, End::Sidecar) && !ether.network.has_unread(id, End::Sidecar) {
+        } else if ether.network.ended(id, End::Dialler) && !ether.network.has_unread(id, End::Dialler) {
             self.hang_up("the stream ended", Farewell::Close, ether);
         }
         self.pump(ether);
@@ -242,7 +242,7 @@ impl Sidecar {
                         link.outbox.extend(encode(&up).unwrap());
                     }
                 }
-                let sent = ether.send(link.id, End::Sidecar, &link.outbox);
+                let sent = ether.send(link.id, End::Dialler, &link.outbox);
                 link.outbox.drain(..sent);
                 if sent == 0 {
                     break;
@@ -305,7 +305,7 @@ impl Sidecar {
     fn hang_up(&mut self, reason: &str, how: Farewell, ether: &mut Ether) {
         let Some(link) = self.link.take() else { return };
         ether.note(format!("{:?} hangs up {:?}: {reason}", self.pod, link.id));
-        ether.leave(link.id, End::Sidecar, how);
+        ether.leave(link.id, End::Dialler, how);
         let now_ms = ether.now_ms();
         let was_in_step = self.client.in_step();
         self.client.closed();

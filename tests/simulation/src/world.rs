@@ -153,7 +153,7 @@ impl World {
             Signal::Arrive(id, end) | Signal::Writable(id, end) => (id, end),
         };
         match end {
-            End::Controller => {
+            End::Listener => {
                 let Some(controller) = self.controller.as_mut().filter(|controller| !controller.paused)
                 else {
                     return;
@@ -163,7 +163,7 @@ impl World {
                     Signal::Writable(..) => controller.pump(id, ether),
                 }
             }
-            End::Sidecar => {
+            End::Dialler => {
                 let holds = |sidecar: &&mut Sidecar| sidecar.link.as_ref().is_some_and(|link| link.id == id);
                 let Some(sidecar) = self.sidecars.values_mut().find(holds) else { return };
                 match signal {

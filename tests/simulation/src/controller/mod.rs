@@ -99,7 +99,7 @@ impl Controller {
     /// The process ends; each of its connections as its kernel or its machine does it.
     pub(crate) fn crash(self, how: Farewell, ether: &mut Ether) {
         for id in self.streams.into_keys() {
-            ether.leave(id, End::Controller, how);
+            ether.leave(id, End::Listener, how);
         }
     }
 

@@ -97,7 +97,7 @@ impl Controller {
         if !self.streams.contains_key(&id) {
             return;
         }
-        let bytes = ether.read(id, End::Controller, usize::MAX);
+        let bytes = ether.read(id, End::Listener, usize::MAX);
         let now_ms = self.clock_ms(ether);
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.decoder.push(&bytes);
@@ -131,7 +131,7 @@ impl Controller {
                 self.input(Input::Heard(uid), ether);
             }
         }
-        if ether.network.ended(id, End::Controller) && !ether.network.has_unread(id, End::Controller) {
+        if ether.network.ended(id, End::Listener) && !ether.network.has_unread(id, End::Listener) {
             return self.end(id, true, ether);
         }
         self.pump(id, ether);
@@ -149,12 +149,12 @@ impl Controller {
         loop {
             if stream.outbox.is_empty()
                 && stream.server.has_more()
-                && ether.room(id, End::Controller)
+                && ether.room(id, End::Listener)
                 && let Some(bytes) = stream.server.speak(&stream.view, now_ms)
             {
                 stream.outbox = bytes;
             }
-            let sent = ether.send(id, End::Controller, &stream.outbox);
+            let sent = ether.send(id, End::Listener, &stream.outbox);
             let _ = stream.outbox.split_to(sent);
             if sent == 0 {
                 break;
@@ -195,7 +195,7 @@ impl Controller {
     pub(crate) fn end(&mut self, id: ConnectionId, by_peer: bool, ether: &mut Ether) {
         let Some(stream) = self.streams.remove(&id) else { return };
         ether.note(format!("controller ends {id:?} of {:?}, by peer {by_peer}", stream.pod));
-        ether.leave(id, End::Controller, if by_peer { Farewell::Close } else { Farewell::Reset });
+        ether.leave(id, End::Listener, if by_peer { Farewell::Close } else { Farewell::Reset });
         self.drains_left(id, ether);
         if stream.opened {
             // Noticed on a way of its own, as a drop is.

@@ -176,11 +176,11 @@ impl World {
             Deed::Cut(nodes) => {
                 for node in &nodes {
                     match self.ether.chance.within(0..=3) {
-                        0 => self.ether.network.cut(*node, End::Controller),
-                        1 => self.ether.network.cut(*node, End::Sidecar),
+                        0 => self.ether.network.cut(*node, End::Listener),
+                        1 => self.ether.network.cut(*node, End::Dialler),
                         _ => {
-                            self.ether.network.cut(*node, End::Controller);
-                            self.ether.network.cut(*node, End::Sidecar);
+                            self.ether.network.cut(*node, End::Listener);
+                            self.ether.network.cut(*node, End::Dialler);
                         }
                     }
                 }
@@ -193,11 +193,11 @@ impl World {
                 };
                 let id = link.id;
                 match self.ether.chance.within(0..=3) {
-                    0 => self.ether.network.lose(id, End::Controller),
-                    1 => self.ether.network.lose(id, End::Sidecar),
+                    0 => self.ether.network.lose(id, End::Listener),
+                    1 => self.ether.network.lose(id, End::Dialler),
                     _ => {
-                        self.ether.network.lose(id, End::Controller);
-                        self.ether.network.lose(id, End::Sidecar);
+                        self.ether.network.lose(id, End::Listener);
+                        self.ether.network.lose(id, End::Dialler);
                     }
                 }
                 self.story.lost.insert(pod, id);
@@ -220,7 +220,7 @@ impl World {
             return;
         };
         if told == 0 {
-            self.ether.network.lose(id, End::Sidecar);
+            self.ether.network.lose(id, End::Dialler);
         }
         controller.end(id, true, &mut self.ether);
     }
