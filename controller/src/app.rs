@@ -32,7 +32,7 @@ use crate::{
     operate::{Metrics, WriteCounts, api, health::Health},
     outside,
     owner::{IndexHandle, OwnerGone, owner},
-    serving::{Role, Watchman},
+    serving::alone,
     sessions::Sessions,
     status,
 };
@@ -71,17 +71,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     for (name, watch) in watch_all(&client, &index, metrics.watch_ages(), metrics.drift()) {
         parts.spawn(until(ear.clone(), name, watch));
     }
-    let holder = write(&mut parts, &args, &client, &index, &metrics, &ear);
-    let (told, role) = watch::channel(Role::default());
-    let watchman = Watchman {
-        replica: args.replica.clone(),
-        port: sessions_listener.local_addr()?.port(),
-        holder,
-        index: index.clone(),
-        role: told,
-        metrics: metrics.clone(),
-    };
-    parts.spawn(until(ear.clone(), "role", watchman.run()));
+    let _holder = write(&mut parts, &args, &client, &index, &metrics, &ear);
     let health = Health {
         index: index.clone(),
         serving: Arc::default(),
@@ -123,7 +113,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         // Nobody waits for it without a webhook.
         let _ = trusted.send(trust);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
-        let sessions = Sessions::in_role(role, args.replica.clone(), index, reviewer, metrics);
+        let sessions = Sessions::in_role(alone(), args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
         sessions.serve(sessions_listener, tls, ear).await?;
         Ok("sessions")
@@ -152,7 +142,11 @@ fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
     let namespace = args.namespace.parse().with_context(|| format!("--namespace {}", args.namespace))?;
     let lease = ObjectKey { namespace, name: args.lease_name.as_str().into() };
     let (own, observes) = (lease.namespace.clone(), args.liveness_mode == LivenessMode::Observe);
-    let index = Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes);
+    let service = ObjectKey { namespace: own.clone(), name: args.service_name.as_str().into() };
+    let index = Index::allowing(args.allowed_addresses.clone())
+        .speaking_of(lease)
+        .behind(service)
+        .observing(observes);
     Ok(match &args.webhook {
         Some(_) => index.expecting_sidecars(settings.namespaces.clone(), own),
         None => index,

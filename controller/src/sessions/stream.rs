@@ -369,7 +369,7 @@ impl Running {
             matches!(ending, Ending::Closed | Ending::Expired | Ending::Slow | Ending::Violation);
         match &mut self.presence {
             Some(presence) if heard_to_the_end => presence.ended_by_peer(),
-            Some(presence) if ending == Ending::Standby => presence.hand_over(),
+            Some(presence) if ending == Ending::Standby => presence.moved(),
             _ => {}
         }
         self.session.metrics.session_ended(ending);
