@@ -1,8 +1,10 @@
 //! The owner: inputs in order, the index's clock, and what is published of it.
 
+use std::sync::Arc;
+
 use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
 use rollcall_controller::index::{Change, Hello, Opening, Refused};
-use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration};
+use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration, peer::Note};
 
 use super::Controller;
 use crate::{agenda::Millis, ether::Ether, network::ConnectionId, world::Event};
@@ -30,6 +32,10 @@ pub(crate) enum Input {
         id: ConnectionId,
         word: Word,
     },
+    /// Another replica knows of a pod.
+    Note(Arc<Note>),
+    /// Another process has told all that it knew.
+    Synced(Arc<str>),
 }
 
 /// Says what a pod says of itself.
@@ -91,6 +97,8 @@ impl Controller {
                 self.open(id, &Hello { incarnation, sequence, registrations }, ether);
             }
             Some(Input::Word { id, word }) => self.word(id, word, ether),
+            Some(Input::Note(note)) => drop(self.index.hear_note(note, now_ms)),
+            Some(Input::Synced(epoch)) => self.synced(&epoch),
         }
         self.publish_soon(ether);
     }
@@ -206,7 +214,7 @@ impl Controller {
         Reply::Drains { services, terminating, question }
     }
 
-    pub(super) fn dismiss(&mut self, id: ConnectionId, reason: &str, ether: &mut Ether) {
+    pub(crate) fn dismiss(&mut self, id: ConnectionId, reason: &str, ether: &mut Ether) {
         if let Some(stream) = self.streams.get_mut(&id) {
             ether.note(format!("controller dismisses {id:?} of {:?}: {reason}", stream.pod));
             stream.server.go_away(reason);
@@ -214,7 +222,7 @@ impl Controller {
         }
     }
 
-    fn publish_soon(&mut self, ether: &mut Ether) {
+    pub(super) fn publish_soon(&mut self, ether: &mut Ether) {
         if !self.publish_noted {
             self.publish_noted = true;
             let earliest_ms = self.published_ms.map_or(0, |at_ms| at_ms + COALESCED_FOR_MS);
@@ -225,6 +233,7 @@ impl Controller {
     /// The catalogue as everything that came in has made it; whether it is another one.
     pub(crate) fn publish(&mut self, ether: &mut Ether) -> bool {
         self.publish_noted = false;
+        self.tell_notes(ether);
         self.published_ms = Some(ether.now_ms());
         let complete = self.index.complete();
         let step = if complete { self.index.advance(self.clock_ms(ether)) } else { None };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rollcall_catalogue::{Namespace, PodUid, ServiceKey, Snapshot};
 use rollcall_wire::{
     Decoder, PodIdentity, Up,
-    server::{Heard, Opening, Resync, Server},
+    server::{Heard, Opening, Resync, Server, reason},
 };
 
 use super::{
@@ -138,6 +138,8 @@ impl Controller {
     }
 
     pub(crate) fn read_all(&mut self, ether: &mut Ether) {
+        let links: Vec<_> = self.peers.links().map(|(id, _)| id).collect();
+        links.into_iter().for_each(|id| self.read_link(id, ether));
         let streams: Vec<_> = self.streams.keys().copied().collect();
         streams.into_iter().for_each(|id| self.read(id, ether));
     }
@@ -161,7 +163,9 @@ impl Controller {
             }
         }
         if stream.server.closed() && stream.outbox.is_empty() {
-            return self.end(id, false, ether);
+            // Whom we send away though it is heard has done nothing that a dead one does.
+            let heard = matches!(stream.server.farewell(), Some(reason::EXPIRED | reason::SLOW));
+            return self.end(id, heard, ether);
         }
         let at_ms = stream.server.wake_at_ms().saturating_sub(self.skew_ms).max(ether.now_ms() + 1);
         if stream.wake_noted_ms.is_none_or(|noted_ms| at_ms < noted_ms) {

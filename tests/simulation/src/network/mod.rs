@@ -123,7 +123,8 @@ impl Network {
         let bad = matches!(from, Host::Node(_)) && chance.percent(self.bad_ways);
         let delay_ms = if bad { chance.within(200..=1_000) } else { chance.within(1..=30) };
         let hosts = [from, to];
-        let connection = Connection { hosts, delay_ms, up: pipe(up), down: pipe(down), left: BTreeSet::new() };
+        let connection =
+            Connection { hosts, delay_ms, up: pipe(up), down: pipe(down), left: BTreeSet::new() };
         self.connections.insert(id, connection);
         id
     }
@@ -216,6 +217,11 @@ impl Network {
         }
     }
 
+    /// Whether it is over a good way.
+    pub(crate) fn is_quick(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.delay_ms <= 30)
+    }
+
     pub(crate) fn is_lost(&self, id: ConnectionId) -> bool {
         self.connections.get(&id).is_none_or(|connection| connection.up.lost || connection.down.lost)
     }
@@ -275,7 +281,7 @@ impl Network {
         chance: &mut Chance,
         agenda: &mut Agenda<E>,
     ) {
-        ways.iter().for_each(|way| drop(self.cut.remove(way)));
+        self.cut.retain(|way| !ways.contains(way));
         for (id, connection) in &mut self.connections {
             for end in [End::Dialler, End::Listener] {
                 if ways.contains(&connection.way(end)) {
