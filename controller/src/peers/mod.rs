@@ -2,6 +2,8 @@
 
 mod fleet;
 mod handle;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use fleet::{Fleet, Other};
 pub use handle::{AwaitsSubscribers, PeersHandle};

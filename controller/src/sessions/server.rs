@@ -31,16 +31,17 @@ use super::{
     admission::{Admission, Stranger},
     bell,
     board::Board,
+    callers::Here,
     connection::Connection,
     inquiries::Inquiries,
-    relief::Relief,
-    stream::{Clock, Session, Turn},
+    steward::{Steward, addresses},
+    stream::{Clock, Session, Turn, replicas},
 };
 use crate::{
     auth::{AuthError, Authenticator, Reviewer},
     operate::Metrics,
     owner::IndexHandle,
-    serving::{Role, alone},
+    peers::{Fleet, PeersHandle},
 };
 
 /// What a `goaway` gets to reach its peer when the process ends.
@@ -61,7 +62,12 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// Holds what every session needs.
 pub struct Sessions<R> {
     replica: String,
-    role: watch::Receiver<Role>,
+    peers: PeersHandle,
+    fleet: watch::Receiver<Arc<Fleet>>,
+    /// The process is about to end: nobody is let in any more.
+    leaving: watch::Sender<bool>,
+    /// After that, nobody is here any more.
+    gone: watch::Sender<bool>,
     index: IndexHandle,
     authenticator: Authenticator<R>,
     admission: Arc<Admission>,
@@ -93,10 +99,12 @@ enum Refusal {
     NotFound,
     #[error("method not allowed; use POST")]
     Method,
-    #[error("this replica has just begun, and does not know yet which one serves; try again shortly")]
-    RoleNotKnown,
-    #[error("another replica serves the sessions; dial {0}")]
-    Standby(SocketAddr),
+    #[error("this replica has just begun, and does not know yet what the others know; try again shortly")]
+    NotMet,
+    #[error("this replica is about to end; dial {0}")]
+    Leaving(SocketAddr),
+    #[error("this replica is about to end, and knows of no other; try again shortly")]
+    Last,
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error("the catalogue is not complete yet; try again shortly")]
@@ -110,22 +118,43 @@ enum Refusal {
 impl<R: Reviewer> Sessions<R> {
     /// Those of a process that has no others beside it.
     pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
-        Self::in_role(alone(), replica, index, reviewer, metrics)
+        Self::among(PeersHandle::alone(), replica, index, reviewer, metrics)
     }
 
-    /// Those of a process that serves while its role says so, and ends them when it does not any more.
-    pub fn in_role(
-        role: watch::Receiver<Role>,
+    /// Those of a process that shares them with other replicas.
+    pub fn among(
+        peers: PeersHandle,
         replica: String,
         index: IndexHandle,
         reviewer: R,
         metrics: Metrics,
     ) -> Arc<Self> {
         let authenticator = Authenticator::new(reviewer, index.clone());
-        let (admission, board) = (Arc::new(Admission::new()), Arc::default());
+        let (admission, board) = (Arc::new(Admission::new()), Arc::<Board>::default());
+        peers.answer_drains_by(Arc::new(Here(board.clone())));
+        let (fleet, leaving, gone) = (peers.fleet(), watch::channel(false).0, watch::channel(false).0);
         let inquiries = Arc::new(Inquiries::new(index.clone()));
         let clock = Clock::start();
-        Arc::new(Self { replica, role, index, authenticator, admission, board, inquiries, clock, metrics })
+        Arc::new(Self {
+            replica,
+            peers,
+            fleet,
+            leaving,
+            gone,
+            index,
+            authenticator,
+            admission,
+            board,
+            inquiries,
+            clock,
+            metrics,
+        })
+    }
+
+    /// From now on nobody is let in, and everybody is sent to the other replicas, one after the other within 5 s;
+    /// [`Sessions::serve`] returns when they are gone.
+    pub fn leave(&self) {
+        self.leaving.send_replace(true);
     }
 
     /// Serves sessions until the process ends, then says goodbye to each.
@@ -138,9 +167,13 @@ impl<R: Reviewer> Sessions<R> {
         info!(address = %listener.local_address()?, "serving sessions");
         let mut connections = JoinSet::new();
         let mut bell = std::pin::pin!(self.follow());
+        let mut gone = self.gone.subscribe();
+        // Connections end when the process does, or when it is to end and nobody is in session any more.
+        let (end, ear) = rollcall_net::shutdown();
         loop {
             tokio::select! {
                 () = shutdown.requested() => break,
+                Ok(_) = gone.wait_for(|gone| *gone) => break,
                 () = bell.as_mut() => {}
                 Some(ended) = connections.join_next() => {
                     if let Err(error) = ended {
@@ -154,7 +187,7 @@ impl<R: Reviewer> Sessions<R> {
                     };
                     let (sessions, tls) = (self.clone(), tls.clone());
                     let connection = Connection { sessions, tls, peer, local, stranger };
-                    let served = connection.serve(stream, shutdown.clone());
+                    let served = connection.serve(stream, ear.clone());
                     let span = info_span!("session", %peer);
                     connections.spawn(async move {
                         served.instrument(span).await;
@@ -163,6 +196,7 @@ impl<R: Reviewer> Sessions<R> {
                 }
             }
         }
+        end.pull();
         let farewell = async { while connections.join_next().await.is_some() {} };
         if timeout(FAREWELL_MAX, farewell).await.is_err() {
             info!(cut = connections.len(), "sessions were cut at shutdown");
@@ -170,9 +204,21 @@ impl<R: Reviewer> Sessions<R> {
         Ok(())
     }
 
-    /// Wakes sessions when something has changed that concerns them.
+    /// Wakes sessions when something has changed that concerns them, and looks after where they are; never returns.
     pub(super) fn follow(&self) -> impl Future<Output = ()> + Send + use<R> {
-        bell::follow(self.index.view(), self.index.feed().clone(), self.board.clone())
+        let rings = bell::follow(self.index.view(), self.index.feed().clone(), self.board.clone());
+        let steward = Steward {
+            replica: self.replica.as_str().into(),
+            board: self.board.clone(),
+            peers: self.peers.clone(),
+            view: self.index.view(),
+            leaving: self.leaving.subscribe(),
+            gone: self.gone.clone(),
+            metrics: self.metrics.clone(),
+        };
+        async move {
+            tokio::join!(rings, steward.run());
+        }
     }
 
     pub(super) fn admission(&self) -> &Admission {
@@ -200,6 +246,22 @@ impl<R: Reviewer> Sessions<R> {
         }
     }
 
+    /// Whether anybody is let in; given whether the catalogue is complete.
+    fn is_open(&self, is_complete: bool) -> Result<(), Refusal> {
+        let fleet = self.fleet.borrow().clone();
+        if *self.leaving.borrow() {
+            // Any of them: who are refused together do not all go to the same.
+            let others = addresses(&fleet);
+            let number = usize::try_from(Jitter::from_entropy().next_u64() >> 32).unwrap_or_default();
+            let other = number.checked_rem(others.len()).and_then(|number| others.get(number));
+            return Err(other.map_or(Refusal::Last, |other| Refusal::Leaving(*other)));
+        }
+        if !is_complete {
+            return Err(Refusal::Incomplete);
+        }
+        if fleet.is_met { Ok(()) } else { Err(Refusal::NotMet) }
+    }
+
     async fn open(
         &self,
         request: Request<Incoming>,
@@ -211,17 +273,9 @@ impl<R: Reviewer> Sessions<R> {
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
-        // Before anything is asked about the token: whoever stands by costs the API server nothing.
-        let role = *self.role.borrow();
-        match role {
-            Role::Serving => {}
-            Role::NotKnown => return Err(Refusal::RoleNotKnown),
-            Role::Standby { serving } => return Err(Refusal::Standby(serving)),
-        }
+        // Before anything is asked about the token: who is refused in any case costs the API server nothing.
         let view = self.index.view();
-        if !view.borrow().complete {
-            return Err(Refusal::Incomplete);
-        }
+        self.is_open(view.borrow().complete)?;
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
         let permit = self.admission.session().ok_or(Refusal::Full)?;
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
@@ -231,11 +285,11 @@ impl<R: Reviewer> Sessions<R> {
             None => None,
         };
         let pod = identity(facts, zone.as_deref());
-        let place = self.board.join(&pod);
+        let (place, local) = (self.board.join(&pod), caller.local.map(plain));
         let life = LIFE_MAX - Jitter::from_entropy().up_to(LIFE_JITTER);
         let opening = Opening {
             replica: self.replica.clone(),
-            replicas: caller.local.map(plain).into_iter().collect(),
+            replicas: replicas(local, &place.others()),
             ca: None,
             pod,
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
@@ -251,9 +305,10 @@ impl<R: Reviewer> Sessions<R> {
             inquiries: self.inquiries.clone(),
             view,
             place,
+            local,
+            peers: self.peers.clone(),
             metrics: self.metrics.clone(),
             turn: Turn::new(self.admission.clone()),
-            relief: Relief::new(self.role.clone()),
             stranger: caller.stranger,
             _permit: permit,
         };
@@ -304,7 +359,9 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Auth(error) => error.status(),
-            Self::RoleNotKnown | Self::Standby(_) | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotMet | Self::Leaving(_) | Self::Last | Self::Incomplete => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Full => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -323,7 +380,7 @@ impl Refusal {
             let seconds = (after + Jitter::from_entropy().up_to(after)).as_secs();
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Self::Standby(serving) = self
+        if let Self::Leaving(serving) = self
             && let Ok(serving) = HeaderValue::from_str(&serving.to_string())
         {
             response.headers_mut().insert(SERVING, serving);
