@@ -97,7 +97,9 @@ impl Controller {
                 self.open(id, &Hello { incarnation, sequence, registrations }, ether);
             }
             Some(Input::Word { id, word }) => self.word(id, word, ether),
-            Some(Input::Note(note)) => drop(self.index.hear_note(note, now_ms)),
+            Some(Input::Note(note)) => {
+                self.index.hear_note(note, now_ms);
+            }
             Some(Input::Synced(epoch)) => self.synced(&epoch),
         }
         self.publish_soon(ether);
