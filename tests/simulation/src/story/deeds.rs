@@ -242,6 +242,11 @@ impl World {
         let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.up && !one.paused) else { return };
         let Some((id, replica)) = sidecar.link.as_ref().map(|link| (link.id, link.replica)) else { return };
         let told = self.ether.chance.within(0..=2);
+        let now_ms = self.ether.now_ms();
+        // It may go where nobody else hears of it, and leave a silence here: two things that fail at once.
+        if told == 1 && self.replicas > 1 && now_ms < self.story.recovered_ms {
+            self.story.mute.insert(pod, now_ms);
+        }
         if told != 0 {
             // What it sent before may still come, when it has long been back; that it hung up does not.
             sidecar.reset(if told == 1 { Farewell::Forget } else { Farewell::Reset }, &mut self.ether);
