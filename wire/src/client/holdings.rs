@@ -126,6 +126,13 @@ impl Holdings {
         as_told.chain(self.kept.iter().map(|(key, kept)| (key, &kept.service)))
     }
 
+    /// Whether nothing is kept beside what was told, and all bytes that are counted are there.
+    #[cfg(test)]
+    pub(super) fn is_as_told(&self) -> bool {
+        let bytes: usize = self.held.values().map(|held| held.bytes).sum();
+        self.kept.is_empty() && self.missed.is_empty() && self.bytes == bytes
+    }
+
     /// Whether something was told of it that stands.
     pub(super) fn has(&self, key: &ServiceKey) -> bool {
         self.held.contains_key(key)

@@ -369,6 +369,12 @@ impl Client {
         self.horizon.is_behind() && self.subscriptions.any_wanted()
     }
 
+    /// Whether nothing is kept beside what was told.
+    #[cfg(test)]
+    fn shows_what_was_told(&self) -> bool {
+        self.holdings.is_as_told()
+    }
+
     /// What is due of the subscriptions, where it is one frame; several wait, in their order, for [`Client::take_up`].
     fn say_due(&mut self) -> Option<Up> {
         let session = self.session.as_mut()?;
