@@ -27,6 +27,17 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 /// A peer that was silent for this long is gone: three heartbeats lost.
 pub const SILENCE_MAX: Duration = Duration::from_secs(9);
 
+/// Where a sidecar knows of another replica, it waits for this one no longer: a heartbeat lost, and half of the next. It
+/// loses nothing by going elsewhere.
+pub const SILENCE_WITH_OTHERS_MAX: Duration = Duration::from_millis(4_500);
+
+/// Replicas whose addresses a sidecar remembers: far more than anybody runs.
+pub const REPLICAS_MAX: usize = 16;
+
+/// What a replica that has read less of Kubernetes does not know of stays shown for so long. Watches that are late are so
+/// by seconds; who is behind for longer reads another history, as that of a backup.
+pub const BEHIND_MAX: Duration = Duration::from_secs(600);
+
 /// Bytes of a bearer token: a projected service-account token is about 1.2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 

@@ -301,7 +301,7 @@ impl Sidecar {
                 Ok(events) => {
                     for event in events {
                         match event {
-                            Heard::Dismissed { reason } => {
+                            Heard::Dismissed { reason, .. } => {
                                 // Of this process, this is the newest; one before it may yet be heard a little later.
                                 let alone = opened_ms >= self.started_ms + PREDECESSOR_MS;
                                 if reason == SUPERSEDED && alone {
