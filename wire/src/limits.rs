@@ -124,7 +124,7 @@ pub const PEER_WORDS_MAX: usize = 8 * 1_024;
 pub const PEER_STRANGERS_MAX: usize = 1_024;
 
 /// Replicas that one of them hears: three are usual, and each of them holds everything.
-pub const REPLICAS_MAX: usize = 64;
+pub const HEARS_MAX: usize = 64;
 
 /// Bytes of a replica's name: of any pod's.
 pub const REPLICA_BYTES_MAX: usize = 253;

@@ -344,9 +344,19 @@ impl World {
         if !self.checks.failures.is_empty() || self.replicas == 1 {
             return;
         }
+        // Whoever comes back over a slow way is missed for a moment.
+        let slow: BTreeSet<_> = self
+            .sidecars
+            .values()
+            .filter(|sidecar| !sidecar.link.as_ref().is_some_and(|link| self.ether.network.is_quick(link.id)))
+            .filter_map(|sidecar| self.kubernetes.pods.get(&sidecar.pod))
+            .map(|pod| pod.service)
+            .collect();
+        let slow: BTreeSet<_> =
+            slow.into_iter().map(|service| self.kubernetes.services[service].key.clone()).collect();
         let revisions = |world: &Self| {
             let of = |(replica, controller): (&ReplicaNo, &Controller)| {
-                let all = controller.catalogue.iter();
+                let all = controller.catalogue.iter().filter(|(key, _)| !slow.contains(key));
                 (*replica, all.map(|(key, service)| (key.clone(), service.revision)).collect::<Vec<_>>())
             };
             world.controllers.iter().map(of).collect::<BTreeMap<_, _>>()

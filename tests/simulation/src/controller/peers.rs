@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -107,6 +108,11 @@ impl Peers {
     /// Whether that process tells us all that it knows, and has.
     pub(crate) fn hears(&self, epoch: &str) -> bool {
         self.processes.get(epoch).is_some_and(|process| process.up && process.synced)
+    }
+
+    /// Whether there is any other.
+    pub(super) fn is_joined(&self) -> bool {
+        self.up().next().is_some()
     }
 
     pub(super) fn links(&self) -> impl Iterator<Item = (ConnectionId, End)> {
@@ -426,6 +432,13 @@ impl Controller {
                 self.pump_link(id, ether);
             }
         }
+    }
+
+    /// Where sessions are served, as sidecars are told: here first.
+    pub(super) fn addresses(&self) -> Arc<[SocketAddr]> {
+        let others = self.peers.up().map(|(_, process)| process.replica).collect::<BTreeSet<_>>();
+        let all = [self.replica].into_iter().chain(others);
+        all.map(|replica| SocketAddr::from(([10, 9, 0, replica as u8 + 1], 7_310))).collect()
     }
 
     /// The pods of which there is a record.

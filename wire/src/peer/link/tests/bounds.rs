@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     frame::HealthOf,
     limits::{
-        EPOCH_BYTES_MAX, FRAME_BYTES_MAX, HEALTH_WORDS_MAX, INCARNATION_BYTES_MAX, OUTSIDE_WORDS_MAX,
-        POD_UID_BYTES_MAX, REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX, REPLICA_BYTES_MAX, REPLICAS_MAX,
+        EPOCH_BYTES_MAX, FRAME_BYTES_MAX, HEALTH_WORDS_MAX, HEARS_MAX, INCARNATION_BYTES_MAX,
+        OUTSIDE_WORDS_MAX, POD_UID_BYTES_MAX, REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX, REPLICA_BYTES_MAX,
     },
     peer::{
         record::{HealthWord, Record, Said, SaidRegistration},
@@ -118,8 +118,8 @@ fn whatever_no_replica_may_say_ends_the_link() {
         (registered(registrations(REGISTRATIONS_MAX + 1, 10_000)), Some(Violation::Registrations)),
         (registered(registrations(1, REGISTRATIONS_BYTES_MAX + 1)), Some(Violation::Registrations)),
         (said(Said { health: health(HEALTH_WORDS_MAX + 1), ..Said::default() }), Some(Violation::Health)),
-        (Frame::Beat(hears(REPLICAS_MAX)), None),
-        (Frame::Beat(hears(REPLICAS_MAX + 1)), Some(Violation::Hears)),
+        (Frame::Beat(hears(HEARS_MAX)), None),
+        (Frame::Beat(hears(HEARS_MAX + 1)), Some(Violation::Hears)),
         (Frame::Beat(Beat { hears: vec!["".into()], ..beat(&[]) }), Some(Violation::Epoch)),
         (Frame::Outside { answers: vec![answer.clone(); OUTSIDE_WORDS_MAX], whole: true }, None),
         (
@@ -156,7 +156,7 @@ fn who_is_another_replica_says_so() {
         assert_eq!(end.link.hear(Frame::Hello { who, beat: beat(&[]) }, 0).err(), expected);
     }
     let mut end = End::new("a", &[]);
-    let hears = vec![epoch("c"); REPLICAS_MAX + 1];
+    let hears = vec![epoch("c"); HEARS_MAX + 1];
     let hello = Frame::Hello { who: who("b"), beat: Beat { hears, ..beat(&[]) } };
     assert_eq!(end.link.hear(hello, 0), Err(Violation::Hears));
     assert_eq!(end.link.other(), None);
