@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +13,9 @@ use std::{
 use anyhow::{Context, bail};
 use kube::{Client, Config};
 use rollcall_injection::Settings;
-use rollcall_net::{Jitter, LogFilter, Shutdown, Trigger, bind_any, server_config, shutdown};
+use rollcall_net::{
+    Jitter, Kernel, LogFilter, Shutdown, Trigger, bind_any, client_config, server_config, shutdown,
+};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -24,7 +27,7 @@ use tracing::{debug, error, info, warn};
 use crate::{
     admission::{self, Installation, Names, Trust},
     args::{Args, LivenessMode},
-    auth::KubeReviewer,
+    auth::{KubeReviewer, user_of},
     ca::{Authority, CaError},
     index::{Index, ObjectKey},
     kubernetes::watch_all,
@@ -32,7 +35,7 @@ use crate::{
     operate::{Metrics, WriteCounts, api, health::Health},
     outside,
     owner::{IndexHandle, OwnerGone, owner},
-    peers::PeersHandle,
+    peers::{self, Means, peers},
     sessions::Sessions,
     status,
 };
@@ -53,7 +56,6 @@ const END_MAX: Duration = Duration::from_millis(1_900);
 pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let ((trigger, ear), (farewell, leaving)) = (shutdown(), shutdown());
-    let peers = PeersHandle::alone();
     let metrics = Metrics::new();
     let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
     let (owner, index) = owner(index(&args, &settings)?, metrics.clone());
@@ -74,12 +76,23 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     for (name, watch) in watch_all(&client, &index, metrics.watch_ages(), metrics.drift()) {
         parts.spawn(until(ear.clone(), name, watch));
     }
-    write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let asks_outside = write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let (replicas, others) =
+        peers(among(&args, sessions_listener.local_addr()?), index.clone(), metrics.clone());
+    let (believed, belief) = oneshot::channel();
+    let (peer_client, peer_ear) = (client.clone(), ear.clone());
+    parts.spawn(async move {
+        // Nobody is met before the process ends, where the authority never comes.
+        let Ok(tls) = belief.await else { return Ok("peers") };
+        let means = Means { client: peer_client, network: Arc::new(Kernel), tls, asks_outside };
+        others.run(means, peer_ear).await?;
+        Ok("peers")
+    });
     let health = Health {
         index: index.clone(),
         serving: Arc::default(),
         admitting: Arc::new(AtomicBool::new(admission.is_none())),
-        fleet: peers.fleet(),
+        fleet: replicas.fleet(),
         leaving: Arc::default(),
         metrics: metrics.clone(),
     };
@@ -96,7 +109,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     }
     let mut early = leaving.clone();
     let (serving, health_ear) = (health.serving.clone(), ear.clone());
-    let (is_leaving, fleet) = (health.leaving.clone(), peers.fleet());
+    let (is_leaving, fleet) = (health.leaving.clone(), replicas.fleet());
     parts.spawn(async move {
         health.serve(health_listener, health_ear).await;
         Ok("health")
@@ -118,10 +131,13 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
             () = ends.requested() => return Ok("sessions"),
         };
         let tls = server_config(trust.leaf.certificate_pem.as_bytes(), trust.leaf.key_pem.as_bytes())?;
+        // They wait for it until the process ends.
+        let _ = believed.send(client_config(trust.authority_pem.as_bytes())?);
         // Nobody waits for it without a webhook.
         let _ = trusted.send(trust);
-        let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
-        let sessions = Sessions::among(peers, args.replica.clone(), index, reviewer, metrics);
+        let replica_user = user_of(&args.namespace, &args.service_account);
+        let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
+        let sessions = Sessions::among(replicas, args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
         let leaves = async {
             early.requested().await;
@@ -172,6 +188,18 @@ async fn leave(parts: &mut JoinSet<anyhow::Result<&'static str>>) {
     }
 }
 
+/// Who we are among the replicas, which all have their sessions on the same port.
+fn among(args: &Args, sessions: SocketAddr) -> peers::Settings {
+    peers::Settings {
+        replica: args.replica.clone(),
+        namespace: args.namespace.clone(),
+        lease_name: args.lease_name.clone(),
+        port: sessions.port(),
+        named: args.peers.clone(),
+        token_file: args.replica_token_file.clone(),
+    }
+}
+
 /// An index as the flags and the settings want it.
 fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
     let namespace = args.namespace.parse().with_context(|| format!("--namespace {}", args.namespace))?;
@@ -197,7 +225,8 @@ fn admission(args: &Args, settings: Settings) -> anyhow::Result<Option<(Installa
     Ok(Some((Installation { names, settings, dns }, listener)))
 }
 
-/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not.
+/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not; tells
+/// whether we hold it.
 fn write(
     parts: &mut JoinSet<anyhow::Result<&'static str>>,
     args: &Args,
@@ -205,7 +234,7 @@ fn write(
     index: &IndexHandle,
     metrics: &Metrics,
     ear: &Shutdown,
-) {
+) -> watch::Receiver<bool> {
     let (seat, leadership) = lease::leadership();
     let settings = lease::Settings {
         namespace: args.namespace.clone(),
@@ -235,11 +264,12 @@ fn write(
         leadership.tell(told).await;
         Ok("lease's word")
     });
-    let probing = outside::run(index.clone(), holds_lease, ear.clone());
+    let probing = outside::run(index.clone(), holds_lease.clone(), ear.clone());
     parts.spawn(async move {
         probing.await?;
         Ok("prober")
     });
+    holds_lease
 }
 
 /// Returns when every kind is listed: before that, the writers know nothing to write.

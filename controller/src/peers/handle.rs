@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use hyper::body::Incoming;
 use rollcall_catalogue::{PodUid, ServiceKey};
 use rollcall_wire::peer::{Standing, Version};
 use tokio::{
@@ -13,12 +15,15 @@ use tokio::{
     time::Instant,
 };
 
-use super::fleet::Fleet;
-use crate::sessions::roster::Outcome;
+use super::{fleet::Fleet, hub::Door, link::Moving, links::LINKS_MAX};
+use crate::{auth::KnownTokens, sessions::roster::Outcome};
 
 /// Asks that wait for the task of the peers: as many pods may drain at once as the index lets wait for their end. Who comes
 /// when all places are taken waits for one.
 const ASKS_MAX: usize = 1_024;
+
+/// Replicas that have opened a link and wait to be let in: as many as there may be links.
+const DOORS_MAX: usize = LINKS_MAX;
 
 /// Says when nobody in session with us calls these services any more as they were before this number of the feed.
 pub trait AwaitsSubscribers: Send + Sync + 'static {
@@ -35,8 +40,16 @@ pub trait AwaitsSubscribers: Send + Sync + 'static {
 pub struct PeersHandle {
     fleet: watch::Receiver<Arc<Fleet>>,
     own: Arc<watch::Sender<Own>>,
-    asks: Option<mpsc::Sender<Ask>>,
+    hub: Option<Hub>,
     subscribers: Subscribers,
+    tokens: Arc<KnownTokens>,
+}
+
+/// Holds the ways to the task that knows all links.
+#[derive(Clone)]
+struct Hub {
+    asks: mpsc::Sender<Ask>,
+    doors: mpsc::Sender<Door>,
 }
 
 /// Holds what we tell the others of ourselves.
@@ -63,16 +76,26 @@ pub(super) struct Ends {
     pub(super) fleet: watch::Sender<Arc<Fleet>>,
     pub(super) own: watch::Receiver<Own>,
     pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) doors: mpsc::Receiver<Door>,
     pub(super) subscribers: Subscribers,
+    pub(super) tokens: Arc<KnownTokens>,
 }
 
 pub(super) fn handle() -> (PeersHandle, Ends) {
     let (told, fleet) = watch::channel(Arc::<Fleet>::default());
     let (own, stands) = watch::channel(Own::default());
     let (asks, asked) = mpsc::channel(ASKS_MAX);
-    let subscribers = Subscribers::default();
-    let ends = Ends { fleet: told, own: stands, asks: asked, subscribers: subscribers.clone() };
-    (PeersHandle { fleet, own: Arc::new(own), asks: Some(asks), subscribers }, ends)
+    let (doors, opened) = mpsc::channel(DOORS_MAX);
+    let (subscribers, tokens) = (Subscribers::default(), Arc::<KnownTokens>::default());
+    let ends = Ends {
+        fleet: told,
+        own: stands,
+        asks: asked,
+        doors: opened,
+        subscribers: subscribers.clone(),
+        tokens: tokens.clone(),
+    };
+    (PeersHandle { fleet, own: Arc::new(own), hub: Some(Hub { asks, doors }), subscribers, tokens }, ends)
 }
 
 // === impl PeersHandle ===
@@ -83,7 +106,13 @@ impl PeersHandle {
         let fleet = Fleet { is_met: true, ..Fleet::default() };
         let (own, _) = watch::channel(Own::default());
         let fleet = watch::channel(Arc::new(fleet)).1;
-        Self { fleet, own: Arc::new(own), asks: None, subscribers: Subscribers::default() }
+        let (subscribers, tokens) = (Subscribers::default(), Arc::default());
+        Self { fleet, own: Arc::new(own), hub: None, subscribers, tokens }
+    }
+
+    /// Those of a process whose others somebody else looks after: they are asked nothing.
+    pub fn watching(fleet: watch::Receiver<Arc<Fleet>>) -> Self {
+        Self { fleet, ..Self::alone() }
     }
 
     /// The other replicas as they are, now and later.
@@ -112,7 +141,7 @@ impl PeersHandle {
         services: Vec<ServiceKey>,
         deadline: Instant,
     ) -> Outcome {
-        let Some(asks) = &self.asks else { return Outcome::default() };
+        let Some(Hub { asks, .. }) = &self.hub else { return Outcome::default() };
         let (reply, answer) = oneshot::channel();
         let ask = Ask { pod, version, services, deadline, reply };
         match asks.send(ask).await {
@@ -120,6 +149,24 @@ impl PeersHandle {
             // The process ends, and so do all drains that it was asked for.
             Err(_) => Outcome::default(),
         }
+    }
+
+    /// The tokens that are known to be good, here or by another replica's word.
+    pub(crate) fn tokens(&self) -> &Arc<KnownTokens> {
+        &self.tokens
+    }
+
+    /// A link for another replica that has opened this request; none where there are too many, or none are wanted.
+    pub(crate) async fn link(
+        &self,
+        incoming: Incoming,
+        outgoing: mpsc::Sender<Bytes>,
+    ) -> Option<Box<Moving>> {
+        let (reply, answer) = oneshot::channel();
+        let door = Door { incoming, outgoing, reply };
+        // A hub that does not come to it has too much to do.
+        self.hub.as_ref()?.doors.try_send(door).ok()?;
+        answer.await.ok()?
     }
 }
 

@@ -41,7 +41,7 @@ use crate::{
     auth::{AuthError, Authenticator, Reviewer},
     operate::Metrics,
     owner::IndexHandle,
-    peers::{Fleet, PeersHandle},
+    peers::{Fleet, Moving, PeersHandle},
 };
 
 /// What a `goaway` gets to reach its peer when the process ends.
@@ -85,6 +85,13 @@ pub(super) struct Caller {
     pub(super) stranger: Arc<Stranger>,
 }
 
+/// Holds what a request has opened.
+pub(super) enum Opened {
+    Session(Box<Session>),
+    /// With another replica.
+    Link(Box<Moving>),
+}
+
 /// Says why the session server ended before its time.
 #[derive(Debug, Error)]
 pub enum SessionsError {
@@ -95,22 +102,31 @@ pub enum SessionsError {
 /// Says why a request opens no session.
 #[derive(Debug, Error)]
 enum Refusal {
-    #[error("no such path; use POST /v1/session")]
+    #[error("no such path; use POST /v1/session, or, between replicas, POST /v1/peer")]
     NotFound,
     #[error("method not allowed; use POST")]
     Method,
-    #[error("this replica has just begun, and does not know yet what the others know; try again shortly")]
-    NotMet,
-    #[error("this replica is about to end; dial {0}")]
-    Leaving(SocketAddr),
-    #[error("this replica is about to end, and knows of no other; try again shortly")]
-    Last,
+    #[error("{0}; dial {1}")]
+    Elsewhere(Closed, SocketAddr),
+    #[error("{0}; try again shortly")]
+    Nowhere(Closed),
     #[error(transparent)]
     Auth(#[from] AuthError),
-    #[error("the catalogue is not complete yet; try again shortly")]
-    Incomplete,
     #[error("all sessions of this replica are taken; try another one, or later")]
     Full,
+    #[error("all links of this replica are taken; run fewer replicas, or try later")]
+    Linked,
+}
+
+/// Says why a replica lets nobody in.
+#[derive(Debug, Clone, Copy, Error)]
+enum Closed {
+    #[error("the catalogue is not complete yet")]
+    Incomplete,
+    #[error("this replica has just begun, and does not know yet what the others know")]
+    NotMet,
+    #[error("this replica is about to end")]
+    Leaving,
 }
 
 // === impl Sessions ===
@@ -129,7 +145,7 @@ impl<R: Reviewer> Sessions<R> {
         reviewer: R,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let authenticator = Authenticator::new(reviewer, index.clone());
+        let authenticator = Authenticator::new(reviewer, index.clone(), peers.tokens().clone());
         let (admission, board) = (Arc::new(Admission::new()), Arc::<Board>::default());
         peers.answer_drains_by(Arc::new(Here(board.clone())));
         let (fleet, leaving, gone) = (peers.fleet(), watch::channel(false).0, watch::channel(false).0);
@@ -225,48 +241,70 @@ impl<R: Reviewer> Sessions<R> {
         &self.admission
     }
 
-    /// Answers one request; a session that it opens is given to its connection.
+    /// Answers one request; what it opens is given to its connection.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
         caller: Caller,
-        opened: &mpsc::Sender<Box<Session>>,
+        opened: &mpsc::Sender<Opened>,
     ) -> Response<Body> {
-        let (session, response) = match self.open(request, caller).await {
+        let answered = match request.uri().path() {
+            "/v1/peer" => self.link(request, caller).await,
+            _ => self.open(request, caller).await,
+        };
+        let (open, response) = match answered {
             Ok(opened) => opened,
             Err(refusal) => {
-                debug!(%refusal, "a session is refused");
+                debug!(%refusal, "a request is refused");
                 return refusal.response();
             }
         };
-        // As many as there are streams. Boxed, since a channel has room for 32 of what it carries.
-        match opened.try_send(Box::new(session)) {
+        // As many as there are streams.
+        match opened.try_send(open) {
             Ok(()) => response,
             Err(_) => Refusal::Full.response(),
         }
     }
 
-    /// Whether anybody is let in; given whether the catalogue is complete.
-    fn is_open(&self, is_complete: bool) -> Result<(), Refusal> {
-        let fleet = self.fleet.borrow().clone();
-        if *self.leaving.borrow() {
-            // Any of them: who are refused together do not all go to the same.
-            let others = addresses(&fleet);
-            let number = usize::try_from(Jitter::from_entropy().next_u64() >> 32).unwrap_or_default();
-            let other = number.checked_rem(others.len()).and_then(|number| others.get(number));
-            return Err(other.map_or(Refusal::Last, |other| Refusal::Leaving(*other)));
+    /// Why nobody is let in, if so; given whether the catalogue is complete.
+    fn closed(&self, is_complete: bool) -> Option<Closed> {
+        match self.fleet.borrow().is_met {
+            _ if *self.leaving.borrow() => Some(Closed::Leaving),
+            _ if !is_complete => Some(Closed::Incomplete),
+            false => Some(Closed::NotMet),
+            true => None,
         }
-        if !is_complete {
-            return Err(Refusal::Incomplete);
+    }
+
+    /// Names any of those that serve: who are refused together do not all go to the same.
+    fn refusal(&self, closed: Closed) -> Refusal {
+        let others = addresses(&self.fleet.borrow());
+        let number = usize::try_from(Jitter::from_entropy().next_u64() >> 32).unwrap_or_default();
+        let other = number.checked_rem(others.len()).and_then(|number| others.get(number));
+        other.map_or(Refusal::Nowhere(closed), |other| Refusal::Elsewhere(closed, *other))
+    }
+
+    /// Lets in another replica, which is no session and takes no place of one.
+    async fn link(
+        &self,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<(Opened, Response<Body>), Refusal> {
+        if request.method() != Method::POST {
+            return Err(Refusal::Method);
         }
-        if fleet.is_met { Ok(()) } else { Err(Refusal::NotMet) }
+        self.authenticator.authenticate_replica(request.headers(), caller.address).await?;
+        let (outgoing, frames) = mpsc::channel(1);
+        let link = self.peers.link(request.into_body(), outgoing).await.ok_or(Refusal::Linked)?;
+        caller.stranger.becomes_known();
+        Ok((Opened::Link(link), streamed(frames)))
     }
 
     async fn open(
         &self,
         request: Request<Incoming>,
         caller: Caller,
-    ) -> Result<(Session, Response<Body>), Refusal> {
+    ) -> Result<(Opened, Response<Body>), Refusal> {
         if request.uri().path() != "/v1/session" {
             return Err(Refusal::NotFound);
         }
@@ -275,7 +313,9 @@ impl<R: Reviewer> Sessions<R> {
         }
         // Before anything is asked about the token: who is refused in any case costs the API server nothing.
         let view = self.index.view();
-        self.is_open(view.borrow().complete)?;
+        if let Some(closed) = self.closed(view.borrow().complete) {
+            return Err(self.refusal(closed));
+        }
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
         let permit = self.admission.session().ok_or(Refusal::Full)?;
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
@@ -294,7 +334,7 @@ impl<R: Reviewer> Sessions<R> {
             pod,
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
-        let (outgoing, mut frames) = mpsc::channel(1);
+        let (outgoing, frames) = mpsc::channel(1);
         let session = Session {
             uid,
             server: Server::new(opening, self.index.feed().clone(), self.clock.now_ms()),
@@ -312,13 +352,19 @@ impl<R: Reviewer> Sessions<R> {
             stranger: caller.stranger,
             _permit: permit,
         };
-        let body = stream::poll_fn(move |context| {
-            frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
-        });
-        let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        Ok((session, response))
+        // Boxed, since a channel has room for 32 of what it carries.
+        Ok((Opened::Session(Box::new(session)), streamed(frames)))
     }
+}
+
+/// A response that stays open, and says what comes.
+fn streamed(mut frames: mpsc::Receiver<Bytes>) -> Response<Body> {
+    let body = stream::poll_fn(move |context| {
+        frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
+    });
+    let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
 }
 
 /// An IPv4 address as such, also where a socket for both kinds has taken the connection.
@@ -351,6 +397,18 @@ async fn accept(listener: &impl Accept, admission: &Admission) -> (Accepted, Own
     }
 }
 
+// === impl Opened ===
+
+impl Opened {
+    /// Moves it until it has ended.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        match self {
+            Self::Session(session) => session.run(shutdown).await,
+            Self::Link(link) => link.run(shutdown).await,
+        }
+    }
+}
+
 // === impl Refusal ===
 
 impl Refusal {
@@ -359,10 +417,8 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Auth(error) => error.status(),
-            Self::NotMet | Self::Leaving(_) | Self::Last | Self::Incomplete => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Full => StatusCode::TOO_MANY_REQUESTS,
+            Self::Elsewhere(..) | Self::Nowhere(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::Linked => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -380,7 +436,7 @@ impl Refusal {
             let seconds = (after + Jitter::from_entropy().up_to(after)).as_secs();
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Self::Leaving(serving) = self
+        if let Self::Elsewhere(_, serving) = self
             && let Ok(serving) = HeaderValue::from_str(&serving.to_string())
         {
             response.headers_mut().insert(SERVING, serving);

@@ -326,7 +326,8 @@ impl Running {
 
     /// Whoever is only moved has his answers first: a drain that is under way would have to begin anew.
     fn leave_if_told(&mut self) {
-        let goes = |leave: &mut Leave| leave.is_urgent() || self.errands.are_done();
+        let is_answered = || self.errands.are_done() && !self.session.server.owes_answers();
+        let goes = |leave: &mut Leave| leave.is_urgent() || is_answered();
         if let Some(Leave { ending, dial }) = self.leave.take_if(goes) {
             self.session.server.send_away(ending.as_str(), dial);
         }

@@ -273,6 +273,11 @@ impl Server {
         self.telling.add(ask, told);
     }
 
+    /// Whether the peer waits for an answer: all of them are said before the last word only where that comes later.
+    pub fn owes_answers(&self) -> bool {
+        !self.answers.is_empty() || self.asks > 0
+    }
+
     /// Whether an answer is not told to its end.
     pub fn is_telling(&self) -> bool {
         self.telling.has_more()

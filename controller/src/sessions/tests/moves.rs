@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, header};
-use rollcall_catalogue::{ContentHash, Reason};
+use rollcall_catalogue::{ContentHash, Reason, changes::Position};
 use rollcall_wire::{Down, Drain, SERVING, Up, peer::Standing};
 use tokio::{
     net::TcpListener,
@@ -11,8 +11,9 @@ use tokio::{
     time::{Duration, Instant, interval, sleep, timeout},
 };
 
-use super::house::{EVENTUALLY, House, Peer, hello, key, pod, subscribe};
+use super::house::{EVENTUALLY, House, Peer, hello, key, pod, seen, subscribe};
 use crate::{
+    index::{Change, Kind},
     owner::View,
     peers::{Fleet, testing::other},
     sessions::{
@@ -265,6 +266,12 @@ async fn nobody_is_served_before_the_others_are_met() {
     }
     let (_up, response) = dialled.request(Method::POST, "/v1/other", "").await;
     assert_eq!(response.status(), 404);
+    house.peers.tell(Fleet { others: vec![other("b", at(2), 0)], ..Fleet::default() });
+    let (_up, response) = dialled.request(Method::POST, "/v1/session", "token-of-u1").await;
+    assert_eq!(
+        (response.status().as_u16(), response.headers().get(SERVING).unwrap().to_str().unwrap()),
+        (503, "10.0.9.2:7310")
+    );
     house.peers.are(Vec::new());
     told(&house, (0, Standing::Serving)).await;
     house.eventually("rollcall_serving 1").await;
@@ -332,6 +339,47 @@ async fn each_session_is_told_where_replicas_are_and_of_the_newest_within_a_seco
     assert_eq!(older.goodbye_to().await, ("shutdown".to_owned(), None), "it knows of no other place");
 }
 
+/// An object that is in no service changes nothing that anybody is told, and moves the place.
+#[tokio::test(start_paused = true)]
+async fn a_session_is_told_how_far_this_replica_has_read_kubernetes() {
+    let house = house(2).await;
+    house.index.apply_at(Change::ListBegins(Kind::Pod), None).await.unwrap();
+    for number in 1..=2 {
+        house.apply(seen(pod(number, (number == 1).then_some("orders")))).await;
+    }
+    house.index.apply_at(Change::ListEnds(Kind::Pod), Some(7)).await.unwrap();
+    let at = |revision| {
+        let mut position = Position::default();
+        position.saw(Kind::Pod.as_str(), revision);
+        position
+    };
+    while *house.index.view().borrow().position != at(7) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let mut peer = house.open("u2").await;
+    peer.say(&hello("i", 1)).await;
+    let Some(Down::Welcome { position, .. }) = peer.hear().await else { panic!() };
+    assert_eq!(position, at(7));
+    peer.say(&subscribe(&["orders"])).await;
+    let mut synced = async || {
+        loop {
+            match peer.hear().await {
+                Some(Down::Synced { position, cursor, .. }) => {
+                    peer.say(&Up::Ack { cursor }).await;
+                    return position;
+                }
+                Some(Down::Upsert { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(synced().await, Position::default(), "it knows");
+    house.index.advanced(Kind::Pod, 8).await.unwrap();
+    assert_eq!(synced().await, at(8), "though nothing has changed");
+    house.index.apply_at(seen(pod(3, Some("orders"))), Some(9)).await.unwrap();
+    assert_eq!(synced().await, at(9));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_counts_those_who_are_in_session_elsewhere() {
     for (elsewhere, complete, expected) in [
@@ -352,6 +400,8 @@ async fn a_drain_counts_those_who_are_in_session_elsewhere() {
         drained.say(&Up::Drain { drain: Drain::Start, deadline_ms: 5_000, ask: Some(7) }).await;
         let asked = house.peers.asked().await;
         assert_eq!((asked.pod, asked.services), ("u1".into(), vec![key("orders")]));
+        let note = house.index.ledger().get(&"u1".into()).unwrap();
+        assert!(note.said.drains && asked.version.as_ref() == Some(&note.version), "{note:?}");
         assert!(
             asked.deadline >= asked_at && asked.deadline <= asked_at + Duration::from_secs(5) + SECOND / 10
         );
