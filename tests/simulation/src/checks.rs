@@ -130,11 +130,6 @@ impl World {
         let now_ms = self.now_ms();
         let mut kept = BTreeSet::new();
         for (caller, sidecar) in self.sidecars.iter().filter(|(_, sidecar)| sidecar.up && !sidecar.paused) {
-            // A replica that lacks what Kubernetes says may lack pods as well.
-            let told_by = sidecar.link.as_ref().map(|link| link.replica);
-            if told_by.is_some_and(|replica| !self.is_settled(replica)) {
-                continue;
-            }
             for (key, service) in sidecar.client.held() {
                 for (pod, since_ms) in &self.checks.well_since_ms {
                     // What was said of it before has come by now.
@@ -173,6 +168,10 @@ impl World {
             let Some((_, sound_ms)) = self.checks.sound_since_ms.get(number) else { continue };
             let Some(pod) = self.kubernetes.pods.get(number) else { continue };
             let Some(controller) = controller_of(&self.controllers, sidecar) else { continue };
+            // What a replica that reads nothing tells takes nothing away.
+            if !self.is_settled(controller.replica) {
+                continue;
+            }
             let home = self.kubernetes.namespace(pod);
             for (key, service) in sidecar.client.held() {
                 *self.checks.looks.entry("services held").or_default() += 1;

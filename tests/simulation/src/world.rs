@@ -196,27 +196,24 @@ impl World {
             return;
         }
         let kubernetes = &mut self.kubernetes;
-        let changes = match event {
+        let changes: Vec<_> = match event {
             Event::Listed(_, kind, generation) => {
-                match kubernetes.watches[replica].listed(kind, generation) {
-                    true => {
-                        let all = kubernetes.list(kind);
-                        [Change::ListBegins(kind)]
-                            .into_iter()
-                            .chain(all)
-                            .chain([Change::ListEnds(kind)])
-                            .collect()
-                    }
-                    false => Vec::new(),
+                if !kubernetes.watches[replica].listed(kind, generation) {
+                    return;
                 }
+                let all = kubernetes.list(kind).into_iter().map(|change| (change, None));
+                let end = (Change::ListEnds(kind), kubernetes.revisions.get_key_value(&kind));
+                let end = (end.0, end.1.map(|(kind, revision)| (*kind, *revision)));
+                [(Change::ListBegins(kind), None)].into_iter().chain(all).chain([end]).collect()
             }
             Event::Watched(_, kind, generation) => {
-                kubernetes.watches[replica].watched(kind, generation).into_iter().collect()
+                let next = kubernetes.watches[replica].watched(kind, generation);
+                next.into_iter().map(|(change, revision)| (change, Some((kind, revision)))).collect()
             }
-            _ => Vec::new(),
+            _ => return,
         };
-        for change in changes {
-            controller.input(Input::Change(Box::new(change)), &mut self.ether);
+        for (change, revision) in changes {
+            controller.input(Input::Change(Box::new(change), revision), &mut self.ether);
         }
     }
 

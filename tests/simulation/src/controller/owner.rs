@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
-use rollcall_controller::index::{Change, Hello, Opening, Refused};
+use rollcall_catalogue::{PodUid, ServiceKey, changes::Position, liveness::ProbeWitness};
+use rollcall_controller::index::{Change, Hello, Kind, Opening, Refused};
 use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration, peer::Note};
 
 use super::Controller;
@@ -19,7 +19,8 @@ const GOING_WITHIN_MS: u64 = 1_000;
 /// Says what comes in at the owner.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Change(Box<Change>),
+    /// With how far its kind is read then.
+    Change(Box<Change>, Option<(Kind, u64)>),
     Open {
         id: ConnectionId,
         incarnation: String,
@@ -79,9 +80,10 @@ impl Controller {
         let now_ms = self.clock_ms(ether);
         match self.inputs.pop_front() {
             None => return,
-            Some(Input::Change(change)) => {
+            Some(Input::Change(change, revision)) => {
                 self.kubernetes_heard_ms = ether.now_ms();
                 self.index.apply(*change);
+                self.read.extend(revision);
                 for uid in self.index.take_orphans() {
                     if let Some(id) = self.open.get(&uid) {
                         self.dismiss(*id, "pod-gone", ether);
@@ -241,6 +243,11 @@ impl Controller {
         let step = if complete { self.index.advance(self.clock_ms(ether)) } else { None };
         let news = step.is_some() || complete != self.complete;
         self.complete = complete;
+        if complete {
+            let mut position = Position::default();
+            self.read.iter().for_each(|(kind, revision)| position.saw(kind.as_str(), *revision));
+            self.position = Arc::new(position);
+        }
         if let Some(step) = step {
             for delta in &step.deltas {
                 ether.note(format!("controller {} publishes {delta:?}", self.life));

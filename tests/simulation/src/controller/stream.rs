@@ -195,7 +195,7 @@ impl Controller {
     pub(crate) fn look(&mut self, id: ConnectionId, ether: &mut Ether) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.view = self.catalogue.clone();
-        stream.server.look(&stream.view, self.number, &Default::default());
+        stream.server.look(&stream.view, self.number, &self.position);
         self.pump(id, ether);
     }
 
@@ -218,7 +218,10 @@ impl Controller {
             Heard::Hello { incarnation, sequence, registrations } => {
                 return self.input(Input::Open { id, incarnation, sequence, registrations }, ether);
             }
-            Heard::Subscribed(keys) => return self.drains_subscribed(id, keys),
+            Heard::Subscribed(keys) => {
+                self.drains_subscribed(id, keys);
+                return self.look(id, ether);
+            }
             Heard::Unsubscribed(keys) => return self.drains_unsubscribed(id, keys, ether),
             Heard::Acked(number) => return self.drains_acked(id, number, ether),
             Heard::Resynced(Resync::Digest) => {

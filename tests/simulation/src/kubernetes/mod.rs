@@ -37,6 +37,9 @@ pub(crate) struct Kubernetes {
     /// What each slice says now, which is what its pods were a while ago.
     slices: BTreeMap<ServiceNo, Change>,
     created: u32,
+    /// Of the last change, and of the last of each kind: bookmarks, which say that a kind has not changed since, come at once.
+    revision: u64,
+    pub(crate) revisions: BTreeMap<Kind, u64>,
 }
 
 // === impl Kubernetes ===
@@ -63,6 +66,8 @@ impl Kubernetes {
             signs: BTreeMap::new(),
             slices: BTreeMap::new(),
             created: 0,
+            revision: 0,
+            revisions: BTreeMap::new(),
         }
     }
 
@@ -190,7 +195,10 @@ impl Kubernetes {
 
     /// Everyone who watches hears of it, each in its time.
     fn tell(&mut self, change: Change, chance: &mut Chance, agenda: &mut Agenda<Event>) {
-        self.watches.iter_mut().for_each(|watches| watches.tell(change.clone(), chance, agenda));
+        self.revision += 1;
+        let revision = self.revision;
+        self.revisions.extend(watches::kind_of(&change).map(|kind| (kind, revision)));
+        self.watches.iter_mut().for_each(|watches| watches.tell(change.clone(), revision, chance, agenda));
     }
 
     fn tell_pod(&mut self, number: PodNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {

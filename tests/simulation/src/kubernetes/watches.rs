@@ -30,7 +30,8 @@ struct Watch {
     /// Of the list that it began with; what was on its way before is not.
     generation: u64,
     listed: bool,
-    on_the_way: VecDeque<Change>,
+    /// Each with its resource version.
+    on_the_way: VecDeque<(Change, u64)>,
     last_at_ms: Millis,
 }
 
@@ -54,11 +55,17 @@ impl Watches {
     }
 
     /// Sends a change on its way to a watch that was listed: others will see what has come of it.
-    pub(crate) fn tell(&mut self, change: Change, chance: &mut Chance, agenda: &mut Agenda<Event>) {
+    pub(crate) fn tell(
+        &mut self,
+        change: Change,
+        revision: u64,
+        chance: &mut Chance,
+        agenda: &mut Agenda<Event>,
+    ) {
         let Some(kind) = kind_of(&change) else { return };
         let (replica, away_until_ms) = (self.replica, self.away_until_ms);
         let Some(watch) = self.kinds.get_mut(&kind).filter(|watch| watch.listed) else { return };
-        watch.on_the_way.push_back(change);
+        watch.on_the_way.push_back((change, revision));
         let at_ms = away_until_ms.max(agenda.now_ms()) + chance.within(SEEN_AFTER_MS);
         watch.last_at_ms = watch.last_at_ms.max(at_ms);
         agenda.at(watch.last_at_ms, Event::Watched(replica, kind, watch.generation));
@@ -70,7 +77,7 @@ impl Watches {
         watch.map(|watch| watch.listed = true).is_some()
     }
 
-    pub(crate) fn watched(&mut self, kind: Kind, generation: u64) -> Option<Change> {
+    pub(crate) fn watched(&mut self, kind: Kind, generation: u64) -> Option<(Change, u64)> {
         self.kinds.get_mut(&kind).filter(|watch| watch.generation == generation)?.on_the_way.pop_front()
     }
 
@@ -80,7 +87,7 @@ impl Watches {
     }
 }
 
-fn kind_of(change: &Change) -> Option<Kind> {
+pub(super) fn kind_of(change: &Change) -> Option<Kind> {
     match change {
         Change::ListBegins(_) | Change::ListEnds(_) => None,
         Change::Pod(_) => Some(Kind::Pod),
