@@ -21,7 +21,6 @@ mod owner;
 pub mod peers;
 #[cfg(test)]
 mod scripted_api;
-pub mod serving;
 pub mod sessions;
 pub mod status;
 

@@ -27,6 +27,17 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 /// A peer that was silent for this long is gone: three heartbeats lost.
 pub const SILENCE_MAX: Duration = Duration::from_secs(9);
 
+/// Where a sidecar knows of another replica, it waits for this one no longer: a heartbeat lost, and half of the next. It
+/// loses nothing by going elsewhere.
+pub const SILENCE_WITH_OTHERS_MAX: Duration = Duration::from_millis(4_500);
+
+/// Replicas whose addresses a sidecar remembers: far more than anybody runs.
+pub const REPLICAS_MAX: usize = 16;
+
+/// What a replica that has read less of Kubernetes does not know of stays shown for so long. Watches that are late are so
+/// by seconds; who is behind for longer reads another history, as that of a backup.
+pub const BEHIND_MAX: Duration = Duration::from_secs(600);
+
 /// Bytes of a bearer token: a projected service-account token is about 1.2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
@@ -55,6 +66,11 @@ pub const SYNCS_MAX: usize = 64;
 
 /// Answers that wait to be taken: a peer asks for no more than a few things at a time.
 pub const ANSWERS_MAX: usize = 64;
+
+/// So long after its beginning a session is told how far the replica has come wherever a heartbeat is due, and later only
+/// with what it is told anyway: a client that was told more elsewhere waits for that. Without a change in the cluster a
+/// replica hears of its place once a minute.
+pub const POSITIONS_FOR: Duration = Duration::from_secs(180);
 
 /// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
 pub const REGISTRATIONS_MAX: usize = 16;
@@ -108,7 +124,7 @@ pub const PEER_WORDS_MAX: usize = 8 * 1_024;
 pub const PEER_STRANGERS_MAX: usize = 1_024;
 
 /// Replicas that one of them hears: three are usual, and each of them holds everything.
-pub const REPLICAS_MAX: usize = 64;
+pub const HEARS_MAX: usize = 64;
 
 /// Bytes of a replica's name: of any pod's.
 pub const REPLICA_BYTES_MAX: usize = 253;

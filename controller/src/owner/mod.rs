@@ -69,7 +69,7 @@ pub struct View {
     pub replicas: Arc<[Replica]>,
     /// How far Kubernetes was read: never ahead of the catalogue. It goes on without being news to those who wait for views,
     /// and so is to be read when it is told.
-    pub position: Position,
+    pub position: Arc<Position>,
 }
 
 /// Holds who may still call a pod that goes, as it is asked by another replica.
@@ -309,7 +309,7 @@ impl Owner {
         let outside = self.index.take_outside();
         // Empty needs proof here as well.
         let (replicas, position) = match complete {
-            true => (self.index.take_replicas(), self.progress.take()),
+            true => (self.index.take_replicas(), self.progress.take().map(Arc::new)),
             false => (None, None),
         };
         let awaited = self.index.awaited();

@@ -107,7 +107,7 @@ impl Controller {
     ) {
         let Some(asker) = self.drains.sessions.get(&id).copied() else { return };
         let Some(pod) = self.streams.get(&id).map(|stream| stream.pod) else { return };
-        let begun = self.drains.roster.begin(services.clone(), self.number, asker);
+        let begun = self.drains.roster.begin(services.clone(), self.number, Some(asker));
         let asked = self.streams.iter().filter(|(one, stream)| {
             **one != id && services.iter().any(|key| stream.subscribed.contains(key)) && stream.opened
         });
