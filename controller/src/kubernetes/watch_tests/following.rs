@@ -285,7 +285,7 @@ async fn how_far_a_kind_was_read_follows_lists_events_and_bookmarks() {
         let mut expected = Position::default();
         expected.saw("Pod", revision);
         let reached = async {
-            while rig.index.view().borrow().position != expected {
+            while *rig.index.view().borrow().position != expected {
                 sleep(Duration::from_millis(1)).await;
             }
         };
