@@ -24,6 +24,9 @@ use crate::{
 /// Names that an answer holds: enough for a person to see which.
 const LATE_MAX: usize = 32;
 
+/// What an answer gets to reach us: the others are asked to give theirs so long before the deadline, with what they know then.
+const ON_THE_WAY: Duration = Duration::from_millis(250);
+
 /// Holds what we asked the others, and how far the answers have come.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -69,7 +72,7 @@ impl Asked {
         self.given += 1;
         let open = Open { reply, deadline, awaited: others, outcome: Outcome::default() };
         self.open.insert(self.given, open);
-        let left = deadline.saturating_duration_since(now);
+        let left = deadline.saturating_duration_since(now).saturating_sub(ON_THE_WAY);
         let deadline_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Some(Frame::Drain { ask: self.given, pod, version, services, deadline_ms })
     }

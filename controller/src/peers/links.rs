@@ -164,3 +164,95 @@ impl Links {
         met.into_iter().any(|met| *met.epoch == *name || *met.replica == *name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rollcall_wire::PROTOCOL;
+
+    use super::*;
+
+    fn who(replica: &str) -> Introduction {
+        let epoch = format!("{replica}1").into();
+        Introduction { protocol: PROTOCOL.to_owned(), replica: replica.to_owned(), epoch }
+    }
+
+    /// One end, with what its links are told.
+    struct End {
+        links: Links,
+        orders: Vec<(LinkId, mpsc::Receiver<Order>)>,
+    }
+
+    impl End {
+        fn new(replica: &str) -> Self {
+            Self { links: Links::new(who(replica)), orders: Vec::new() }
+        }
+
+        fn open(&mut self, dialled: bool) -> LinkId {
+            let (orders, taken) = mpsc::channel(4);
+            let address = dialled.then(|| ([10, 0, 0, 1], 7310).into());
+            let id = self.links.open(address, orders).unwrap();
+            self.orders.push((id, taken));
+            id
+        }
+
+        /// Those that were told to end.
+        fn ended(&mut self) -> Vec<LinkId> {
+            let ended = self.orders.iter_mut().filter_map(|(id, taken)| match taken.try_recv() {
+                Ok(Order::GoAway(DOUBLED)) => Some(*id),
+                _ => None,
+            });
+            ended.collect()
+        }
+    }
+
+    #[test]
+    fn of_two_links_both_ends_keep_the_same_one_whichever_comes_first() {
+        for swapped in [[false, false], [false, true], [true, false], [true, true]] {
+            // By a, the smaller one, and by b.
+            let ends = [("a", "b"), ("b", "a")].into_iter().zip(swapped).map(|((own, other), swapped)| {
+                let mut end = End::new(own);
+                let by_a = end.open(own == "a");
+                let by_b = end.open(own == "b");
+                let order = if swapped { [by_b, by_a] } else { [by_a, by_b] };
+                for id in order {
+                    end.links.met(id, &who(other), Beat::default(), 1_000);
+                }
+                assert_eq!(end.links.one_each().map(|(id, _)| id).collect::<Vec<_>>(), [by_a]);
+                assert!(end.links.has_named(other) && end.links.has(&who(other).epoch));
+                (end.ended(), by_b)
+            });
+            assert!(ends.into_iter().all(|(ended, by_b)| ended == [by_b]), "{swapped:?}");
+        }
+    }
+
+    #[test]
+    fn who_dials_though_it_was_linked_has_lost_that_link() {
+        for (first, second) in [(true, false), (true, true), (false, false), (false, true)] {
+            let mut end = End::new("a");
+            let [old, new] = [end.open(first), end.open(second)];
+            end.links.met(old, &who("b"), Beat::default(), 1_000);
+            end.links.met(new, &who("b"), Beat::default(), 1_000 + FOUND_WITHIN_MS + 1);
+            assert_eq!(end.ended(), [old]);
+        }
+    }
+
+    #[test]
+    fn there_are_so_many_links_and_one_that_nobody_moves_is_known() {
+        let mut end = End::new("a");
+        for _ in 0..LINKS_MAX {
+            end.open(false);
+        }
+        assert!(end.links.open(None, mpsc::channel(1).0).is_none());
+        let (gone, _) = end.orders.swap_remove(3);
+        assert_eq!(end.links.dropped(), [gone]);
+        end.links.close(gone);
+        end.open(true);
+        // One that does not take its orders is given up.
+        let (slow, _) = &end.orders[0];
+        let slow = *slow;
+        for ask in 0..5 {
+            end.links.order(slow, Order::Say(Frame::Drained { ask, acked: 0, subscribers: 0, late: vec![] }));
+        }
+        assert_eq!(end.links.dropped(), [slow]);
+    }
+}

@@ -70,7 +70,7 @@ pub struct Controller {
     pub address: SocketAddr,
     /// The other replicas.
     pub fleet: watch::Sender<Arc<Fleet>>,
-    pub sessions: Arc<Sessions<Tokens>>,
+    sessions: Arc<Sessions<Tokens>>,
     tokens: Tokens,
     trigger: Trigger,
     parts: JoinSet<()>,
@@ -169,6 +169,11 @@ impl Controller {
 
     pub async fn apply(&self, change: Change) {
         self.index.apply(change).await.unwrap();
+    }
+
+    /// It is about to end, and sends its sessions to the other replicas.
+    pub fn leave(&self) {
+        self.sessions.leave();
     }
 
     /// How many tokens were refused with 401.

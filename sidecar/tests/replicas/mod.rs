@@ -49,7 +49,7 @@ async fn a_sidecar_is_led_to_one_that_serves_and_sent_on_when_that_ends() {
     second.apply(seen(pod(3, Some(8080)))).await;
     second.fleet.send_replace(met(first.address));
     first.fleet.send_replace(met(second.address));
-    first.sessions.leave();
+    first.leave();
     let moved = async || {
         let answer = consumer.orders().await;
         assert!(answer.status == 200 && answer.addresses().len() >= 2, "{answer:?}");

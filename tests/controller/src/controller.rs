@@ -43,8 +43,19 @@ pub struct Settings {
     /// Where the API server asks it, and by which configuration; none: it does not.
     pub webhook: Option<(SocketAddr, String)>,
     pub log: PathBuf,
-    /// Of one among several: its name, which is its pod's; it has the address of `sessions` for itself.
-    pub replica: Option<String>,
+    /// Of one among several: it has the address of `sessions` for itself.
+    pub replica: Option<Among>,
+}
+
+/// Says how one of several replicas finds the others.
+#[derive(Debug, Clone)]
+pub struct Among {
+    /// Its own name, which is its pod's.
+    pub name: String,
+    /// Where the others have their sessions.
+    pub others: Vec<SocketAddr>,
+    /// Of a token of the service account `default` in the controller's namespace.
+    pub token_file: PathBuf,
 }
 
 /// Holds what a process has cost so far.
@@ -70,7 +81,16 @@ impl Controller {
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
         let webhook = settings.webhook.clone();
         let listen = match &settings.replica {
-            Some(replica) => vec![format!("--sessions-listen={sessions}"), format!("--replica={replica}")],
+            Some(Among { name, others, token_file }) => {
+                let others: Vec<_> = others.iter().map(SocketAddr::to_string).collect();
+                vec![
+                    format!("--sessions-listen={sessions}"),
+                    format!("--replica={name}"),
+                    format!("--peers={}", others.join(",")),
+                    "--service-account=default".to_owned(),
+                    format!("--replica-token-file={}", token_file.display()),
+                ]
+            }
             None => vec![format!("--sessions-listen=0.0.0.0:{}", sessions.port())],
         };
         let process = Companion::start("starting the controller", &settings.program, move |controller| {

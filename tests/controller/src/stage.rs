@@ -1,6 +1,6 @@
 //! The stage that the tests share: one controller, fake nodes, and for each test namespaces of its own.
 
-use crate::controller::{self, Controller, Settings};
+use crate::controller::{self, Among, Controller, Settings};
 use crate::model::World;
 use crate::observer::Observer;
 use crate::proxy::Proxy;
@@ -134,11 +134,15 @@ impl Stage {
         &self.settings.namespace
     }
 
-    /// Starts one of several replicas, of this name and with its sessions there: in the place of the stage's own controller,
-    /// while that is away.
-    pub fn replica(&self, name: &str, sessions: SocketAddr) -> Result<Controller> {
+    /// Starts one of several replicas, of this name and with its sessions there, which knows where the others are: in the
+    /// place of the stage's own controller, while that is away.
+    pub fn replica(&self, name: &str, sessions: SocketAddr, others: &[SocketAddr]) -> Result<Controller> {
         let log = self.folder.path().join(format!("{name}.log"));
-        let replica = Some(name.to_owned());
+        let token_file = self.folder.path().join("replica-token");
+        let token = ["create", "token", "default", "--duration", "1h", "--audience", "rollcall-replica"];
+        let token = self.kubectl.call(&[&["-n", &self.settings.namespace], token.as_slice()].concat())?;
+        fs::write(&token_file, token)?;
+        let replica = Some(Among { name: name.to_owned(), others: others.to_vec(), token_file });
         Controller::start(&Settings { sessions, log, replica, ..self.settings.clone() })
     }
 

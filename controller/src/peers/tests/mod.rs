@@ -36,7 +36,6 @@ use crate::{
     operate::{Format, Metrics},
     owner::{IndexHandle, Opened, Presence, View, owner},
     scripted_api::{Reply, problem, scripted},
-    serving::alone,
     sessions::{Sessions, roster::Outcome},
 };
 
@@ -164,14 +163,8 @@ impl World {
         handle.set_own(0, Standing::Serving);
         let leaf = self.authority.leaf("test").unwrap();
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
-        let sessions = Sessions::in_role(
-            alone(),
-            handle.clone(),
-            name.to_owned(),
-            index.clone(),
-            Tokens,
-            metrics.clone(),
-        );
+        let sessions =
+            Sessions::among(handle.clone(), name.to_owned(), index.clone(), Tokens, metrics.clone());
         let api = Arc::new(AtomicBool::new(true));
         let (answers, leases) = (api.clone(), self.leases.clone());
         let (client, _) = scripted(move |asked| match answers.load(Ordering::Relaxed) {

@@ -99,12 +99,30 @@ fn only_the_controller_has_a_token_for_the_api_server() {
 }
 
 #[test]
+fn replicas_know_each_other_by_a_token_that_is_for_nothing_else() {
+    for file in ci_files() {
+        let rendered = with_file(&file);
+        let spec = &pod(&rendered)["spec"];
+        let volumes = spec["volumes"].as_array().unwrap();
+        let volume = volumes.iter().find(|volume| volume["name"] == "replica-token").unwrap();
+        let token = json!({"path": "token", "audience": "rollcall-replica", "expirationSeconds": 3600});
+        assert_eq!(volume["projected"]["sources"], json!([{"serviceAccountToken": token}]));
+        // Where the controller looks for it.
+        let path = "/var/run/secrets/rollcall-replica";
+        let mount = json!({"name": "replica-token", "mountPath": path, "readOnly": true});
+        assert!(container(&rendered)["volumeMounts"].as_array().unwrap().contains(&mount));
+        assert_eq!(environment(&rendered)["ROLLCALL_SERVICE_ACCOUNT"], spec["serviceAccountName"]);
+    }
+}
+
+#[test]
 fn its_environment_says_what_the_values_say() {
     let rendered = with(&[]);
     let defaults = environment(&rendered);
     let expected = [
         ("ROLLCALL_INJECTION_FILE", "/etc/rollcall-controller/injection.yaml"),
         ("ROLLCALL_LIVENESS_MODE", "enforce"),
+        ("ROLLCALL_SERVICE_ACCOUNT", "rollcall-controller"),
         ("ROLLCALL_SERVICE_NAME", "rollcall-controller"),
         ("ROLLCALL_WEBHOOK", "rollcall-system-injection"),
         ("RUST_LOG", "info"),

@@ -1,6 +1,7 @@
-//! Two replicas of the controller: one serves, the other takes its place. How long that takes is printed.
+//! Two replicas of the controller: both serve and know what either hears, and when one dies, nobody misses it. How long
+//! its sidecars are without a session is printed.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use rollcall_controller_tests::controller::{Controller, free_port};
 use rollcall_controller_tests::hermit::{Berth, Hermit};
 use rollcall_controller_tests::stage::{Scene, eventually};
@@ -9,8 +10,11 @@ use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What a sidecar may be without a session: a pause of the back-off, and one more where the first found nobody.
-const HANDOVER_MAX: Duration = Duration::from_secs(5);
+/// What a sidecar may be without a session: it tries another replica within a second or two.
+const MOVE_MAX: Duration = Duration::from_secs(5);
+/// By then it is decided what became of the sessions of a replica that has died: it is lost after 6 s, and its sessions have
+/// 10 s to be elsewhere.
+const DECIDED_AFTER: Duration = Duration::from_secs(20);
 
 /// A replica with its pod, which is gone when it is.
 struct Replica<'a> {
@@ -20,30 +24,22 @@ struct Replica<'a> {
 }
 
 impl<'a> Replica<'a> {
-    fn start(scene: &'a Scene, name: &'static str, sessions: SocketAddr) -> Result<Self> {
+    fn start(scene: &'a Scene, name: &'static str, sessions: SocketAddr, other: SocketAddr) -> Result<Self> {
         scene.pod_by_hand(scene.stage.namespace(), name, &json!({}), &[&sessions.ip().to_string()])?;
-        Ok(Self { scene, name, controller: scene.stage.replica(name, sessions)? })
-    }
-
-    fn serves(&self) -> Result<bool> {
-        Ok(self.controller.metric("rollcall_serving", "")? == 1.0)
+        Ok(Self { scene, name, controller: scene.stage.replica(name, sessions, &[other])? })
     }
 
     fn sessions(&self) -> Result<f64> {
         self.controller.metric("rollcall_sessions", "")
     }
 
-    fn leads(&self) -> Result<bool> {
-        Ok(self.scene.stage.lease_holder()?.starts_with(&format!("{}-", self.name)))
-    }
-
-    /// Waits until just this one serves.
-    fn serves_alone(&self, other: &Self) -> Result<()> {
-        eventually(&format!("{} serves and {} stands by", self.name, other.name), || {
-            if self.serves()? && !other.serves()? {
+    /// Waits until it hears one other replica.
+    fn is_linked(&self) -> Result<()> {
+        eventually(&format!("{} hears the other one", self.name), || {
+            if self.controller.metric("rollcall_peers", "linked")? == 1.0 {
                 return Ok(true);
             }
-            bail!("{}\n{}", self.controller.last_words(), other.controller.last_words())
+            bail!("{}", self.controller.last_words())
         })
     }
 }
@@ -65,7 +61,7 @@ fn finds_both(looker: &Hermit) -> Result<bool> {
 }
 
 #[test]
-fn one_replica_serves_and_the_other_takes_its_place() -> Result<()> {
+fn all_replicas_serve_and_nobody_misses_one_that_dies() -> Result<()> {
     let scene = Scene::begin()?;
     let shop = scene.namespace(&json!({}))?;
     scene.stage.restart(|| {
@@ -73,76 +69,67 @@ fn one_replica_serves_and_the_other_takes_its_place() -> Result<()> {
         let port = free_port()?.port();
         let [first, second]: [SocketAddr; 2] =
             [&berths[0], &berths[1]].map(|berth| (berth.address(), port).into());
-        // The Lease of the one before is nobody's pod's: nobody waits for it.
-        let mut one = Replica::start(&scene, "replica-1", first)?;
-        eventually("it serves at once", || one.serves())?;
-        eventually("it holds the Lease", || one.leads())?;
-        let two = Replica::start(&scene, "replica-2", second)?;
-        one.serves_alone(&two)?;
+        let mut one = Replica::start(&scene, "replica-1", first, second)?;
+        let two = Replica::start(&scene, "replica-2", second, first)?;
+        one.is_linked()?;
+        two.is_linked()?;
 
-        // All of them know the second alone, as if that were the Service's choice.
-        let hermit = |pod: &str, service: &str, node| scene.hermit_at(second, (&shop, pod, service, node));
+        let hermit = |pod: &str, service: &str, node, at| scene.hermit_at(at, (&shop, pod, service, node));
         let sidecars = [
-            hermit("orders-1", "orders", 1)?,
-            hermit("orders-2", "orders", 2)?,
-            hermit("looker", "lookers", 3)?,
+            hermit("orders-1", "orders", 1, first)?,
+            hermit("orders-2", "orders", 2, second)?,
+            hermit("looker", "lookers", 3, first)?,
         ];
         let looker = &sidecars[2];
         eventually("lookups find both", || Ok(looker.lookup("orders")?.0.len() == 2 && finds_both(looker)?))?;
-        eventually("all are with the first", || Ok(one.sessions()? == 3.0))?;
-        ensure!(two.sessions()? == 0.0);
-
-        // So does a client that knows nothing but the page on the protocol, and the one that dials the first itself.
+        eventually("each has its own sessions", || Ok((one.sessions()?, two.sessions()?) == (2.0, 1.0)))?;
+        eventually("both know the same", || {
+            let (ours, theirs) = (one.controller.dump(&shop)?, two.controller.dump(&shop)?);
+            if ours == theirs { Ok(true) } else { bail!("{ours}\nis not\n{theirs}") }
+        })?;
+        // So does a client that knows nothing but the page on the protocol, at either of them.
         scene.pod_by_hand(&shop, "reader", &json!({}), &["198.19.15.99"])?;
         for dialled in [second, first] {
             let client = scene.client_at(dialled, &shop, "reader", &["orders"])?;
-            eventually("the first has it as well", || Ok(one.sessions()? == 4.0))?;
             client.frame("duties")?;
             drop(client);
-            eventually("it has left", || Ok(one.sessions()? == 3.0))?;
         }
+        eventually("it has left", || Ok((one.sessions()?, two.sessions()?) == (2.0, 1.0)))?;
 
-        // The first is gone, and its pod as well.
+        // The first is gone; its pod is still there by Kubernetes' word.
+        let before = two.controller.dump(&shop)?;
         let begin = Instant::now();
         one.controller.kill();
-        let pod = ["delete", "pod", one.name, "--force", "--grace-period=0", "--wait=false"];
-        scene.kubectl(scene.stage.namespace(), &pod)?;
-        let (deleted, mut lost) = (begin.elapsed(), None);
-        let moved = loop {
+        let mut moved = None;
+        while begin.elapsed() < DECIDED_AFTER {
             let in_step = finds_both(looker)?;
-            if !in_step && lost.is_none() {
-                lost = Some(begin.elapsed());
-            }
+            let now = two.controller.dump(&shop)?;
+            ensure!(now == before, "after {:?}, {before}\nbecame\n{now}", begin.elapsed());
             if in_step && two.sessions()? == 3.0 {
-                break begin.elapsed();
+                moved.get_or_insert_with(|| begin.elapsed());
             }
             ensure!(
-                begin.elapsed() < deleted + HANDOVER_MAX,
+                moved.is_some() || begin.elapsed() < MOVE_MAX,
                 "{}\n{}",
                 looker.last_words(),
                 two.controller.last_words()
             );
             sleep(Duration::from_millis(20));
-        };
-        println!(
-            "replica-1 killed; its pod deleted after {deleted:?}; all in step with replica-2 after {moved:?}"
-        );
+        }
+        println!("replica-1 killed; all in step with replica-2 after {moved:?}");
+        for metric in ["rollcall_evictions_total", "rollcall_false_alarms_total"] {
+            ensure!(two.controller.metric(metric, "")? == 0.0, "{metric}");
+        }
         scene.kubectl(&shop, &["delete", "pod/orders-1", "--force", "--grace-period=0"])?;
         eventually("and they follow it", || Ok(looker.lookup("orders")?.0 == ["orders-2"]))?;
 
-        // One that is made in its place: both may serve until the Lease of the dead one has run out.
+        // One that is made in its place knows all of it before it serves anybody.
         drop(one);
-        let three = Replica::start(&scene, "replica-3", first)?;
-        eventually("another one holds the Lease", || Ok(two.leads()? || three.leads()?))?;
-        let (serves, stands_by) = if two.leads()? { (&two, &three) } else { (&three, &two) };
-        serves.serves_alone(stands_by)?;
-        println!("{} alone serves {:?} after replica-1 was killed", serves.name, begin.elapsed());
-        eventually("all are with the one that serves", || {
-            let sessions = (serves.sessions()?, stands_by.sessions()?);
-            // But for the one whose pod is gone.
-            if sessions == (2.0, 0.0) { Ok(true) } else { bail!("{sessions:?}") }
-        })?;
-        let again = looker.lookup("orders").context("after it all")?.0;
+        let three = Replica::start(&scene, "replica-3", first, second)?;
+        ensure!(three.controller.dump(&shop)? == two.controller.dump(&shop)?);
+        three.is_linked()?;
+        two.is_linked()?;
+        let again = looker.lookup("orders")?.0;
         ensure!(again == ["orders-2"], "{again:?}");
         Ok(())
     })
