@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use rollcall_catalogue::{PodFacts, PodUid};
 use rollcall_wire::{
     Feed, SelfRegistration,
-    peer::{Ledger, Note, OutsideWord, Record, Version},
+    peer::{Ledger, Note, OutsideWord, Version},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -69,15 +69,7 @@ impl IndexHandle {
         self.ledger_changes.clone()
     }
 
-    /// What another replica tells of pods, as it came.
-    #[cfg(test)]
-    pub(crate) async fn hear_records(&self, records: Vec<Record>) -> Result<(), OwnerGone> {
-        let now_ms = self.clock.now_ms();
-        let notes = records.into_iter().map(|record| Note::of(record, now_ms).into()).collect();
-        self.hear_notes(notes).await
-    }
-
-    /// The same, in the clock of this process.
+    /// What another replica tells of pods, in the clock of this process.
     pub(crate) async fn hear_notes(&self, notes: Vec<Arc<Note>>) -> Result<(), OwnerGone> {
         let now_ms = self.clock.now_ms();
         let hear = move |index: &mut Index| {

@@ -200,11 +200,14 @@ async fn how_a_session_ends_is_told_apart() {
 }
 
 async fn dismissed(presence: &mut Presence) -> Dismissal {
-    loop {
-        if let News::Dismissed(dismissal) = presence.news().await {
-            return dismissal;
+    let dismissed = async {
+        loop {
+            if let News::Dismissed(dismissal) = presence.news().await {
+                return dismissal;
+            }
         }
-    }
+    };
+    timeout(secs(60), dismissed).await.unwrap()
 }
 
 async fn duties(presence: &mut Presence) -> Vec<(String, u16)> {

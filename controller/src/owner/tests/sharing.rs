@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rollcall_catalogue::{StaticAddress, liveness::Phase};
-use rollcall_wire::peer::{Said, SessionNote, SessionWord};
+use rollcall_wire::peer::{Note, Said, SessionNote, SessionWord};
 
 use super::*;
 use crate::index::{Object, ObjectKey, SliceEndpoint, SliceFacts, StatusDigest};
@@ -16,6 +16,12 @@ fn version(sequence: u64, count: u64) -> Version {
 fn record(version: Version, drains: bool) -> Record {
     let (session, said) = (SessionWord::Open { unheard_ms: None }, Said { drains, ..Said::default() });
     Record { pod: uid(1), version, origin: "other".into(), session, said }
+}
+
+/// As it comes over a link.
+async fn hears(running: &Running, record: Record) -> Result<(), OwnerGone> {
+    let note = Note::of(record, running.index.now_ms());
+    running.index.hear_notes(vec![note.into()]).await
 }
 
 async fn other_is_heard(running: &Running) {
@@ -65,9 +71,9 @@ async fn a_session_that_is_newer_elsewhere_is_dismissed_and_its_end_is_no_loss()
     other_is_heard(&running).await;
     let mut present = running.present(1).await;
     running.until(1, "Ready").await;
-    running.index.hear_records(vec![record(version(1, 0), false)]).await.unwrap();
+    hears(&running, record(version(1, 0), false)).await.unwrap();
     assert!(timeout(secs(1), dismissed(&mut present)).await.is_err(), "an older one is none");
-    running.index.hear_records(vec![record(version(2, 1), false)]).await.unwrap();
+    hears(&running, record(version(2, 1), false)).await.unwrap();
     assert_eq!(dismissed(&mut present).await, Dismissal::Superseded);
     present.ended_by_peer();
     drop(present);
@@ -87,7 +93,7 @@ async fn who_comes_back_in_the_same_turn_is_not_dismissed_for_the_session_that_i
     let running = Running::start().await;
     other_is_heard(&running).await;
     let mut lost = running.present(1).await;
-    let heard = running.index.hear_records(vec![record(version(2, 1), false)]);
+    let heard = hears(&running, record(version(2, 1), false));
     let (heard, opened) = tokio::join!(heard, running.open(1, "i", 3));
     heard.unwrap();
     let Opened::Open(mut back) = opened else { panic!("the newest one") };
@@ -108,7 +114,7 @@ async fn a_session_that_is_sent_away_stays_as_it_was_until_it_is_heard_elsewhere
     present.moved();
     drop(present);
     sleep(secs(2)).await;
-    running.index.hear_records(vec![record(version(2, 1), false)]).await.unwrap();
+    hears(&running, record(version(2, 1), false)).await.unwrap();
     sleep(secs(30)).await;
     assert_eq!(running.stands(1), Some((State::Serving, "Ready".to_owned())));
     assert_eq!(running.index.view().borrow().number, number, "nobody was told of anything");
@@ -130,7 +136,7 @@ async fn another_replicas_drain_waits_for_what_that_one_knows() {
     let began = Instant::now();
     let (answer, ()) = tokio::join!(going(Some(version(2, 1))), async {
         sleep(Duration::from_millis(300)).await;
-        running.index.hear_records(vec![record(version(2, 1), true)]).await.unwrap();
+        hears(&running, record(version(2, 1), true)).await.unwrap();
     });
     assert!(began.elapsed() < Duration::from_millis(350), "{:?}", began.elapsed());
     let number = running.index.view().borrow().number;
