@@ -142,7 +142,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         let leaves = async {
             early.requested().await;
             sessions.leave();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             served = sessions.clone().serve(sessions_listener, tls, ear) => served?,
@@ -365,6 +365,25 @@ mod tests {
             index.apply(Change::ListEnds(*last)).await.unwrap();
             timeout(Duration::from_secs(60), listed).await.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_waits_for_sessions_that_go_and_not_for_long() {
+        let table = [(Some(2), 2), (Some(60), LEAVE_MAX.as_secs()), (None, LEAVE_MAX.as_secs())];
+        for (gone_after_seconds, expected_seconds) in table {
+            let mut parts = JoinSet::new();
+            parts.spawn(std::future::pending());
+            if let Some(after) = gone_after_seconds {
+                parts.spawn(async move {
+                    sleep(Duration::from_secs(after)).await;
+                    Ok("sessions")
+                });
+            }
+            let begin = tokio::time::Instant::now();
+            leave(&mut parts).await;
+            assert_eq!(begin.elapsed().as_secs(), expected_seconds, "{gone_after_seconds:?}");
+        }
+        assert!(LEAVE_MAX + END_MAX <= Duration::from_secs(8), "in all");
     }
 
     #[test]
