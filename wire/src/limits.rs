@@ -27,6 +27,17 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 /// A peer that was silent for this long is gone: three heartbeats lost.
 pub const SILENCE_MAX: Duration = Duration::from_secs(9);
 
+/// Where a sidecar knows of another replica, it waits for this one no longer: a heartbeat lost, and half of the next. It
+/// loses nothing by going elsewhere.
+pub const SILENCE_WITH_OTHERS_MAX: Duration = Duration::from_millis(4_500);
+
+/// Replicas whose addresses a sidecar remembers: far more than anybody runs.
+pub const REPLICAS_MAX: usize = 16;
+
+/// What a replica that has read less of Kubernetes does not know of stays shown for so long. Watches that are late are so
+/// by seconds; who is behind for longer reads another history, as that of a backup.
+pub const BEHIND_MAX: Duration = Duration::from_secs(600);
+
 /// Bytes of a bearer token: a projected service-account token is about 1.2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
@@ -113,7 +124,7 @@ pub const PEER_WORDS_MAX: usize = 8 * 1_024;
 pub const PEER_STRANGERS_MAX: usize = 1_024;
 
 /// Replicas that one of them hears: three are usual, and each of them holds everything.
-pub const REPLICAS_MAX: usize = 64;
+pub const HEARS_MAX: usize = 64;
 
 /// Bytes of a replica's name: of any pod's.
 pub const REPLICA_BYTES_MAX: usize = 253;

@@ -28,6 +28,16 @@ impl Position {
         }
     }
 
+    /// Whether nothing is said of any kind: whoever says so is older than positions are.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Kinds that something is said of.
+    pub fn kinds(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether whoever stands here has seen everything that `other` has.
     pub fn covers(&self, other: &Self) -> bool {
         other.0.iter().all(|(kind, revision)| self.0.get(kind).is_some_and(|held| held >= revision))

@@ -11,6 +11,7 @@ use crate::{
     index::{Change, Index, Key, PodSeen},
     operate::Metrics,
     owner,
+    scripted_api::{Reply, scripted},
 };
 
 /// Knows one token and counts how often it is asked.
@@ -25,6 +26,14 @@ impl Reviewer for Table {
             Some("down") => Err(AuthError::Unavailable),
             Some("hung") => std::future::pending().await,
             _ => Err(AuthError::Unauthenticated),
+        }
+    }
+
+    async fn review_replica(&self, token: &str) -> Result<(), AuthError> {
+        match self.review(token).await {
+            Ok(_) => Err(AuthError::NoReplica),
+            Err(AuthError::Unauthenticated) if token.starts_with("replica") => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
@@ -185,5 +194,72 @@ async fn a_token_for_somebody_else_is_forbidden_and_nobody_is_asked() {
             Ok(_) => assert!(good && asked == 1, "{aud}"),
             Err(error) => assert!(!good && asked == 0 && error.status().as_u16() == 403, "{aud}: {error}"),
         }
+    }
+}
+
+fn claiming(name: &str, audience: &str) -> HeaderMap {
+    let claims = URL_SAFE_NO_PAD.encode(format!("{{\"aud\":\"{audience}\",\"exp\":4000000000}}"));
+    headers(&format!("Bearer {name}.{claims}.s"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_is_reviewed_once_and_each_token_opens_its_own_door() {
+    let (auth, table, handle, _trigger) = start();
+    handle.apply(Change::Pod(Box::new(seen()))).await.unwrap();
+    let replica = claiming("replica", REPLICA_AUDIENCE);
+    for _ in 0..3 {
+        assert_eq!(auth.authenticate_replica(&replica, PEER).await, Ok(()));
+    }
+    assert_eq!(table.0.load(Ordering::SeqCst), 1, "remembered, and known while the API server is away");
+    let (session, link) =
+        (AuthError::Audience { wanted: AUDIENCE }, AuthError::Audience { wanted: REPLICA_AUDIENCE });
+    assert_eq!(auth.authenticate(&replica, PEER).await, Err(session));
+    let sidecar = claiming("good", AUDIENCE);
+    assert_eq!(auth.authenticate_replica(&sidecar, PEER).await, Err(link));
+    assert_eq!(table.0.load(Ordering::SeqCst), 1, "nobody was asked");
+    assert!(auth.authenticate(&sidecar, PEER).await.is_ok());
+    for (token, status) in [("good", 403), ("bad", 401), ("down", 503)] {
+        let refused = auth.authenticate_replica(&claiming(token, REPLICA_AUDIENCE), PEER).await.unwrap_err();
+        assert_eq!(refused.status().as_u16(), status, "{token}");
+    }
+    // What is refused at one door is asked of at the other.
+    let opaque = headers("Bearer replica-opaque");
+    assert_eq!(auth.authenticate(&opaque, PEER).await, Err(AuthError::Unauthenticated));
+    assert_eq!(auth.authenticate_replica(&opaque, PEER).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_another_replica_knows_is_let_in_without_a_review() {
+    let (auth, table, handle, _trigger) = start();
+    handle.apply(Change::Pod(Box::new(seen()))).await.unwrap();
+    let digest: String = Sha256::digest(b"down.x").iter().map(|byte| format!("{byte:02x}")).collect();
+    auth.tokens.hear(&digest, &"u1".into(), 60);
+    assert!(auth.authenticate(&headers("Bearer down.x"), PEER).await.is_ok(), "the API server is away");
+    assert_eq!(table.0.load(Ordering::SeqCst), 0);
+    assert!(auth.authenticate_replica(&headers("Bearer down.x"), PEER).await.is_err(), "and is no replica");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_is_who_the_api_server_calls_by_our_own_service_account() {
+    let ours = user_of("rollcall-system", "rollcall-controller");
+    let table = [
+        (ours.as_str(), REPLICA_AUDIENCE, true, Ok(())),
+        ("system:serviceaccount:rollcall-system:default", REPLICA_AUDIENCE, true, Err(AuthError::NoReplica)),
+        ("system:serviceaccount:shop:rollcall-controller", REPLICA_AUDIENCE, true, Err(AuthError::NoReplica)),
+        (ours.as_str(), AUDIENCE, true, Err(AuthError::Unauthenticated)),
+        (ours.as_str(), REPLICA_AUDIENCE, false, Err(AuthError::Unauthenticated)),
+    ];
+    for (username, audience, authenticated, expected) in table {
+        let status = serde_json::json!({
+            "authenticated": authenticated, "audiences": [audience], "user": {"username": username},
+        });
+        let (client, log) = scripted(move |asked| {
+            let mut review = asked.body.clone();
+            review["status"] = status.clone();
+            Reply::Json(201, review)
+        });
+        let reviewer = KubeReviewer { client, writes: Arc::default(), replica_user: ours.clone() };
+        assert_eq!(reviewer.review_replica("t").await, expected, "{username} {audience}");
+        assert_eq!(log.all()[0].body["spec"]["audiences"], serde_json::json!([REPLICA_AUDIENCE]));
     }
 }

@@ -63,7 +63,7 @@ impl Index {
     }
 
     /// Whether that much is known of the pod.
-    pub(crate) fn knows(&self, uid: &PodUid, version: &Version) -> bool {
+    pub fn knows(&self, uid: &PodUid, version: &Version) -> bool {
         let session = self.pods.get(uid).and_then(|entry| entry.session.as_ref());
         session.is_some_and(|session| session.version >= *version)
     }

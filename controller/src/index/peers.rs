@@ -101,7 +101,7 @@ impl Sharing {
 impl Index {
     /// The same index, of the process with this epoch.
     #[must_use]
-    pub(crate) fn of_process(mut self, epoch: Arc<str>) -> Self {
+    pub fn of_process(mut self, epoch: Arc<str>) -> Self {
         self.sharing.epoch = epoch;
         self
     }

@@ -4,18 +4,19 @@
 //! that session's time is up. What its app says does, and is answered when everyone may see what came of it.
 
 mod clock;
+mod handle;
 mod presence;
 mod progress;
 mod sessions;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use rollcall_catalogue::{PodFacts, PodUid, ServiceKey, Snapshot, Step, changes::Position};
+use rollcall_catalogue::{PodUid, ServiceKey, Snapshot, Step, changes::Position};
 use rollcall_net::{Jitter, Shutdown};
 use rollcall_wire::{
-    Feed, SelfRegistration,
-    peer::{Ledger, Note, OutsideWord, Record, Version},
+    Feed,
+    peer::{Ledger, OutsideWord, Version},
 };
 use thiserror::Error;
 use tokio::{
@@ -24,13 +25,14 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
+pub use self::handle::IndexHandle;
 use self::{clock::Clock, presence::Place, progress::Progress, sessions::Sessions};
 pub(crate) use self::{
     presence::{Answer, Dismissal, News, Opened, Presence, Voice, Word},
     progress::revision,
 };
 use crate::{
-    index::{Change, Hello, Index, Kind, OutsideTarget, PeerStanding, Replica, Tidings, because},
+    index::{Change, Hello, Index, Kind, OutsideTarget, Replica, Tidings, because},
     operate::Metrics,
 };
 
@@ -44,9 +46,6 @@ const TURN_MAX: usize = 512;
 /// The least time between two snapshots: under load many changes become one, an idle owner publishes each at once.
 /// Half of what a change may take to become visible.
 const COALESCED_FOR: Duration = Duration::from_millis(10);
-
-/// What one replica knows of a pod, another one does within this: the way of a note, or of the watch.
-const GOING_AWAITED_FOR: Duration = Duration::from_secs(1);
 
 /// A watch that did not prove that it works for so long does not: each of its calls is ended, which is a proof, after
 /// 50 s, and a begun list or a second try takes some time.
@@ -80,18 +79,6 @@ pub(crate) struct Going {
     pub(crate) number: u64,
     /// Where it may be called; what has been taken out of the index by now, the other replica knows.
     pub(crate) services: Vec<ServiceKey>,
-}
-
-/// Holds the way to the owner.
-#[derive(Debug, Clone)]
-pub struct IndexHandle {
-    inputs: mpsc::Sender<Input>,
-    view: watch::Receiver<Arc<View>>,
-    feed: Arc<Feed>,
-    clock: Clock,
-    ledger: Arc<Ledger>,
-    ledger_changes: watch::Receiver<u64>,
-    outside_words: watch::Receiver<Arc<[OutsideWord]>>,
 }
 
 /// Says that the owner has ended, which happens only while the process does.
@@ -381,137 +368,6 @@ impl Owner {
     fn due(&self) -> Option<Instant> {
         let earliest = self.published_at.map(|at| at + COALESCED_FOR);
         self.pending.then(|| earliest.unwrap_or_else(Instant::now))
-    }
-}
-
-// === impl IndexHandle ===
-
-impl IndexHandle {
-    /// The catalogue as it is published, now and later.
-    pub fn view(&self) -> watch::Receiver<Arc<View>> {
-        self.view.clone()
-    }
-
-    /// What changed lately, under the numbers that the views have.
-    pub(crate) fn feed(&self) -> &Arc<Feed> {
-        &self.feed
-    }
-
-    pub async fn apply(&self, change: Change) -> Result<(), OwnerGone> {
-        self.apply_at(change, None).await
-    }
-
-    /// The same, which is all that was to be told up to this revision of Kubernetes.
-    pub(crate) async fn apply_at(&self, change: Change, revision: Option<u64>) -> Result<(), OwnerGone> {
-        self.inputs.send(Input::Change { change, revision }).await.map_err(|_| OwnerGone)
-    }
-
-    /// Nothing of this kind has changed up to this revision.
-    pub(crate) async fn advanced(&self, kind: Kind, revision: u64) -> Result<(), OwnerGone> {
-        self.inputs.send(Input::Advanced(kind, revision)).await.map_err(|_| OwnerGone)
-    }
-
-    /// The clock by which sessions are judged.
-    pub(crate) fn now_ms(&self) -> u64 {
-        self.clock.now_ms()
-    }
-
-    /// What is known of the pods' sessions, wherever they are.
-    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
-    }
-
-    /// The number of the newest note in it.
-    pub(crate) fn ledger_changes(&self) -> watch::Receiver<u64> {
-        self.ledger_changes.clone()
-    }
-
-    /// What another replica tells of pods, as it came.
-    pub(crate) async fn hear_records(&self, records: Vec<Record>) -> Result<(), OwnerGone> {
-        let now_ms = self.clock.now_ms();
-        let notes = records.into_iter().map(|record| Note::of(record, now_ms).into()).collect();
-        self.hear_notes(notes).await
-    }
-
-    /// The same, in the clock of this process.
-    pub(crate) async fn hear_notes(&self, notes: Vec<Arc<Note>>) -> Result<(), OwnerGone> {
-        let now_ms = self.clock.now_ms();
-        let hear = move |index: &mut Index| {
-            for note in notes {
-                index.hear_note(note, now_ms);
-            }
-        };
-        self.ask(hear).await
-    }
-
-    /// How the other replicas' processes stand, by their epochs.
-    pub(crate) async fn set_peers(&self, peers: BTreeMap<Arc<str>, PeerStanding>) -> Result<(), OwnerGone> {
-        let now_ms = self.clock.now_ms();
-        self.ask(move |index| index.set_peers(peers, now_ms)).await
-    }
-
-    /// Who here may still call a pod that goes, once that is known here: by the note of this version, or because Kubernetes
-    /// ends the pod; none where it was not within this time.
-    pub(crate) async fn going(
-        &self,
-        uid: PodUid,
-        version: Option<Version>,
-        within: Duration,
-    ) -> Result<Option<Going>, OwnerGone> {
-        let (reply, answer) = oneshot::channel();
-        let within_ms = u64::try_from(within.min(GOING_AWAITED_FOR).as_millis()).unwrap_or(u64::MAX);
-        let until_ms = self.clock.now_ms().saturating_add(within_ms);
-        let input = Input::Going { uid, version, until_ms, reply };
-        self.inputs.send(input).await.map_err(|_| OwnerGone)?;
-        answer.await.map_err(|_| OwnerGone)
-    }
-
-    /// What the replica that asks addresses outside the cluster has been answered; `whole`: it knows of no others. Nothing is
-    /// taken of it where it is we who ask.
-    pub(crate) async fn outside_told(&self, words: Vec<OutsideWord>, whole: bool) -> Result<(), OwnerGone> {
-        let now_ms = self.clock.now_ms();
-        self.ask(move |index| index.outside_told(words, whole, now_ms)).await
-    }
-
-    /// All that is known of what such addresses answered, by whoever has asked them.
-    pub(crate) fn outside_words(&self) -> watch::Receiver<Arc<[OutsideWord]>> {
-        self.outside_words.clone()
-    }
-
-    /// What is known of this pod.
-    pub async fn pod(&self, uid: PodUid) -> Result<Option<PodFacts>, OwnerGone> {
-        self.ask(move |index| index.pod(&uid).cloned()).await
-    }
-
-    /// The zone of this node, where Kubernetes says it.
-    pub(crate) async fn zone(&self, node: Arc<str>) -> Result<Option<Arc<str>>, OwnerGone> {
-        self.ask(move |index| index.zone(&node)).await
-    }
-
-    /// Asks the index, in its turn among all that comes in.
-    pub(crate) async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&mut Index) -> T + Send + 'static,
-    ) -> Result<T, OwnerGone> {
-        let (reply, answer) = oneshot::channel();
-        // Whoever asked may have gone away meanwhile; nothing is lost then.
-        let question = Box::new(move |index: &mut Index| drop(reply.send(question(index))));
-        self.inputs.send(Input::Ask(question)).await.map_err(|_| OwnerGone)?;
-        answer.await.map_err(|_| OwnerGone)
-    }
-
-    /// Counts this pod as live for as long as its presence is held, and takes what its sidecar says first.
-    pub(crate) async fn open_session(
-        &self,
-        uid: PodUid,
-        incarnation: String,
-        sequence: u64,
-        registrations: Vec<SelfRegistration>,
-    ) -> Result<Opened, OwnerGone> {
-        let (reply, answer) = oneshot::channel();
-        let hello = Hello { incarnation, sequence, registrations };
-        self.inputs.send(Input::Open { uid, hello, reply }).await.map_err(|_| OwnerGone)?;
-        answer.await.map_err(|_| OwnerGone)
     }
 }
 

@@ -1,18 +1,20 @@
-use std::time::Duration;
+mod sharing;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use rollcall_catalogue::{
     Attributes, PodFacts, Port, Registration, ServiceName, Source, State, Target,
     liveness::{PodLife, ProbeWitness},
 };
 use rollcall_net::{Trigger, shutdown};
-use rollcall_wire::{Drain, HealthOf, RegistrationKey};
+use rollcall_wire::{Drain, HealthOf, RegistrationKey, SelfRegistration, peer::Record};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::*;
-use crate::index::{Key, NodeFacts};
+use crate::index::{Key, NodeFacts, PeerStanding};
 
 /// Holds an owner that runs, with `p1` to `p3` of service `orders`, each on a node of its own.
 struct Running {
@@ -55,8 +57,12 @@ fn pod(number: u8, deleting: bool) -> Change {
 
 impl Running {
     async fn start() -> Self {
+        Self::of(Index::default()).await
+    }
+
+    async fn of(index: Index) -> Self {
         let metrics = Metrics::new();
-        let (owner, index) = owner(Index::default(), metrics.clone());
+        let (owner, index) = owner(index, metrics.clone());
         let (trigger, ear) = shutdown();
         let owner = tokio::spawn(owner.run(ear));
         for kind in Kind::ALL {
@@ -194,11 +200,14 @@ async fn how_a_session_ends_is_told_apart() {
 }
 
 async fn dismissed(presence: &mut Presence) -> Dismissal {
-    loop {
-        if let News::Dismissed(dismissal) = presence.news().await {
-            return dismissal;
+    let dismissed = async {
+        loop {
+            if let News::Dismissed(dismissal) = presence.news().await {
+                return dismissal;
+            }
         }
-    }
+    };
+    timeout(secs(60), dismissed).await.unwrap()
 }
 
 async fn duties(presence: &mut Presence) -> Vec<(String, u16)> {

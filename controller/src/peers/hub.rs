@@ -28,7 +28,7 @@ use super::{
     link::{Event, LinkId, Moving, Needs, ORDERS_MAX, Order, Way},
     links::Links,
     sign::{self, Errand, Word},
-    standing::is_met,
+    standing::{Process, is_met},
 };
 use crate::{
     index::Replica,
@@ -234,7 +234,7 @@ impl Hub {
         for (replica, turn) in &look.turns {
             match turn {
                 Turn::Lost => {
-                    warn!(%replica, "another replica is lost: nobody hears it, and it gives no sign of life")
+                    warn!(%replica, "another replica is lost: nobody hears it, and it gives no sign of life");
                 }
                 Turn::Back => info!(%replica, "another replica that was lost is heard again"),
             }
@@ -269,7 +269,7 @@ impl Hub {
         let Some(replicas) = replicas else { return false };
         let complete_ms = *self.complete_ms.get_or_insert(now_ms);
         let known = self.book.known();
-        let is_synced = |epoch: &Arc<str>| known.get(epoch).is_some_and(|process| process.is_synced());
+        let is_synced = |epoch: &Arc<str>| known.get(epoch).is_some_and(Process::is_synced);
         let all_are = is_met(known, replicas, &self.settings.replica, self.dials.named_are(is_synced));
         if !all_are && now_ms < complete_ms + MEET_MAX_MS {
             return false;

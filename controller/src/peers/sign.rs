@@ -216,7 +216,7 @@ impl Signs {
                 warn!(why = status.message, "signs of life are forbidden; check the controller's Role");
             }
             Err(kube::Error::Api(status)) if status.code < 500 => {
-                debug!(%status, "a sign of life is not taken")
+                debug!(%status, "a sign of life is not taken");
             }
             Err(error) => {
                 debug!(%error, "no answer about a sign of life");

@@ -3,7 +3,10 @@
 use std::time::SystemTime;
 
 use clap::Parser;
-use rollcall_catalogue::{ContentHash, Policy, Service, changes::Head};
+use rollcall_catalogue::{
+    ContentHash, Policy, Service,
+    changes::{Head, Position},
+};
 use rollcall_net::Kernel;
 use rollcall_wire::{
     Down, Drain, PodIdentity, Question, RegistrationKey, ServiceSummary, limits::SUBSCRIPTIONS_MAX,
@@ -32,6 +35,12 @@ fn orders(revision: u64) -> Service {
     let head = Head { revision, hash: ContentHash(0), policy: Policy::default(), truncated: false };
     let empty = Service::of(head, vec![]);
     Service { hash: empty.content_hash(&key("orders.shop")), ..empty }
+}
+
+fn position(pods: u64) -> Position {
+    let mut position = Position::default();
+    position.saw("pods", pods);
+    position
 }
 
 fn welcome() -> Down {
@@ -108,6 +117,7 @@ async fn what_an_earlier_process_left_is_answered_from_and_offered() {
         current_at_ms: an_hour_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64,
         names: vec![key("orders.shop"), key("billing.shop")],
         services: vec![(key("orders.shop"), Arc::new(orders(7)))],
+        position: position(7),
         of_another_build: false,
     };
     bench.agent.restore(state);

@@ -11,16 +11,16 @@ mod drains;
 mod errands;
 mod session;
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc};
 
 use rollcall_catalogue::ServiceKey;
-use rollcall_net::{Backoff, Jitter, Network};
+use rollcall_net::{Jitter, Network};
 use rollcall_wire::{Told, Up, client::Client, limits::HEARTBEAT_EVERY};
 use tokio::{
     sync::oneshot,
     time::{Duration, Instant, sleep},
 };
-use tracing::{debug, warn};
+use tracing::{info, warn};
 
 pub(crate) use self::errands::{Errands, Inbox, TooMany, errands, without_session};
 use self::{drains::Drains, errands::Errand};
@@ -30,7 +30,7 @@ use crate::{
     interest::{Interest, Wish},
     own::{Own, Say},
     prestop::Questions,
-    session::{Link, LinkError, Trust, connect},
+    session::{Dial, Failure, Link, LinkError, Loss, Plan, Trust, connect},
     store::{Alike, Contact, Writer},
 };
 
@@ -40,11 +40,6 @@ use crate::{
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 /// Who stood still for so long holds what the controller may have called out of date meanwhile.
 const STOOD_STILL_MS: u64 = 2 * HEARTBEAT_EVERY.as_millis() as u64;
-/// Who is told when to come back comes within so much more: others were told the same.
-const RETURN_SPREAD: Duration = Duration::from_secs(1);
-/// Replicas that are dialled at once one after the other, each named by the one before: from one that stands by to the one
-/// that serves, and once more where that has just changed. Two that name each other are left to the back-off.
-const HOPS_MAX: u32 = 2;
 /// The list of all services is kept for so long after somebody looked at it.
 const SUMMARY_FOR: Duration = Duration::from_secs(60);
 
@@ -117,7 +112,9 @@ impl Agent {
     /// Takes over what the process before this one left: lookups are answered from it until a session knows better.
     pub(crate) fn restore(&mut self, state: State) {
         let current_at = state.current_at();
-        let State { pod, names, services, of_another_build, .. } = state;
+        let State { pod, names, services, position, of_another_build, .. } = state;
+        self.writer.set_position(&position);
+        self.client.restore_position(position);
         if let Some(pod) = pod {
             if self.args.namespace.is_none() {
                 self.writer.at_home_in(&pod.namespace);
@@ -152,43 +149,53 @@ impl Agent {
 
     /// Keeps a session for as long as the process lives.
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::default();
+        let mut plan = Plan::new(self.args.controller);
+        let mut dial = plan.next(&mut self.jitter);
         loop {
-            let begin = Instant::now();
-            let error = match self.connect().await {
-                Ok(link) => self.session(link).await,
-                Err(error) => error,
-            };
-            let was_in_step = self.client.in_step();
-            self.lost();
-            // Two processes with one pod's token would send each other away for ever, at once each time.
-            let good = was_in_step || begin.elapsed() >= GOOD_AFTER;
-            if good && !matches!(error, LinkError::Superseded) {
-                backoff.reset();
-            }
-            let mut pause = backoff.next(&mut self.jitter);
-            if let Some(asked) = error.retry_after() {
-                pause = pause.max(asked + self.jitter.up_to(RETURN_SPREAD));
-            }
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            warn!(%error, cause, pause_ms = pause.as_millis(), "no session; lookups go on from the last state");
+            let Dial { address, pause } = dial;
             self.attend(sleep(pause)).await;
+            let begin = Instant::now();
+            let error = match self.connect(address).await {
+                Ok(link) => {
+                    let error = self.session(link).await;
+                    plan.lost(address, self.loss(&error, begin), self.client.replicas(), &mut self.jitter);
+                    self.lost();
+                    error
+                }
+                Err(error) => {
+                    let (named, retry_after) = (error.named(), error.retry_after());
+                    plan.failed(Failure { named, retry_after, is_ours: error.is_ours() });
+                    error
+                }
+            };
+            dial = plan.next(&mut self.jitter);
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let (next, pause_ms) = (dial.address, dial.pause.as_millis());
+            if error.named() == Some(next) && dial.pause.is_zero() {
+                info!(%error, %address, %next, "another replica is asked");
+            } else {
+                warn!(%error, cause, %address, %next, pause_ms, "no session; lookups go on from the last state");
+            }
         }
     }
 
-    /// Opens a session with the controller, or the replica of it that serves. What one replica says of another counts for
-    /// this time alone: the next session begins at the controller's own address again.
-    async fn connect(&mut self) -> Result<Link, LinkError> {
+    /// What the session was like that has begun then and ended so.
+    fn loss(&self, error: &LinkError, begin: Instant) -> Loss {
+        let was_long = begin.elapsed() >= GOOD_AFTER;
+        Loss {
+            was_good: was_long || self.client.in_step(),
+            was_long,
+            dismissed: matches!(error, LinkError::Dismissed { .. }),
+            named: error.named(),
+            superseded: matches!(error, LinkError::Superseded),
+        }
+    }
+
+    /// Opens a session with the replica at this address.
+    async fn connect(&mut self, address: SocketAddr) -> Result<Link, LinkError> {
         let (args, network) = (self.args.clone(), self.network.clone());
         let mut trust = std::mem::take(&mut self.trust);
-        let (mut controller, mut hops) = (args.controller, 0);
-        let link = loop {
-            let link = self.attend(connect(&*network, &args, controller, &mut trust)).await;
-            let named = link.as_ref().err().and_then(LinkError::serving);
-            let Some(serving) = named.filter(|_| hops < HOPS_MAX) else { break link };
-            debug!(%controller, %serving, "another replica serves");
-            (controller, hops) = (serving, hops + 1);
-        };
+        let link = self.attend(connect(&*network, &args, address, &mut trust)).await;
         self.trust = trust;
         link
     }

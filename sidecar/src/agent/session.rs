@@ -1,5 +1,7 @@
 //! One session: what is said in it, and what becomes of what is heard.
 
+use std::convert::Infallible;
+
 use rollcall_wire::{Down, Drain, Up, client::Event, server::reason};
 use tokio::{
     task::yield_now,
@@ -28,29 +30,18 @@ fn cut(text: &str) -> &str {
 impl Agent {
     /// One session from `hello` to its end; there is always an error that ends it.
     pub(super) async fn session(&mut self, mut link: Link) -> LinkError {
-        let ended = self.converse(&mut link).await;
+        let Err(error) = self.converse(&mut link).await;
         let unknown_frames = self.client.unknown_frames();
         debug!(unknown_frames, "the session ends");
-        match ended {
-            Err(error) => {
-                if matches!(error, LinkError::Codec(_)) {
-                    self.client.garbled();
-                }
-                error
-            }
-            Ok(reason) => {
-                info!(reason, "the controller said goodbye");
-                match reason.as_str() {
-                    reason::SUPERSEDED => LinkError::Superseded,
-                    _ => LinkError::Ended,
-                }
-            }
+        if matches!(error, LinkError::Codec(_)) {
+            self.client.garbled();
         }
+        error
     }
 
-    async fn converse(&mut self, link: &mut Link) -> Result<String, LinkError> {
+    async fn converse(&mut self, link: &mut Link) -> Result<Infallible, LinkError> {
         for frame in self.client.open(self.now_ms()) {
-            link.say(&frame).await?;
+            link.say(&frame, self.client.silence_max()).await?;
         }
         let mut expiry = interval(EXPIRE_EVERY);
         loop {
@@ -63,8 +54,12 @@ impl Agent {
                         self.alike.share(instances, self.writer.held(service).as_deref());
                     }
                     for event in self.client.hear(frame, self.now_ms())? {
-                        if let Event::Dismissed { reason } = event {
-                            return Ok(reason);
+                        if let Event::Dismissed { reason, dial } = event {
+                            info!(reason, ?dial, "the controller said goodbye");
+                            return Err(match reason.as_str() {
+                                reason::SUPERSEDED => LinkError::Superseded,
+                                _ => LinkError::Dismissed { dial },
+                            });
                         }
                         self.apply(event);
                     }
@@ -84,7 +79,7 @@ impl Agent {
             }
             let due = self.client.take_up();
             for frame in said.into_iter().chain(due).chain(self.ask_for_drains()) {
-                link.say(&frame).await?;
+                link.say(&frame, self.client.silence_max()).await?;
             }
             // Between two frames lookups have their turn: a thousand of them may have come at once.
             yield_now().await;
@@ -140,7 +135,10 @@ impl Agent {
                 self.interest.learn(&key, Learned::Unknown, now);
                 self.writer.set(&key, Known::Unknown);
             }
-            Event::Synced => self.settle(),
+            Event::Synced => {
+                self.writer.set_position(self.client.position());
+                self.settle();
+            }
             Event::SummaryChanged => {
                 let summary = self.client.summary().cloned();
                 self.writer.change_around(|around| around.summary = summary);

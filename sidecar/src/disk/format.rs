@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use rollcall_catalogue::{
     REVISION_END, Service, ServiceKey,
-    changes::{Head, whole},
+    changes::{Head, Position, whole},
 };
 use rollcall_wire::{
     CodecError, Decoder, Down, PROTOCOL, PodIdentity, limits::FRAME_BYTES_MAX, limits::SUBSCRIPTIONS_MAX,
@@ -52,6 +52,9 @@ pub(crate) struct State {
     /// there was no such service helps nobody later.
     pub(crate) names: Vec<ServiceKey>,
     pub(crate) services: Vec<(ServiceKey, Arc<Service>)>,
+    /// How far Kubernetes was known when these were told, at the least: of a replica that has read less it is not believed
+    /// that something is gone.
+    pub(crate) position: Position,
     /// Another build wrote it, which may have skipped fields that this one knows: good for lookups, and to be told anew.
     pub(crate) of_another_build: bool,
 }
@@ -63,6 +66,9 @@ struct Front {
     pod: Option<PodIdentity>,
     current_at_ms: u64,
     names: Vec<ServiceKey>,
+    /// Missing where an older build wrote it.
+    #[serde(default)]
+    position: Position,
 }
 
 /// Says what was written.
@@ -96,6 +102,7 @@ pub(super) fn encode(state: &State, into: impl Write) -> io::Result<Written> {
         pod: state.pod.clone(),
         current_at_ms: state.current_at_ms,
         names: state.names.iter().take(SUBSCRIPTIONS_MAX).cloned().collect(),
+        position: state.position.clone(),
     };
     out.write_all(MAGIC)?;
     out.write_all(&serde_json::to_vec(&front)?)?;
@@ -173,6 +180,7 @@ fn read_body(input: &mut impl BufRead) -> Result<State, Damaged> {
         current_at_ms: front.current_at_ms,
         names: front.names,
         services,
+        position: front.position,
         of_another_build: front.build != build(),
     })
 }

@@ -29,6 +29,7 @@ fn state() -> State {
         current_at_ms: 1_700_000_000_000,
         names: services.iter().map(|(key, _)| key.clone()).collect(),
         services,
+        position: serde_json::from_str(r#"{"pods":7,"services":9}"#).unwrap(),
         of_another_build: false,
     }
 }

@@ -128,11 +128,14 @@ impl Keeper {
     }
 
     fn state(&self) -> State {
+        // Before what is held: that may be newer than its position says, and not older.
+        let position = self.store.position();
         let names = self.store.names();
         let current_at = self.store.current_at().unwrap_or(self.begin);
         let mut state = State {
             pod: self.store.around().pod.clone(),
             current_at_ms: SystemTime::now().checked_sub(current_at.elapsed()).map_or(0, wall_ms),
+            position,
             ..State::default()
         };
         for slot in names.iter() {

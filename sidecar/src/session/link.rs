@@ -16,7 +16,7 @@ use rollcall_wire::{
     CodecError, Decoder, Down, SERVING, Up,
     client::Violation,
     encode,
-    limits::{FRAME_BYTES_MAX, SILENCE_MAX, TOKEN_BYTES_MAX},
+    limits::{FRAME_BYTES_MAX, LATENESS_MAX, TOKEN_BYTES_MAX},
 };
 use thiserror::Error;
 use tokio::{
@@ -30,8 +30,9 @@ use crate::args::Args;
 
 /// A controller that is there answers in milliseconds; asking the API server about a token may take it 5 s.
 const CONNECT_MAX: Duration = Duration::from_secs(8);
-/// A replica that another one has named is alive by the API server's word, and takes connections within milliseconds; where
-/// that is no longer so, who named it knows better soon. Two tries of the kernel's, which are a second apart.
+/// A replica that another one has named takes connections within milliseconds, and shakes hands, which its kernel does not
+/// do for a process that stands still. Where that is no longer so, there are others to ask. Two tries of the kernel's, which
+/// are a second apart.
 const NAMED_CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The longest that a refusal can send us away: as long as the last pauses of the back-off, doubled.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
@@ -78,12 +79,17 @@ pub(crate) enum LinkError {
         /// Another one serves, says the one that was asked.
         serving: Option<SocketAddr>,
     },
-    #[error("session: the controller was silent for {} s", SILENCE_MAX.as_secs())]
+    #[error("session: the controller was silent for too long")]
     Silent,
     #[error("session: broke off")]
     Http(#[from] hyper::Error),
     #[error("session: ended by the controller")]
     Ended,
+    #[error("session: the controller said goodbye")]
+    Dismissed {
+        /// Where it is to go on.
+        dial: Option<SocketAddr>,
+    },
     #[error("session: another process speaks for this pod; check who else has its token")]
     Superseded,
     #[error("session: this process stood still, and begins anew")]
@@ -118,10 +124,12 @@ async fn open(
     let authorization = bearer(args, &read(&args.token_file)?)?;
     let unreachable = |source| LinkError::Unreachable(controller, source);
     let connect_max = if controller == args.controller { CONNECT_MAX } else { NAMED_CONNECT_MAX };
-    let stream = timeout(connect_max, network.dial(controller)).await;
-    let stream = stream.map_err(|_| LinkError::TimedOut(controller))?.map_err(unreachable)?;
     let untrusted = |source: io::Error| LinkError::Untrusted { controller, remedy: remedy(&source), source };
-    let stream = TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(untrusted)?;
+    let secured = async {
+        let stream = network.dial(controller).await.map_err(unreachable)?;
+        TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(untrusted)
+    };
+    let stream = timeout(connect_max, secured).await.map_err(|_| LinkError::TimedOut(controller))??;
 
     let (mut sender, mut connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -193,12 +201,18 @@ impl LinkError {
         Self::Refused { status, retry_after: retry_after(headers), serving: serving().filter(|_| is_away) }
     }
 
-    /// Where the sessions are, where the one that was asked stands by.
-    pub(crate) fn serving(&self) -> Option<SocketAddr> {
+    /// Where a session is to be had, by the word of whoever was asked, or ended the last one.
+    pub(crate) fn named(&self) -> Option<SocketAddr> {
         match self {
             Self::Refused { serving, .. } => *serving,
+            Self::Dismissed { dial } => *dial,
             _ => None,
         }
+    }
+
+    /// Whether it is for what this pod was given, so that it is the same with every replica.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Token { .. } | Self::Tls(_) | Self::Request(_))
     }
 
     /// How long to stay away, where the controller asked for it.
@@ -214,10 +228,11 @@ impl LinkError {
 
 impl Link {
     /// Sends this as soon as there is room, while the connection moves on. Nothing is heard meanwhile, so that a
-    /// controller that takes nothing must not be waited for longer than one that says nothing.
-    pub(crate) async fn say(&mut self, frame: &Up) -> Result<(), LinkError> {
+    /// controller that takes nothing must not be waited for longer than one that says nothing, which is so long. Who comes
+    /// here late, having stood still itself, gives it a moment all the same.
+    pub(crate) async fn say(&mut self, frame: &Up, silence_max: Duration) -> Result<(), LinkError> {
         let bytes = encode(frame)?;
-        let deadline = self.last_heard + SILENCE_MAX;
+        let deadline = (self.last_heard + silence_max).max(Instant::now() + LATENESS_MAX);
         let sent = async {
             tokio::select! {
                 sent = self.up.send(bytes.into()) => sent.map_err(|_| LinkError::Ended),
@@ -282,9 +297,9 @@ mod tests {
         for (status, text, follows) in table {
             let headers = [(SERVING.parse().unwrap(), text.parse().unwrap())].into_iter().collect();
             let refused = LinkError::refused(StatusCode::from_u16(status).unwrap(), &headers);
-            assert_eq!(refused.serving(), text.parse().ok().filter(|_| follows), "{status} {text}");
+            assert_eq!(refused.named(), text.parse().ok().filter(|_| follows), "{status} {text}");
         }
-        assert_eq!(LinkError::refused(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()).serving(), None);
-        assert_eq!(LinkError::Ended.serving(), None);
+        assert_eq!(LinkError::refused(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()).named(), None);
+        assert_eq!(LinkError::Ended.named(), None);
     }
 }

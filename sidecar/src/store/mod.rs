@@ -20,7 +20,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use rollcall_catalogue::{Namespace, Service, ServiceKey};
+use rollcall_catalogue::{Namespace, Service, ServiceKey, changes::Position};
 use rollcall_wire::{PodIdentity, ServiceSummary};
 use tokio::{
     sync::watch,
@@ -73,6 +73,8 @@ struct Shared {
     around: ArcSwap<Around>,
     /// Beside what is held, since most frames move it.
     currency: Currency,
+    /// How far Kubernetes was known when what is held was told, or less far. Nobody waits for it.
+    position: ArcSwap<Position>,
     /// Wakes those who wait for anything but a change of one name.
     changed: watch::Sender<()>,
     /// Wakes whoever keeps a copy of all that is held.
@@ -85,6 +87,7 @@ pub(crate) fn store() -> (Writer, Store) {
         names: ArcSwap::default(),
         around: ArcSwap::default(),
         currency: Currency::new(),
+        position: ArcSwap::default(),
         changed: watch::channel(()).0,
         contents: watch::channel(()).0,
         lookups: Lookups::default(),
@@ -227,6 +230,13 @@ impl Writer {
         self.0.changed.send_replace(());
     }
 
+    /// How far Kubernetes is known by what is held.
+    pub(crate) fn set_position(&self, position: &Position) {
+        if **self.0.position.load() != *position {
+            self.0.position.store(Arc::new(position.clone()));
+        }
+    }
+
     /// The controller was heard: all is current, if this session has caught up.
     pub(crate) fn heard(&self) {
         if let Contact::Live { caught_up: true, .. } = self.contact() {
@@ -256,6 +266,11 @@ impl Store {
 
     pub(crate) fn around(&self) -> Guard<Arc<Around>> {
         self.0.around.load()
+    }
+
+    /// How far Kubernetes was known, at the least, when what is held was told.
+    pub(crate) fn position(&self) -> Position {
+        Position::clone(&self.0.position.load())
     }
 
     /// The pod's own namespace, where it is known.

@@ -4,7 +4,7 @@ use crate::{
     agenda::{Agenda, Millis},
     chance::Chance,
     chronicle::Chronicle,
-    network::{Arrival, ConnectionId, End, Farewell, Network, NodeId},
+    network::{Arrival, ConnectionId, End, Farewell, Host, Network, Way},
     world::Event,
 };
 
@@ -26,8 +26,8 @@ impl Ether {
         self.chronicle.note(self.agenda.now_ms(), line.into());
     }
 
-    pub(crate) fn open(&mut self, node: NodeId) -> ConnectionId {
-        self.network.open(node, &mut self.chance)
+    pub(crate) fn open(&mut self, from: Host, to: Host) -> ConnectionId {
+        self.network.open(from, to, &mut self.chance)
     }
 
     pub(crate) fn send(&mut self, id: ConnectionId, from: End, bytes: &[u8]) -> usize {
@@ -51,7 +51,11 @@ impl Ether {
         self.network.arrive(id, to)
     }
 
-    pub(crate) fn heal(&mut self, node: NodeId) {
-        self.network.heal(node, &mut self.chance, &mut self.agenda);
+    pub(crate) fn heal(&mut self, ways: &[Way]) {
+        self.network.heal(ways, &mut self.chance, &mut self.agenda);
+    }
+
+    pub(crate) fn heal_all(&mut self) {
+        self.network.heal_all(&mut self.chance, &mut self.agenda);
     }
 }

@@ -1,19 +1,20 @@
-//! Controller and sidecars in a simulated network, in virtual time: one loop of events, no threads, no clock, and
+//! Replicas of the controller and sidecars in a simulated network, in virtual time: one loop of events, no threads, no clock, and
 //! everything that is not code under test drawn from one seed, so that a run that fails can be run again.
 //!
 //! ```text
 //!   story ──► what goes wrong, and what people do            chronicle: the last that happened
 //!     │
 //!     ▼                  late, in order
-//!  Kubernetes ── Change ──────────────► controller: Index, Feed, a Server each session
-//!  (a model)                               ▲ bytes, cut anywhere, late, lost, cut off
+//!  Kubernetes ── Change ──────────────► 1 to 3 controllers: Index, Feed, a Server each session,
+//!  (a model)                               ▲                a Ledger, and a Link with each other
+//!                                          │ bytes, cut anywhere, late, lost, cut off
 //!                                          ▼
 //!                                       sidecars: a Client each, with its back-off
 //!                                          │
 //!  checks ◄── what is held and shown ──────┘
 //! ```
 //!
-//! Real are the index, the feed, both ends of the wire and its codec. What the processes put around them with sockets and
+//! Real are the index, the feed, the ledger, both ends of the wires and their codec. What the processes put around them with sockets and
 //! timers is done here in a few lines, in `controller/` and `sidecar.rs`.
 
 #![allow(

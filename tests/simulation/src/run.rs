@@ -47,9 +47,11 @@ pub struct Outcome {
 pub fn run(seed: u64, plan: Plan) -> Outcome {
     let mut chance = Chance::new(seed).fork();
     let (nodes, services) = (chance.within(2..=5), chance.within(3..=6));
-    let mut world = World::new(seed, usize::try_from(nodes).unwrap(), usize::try_from(services).unwrap());
+    let replicas = usize::try_from(chance.within(1..=3)).unwrap();
+    let (nodes, services) = (usize::try_from(nodes).unwrap(), usize::try_from(services).unwrap());
+    let mut world = World::new(seed, nodes, services, replicas);
     world.ether.network.bad_ways = BAD_WAYS;
-    world.start_controller();
+    (0..replicas).for_each(|replica| world.start_controller(replica));
     (0..chance.within(4..=10)).for_each(|_| world.create_pod());
     world.ether.agenda.after(0, Event::Check);
     for _ in 0..plan.chapters {
@@ -63,6 +65,7 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
         }
         world.heal_everything();
         world.settle();
+        world.move_some();
     }
     outcome(seed, world)
 }

@@ -15,15 +15,18 @@ use crate::{
     agenda::Millis,
     ether::Ether,
     kubernetes::PodNo,
-    network::{ConnectionId, End, Farewell, NodeId},
+    network::{ConnectionId, End, Farewell, NodeId, ReplicaNo},
     world::Event,
 };
 
 /// A session that lived so long was a good one, as the real agent has it; and so is one that was in step.
 const GOOD_AFTER_MS: u64 = 10_000;
 
-/// What a process before it said is heard by then: nothing is cut off, or slow, for longer.
-const PREDECESSOR_MS: u64 = 40_000;
+/// What a process before it said is heard by then: nothing is cut off, or slow, or stands still for longer.
+const PREDECESSOR_MS: u64 = 110_000;
+
+/// So soon another replica is dialled, as the real agent has it: drawn from the whole range.
+const ELSEWHERE_WITHIN_MS: u64 = 1_000;
 
 /// Holds one sidecar.
 #[derive(Debug)]
@@ -49,6 +52,9 @@ pub(crate) struct Sidecar {
     pub(crate) drained: Vec<rollcall_wire::client::Drained>,
     /// Ups that the app's calls gave at once.
     at_once: VecDeque<Up>,
+    replicas: usize,
+    /// Those that are dialled before it begins to wait: all of them, the one that was lost last.
+    round: VecDeque<ReplicaNo>,
     backoff: Backoff,
     jitter: Jitter,
     wake_noted_ms: Option<Millis>,
@@ -60,6 +66,7 @@ pub(crate) struct Sidecar {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
+    pub(crate) replica: ReplicaNo,
     decoder: Decoder<Down>,
     outbox: Vec<u8>,
     opened_ms: Millis,
@@ -75,7 +82,7 @@ pub(crate) enum Reads {
 // === impl Sidecar ===
 
 impl Sidecar {
-    pub(crate) fn new(pod: PodNo, node: NodeId, ether: &mut Ether) -> Self {
+    pub(crate) fn new(pod: PodNo, node: NodeId, replicas: usize, ether: &mut Ether) -> Self {
         let mut chance = ether.chance.fork();
         let reads = match chance.percent(15) {
             true => Reads::Slowly {
@@ -100,6 +107,8 @@ impl Sidecar {
             faults: Vec::new(),
             drained: Vec::new(),
             at_once: VecDeque::new(),
+            replicas,
+            round: VecDeque::new(),
             backoff: Backoff::default(),
             jitter: chance.jitter(),
             wake_noted_ms: None,
@@ -110,7 +119,7 @@ impl Sidecar {
     /// The process ends, and is started again later with nothing held.
     pub(crate) fn crash(&mut self, how: Farewell, ether: &mut Ether) {
         if let Some(link) = self.link.take() {
-            ether.leave(link.id, End::Sidecar, how);
+            ether.leave(link.id, End::Dialler, how);
         }
         self.up = false;
         self.paused = false;
@@ -125,6 +134,7 @@ impl Sidecar {
         self.started_ms = ether.now_ms();
         self.shown.clear();
         self.at_once.clear();
+        self.round.clear();
         self.backoff.reset();
         self.client.subscribe(self.wanted.iter().cloned());
         self.client.want_summary(self.wants_summary);
@@ -132,20 +142,32 @@ impl Sidecar {
         ether.agenda.after(0, Event::Dial(self.pod, self.life));
     }
 
-    /// The controller took the connection.
-    pub(crate) fn connected(&mut self, id: ConnectionId, ether: &mut Ether) {
+    /// A controller took the connection.
+    pub(crate) fn connected(&mut self, id: ConnectionId, replica: ReplicaNo, ether: &mut Ether) {
+        self.round.clear();
         let now_ms = ether.now_ms();
         let mut outbox = Vec::new();
         for up in self.client.open(now_ms) {
             outbox.extend(encode(&up).unwrap());
         }
         self.at_once.clear();
-        self.link = Some(Link { id, decoder: Decoder::default(), outbox, opened_ms: now_ms });
+        self.link = Some(Link { id, replica, decoder: Decoder::default(), outbox, opened_ms: now_ms });
         self.pump(ether);
     }
 
-    /// There is no link, or no more: another attempt is made after a pause.
+    /// Whom it dials next, and whether there is another one to be tried at once.
+    pub(crate) fn next_replica(&mut self, ether: &mut Ether) -> (ReplicaNo, bool) {
+        match self.round.pop_front() {
+            Some(replica) => (replica, true),
+            None => (ether.chance.below(self.replicas), false),
+        }
+    }
+
+    /// There is no link: another attempt is made, after a pause where all were tried.
     pub(crate) fn retry(&mut self, ether: &mut Ether) {
+        if !self.round.is_empty() {
+            return ether.agenda.after(0, Event::Dial(self.pod, self.life));
+        }
         let pause = self.backoff.next(&mut self.jitter);
         let pause_ms = u64::try_from(pause.as_millis()).unwrap();
         ether.agenda.after(pause_ms, Event::Dial(self.pod, self.life));
@@ -182,18 +204,18 @@ impl Sidecar {
         let most = match self.reads {
             Reads::AtOnce => usize::MAX,
             Reads::Slowly { every_ms, bytes } => {
-                if ether.network.has_unread(id, End::Sidecar) {
+                if ether.network.has_unread(id, End::Dialler) {
                     self.reading = true;
                     ether.agenda.after(every_ms, Event::SidecarReads(self.pod, self.life));
                 }
                 bytes
             }
         };
-        let bytes = ether.read(id, End::Sidecar, most);
+        let bytes = ether.read(id, End::Dialler, most);
         let result = self.hear(&bytes, ether);
         if let Err(reason) = result {
             self.hang_up(&reason, Farewell::Close, ether);
-        } else if ether.network.ended(id, End::Sidecar) && !ether.network.has_unread(id, End::Sidecar) {
+        } else if ether.network.ended(id, End::Dialler) && !ether.network.has_unread(id, End::Dialler) {
             self.hang_up("the stream ended", Farewell::Close, ether);
         }
         self.pump(ether);
@@ -242,7 +264,7 @@ impl Sidecar {
                         link.outbox.extend(encode(&up).unwrap());
                     }
                 }
-                let sent = ether.send(link.id, End::Sidecar, &link.outbox);
+                let sent = ether.send(link.id, End::Dialler, &link.outbox);
                 link.outbox.drain(..sent);
                 if sent == 0 {
                     break;
@@ -279,7 +301,7 @@ impl Sidecar {
                 Ok(events) => {
                     for event in events {
                         match event {
-                            Heard::Dismissed { reason } => {
+                            Heard::Dismissed { reason, .. } => {
                                 // Of this process, this is the newest; one before it may yet be heard a little later.
                                 let alone = opened_ms >= self.started_ms + PREDECESSOR_MS;
                                 if reason == SUPERSEDED && alone {
@@ -305,7 +327,7 @@ impl Sidecar {
     fn hang_up(&mut self, reason: &str, how: Farewell, ether: &mut Ether) {
         let Some(link) = self.link.take() else { return };
         ether.note(format!("{:?} hangs up {:?}: {reason}", self.pod, link.id));
-        ether.leave(link.id, End::Sidecar, how);
+        ether.leave(link.id, End::Dialler, how);
         let now_ms = ether.now_ms();
         let was_in_step = self.client.in_step();
         self.client.closed();
@@ -313,7 +335,17 @@ impl Sidecar {
         if was_in_step || now_ms.saturating_sub(link.opened_ms) >= GOOD_AFTER_MS {
             self.backoff.reset();
         }
-        self.retry(ether);
+        if self.replicas == 1 {
+            return self.retry(ether);
+        }
+        let mut others: Vec<_> = (0..self.replicas).filter(|one| *one != link.replica).collect();
+        self.round.clear();
+        while !others.is_empty() {
+            self.round.push_back(others.swap_remove(ether.chance.below(others.len())));
+        }
+        self.round.push_back(link.replica);
+        let pause_ms = ether.chance.within(0..=ELSEWHERE_WITHIN_MS);
+        ether.agenda.after(pause_ms, Event::Dial(self.pod, self.life));
     }
 
     /// What is shown of a name never goes back, and no number stands for two contents.

@@ -16,23 +16,24 @@ use crate::{
     controller::{Controller, DrainAsked, Input},
     ether::Ether,
     kubernetes::{Kubernetes, PodNo, ServiceNo},
-    network::{Arrival, ConnectionId, End, Network, Signal},
+    network::{Arrival, ConnectionId, End, Host, Network, ReplicaNo, Signal},
     sidecar::Sidecar,
     story::{Deed, Story},
 };
 
 /// How long a connection takes to be made, TLS and the look at its token included.
 const DIALLED_AFTER_MS: std::ops::RangeInclusive<u64> = 5..=150;
-/// How long a sidecar waits for a connection that nobody answers.
+/// How long a sidecar waits for a connection that nobody answers; less where it has another replica to try.
 const DIAL_TIMEOUT_MS: u64 = 5_000;
+const DIAL_TIMEOUT_WITH_OTHERS_MS: u64 = 2_000;
 
 /// Says what happens. The second of most is whose: the process that noted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Network(Signal),
     /// A list of this kind is made, and what changed comes: of the watch that began with this number.
-    Listed(Kind, u64),
-    Watched(Kind, u64),
+    Listed(ReplicaNo, Kind, u64),
+    Watched(ReplicaNo, Kind, u64),
     /// The endpoint controller looks at this service.
     Slice(ServiceNo),
     Owner(u64),
@@ -45,8 +46,11 @@ pub(crate) enum Event {
     Departed(u64, ConnectionId, PodUid, Millis, bool),
     Going(u64, ConnectionId, PodUid, DrainAsked),
     DrainDue(u64, DrainId),
+    LooksAtPeers(u64),
+    PeerDialled(u64, ReplicaNo),
+    LinkWakes(u64, ConnectionId),
     Dial(PodNo, u64),
-    Dialled(PodNo, u64),
+    Dialled(PodNo, u64, ReplicaNo),
     SidecarReads(PodNo, u64),
     SidecarWakes(PodNo, u64),
     /// Something is done, or comes to its end.
@@ -62,9 +66,11 @@ pub(crate) enum Event {
 pub(crate) struct World {
     pub(crate) ether: Ether,
     pub(crate) kubernetes: Kubernetes,
-    pub(crate) controller: Option<Controller>,
-    /// Processes of the controller so far.
-    pub(crate) controllers: u64,
+    pub(crate) replicas: usize,
+    /// Those that run.
+    pub(crate) controllers: BTreeMap<ReplicaNo, Controller>,
+    /// Processes of all controllers so far.
+    pub(crate) lives: u64,
     pub(crate) sidecars: BTreeMap<PodNo, Sidecar>,
     pub(crate) story: Story,
     pub(crate) checks: Checks,
@@ -79,8 +85,8 @@ impl From<Signal> for Event {
 // === impl World ===
 
 impl World {
-    /// So many nodes and services, and nothing on them.
-    pub(crate) fn new(seed: u64, nodes: usize, services: usize) -> Self {
+    /// So many nodes and services, and nothing on them; and so many replicas, of which none runs.
+    pub(crate) fn new(seed: u64, nodes: usize, services: usize, replicas: usize) -> Self {
         let ether = Ether {
             // As clocks have it: revisions are made of it.
             agenda: Agenda::beginning_at(1_700_000_000_000),
@@ -90,9 +96,10 @@ impl World {
         };
         Self {
             ether,
-            kubernetes: Kubernetes::new(nodes, services),
-            controller: None,
-            controllers: 0,
+            kubernetes: Kubernetes::new(nodes, services, replicas),
+            replicas,
+            controllers: BTreeMap::new(),
+            lives: 0,
             sidecars: BTreeMap::new(),
             story: Story::default(),
             checks: Checks::default(),
@@ -113,11 +120,13 @@ impl World {
         self.ether.now_ms()
     }
 
-    /// A new process of the controller, which knows nothing.
-    pub(crate) fn start_controller(&mut self) {
-        self.controllers += 1;
-        self.controller = Some(Controller::start(self.controllers, &mut self.ether));
-        self.kubernetes.watches.begin(&mut self.ether.chance, &mut self.ether.agenda);
+    /// A new process of this replica, which knows nothing.
+    pub(crate) fn start_controller(&mut self, replica: ReplicaNo) {
+        self.lives += 1;
+        let controller = Controller::start(self.lives, replica, &mut self.ether);
+        self.controllers.insert(replica, controller);
+        let watches = &mut self.kubernetes.watches[replica];
+        watches.begin(&mut self.ether.chance, &mut self.ether.agenda);
     }
 
     fn happen(&mut self, event: Event) {
@@ -135,9 +144,12 @@ impl World {
             | Event::ControllerReads(life)
             | Event::Departed(life, ..)
             | Event::Going(life, ..)
-            | Event::DrainDue(life, _) => self.control(life, event),
+            | Event::DrainDue(life, _)
+            | Event::LooksAtPeers(life)
+            | Event::PeerDialled(life, _)
+            | Event::LinkWakes(life, _) => self.control(life, event),
             Event::Dial(pod, life)
-            | Event::Dialled(pod, life)
+            | Event::Dialled(pod, life, _)
             | Event::SidecarReads(pod, life)
             | Event::SidecarWakes(pod, life) => self.attend(pod, life, &event),
             Event::Deed(deed) => self.act(deed),
@@ -152,18 +164,19 @@ impl World {
             Signal::Arrive(id, end) if ether.arrive(id, end) == Arrival::Nothing => return,
             Signal::Arrive(id, end) | Signal::Writable(id, end) => (id, end),
         };
-        match end {
-            End::Controller => {
-                let Some(controller) = self.controller.as_mut().filter(|controller| !controller.paused)
-                else {
-                    return;
-                };
+        match ether.network.host(id, end) {
+            None => {}
+            Some(Host::Replica(replica)) => {
+                let running = self.controllers.get_mut(&replica).filter(|controller| !controller.paused);
+                let Some(controller) = running else { return };
                 match signal {
+                    Signal::Arrive(..) if controller.has_link(id) => controller.read_link(id, ether),
                     Signal::Arrive(..) => controller.read(id, ether),
+                    Signal::Writable(..) if controller.has_link(id) => controller.pump_link(id, ether),
                     Signal::Writable(..) => controller.pump(id, ether),
                 }
             }
-            End::Sidecar => {
+            Some(Host::Node(_)) => {
                 let holds = |sidecar: &&mut Sidecar| sidecar.link.as_ref().is_some_and(|link| link.id == id);
                 let Some(sidecar) = self.sidecars.values_mut().find(holds) else { return };
                 match signal {
@@ -176,37 +189,41 @@ impl World {
 
     /// What a watch brings comes to the process that is there.
     fn see(&mut self, event: Event) {
-        let Some(controller) = &mut self.controller else { return };
+        let (Event::Listed(replica, ..) | Event::Watched(replica, ..)) = event else { return };
+        let Some(controller) = self.controllers.get_mut(&replica) else { return };
         if controller.paused {
             controller.deferred.push(event);
             return;
         }
-        let changes = match event {
-            Event::Listed(kind, generation) => match self.kubernetes.watches.listed(kind, generation) {
-                true => {
-                    let all = self.kubernetes.list(kind);
-                    [Change::ListBegins(kind)]
-                        .into_iter()
-                        .chain(all)
-                        .chain([Change::ListEnds(kind)])
-                        .collect()
+        let kubernetes = &mut self.kubernetes;
+        let changes: Vec<_> = match event {
+            Event::Listed(_, kind, generation) => {
+                if !kubernetes.watches[replica].listed(kind, generation) {
+                    return;
                 }
-                false => Vec::new(),
-            },
-            Event::Watched(kind, generation) => {
-                self.kubernetes.watches.watched(kind, generation).into_iter().collect()
+                let all = kubernetes.list(kind).into_iter().map(|change| (change, None));
+                let end = (Change::ListEnds(kind), kubernetes.revisions.get_key_value(&kind));
+                let end = (end.0, end.1.map(|(kind, revision)| (*kind, *revision)));
+                [(Change::ListBegins(kind), None)].into_iter().chain(all).chain([end]).collect()
             }
-            _ => Vec::new(),
+            Event::Watched(_, kind, generation) => {
+                let next = kubernetes.watches[replica].watched(kind, generation);
+                next.into_iter().map(|(change, revision)| (change, Some((kind, revision)))).collect()
+            }
+            _ => return,
         };
-        for change in changes {
-            controller.input(Input::Change(Box::new(change)), &mut self.ether);
+        for (change, revision) in changes {
+            controller.input(Input::Change(Box::new(change), revision), &mut self.ether);
         }
     }
 
     fn control(&mut self, life: u64, event: Event) {
-        let Some(controller) = self.controller.as_mut().filter(|controller| controller.life == life) else {
+        let now_ms = self.now_ms();
+        let Some(controller) = self.controllers.values_mut().find(|controller| controller.life == life)
+        else {
             return;
         };
+        let replica = controller.replica;
         if controller.paused {
             controller.deferred.push(event);
             return;
@@ -217,9 +234,16 @@ impl World {
             Event::Publish(_) => {
                 let is_news = controller.publish(ether);
                 if is_news {
-                    self.check_lookups();
+                    self.check_lookups(replica);
                 }
             }
+            Event::LooksAtPeers(_) => {
+                let Kubernetes { signs, watches, .. } = &mut self.kubernetes;
+                let signs = (watches[replica].away_until_ms <= now_ms).then_some(signs);
+                controller.look_at_peers(self.replicas, signs, ether);
+            }
+            Event::PeerDialled(_, other) => self.dialled_peer(replica, other),
+            Event::LinkWakes(_, id) => controller.wake_link(id, ether),
             Event::ControllerWakes(_) => controller.wake(ether),
             Event::StreamWakes(_, id) => controller.wake_stream(id, ether),
             Event::Look(_, id) => controller.look(id, ether),
@@ -240,29 +264,49 @@ impl World {
         let ether = &mut self.ether;
         match event {
             Event::Dial(..) => {
-                let answers = self.controller.is_some() && !ether.network.is_cut_off(sidecar.node);
-                let pause_ms = if answers { ether.chance.within(DIALLED_AFTER_MS) } else { DIAL_TIMEOUT_MS };
-                ether.agenda.after(pause_ms, Event::Dialled(pod, life));
+                let (replica, others) = sidecar.next_replica(ether);
+                let way = (Host::Node(sidecar.node), Host::Replica(replica));
+                let answers = self.controllers.contains_key(&replica) && ether.network.is_whole(way.0, way.1);
+                let timeout_ms = if others { DIAL_TIMEOUT_WITH_OTHERS_MS } else { DIAL_TIMEOUT_MS };
+                let pause_ms = if answers { ether.chance.within(DIALLED_AFTER_MS) } else { timeout_ms };
+                ether.agenda.after(pause_ms, Event::Dialled(pod, life, replica));
             }
             // It finds the answer when it goes on.
-            Event::Dialled(..) if sidecar.paused => ether.agenda.after(500, Event::Dialled(pod, life)),
-            Event::Dialled(..) => {
-                let open = !ether.network.is_cut_off(sidecar.node);
+            Event::Dialled(.., replica) if sidecar.paused => {
+                ether.agenda.after(500, Event::Dialled(pod, life, *replica));
+            }
+            Event::Dialled(.., replica) => {
+                let (from, to) = (Host::Node(sidecar.node), Host::Replica(*replica));
+                let open = ether.network.is_whole(from, to);
                 let serves = |controller: &&mut Controller| {
-                    open && !controller.paused
-                        && controller.complete
-                        && controller.index.pod(&pod.uid()).is_some()
+                    open && controller.serves() && controller.index.pod(&pod.uid()).is_some()
                 };
-                let Some(controller) = self.controller.as_mut().filter(serves) else {
+                let Some(controller) = self.controllers.get_mut(replica).filter(serves) else {
                     return sidecar.retry(ether);
                 };
                 let Some(object) = self.kubernetes.pods.get(&pod) else { return };
-                let id = ether.open(sidecar.node);
+                let id = ether.open(from, to);
                 controller.accept(id, pod, self.kubernetes.namespace(object), sidecar.node, ether);
-                sidecar.connected(id, ether);
+                sidecar.connected(id, *replica, ether);
             }
             Event::SidecarReads(..) => sidecar.read(ether),
             _ => sidecar.wake(ether),
+        }
+    }
+
+    /// A connection from one replica to another is made, if there is somebody.
+    fn dialled_peer(&mut self, from: ReplicaNo, to: ReplicaNo) {
+        let whole = self.ether.network.is_whole(Host::Replica(from), Host::Replica(to));
+        let answers = whole && self.controllers.get(&to).is_some_and(|controller| !controller.paused);
+        if !answers {
+            self.controllers.get_mut(&from).into_iter().for_each(|controller| controller.peer_away(to));
+            return;
+        }
+        let id = self.ether.open(Host::Replica(from), Host::Replica(to));
+        for (ours, end, other) in [(from, End::Dialler, to), (to, End::Listener, from)] {
+            if let Some(controller) = self.controllers.get_mut(&ours) {
+                controller.link(id, end, other, &mut self.ether);
+            }
         }
     }
 
@@ -271,13 +315,14 @@ impl World {
         for sidecar in self.sidecars.values_mut().filter(|sidecar| !sidecar.faults.is_empty()) {
             self.checks.failures.append(&mut sidecar.faults);
         }
-        if let Some(controller) = &mut self.controller {
+        for replica in 0..self.replicas {
+            let Some(controller) = self.controllers.get_mut(&replica) else { continue };
             self.checks.failures.append(&mut controller.faults);
             if controller.digest_resyncs > 0 {
                 self.checks.failures.push("a digest did not fit, and nothing was corrupted".to_owned());
             }
             let answered = std::mem::take(&mut controller.answered);
-            answered.iter().for_each(|answered| self.check_drain(answered));
+            answered.iter().for_each(|answered| self.check_drain(replica, answered));
         }
     }
 }

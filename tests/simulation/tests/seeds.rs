@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use rollcall_simulation::{Outcome, Plan, run, run_a_node_that_dies};
 
-/// Seeds that are run where nobody says how many: half a minute of one core.
+/// Seeds that are run where nobody says how many: a minute of one core.
 const SEEDS: u64 = 400;
 const DYING_SEEDS: u64 = 40;
 
 /// What is there to be looked at in every story.
-const EVERYWHERE: [&str; 3] = ["live pods in the catalogue", "services held", "sidecars after healing"];
+const EVERYWHERE: [&str; 4] =
+    ["live pods in the catalogue", "live pods in the lookups", "services held", "sidecars after healing"];
 
 const PLAN: Plan = Plan { chapters: 2, chapter_ms: 45_000 };
 
@@ -52,8 +53,14 @@ fn play(count: u64, checks: &[&str], run: impl Fn(u64) -> Outcome) {
 }
 
 #[test]
-fn after_any_story_everyone_holds_what_the_controller_knows() {
-    let others = ["lists of all services", "subscribers of a drained pod", "instances looked after"];
+fn after_any_story_everyone_holds_what_all_replicas_know() {
+    let others = [
+        "lists of all services",
+        "subscribers of a drained pod",
+        "instances looked after",
+        "replicas compared",
+        "sessions moved",
+    ];
     play(SEEDS, &[&EVERYWHERE[..], &others].concat(), |seed| run(seed, PLAN));
 }
 

@@ -1,6 +1,6 @@
 //! What comes of a frame: for whoever runs the machine, or against the peer.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use rollcall_catalogue::{Service, ServiceKey, changes::Mismatch};
 use thiserror::Error;
@@ -15,7 +15,7 @@ pub enum Event {
         replica: String,
         pod: PodIdentity,
     },
-    /// The content is another one than before, under a higher revision than any that was shown of this name.
+    /// What is shown is another content than before, under a higher revision than any that was shown of this name.
     Changed {
         key: ServiceKey,
         service: Arc<Service>,
@@ -24,7 +24,7 @@ pub enum Event {
     TooLarge {
         key: ServiceKey,
     },
-    /// There is no such service (any more).
+    /// There is no such service (any more), and nothing is shown of it.
     Gone {
         key: ServiceKey,
     },
@@ -55,6 +55,8 @@ pub enum Event {
     /// The controller ends the session.
     Dismissed {
         reason: String,
+        /// Where the next one is to be opened, at once.
+        dial: Option<SocketAddr>,
     },
 }
 
@@ -97,7 +99,9 @@ pub enum Violation {
     Duties,
     #[error("an answer to nothing that was asked, or one that does not end")]
     Answer,
-    #[error("the controller was silent for {} s", crate::limits::SILENCE_MAX.as_secs())]
+    #[error("a position of more kinds than anybody watches")]
+    Position,
+    #[error("the controller was silent for too long")]
     Silent,
 }
 
@@ -125,7 +129,7 @@ impl Violation {
                 Doubt::Service(key)
             }
             // Of services nothing wrong was said.
-            Self::Silent | Self::Duties | Self::Answer => Doubt::Nothing,
+            Self::Silent | Self::Duties | Self::Answer | Self::Position => Doubt::Nothing,
             Self::Welcome | Self::Protocol | Self::Epoch | Self::Cursor | Self::Summary => Doubt::All,
         }
     }

@@ -1,5 +1,7 @@
 //! What each frame of the controller means, and which it may not say now.
 
+use std::net::SocketAddr;
+
 use rollcall_catalogue::{ServiceKey, changes::Head};
 
 use super::{
@@ -13,8 +15,19 @@ use super::{
 use crate::{
     duty::DUTIES_MAX,
     frame::{Down, PROTOCOL},
-    limits::EPOCH_BYTES_MAX,
+    limits::{EPOCH_BYTES_MAX, REPLICAS_MAX},
 };
+
+/// The major and the minor version; none of what is no number.
+fn numbers(protocol: &str) -> (Option<u32>, Option<u32>) {
+    let mut numbers = protocol.split('.').map(|number| number.parse().ok());
+    (numbers.next().flatten(), numbers.next().flatten())
+}
+
+/// Whether its hashes are of fields that we know: those of a minor version that is not above ours.
+fn is_known(protocol: &str) -> bool {
+    numbers(protocol).1.is_some_and(|minor| Some(minor) <= numbers(PROTOCOL).1)
+}
 
 // === impl Client ===
 
@@ -23,6 +36,7 @@ impl Client {
         let Some(session) = &mut self.session else { return Ok(Vec::new()) };
         session.heard_ms = now_ms;
         let first = session.welcome.is_none();
+        self.horizon.pass(now_ms);
         match &frame {
             Down::Goaway { .. } | Down::Unknown => {}
             frame if matches!(frame, Down::Welcome { .. }) != first => return Err(Violation::Welcome),
@@ -34,9 +48,11 @@ impl Client {
             _ => {}
         }
         Ok(match frame {
-            Down::Welcome { protocol, replica, epoch, pod, .. } => {
-                session.welcome = Some(Welcome { verify: protocol == PROTOCOL });
+            Down::Welcome { protocol, replica, epoch, replicas, pod, position, .. } => {
+                session.welcome = Some(Welcome { verify: is_known(&protocol) });
                 self.begin_epoch(&protocol, epoch)?;
+                self.horizon.welcome(&position, now_ms)?;
+                self.know(replicas);
                 vec![Event::Welcomed { replica, pod }]
             }
             Down::Upsert {
@@ -58,15 +74,22 @@ impl Client {
                     Added::TooLarge(key) => self.too_large(key),
                 }
             }
-            Down::Remove { service: key, .. } => {
-                let gone = self.subscriptions.takes(&key) && self.holdings.let_go(&key);
-                gone.then_some(Event::Gone { key }).into_iter().collect()
-            }
+            Down::Remove { service: key, .. } => match self.subscriptions.takes(&key) {
+                true if self.horizon.is_behind() => {
+                    self.holdings.miss(&key);
+                    Vec::new()
+                }
+                true if self.holdings.let_go(&key) => vec![Event::Gone { key }],
+                _ => Vec::new(),
+            },
             Down::Summary { services, removed, whole } => {
                 let changed = self.summary.take(services, &removed, whole)?;
                 changed.then_some(Event::SummaryChanged).into_iter().collect()
             }
-            Down::Synced { cursor, services, summary, .. } => self.synced(cursor, services, summary)?,
+            Down::Synced { cursor, services, summary, position } => {
+                self.horizon.synced(position, now_ms)?;
+                self.synced(cursor, services, summary)?
+            }
             Down::Registered { key } => {
                 self.words.accepted(&key);
                 vec![Event::Registered { key }]
@@ -93,8 +116,12 @@ impl Client {
                 let drained = Drained { complete, terminating, acked, subscribers, late, elapsed_ms };
                 vec![Event::Drained { ask, drained }]
             }
-            Down::Heartbeat | Down::Replicas { .. } => Vec::new(),
-            Down::Goaway { reason, .. } => vec![Event::Dismissed { reason }],
+            Down::Heartbeat => Vec::new(),
+            Down::Replicas { replicas } => {
+                self.know(replicas);
+                Vec::new()
+            }
+            Down::Goaway { reason, dial } => vec![Event::Dismissed { reason, dial }],
             Down::Unknown => {
                 self.unknown_frames += 1;
                 Vec::new()
@@ -103,8 +130,7 @@ impl Client {
     }
 
     fn begin_epoch(&mut self, protocol: &str, epoch: String) -> Result<(), Violation> {
-        let major = |version: &str| version.split('.').next().map(str::to_owned);
-        if major(protocol) != major(PROTOCOL) {
+        if numbers(protocol).0 != numbers(PROTOCOL).0 {
             return Err(Violation::Protocol);
         }
         if epoch.len() > EPOCH_BYTES_MAX {
@@ -117,13 +143,23 @@ impl Client {
         Ok(())
     }
 
+    /// Where sessions are served from now on.
+    fn know(&mut self, replicas: Vec<SocketAddr>) {
+        self.replicas.clear();
+        for replica in replicas {
+            if self.replicas.len() < REPLICAS_MAX && !self.replicas.contains(&replica) {
+                self.replicas.push(replica);
+            }
+        }
+    }
+
     fn upsert(&mut self, told: Told) -> Result<Vec<Event>, Violation> {
         if !self.subscriptions.takes(&told.key) {
             return Ok(Vec::new());
         }
         let verify = self.session.as_ref().and_then(|session| session.welcome).is_some_and(|it| it.verify);
         let key = told.key.clone();
-        match self.holdings.take(told, verify) {
+        match self.holdings.take(told, verify, self.horizon.is_behind()) {
             Ok(Taken::Same) => Ok(Vec::new()),
             Ok(Taken::Changed(service)) => Ok(vec![Event::Changed { key, service }]),
             Ok(Taken::TooLarge(key)) => Ok(self.too_large(key)),
@@ -151,11 +187,13 @@ impl Client {
             Some(place) if place.cursor <= cursor => place.cursor = cursor,
             _ => return Err(Violation::Cursor),
         }
+        let behind = self.is_behind();
         let mut events = Vec::new();
         for key in services {
             match self.subscriptions.answer(&key) {
                 Answer::Counts { .. } if self.holdings.vouched(&key) => {}
                 Answer::Counts { skipped: true } => return Err(Violation::OutOfStep(key)),
+                Answer::Counts { skipped: false } if behind => self.holdings.miss(&key),
                 Answer::Counts { skipped: false } => {
                     self.holdings.let_go(&key);
                     events.push(Event::Gone { key });
@@ -163,8 +201,18 @@ impl Client {
                 Answer::Moot => {}
             }
         }
-        if summary && self.summary.synced() {
+        if summary {
+            self.summary.synced();
+        }
+        if self.summary.settle(behind) {
             events.push(Event::SummaryChanged);
+        }
+        if !behind {
+            let shown = self.holdings.catch_up(|key| self.subscriptions.is_answered(key));
+            events.extend(shown.into_iter().map(|(key, shown)| match shown {
+                Some(service) => Event::Changed { key, service },
+                None => Event::Gone { key },
+            }));
         }
         if let Some(session) = &mut self.session {
             session.acks.push(cursor);

@@ -1,13 +1,14 @@
-//! What is held of each service, over sessions and over the controller's processes.
+//! What is held of each service, over sessions and over the controller's processes: what was told of it, and what is shown,
+//! which is the same but for those that are told by a replica that is behind.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use rollcall_catalogue::{
-    ContentHash, Service, ServiceKey,
-    changes::{follow, next_local, whole},
+    ContentHash, Instance, Service, ServiceKey,
+    changes::{Head, follow, next_local, receive, whole},
 };
 
 use super::{
@@ -26,10 +27,17 @@ const OFFER_BYTES: usize = 24;
 /// Holds the services, each under the revision that is shown to the app. That is the holder's own count
 /// ([`next_local`]): it grows with each other content, whichever process tells it, and is the controller's own wherever
 /// that is higher. What the wire said last is kept beside it, to find out who goes back.
+///
+/// What was told is what changes are told of, what is offered in a `hello`, and what the digest counts. Where the one who
+/// told it is behind, something else may be shown: that is kept beside it, and only for as long.
 #[derive(Debug)]
 pub(super) struct Holdings {
     held: BTreeMap<ServiceKey, Held>,
-    /// What they take in memory, and may take.
+    /// What is shown where that is not what was told; of a service that is not held, the last that was.
+    kept: BTreeMap<ServiceKey, Kept>,
+    /// Names of which nothing is shown, and of which one who is behind said that there is no such service.
+    missed: BTreeSet<ServiceKey>,
+    /// What all of it takes in memory, and may take.
     bytes: usize,
     bytes_max: usize,
     past: BTreeMap<ServiceKey, Past>,
@@ -47,6 +55,16 @@ struct Held {
     doubted: bool,
 }
 
+/// Holds what is shown in place of what was told.
+#[derive(Debug)]
+struct Kept {
+    service: Arc<Service>,
+    /// Of what was told nothing, beside that.
+    bytes: usize,
+    /// The revision that this epoch told last, where nothing is held.
+    told: u64,
+}
+
 /// Holds what was shown last of a name that is not held now.
 #[derive(Debug)]
 struct Past {
@@ -58,7 +76,7 @@ struct Past {
 /// Says what became of what was told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// The content is as it was.
+    /// What is shown is as it was.
     Same,
     Changed(Arc<Service>),
     /// There is no room for it: what was held of it still is.
@@ -70,7 +88,15 @@ pub(super) enum Taken {
 impl Holdings {
     /// Empty ones, which may take so many bytes of memory.
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { held: BTreeMap::new(), bytes: 0, bytes_max, past: BTreeMap::new(), floor: 0 }
+        Self {
+            held: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            missed: BTreeSet::new(),
+            bytes: 0,
+            bytes_max,
+            past: BTreeMap::new(),
+            floor: 0,
+        }
     }
 
     /// What an earlier process held: it is offered, and shown revisions begin where they were. Whether it has room.
@@ -88,14 +114,26 @@ impl Holdings {
     /// How many bytes this service may take: what is held of it now does not count, though it stays until all that
     /// replaces it has come.
     pub(super) fn room(&self, key: &ServiceKey) -> usize {
-        let others = self.bytes - self.held.get(key).map_or(0, |held| held.bytes);
-        self.bytes_max.saturating_sub(others)
+        let held = self.held.get(key).map_or(0, |held| held.bytes);
+        let kept = self.kept.get(key).map_or(0, |kept| kept.bytes);
+        self.bytes_max.saturating_sub(self.bytes - held - kept)
     }
 
+    /// All that is shown.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<Service>)> {
-        self.held.iter().map(|(key, held)| (key, &held.service))
+        let as_told = self.held.iter().filter(|(key, _)| !self.kept.contains_key(key));
+        let as_told = as_told.map(|(key, held)| (key, &held.service));
+        as_told.chain(self.kept.iter().map(|(key, kept)| (key, &kept.service)))
     }
 
+    /// Whether nothing is kept beside what was told, and all bytes that are counted are there.
+    #[cfg(test)]
+    pub(super) fn is_as_told(&self) -> bool {
+        let bytes: usize = self.held.values().map(|held| held.bytes).sum();
+        self.kept.is_empty() && self.missed.is_empty() && self.bytes == bytes
+    }
+
+    /// Whether something was told of it that stands.
     pub(super) fn has(&self, key: &ServiceKey) -> bool {
         self.held.contains_key(key)
     }
@@ -143,32 +181,76 @@ impl Holdings {
     /// Another process tells from now on: its revisions say nothing against the ones before.
     pub(super) fn begin_epoch(&mut self) {
         self.held.values_mut().for_each(|held| held.told = 0);
+        self.kept.values_mut().for_each(|kept| kept.told = 0);
         self.past.values_mut().for_each(|past| past.told = 0);
     }
 
-    /// It is not held any more; whether it was.
+    /// Nothing of it is held or shown any more; whether anything was shown.
     pub(super) fn let_go(&mut self, key: &ServiceKey) -> bool {
-        let Some(held) = self.held.remove(key) else { return false };
-        self.bytes -= held.bytes;
+        self.missed.remove(key);
+        let (held, kept) = (self.held.remove(key), self.kept.remove(key));
+        let told = held.as_ref().map(|held| held.told).or(kept.as_ref().map(|kept| kept.told));
+        self.bytes -= held.as_ref().map_or(0, |held| held.bytes) + kept.as_ref().map_or(0, |kept| kept.bytes);
+        let Some(shown) = kept.map(|kept| kept.service).or(held.map(|held| held.service)) else {
+            return false;
+        };
         if self.past.len() >= PAST_MAX {
             // The lowest, so that as few names as possible begin above their own number.
             let lowest = self.past.iter().min_by_key(|(_, past)| past.shown).map(|(key, _)| key.clone());
             let forgotten = lowest.and_then(|key| self.past.remove(&key));
             self.floor = forgotten.map_or(self.floor, |past| past.shown.max(self.floor));
         }
-        let Service { revision, hash, .. } = *held.service;
-        self.past.insert(key.clone(), Past { shown: revision, hash, told: held.told });
+        let past = Past { shown: shown.revision, hash: shown.hash, told: told.unwrap_or_default() };
+        self.past.insert(key.clone(), past);
         true
     }
 
-    /// Takes what was told; gives what is shown from now on, where that is other content.
-    pub(super) fn take(&mut self, told: Told, verify: bool) -> Result<Taken, Violation> {
-        let Told { key, head, base, instances, removed } = told;
-        let before = match (self.held.get(&key), self.past.get(&key)) {
-            (Some(held), _) => held.told,
-            (None, past) => past.map_or(0, |past| past.told),
+    /// One who is behind says that there is no such service: what is shown of it stays.
+    pub(super) fn miss(&mut self, key: &ServiceKey) {
+        let Some(held) = self.held.remove(key) else {
+            if !self.kept.contains_key(key) {
+                self.missed.insert(key.clone());
+            }
+            return;
         };
-        if head.revision < before || head.revision >= REVISION_END {
+        let before = self.kept.remove(key);
+        self.bytes -= held.bytes + before.as_ref().map_or(0, |kept| kept.bytes);
+        let service = before.map_or(held.service, |kept| kept.service);
+        let bytes = weight::of_service(&service);
+        self.bytes += bytes;
+        self.kept.insert(key.clone(), Kept { service, bytes, told: held.told });
+    }
+
+    /// Who tells is not behind any more: of the names that it has answered, what was told is shown from now on; none where
+    /// there is no such service.
+    pub(super) fn catch_up(
+        &mut self,
+        answered: impl Fn(&ServiceKey) -> bool,
+    ) -> Vec<(ServiceKey, Option<Arc<Service>>)> {
+        let apart: Vec<_> =
+            self.kept.keys().chain(&self.missed).filter(|key| answered(key)).cloned().collect();
+        let mut shown = Vec::with_capacity(apart.len());
+        for key in apart {
+            let Some(held) = self.held.get_mut(&key) else {
+                self.let_go(&key);
+                shown.push((key, None));
+                continue;
+            };
+            if let Some(kept) = self.kept.remove(&key) {
+                self.bytes -= kept.bytes;
+                // The content is another one, but for what only hashes know.
+                let revision = next_local(kept.service.revision, held.service.revision);
+                held.service = Arc::new(Service { revision, ..Service::clone(&held.service) });
+                shown.push((key, Some(held.service.clone())));
+            }
+        }
+        shown
+    }
+
+    /// Takes what was told, by one who is `behind` or is not; gives what is shown from now on, where that is other content.
+    pub(super) fn take(&mut self, told: Told, verify: bool, behind: bool) -> Result<Taken, Violation> {
+        let Told { key, head, base, instances, removed } = told;
+        if head.revision < self.told(&key) || head.revision >= REVISION_END {
             return Err(Violation::Revision(key));
         }
         let new: usize = instances.iter().map(|one| weight::of_instance(one)).sum();
@@ -185,40 +267,81 @@ impl Holdings {
             }
             (Some(_), _) => return Err(Violation::OutOfStep(key)),
         };
-        let mut made = match made {
+        let made = match made {
             Ok(made) => made,
             Err(mismatch) => return Err(Violation::Content { key, mismatch }),
         };
         if bytes > self.room(&key) {
             return Ok(Taken::TooLarge(key));
         }
-        let past = self.past.remove(&key);
-        match self.held.entry(key) {
-            Entry::Occupied(mut entry) => {
-                let known = |service: &Service| service.content_hash(entry.key());
-                // The controller's hash was of all that it said, of which an older build of ours may have skipped something.
-                let lacks = entry.get().doubted && known(&entry.get().service) != known(&made);
-                let held = entry.get_mut();
-                (held.told, held.doubted) = (head.revision, false);
-                if held.service.hash == made.hash && !lacks {
-                    return Ok(Taken::Same);
-                }
-                made.revision = next_local(held.service.revision, head.revision);
-                self.bytes = self.bytes - held.bytes + bytes;
-                (held.service, held.bytes) = (Arc::new(made), bytes);
-                Ok(Taken::Changed(held.service.clone()))
-            }
-            Entry::Vacant(entry) => {
-                made.revision = match past {
-                    Some(past) if past.hash == made.hash => past.shown.max(head.revision),
-                    Some(past) => next_local(past.shown, head.revision),
-                    None => next_local(self.floor, head.revision),
-                };
-                let service = Arc::new(made);
-                entry.insert(Held { service: service.clone(), bytes, told: head.revision, doubted: false });
-                self.bytes += bytes;
-                Ok(Taken::Changed(service))
-            }
-        }
+        Ok(self.show(key, made, bytes, head, behind))
     }
+
+    /// What becomes of what is shown once this was told, which takes so many bytes and fits.
+    fn show(&mut self, key: ServiceKey, made: Service, bytes: usize, head: Head, behind: bool) -> Taken {
+        let room = self.room(&key);
+        self.missed.remove(&key);
+        let (held, kept) = (self.held.remove(&key), self.kept.remove(&key));
+        self.bytes -= held.as_ref().map_or(0, |held| held.bytes) + kept.as_ref().map_or(0, |kept| kept.bytes);
+        let doubted = held.as_ref().is_none_or(|held| held.doubted);
+        let before = kept.map(|kept| kept.service).or(held.map(|held| held.service));
+        let past = self.past.remove(&key);
+        let Some(before) = before else {
+            let revision = match past {
+                Some(past) if past.hash == made.hash => past.shown.max(head.revision),
+                Some(past) => next_local(past.shown, head.revision),
+                None => next_local(self.floor, head.revision),
+            };
+            let service = Arc::new(Service { revision, ..made });
+            self.hold(key, service.clone(), bytes, head);
+            return Taken::Changed(service);
+        };
+        // The controller's hash was of all that it said, of which an older build of ours may have skipped something.
+        let lacks = doubted && before.content_hash(&key) != made.content_hash(&key);
+        let anew = |made: &Service| Service {
+            revision: next_local(before.revision, head.revision),
+            ..Service::clone(made)
+        };
+        let shown = match (behind, lacks) {
+            (false, true) => Some(anew(&made)),
+            (behind, _) => receive(&key, Some(&before), Some(&made), behind),
+        };
+        let shown = shown.filter(|shown| shown.revision != before.revision).map_or(before.clone(), Arc::new);
+        let is_told = shown.hash == made.hash && !(behind && lacks);
+        let beside = if is_told { 0 } else { beside(&shown, &made) };
+        let shown = if is_told {
+            self.hold(key, shown.clone(), bytes, head);
+            shown
+        } else if bytes + beside > room {
+            // There is no room for both; of the two, this one is kept current.
+            let shown = Arc::new(anew(&made));
+            self.hold(key, shown.clone(), bytes, head);
+            shown
+        } else {
+            self.bytes += beside;
+            self.kept.insert(key.clone(), Kept { service: shown.clone(), bytes: beside, told: 0 });
+            self.hold(key, Arc::new(made), bytes, head);
+            shown
+        };
+        if Arc::ptr_eq(&shown, &before) { Taken::Same } else { Taken::Changed(shown) }
+    }
+
+    fn hold(&mut self, key: ServiceKey, service: Arc<Service>, bytes: usize, head: Head) {
+        self.bytes += bytes;
+        self.held.insert(key, Held { service, bytes, told: head.revision, doubted: false });
+    }
+
+    /// The revision that this epoch told last of the name; 0 where it told none.
+    fn told(&self, key: &ServiceKey) -> u64 {
+        let held = self.held.get(key).map(|held| held.told);
+        let kept = || self.kept.get(key).map(|kept| kept.told);
+        let past = || self.past.get(key).map(|past| past.told);
+        held.or_else(kept).or_else(past).unwrap_or_default()
+    }
+}
+
+/// What `shown` takes of memory beside `told`.
+fn beside(shown: &Service, told: &Service) -> usize {
+    let is_told = |one: &Arc<Instance>| told.instance(&one.id).is_some_and(|other| Arc::ptr_eq(one, other));
+    shown.instances.iter().filter(|one| !is_told(one)).map(|one| weight::of_instance(one)).sum()
 }

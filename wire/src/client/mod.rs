@@ -7,27 +7,30 @@
 //! ```
 //!
 //! A held service is dropped only where the controller says that it is gone, and nothing is believed that does not come
-//! to the hash that was told with it.
+//! to the hash that was told with it. Of a replica that has read less of Kubernetes than was told before, what is new is
+//! shown, and what it lacks stays.
 
 mod asks;
 mod event;
 mod hear;
 mod holdings;
+mod horizon;
 mod parts;
 mod subscriptions;
 mod summary;
 mod weight;
 mod words;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use rollcall_catalogue::{Service, ServiceKey, ServiceRef, liveness::ProbeWitness};
+use rollcall_catalogue::{Service, ServiceKey, ServiceRef, changes::Position, liveness::ProbeWitness};
 
 pub use self::event::{Drained, Event, Full, Violation};
 use self::{
     asks::Asks,
     event::Doubt,
     holdings::Holdings,
+    horizon::Horizon,
     parts::Parts,
     subscriptions::{Due, Subscriptions},
     summary::Summary,
@@ -37,7 +40,8 @@ use crate::{
     duty::Duty,
     frame::{Down, Drain, HealthOf, PROTOCOL, ServiceSummary, Up},
     limits::{
-        FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX, milliseconds,
+        FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX,
+        SILENCE_WITH_OTHERS_MAX, milliseconds,
     },
     question::Question,
     registration::{RegistrationKey, SelfRegistration},
@@ -51,6 +55,9 @@ pub struct Client {
     /// Sessions so far.
     sequence: u64,
     place: Option<Place>,
+    horizon: Horizon,
+    /// Where sessions are served, as was told last.
+    replicas: Vec<SocketAddr>,
     subscriptions: Subscriptions,
     holdings: Holdings,
     summary: Summary,
@@ -82,12 +89,14 @@ struct Session {
     acks: Vec<u64>,
     beat_due: bool,
     beat_at_ms: u64,
+    /// The replica is to be asked how far it has come.
+    position_due: bool,
     heard_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Welcome {
-    /// The peer speaks exactly our version: its hashes are of fields that we know.
+    /// Its hashes are of fields that we know.
     verify: bool,
 }
 
@@ -102,6 +111,8 @@ impl Client {
             incarnation,
             sequence: 0,
             place: None,
+            horizon: Horizon::default(),
+            replicas: Vec::new(),
             subscriptions: Subscriptions::default(),
             holdings: Holdings::new(bytes_max),
             summary: Summary::default(),
@@ -124,11 +135,17 @@ impl Client {
         }
     }
 
+    /// How far an earlier process had been told, at the least, of what it held.
+    pub fn restore_position(&mut self, position: Position) {
+        self.horizon.restore(position);
+    }
+
     /// A new link is open: what is to be said first.
     pub fn open(&mut self, now_ms: u64) -> Vec<Up> {
         self.sequence += 1;
         self.subscriptions.begin();
         self.words.begin();
+        self.horizon.leave();
         let summary = self.summary.begin();
         self.session = Some(Session {
             welcome: None,
@@ -137,6 +154,7 @@ impl Client {
             later: Vec::new(),
             acks: Vec::new(),
             beat_due: false,
+            position_due: false,
             beat_at_ms: now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY)),
             heard_ms: now_ms,
         });
@@ -243,6 +261,7 @@ impl Client {
     /// is acknowledged.
     pub fn take_up(&mut self) -> Vec<Up> {
         let later = self.say_due();
+        let asked = self.place_due().and_then(|key| subscribe(&[key], false));
         let cursor = self.place.as_ref().map_or(0, |place| place.cursor);
         let Some(session) = &mut self.session else { return Vec::new() };
         let acks = std::mem::take(&mut session.acks).into_iter().map(|cursor| Up::Ack { cursor });
@@ -250,27 +269,37 @@ impl Client {
         let beat = std::mem::take(&mut session.beat_due);
         let beat = beat.then(|| Up::Heartbeat { cursor, digest: self.holdings.digest() });
         // Whoever hears the acks knows what was left before.
-        std::mem::take(&mut session.later).into_iter().chain(later).chain(acks).chain(beat).collect()
+        let later = std::mem::take(&mut session.later).into_iter().chain(later);
+        later.chain(asked).chain(acks).chain(beat).collect()
     }
 
     /// When [`Client::tick`] is to be called, at the latest.
     pub fn wake_at_ms(&self) -> u64 {
-        let silent_at = |session: &Session| session.heard_ms.saturating_add(milliseconds(SILENCE_MAX));
-        self.session.as_ref().map_or(u64::MAX, |session| session.beat_at_ms.min(silent_at(session)))
+        let Some(session) = &self.session else { return u64::MAX };
+        let silent_at_ms = session.heard_ms.saturating_add(milliseconds(self.silence_max()));
+        session.beat_at_ms.min(silent_at_ms).min(self.horizon.ask_at_ms())
+    }
+
+    /// For how long a controller may say nothing: less where there is another one to go to.
+    pub fn silence_max(&self) -> Duration {
+        if self.replicas.len() > 1 { SILENCE_WITH_OTHERS_MAX } else { SILENCE_MAX }
     }
 
     /// Notes that a heartbeat is due, or finds that the controller was silent for too long: the session is over then. Who
     /// comes much too late stood still, and may have the controller's words still before it.
     pub fn tick(&mut self, now_ms: u64) -> Result<(), Violation> {
         let late_ms = now_ms.saturating_sub(self.wake_at_ms());
+        let silence_ms = milliseconds(self.silence_max());
         let Some(session) = &mut self.session else { return Ok(()) };
         if late_ms > milliseconds(LATENESS_MAX) {
             session.heard_ms = now_ms;
         }
-        if now_ms >= session.heard_ms.saturating_add(milliseconds(SILENCE_MAX)) {
+        if now_ms >= session.heard_ms.saturating_add(silence_ms) {
             self.session = None;
             return Err(Violation::Silent);
         }
+        self.horizon.pass(now_ms);
+        session.position_due |= self.horizon.take_ask(now_ms);
         if now_ms >= session.beat_at_ms {
             session.beat_due = true;
             session.beat_at_ms = now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY));
@@ -295,7 +324,7 @@ impl Client {
         self.holdings.doubt(&Doubt::All);
     }
 
-    /// All that is held, whether in step or not.
+    /// All that is shown, whether in step or not.
     pub fn held(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<Service>)> {
         self.holdings.iter()
     }
@@ -305,15 +334,45 @@ impl Client {
         self.summary.shown()
     }
 
-    /// Whether everything that is wanted was answered in this session: all that is held is kept current.
+    /// Whether everything that is wanted was answered in this session, by one who is not behind: all that is shown is kept
+    /// current.
     pub fn in_step(&self) -> bool {
         let welcome = self.session.as_ref().is_some_and(|session| session.welcome.is_some());
-        welcome && self.subscriptions.all_answered() && self.summary.answered()
+        welcome && !self.is_behind() && self.subscriptions.all_answered() && self.summary.answered()
+    }
+
+    /// How far Kubernetes is known here, by the word of those who told what is shown.
+    pub fn position(&self) -> &Position {
+        self.horizon.reached()
+    }
+
+    /// Where sessions are served, as was told last; the one that told it first. Not more than
+    /// [`crate::limits::REPLICAS_MAX`].
+    pub fn replicas(&self) -> &[SocketAddr] {
+        &self.replicas
     }
 
     /// Frames of types that this build does not know, which were skipped.
     pub fn unknown_frames(&self) -> u64 {
         self.unknown_frames
+    }
+
+    /// The name to ask for again, where the replica is to say how far it has come. Of somebody who wants nothing, nothing
+    /// waits for that.
+    fn place_due(&mut self) -> Option<ServiceKey> {
+        let due = std::mem::take(&mut self.session.as_mut()?.position_due);
+        due.then(|| self.subscriptions.ask_again()).flatten()
+    }
+
+    /// Whether what is told may lack what was known here before. To who wants nothing, nothing is told.
+    fn is_behind(&self) -> bool {
+        self.horizon.is_behind() && self.subscriptions.any_wanted()
+    }
+
+    /// Whether nothing is kept beside what was told.
+    #[cfg(test)]
+    fn shows_what_was_told(&self) -> bool {
+        self.holdings.is_as_told()
     }
 
     /// What is due of the subscriptions, where it is one frame; several wait, in their order, for [`Client::take_up`].

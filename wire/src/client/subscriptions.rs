@@ -67,6 +67,24 @@ impl Subscriptions {
         self.names.values().all(|name| !name.wanted || name.asked == Asked::Answered)
     }
 
+    /// Whether all was said of the name in this session that there was.
+    pub(super) fn is_answered(&self, key: &ServiceKey) -> bool {
+        self.names.get(key).is_some_and(|name| name.wanted && name.asked == Asked::Answered)
+    }
+
+    pub(super) fn any_wanted(&self) -> bool {
+        self.names.values().any(|name| name.wanted)
+    }
+
+    /// One name that was answered, to be asked for again: who is asked has to say where it stands. None while an answer
+    /// is under way anyhow.
+    pub(super) fn ask_again(&mut self) -> Option<ServiceKey> {
+        let answered = |name: &Name| name.wanted && name.asked == Asked::Answered;
+        let (key, name) = self.names.iter_mut().find(|(_, name)| answered(name))?;
+        name.asked = Asked::Yes { skipped: false };
+        Some(key.clone())
+    }
+
     /// The name is wanted; beyond the limit it is not taken. Whether it is.
     pub(super) fn want(&mut self, key: ServiceKey) -> bool {
         if !self.names.contains_key(&key) && self.wanted() >= SUBSCRIPTIONS_MAX {

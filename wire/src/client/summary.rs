@@ -18,8 +18,9 @@ pub(super) struct Summary {
     /// In this session.
     asked: bool,
     answered: bool,
-    /// Said in this session, and shown once it is whole.
+    /// Said in this session, and shown once it is whole, and its teller not behind.
     next: Option<List>,
+    next_is_whole: bool,
     shown: Option<List>,
 }
 
@@ -53,7 +54,7 @@ impl Summary {
 
     /// A new session: the list begins anew, and the last one is shown until then. Whether it is to be asked for.
     pub(super) fn begin(&mut self) -> bool {
-        (self.asked, self.answered, self.next) = (false, false, None);
+        (self.asked, self.answered, self.next, self.next_is_whole) = (false, false, None, false);
         self.ask()
     }
 
@@ -75,7 +76,7 @@ impl Summary {
             return Ok(false);
         }
         if begins {
-            self.next = Some(List::default());
+            (self.next, self.next_is_whole) = (Some(List::default()), false);
         }
         let collecting = self.next.is_some();
         // Changes under way of a list that was left, and is asked for again, change nothing.
@@ -86,12 +87,24 @@ impl Summary {
         Ok(!collecting)
     }
 
-    /// The list is whole. Whether what is shown changes.
-    pub(super) fn synced(&mut self) -> bool {
-        let Some(next) = self.next.take() else { return false };
-        self.answered = true;
-        self.shown = Some(next);
-        true
+    /// The list is whole.
+    pub(super) fn synced(&mut self) {
+        if self.next.is_some() {
+            (self.answered, self.next_is_whole) = (true, true);
+        }
+    }
+
+    /// Shows the list if it is whole; one of who is `behind` only where there is none to be shown. Whether what is shown
+    /// changes.
+    pub(super) fn settle(&mut self, behind: bool) -> bool {
+        if !self.next_is_whole || (behind && self.shown.is_some()) {
+            return false;
+        }
+        self.next_is_whole = false;
+        let next = self.next.take();
+        let changes = next.is_some();
+        self.shown = next.or(self.shown.take());
+        changes
     }
 }
 

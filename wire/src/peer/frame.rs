@@ -127,3 +127,7 @@ impl Frame {
             .collect()
     }
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

@@ -90,3 +90,37 @@ impl Notes {
         self.by_number.get(self.numbers.get(pod)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::testing::note;
+
+    fn after(ledger: &Ledger, number: u64) -> Option<(u64, String, u64)> {
+        let (number, note) = ledger.next_after(number)?;
+        Some((number, note.pod.to_string(), note.version.count))
+    }
+
+    #[test]
+    fn each_pod_stands_in_it_once_under_the_number_of_its_last_change() {
+        let ledger = Ledger::default();
+        assert_eq!((ledger.number(), after(&ledger, 0)), (0, None));
+        assert_eq!(ledger.put(note("p", "a", 1)), 1);
+        assert_eq!(ledger.put(note("q", "a", 1)), 2);
+        assert_eq!(after(&ledger, 0), Some((1, "p".to_owned(), 1)));
+        assert_eq!(ledger.put(note("p", "a", 2)), 3);
+        assert_eq!(after(&ledger, 0), Some((2, "q".to_owned(), 1)), "the one before is gone");
+        assert_eq!(after(&ledger, 2), Some((3, "p".to_owned(), 2)));
+        assert_eq!(after(&ledger, 3), None);
+        assert_eq!(ledger.put(note("p", "a", 2)), 3, "nothing new");
+        assert_eq!(ledger.put(note("p", "a", 1)), 3, "nor is what is older");
+        assert_eq!((ledger.number(), ledger.len()), (3, 2));
+        assert_eq!(ledger.get(&"p".into()).unwrap().version.count, 2);
+        ledger.forget(&"p".into());
+        ledger.forget(&"p".into());
+        assert_eq!((ledger.get(&"p".into()), after(&ledger, 2)), (None, None));
+        assert_eq!((ledger.number(), ledger.len(), ledger.is_empty()), (3, 1, false));
+        ledger.forget(&"q".into());
+        assert!(ledger.is_empty());
+    }
+}

@@ -14,6 +14,9 @@ mod note;
 mod record;
 mod violation;
 
+#[cfg(test)]
+mod testing;
+
 pub use frame::{Beat, Frame, Introduction, OutsideWord, Standing};
 pub use ledger::Ledger;
 pub use link::{Heard, Link};

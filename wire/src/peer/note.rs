@@ -78,3 +78,54 @@ impl Note {
         (&self.version, &self.origin) > (&other.version, &other.origin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::testing::{note, version};
+
+    #[test]
+    fn of_two_the_higher_version_stands() {
+        let rising = [
+            version(0, "", 0, 0),
+            version(1, "a", 1, 9),
+            version(1, "a", 2, 0),
+            version(1, "b", 1, 0),
+            version(2, "a", 1, 0),
+        ];
+        let notes: Vec<_> = rising.map(|version| Note { version, ..note("p", "a", 0) }).into();
+        for (place, one) in notes.iter().enumerate() {
+            for (other_place, other) in notes.iter().enumerate() {
+                assert_eq!(one.is_newer_than(other), place > other_place, "{one:?} {other:?}");
+            }
+        }
+        let (ours, theirs) = (note("p", "a", 1), note("p", "b", 1));
+        assert!(theirs.is_newer_than(&ours) && !ours.is_newer_than(&theirs), "and one of both, everywhere");
+    }
+
+    /// From a clock that shows little to one that shows much, and back.
+    #[test]
+    fn ages_are_turned_into_the_clock_of_who_hears_them() {
+        let ended = |at_ms, heard_ms| SessionNote::Ended { at_ms, heard_ms, by_peer: true };
+        let open = |unheard_since_ms| SessionNote::Open { unheard_since_ms };
+        let table = [
+            (open(None), open(None)),
+            (open(Some(9_000)), open(Some(999_000))),
+            (ended(9_000, 8_000), ended(999_000, 998_000)),
+            // What is still to come, by our clock, is now.
+            (open(Some(11_000)), open(Some(1_000_000))),
+        ];
+        for (here, there) in table {
+            let told = Note { session: here, ..note("p", "a", 1) }.told(10_000);
+            assert_eq!(Note::of(told, 1_000_000).session, there);
+        }
+        let told = Note { session: ended(500_000, 400_000), ..note("p", "a", 1) }.told(1_000_000);
+        assert_eq!(Note::of(told.clone(), 450_000).session, ended(0, 0), "older than the clock");
+        let word = SessionWord::Ended { ended_ms: 2_000, heard_ms: 1_000, by_peer: true };
+        let odd = Record { session: word, ..told };
+        assert_eq!(Note::of(odd, 10_000).session, ended(8_000, 8_000), "never heard after its end");
+        let word = SessionWord::Open { unheard_ms: Some(u64::MAX) };
+        let odd = Record { session: word, ..note("p", "a", 1).told(0) };
+        assert_eq!(Note::of(odd, 10_000).session, open(Some(0)));
+    }
+}

@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use crate::limits::{
-    EPOCH_BYTES_MAX, HEALTH_WORDS_MAX, INCARNATION_BYTES_MAX, OUTSIDE_WORDS_MAX, POD_UID_BYTES_MAX,
-    REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX, REPLICA_BYTES_MAX, REPLICAS_MAX,
+    EPOCH_BYTES_MAX, HEALTH_WORDS_MAX, HEARS_MAX, INCARNATION_BYTES_MAX, OUTSIDE_WORDS_MAX,
+    POD_UID_BYTES_MAX, REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX, REPLICA_BYTES_MAX,
 };
 
 /// Says what the other end of a link did that no replica may do.
@@ -20,7 +20,7 @@ pub enum Violation {
     Replica,
     #[error("epoch, origin, hears: use 1 to {EPOCH_BYTES_MAX} bytes")]
     Epoch,
-    #[error("hears: more than {REPLICAS_MAX} replicas; run fewer")]
+    #[error("hears: more than {HEARS_MAX} replicas; run fewer")]
     Hears,
     #[error("pod: use 1 to {POD_UID_BYTES_MAX} bytes")]
     Pod,

@@ -9,7 +9,9 @@ mod pods;
 mod reporting;
 mod said;
 mod sessions;
+mod sharing;
 mod slices;
+mod trio;
 mod written;
 
 use rollcall_catalogue::{

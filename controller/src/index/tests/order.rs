@@ -8,7 +8,7 @@ use rollcall_wire::{HealthOf, RegistrationKey, SelfRegistration};
 use super::{pods::nothing_stays_behind, *};
 
 /// The world that events tell of: the last word on each object.
-type World = BTreeMap<Key, Change>;
+pub(super) type World = BTreeMap<Key, Change>;
 
 fn pods() -> impl Strategy<Value = (Key, Change)> {
     let own = proptest::option::of(0u8..2);
@@ -105,7 +105,7 @@ fn others() -> impl Strategy<Value = (Key, Change)> {
 
 /// Says what the session of a pod brings.
 #[derive(Debug, Clone)]
-enum Word {
+pub(super) enum Word {
     /// Another process of the sidecar has this to say first, or the same one.
     Opens {
         anew: bool,
@@ -119,7 +119,7 @@ enum Word {
 }
 
 /// Names what an app registers: one of its services, and the port of an address that stands beside others.
-type OwnKey = (u8, Option<u16>);
+pub(super) type OwnKey = (u8, Option<u16>);
 
 /// Holds what a pod has said that counts now.
 #[derive(Debug, Clone, Default)]
@@ -152,7 +152,7 @@ fn health_of(key: OwnKey) -> HealthOf {
     HealthOf { service: own_service(key.0), port: key.1 }
 }
 
-fn words() -> impl Strategy<Value = (PodUid, Word)> {
+pub(super) fn words() -> impl Strategy<Value = (PodUid, Word)> {
     let probe = || {
         use ProbeWitness::*;
         prop::sample::select(vec![NotAsked, Passing, Dead, SaysFailing])
@@ -171,16 +171,18 @@ fn words() -> impl Strategy<Value = (PodUid, Word)> {
     (1u8..4, word).prop_map(|(number, word)| (format!("u{number}").as_str().into(), word))
 }
 
+/// What this process of a sidecar says first, in its session of this number.
+pub(super) fn hello(process: u8, sequence: u64, registrations: &BTreeSet<OwnKey>) -> Hello {
+    let registrations = registrations.iter().map(own_registration).collect();
+    Hello { incarnation: process.to_string(), sequence, registrations }
+}
+
 /// Sessions bring nothing that takes time here: all of it happens at one moment.
 const NOW_MS: u64 = 1;
 
 impl Spoken {
     fn opens(&self, index: &mut Index, uid: &PodUid, registrations: &BTreeSet<OwnKey>) {
-        let hello = Hello {
-            incarnation: self.process.to_string(),
-            sequence: 1,
-            registrations: registrations.iter().map(own_registration).collect(),
-        };
+        let hello = hello(self.process, 1, registrations);
         assert_eq!(index.open_session(uid, &hello, NOW_MS), Some(Opening::Open(vec![])));
     }
 
@@ -231,31 +233,33 @@ fn say(index: &mut Index, spoken: &mut BTreeMap<PodUid, Spoken>, uid: &PodUid, w
         return;
     }
     let Some(said) = spoken.get_mut(uid).filter(|said| said.is_open) else { return };
+    tell(index, uid, &word);
     match word {
         Word::Opens { .. } => {}
-        Word::Ends => {
-            said.is_open = false;
-            index.session_ended(uid, NOW_MS, true, NOW_MS);
-        }
+        Word::Ends => said.is_open = false,
         Word::Registers(key) => {
             said.registrations.insert(key);
             said.named.insert(key);
-            index.app_registers(uid, &own_registration(&key)).unwrap();
         }
         Word::Deregisters(key) => {
             if said.registrations.contains(&key) {
                 said.forgets([&key]);
             }
-            index.app_deregisters(uid, &own_key(key));
         }
-        Word::Health(of, probe) => {
-            said.health.insert(of, probe);
-            index.app_health(uid, of.map(health_of), probe);
-        }
-        Word::Drains(drains) => {
-            said.drains = drains;
-            index.app_drains(uid, drains);
-        }
+        Word::Health(of, probe) => drop(said.health.insert(of, probe)),
+        Word::Drains(drains) => said.drains = drains,
+    }
+}
+
+/// The pod's session says it.
+pub(super) fn tell(index: &mut Index, uid: &PodUid, word: &Word) {
+    match word {
+        Word::Opens { .. } => {}
+        Word::Ends => index.session_ended(uid, NOW_MS, true, NOW_MS),
+        Word::Registers(key) => index.app_registers(uid, &own_registration(key)).unwrap(),
+        Word::Deregisters(key) => index.app_deregisters(uid, &own_key(*key)),
+        Word::Health(of, probe) => index.app_health(uid, of.map(health_of), *probe),
+        Word::Drains(drains) => index.app_drains(uid, *drains),
     }
 }
 
@@ -265,14 +269,18 @@ enum Event {
     Said(PodUid, Word),
 }
 
-fn event() -> impl Strategy<Value = Event> {
+/// An object as it is now, or that it is gone.
+pub(super) fn event_of_kubernetes() -> impl Strategy<Value = (Key, Option<Change>)> {
     let seen = prop_oneof![4 => pods(), 3 => objects(), 2 => kube_services(), 3 => slices(), 1 => others()];
-    let seen =
-        (seen, 0u8..4).prop_map(|((key, change), gone)| Event::Seen(key, (gone > 0).then_some(change)));
+    (seen, 0u8..4).prop_map(|((key, change), gone)| (key, (gone > 0).then_some(change)))
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let seen = event_of_kubernetes().prop_map(|(key, change)| Event::Seen(key, change));
     prop_oneof![3 => seen, 1 => words().prop_map(|(uid, word)| Event::Said(uid, word))]
 }
 
-fn lists(world: &World, backwards: bool) -> Vec<Change> {
+pub(super) fn lists(world: &World, backwards: bool) -> Vec<Change> {
     let mut kinds = Kind::ALL.to_vec();
     if backwards {
         kinds.reverse();
@@ -288,7 +296,7 @@ fn lists(world: &World, backwards: bool) -> Vec<Change> {
 
 /// All that an index says to anyone, its own numbers left out.
 #[derive(Debug, PartialEq)]
-struct Said {
+pub(super) struct Said {
     services: BTreeMap<String, (ContentHash, Vec<String>)>,
     reports: Vec<String>,
     managed: Managed,
@@ -297,11 +305,11 @@ struct Said {
 }
 
 /// An index that knows nothing yet.
-fn empty() -> Index {
+pub(super) fn empty() -> Index {
     Index::default().expecting_sidecars(Namespaces::default(), namespace("rollcall-system"))
 }
 
-fn said(index: &mut Index) -> Said {
+pub(super) fn said(index: &mut Index) -> Said {
     index.report_all();
     let report = |report: Report| {
         let instances: Vec<_> = report.instances.iter().map(|instance| instance.id.to_string()).collect();

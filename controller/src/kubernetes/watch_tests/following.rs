@@ -1,5 +1,7 @@
 //! Lists, watches, and the ways in which a watch ends.
 
+use rollcall_catalogue::changes::Position;
+
 use super::*;
 use crate::owner::Owner;
 
@@ -268,4 +270,36 @@ async fn a_watch_ends_with_the_owner() {
     sleep(Duration::from_secs(1)).await;
     call.stream().event("ADDED", &pod("a", "11"));
     assert_eq!(rig.watch.await.unwrap(), Err(OwnerGone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_far_a_kind_was_read_follows_lists_events_and_bookmarks() {
+    let mut rig = rig::<Pods>();
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod) {
+        rig.index.apply(Change::ListBegins(kind)).await.unwrap();
+        rig.index.apply(Change::ListEnds(kind)).await.unwrap();
+    }
+    rig.api.list().await.page("10", None, &[pod("a", "3")]);
+    let stream = rig.api.watch("10").await.stream();
+    let at = async |revision| {
+        let mut expected = Position::default();
+        expected.saw("Pod", revision);
+        let reached = async {
+            while *rig.index.view().borrow().position != expected {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(MINUTE, reached).await.unwrap_or_else(|_| panic!("{:?}", rig.index.view().borrow().position));
+    };
+    at(10).await;
+    stream.event("ADDED", &pod("b", "12"));
+    at(12).await;
+    stream.event("BOOKMARK", &json!({"metadata": {"resourceVersion": "20"}}));
+    at(20).await;
+    // What tells the index nothing is a step on the way all the same.
+    stream.event("MODIFIED", &json!({"metadata": {"resourceVersion": "21"}}));
+    at(21).await;
+    stream.event("ADDED", &pod("c", "not-a-number"));
+    stream.event("DELETED", &pod("b", "23"));
+    at(23).await;
 }

@@ -3,6 +3,7 @@
 
 mod drains;
 mod owner;
+mod peers;
 mod stream;
 
 use std::{
@@ -14,8 +15,9 @@ pub(crate) use drains::Answered;
 use drains::Drains;
 use owner::Reply;
 pub(crate) use owner::{DrainAsked, Input};
-use rollcall_catalogue::{PodUid, Snapshot};
-use rollcall_controller::index::Index;
+use peers::Peers;
+use rollcall_catalogue::{PodUid, Snapshot, changes::Position};
+use rollcall_controller::index::{Index, Kind};
 use rollcall_wire::Feed;
 pub(crate) use stream::Stream;
 
@@ -23,19 +25,24 @@ use crate::{
     agenda::Millis,
     ether::Ether,
     kubernetes::PodNo,
-    network::{ConnectionId, End, Farewell},
+    network::{ConnectionId, End, Farewell, ReplicaNo},
     world::Event,
 };
 
 /// Holds one process of the controller.
 #[derive(Debug)]
 pub(crate) struct Controller {
-    /// Counts the processes: what was noted for an earlier one is not for this one.
+    /// Counts the processes of all replicas: what was noted for an earlier one is not for this one.
     pub(crate) life: u64,
+    pub(crate) replica: ReplicaNo,
+    pub(crate) peers: Peers,
     pub(crate) index: Index,
     pub(crate) feed: Arc<Feed>,
     pub(crate) catalogue: Snapshot,
     pub(crate) number: u64,
+    /// How far Kubernetes is read, and how far what is published goes.
+    read: BTreeMap<Kind, u64>,
+    position: Arc<Position>,
     pub(crate) complete: bool,
     pub(crate) streams: BTreeMap<ConnectionId, Stream>,
     /// The session that is each pod's.
@@ -65,17 +72,23 @@ pub(crate) struct Controller {
 // === impl Controller ===
 
 impl Controller {
-    pub(crate) fn start(life: u64, ether: &mut Ether) -> Self {
+    pub(crate) fn start(life: u64, replica: ReplicaNo, ether: &mut Ether) -> Self {
         // Clocks of two machines differ, and the next process may be behind the one before.
         let skew_ms = ether.chance.within(0..=60_000);
-        ether.note(format!("controller {life} starts, its clock {skew_ms} ms ahead"));
+        ether.note(format!("controller {life} of replica {replica} starts, its clock {skew_ms} ms ahead"));
         ether.agenda.after(0, Event::ControllerWakes(life));
+        ether.agenda.after(0, Event::LooksAtPeers(life));
+        let epoch = Arc::<str>::from(format!("epoch-{life}"));
         Self {
             life,
-            index: Index::default(),
-            feed: Arc::new(Feed::new(format!("epoch-{life}").into())),
+            replica,
+            peers: Peers::new(ether.now_ms()),
+            index: Index::default().of_process(epoch.clone()),
+            feed: Arc::new(Feed::new(epoch)),
             catalogue: Snapshot::default(),
             number: 0,
+            read: BTreeMap::new(),
+            position: Arc::default(),
             complete: false,
             streams: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -97,9 +110,10 @@ impl Controller {
     }
 
     /// The process ends; each of its connections as its kernel or its machine does it.
-    pub(crate) fn crash(self, how: Farewell, ether: &mut Ether) {
+    pub(crate) fn crash(mut self, how: Farewell, ether: &mut Ether) {
+        self.drop_links(how, ether);
         for id in self.streams.into_keys() {
-            ether.leave(id, End::Controller, how);
+            ether.leave(id, End::Listener, how);
         }
     }
 
@@ -112,6 +126,11 @@ impl Controller {
     pub(crate) fn heard_ms(&self, pod: PodNo) -> Option<Millis> {
         let stream = self.streams.get(self.open.get(&pod.uid())?)?;
         Some(stream.heard_ms.saturating_sub(self.skew_ms))
+    }
+
+    /// Whether it takes sessions.
+    pub(crate) fn serves(&self) -> bool {
+        self.complete && self.peers.met && !self.paused
     }
 
     /// Nothing waits to be taken in, or to be published.

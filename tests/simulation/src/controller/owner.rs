@@ -1,8 +1,10 @@
 //! The owner: inputs in order, the index's clock, and what is published of it.
 
-use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
-use rollcall_controller::index::{Change, Hello, Opening, Refused};
-use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration};
+use std::sync::Arc;
+
+use rollcall_catalogue::{PodUid, ServiceKey, changes::Position, liveness::ProbeWitness};
+use rollcall_controller::index::{Change, Hello, Kind, Opening, Refused};
+use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration, peer::Note};
 
 use super::Controller;
 use crate::{agenda::Millis, ether::Ether, network::ConnectionId, world::Event};
@@ -17,7 +19,8 @@ const GOING_WITHIN_MS: u64 = 1_000;
 /// Says what comes in at the owner.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Change(Box<Change>),
+    /// With how far its kind is read then.
+    Change(Box<Change>, Option<(Kind, u64)>),
     Open {
         id: ConnectionId,
         incarnation: String,
@@ -30,6 +33,10 @@ pub(crate) enum Input {
         id: ConnectionId,
         word: Word,
     },
+    /// Another replica knows of a pod.
+    Note(Arc<Note>),
+    /// Another process has told all that it knew.
+    Synced(Arc<str>),
 }
 
 /// Says what a pod says of itself.
@@ -73,9 +80,10 @@ impl Controller {
         let now_ms = self.clock_ms(ether);
         match self.inputs.pop_front() {
             None => return,
-            Some(Input::Change(change)) => {
+            Some(Input::Change(change, revision)) => {
                 self.kubernetes_heard_ms = ether.now_ms();
                 self.index.apply(*change);
+                self.read.extend(revision);
                 for uid in self.index.take_orphans() {
                     if let Some(id) = self.open.get(&uid) {
                         self.dismiss(*id, "pod-gone", ether);
@@ -91,6 +99,10 @@ impl Controller {
                 self.open(id, &Hello { incarnation, sequence, registrations }, ether);
             }
             Some(Input::Word { id, word }) => self.word(id, word, ether),
+            Some(Input::Note(note)) => {
+                self.index.hear_note(note, now_ms);
+            }
+            Some(Input::Synced(epoch)) => self.synced(&epoch),
         }
         self.publish_soon(ether);
     }
@@ -206,7 +218,7 @@ impl Controller {
         Reply::Drains { services, terminating, question }
     }
 
-    pub(super) fn dismiss(&mut self, id: ConnectionId, reason: &str, ether: &mut Ether) {
+    pub(crate) fn dismiss(&mut self, id: ConnectionId, reason: &str, ether: &mut Ether) {
         if let Some(stream) = self.streams.get_mut(&id) {
             ether.note(format!("controller dismisses {id:?} of {:?}: {reason}", stream.pod));
             stream.server.go_away(reason);
@@ -214,7 +226,7 @@ impl Controller {
         }
     }
 
-    fn publish_soon(&mut self, ether: &mut Ether) {
+    pub(super) fn publish_soon(&mut self, ether: &mut Ether) {
         if !self.publish_noted {
             self.publish_noted = true;
             let earliest_ms = self.published_ms.map_or(0, |at_ms| at_ms + COALESCED_FOR_MS);
@@ -225,11 +237,17 @@ impl Controller {
     /// The catalogue as everything that came in has made it; whether it is another one.
     pub(crate) fn publish(&mut self, ether: &mut Ether) -> bool {
         self.publish_noted = false;
+        self.tell_notes(ether);
         self.published_ms = Some(ether.now_ms());
         let complete = self.index.complete();
         let step = if complete { self.index.advance(self.clock_ms(ether)) } else { None };
         let news = step.is_some() || complete != self.complete;
         self.complete = complete;
+        if complete {
+            let mut position = Position::default();
+            self.read.iter().for_each(|(kind, revision)| position.saw(kind.as_str(), *revision));
+            self.position = Arc::new(position);
+        }
         if let Some(step) = step {
             for delta in &step.deltas {
                 ether.note(format!("controller {} publishes {delta:?}", self.life));

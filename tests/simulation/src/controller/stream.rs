@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rollcall_catalogue::{Namespace, PodUid, ServiceKey, Snapshot};
 use rollcall_wire::{
     Decoder, PodIdentity, Up,
-    server::{Heard, Opening, Resync, Server},
+    server::{Heard, Opening, Resync, Server, reason},
 };
 
 use super::{
@@ -67,7 +67,7 @@ impl Controller {
         };
         let opening = Opening {
             replica: format!("controller-{}", self.life),
-            replicas: Default::default(),
+            replicas: self.addresses(),
             ca: None,
             pod: identity,
             life_ms: ether.chance.within(LIFE_MS),
@@ -97,7 +97,7 @@ impl Controller {
         if !self.streams.contains_key(&id) {
             return;
         }
-        let bytes = ether.read(id, End::Controller, usize::MAX);
+        let bytes = ether.read(id, End::Listener, usize::MAX);
         let now_ms = self.clock_ms(ether);
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.decoder.push(&bytes);
@@ -131,13 +131,15 @@ impl Controller {
                 self.input(Input::Heard(uid), ether);
             }
         }
-        if ether.network.ended(id, End::Controller) && !ether.network.has_unread(id, End::Controller) {
+        if ether.network.ended(id, End::Listener) && !ether.network.has_unread(id, End::Listener) {
             return self.end(id, true, ether);
         }
         self.pump(id, ether);
     }
 
     pub(crate) fn read_all(&mut self, ether: &mut Ether) {
+        let links: Vec<_> = self.peers.links().map(|(id, _)| id).collect();
+        links.into_iter().for_each(|id| self.read_link(id, ether));
         let streams: Vec<_> = self.streams.keys().copied().collect();
         streams.into_iter().for_each(|id| self.read(id, ether));
     }
@@ -149,19 +151,25 @@ impl Controller {
         loop {
             if stream.outbox.is_empty()
                 && stream.server.has_more()
-                && ether.room(id, End::Controller)
+                && ether.room(id, End::Listener)
                 && let Some(bytes) = stream.server.speak(&stream.view, now_ms)
             {
                 stream.outbox = bytes;
             }
-            let sent = ether.send(id, End::Controller, &stream.outbox);
+            let sent = ether.send(id, End::Listener, &stream.outbox);
             let _ = stream.outbox.split_to(sent);
             if sent == 0 {
                 break;
             }
         }
         if stream.server.closed() && stream.outbox.is_empty() {
-            return self.end(id, false, ether);
+            // Whom we send away though it is heard has done nothing that a dead one does; who has another replica to go
+            // to is there before anybody misses it.
+            let heard = match stream.server.farewell() {
+                Some(reason::EXPIRED) => !self.peers.is_joined(),
+                farewell => farewell == Some(reason::SLOW),
+            };
+            return self.end(id, heard, ether);
         }
         let at_ms = stream.server.wake_at_ms().saturating_sub(self.skew_ms).max(ether.now_ms() + 1);
         if stream.wake_noted_ms.is_none_or(|noted_ms| at_ms < noted_ms) {
@@ -187,7 +195,7 @@ impl Controller {
     pub(crate) fn look(&mut self, id: ConnectionId, ether: &mut Ether) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.view = self.catalogue.clone();
-        stream.server.look(&stream.view, self.number, &Default::default());
+        stream.server.look(&stream.view, self.number, &self.position);
         self.pump(id, ether);
     }
 
@@ -195,7 +203,7 @@ impl Controller {
     pub(crate) fn end(&mut self, id: ConnectionId, by_peer: bool, ether: &mut Ether) {
         let Some(stream) = self.streams.remove(&id) else { return };
         ether.note(format!("controller ends {id:?} of {:?}, by peer {by_peer}", stream.pod));
-        ether.leave(id, End::Controller, if by_peer { Farewell::Close } else { Farewell::Reset });
+        ether.leave(id, End::Listener, if by_peer { Farewell::Close } else { Farewell::Reset });
         self.drains_left(id, ether);
         if stream.opened {
             // Noticed on a way of its own, as a drop is.
@@ -210,7 +218,10 @@ impl Controller {
             Heard::Hello { incarnation, sequence, registrations } => {
                 return self.input(Input::Open { id, incarnation, sequence, registrations }, ether);
             }
-            Heard::Subscribed(keys) => return self.drains_subscribed(id, keys),
+            Heard::Subscribed(keys) => {
+                self.drains_subscribed(id, keys);
+                return self.look(id, ether);
+            }
             Heard::Unsubscribed(keys) => return self.drains_unsubscribed(id, keys, ether),
             Heard::Acked(number) => return self.drains_acked(id, number, ether),
             Heard::Resynced(Resync::Digest) => {

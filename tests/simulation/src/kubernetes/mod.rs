@@ -30,16 +30,22 @@ pub(crate) struct Kubernetes {
     pub(crate) nodes: Vec<Node>,
     pub(crate) services: Vec<Named>,
     pub(crate) pods: BTreeMap<PodNo, Pod>,
-    pub(crate) watches: Watches,
+    /// Of each replica.
+    pub(crate) watches: Vec<Watches>,
+    /// How often each process of a controller has moved its sign of life, by its epoch.
+    pub(crate) signs: BTreeMap<Arc<str>, u64>,
     /// What each slice says now, which is what its pods were a while ago.
     slices: BTreeMap<ServiceNo, Change>,
     created: u32,
+    /// Of the last change, and of the last of each kind: bookmarks, which say that a kind has not changed since, come at once.
+    revision: u64,
+    pub(crate) revisions: BTreeMap<Kind, u64>,
 }
 
 // === impl Kubernetes ===
 
 impl Kubernetes {
-    pub(crate) fn new(nodes: usize, services: usize) -> Self {
+    pub(crate) fn new(nodes: usize, services: usize, replicas: usize) -> Self {
         let how = [How::Annotated, How::Selected, How::Through];
         let named = |number: usize| {
             let namespace = NAMESPACES.get(number % 2).copied().unwrap_or("shop");
@@ -56,9 +62,12 @@ impl Kubernetes {
             nodes: (0..nodes).map(|_| Node { unknown: false }).collect(),
             services: (0..services).map(named).collect(),
             pods: BTreeMap::new(),
-            watches: Watches::default(),
+            watches: (0..replicas).map(Watches::new).collect(),
+            signs: BTreeMap::new(),
             slices: BTreeMap::new(),
             created: 0,
+            revision: 0,
+            revisions: BTreeMap::new(),
         }
     }
 
@@ -107,7 +116,7 @@ impl Kubernetes {
     /// The pod's object is gone.
     pub(crate) fn remove(&mut self, number: PodNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {
         if let Some(pod) = self.pods.remove(&number) {
-            self.watches.tell(Change::Gone(Key::Pod(number.uid())), chance, agenda);
+            self.tell(Change::Gone(Key::Pod(number.uid())), chance, agenda);
             self.slice_later(pod.service, chance, agenda);
         }
     }
@@ -128,7 +137,7 @@ impl Kubernetes {
             let its: Vec<_> = its.map(|(number, _)| *number).collect();
             its.into_iter().for_each(|pod| self.tell_pod(pod, chance, agenda));
         } else {
-            self.watches.tell(self.object(number), chance, agenda);
+            self.tell(self.object(number), chance, agenda);
         }
     }
 
@@ -142,7 +151,7 @@ impl Kubernetes {
     ) {
         let Some(node) = self.nodes.get_mut(number).filter(|node| node.unknown == sees) else { return };
         node.unknown = !sees;
-        self.watches.tell(self.node(number), chance, agenda);
+        self.tell(self.node(number), chance, agenda);
         let there = self.pods.iter().filter(|(_, pod)| pod.node == number);
         let there: Vec<_> = there.map(|(number, _)| *number).collect();
         there.into_iter().for_each(|pod| self.change_pod(pod, chance, agenda, |_| {}));
@@ -152,7 +161,7 @@ impl Kubernetes {
     pub(crate) fn slice(&mut self, number: ServiceNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {
         let slice = self.slice_now(number);
         self.slices.insert(number, slice.clone());
-        self.watches.tell(slice, chance, agenda);
+        self.tell(slice, chance, agenda);
     }
 
     /// All of one kind, as a list gives it.
@@ -184,8 +193,16 @@ impl Kubernetes {
         pod.ready && !pod.deleting && service.registered && !node.unknown && since_ms + for_ms <= now_ms
     }
 
+    /// Everyone who watches hears of it, each in its time.
+    fn tell(&mut self, change: Change, chance: &mut Chance, agenda: &mut Agenda<Event>) {
+        self.revision += 1;
+        let revision = self.revision;
+        self.revisions.extend(watches::kind_of(&change).map(|kind| (kind, revision)));
+        self.watches.iter_mut().for_each(|watches| watches.tell(change.clone(), revision, chance, agenda));
+    }
+
     fn tell_pod(&mut self, number: PodNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {
-        self.watches.tell(self.pod(number), chance, agenda);
+        self.tell(self.pod(number), chance, agenda);
         if let Some(service) = self.pods.get(&number).map(|pod| pod.service) {
             self.slice_later(service, chance, agenda);
         }

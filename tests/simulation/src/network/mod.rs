@@ -1,4 +1,4 @@
-//! The network between the sidecars and the controller: ordered streams of bytes, and all that befalls them.
+//! The network between the sidecars and the controllers, and among these: ordered streams of bytes, and all that befalls them.
 //!
 //! ```text
 //!  send ──► pieces of any size ──► delay ──► Arrive ──► unread ──► read
@@ -25,14 +25,27 @@ const SENT_AGAIN_MS: std::ops::RangeInclusive<u64> = 20..=1_500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ConnectionId(pub(crate) u64);
 
-/// Names a node; the controller's is none of them.
+/// Names a node; those of the controllers are none of them.
 pub(crate) type NodeId = usize;
+
+/// Names a replica of the controller, whatever process it is.
+pub(crate) type ReplicaNo = usize;
+
+/// Says where an end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Host {
+    Node(NodeId),
+    Replica(ReplicaNo),
+}
+
+/// One direction between two hosts: from, to.
+pub(crate) type Way = (Host, Host);
 
 /// Says which end of a connection is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum End {
-    Sidecar,
-    Controller,
+    Dialler,
+    Listener,
 }
 
 /// Says what the network does to the two ends.
@@ -62,8 +75,8 @@ pub(crate) enum Farewell {
 pub(crate) struct Network {
     connections: BTreeMap<ConnectionId, Connection>,
     opened: u64,
-    /// The ways on which nothing comes through now: of a node, towards this end.
-    cut: BTreeSet<(NodeId, End)>,
+    /// Those on which nothing comes through now.
+    cut: BTreeSet<Way>,
     /// Added to each delay.
     pub(crate) slowness_ms: u64,
     /// Of a hundred connections, so many are over a bad way: what is said on a better one afterwards is heard before.
@@ -72,9 +85,10 @@ pub(crate) struct Network {
 
 #[derive(Debug)]
 struct Connection {
-    node: NodeId,
+    /// Of the dialler, and of the listener.
+    hosts: [Host; 2],
     delay_ms: u64,
-    /// Towards the controller, and towards the sidecar.
+    /// Towards the listener, and towards the dialler.
     up: Pipe,
     down: Pipe,
     /// The ends that have let go of it.
@@ -86,8 +100,8 @@ struct Connection {
 impl End {
     pub(crate) fn other(self) -> Self {
         match self {
-            Self::Sidecar => Self::Controller,
-            Self::Controller => Self::Sidecar,
+            Self::Dialler => Self::Listener,
+            Self::Listener => Self::Dialler,
         }
     }
 }
@@ -95,7 +109,7 @@ impl End {
 // === impl Network ===
 
 impl Network {
-    pub(crate) fn open(&mut self, node: NodeId, chance: &mut Chance) -> ConnectionId {
+    pub(crate) fn open(&mut self, from: Host, to: Host, chance: &mut Chance) -> ConnectionId {
         self.opened += 1;
         let id = ConnectionId(self.opened);
         let capacity = |chance: &mut Chance| match chance.percent(20) {
@@ -105,20 +119,30 @@ impl Network {
         };
         let (up, down) = (capacity(chance), capacity(chance));
         let pipe = |capacity: u64| Pipe::new(usize::try_from(capacity).unwrap_or(usize::MAX));
-        let delay_ms =
-            if chance.percent(self.bad_ways) { chance.within(200..=1_000) } else { chance.within(1..=30) };
-        let connection = Connection { node, delay_ms, up: pipe(up), down: pipe(down), left: BTreeSet::new() };
+        // Replicas are near each other.
+        let bad = matches!(from, Host::Node(_)) && chance.percent(self.bad_ways);
+        let delay_ms = if bad { chance.within(200..=1_000) } else { chance.within(1..=30) };
+        let hosts = [from, to];
+        let connection =
+            Connection { hosts, delay_ms, up: pipe(up), down: pipe(down), left: BTreeSet::new() };
         self.connections.insert(id, connection);
         id
     }
 
-    /// Whether anything comes through from this node's pods, towards this end.
-    pub(crate) fn reaches(&self, node: NodeId, towards: End) -> bool {
-        !self.cut.contains(&(node, towards))
+    /// Whether anything comes through from one of them to the other.
+    pub(crate) fn reaches(&self, from: Host, to: Host) -> bool {
+        !self.cut.contains(&(from, to))
     }
 
-    pub(crate) fn is_cut_off(&self, node: NodeId) -> bool {
-        !(self.reaches(node, End::Sidecar) && self.reaches(node, End::Controller))
+    /// The same in both directions.
+    pub(crate) fn is_whole(&self, one: Host, other: Host) -> bool {
+        self.reaches(one, other) && self.reaches(other, one)
+    }
+
+    /// Who is at this end.
+    pub(crate) fn host(&self, id: ConnectionId, end: End) -> Option<Host> {
+        let [dialler, listener] = self.connections.get(&id)?.hosts;
+        Some(if end == End::Dialler { dialler } else { listener })
     }
 
     /// How long something takes on this connection now.
@@ -193,6 +217,11 @@ impl Network {
         }
     }
 
+    /// Whether it is over a good way.
+    pub(crate) fn is_quick(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.delay_ms <= 30)
+    }
+
     pub(crate) fn is_lost(&self, id: ConnectionId) -> bool {
         self.connections.get(&id).is_none_or(|connection| connection.up.lost || connection.down.lost)
     }
@@ -200,7 +229,8 @@ impl Network {
     /// The next piece is due at this end.
     pub(crate) fn arrive(&mut self, id: ConnectionId, to: End) -> Arrival {
         let Some(connection) = self.connections.get(&id) else { return Arrival::Nothing };
-        let (reaches, gone) = (self.reaches(connection.node, to), connection.left.contains(&to));
+        let (from, at) = connection.way(to);
+        let (reaches, gone) = (self.reaches(from, at), connection.left.contains(&to));
         let Some(pipe) = self.pipe(id, to).filter(|pipe| !pipe.lost) else { return Arrival::Nothing };
         if !reaches {
             pipe.owe();
@@ -234,24 +264,32 @@ impl Network {
         self.connections.get(&id).is_none_or(|connection| connection.towards(at).ended())
     }
 
-    pub(crate) fn cut(&mut self, node: NodeId, towards: End) {
-        self.cut.insert((node, towards));
+    pub(crate) fn cut(&mut self, way: Way) {
+        self.cut.insert(way);
     }
 
-    /// What is stuck on this way is sent again.
+    /// Nothing is cut any more.
+    pub(crate) fn heal_all<E: From<Signal>>(&mut self, chance: &mut Chance, agenda: &mut Agenda<E>) {
+        let ways: Vec<_> = self.cut.iter().copied().collect();
+        self.heal(&ways, chance, agenda);
+    }
+
+    /// What is stuck on these ways is sent again.
     pub(crate) fn heal<E: From<Signal>>(
         &mut self,
-        node: NodeId,
+        ways: &[Way],
         chance: &mut Chance,
         agenda: &mut Agenda<E>,
     ) {
-        for end in [End::Sidecar, End::Controller] {
-            self.cut.remove(&(node, end));
-            for (id, connection) in self.connections.iter_mut().filter(|(_, one)| one.node == node) {
-                let at_ms = agenda.now_ms() + chance.within(SENT_AGAIN_MS);
-                let pipe = connection.towards_mut(end);
-                pipe.last_at_ms = pipe.last_at_ms.max(at_ms);
-                (0..pipe.take_owed()).for_each(|_| agenda.at(at_ms, Signal::Arrive(*id, end).into()));
+        self.cut.retain(|way| !ways.contains(way));
+        for (id, connection) in &mut self.connections {
+            for end in [End::Dialler, End::Listener] {
+                if ways.contains(&connection.way(end)) {
+                    let at_ms = agenda.now_ms() + chance.within(SENT_AGAIN_MS);
+                    let pipe = connection.towards_mut(end);
+                    pipe.last_at_ms = pipe.last_at_ms.max(at_ms);
+                    (0..pipe.take_owed()).for_each(|_| agenda.at(at_ms, Signal::Arrive(*id, end).into()));
+                }
             }
         }
     }
@@ -278,17 +316,23 @@ impl Network {
 // === impl Connection ===
 
 impl Connection {
+    /// What comes to this end comes this way.
+    fn way(&self, towards: End) -> Way {
+        let [dialler, listener] = self.hosts;
+        if towards == End::Listener { (dialler, listener) } else { (listener, dialler) }
+    }
+
     fn towards(&self, end: End) -> &Pipe {
         match end {
-            End::Controller => &self.up,
-            End::Sidecar => &self.down,
+            End::Listener => &self.up,
+            End::Dialler => &self.down,
         }
     }
 
     fn towards_mut(&mut self, end: End) -> &mut Pipe {
         match end {
-            End::Controller => &mut self.up,
-            End::Sidecar => &mut self.down,
+            End::Listener => &mut self.up,
+            End::Dialler => &mut self.down,
         }
     }
 }

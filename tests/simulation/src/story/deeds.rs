@@ -10,9 +10,12 @@ use super::Deed;
 use crate::{
     agenda::Millis,
     kubernetes::{NAMESPACES, Named, Pod, PodNo, ServiceNo},
-    network::{End, Farewell},
+    network::{End, Farewell, Host, ReplicaNo, Way},
     world::{Event, World},
 };
+
+/// So long after a replica's illness all replicas know again what any of them knows, and all sidecars have found one.
+const RECOVERS_WITHIN_MS: u64 = 20_000;
 
 impl World {
     /// Does it, and notes when it is to end.
@@ -58,11 +61,14 @@ impl World {
             Deed::BreakWatch => {
                 let kind = *self.ether.chance.pick(&Kind::ALL).unwrap();
                 let (chance, agenda) = (&mut self.ether.chance, &mut self.ether.agenda);
-                self.kubernetes.watches.begin_one(kind, chance, agenda);
+                let replica = chance.below(self.replicas);
+                self.kubernetes.watches[replica].begin_one(kind, chance, agenda);
             }
             Deed::ApiAway => {
                 let until_ms = self.now_ms() + self.ether.chance.within(500..=12_000);
-                self.kubernetes.watches.away_until_ms = until_ms;
+                for watches in &mut self.kubernetes.watches {
+                    watches.away_until_ms = watches.away_until_ms.max(until_ms);
+                }
             }
             Deed::Subscribe(pod) => {
                 let keys = self.some_names(pod);
@@ -156,48 +162,72 @@ impl World {
                     sidecar.resume(&mut self.ether);
                 }
             }
-            Deed::CrashController => {
+            Deed::CrashController(replica) => {
                 let how =
                     *self.ether.chance.pick(&[Farewell::Close, Farewell::Reset, Farewell::Vanish]).unwrap();
-                if let Some(controller) = self.controller.take() {
+                if let Some(controller) = self.controllers.remove(&replica) {
                     controller.crash(how, &mut self.ether);
-                    self.later(100..=8_000, Deed::StartController);
+                    let away_ms = self.ether.chance.within(100..=8_000);
+                    self.ails_for(away_ms, Deed::StartController(replica));
                 }
             }
-            Deed::StartController if self.controller.is_none() => self.start_controller(),
-            Deed::StartController => {}
-            Deed::PauseController => {
-                if let Some(controller) = self.controller.as_mut().filter(|controller| !controller.paused) {
+            Deed::StartController(replica) if !self.controllers.contains_key(&replica) => {
+                self.start_controller(replica);
+            }
+            Deed::StartController(_) => {}
+            Deed::PauseController(replica) => {
+                let long = self.replicas > 1 && self.ether.chance.percent(30);
+                let paused_ms = self.ether.chance.within(if long { 12_000..=60_000 } else { 200..=12_000 });
+                let controller = self.controllers.get_mut(&replica).filter(|controller| !controller.paused);
+                if let Some(controller) = controller {
                     controller.paused = true;
-                    self.later(200..=12_000, Deed::ResumeController);
+                    self.ails_for(paused_ms, Deed::ResumeController(replica));
                 }
             }
-            Deed::ResumeController => self.resume_controller(),
+            Deed::ResumeController(replica) => self.resume_controller(replica),
+            Deed::CutFromPeers(replica) => {
+                let cut_ms = self.ether.chance.within(500..=30_000);
+                let ways = self.cut(&self.ways_to_peers(replica));
+                self.ails_for(cut_ms, Deed::Heal(ways));
+            }
+            Deed::CutFromKubernetes(replica) => {
+                let cut_ms = self.ether.chance.within(500..=60_000);
+                self.kubernetes.watches[replica].away_until_ms = self.now_ms() + cut_ms;
+                self.ails_for(cut_ms, Deed::Heal(Vec::new()));
+            }
+            Deed::CutFromSidecars(replica) => {
+                let cut_ms = self.ether.chance.within(500..=30_000);
+                let nodes = 0..self.kubernetes.nodes.len();
+                let ways: Vec<_> = nodes.map(|node| [Host::Node(node), Host::Replica(replica)]).collect();
+                let ways = self.cut(&ways);
+                self.ails_for(cut_ms, Deed::Heal(ways));
+            }
+            Deed::CutFromBoth(replica) => {
+                let cut_ms = self.ether.chance.within(500..=40_000);
+                self.kubernetes.watches[replica].away_until_ms = self.now_ms() + cut_ms;
+                let ways = self.cut(&self.ways_to_peers(replica));
+                self.ails_for(cut_ms, Deed::Heal(ways));
+            }
             Deed::Cut(nodes) => {
-                for node in &nodes {
-                    match self.ether.chance.within(0..=3) {
-                        0 => self.ether.network.cut(*node, End::Controller),
-                        1 => self.ether.network.cut(*node, End::Sidecar),
-                        _ => {
-                            self.ether.network.cut(*node, End::Controller);
-                            self.ether.network.cut(*node, End::Sidecar);
-                        }
-                    }
+                let mut ways = Vec::new();
+                for node in nodes {
+                    let its = self.ways_to_replicas(node);
+                    ways.extend(self.cut(&its));
                 }
-                self.later(500..=20_000, Deed::Heal(nodes));
+                self.later(500..=20_000, Deed::Heal(ways));
             }
-            Deed::Heal(nodes) => nodes.into_iter().for_each(|node| self.ether.heal(node)),
+            Deed::Heal(ways) => self.ether.heal(&ways),
             Deed::Lose(pod) => {
                 let Some(link) = self.sidecars.get(&pod).and_then(|sidecar| sidecar.link.as_ref()) else {
                     return;
                 };
                 let id = link.id;
                 match self.ether.chance.within(0..=3) {
-                    0 => self.ether.network.lose(id, End::Controller),
-                    1 => self.ether.network.lose(id, End::Sidecar),
+                    0 => self.ether.network.lose(id, End::Listener),
+                    1 => self.ether.network.lose(id, End::Dialler),
                     _ => {
-                        self.ether.network.lose(id, End::Controller);
-                        self.ether.network.lose(id, End::Sidecar);
+                        self.ether.network.lose(id, End::Listener);
+                        self.ether.network.lose(id, End::Dialler);
                     }
                 }
                 self.story.lost.insert(pod, id);
@@ -210,17 +240,21 @@ impl World {
     /// Somebody between them resets a connection: both ends are told, or one.
     fn reset(&mut self, pod: PodNo) {
         let Some(sidecar) = self.sidecars.get_mut(&pod).filter(|one| one.up && !one.paused) else { return };
-        let Some(id) = sidecar.link.as_ref().map(|link| link.id) else { return };
+        let Some((id, replica)) = sidecar.link.as_ref().map(|link| (link.id, link.replica)) else { return };
         let told = self.ether.chance.within(0..=2);
+        let now_ms = self.ether.now_ms();
+        // It may go where nobody else hears of it, and leave a silence here: two things that fail at once.
+        if told == 1 && self.replicas > 1 && now_ms < self.story.recovered_ms {
+            self.story.mute.insert(pod, now_ms);
+        }
         if told != 0 {
             // What it sent before may still come, when it has long been back; that it hung up does not.
             sidecar.reset(if told == 1 { Farewell::Forget } else { Farewell::Reset }, &mut self.ether);
         }
-        let Some(controller) = self.controller.as_mut().filter(|one| !one.paused && told != 1) else {
-            return;
-        };
+        let controller = self.controllers.get_mut(&replica).filter(|one| !one.paused && told != 1);
+        let Some(controller) = controller else { return };
         if told == 0 {
-            self.ether.network.lose(id, End::Sidecar);
+            self.ether.network.lose(id, End::Dialler);
         }
         controller.end(id, true, &mut self.ether);
     }
@@ -235,8 +269,29 @@ impl World {
         (0..chance.within(1..=4)).filter_map(|_| chance.pick(&all).cloned()).collect()
     }
 
-    pub(super) fn resume_controller(&mut self) {
-        let Some(controller) = self.controller.as_mut().filter(|controller| controller.paused) else {
+    /// Nothing comes through on these, in one direction or in both; gives those that are cut.
+    fn cut(&mut self, ways: &[[Host; 2]]) -> Vec<Way> {
+        let mut cut = Vec::new();
+        for [one, other] in ways {
+            match self.ether.chance.within(0..=3) {
+                0 => cut.push((*one, *other)),
+                1 => cut.push((*other, *one)),
+                _ => cut.extend([(*one, *other), (*other, *one)]),
+            }
+        }
+        cut.iter().for_each(|way| self.ether.network.cut(*way));
+        cut
+    }
+
+    /// A replica is ill until this deed is done.
+    fn ails_for(&mut self, ills_ms: Millis, end: Deed) {
+        self.story.recovered_ms = self.now_ms() + ills_ms + RECOVERS_WITHIN_MS;
+        self.ether.agenda.after(ills_ms, Event::Deed(end));
+    }
+
+    pub(super) fn resume_controller(&mut self, replica: ReplicaNo) {
+        let Some(controller) = self.controllers.get_mut(&replica).filter(|controller| controller.paused)
+        else {
             return;
         };
         controller.paused = false;

@@ -10,7 +10,7 @@ use rollcall_wire::Drain;
 use crate::{
     agenda::Millis,
     kubernetes::{PodNo, ServiceNo},
-    network::{ConnectionId, NodeId},
+    network::{ConnectionId, Host, NodeId, ReplicaNo, Way},
     sidecar::Sidecar,
     world::{Event, World},
 };
@@ -43,12 +43,19 @@ pub(crate) enum Deed {
     StartSidecar(PodNo),
     PauseSidecar(PodNo),
     ResumeSidecar(PodNo),
-    CrashController,
-    StartController,
-    PauseController,
-    ResumeController,
+    CrashController(ReplicaNo),
+    StartController(ReplicaNo),
+    PauseController(ReplicaNo),
+    ResumeController(ReplicaNo),
+    /// It hears no other replica, or none hears it.
+    CutFromPeers(ReplicaNo),
+    /// Its watches stop, and it can give no sign of life.
+    CutFromKubernetes(ReplicaNo),
+    CutFromSidecars(ReplicaNo),
+    /// It hears neither the others nor Kubernetes.
+    CutFromBoth(ReplicaNo),
     Cut(Vec<NodeId>),
-    Heal(Vec<NodeId>),
+    Heal(Vec<Way>),
     Lose(PodNo),
     Reset(PodNo),
     Slow(u64),
@@ -61,6 +68,9 @@ pub(crate) struct Story {
     pub(crate) ends_ms: Millis,
     /// It has ended.
     pub(crate) healed: bool,
+    /// Something was done to a replica, of which it and the others have recovered by then. No two fail at once: of what
+    /// one knew alone, nothing would be left.
+    pub(crate) recovered_ms: Millis,
     /// The pods whose way to the controller was closed without anyone being told, or whose sidecar was stopped: when
     /// that was last so.
     pub(crate) mute: BTreeMap<PodNo, Millis>,
@@ -119,9 +129,8 @@ impl World {
             66..=69 => Deed::Drain(sidecar?, *chance.pick(&[Drain::Start, Drain::Stop, Drain::Wait])?),
             70..=75 => Deed::CrashSidecar(sidecar?),
             76..=79 => Deed::PauseSidecar(sidecar?),
-            80..=81 => Deed::CrashController,
-            82..=83 => Deed::PauseController,
-            84..=87 => {
+            80..=84 => return self.think_of_a_replica(),
+            85..=87 => {
                 let some = (0..nodes).filter(|_| chance.percent(40)).collect();
                 Deed::Cut(some)
             }
@@ -131,19 +140,54 @@ impl World {
         })
     }
 
+    /// What may befall one of them, where all are well.
+    fn think_of_a_replica(&mut self) -> Option<Deed> {
+        if self.replicas > 1 && self.now_ms() < self.story.recovered_ms {
+            return None;
+        }
+        let replica = self.ether.chance.below(self.replicas);
+        Some(match self.ether.chance.within(0..=9) {
+            0..=2 => Deed::CrashController(replica),
+            3..=5 => Deed::PauseController(replica),
+            _ if self.replicas == 1 => Deed::CrashController(replica),
+            6 => Deed::CutFromPeers(replica),
+            7 => Deed::CutFromKubernetes(replica),
+            8 => Deed::CutFromSidecars(replica),
+            _ => Deed::CutFromBoth(replica),
+        })
+    }
+
+    /// The ways between this replica and the others.
+    pub(super) fn ways_to_peers(&self, replica: ReplicaNo) -> Vec<[Host; 2]> {
+        let others = (0..self.replicas).filter(|other| *other != replica);
+        others.map(|other| [Host::Replica(replica), Host::Replica(other)]).collect()
+    }
+
+    /// The ways between this node and all replicas.
+    pub(super) fn ways_to_replicas(&self, node: NodeId) -> Vec<[Host; 2]> {
+        (0..self.replicas).map(|replica| [Host::Node(node), Host::Replica(replica)]).collect()
+    }
+
     /// Everything that went wrong is put right, and nothing more goes wrong.
     pub(crate) fn heal_everything(&mut self) {
         self.ether.note("-- all is healed");
         self.story.healed = true;
         self.ether.network.slowness_ms = 0;
-        self.kubernetes.watches.away_until_ms = 0;
+        let now_ms = self.now_ms();
+        for watches in self.kubernetes.watches.iter_mut().filter(|one| one.away_until_ms > now_ms) {
+            watches.away_until_ms = 0;
+            // What it did not hear meanwhile it lists.
+            watches.begin(&mut self.ether.chance, &mut self.ether.agenda);
+        }
+        self.ether.heal_all();
         for node in 0..self.kubernetes.nodes.len() {
-            self.ether.heal(node);
             self.kubernetes.sees_node(node, true, &mut self.ether.chance, &mut self.ether.agenda);
         }
-        self.resume_controller();
-        if self.controller.is_none() {
-            self.start_controller();
+        for replica in 0..self.replicas {
+            self.resume_controller(replica);
+            if !self.controllers.contains_key(&replica) {
+                self.start_controller(replica);
+            }
         }
         let pods: Vec<_> = self.sidecars.keys().copied().collect();
         for pod in pods {
@@ -169,7 +213,7 @@ impl World {
         let pod = self.kubernetes.create(service, node, sidecar, chance, agenda);
         self.later(50..=2_000, Deed::PodReady(pod, true));
         if sidecar {
-            let mut one = Sidecar::new(pod, node, &mut self.ether);
+            let mut one = Sidecar::new(pod, node, self.replicas, &mut self.ether);
             one.wanted = self.some_names(pod).into_iter().collect();
             one.start(&mut self.ether);
             self.sidecars.insert(pod, one);

@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use proptest::prelude::*;
-use rollcall_catalogue::{ContentHash, Service, ServiceKey};
+use rollcall_catalogue::{ContentHash, Service, ServiceKey, changes::Position};
 
-use super::{delta, instance, key, service, synced, welcome, whole};
+use super::{delta, instance, key, service, synced_at, welcome_at, whole};
 use crate::{
     Down, Up,
     client::{Client, Event, Violation},
 };
 
-const SERVICES: [&str; 3] = ["orders", "billing", "stock"];
+pub(super) const SERVICES: [&str; 3] = ["orders", "billing", "stock"];
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -44,18 +44,20 @@ enum Lie {
 
 /// Plays the controller: tells everything as simply as it can be told.
 #[derive(Default)]
-struct Server {
+pub(super) struct Server {
     process: u64,
     clock: u64,
     number: u64,
-    services: BTreeMap<ServiceKey, Service>,
+    pub(super) services: BTreeMap<ServiceKey, Service>,
     /// All content there ever was, for changes from it.
     known: HashMap<ContentHash, Service>,
-    session: Option<Told>,
+    /// How far it has read; it says nothing of that where that is nothing.
+    pub(super) position: Position,
+    pub(super) session: Option<Told>,
 }
 
 #[derive(Default)]
-struct Told {
+pub(super) struct Told {
     greeted: bool,
     offered: BTreeMap<ServiceKey, ContentHash>,
     subscribed: BTreeSet<ServiceKey>,
@@ -84,7 +86,7 @@ struct World {
 // === impl Server ===
 
 impl Server {
-    fn change(&mut self, key: &ServiceKey, instances: &[(u8, u16)]) {
+    pub(super) fn change(&mut self, key: &ServiceKey, instances: &[(u8, u16)]) {
         let all = instances.iter().map(|(number, weight)| instance(*number, *weight)).collect();
         self.clock += 1;
         let next = service(key, self.clock, all);
@@ -93,7 +95,7 @@ impl Server {
         self.turned(key);
     }
 
-    fn vanish(&mut self, key: &ServiceKey) {
+    pub(super) fn vanish(&mut self, key: &ServiceKey) {
         self.clock += 1;
         self.services.remove(key);
         self.turned(key);
@@ -106,15 +108,15 @@ impl Server {
         }
     }
 
-    fn restart(&mut self, clock: u64) {
-        (self.process, self.clock, self.number, self.session) = (self.process + 1, clock, 0, None);
+    pub(super) fn restart(&mut self, process: u64, clock: u64) {
+        (self.process, self.clock, self.number, self.session) = (process, clock, 0, None);
         for service in self.services.values_mut() {
             self.clock += 1;
             service.revision = self.clock;
         }
     }
 
-    fn hear(&mut self, frame: Up) {
+    pub(super) fn hear(&mut self, frame: Up) {
         let keys = |services: Vec<rollcall_catalogue::ServiceRef>| {
             services.into_iter().map(|name| name.resolve(&"other".parse().unwrap()))
         };
@@ -126,7 +128,9 @@ impl Server {
         match frame {
             Up::Subscribe { services, .. } => {
                 for key in keys(services) {
-                    assert!(session.subscribed.insert(key.clone()), "nothing is asked for twice");
+                    let again = !session.subscribed.insert(key.clone());
+                    // Of who is behind, it is asked how far it is; of others nothing is asked for twice.
+                    assert!(!again || !self.position.is_empty(), "nothing is asked for twice");
                     if let Some(hash) = session.offered.remove(&key) {
                         session.told.insert(key.clone(), hash);
                     }
@@ -156,11 +160,11 @@ impl Server {
         }
     }
 
-    fn speak(&mut self, parts: usize, as_delta: bool) -> Vec<Down> {
+    pub(super) fn speak(&mut self, parts: usize, as_delta: bool) -> Vec<Down> {
         let Some(session) = &mut self.session else { return vec![] };
         if !session.greeted {
             session.greeted = true;
-            return vec![welcome(&self.process.to_string())];
+            return vec![welcome_at(&self.process.to_string(), self.position.clone())];
         }
         let Some(key) = session.pending.pop_first() else {
             if !session.unsynced && session.asked.is_empty() {
@@ -169,7 +173,7 @@ impl Server {
             (session.unsynced, session.doubts) = (false, false);
             session.unacked += 1;
             let asked = std::mem::take(&mut session.asked);
-            return vec![synced(self.number, &asked.iter().collect::<Vec<_>>())];
+            return vec![synced_at(self.number, &asked.iter().collect::<Vec<_>>(), self.position.clone())];
         };
         session.unsynced = true;
         let before = session.told.get(&key).copied();
@@ -191,7 +195,7 @@ impl Server {
 // === impl Told ===
 
 impl Told {
-    fn is_said(&self) -> bool {
+    pub(super) fn is_said(&self) -> bool {
         self.greeted && self.pending.is_empty() && self.asked.is_empty() && !self.unsynced
     }
 }
@@ -210,7 +214,7 @@ impl World {
             wanted: BTreeSet::new(),
             shown: BTreeMap::new(),
         };
-        world.server.restart(100);
+        world.server.restart(1, 100);
         world.connect();
         world
     }
@@ -257,7 +261,7 @@ impl World {
             Op::Lie(lie) => self.lie(lie),
             Op::Break => self.connect(),
             Op::Restart(clock) => {
-                self.server.restart(clock);
+                self.server.restart(self.server.process + 1, clock);
                 self.connect();
             }
         }

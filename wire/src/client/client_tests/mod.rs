@@ -1,13 +1,18 @@
 //! The client against frames: each rule by itself, and any history.
 
 mod answers;
+mod behind;
 mod history;
+mod lag;
 mod memory;
 mod rules;
 
 use std::sync::Arc;
 
-use rollcall_catalogue::{ContentHash, Instance, InstanceId, Policy, Service, ServiceKey, changes::Head};
+use rollcall_catalogue::{
+    ContentHash, Instance, InstanceId, Policy, Service, ServiceKey,
+    changes::{Head, Position},
+};
 
 use crate::{Down, PROTOCOL, PodIdentity, testing::instance_with};
 
@@ -27,7 +32,17 @@ fn service(key: &ServiceKey, revision: u64, instances: Vec<Arc<Instance>>) -> Se
     Service { hash: made.content_hash(key), ..made }
 }
 
+fn position(kinds: &[(&str, u64)]) -> Position {
+    let mut position = Position::default();
+    kinds.iter().for_each(|(kind, revision)| position.saw(kind, *revision));
+    position
+}
+
 fn welcome(epoch: &str) -> Down {
+    welcome_at(epoch, Position::default())
+}
+
+fn welcome_at(epoch: &str, position: Position) -> Down {
     let pod = PodIdentity {
         namespace: "shop".parse().unwrap(),
         name: "p".into(),
@@ -37,7 +52,7 @@ fn welcome(epoch: &str) -> Down {
         addresses: vec![],
     };
     let (protocol, replica, epoch) = (PROTOCOL.to_owned(), "c".to_owned(), epoch.to_owned());
-    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod, position: Default::default() }
+    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod, position }
 }
 
 /// All of the service in so many parts.
@@ -82,10 +97,10 @@ fn upserts(
 }
 
 fn synced(cursor: u64, services: &[&ServiceKey]) -> Down {
-    Down::Synced {
-        cursor,
-        services: services.iter().map(|key| (*key).clone()).collect(),
-        summary: false,
-        position: Default::default(),
-    }
+    synced_at(cursor, services, Position::default())
+}
+
+fn synced_at(cursor: u64, services: &[&ServiceKey], position: Position) -> Down {
+    let services = services.iter().map(|key| (*key).clone()).collect();
+    Down::Synced { cursor, services, summary: false, position }
 }

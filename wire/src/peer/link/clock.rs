@@ -37,6 +37,11 @@ impl Clock {
         Self { opened_ms: now_ms, heard_ms: None, beat_ms: now_ms, beat_due: false, farewell_until_ms: None }
     }
 
+    /// The other end said hello, and is told how we stand from now on.
+    pub(super) fn opened(&mut self, now_ms: u64) {
+        self.beat_ms = now_ms;
+    }
+
     pub(super) fn heard(&mut self, now_ms: u64) {
         self.heard_ms = Some(self.heard_ms.map_or(now_ms, |heard_ms| heard_ms.max(now_ms)));
     }

@@ -291,6 +291,7 @@ impl Link {
                 bounds::check_who(&who, &self.who)?;
                 bounds::check_beat(&beat)?;
                 self.stage = Stage::Open;
+                self.clock.opened(now_ms);
                 self.other = Some((who.clone(), beat.hears.clone()));
                 // Ours may have been told long ago.
                 self.clock.beat_due = !self.hello && self.beat != self.beat_told;
