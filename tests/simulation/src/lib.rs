@@ -33,6 +33,7 @@ mod controller;
 mod dying_node;
 mod ether;
 mod kubernetes;
+mod late_replica;
 mod network;
 mod run;
 mod sidecar;
@@ -40,4 +41,5 @@ mod story;
 mod world;
 
 pub use dying_node::run_a_node_that_dies;
+pub use late_replica::run_a_replica_that_reads_nothing;
 pub use run::{Outcome, Plan, run};

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rollcall_simulation::{Outcome, Plan, run, run_a_node_that_dies};
+use rollcall_simulation::{Outcome, Plan, run, run_a_node_that_dies, run_a_replica_that_reads_nothing};
 
 /// Seeds that are run where nobody says how many: a minute of one core.
 const SEEDS: u64 = 400;
 const DYING_SEEDS: u64 = 40;
+const LATE_SEEDS: u64 = 40;
 
 /// What is there to be looked at in every story.
 const EVERYWHERE: [&str; 4] =
@@ -67,6 +68,12 @@ fn after_any_story_everyone_holds_what_all_replicas_know() {
 #[test]
 fn a_dead_node_is_out_of_the_lookups_in_time_and_nobody_else() {
     play(DYING_SEEDS, &EVERYWHERE, run_a_node_that_dies);
+}
+
+#[test]
+fn what_a_replica_has_not_read_stays_in_the_lookups() {
+    let checks = [&EVERYWHERE[..], &["sessions with one that reads nothing"]].concat();
+    play(LATE_SEEDS, &checks, run_a_replica_that_reads_nothing);
 }
 
 #[test]

@@ -133,8 +133,8 @@ impl Controller {
         self.complete && self.peers.met && !self.paused
     }
 
-    /// Nothing waits to be taken in, or to be published.
+    /// Nothing waits to be taken in.
     pub(crate) fn idle(&self) -> bool {
-        self.inputs.is_empty() && !self.publish_noted
+        self.inputs.is_empty()
     }
 }

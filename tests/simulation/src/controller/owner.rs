@@ -246,7 +246,9 @@ impl Controller {
         if complete {
             let mut position = Position::default();
             self.read.iter().for_each(|(kind, revision)| position.saw(kind.as_str(), *revision));
-            self.position = Arc::new(position);
+            if *self.position != position {
+                self.position = Arc::new(position);
+            }
         }
         if let Some(step) = step {
             for delta in &step.deltas {

@@ -1,9 +1,9 @@
 //! One session's stream: frames when the socket takes them, and what the session wants of the rest of the process.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use rollcall_catalogue::{Namespace, PodUid, ServiceKey, Snapshot};
+use rollcall_catalogue::{Namespace, PodUid, ServiceKey, Snapshot, changes::Position};
 use rollcall_wire::{
     Decoder, PodIdentity, Up,
     server::{Heard, Opening, Resync, Server, reason},
@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     outbox: Bytes,
     /// The newest that it has looked at, which is what it speaks of.
     view: Snapshot,
+    /// How far Kubernetes was read for it.
+    position: Arc<Position>,
     wake_noted_ms: Option<Millis>,
     /// The number of the feed up to which its peer was last known to have applied everything.
     pub(super) in_step: u64,
@@ -82,6 +84,7 @@ impl Controller {
             decoder: Decoder::default(),
             outbox: Bytes::new(),
             view: self.catalogue.clone(),
+            position: Arc::default(),
             wake_noted_ms: None,
             in_step: 0,
             namespace: namespace.clone(),
@@ -148,6 +151,12 @@ impl Controller {
     pub(crate) fn pump(&mut self, id: ConnectionId, ether: &mut Ether) {
         let now_ms = self.clock_ms(ether);
         let Some(stream) = self.streams.get_mut(&id) else { return };
+        // As the real shell looks before it speaks.
+        if !Arc::ptr_eq(&stream.position, &self.position) {
+            stream.position = self.position.clone();
+            stream.view = self.catalogue.clone();
+            stream.server.look(&stream.view, self.number, &self.position);
+        }
         loop {
             if stream.outbox.is_empty()
                 && stream.server.has_more()

@@ -116,7 +116,7 @@ impl Kubernetes {
     /// The pod's object is gone.
     pub(crate) fn remove(&mut self, number: PodNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {
         if let Some(pod) = self.pods.remove(&number) {
-            self.tell(Change::Gone(Key::Pod(number.uid())), chance, agenda);
+            self.tell(&Change::Gone(Key::Pod(number.uid())), chance, agenda);
             self.slice_later(pod.service, chance, agenda);
         }
     }
@@ -137,7 +137,7 @@ impl Kubernetes {
             let its: Vec<_> = its.map(|(number, _)| *number).collect();
             its.into_iter().for_each(|pod| self.tell_pod(pod, chance, agenda));
         } else {
-            self.tell(self.object(number), chance, agenda);
+            self.tell(&self.object(number), chance, agenda);
         }
     }
 
@@ -151,7 +151,7 @@ impl Kubernetes {
     ) {
         let Some(node) = self.nodes.get_mut(number).filter(|node| node.unknown == sees) else { return };
         node.unknown = !sees;
-        self.tell(self.node(number), chance, agenda);
+        self.tell(&self.node(number), chance, agenda);
         let there = self.pods.iter().filter(|(_, pod)| pod.node == number);
         let there: Vec<_> = there.map(|(number, _)| *number).collect();
         there.into_iter().for_each(|pod| self.change_pod(pod, chance, agenda, |_| {}));
@@ -161,7 +161,7 @@ impl Kubernetes {
     pub(crate) fn slice(&mut self, number: ServiceNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {
         let slice = self.slice_now(number);
         self.slices.insert(number, slice.clone());
-        self.tell(slice, chance, agenda);
+        self.tell(&slice, chance, agenda);
     }
 
     /// All of one kind, as a list gives it.
@@ -194,15 +194,15 @@ impl Kubernetes {
     }
 
     /// Everyone who watches hears of it, each in its time.
-    fn tell(&mut self, change: Change, chance: &mut Chance, agenda: &mut Agenda<Event>) {
+    fn tell(&mut self, change: &Change, chance: &mut Chance, agenda: &mut Agenda<Event>) {
         self.revision += 1;
         let revision = self.revision;
-        self.revisions.extend(watches::kind_of(&change).map(|kind| (kind, revision)));
+        self.revisions.extend(watches::kind_of(change).map(|kind| (kind, revision)));
         self.watches.iter_mut().for_each(|watches| watches.tell(change.clone(), revision, chance, agenda));
     }
 
     fn tell_pod(&mut self, number: PodNo, chance: &mut Chance, agenda: &mut Agenda<Event>) {
-        self.tell(self.pod(number), chance, agenda);
+        self.tell(&self.pod(number), chance, agenda);
         if let Some(service) = self.pods.get(&number).map(|pod| pod.service) {
             self.slice_later(service, chance, agenda);
         }

@@ -160,8 +160,8 @@ impl Controller {
             }
             for (epoch, process) in peers.processes.iter_mut().filter(|(_, process)| !process.up) {
                 process.asked_ms = Some(now_ms);
-                let sign = Some(signs.get(epoch).copied().unwrap_or_default());
-                if process.sign.replace(sign.unwrap_or_default()).is_some_and(|held| Some(held) != sign) {
+                let sign = signs.get(epoch).copied().unwrap_or_default();
+                if process.sign.replace(sign).is_some_and(|held| held != sign) {
                     process.moved_ms = Some(now_ms);
                 }
             }

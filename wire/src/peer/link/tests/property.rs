@@ -106,9 +106,9 @@ impl World {
         self.replicas[replica].clock_ms + self.now_ms
     }
 
-    fn does(&mut self, deed: Deed) {
+    fn does(&mut self, deed: &Deed) {
         let (count, wires) = (self.replicas.len(), self.wires.len().max(1));
-        match deed {
+        match *deed {
             Deed::Write { replica, pod, incarnation, moves, ended } => {
                 self.write(replica % count, pod, incarnation, moves, ended);
             }
@@ -284,7 +284,7 @@ proptest! {
     #[test]
     fn all_come_to_hold_the_same(count in 2usize..5, deeds in proptest::collection::vec(deed(), 0..120)) {
         let mut world = World::of(count);
-        deeds.into_iter().for_each(|deed| world.does(deed));
+        deeds.iter().for_each(|deed| world.does(deed));
         world.heals();
         for replica in 1..count {
             prop_assert_eq!(world.holds(replica), world.holds(0), "{} of {}", replica, count);
