@@ -170,6 +170,7 @@ async fn a_view_says_how_far_kubernetes_was_read_and_wakes_nobody_for_it() {
         index.apply(Change::ListBegins(kind)).await.unwrap();
         // One kind's are no numbers.
         let revision = (kind != Kind::Registration).then_some(100 + number as u64);
+        sleep(secs(1)).await;
         assert_eq!(position(), Position::default(), "half of what there is is nothing");
         index.apply_at(Change::ListEnds(kind), revision).await.unwrap();
     }
