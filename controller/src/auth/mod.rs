@@ -15,6 +15,7 @@ use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::{Api, Client, api::PostParams};
 use rollcall_catalogue::{PodFacts, PodUid};
+use rollcall_net::time_of_day;
 use rollcall_wire::limits::TOKEN_BYTES_MAX;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -188,7 +189,7 @@ impl<R: Reviewer> Authenticator<R> {
         let facts = self.find(&uid).await?;
         if facts.is_none() {
             // The index is asked again for a moment, and then the API server: it knows which of them is late.
-            let soon = SystemTime::now() + REFUSED_FOR;
+            let soon = time_of_day() + REFUSED_FOR;
             if let Some(known) = self.known().get_mut(&digest) {
                 known.until = known.until.min(soon);
             }
@@ -235,11 +236,11 @@ impl<R: Reviewer> Authenticator<R> {
 
     fn recall(&self, digest: &[u8; 32]) -> Option<PodUid> {
         let known = self.known();
-        known.get(digest).filter(|known| known.until > SystemTime::now()).map(|known| known.pod.clone())
+        known.get(digest).filter(|known| known.until > time_of_day()).map(|known| known.pod.clone())
     }
 
     fn remember(&self, digest: [u8; 32], pod: &PodUid, token: &str) {
-        let now = SystemTime::now();
+        let now = time_of_day();
         let until = expiry(token).unwrap_or(now + UNDATED_FOR);
         let mut known = self.known();
         if known.len() >= TOKENS_MAX {
