@@ -18,6 +18,7 @@ pub mod operate;
 mod outside;
 mod own_objects;
 mod owner;
+pub mod parts;
 pub mod peers;
 #[cfg(test)]
 mod scripted_api;
