@@ -23,6 +23,7 @@
 )]
 
 pub mod chance;
+pub mod history;
 pub mod host;
 pub mod network;
 
