@@ -62,6 +62,12 @@ impl Host {
         self.run_until(now_ms);
     }
 
+    /// Does something at once, on its clock.
+    pub fn within<T>(&self, deed: impl FnOnce() -> T) -> T {
+        let _entered = self.runtime.enter();
+        deed()
+    }
+
     /// Why it has ended by itself, if it has.
     pub fn ended(&mut self) -> Option<String> {
         if !self.main.is_finished() {

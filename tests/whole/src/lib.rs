@@ -23,9 +23,14 @@
 )]
 
 pub mod chance;
+pub mod chronicle;
+pub mod controller;
 pub mod history;
 pub mod host;
+pub mod kubernetes;
 pub mod network;
+pub mod pod;
+pub mod world;
 
 /// Milliseconds since the world began.
 pub type Millis = u64;

@@ -212,6 +212,10 @@ impl Net {
         addresses.into_iter().filter(|_| dark).for_each(|address| self.end_all(address, false));
     }
 
+    pub fn is_dark(&self, node: &str) -> bool {
+        self.state().dark.contains(node)
+    }
+
     /// All that this address has is over; the others hear so, or nothing.
     fn end_all(&self, address: IpAddr, told: bool) {
         let mut guard = self.state();
