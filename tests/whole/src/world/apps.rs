@@ -104,7 +104,7 @@ impl World {
         self.net.place(address, &node_name(node));
         self.truth.born(&uid, address, &service_name);
         let folder = self.folder.path().join(&name);
-        std::fs::create_dir(&folder).expect("a folder in our own");
+        std::fs::create_dir_all(folder.join("state")).expect("a folder in our own");
         std::fs::write(folder.join("token"), token).expect("a file in our own folder");
         let services = self.size.services;
         let looks_up =
@@ -176,6 +176,13 @@ impl World {
             self.truth.is_to_leave(&uid, now_ms, OUT_WITHIN_MS);
         } else {
             self.truth.is_well(&uid, now_ms);
+        }
+    }
+
+    /// The app says that it is well, if it said anything else.
+    pub(super) fn app_is_well(&mut self, name: &str) {
+        if self.pods.get(name).is_some_and(|pod| *pod.fails.borrow()) {
+            self.app_fails(name, false);
         }
     }
 

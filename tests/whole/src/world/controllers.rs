@@ -23,8 +23,8 @@ pub struct Controller {
     pub address: IpAddr,
     /// What goes wrong between it and the API server.
     pub faults: Faults,
-    lease: String,
-    api: SocketAddr,
+    /// The replica of the API server that it asks.
+    pub asks: usize,
     ready: Ready,
     /// As the API server was told.
     told_ready: bool,
@@ -66,27 +66,17 @@ impl Controller {
 // === impl World ===
 
 impl World {
-    pub(super) fn add_controller(&mut self, faults: Faults, api: SocketAddr) {
+    /// A controller more, behind the Service.
+    pub(super) fn add_controller(&mut self) {
         let number = self.controllers.len();
         let node = 1 + u8::try_from(number).unwrap() % self.size.nodes;
-        self.add_controller_on(node, CONTROLLERS, true, faults, api);
-    }
-
-    /// A controller more; behind the Service or by itself. Gives its number.
-    pub(super) fn add_controller_on(
-        &mut self,
-        node: u8,
-        lease: &str,
-        behind_service: bool,
-        faults: Faults,
-        api: SocketAddr,
-    ) -> usize {
-        let number = self.controllers.len();
-        let name = format!("{lease}-{number}");
+        let name = format!("{CONTROLLERS}-{number}");
         let address = IpAddr::from([198, 18, 1, 1 + u8::try_from(number).unwrap()]);
-        let label = if behind_service { CONTROLLERS } else { lease };
-        let wish =
-            PodWish { node: node_name(node), labels: vec![("app", label.to_owned())], ..PodWish::default() };
+        let wish = PodWish {
+            node: node_name(node),
+            labels: vec![("app", CONTROLLERS.to_owned())],
+            ..PodWish::default()
+        };
         self.kubernetes(|cluster| {
             cluster.pod(OURS, &name, &wish);
             cluster.run(OURS, &name, &address.to_string());
@@ -96,9 +86,8 @@ impl World {
             name,
             node,
             address,
-            faults,
-            lease: lease.to_owned(),
-            api,
+            faults: Faults::default(),
+            asks: 0,
             ready: Ready::default(),
             told_ready: false,
             host: None,
@@ -106,23 +95,24 @@ impl World {
         };
         self.controllers.push(controller);
         self.start_controller(number);
-        number
     }
 
     pub(super) fn start_controller(&mut self, number: usize) {
         let now_ms = self.now_ms();
-        let controller = &mut self.controllers[number];
-        if controller.host.is_some() {
+        if self.controllers[number].host.is_some() {
             return;
         }
+        let (api, faults) = self.open_api(self.controllers[number].asks);
+        let controller = &mut self.controllers[number];
+        controller.faults = faults;
         let at = SocketAddr::new(controller.address, SESSIONS_PORT);
         let sessions = self.net.listen(at).expect("the process before it is gone");
         controller.ready = Ready::default();
         let setting = controller::Setting {
             replica: controller.name.clone(),
-            lease: controller.lease.clone(),
+            lease: CONTROLLERS.to_owned(),
             endpoint: self.net.endpoint(controller.address),
-            api: controller.api,
+            api,
             sessions,
             ready: controller.ready.clone(),
         };
@@ -162,7 +152,7 @@ impl World {
     pub fn leader(&self) -> Option<usize> {
         let lease = self.api(|api| api.object("leases", OURS, CONTROLLERS))?;
         let holder = lease["spec"]["holderIdentity"].as_str()?.to_owned();
-        self.controllers.iter().position(|one| holder.starts_with(&one.name) && one.lease == CONTROLLERS)
+        self.controllers.iter().position(|one| holder.starts_with(&one.name))
     }
 
     /// What kubelets find at `/readyz`, and where the Service leads by that. Who stands still answers no probe; that takes
@@ -179,7 +169,7 @@ impl World {
             self.kubernetes(|cluster| cluster.ready(OURS, name, "app", *is_ready));
         }
         if !told.is_empty() {
-            let ready = |one: &&Controller| one.told_ready && one.lease == CONTROLLERS;
+            let ready = |one: &&Controller| one.told_ready;
             let behind =
                 self.controllers.iter().filter(ready).map(|one| SocketAddr::new(one.address, SESSIONS_PORT));
             let behind = behind.collect();

@@ -16,6 +16,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::jiff::Timestamp;
 use rollcall_apiserver::{ApiServer, Cluster, Faults};
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use self::{apps::Pod, controllers::Controller, truth::Truth};
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     history::{Journal, promises},
     host::Host,
     kubernetes::{APPS, CONTROLLERS, OURS, serve},
-    network::{Net, Whom},
+    network::{Listener, Net, Whom},
 };
 
 /// Everyone is looked after so often: what crosses the network takes a step.
@@ -33,15 +34,20 @@ const STEP_MS: Millis = 10;
 /// A pod to which nothing has come is looked after so often; what it does by itself meanwhile it does in time by its own
 /// clock, and is seen so much later.
 const QUIET_STEP_MS: Millis = 50;
+/// Bytes of a line that says what was broken.
+const LINE_MAX: usize = 1_500;
 /// Kubernetes' own processes look so often.
 const KUBERNETES_STEP_MS: Millis = 100;
 
 /// Where the sessions are dialled, as the address of the controllers' Service.
 pub const SESSIONS: &str = "198.19.0.1:7310";
 const SESSIONS_PORT: u16 = 7310;
-/// The first of the ports at which the API server is dialled, one for each controller, so that what goes wrong can go wrong for one.
+/// The first of the ports at which the API server is dialled.
 const API_PORT: u16 = 6_443;
 const API: [u8; 4] = [198, 18, 0, 1];
+
+/// A port of the API server, and as what those are answered who come there.
+type Port = (Listener, kube::Client);
 
 /// Says how large a world is.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +79,10 @@ pub struct World {
     agenda: BTreeMap<(Millis, u64), Deed>,
     deeds: u64,
     named: u64,
+    step_ms: Millis,
+    /// For each life of a controller a port of the API server is opened, so that what goes wrong can go wrong for one.
+    ports: UnboundedSender<Port>,
+    ports_opened: u16,
     folder: TempDir,
     plane: Host,
     _surroundings: Surroundings,
@@ -106,8 +116,8 @@ impl World {
         let net = Net::new(chance.seed());
         net.place(API.into(), "control-plane");
         let began = Timestamp::from_second(i64::try_from(BEGINS_AT).unwrap()).unwrap();
-        let (ports, main) = tokio::sync::mpsc::unbounded_channel();
-        let plane = Host::start(0, api_server(main));
+        let (ports, opened) = unbounded_channel();
+        let plane = Host::start(0, api_server(opened));
         // Its clock is that of the process that it is in.
         let api = plane.within(|| ApiServer::at(1, began));
         let cluster = Cluster::new(&api);
@@ -128,6 +138,9 @@ impl World {
             agenda: BTreeMap::new(),
             deeds: 0,
             named: 0,
+            step_ms: STEP_MS,
+            ports,
+            ports_opened: 0,
             folder: tempfile::tempdir().expect("a folder for the pods' volumes"),
             plane,
             _surroundings: surroundings,
@@ -139,15 +152,7 @@ impl World {
             (1..=size.nodes).for_each(|node| cluster.node(&node_name(node), &format!("z{node}")));
             cluster.service(OURS, CONTROLLERS, CONTROLLERS, SESSIONS_PORT);
         });
-        for number in 0..usize::from(size.controllers) {
-            let address = API.into();
-            let faults = Faults::default();
-            let port = API_PORT + u16::try_from(number).unwrap();
-            let listener = world.net.listen(SocketAddr::new(address, port)).expect("nobody else is there");
-            let answering = world.api(|api| api.client(0, &faults));
-            ports.send((listener, answering)).expect("it lives");
-            world.add_controller(faults, SocketAddr::new(address, port));
-        }
+        (0..size.controllers).for_each(|_| world.add_controller());
         world.play(5_000);
         for service in 0..size.services {
             (0..size.pods).for_each(|_| drop(world.create_pod(service)));
@@ -198,8 +203,24 @@ impl World {
         false
     }
 
+    /// From here on everyone is looked after so often only, as in an hour in which little happens: whatever crosses the network
+    /// takes so long. Again each 10 ms with none.
+    pub fn set_step(&mut self, step_ms: Option<Millis>) {
+        self.step_ms = step_ms.unwrap_or(STEP_MS);
+    }
+
+    /// A new port at which one of the API server's replicas answers, with what goes wrong there.
+    pub fn open_api(&mut self, replica: usize) -> (SocketAddr, Faults) {
+        let at = SocketAddr::new(API.into(), API_PORT + self.ports_opened);
+        self.ports_opened += 1;
+        let (listener, faults) = (self.net.listen(at).expect("nobody else is there"), Faults::default());
+        let answering = self.api(|api| api.client(replica, &faults));
+        self.ports.send((listener, answering)).expect("it lives as long as we do");
+        (at, faults)
+    }
+
     fn step(&mut self) {
-        let now_ms = self.now_ms() + STEP_MS;
+        let now_ms = self.now_ms() + self.step_ms;
         self.clock.set(now_ms);
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let deed = entry.remove();
@@ -272,9 +293,9 @@ impl World {
         let broken = self.broken();
         if !broken.is_empty() {
             println!("{}", self.chronicle);
-            broken.iter().for_each(|line| println!("wrong: {line}"));
+            broken.iter().for_each(|line| println!("wrong: {}", cut(line)));
             println!("\nROLLCALL_SEED={} cargo test -p rollcall-whole {story} runs it again", self.seed);
-            panic!("{story}: {}", broken[0]);
+            panic!("{story}: {}", cut(&broken[0]));
         }
     }
 
@@ -290,10 +311,8 @@ impl World {
     }
 }
 
-/// The API server's process, with a port for each client.
-async fn api_server(
-    mut ports: tokio::sync::mpsc::UnboundedReceiver<(crate::network::Listener, kube::Client)>,
-) -> anyhow::Result<()> {
+/// The API server's process.
+async fn api_server(mut ports: UnboundedReceiver<Port>) -> anyhow::Result<()> {
     while let Some((listener, answering)) = ports.recv().await {
         tokio::spawn(serve(listener, answering));
     }
@@ -306,6 +325,11 @@ pub fn node_name(node: u8) -> String {
 
 pub fn service_name(service: u8) -> Arc<str> {
     format!("s{service}").into()
+}
+
+/// As much of a line as anybody reads.
+fn cut(line: &str) -> &str {
+    &line[..line.floor_char_boundary(LINE_MAX)]
 }
 
 /// Where the API server is.
