@@ -30,6 +30,7 @@ pub mod host;
 pub mod kubernetes;
 pub mod network;
 pub mod pod;
+pub mod story;
 pub mod world;
 
 /// Milliseconds since the world began.

@@ -16,10 +16,14 @@ const ENDS_AFTER_MS: Millis = 3_000;
 const RESTARTS_AFTER_MS: Millis = 1_000;
 /// Who is told to end, or says that he fails, is out in this time.
 const OUT_WITHIN_MS: Millis = 1_000;
+/// From the word of an app that it is well until everybody has heard it, whatever was in the way.
+const WELL_AFTER_MS: Millis = 90_000;
 /// Who is on a node that died, or that reaches nobody, is out in this time.
 const NODE_OUT_WITHIN_MS: Millis = 10_000;
 /// From a node's last word until Kubernetes says that it is lost.
 const LOST_AFTER_MS: Millis = 40_000;
+/// From the end of a cut until its pods have been heard again: a kernel's pause, a silence, a back-off.
+const BACK_AFTER_MS: Millis = 90_000;
 /// Names that one app looks up.
 const LOOKS_UP: u8 = 3;
 
@@ -39,6 +43,8 @@ pub struct Pod {
     fails: watch::Sender<bool>,
     ready: bool,
     deleted: bool,
+    /// The controllers do not hear it.
+    cut: bool,
     host: Option<Host>,
     frozen: bool,
 }
@@ -122,6 +128,7 @@ impl World {
             fails: watch::Sender::new(false),
             ready: false,
             deleted: false,
+            cut: false,
             host: None,
             frozen: false,
             name: name.clone(),
@@ -139,9 +146,11 @@ impl World {
             return;
         };
         pod.ready = true;
-        let uid = pod.uid.clone();
+        let (uid, is_well) = (pod.uid.clone(), !pod.cut && !*pod.fails.borrow());
         self.kubernetes(|cluster| cluster.all_ready(APPS, name));
-        self.truth.is_well(&uid, now_ms);
+        if is_well {
+            self.truth.is_well(&uid, now_ms);
+        }
     }
 
     /// Somebody deletes a pod: it is out at once, and gone later.
@@ -169,13 +178,17 @@ impl World {
     pub fn app_fails(&mut self, name: &str, fails: bool) {
         let now_ms = self.now_ms();
         let Some(pod) = self.pods.get(name).filter(|pod| pod.is_in_life() && pod.ready) else { return };
-        pod.fails.send_replace(fails);
-        let uid = pod.uid.clone();
+        if pod.fails.send_replace(fails) == fails {
+            return;
+        }
+        let (uid, is_cut) = (pod.uid.clone(), pod.cut);
         self.note(format!("the app of {name} {}", if fails { "fails" } else { "is well again" }));
         if fails {
             self.truth.is_to_leave(&uid, now_ms, OUT_WITHIN_MS);
-        } else {
-            self.truth.is_well(&uid, now_ms);
+        } else if !is_cut {
+            // What it said before may be heard late, and as if it was of now.
+            self.truth.may_be_back(&uid, now_ms);
+            self.later(WELL_AFTER_MS, Deed::PodIsBack(name.to_owned()));
         }
     }
 
@@ -252,6 +265,36 @@ impl World {
             (0..self.controllers.len()).filter(|at| self.controllers[*at].node == node).collect();
         for number in numbers {
             self.later(RESTARTS_AFTER_MS, Deed::ControllerStarts(number));
+        }
+    }
+
+    /// The controllers do not hear a node's pods any more: they may be taken out, or not, by the guard's rules.
+    pub(crate) fn pods_of_node_are_cut(&mut self, node: u8) {
+        let now_ms = self.now_ms();
+        for pod in self.pods.values_mut().filter(|pod| pod.node == node) {
+            pod.cut = true;
+            self.truth.is_not_well(&pod.uid, now_ms);
+        }
+    }
+
+    /// All are reached again. Who was known to be well is so again, and who is told of him from now on stays so.
+    pub(crate) fn pods_are_reached_again(&mut self) {
+        let names: Vec<_> = self.pods.values().filter(|pod| pod.cut).map(|pod| pod.name.clone()).collect();
+        for name in names {
+            if let Some(pod) = self.pods.get_mut(&name) {
+                pod.cut = false;
+            }
+            self.later(BACK_AFTER_MS, Deed::PodIsBack(name));
+        }
+    }
+
+    pub(super) fn pod_is_back(&mut self, name: &str) {
+        let now_ms = self.now_ms();
+        let Some(pod) = self.pods.get(name).filter(|pod| pod.ready && !pod.deleted && !pod.cut) else {
+            return;
+        };
+        if !*pod.fails.borrow() {
+            self.truth.is_well(&pod.uid, now_ms);
         }
     }
 

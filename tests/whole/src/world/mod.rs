@@ -93,6 +93,8 @@ pub struct World {
 enum Deed {
     /// The kubelet finds a pod's app ready.
     PodIsReady(String),
+    /// Whatever was in the way of its news, nothing is any more.
+    PodIsBack(String),
     /// The kubelet ends what is left of a pod that was deleted.
     PodEnds(String),
     /// The kubelet starts a sidecar again.
@@ -273,6 +275,7 @@ impl World {
     fn act(&mut self, deed: Deed) {
         match deed {
             Deed::PodIsReady(name) => self.pod_is_ready(&name),
+            Deed::PodIsBack(name) => self.pod_is_back(&name),
             Deed::PodEnds(name) => self.pod_ends(&name),
             Deed::SidecarStarts(name) => self.start_sidecar(&name),
             Deed::ControllerStarts(number) => self.start_controller(number),

@@ -41,6 +41,13 @@ impl Truth {
         }
     }
 
+    /// From now on it may be in again, and nothing is promised of that until it is well.
+    pub(super) fn may_be_back(&mut self, pod: &str, now_ms: Millis) {
+        if let Some(leave) = self.lives.get_mut(pod).and_then(|life| life.leaves.last_mut()) {
+            leave.until_ms.get_or_insert(now_ms);
+        }
+    }
+
     /// From now on it may be out.
     pub fn is_not_well(&mut self, pod: &str, now_ms: Millis) {
         let Some(life) = self.lives.get_mut(pod) else { return };
