@@ -31,13 +31,16 @@ use crate::{
 
 /// Everyone is looked after so often: what crosses the network takes a step.
 const STEP_MS: Millis = 10;
-/// A pod to which nothing has come is looked after so often; what it does by itself meanwhile it does in time by its own
+/// A process to which nothing has come is looked after so often; what it does by itself meanwhile it does in time by its own
 /// clock, and is seen so much later.
 const QUIET_STEP_MS: Millis = 50;
 /// Bytes of a line that says what was broken.
 const LINE_MAX: usize = 1_500;
 /// Kubernetes' own processes look so often.
 const KUBERNETES_STEP_MS: Millis = 100;
+
+/// Kubelets bring what is mounted up to date so often.
+const MOUNTS_STEP_MS: Millis = 5_000;
 
 /// Where the sessions are dialled, as the address of the controllers' Service.
 pub const SESSIONS: &str = "198.19.0.1:7310";
@@ -110,6 +113,13 @@ enum Deed {
 impl World {
     /// A world in which everything has started and is well.
     pub fn new(seed: u64, size: Size) -> Self {
+        let mut world = Self::begin(seed, size);
+        world.settle();
+        world
+    }
+
+    /// A world whose controllers are about to start, and that has no pods yet.
+    pub fn begin(seed: u64, size: Size) -> Self {
         let clock = Clock::default();
         clock.set(0);
         let chronicle = Chronicle::new(clock.clone());
@@ -155,12 +165,16 @@ impl World {
             cluster.service(OURS, CONTROLLERS, CONTROLLERS, SESSIONS_PORT);
         });
         (0..size.controllers).for_each(|_| world.add_controller());
-        world.play(5_000);
-        for service in 0..size.services {
-            (0..size.pods).for_each(|_| drop(world.create_pod(service)));
-        }
-        world.play(15_000);
         world
+    }
+
+    /// The controllers start, and then all pods.
+    pub fn settle(&mut self) {
+        self.play(5_000);
+        for service in 0..self.size.services {
+            (0..self.size.pods).for_each(|_| drop(self.create_pod(service)));
+        }
+        self.play(15_000);
     }
 
     pub fn now_ms(&self) -> Millis {
@@ -232,19 +246,23 @@ impl World {
         if is_due {
             self.look_after_controllers();
         }
+        if now_ms.is_multiple_of(MOUNTS_STEP_MS) {
+            self.authority();
+        }
         self.net.advance(now_ms);
         let touched = self.net.take_touched();
-        self.chronicle.turn_of("api-server");
-        self.plane.run_until(now_ms);
-        for controller in &mut self.controllers {
+        let is_to_run = |address: &IpAddr| touched.contains(address) || now_ms.is_multiple_of(QUIET_STEP_MS);
+        if is_to_run(&API.into()) {
+            self.chronicle.turn_of("api-server");
+            self.plane.run_until(now_ms);
+        }
+        for controller in self.controllers.iter_mut().filter(|one| is_to_run(&one.address)) {
             self.chronicle.turn_of(&controller.name);
             controller.run_until(now_ms);
         }
-        for pod in self.pods.values_mut() {
-            if touched.contains(&pod.address) || now_ms.is_multiple_of(QUIET_STEP_MS) {
-                self.chronicle.turn_of(&pod.name);
-                pod.run_until(now_ms);
-            }
+        for pod in self.pods.values_mut().filter(|one| is_to_run(&one.address)) {
+            self.chronicle.turn_of(&pod.name);
+            pod.run_until(now_ms);
         }
         if is_due {
             self.look_for_the_dead();
