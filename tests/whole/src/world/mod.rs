@@ -235,8 +235,14 @@ impl World {
         (at, faults)
     }
 
+    /// The API server's last revision.
+    pub fn revision(&self) -> u64 {
+        self.api(ApiServer::revision)
+    }
+
     fn step(&mut self) {
-        let now_ms = self.now_ms() + self.step_ms;
+        // Whatever the steps were, whoever looks each second finds its second.
+        let now_ms = (self.now_ms() / self.step_ms + 1) * self.step_ms;
         self.clock.set(now_ms);
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let deed = entry.remove();
