@@ -1,6 +1,7 @@
 //! The wiring: every part is a task, and the end of any of them is seen.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,25 +12,25 @@ use std::{
 use anyhow::{Context, bail};
 use kube::{Client, Config};
 use rollcall_injection::Settings;
-use rollcall_net::{Jitter, LogFilter, Trigger, bind_any, server_config, shutdown};
+use rollcall_net::{Jitter, Kernel, LogFilter, Trigger, bind_any, client_config, server_config, shutdown};
 use tokio::{
     net::TcpListener,
-    sync::{oneshot, watch},
+    sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     admission::{self, Installation, Names, Trust},
     args::{Args, LivenessMode},
-    auth::KubeReviewer,
+    auth::{KubeReviewer, user_of},
     ca::{Authority, CaError},
     index::{Index, ObjectKey},
     lease,
     operate::{Metrics, WriteCounts, api, health::Health},
-    parts::{Beneath, until},
-    serving::{Role, Watchman},
+    parts::Beneath,
+    peers::{self, Means, peers},
     sessions::Sessions,
 };
 
@@ -40,13 +41,15 @@ const AUTHORITY_MAX: Duration = Duration::from_secs(15);
 /// The longest silence of the API server on a connection. A watch call ends after 60 s even where nothing happens;
 /// whatever says nothing for longer than that is dead.
 const READ_MAX: Duration = Duration::from_secs(75);
-/// All parts have ended by then, or are cut off: sessions say goodbye within 1.5 s.
+/// Sessions are sent to the other replicas within 5 s; so long, at most, everything else waits for those that are slow.
+const LEAVE_MAX: Duration = Duration::from_secs(6);
+/// All parts have ended by then, or are cut off: what sessions there still are say goodbye within 1.5 s.
 const END_MAX: Duration = Duration::from_millis(1_900);
 
 /// Runs the controller until it is told to end, or until a part of it does.
 pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
-    let (trigger, ear) = shutdown();
+    let ((trigger, ear), (farewell, leaving)) = (shutdown(), shutdown());
     let metrics = Metrics::new();
     let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
     let beneath = Beneath {
@@ -68,21 +71,24 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let read_listeners = api::listen(args.read_listen, args.read_listen_v6)?;
 
     let mut parts = JoinSet::new();
-    let (index, holder) = beneath.start(&mut parts, &ear);
-    let (told, role) = watch::channel(Role::default());
-    let watchman = Watchman {
-        replica: args.replica.clone(),
-        port: sessions_listener.local_addr()?.port(),
-        holder,
-        index: index.clone(),
-        role: told,
-        metrics: metrics.clone(),
-    };
-    parts.spawn(until(ear.clone(), "role", watchman.run()));
+    let (index, asks_outside) = beneath.start(&mut parts, &ear);
+    let (replicas, others) =
+        peers(among(&args, sessions_listener.local_addr()?), index.clone(), metrics.clone());
+    let (believed, belief) = oneshot::channel();
+    let (peer_client, peer_ear) = (client.clone(), ear.clone());
+    parts.spawn(async move {
+        // Nobody is met before the process ends, where the authority never comes.
+        let Ok(tls) = belief.await else { return Ok("peers") };
+        let means = Means { client: peer_client, network: Arc::new(Kernel), tls, asks_outside };
+        others.run(means, peer_ear).await?;
+        Ok("peers")
+    });
     let health = Health {
         index: index.clone(),
         serving: Arc::default(),
         admitting: Arc::new(AtomicBool::new(admission.is_none())),
+        fleet: replicas.fleet(),
+        leaving: Arc::default(),
         metrics: metrics.clone(),
     };
     let (trusted, trust) = oneshot::channel();
@@ -96,8 +102,9 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
             Ok("admission")
         });
     }
-    let mut early = ear.clone();
+    let mut early = leaving.clone();
     let (serving, health_ear) = (health.serving.clone(), ear.clone());
+    let (is_leaving, fleet) = (health.leaving.clone(), replicas.fleet());
     parts.spawn(async move {
         health.serve(health_listener, health_ear).await;
         Ok("health")
@@ -110,19 +117,32 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
             Ok("read API")
         });
     }
+    let mut ends = ear.clone();
     parts.spawn(async move {
         // A loop that waits for the API server must not outlive the word to end.
         let trust = tokio::select! {
             trust = authority(&client, &args, metrics.writes()) => trust?,
             () = early.requested() => return Ok("sessions"),
+            () = ends.requested() => return Ok("sessions"),
         };
         let tls = server_config(trust.leaf.certificate_pem.as_bytes(), trust.leaf.key_pem.as_bytes())?;
+        // They wait for it until the process ends.
+        let _ = believed.send(client_config(trust.authority_pem.as_bytes())?);
         // Nobody waits for it without a webhook.
         let _ = trusted.send(trust);
-        let reviewer = KubeReviewer { client, writes: metrics.writes().clone() };
-        let sessions = Sessions::in_role(role, args.replica.clone(), index, reviewer, metrics);
+        let replica_user = user_of(&args.namespace, &args.service_account);
+        let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
+        let sessions = Sessions::among(replicas, args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
-        sessions.serve(sessions_listener, tls, ear).await?;
+        let leaves = async {
+            early.requested().await;
+            sessions.leave();
+            std::future::pending().await
+        };
+        tokio::select! {
+            served = sessions.clone().serve(sessions_listener, tls, ear) => served?,
+            () = leaves => {}
+        }
         Ok("sessions")
     });
 
@@ -137,6 +157,12 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
             Err(error) => Err(error.into()),
         },
     };
+    is_leaving.store(true, Ordering::Release);
+    // Whoever is alone has nobody to send them to, and whoever is broken no time.
+    if result.is_ok() && fleet.borrow().others.iter().any(|other| other.serves) {
+        farewell.pull();
+        leave(&mut parts).await;
+    }
     trigger.pull();
     if timeout(END_MAX, async { while parts.join_next().await.is_some() {} }).await.is_err() {
         warn!("some parts were cut off");
@@ -144,12 +170,41 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     result
 }
 
+/// Waits until all sessions are gone to other replicas, while everything else goes on; not for long, and not where somebody
+/// is in a hurry.
+async fn leave(parts: &mut JoinSet<anyhow::Result<&'static str>>) {
+    tokio::select! {
+        ended = parts.join_next() => match ended {
+            Some(Ok(Ok("sessions"))) => debug!("all sessions are gone"),
+            other => warn!(?other, "a part ended before the sessions were gone"),
+        },
+        _ = Trigger::signalled() => info!("told to end again: the sessions that are left are cut"),
+        () = sleep(LEAVE_MAX) => info!("some sessions are slow to go"),
+    }
+}
+
+/// Who we are among the replicas, which all have their sessions on the same port.
+fn among(args: &Args, sessions: SocketAddr) -> peers::Settings {
+    peers::Settings {
+        replica: args.replica.clone(),
+        namespace: args.namespace.clone(),
+        lease_name: args.lease_name.clone(),
+        port: sessions.port(),
+        named: args.peers.clone(),
+        token_file: args.replica_token_file.clone(),
+    }
+}
+
 /// An index as the flags and the settings want it.
 fn index(args: &Args, settings: &Settings) -> anyhow::Result<Index> {
     let namespace = args.namespace.parse().with_context(|| format!("--namespace {}", args.namespace))?;
     let lease = ObjectKey { namespace, name: args.lease_name.as_str().into() };
     let (own, observes) = (lease.namespace.clone(), args.liveness_mode == LivenessMode::Observe);
-    let index = Index::allowing(args.allowed_addresses.clone()).speaking_of(lease).observing(observes);
+    let service = ObjectKey { namespace: own.clone(), name: args.service_name.as_str().into() };
+    let index = Index::allowing(args.allowed_addresses.clone())
+        .speaking_of(lease)
+        .behind(service)
+        .observing(observes);
     Ok(match &args.webhook {
         Some(_) => index.expecting_sidecars(settings.namespaces.clone(), own),
         None => index,

@@ -62,6 +62,23 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_LEASE_NAME", default_value = "rollcall-controller")]
     pub lease_name: String,
 
+    /// Replicas that Kubernetes does not know, as 192.0.2.7:7310: processes outside the cluster. Those behind `--service-name`
+    /// find each other without.
+    #[arg(long, env = "ROLLCALL_PEERS", value_delimiter = ',')]
+    pub peers: Vec<SocketAddr>,
+
+    /// The service account that all replicas run under: nobody else is one.
+    #[arg(long, env = "ROLLCALL_SERVICE_ACCOUNT", default_value = "rollcall-controller")]
+    pub service_account: String,
+
+    /// A token of this service account and of audience `rollcall-replica`, which is shown to other replicas.
+    #[arg(
+        long,
+        env = "ROLLCALL_REPLICA_TOKEN_FILE",
+        default_value = "/var/run/secrets/rollcall-replica/token"
+    )]
+    pub replica_token_file: PathBuf,
+
     /// The name of this replica in logs and in `welcome`.
     #[arg(long, env = "ROLLCALL_REPLICA", default_value = "rollcall-controller")]
     pub replica: String,

@@ -22,9 +22,8 @@ pub mod parts;
 pub mod peers;
 #[cfg(test)]
 mod scripted_api;
-pub mod serving;
 pub mod sessions;
 pub mod status;
 
-pub use ca::{Authority, CaError};
+pub use ca::{Authority, CaError, Leaf};
 pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};

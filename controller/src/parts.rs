@@ -10,7 +10,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     index::Index,
     kubernetes::watch_all,
-    lease::{self, Holder},
+    lease,
     operate::Metrics,
     outside,
     owner::{IndexHandle, OwnerGone, owner},
@@ -33,9 +33,10 @@ pub struct Beneath {
 // === impl Beneath ===
 
 impl Beneath {
-    /// Starts them: gives the way to what they know, and whom the Lease is seen to be held by. They end when the ear
+    /// Starts them: gives the way to what they know, and whether it is ours to ask
+    /// addresses outside. They end when the ear
     /// hears so. Dropped with `parts`, they end as a process does that is killed.
-    pub fn start(self, parts: &mut Parts, ear: &Shutdown) -> (IndexHandle, watch::Receiver<Holder>) {
+    pub fn start(self, parts: &mut Parts, ear: &Shutdown) -> (IndexHandle, watch::Receiver<bool>) {
         let (owner, index) = owner(self.index, self.metrics.clone());
         let owner_ear = ear.clone();
         parts.spawn(async move {
@@ -46,13 +47,13 @@ impl Beneath {
         {
             parts.spawn(until(ear.clone(), name, watch));
         }
-        let holder = write(parts, &self.client, self.lease, &index, &self.metrics, ear);
-        (index, holder)
+        let asks_outside = write(parts, &self.client, self.lease, &index, &self.metrics, ear);
+        (index, asks_outside)
     }
 }
 
 /// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not; gives
-/// whom that is seen to be held by.
+/// whether we hold it.
 fn write(
     parts: &mut Parts,
     client: &Client,
@@ -60,12 +61,11 @@ fn write(
     index: &IndexHandle,
     metrics: &Metrics,
     ear: &Shutdown,
-) -> watch::Receiver<Holder> {
+) -> watch::Receiver<bool> {
     let (seat, leadership) = lease::leadership();
     let replica = settings.replica.clone();
     let (writes, ready) = (metrics.writes().clone(), listed(index));
-    let (seen, holder) = watch::channel(Holder::default());
-    let keeping = lease::run(client.clone(), settings, seat, seen, writes, ready, ear.clone());
+    let keeping = lease::run(client.clone(), settings, seat, writes, ready, ear.clone());
     parts.spawn(async move {
         keeping.await;
         Ok("lease")
@@ -87,12 +87,12 @@ fn write(
         leadership.tell(told).await;
         Ok("lease's word")
     });
-    let probing = outside::run(index.clone(), holds_lease, ear.clone());
+    let probing = outside::run(index.clone(), holds_lease.clone(), ear.clone());
     parts.spawn(async move {
         probing.await?;
         Ok("prober")
     });
-    holder
+    holds_lease
 }
 
 /// Returns when every kind is listed: before that, the writers know nothing to write.

@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// The version of the wire that this build speaks.
-pub const PROTOCOL: &str = "1.0";
+pub const PROTOCOL: &str = "1.1";
 
-/// The header in which a controller that stands by says where the sessions of the one that serves are: IP and port.
+/// The header in which a replica that does not serve says where another one does: IP and port.
 pub const SERVING: &str = "x-rollcall-serving";
 
 /// Says what a sidecar tells the controller.
@@ -353,7 +353,7 @@ mod tests {
         let table = [
             (
                 serde_json::to_string(&hello).unwrap(),
-                r#"{"type":"hello","protocol":"1.0","incarnation":"i","sequence":1,"cursor":0,"held":{"orders.shop":"0000000000000007"}}"#,
+                r#"{"type":"hello","protocol":"1.1","incarnation":"i","sequence":1,"cursor":0,"held":{"orders.shop":"0000000000000007"}}"#,
             ),
             (
                 serde_json::to_string(&Up::Subscribe {
@@ -372,6 +372,19 @@ mod tests {
                 r#"{"type":"remove","service":"orders.shop","ids":["a"]}"#,
             ),
             (serde_json::to_string(&Down::Heartbeat).unwrap(), r#"{"type":"heartbeat"}"#),
+            (
+                serde_json::to_string(&Down::Replicas { replicas: vec!["[fd00::7]:7310".parse().unwrap()] })
+                    .unwrap(),
+                r#"{"type":"replicas","replicas":["[fd00::7]:7310"]}"#,
+            ),
+            (
+                serde_json::to_string(&Down::Goaway {
+                    reason: "moved".into(),
+                    dial: Some(([10, 0, 0, 2], 7310).into()),
+                })
+                .unwrap(),
+                r#"{"type":"goaway","reason":"moved","dial":"10.0.0.2:7310"}"#,
+            ),
         ];
         for (written, expected) in table {
             assert_eq!(written, expected);

@@ -56,6 +56,11 @@ pub const SYNCS_MAX: usize = 64;
 /// Answers that wait to be taken: a peer asks for no more than a few things at a time.
 pub const ANSWERS_MAX: usize = 64;
 
+/// So long after its beginning a session is told how far the replica has come wherever a heartbeat is due, and later only
+/// with what it is told anyway: a client that was told more elsewhere waits for that. Without a change in the cluster a
+/// replica hears of its place once a minute.
+pub const POSITIONS_FOR: Duration = Duration::from_secs(180);
+
 /// Registrations of one app: each of them is an instance of some service, and a pod has a handful of ports.
 pub const REGISTRATIONS_MAX: usize = 16;
 
@@ -85,6 +90,40 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Bytes of encoded frames that are kept for other sessions: all services of 20,000 instances at 400 bytes each are
 /// 8 MB, so that a storm of reconnects encodes each of them once.
 pub const ENCODED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A replica tells the others how it stands this often, so that its silence means something.
+pub const PEER_BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// A replica that was silent for so long is not heard any more: three beats lost. Less than a sidecar's silence, so that the
+/// others know of its sessions what they must know before the first of them is judged.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// Within this, a replica says `hello`: it has nothing to wait for.
+pub const PEER_HELLO_MAX: Duration = Duration::from_secs(3);
+
+/// Within this, a replica takes a beat. Whoever is told nothing for that long has long ended the link; this ends it where that
+/// word is lost too.
+pub const PEER_SLOW_MAX: Duration = Duration::from_secs(6);
+
+/// Words beside the notes that wait on one link: a token of each of the 4,096 sessions that a replica may have, all reviewed
+/// within one round trip, and as many again of everything else. A word is some 200 bytes.
+pub const PEER_WORDS_MAX: usize = 8 * 1_024;
+
+/// Notes of pods that a link remembers beside those that it must, while this replica does not know the pods.
+pub const PEER_STRANGERS_MAX: usize = 1_024;
+
+/// Replicas that one of them hears: three are usual, and each of them holds everything.
+pub const REPLICAS_MAX: usize = 64;
+
+/// Bytes of a replica's name: of any pod's.
+pub const REPLICA_BYTES_MAX: usize = 253;
+
+/// Bytes of a pod's UID: of any UUID, and of the hashes that a kubelet gives to pods of its own, with room.
+pub const POD_UID_BYTES_MAX: usize = 128;
+
+/// Answers of addresses outside the cluster in one frame: each is a name of 127 bytes, an address and two words, so that
+/// these fit.
+pub const OUTSIDE_WORDS_MAX: usize = 1_024;
 
 /// As a number, for clocks that are one.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {

@@ -49,11 +49,12 @@ pub enum Ours {
 pub enum Peers {
     /// None of them ever told of it.
     Never,
-    /// One has it in a live session now.
+    /// One has it in an open session, and has heard it of late.
     Hear,
-    /// None has, and this was their last word on it. They tell ages, which the receiver turns into its own clock.
+    /// None has heard it of late, and this was their last word on it. They tell ages, which the receiver turns into its own
+    /// clock.
     Told(Ours),
-    /// The one that had it was lost itself then.
+    /// The one that had it in an open session was lost itself then.
     Lost { at_ms: u64 },
 }
 
@@ -72,13 +73,6 @@ impl SessionFacts {
     pub fn ended(&mut self, now_ms: u64, by_peer: bool) {
         if let Ours::Open { heard_ms } = self.ours {
             self.ours = Ours::Reset { at_ms: now_ms, heard_ms, by_peer };
-        }
-    }
-
-    /// The replica that told of the pod was lost. What it told when it did not hear the pod any more still stands.
-    pub fn peer_lost(&mut self, now_ms: u64) {
-        if self.peers == Peers::Hear {
-            self.peers = Peers::Lost { at_ms: now_ms };
         }
     }
 
@@ -127,6 +121,19 @@ impl SessionFacts {
 // === impl Peers ===
 
 impl Peers {
+    /// What is left of it when the replica that told it was lost itself then. That a session has ended still stands, and so
+    /// does a silence that was complete by then. One that was only late may have been back before anybody could tell.
+    #[must_use]
+    pub fn lost(self, at_ms: u64) -> Self {
+        match self {
+            Self::Hear => Self::Lost { at_ms },
+            Self::Told(Ours::Open { heard_ms }) if at_ms.saturating_sub(heard_ms) < SILENT_AFTER_MS => {
+                Self::Lost { at_ms }
+            }
+            Self::Never | Self::Told(_) | Self::Lost { .. } => self,
+        }
+    }
+
     fn word_ms(self) -> Option<u64> {
         match self {
             Self::Never | Self::Hear => None,
@@ -276,9 +283,24 @@ mod tests {
                 "{facts:?} at {now_ms}"
             );
         }
-        let mut told = SessionFacts { peers: quiet, ..facts(Ours::Never) };
-        told.peer_lost(9_000);
-        assert_eq!(told.witness(10_000), Silent, "that the peer dies as well gives it no new time");
+    }
+
+    #[test]
+    fn what_a_peer_told_before_it_was_lost() {
+        let late = Peers::Told(Ours::Open { heard_ms: 1_000 });
+        let closed = Peers::Told(reset(2_000, 1_000, true));
+        let table = [
+            (Peers::Hear, 5_000, Peers::Lost { at_ms: 5_000 }),
+            (late, 9_999, Peers::Lost { at_ms: 9_999 }),
+            // It was silent already: that who told it dies as well gives it no new time.
+            (late, 10_000, late),
+            (closed, 5_000, closed),
+            (Peers::Lost { at_ms: 1_000 }, 5_000, Peers::Lost { at_ms: 1_000 }),
+            (Peers::Never, 5_000, Peers::Never),
+        ];
+        for (told, at_ms, left) in table {
+            assert_eq!(told.lost(at_ms), left, "{told:?} at {at_ms}");
+        }
     }
 
     fn any_ours() -> impl Strategy<Value = Ours> {
@@ -344,7 +366,7 @@ mod tests {
         }
 
         /// Over the life of one session: from its last frame on, whatever ends or is lost, and when, and however time
-        /// passes, its instance never gets healthier.
+        /// passes, its instance never gets healthier; unless who called it late turns out to be ill itself.
         #[test]
         fn more_bad_news_never_makes_it_healthier(
             by_us: bool,
@@ -376,7 +398,13 @@ mod tests {
                 match bad {
                     Bad::EndedByUs => facts.ended(now_ms, false),
                     Bad::EndedByPeer => facts.ended(now_ms, true),
-                    Bad::PeerLost => facts.peer_lost(now_ms),
+                    Bad::PeerLost => {
+                        let late = matches!(facts.peers, Peers::Told(Ours::Open { .. }));
+                        facts.peers = facts.peers.lost(now_ms);
+                        if late {
+                            before = 3;
+                        }
+                    }
                     Bad::PeerDeaf(age_ms, ended) if facts.peers == Peers::Hear => {
                         let heard_ms = now_ms - age_ms;
                         facts.peers = Peers::Told(match ended {

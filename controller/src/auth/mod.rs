@@ -1,18 +1,19 @@
-//! Who opens a session: the API server says which pod a token is bound to, the index says everything else.
+//! Who opens a session: the API server says which pod a token is bound to, the index says everything else. And who is
+//! another replica: whoever has our own service account, by a token that is for this alone.
 
 mod doubts;
+mod known;
 
 use std::{
-    collections::HashMap,
     future::Future,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::{Api, Client, api::PostParams};
 use rollcall_catalogue::{PodFacts, PodUid};
 use rollcall_net::time_of_day;
@@ -25,7 +26,9 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::doubts::Doubts;
+pub use self::known::KnownTokens;
+pub(crate) use self::known::TOLD_MAX;
+use self::{doubts::Doubts, known::TokenDigest};
 use crate::{
     operate::{WriteCounts, WriteKind},
     owner::{IndexHandle, OwnerGone},
@@ -33,14 +36,14 @@ use crate::{
 
 /// What a token must be made for: one for the API server or for another service opens nothing here.
 pub const AUDIENCE: &str = "rollcall";
+/// What the token of another replica must be made for: a sidecar's is not, and this one opens no session.
+pub const REPLICA_AUDIENCE: &str = "rollcall-replica";
 /// The API server's word on the pod that a token is bound to.
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 /// An API server that takes longer counts as unreachable; the sidecar comes back.
 const REVIEW_MAX: Duration = Duration::from_secs(5);
 /// Reviews at a time: each is a connection to the API server, and a whole fleet may come at once.
 const REVIEWS_MAX: usize = 16;
-/// Tokens remembered: twice the sessions of one replica, since a token is renewed while its session lives.
-const TOKENS_MAX: usize = 8_192;
 /// How long a token that is no good is known to be none: long enough that a sidecar which shows it again and again
 /// costs nothing, and short enough for an API server that was wrong.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
@@ -62,8 +65,10 @@ pub enum AuthError {
     Unauthenticated,
     #[error("authorization: the token is bound to no pod; mount a projected service-account token")]
     NotBound,
-    #[error("authorization: the token is for another audience; mount one of audience `rollcall`")]
-    Audience,
+    #[error("authorization: the token is for another audience; mount one of audience `{wanted}`")]
+    Audience { wanted: &'static str },
+    #[error("authorization: the token is of another service account than the controller's own")]
+    NoReplica,
     #[error("authorization: the token's pod is not known; it is gone, or of another cluster")]
     UnknownPod,
     #[error("authorization: too many tokens from this address are no good, or under review; try again later")]
@@ -81,7 +86,13 @@ pub struct Review {
 
 /// Asks whether a token is good; the API server in life, a table in tests.
 pub trait Reviewer: Send + Sync + 'static {
+    /// Of a sidecar, which is bound to its pod.
     fn review(&self, token: &str) -> impl Future<Output = Result<Review, AuthError>> + Send;
+
+    /// Of another replica. Nobody is one where replicas are not known.
+    fn review_replica(&self, _token: &str) -> impl Future<Output = Result<(), AuthError>> + Send {
+        std::future::ready(Err(AuthError::NoReplica))
+    }
 }
 
 /// Asks the API server.
@@ -89,23 +100,21 @@ pub trait Reviewer: Send + Sync + 'static {
 pub struct KubeReviewer {
     pub client: Client,
     pub writes: Arc<WriteCounts>,
+    /// Who all replicas are, by the API server's word.
+    pub replica_user: String,
 }
 
-/// Holds which tokens were found good, by their SHA-256, until they end: a token is reviewed once, and a sidecar
-/// that comes back is known even while the API server is away.
+/// Holds who was found good, until his token ends, and who was not.
 #[derive(Debug)]
 pub struct Authenticator<R> {
     reviewer: R,
     index: IndexHandle,
     places: Semaphore,
-    known: Mutex<HashMap<[u8; 32], Known>>,
+    /// Of sidecars: those that were reviewed here, and at other replicas.
+    tokens: Arc<KnownTokens>,
+    /// Of replicas, which tell nobody.
+    replicas: KnownTokens,
     doubts: Doubts,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    pod: PodUid,
-    until: SystemTime,
 }
 
 /// Holds what a token says of itself, which nobody has checked.
@@ -130,7 +139,9 @@ impl AuthError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoToken | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::NotBound | Self::Audience | Self::UnknownPod => StatusCode::FORBIDDEN,
+            Self::NotBound | Self::Audience { .. } | Self::NoReplica | Self::UnknownPod => {
+                StatusCode::FORBIDDEN
+            }
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -147,8 +158,24 @@ impl From<OwnerGone> for AuthError {
 
 impl Reviewer for KubeReviewer {
     async fn review(&self, token: &str) -> Result<Review, AuthError> {
+        let extra = self.user(token, AUDIENCE).await?.extra.unwrap_or_default();
+        match extra.get(POD_UID).map(Vec::as_slice) {
+            Some([uid]) => Ok(Review { pod: uid.as_str().into() }),
+            _ => Err(AuthError::NotBound),
+        }
+    }
+
+    async fn review_replica(&self, token: &str) -> Result<(), AuthError> {
+        let user = self.user(token, REPLICA_AUDIENCE).await?;
+        if user.username.as_deref() == Some(&*self.replica_user) { Ok(()) } else { Err(AuthError::NoReplica) }
+    }
+}
+
+impl KubeReviewer {
+    /// Whose token it is, if it is good for this audience.
+    async fn user(&self, token: &str, audience: &str) -> Result<UserInfo, AuthError> {
         let spec =
-            TokenReviewSpec { audiences: Some(vec![AUDIENCE.to_owned()]), token: Some(token.to_owned()) };
+            TokenReviewSpec { audiences: Some(vec![audience.to_owned()]), token: Some(token.to_owned()) };
         let request = TokenReview { spec, ..TokenReview::default() };
         let api = Api::<TokenReview>::all(self.client.clone());
         self.writes.count(WriteKind::TokenReview);
@@ -158,69 +185,88 @@ impl Reviewer for KubeReviewer {
         })?;
         let status = answer.status.unwrap_or_default();
         // An authenticator that knows no audiences leaves them out: then nobody checked ours.
-        let ours = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
+        let ours = status.audiences.iter().flatten().any(|known| known == audience);
         if status.authenticated != Some(true) || !ours {
             return Err(AuthError::Unauthenticated);
         }
-        let extra = status.user.and_then(|user| user.extra).unwrap_or_default();
-        match extra.get(POD_UID).map(Vec::as_slice) {
-            Some([uid]) => Ok(Review { pod: uid.as_str().into() }),
-            _ => Err(AuthError::NotBound),
-        }
+        Ok(status.user.unwrap_or_default())
     }
+}
+
+/// Who a service account is, by the API server's word.
+pub fn user_of(namespace: &str, service_account: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{service_account}")
 }
 
 // === impl Authenticator ===
 
 impl<R: Reviewer> Authenticator<R> {
-    pub fn new(reviewer: R, index: IndexHandle) -> Self {
+    pub fn new(reviewer: R, index: IndexHandle, tokens: Arc<KnownTokens>) -> Self {
         let places = Semaphore::new(REVIEWS_MAX);
-        Self { reviewer, index, places, known: Mutex::default(), doubts: Doubts::default() }
+        Self { reviewer, index, places, tokens, replicas: KnownTokens::default(), doubts: Doubts::default() }
     }
 
     /// The pod that these headers speak for, as the index knows it; they came from this address.
     pub async fn authenticate(&self, headers: &HeaderMap, peer: IpAddr) -> Result<PodFacts, AuthError> {
         let token = bearer(headers).ok_or(AuthError::NoToken)?;
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let uid = match self.recall(&digest) {
+        let digest: TokenDigest = Sha256::digest(token.as_bytes()).into();
+        let uid = match self.tokens.recall(&digest) {
             Some(uid) => uid,
-            None => self.review(token, digest, peer).await?,
+            None => {
+                let asked = self.review(token, AUDIENCE, digest, peer, self.reviewer.review(token));
+                let Review { pod } = asked.await?;
+                self.tokens.reviewed(digest, &pod, end(token));
+                pod
+            }
         };
         let facts = self.find(&uid).await?;
         if facts.is_none() {
             // The index is asked again for a moment, and then the API server: it knows which of them is late.
-            let soon = time_of_day() + REFUSED_FOR;
-            if let Some(known) = self.known().get_mut(&digest) {
-                known.until = known.until.min(soon);
-            }
+            self.tokens.doubt(&digest, time_of_day() + REFUSED_FOR);
         }
         facts.ok_or(AuthError::UnknownPod)
     }
 
+    /// Whether these headers are another replica's; they came from this address.
+    pub async fn authenticate_replica(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), AuthError> {
+        let token = bearer(headers).ok_or(AuthError::NoToken)?;
+        // Another digest than that of the same token at the other door: what is refused there may be good here.
+        let digest: TokenDigest =
+            Sha256::new().chain_update(REPLICA_AUDIENCE).chain_update(token).finalize().into();
+        if self.replicas.recall(&digest).is_none() {
+            let asked = self.reviewer.review_replica(token);
+            self.review(token, REPLICA_AUDIENCE, digest, peer, asked).await?;
+            self.replicas.reviewed(digest, &PodUid::from(""), end(token));
+        }
+        Ok(())
+    }
+
     /// Asks the API server, unless the answer is known to be no.
-    async fn review(&self, token: &str, digest: [u8; 32], peer: IpAddr) -> Result<PodUid, AuthError> {
+    async fn review<T>(
+        &self,
+        token: &str,
+        audience: &'static str,
+        digest: TokenDigest,
+        peer: IpAddr,
+        asked: impl Future<Output = Result<T, AuthError>>,
+    ) -> Result<T, AuthError> {
         // By the token's own word, which is believed as long as it speaks against itself. What the API server says of
         // such a token is the same as what it says of a forged one.
-        if claims(token).is_some_and(|claims| !claims.are_for(AUDIENCE)) {
-            return Err(AuthError::Audience);
+        if claims(token).is_some_and(|claims| !claims.are_for(audience)) {
+            return Err(AuthError::Audience { wanted: audience });
         }
         let _peer_place = self.doubts.enter(&digest, peer)?;
         let review = timeout(REVIEW_MAX, async {
             let _place = self.places.acquire().await.map_err(|_| AuthError::Unavailable)?;
-            self.reviewer.review(token).await
+            asked.await
         });
-        match review.await.unwrap_or(Err(AuthError::Unavailable)) {
-            Ok(Review { pod }) => {
-                self.remember(digest, &pod, token);
-                Ok(pod)
-            }
-            Err(error) => {
-                if matches!(error, AuthError::Unauthenticated | AuthError::NotBound) {
-                    self.doubts.refused(digest, peer, &error);
-                }
-                Err(error)
-            }
+        let reviewed = review.await.unwrap_or(Err(AuthError::Unavailable));
+        if let Err(error @ (AuthError::Unauthenticated | AuthError::NotBound | AuthError::NoReplica)) =
+            &reviewed
+        {
+            self.doubts.refused(digest, peer, error);
         }
+        reviewed
     }
 
     async fn find(&self, uid: &PodUid) -> Result<Option<PodFacts>, OwnerGone> {
@@ -233,32 +279,6 @@ impl<R: Reviewer> Authenticator<R> {
             sleep(LAG_POLL).await;
         }
     }
-
-    fn recall(&self, digest: &[u8; 32]) -> Option<PodUid> {
-        let known = self.known();
-        known.get(digest).filter(|known| known.until > time_of_day()).map(|known| known.pod.clone())
-    }
-
-    fn remember(&self, digest: [u8; 32], pod: &PodUid, token: &str) {
-        let now = time_of_day();
-        let until = expiry(token).unwrap_or(now + UNDATED_FOR);
-        let mut known = self.known();
-        if known.len() >= TOKENS_MAX {
-            known.retain(|_, known| known.until > now);
-        }
-        if known.len() >= TOKENS_MAX
-            && let Some(soonest) =
-                known.iter().min_by_key(|(_, known)| known.until).map(|(digest, _)| *digest)
-        {
-            known.remove(&soonest);
-        }
-        known.insert(digest, Known { pod: pod.clone(), until });
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Known>> {
-        // A map stays whole whoever panicked while holding it.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -266,6 +286,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let token = token.trim();
     let fits = !token.is_empty() && token.len() <= TOKEN_BYTES_MAX;
     (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(token)
+}
+
+/// Until when a token that is good is remembered.
+fn end(token: &str) -> SystemTime {
+    expiry(token).unwrap_or_else(|| time_of_day() + UNDATED_FOR)
 }
 
 /// When a token ends, by its own claim; only asked of tokens that the API server has just found good.

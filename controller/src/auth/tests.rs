@@ -50,7 +50,7 @@ fn start() -> (Authenticator<Table>, Table, IndexHandle, Trigger) {
     let (trigger, ear) = shutdown();
     tokio::spawn(owner.run(ear));
     let table = Table::default();
-    (Authenticator::new(table.clone(), handle.clone()), table, handle, trigger)
+    (Authenticator::new(table.clone(), handle.clone(), Arc::default()), table, handle, trigger)
 }
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
@@ -81,7 +81,7 @@ async fn a_good_token_is_reviewed_once_and_its_pod_comes_from_the_index() {
     handle.apply(Change::Gone(Key::Pod("u1".into()))).await.unwrap();
     assert_eq!(auth.authenticate(&headers(&far), PEER).await, Err(AuthError::UnknownPod));
     let soon = SystemTime::now() + REFUSED_FOR;
-    assert!(!auth.known().values().any(|known| known.until > soon), "forgotten with its pod");
+    assert!(auth.tokens.latest_end().is_some_and(|end| end <= soon), "forgotten with its pod");
     assert_eq!(auth.authenticate(&headers(&far), PEER).await, Err(AuthError::UnknownPod));
     assert_eq!(table.0.load(Ordering::SeqCst), 3, "and nobody is asked meanwhile");
 }

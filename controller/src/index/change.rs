@@ -198,6 +198,23 @@ impl Kind {
     }
 }
 
+// === impl Change ===
+
+impl Change {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::ListBegins(kind) | Self::ListEnds(kind) => *kind,
+            Self::Unreadable(key) | Self::Gone(key) => key.kind(),
+            Self::Pod(_) => Kind::Pod,
+            Self::Registration(..) => Kind::Registration,
+            Self::Service(..) => Kind::Service,
+            Self::Slice(..) => Kind::Slice,
+            Self::Namespace(..) => Kind::Namespace,
+            Self::Node(..) => Kind::Node,
+        }
+    }
+}
+
 // === impl Key ===
 
 impl Key {

@@ -26,7 +26,7 @@ const DEADLINE_STEP_MS: u64 = 50;
 /// Holds when whose witness changes by time alone, and what the guard remembers. `*_ms` are of the owner's clock.
 #[derive(Debug, Default)]
 pub(super) struct SessionClock {
-    /// The pods that ever had a session here: the guard looks at these alone.
+    /// The pods that ever had a session, here or elsewhere: the guard looks at these alone.
     pods: HashSet<PodUid>,
     /// One for each of them at most.
     deadlines: BTreeSet<(u64, PodUid)>,
@@ -64,7 +64,7 @@ impl SessionClock {
         self.now_ms
     }
 
-    /// A pod has its first session here.
+    /// A pod has a session, here or elsewhere.
     pub(super) fn meets(&mut self, uid: &PodUid) {
         self.pods.insert(uid.clone());
     }
@@ -153,7 +153,7 @@ impl Index {
     }
 
     /// Time has passed. `heard` has the last frames of the open sessions, and `watches_stale` says that Kubernetes is
-    /// not heard. Gives the pods whose open session is doubted from now on: its next frame is news.
+    /// not heard. Gives the pods whose open session is doubted or late from now on: its next frame is news.
     pub fn tick(
         &mut self,
         now_ms: u64,
@@ -180,10 +180,18 @@ impl Index {
             return doubted;
         }
         let known: Vec<_> = self.clock.pods.iter().cloned().collect();
+        let mut late = Vec::new();
         for uid in known {
             if let Some(heard_ms) = heard(&uid) {
                 self.heard(&uid, heard_ms, now_ms);
+                if self.note_lateness(&uid, now_ms) {
+                    late.push(uid);
+                }
             }
+        }
+        if self.complete() {
+            self.sharing.early.tidy(now_ms);
+            self.early_answers.tidy(now_ms);
         }
         self.clock.looked_at_ms = Some(now_ms);
         self.assess();
@@ -193,6 +201,7 @@ impl Index {
             session.is_some_and(|session| session.is_open() && is_doubt(session.witness))
         };
         doubted.retain(is_open);
+        doubted.extend(late);
         doubted
     }
 

@@ -292,7 +292,7 @@ impl Index {
         outside: bool,
     ) -> Witnesses {
         let id = OutsideId { service: key.clone(), address };
-        let answered = || self.answers.get(&id).copied().unwrap_or(ProbeWitness::Pending);
+        let answered = || self.answer(&id).unwrap_or(ProbeWitness::Pending);
         Witnesses {
             pod: PodWitness::NoPod,
             endpoint: endpoint.map_or(EndpointWitness::NoEndpoint, |endpoint| endpoint.witness),

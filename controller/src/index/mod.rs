@@ -17,6 +17,7 @@ mod by_address;
 mod change;
 mod clock;
 mod duties;
+mod early;
 mod endpoints;
 mod explain;
 mod foreign;
@@ -25,20 +26,22 @@ mod lists;
 mod lookout;
 mod members;
 mod namespace;
+mod notes;
 mod outside;
 mod peers;
 mod registering;
 mod registrations;
+mod replicas;
 mod report;
 mod report_queue;
 mod reports;
+mod retold;
 mod said;
 mod see;
 mod selectors;
 mod services;
 mod sessions;
 mod shared;
-mod vigil;
 mod words;
 mod written;
 
@@ -54,12 +57,15 @@ use rollcall_catalogue::{
 
 use crate::index::{
     clock::SessionClock,
+    early::Early,
     endpoints::OwnerId,
     foreign::AddressBook,
     join::Dirt,
     lists::Lists,
     lookout::{Aside, Lookout},
     namespace::NamespaceEntry,
+    peers::Sharing,
+    replicas::Replicas,
     report_queue::ReportQueue,
     services::ServiceEntry,
     sessions::Session,
@@ -74,14 +80,15 @@ pub use change::{
     AppWord, Change, InjectionFacts, Key, Kind, NamespaceFacts, NodeFacts, Object, ObjectKey, PodSeen,
     ServiceFacts, SliceEndpoint, SliceFacts, StatusDigest,
 };
+pub use notes::Tidings;
 pub use outside::{OutsideId, OutsideTarget};
 pub use peers::PeerStanding;
+pub use replicas::Replica;
 pub use report::{
     About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
 };
 pub use said::Refused;
 pub use sessions::{Hello, Opening};
-pub use vigil::{Replica, Vigil};
 
 /// The API server's own Service: it leads to what must not be called through us.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
@@ -126,6 +133,11 @@ pub struct Index {
     /// Of the target that was listed last.
     outside_epoch: u64,
     answers: BTreeMap<OutsideId, ProbeWitness>,
+    answers_changed: bool,
+    /// What another replica was answered by addresses that are not known here yet.
+    early_answers: Early<OutsideId, ProbeWitness>,
+    /// It is we who ask them.
+    asks_outside: bool,
     reports: ReportQueue,
     notices: VecDeque<Notice>,
     lookout: Lookout,
@@ -139,8 +151,8 @@ pub struct Index {
     orphans: Vec<PodUid>,
     /// The Lease that all replicas share: what is said of the registry as a whole is said of it.
     lease: Option<ObjectKey>,
-    vigil: Option<Vigil>,
-    vigil_changed: bool,
+    sharing: Sharing,
+    replicas: Replicas,
 }
 
 #[derive(Debug)]

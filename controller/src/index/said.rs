@@ -25,12 +25,12 @@ const LEFT_FOR_MS: u64 = 60_000;
 /// until the pod is gone.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    registrations: BTreeMap<RegistrationKey, Registered>,
+    pub(super) registrations: BTreeMap<RegistrationKey, Registered>,
     /// Those of them that the sidecar's process which speaks now has named itself: of the others it need not know.
-    named: BTreeSet<RegistrationKey>,
-    health: BTreeMap<HealthOf, ProbeWitness>,
+    pub(super) named: BTreeSet<RegistrationKey>,
+    pub(super) health: BTreeMap<HealthOf, ProbeWitness>,
     /// Of all that it is.
-    health_of_all: Option<ProbeWitness>,
+    pub(super) health_of_all: Option<ProbeWitness>,
     pub(super) drains: bool,
     /// What the app has taken back, and when: who called it there may not know yet.
     left: VecDeque<(u64, ServiceKey)>,
@@ -38,11 +38,21 @@ pub(super) struct Said {
 
 /// Holds one registration of the app.
 #[derive(Debug)]
-struct Registered {
-    word: Arc<Registration>,
+pub(super) struct Registered {
+    pub(super) word: Arc<Registration>,
     /// Of the object that keeps it: hashed once.
     name: Arc<str>,
     bytes: usize,
+}
+
+/// Says what a registration has changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Registering {
+    /// This service.
+    News(ServiceKey),
+    /// The process that speaks now has named it for the first time.
+    Named,
+    Nothing,
 }
 
 /// Holds a registration that was refused.
@@ -58,10 +68,8 @@ impl Said {
     /// With these, said earlier by the app of this pod.
     pub(super) fn begun<'a>(uid: &PodUid, words: impl Iterator<Item = &'a Arc<Registration>>) -> Self {
         let registered = |word: &Arc<Registration>| {
-            let key = RegistrationKey::of(word);
-            let name = app_name(&key, uid);
             let bytes = SelfRegistration::of(word).json_bytes();
-            (key, Registered { word: word.clone(), name, bytes })
+            (RegistrationKey::of(word), Registered::new(uid, word.clone(), bytes))
         };
         Self { registrations: words.map(registered).collect(), ..Self::default() }
     }
@@ -103,13 +111,13 @@ impl Said {
         held.into_iter().flatten().take_while(|(of, _)| of.service == *service)
     }
 
-    /// Takes a word; gives the service that it changes.
+    /// Takes a word.
     fn register(
         &mut self,
         namespace: &Namespace,
         uid: &PodUid,
         said: &SelfRegistration,
-    ) -> Result<Option<ServiceKey>, ValueError> {
+    ) -> Result<Registering, ValueError> {
         let registration = said.judge(namespace)?;
         let before = self.registrations.get(&said.key());
         if before.is_none() && self.registrations.len() >= REGISTRATIONS_MAX {
@@ -132,12 +140,13 @@ impl Said {
         }
         let key = registration.key.clone();
         let is_news = before.is_none_or(|before| *before.word != registration);
-        self.named.insert(said.key());
+        let is_named = self.named.insert(said.key());
         if is_news {
             let name = before.map_or_else(|| app_name(&said.key(), uid), |before| before.name.clone());
             self.registrations.insert(said.key(), Registered { word: Arc::new(registration), name, bytes });
+            return Ok(Registering::News(key));
         }
-        Ok(is_news.then_some(key))
+        Ok(if is_named { Registering::Named } else { Registering::Nothing })
     }
 
     /// Another process of the sidecar speaks from now on.
@@ -152,11 +161,15 @@ impl Said {
         if let Some(port) = key.port.and_then(|port| u16::try_from(port).ok()) {
             self.health.remove(&HealthOf { service: key.service.clone(), port: Some(port) });
         }
+        self.leaves(gone.key.clone(), now_ms);
+        Some(gone)
+    }
+
+    pub(super) fn leaves(&mut self, service: ServiceKey, now_ms: u64) {
         if self.left.len() >= REGISTRATIONS_MAX {
             self.left.pop_front();
         }
-        self.left.push_back((now_ms, gone.key.clone()));
-        Some(gone)
+        self.left.push_back((now_ms, service));
     }
 
     /// What it may say something on now, beside the instances that it is: what it registers may not be joined yet.
@@ -199,6 +212,14 @@ impl Said {
     }
 }
 
+// === impl Registered ===
+
+impl Registered {
+    pub(super) fn new(uid: &PodUid, word: Arc<Registration>, bytes: usize) -> Self {
+        Self { name: app_name(&RegistrationKey::of(&word), uid), word, bytes }
+    }
+}
+
 // === impl Index ===
 
 impl Index {
@@ -206,9 +227,13 @@ impl Index {
     pub fn app_registers(&mut self, uid: &PodUid, said: &SelfRegistration) -> Result<(), Refused> {
         let registered = self.with_said(uid, |namespace, held| held.register(namespace, uid, said));
         match registered {
-            Some(Ok(changed)) => self.mark_owner(&changed, &OwnerId::Pod(uid.clone())),
+            Some(Ok(Registering::News(service))) => {
+                self.mark_owner([&service], &OwnerId::Pod(uid.clone()));
+                self.note_said(uid);
+            }
+            Some(Ok(Registering::Named)) => self.note_said(uid),
             Some(Err(why)) => return Err(Refused { key: said.key(), why }),
-            None => {}
+            Some(Ok(Registering::Nothing)) | None => {}
         }
         Ok(())
     }
@@ -217,7 +242,10 @@ impl Index {
     pub fn app_deregisters(&mut self, uid: &PodUid, key: &RegistrationKey) {
         let now_ms = self.clock.now_ms();
         let gone = self.with_said(uid, |_, held| held.take_back(key, now_ms)).flatten();
-        self.mark_owner(gone.iter().map(|gone| &gone.key), &OwnerId::Pod(uid.clone()));
+        if let Some(gone) = gone {
+            self.mark_owner([&gone.key], &OwnerId::Pod(uid.clone()));
+            self.note_said(uid);
+        }
     }
 
     /// All that the app has registered, as its sidecar says: what the same process of it named before and leaves out now is
@@ -245,6 +273,7 @@ impl Index {
             let services = self.services_of(uid);
             let meant = services.iter().filter(|key| service.as_ref().is_none_or(|of| key.service == *of));
             self.mark_owner(meant, &OwnerId::Pod(uid.clone()));
+            self.note_said(uid);
         }
     }
 
@@ -283,6 +312,7 @@ impl Index {
         if before.is_some_and(|before| before != drains) {
             let services = self.services_of(uid);
             self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
+            self.note_said(uid);
         }
     }
 

@@ -50,7 +50,7 @@ impl Index {
             }
             None => (None, Few::default(), Few::default(), None),
         };
-        let (namespace, name) = (facts.namespace.clone(), facts.name.clone());
+        let namespace = facts.namespace.clone();
         let claims = self.in_namespace(&namespace, |names| {
             names.pods.insert(uid.clone());
             facts.labels = names.share(&facts.labels);
@@ -74,11 +74,12 @@ impl Index {
         self.pods.insert(uid.clone(), Box::new(entry));
         self.set_aside(&uid, aside);
         self.look_out_for(&uid, missing);
-        self.look_again(&namespace, &name);
+        self.replicas.pod_turned(&namespace);
         for service in claims {
             let aiming = self.aiming_at(&namespace, &service);
             self.mark_owner(&aiming, &owner);
         }
+        self.hear_early_note(&uid);
         true
     }
 
@@ -98,7 +99,7 @@ impl Index {
             names.pods.remove(uid);
             names.release(facts.labels);
         });
-        self.look_again(&facts.namespace, &facts.name);
+        self.replicas.pod_turned(&facts.namespace);
         // Slices let go of it later, or it comes back after a list that was behind.
         let owner = OwnerId::Pod(uid.clone());
         // It may be about to become a member.
@@ -214,6 +215,9 @@ impl Index {
             }
             changed
         });
+        if !changed.is_empty() {
+            self.replicas.service_turned(&key.namespace, service);
+        }
         let aiming = self.aiming_at(&key.namespace, service);
         for owner in &changed {
             self.mark_owner(&aiming, owner);

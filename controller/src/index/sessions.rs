@@ -1,10 +1,16 @@
 //! What the index has of the pods' sessions: who was heard when, and what that says.
 
+use std::sync::Arc;
+
 use rollcall_catalogue::{
     PodUid,
     liveness::{Ours, Peers, PodWitness, SessionFacts, SessionWitness},
 };
-use rollcall_wire::SelfRegistration;
+use rollcall_wire::{
+    SelfRegistration,
+    limits::INCARNATION_BYTES_MAX,
+    peer::{self, SessionNote, Version},
+};
 
 use crate::index::{
     Index, PodEntry,
@@ -13,10 +19,12 @@ use crate::index::{
     said::{Refused, Said},
 };
 
-/// Bytes of an incarnation that are kept: any name that tells two processes apart is shorter.
-const INCARNATION_BYTES_MAX: usize = 128;
+/// An open session that is silent for so long is late, and other replicas are told: a frame comes at least every 3 s. Found
+/// each second, it is told before the guard counts the session as unheard, which is after 5 s, and so the guards of all
+/// replicas count the same ones.
+const LATE_AFTER_MS: u64 = 3_500;
 
-/// Holds what the sessions of one pod have told, one after the other, for as long as the pod lives.
+/// Holds what the sessions of one pod have told, one after the other and wherever they were, for as long as the pod lives.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) facts: SessionFacts,
@@ -24,8 +32,16 @@ pub(super) struct Session {
     pub(super) witness: SessionWitness,
     pub(super) said: Said,
     pub(super) doubts: Vec<Doubt>,
-    incarnation: Box<str>,
-    sequence: u64,
+    /// Of its note, which is the newest one that anybody has.
+    pub(super) version: Version,
+    /// The process that has the newest session, or had it, by its epoch.
+    pub(super) origin: Arc<str>,
+    /// How that one stands, where it is another process; none where it is this one, which has it in its facts.
+    pub(super) elsewhere: Option<SessionNote>,
+    /// Others are told that it is late.
+    pub(super) is_late: bool,
+    /// What was said, as others are told it; none where that is to be put together anew.
+    pub(super) told: Option<Arc<peer::Said>>,
     /// Where it stands in the queue of deadlines.
     due_ms: Option<u64>,
 }
@@ -52,15 +68,19 @@ pub enum Opening {
 // === impl Session ===
 
 impl Session {
-    fn new(expected: bool) -> Self {
+    /// The first of a pod, whose app had said this before.
+    pub(super) fn begun(said: Said, expected: bool) -> Self {
         let facts = SessionFacts { expected, ours: Ours::Never, peers: Peers::Never };
         Self {
             facts,
             witness: facts.witness(0),
-            said: Said::default(),
+            said,
             doubts: Vec::new(),
-            incarnation: Box::default(),
-            sequence: 0,
+            version: Version::default(),
+            origin: Arc::default(),
+            elsewhere: None,
+            is_late: false,
+            told: None,
             due_ms: None,
         }
     }
@@ -68,6 +88,24 @@ impl Session {
     /// Whether it is open here.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.facts.ours, Ours::Open { .. })
+    }
+
+    /// Takes the place of the session that is known, if it is a newer one; says whether another process of the sidecar
+    /// makes it. Of one process the session counts that it made last.
+    fn opens(&mut self, incarnation: &str, sequence: u64) -> Option<bool> {
+        let held = &mut self.version;
+        // The first generation is 1: before it there was no session.
+        let same = held.generation > 0 && *held.incarnation == *incarnation;
+        match same {
+            true if sequence < held.sequence => return None,
+            true if sequence == held.sequence => {}
+            true => (held.sequence, held.count) = (sequence, 0),
+            false => {
+                let generation = held.generation.saturating_add(1);
+                *held = Version { generation, incarnation: incarnation.into(), sequence, count: 0 };
+            }
+        }
+        Some(!same)
     }
 }
 
@@ -87,7 +125,8 @@ impl PodEntry {
 
 impl Index {
     /// A session of this pod has said hello; none where the pod is gone. Of one sidecar the session counts that it made
-    /// last, in whatever order they come; of two sidecars the one that comes later.
+    /// last, in whatever order they come; of two sidecars the one that comes later. So it is
+    /// of all replicas together.
     pub fn open_session(&mut self, uid: &PodUid, hello: &Hello, now_ms: u64) -> Option<Opening> {
         let entry = self.pods.get_mut(uid)?;
         let expected = entry.facts.has_sidecar;
@@ -95,24 +134,21 @@ impl Index {
         let session = entry.session.get_or_insert_with(|| {
             // From here on the app speaks for itself: it begins with what it had said to another process.
             let said = Said::begun(uid, written.of(namespace, uid));
-            Box::new(Session { said, ..Session::new(expected) })
+            Box::new(Session::begun(said, expected))
         });
         let fits = hello.incarnation.floor_char_boundary(INCARNATION_BYTES_MAX);
         let incarnation = hello.incarnation.get(..fits).unwrap_or_default();
-        let same = *session.incarnation == *incarnation;
-        if same && hello.sequence < session.sequence {
-            return Some(Opening::Stale);
-        }
-        if !same {
-            session.incarnation = incarnation.into();
+        let Some(anew) = session.opens(incarnation, hello.sequence) else { return Some(Opening::Stale) };
+        if anew {
             session.said.begin_incarnation();
         }
-        session.sequence = hello.sequence;
         session.facts.heard(now_ms);
-        if !same {
+        self.brought_here(uid);
+        if anew {
             // What an earlier process said of what the pod is no more, nobody takes back.
             self.forget_moot_words(uid);
         }
+        self.note_said(uid);
         self.clock.meets(uid);
         self.mark_on_duty(uid);
         self.settle_session(uid, now_ms, false);
@@ -133,34 +169,15 @@ impl Index {
 
     /// The pod's session has ended. `by_peer`: the pod's end closed it, or reset it.
     pub fn session_ended(&mut self, uid: &PodUid, heard_ms: u64, by_peer: bool, now_ms: u64) {
-        // Whoever closed it while we stood still has not been quiet: it was we who did not listen.
-        let heard_ms = if by_peer && self.clock.recovers(now_ms) { now_ms } else { heard_ms };
+        // Whoever fell silent while we stood still has not: it was we who did not listen.
+        let heard_ms = if self.clock.recovers(now_ms) { now_ms } else { heard_ms };
         self.note_heard(uid, heard_ms);
-        let Some(session) = self.pods.get_mut(uid).and_then(|entry| entry.session.as_mut()) else { return };
+        let session = self.pods.get_mut(uid).and_then(|entry| entry.session.as_mut());
+        let Some(session) = session.filter(|session| session.is_open()) else { return };
         session.facts.ended(now_ms, by_peer);
+        session.is_late = false;
+        self.note_news(uid);
         self.settle_session(uid, now_ms, false);
-    }
-
-    /// Another replica hears this pod from now on, and what it told us only grows old: it is forgotten, so that all is as
-    /// if we had just begun.
-    pub fn session_handed_over(&mut self, uid: &PodUid) {
-        let Some(entry) = self.pods.get_mut(uid) else { return };
-        let Some(session) = entry.session.take() else { return };
-        let (services, namespace) = (entry.services.clone(), entry.facts.namespace.clone());
-        self.clock.forget(uid, session.due_ms);
-        self.on_duty.remove(uid);
-        let written: Vec<_> = self.written.of(&namespace, uid).map(|word| word.key.clone()).collect();
-        let owner = OwnerId::Pod(uid.clone());
-        self.mark_owner(&services, &owner);
-        self.mark_owner(&written, &owner);
-    }
-
-    /// Another replica has begun to hear the pods, or we have: of those whose sessions are over here, nothing is known.
-    pub(crate) fn hand_over_closed_sessions(&mut self) {
-        let is_closed = |entry: &PodEntry| entry.session.as_ref().is_some_and(|session| !session.is_open());
-        let closed = self.pods.iter().filter(|(_, entry)| is_closed(entry));
-        let closed: Vec<_> = closed.map(|(uid, _)| uid.clone()).collect();
-        closed.iter().for_each(|uid| self.session_handed_over(uid));
     }
 
     /// Whether that was news.
@@ -170,6 +187,9 @@ impl Index {
         let news = matches!(session.facts.ours, Ours::Open { heard_ms: held_ms } if held_ms < heard_ms);
         if news {
             session.facts.heard(heard_ms);
+            if std::mem::take(&mut session.is_late) {
+                self.note_news(uid);
+            }
         }
         news
     }
@@ -196,6 +216,7 @@ impl Index {
     /// The pod is gone, and its session with it.
     pub(super) fn forget_session(&mut self, uid: &PodUid, session: &Session) {
         self.clock.forget(uid, session.due_ms);
+        self.forget_note(uid, session);
         self.orphans.push(uid.clone());
     }
 
@@ -203,6 +224,11 @@ impl Index {
     pub fn take_orphans(&mut self) -> Vec<PodUid> {
         std::mem::take(&mut self.orphans)
     }
+}
+
+/// Whether it is open here, and a frame of it is missing.
+pub(super) fn is_open_and_late(facts: &SessionFacts, now_ms: u64) -> bool {
+    matches!(facts.ours, Ours::Open { heard_ms } if now_ms.saturating_sub(heard_ms) >= LATE_AFTER_MS)
 }
 
 /// Whether it makes an instance less than served.

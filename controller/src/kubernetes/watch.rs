@@ -28,7 +28,7 @@ use crate::{
         slice::Slices,
         watched::Watched,
     },
-    owner::{IndexHandle, OwnerGone},
+    owner::{IndexHandle, OwnerGone, revision},
 };
 
 /// Follows one kind, by a name for people, until the process ends; one that ends by itself is a bug, or the owner is
@@ -149,12 +149,12 @@ impl Follower {
         // Without it nothing can be followed, and the list is worth nothing.
         let Some(version) = version else { return Ok(Err(CallError::NoVersion)) };
         if at.is_none() {
-            self.index.apply(Change::ListEnds(W::KIND)).await?;
+            self.index.apply_at(Change::ListEnds(W::KIND), revision(&version)).await?;
             return Ok(Ok(version));
         }
         // Nobody else tells the index of this kind, so that what goes now goes by the list's end.
         let known = self.known(W::KIND).await?;
-        self.index.apply(Change::ListEnds(W::KIND)).await?;
+        self.index.apply_at(Change::ListEnds(W::KIND), revision(&version)).await?;
         differences += known.saturating_sub(self.known(W::KIND).await?);
         self.drift.compared(W::KIND, differences);
         if differences > 0 {
@@ -204,13 +204,19 @@ impl Follower {
                 match call.next::<W>().await {
                     Ok(Some(Event::Sighted(mut sighting))) => {
                         let Some(version) = sighting.version.take() else { break CallError::NoVersion };
-                        if let Some(change) = change::<W>(sighting) {
-                            self.index.apply(change).await?;
+                        let revision = revision(&version);
+                        match (change::<W>(sighting), revision) {
+                            (Some(change), _) => self.index.apply_at(change, revision).await?,
+                            (None, Some(revision)) => self.index.advanced(W::KIND, revision).await?,
+                            (None, None) => {}
                         }
                         course.advanced(version);
                         self.ages.proven(W::KIND);
                     }
                     Ok(Some(Event::Bookmark(version))) => {
+                        if let Some(revision) = version.as_deref().and_then(revision) {
+                            self.index.advanced(W::KIND, revision).await?;
+                        }
                         version.into_iter().for_each(|version| course.advanced(version));
                         self.ages.proven(W::KIND);
                     }

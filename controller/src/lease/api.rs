@@ -68,7 +68,7 @@ impl LeaseApi {
                     why = status.message,
                     "the lease is forbidden; check the controller's Role"
                 );
-                Answer::Denied
+                Answer::Failed
             }
             Err(error) => {
                 warn!(lease = self.name, ?call, %error, "a call about the lease failed and is tried again");

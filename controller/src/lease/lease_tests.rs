@@ -57,8 +57,7 @@ fn replica(client: Client, counts: &Arc<WriteCounts>) -> (Leadership, rollcall_n
         name: "rollcall-controller".to_owned(),
         replica: "r".to_owned(),
     };
-    let (seen, _) = watch::channel(Holder::default());
-    tokio::spawn(run(client, settings, seat, seen, counts.clone(), std::future::ready(()), ear));
+    tokio::spawn(run(client, settings, seat, counts.clone(), std::future::ready(()), ear));
     (leadership, trigger)
 }
 
@@ -149,8 +148,7 @@ async fn an_end_is_not_held_up_by_an_api_server_that_hangs() {
     let (seat, mut leadership) = leadership();
     let (trigger, ear) = shutdown();
     let settings = Settings { namespace: "n".to_owned(), name: "l".to_owned(), replica: "r".to_owned() };
-    let (seen, _) = watch::channel(Holder::default());
-    let part = tokio::spawn(run(client, settings, seat, seen, Arc::default(), std::future::ready(()), ear));
+    let part = tokio::spawn(run(client, settings, seat, Arc::default(), std::future::ready(()), ear));
     let term = leadership.held().await;
     *up.lock().unwrap() = false;
     let begin = Instant::now();
@@ -170,9 +168,7 @@ async fn one_that_is_not_ready_leaves_the_lease_to_others() {
         let (seat, leadership) = leadership();
         let (trigger, ear) = shutdown();
         let ready = async { ready.await.unwrap() };
-        let (seen, _) = watch::channel(Holder::default());
-        let part =
-            tokio::spawn(run(client.clone(), settings.clone(), seat, seen, counts.clone(), ready, ear));
+        let part = tokio::spawn(run(client.clone(), settings.clone(), seat, counts.clone(), ready, ear));
         (leadership, trigger, part)
     };
     let (never, unready) = tokio::sync::oneshot::channel();
@@ -188,55 +184,4 @@ async fn one_that_is_not_ready_leaves_the_lease_to_others() {
     timeout(RELEASE_MAX, part).await.unwrap().unwrap();
     assert!(able.is_holder_now());
     drop(never);
-}
-
-#[tokio::test(start_paused = true)]
-async fn everybody_knows_who_holds_it_by_the_names_of_replicas() {
-    let kept: Arc<Mutex<Kept>> = Arc::default();
-    let (client, _) = server(&kept);
-    let part = |replica: &str| {
-        let ((seat, _), (trigger, ear)) = (leadership(), shutdown());
-        let (seen, holder) = watch::channel(Holder::default());
-        let settings = Settings {
-            namespace: "rollcall-system".to_owned(),
-            name: "rollcall-controller".to_owned(),
-            replica: replica.to_owned(),
-        };
-        tokio::spawn(run(client.clone(), settings, seat, seen, Arc::default(), std::future::ready(()), ear));
-        (holder, trigger)
-    };
-    let is = |name: &'static str| move |held: &Holder| *held == Holder::Replica(name.into());
-    let (mut first, end) = part("first");
-    first.wait_for(is("first")).await.unwrap();
-    let (mut second, _stay) = part("second");
-    second.wait_for(|held| *held != Holder::NotSeen).await.unwrap();
-    assert_eq!(*second.borrow(), Holder::Replica("first".into()), "its first word");
-    sleep(Duration::from_secs(60)).await;
-    assert!(!second.has_changed().unwrap(), "a renewal is no news");
-    end.pull();
-    let begin = Instant::now();
-    second.wait_for(is("second")).await.unwrap();
-    assert!(begin.elapsed() <= POLL_EVERY + POLL_JITTER, "{:?}", begin.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lease_that_cannot_be_read_has_no_holder_until_one_was_seen() {
-    let kept: Arc<Mutex<Kept>> = Arc::default();
-    let up = Arc::new(Mutex::new(false));
-    let (keeping, is_up) = (kept.clone(), up.clone());
-    let (client, _) = scripted(move |asked| match *is_up.lock().unwrap() {
-        true => keeping.lock().unwrap().answer(asked),
-        false => problem(403),
-    });
-    let ((seat, _), (_stay, ear)) = (leadership(), shutdown());
-    let (seen, mut holder) = watch::channel(Holder::default());
-    let settings = Settings { namespace: "n".to_owned(), name: "l".to_owned(), replica: "r".to_owned() };
-    tokio::spawn(run(client, settings, seat, seen, Arc::default(), std::future::ready(()), ear));
-    holder.wait_for(|held| *held == Holder::NobodyKnown).await.unwrap();
-    kept.lock().unwrap().keep(&json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "other"}}));
-    *up.lock().unwrap() = true;
-    holder.wait_for(|held| *held == Holder::Replica("other".into())).await.unwrap();
-    *up.lock().unwrap() = false;
-    sleep(Duration::from_secs(600)).await;
-    assert_eq!(*holder.borrow_and_update(), Holder::Replica("other".into()), "what was seen last goes on");
 }

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use rollcall_net::{Backoff, Jitter};
 
-use super::holder::Holder;
-
 /// For how long a renewal holds: a holder that dies leaves its work undone for so long, and one whose API server is
 /// slow or restarts for a moment keeps the lease.
 pub const DURATION: Duration = Duration::from_secs(15);
@@ -28,12 +26,6 @@ pub const POLL_EVERY: Duration = Duration::from_secs(2);
 pub const POLL_JITTER: Duration = Duration::from_millis(500);
 /// A call that takes longer has failed: short enough for a second try before the lease is lost.
 pub const CALL_MAX: Duration = Duration::from_secs(3);
-/// A holder whose lease others have seen stand still for so long is not well: two renewals are a period apart, which a
-/// slow one makes longer, and so does a slow look. Less than the lease lasts, so that it can be of use.
-pub const SILENT_AFTER: Duration = RENEW_EVERY.saturating_add(CALL_MAX).saturating_add(CALL_MAX);
-/// So many calls that fail, with nothing seen between them that is new, say that the lease is out of our reach: one that
-/// failed says nothing. Where the API server hangs, two take 7 s with the pause between them; where it is refused, less than 1 s.
-const FAILURES_MAX: u32 = 2;
 /// A lease of somebody else is respected for no longer than this, whatever it says: one that was written by hand must
 /// not keep everyone out for ever. No version of ours may ask for more.
 const RESPECTED_MAX: Duration = Duration::from_secs(60);
@@ -47,8 +39,6 @@ pub(crate) struct Machine {
     observed: Option<Observed>,
     /// A write of ours has failed, and may have been done all the same: only a read can tell.
     uncertain: bool,
-    /// Calls that failed since something new was seen.
-    failures: u32,
     call: Option<Call>,
     call_began: Duration,
     held_until: Option<Duration>,
@@ -89,10 +79,8 @@ pub(crate) enum Answer {
     Absent,
     /// It is there already, or of another version.
     Conflict,
-    /// An error, or no answer in time: whether it was done is not known.
+    /// Refused, or no answer in time: whether it was done is not known.
     Failed,
-    /// We may not: the next try is no better.
-    Denied,
 }
 
 /// Says what happened.
@@ -117,9 +105,8 @@ pub(crate) enum Action {
 #[derive(Debug, Clone)]
 struct Observed {
     seen: Seen,
-    /// When we first saw it so, and last.
+    /// When we first saw it so.
     since: Duration,
-    looked: Duration,
 }
 
 // === impl Machine ===
@@ -132,7 +119,6 @@ impl Machine {
             backoff: Backoff::default(),
             observed: None,
             uncertain: false,
-            failures: 0,
             call: None,
             call_began: Duration::ZERO,
             held_until: None,
@@ -145,29 +131,9 @@ impl Machine {
         self.held_until
     }
 
-    /// Whom the lease was last seen to be held by. One that is free says nothing: whoever sees it so claims it, and a race
-    /// that we lost says that there is somebody, whom the next look will name.
-    pub(crate) fn holder(&self) -> Holder {
-        let named =
-            self.observed.as_ref().and_then(|observed| Some((observed, observed.seen.holder.as_deref()?)));
-        match named {
-            Some((observed, _)) if self.is_ours(observed) => Holder::of(&self.identity, false),
-            Some((observed, identity)) => {
-                Holder::of(identity, observed.looked.saturating_sub(observed.since) >= SILENT_AFTER)
-            }
-            None if self.failures >= FAILURES_MAX => Holder::NobodyKnown,
-            None => Holder::NotSeen,
-        }
-    }
-
     /// What to do after this happened at this time.
     pub(crate) fn step(&mut self, now: Duration, input: Input) -> Action {
         self.held_until = self.held_until.filter(|until| now < *until);
-        self.failures = match &input {
-            Input::Answered(Answer::Failed) => self.failures.saturating_add(1),
-            Input::Answered(Answer::Denied) => FAILURES_MAX,
-            _ => self.failures,
-        };
         match input {
             Input::Due => match self.ours().filter(|_| !self.uncertain) {
                 Some(version) => self.begin(now, Call::Claim { version }),
@@ -195,10 +161,8 @@ impl Machine {
     }
 
     fn saw(&mut self, now: Duration, seen: Seen) -> Action {
-        match self.observed.as_mut().filter(|observed| observed.seen == seen) {
-            // When it was asked for: the answer may have lain about, as with a process that was stopped.
-            Some(observed) => observed.looked = self.call_began,
-            None => self.observe(now, seen.clone()),
+        if self.observed.as_ref().is_none_or(|observed| observed.seen != seen) {
+            self.observed = Some(Observed { seen: seen.clone(), since: now });
         }
         self.uncertain = false;
         if seen.holder.as_ref() == Some(&self.identity) {
@@ -223,9 +187,7 @@ impl Machine {
             _ if self.ending => Action::Stop,
             Some(until) if now < until => self.wait_for(now, until),
             _ => {
-                if self.observed.take().is_some() {
-                    self.failures = 0;
-                }
+                self.observed = None;
                 self.begin(now, Call::Create)
             }
         }
@@ -233,17 +195,11 @@ impl Machine {
 
     fn won(&mut self, now: Duration, seen: Seen) -> Action {
         self.held_until = Some(self.call_began + DURATION - MARGIN);
-        self.observe(now, seen);
+        self.observed = Some(Observed { seen, since: now });
         self.uncertain = false;
         self.backoff.reset();
         let due = self.call_began + RENEW_EVERY - self.jitter.up_to(RENEW_JITTER);
         Action::Wait(due.max(now))
-    }
-
-    /// This is new.
-    fn observe(&mut self, now: Duration, seen: Seen) {
-        self.observed = Some(Observed { seen, since: now, looked: now });
-        self.failures = 0;
     }
 
     fn failed(&mut self, now: Duration) -> Action {
@@ -273,16 +229,12 @@ impl Machine {
     /// The version of the lease that says it is ours, as we saw it last.
     fn ours(&self) -> Option<String> {
         let observed = self.observed.as_ref()?;
-        self.is_ours(observed).then(|| observed.seen.version.clone())
-    }
-
-    fn is_ours(&self, observed: &Observed) -> bool {
-        observed.seen.holder.as_ref() == Some(&self.identity)
+        (observed.seen.holder.as_ref() == Some(&self.identity)).then(|| observed.seen.version.clone())
     }
 
     /// Until when somebody else's lease is to be respected.
     fn taken_until(&self) -> Option<Duration> {
-        let Observed { seen, since, .. } = self.observed.as_ref()?;
+        let Observed { seen, since } = self.observed.as_ref()?;
         let other = seen.holder.as_ref().is_some_and(|holder| *holder != self.identity);
         other.then(|| *since + seen.duration.clamp(DURATION, RESPECTED_MAX))
     }

@@ -214,11 +214,6 @@ impl World {
         }
     }
 
-    /// Whether anybody thinks that the holder has not renewed for too long.
-    fn is_one_silent(&self) -> bool {
-        self.machines.iter().any(|process| matches!(process.machine.holder(), Holder::Silent(_)))
-    }
-
     /// Runs until somebody holds the lease; how long that took.
     fn until_held(&mut self, max: f64) -> f64 {
         let begin = self.now;
@@ -245,10 +240,6 @@ proptest! {
         world.faults = false;
         world.run_until(world.now + 100.0);
         world.until_held(5.0);
-        for _ in 0..100 {
-            world.run_until(world.now + 0.2);
-            prop_assert!(!world.is_one_silent(), "a healthy holder is taken for dead");
-        }
         // One dies without a word: its lease expires.
         let dead = world.holders()[0];
         world.machines[dead].alive = false;
@@ -383,88 +374,6 @@ fn a_lease_that_somebody_else_has_is_lost_at_once() {
     assert_eq!(machine.step(at(6), Input::Due), Action::Call(Call::Read));
     machine.step(at(6), Input::Answered(lease("2", Some("b"))));
     assert_eq!(machine.held_until(), None);
-}
-
-#[test]
-fn a_holder_whose_lease_stands_still_is_silent_before_it_has_run_out_and_only_by_what_is_seen() {
-    assert!(SILENT_AFTER < DURATION);
-    let (by, silent) = (Holder::Replica("b".into()), Holder::Silent("b".into()));
-    let mut machine = machine();
-    let mut look = |now: Duration, answer: Answer| {
-        machine.step(now, Input::Due);
-        machine.step(now, Input::Answered(answer));
-        machine.holder()
-    };
-    let tick = Duration::from_millis(1);
-    assert_eq!(look(at(1), lease("8", Some("b"))), by);
-    assert_eq!(look(at(1) + SILENT_AFTER - tick, lease("8", Some("b"))), by);
-    assert_eq!(look(at(1) + SILENT_AFTER, Answer::Failed), by, "nobody has looked");
-    assert_eq!(look(at(1) + SILENT_AFTER + tick, lease("8", Some("b"))), silent);
-    assert_eq!(look(at(13), lease("9", Some("b"))), by, "it was slow");
-    assert_eq!(look(at(60), Answer::Failed), by);
-    // Asked for early, and read late by a process that was stopped: it says how the lease was then.
-    machine.step(at(61), Input::Due);
-    machine.step(at(62), Input::Answered(lease("10", Some("b"))));
-    machine.step(at(64), Input::Due);
-    machine.step(at(90), Input::Answered(lease("10", Some("b"))));
-    assert_eq!(machine.holder(), by);
-    assert_eq!(holder().holder(), Holder::Replica("a".into()));
-}
-
-#[test]
-fn nobody_is_known_once_calls_fail_again_and_again_and_not_because_the_lease_is_free() {
-    // What each call of one that starts is answered with, and what is known after each.
-    let (failed, free, by) = (Answer::Failed, lease("3", None), lease("4", Some("b")));
-    let (none, nobody, replica) = (Holder::NotSeen, Holder::NobodyKnown, Holder::Replica("b".into()));
-    let table = [
-        ("the first call fails", vec![(&failed, &none), (&by, &replica)]),
-        (
-            "it cannot be read",
-            vec![(&failed, &none), (&failed, &nobody), (&by, &replica), (&failed, &replica)],
-        ),
-        ("it is forbidden", vec![(&Answer::Denied, &nobody), (&by, &replica)]),
-        (
-            "it is free, and another one is faster",
-            vec![(&free, &none), (&Answer::Conflict, &none), (&by, &replica)],
-        ),
-        ("it cannot be claimed", vec![(&free, &none), (&failed, &none), (&free, &none), (&failed, &nobody)]),
-        ("it may not be claimed", vec![(&free, &none), (&Answer::Denied, &nobody), (&free, &nobody)]),
-        ("it may not be made", vec![(&Answer::Absent, &none), (&Answer::Denied, &nobody)]),
-        (
-            "nor read after failures of long ago",
-            vec![(&by, &replica), (&failed, &replica), (&failed, &replica), (&free, &none)],
-        ),
-    ];
-    for (what, steps) in table {
-        let (mut machine, mut action, mut now) = (machine(), Action::Wait(at(0)), at(0));
-        for (answer, expected) in steps {
-            if let Action::Wait(until) = action {
-                now = until;
-                action = machine.step(now, Input::Due);
-            }
-            assert!(matches!(action, Action::Call(_)), "{what}: {action:?}");
-            action = machine.step(now, Input::Answered(answer.clone()));
-            assert_eq!(machine.holder(), *expected, "{what}: {answer:?}");
-        }
-    }
-}
-
-#[test]
-fn one_that_cannot_read_the_lease_knows_so_soon_after_its_start() {
-    for seed in 0..100 {
-        let (mut machine, mut now) = (Machine::new("a".to_owned(), Jitter::new(seed)), at(0));
-        while machine.holder() != Holder::NobodyKnown {
-            machine.step(now, Input::Due);
-            now += CALL_MAX;
-            let Action::Wait(until) = machine.step(now, Input::Answered(Answer::Failed)) else {
-                panic!("no pause")
-            };
-            if machine.holder() != Holder::NobodyKnown {
-                now = until;
-            }
-        }
-        assert!(now <= 2 * CALL_MAX + at(1), "{now:?}");
-    }
 }
 
 #[test]

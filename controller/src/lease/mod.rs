@@ -6,7 +6,6 @@
 //! itself. Nor does anybody claim it who could do nothing with it: see `ready` of [`run`].
 
 mod api;
-mod holder;
 mod leadership;
 mod machine;
 
@@ -14,10 +13,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use kube::Client;
 use rollcall_net::{Jitter, Shutdown};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use self::{
@@ -25,9 +21,8 @@ use self::{
     machine::{Action, Input, Machine},
 };
 pub use self::{
-    holder::Holder,
     leadership::{Leadership, Seat, Term, leadership},
-    machine::{CALL_MAX, DURATION, MARGIN, POLL_EVERY, POLL_JITTER, RENEW_EVERY, RENEW_JITTER, SILENT_AFTER},
+    machine::{CALL_MAX, DURATION, MARGIN, POLL_EVERY, POLL_JITTER, RENEW_EVERY, RENEW_JITTER},
 };
 use crate::operate::WriteCounts;
 
@@ -46,14 +41,13 @@ pub struct Settings {
     pub replica: String,
 }
 
-/// Claims, renews and gives back the lease until the process ends; the seat tells everyone else, and `holder` whom it was
-/// seen to be held by. Nothing is asked of it before we are ready: a replica that held the lease and did not know what to write would keep it from one that
-/// does. What was claimed once is kept.
+/// Claims, renews and gives back the lease until the process ends; the seat tells everyone else. Nothing is asked of it
+/// before we are ready: a replica that held the lease and did not know what to write would keep it from one that does. What
+/// was claimed once is kept.
 pub async fn run(
     client: Client,
     settings: Settings,
     seat: Seat,
-    holder: watch::Sender<Holder>,
     counts: Arc<WriteCounts>,
     ready: impl Future<Output = ()>,
     mut ear: Shutdown,
@@ -64,10 +58,10 @@ pub async fn run(
         () = ear.requested() => return,
     }
     let mut jitter = Jitter::from_entropy();
-    let identity = holder::identity(&settings.replica, jitter.next_u64());
+    let identity = format!("{}-{:016x}", settings.replica, jitter.next_u64());
     let api = LeaseApi::new(client, &settings, identity.clone(), counts);
     let machine = Machine::new(identity, jitter);
-    Keeper { machine, api, seat, holder, origin: Instant::now() }.keep(ear).await;
+    Keeper { machine, api, seat, origin: Instant::now() }.keep(ear).await;
 }
 
 /// Does what the machine asks for.
@@ -75,7 +69,6 @@ struct Keeper {
     machine: Machine,
     api: LeaseApi,
     seat: Seat,
-    holder: watch::Sender<Holder>,
     /// What the machine's times count from.
     origin: Instant,
 }
@@ -110,11 +103,6 @@ impl Keeper {
     fn step(&mut self, input: Input) -> Action {
         let action = self.machine.step(self.origin.elapsed(), input);
         self.seat.publish(self.machine.held_until().map(|until| self.origin + until));
-        let seen = self.machine.holder();
-        // A lease that is gone or free for a moment takes back nothing of what was known.
-        if seen != Holder::NotSeen {
-            self.holder.send_if_modified(|held| std::mem::replace(held, seen.clone()) != seen);
-        }
         action
     }
 

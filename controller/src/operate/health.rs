@@ -12,10 +12,13 @@ use http::{
 };
 use http_body_util::Full;
 use rollcall_net::{Callers, Http1, Places, Shutdown};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 use super::{Format, Metrics};
-use crate::owner::{IndexHandle, View};
+use crate::{
+    owner::{IndexHandle, View},
+    peers::Fleet,
+};
 
 /// Connections to the health port: for the kubelet's probes, Prometheus, and a person or two a few would do. So many
 /// that no few addresses can take them all: each goes with its answer, and after 5 s at the latest.
@@ -34,6 +37,10 @@ pub struct Health {
     pub serving: Arc<AtomicBool>,
     /// The API server can ask us what pods get, or will not.
     pub admitting: Arc<AtomicBool>,
+    /// What the other replicas know is known here.
+    pub fleet: watch::Receiver<Arc<Fleet>>,
+    /// The process is about to end.
+    pub leaving: Arc<AtomicBool>,
     pub metrics: Metrics,
 }
 
@@ -51,8 +58,9 @@ impl Health {
         http.serve(answer, shutdown).await;
     }
 
-    /// `/healthz`: the process answers. `/readyz`: every kind is listed and TLS is up, so that sessions are served; and
-    /// the API server knows our certificate, as far as that can be waited for.
+    /// `/healthz`: the process answers. `/readyz`: every kind is listed, what the other replicas know is known and TLS is
+    /// up, so that sessions are served; the API server knows our certificate, as far as that can be waited for; and the
+    /// process is not about to end.
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
@@ -80,12 +88,31 @@ impl Health {
     }
 
     fn awaited(&self, view: &View) -> Option<String> {
-        awaited(view, self.serving.load(Ordering::Acquire), self.admitting.load(Ordering::Acquire))
+        let stands = Stands {
+            certificate: self.serving.load(Ordering::Acquire),
+            webhook: self.admitting.load(Ordering::Acquire),
+            met: self.fleet.borrow().is_met,
+            leaving: self.leaving.load(Ordering::Acquire),
+        };
+        awaited(view, stands)
     }
 }
 
+/// Says what is there beside the lists.
+#[derive(Debug, Clone, Copy)]
+struct Stands {
+    certificate: bool,
+    webhook: bool,
+    met: bool,
+    leaving: bool,
+}
+
 /// What is not there yet, a line each; none where nothing is missing.
-fn awaited(view: &View, certificate: bool, webhook: bool) -> Option<String> {
+fn awaited(view: &View, stands: Stands) -> Option<String> {
+    let Stands { certificate, webhook, met, leaving } = stands;
+    if leaving {
+        return Some("about to end: sessions are sent to the other replicas\n".to_owned());
+    }
     let mut lines = String::new();
     if !view.complete {
         for kind in &view.awaited {
@@ -94,6 +121,9 @@ fn awaited(view: &View, certificate: bool, webhook: bool) -> Option<String> {
         if view.awaited.is_empty() {
             lines.push_str("awaiting the first complete lists from the API server\n");
         }
+    }
+    if !met {
+        lines.push_str("awaiting what the other replicas know\n");
     }
     if !certificate {
         lines.push_str("awaiting the certificate for sessions\n");
@@ -120,22 +150,36 @@ mod tests {
     fn what_is_awaited_is_said_in_lines() {
         let view =
             |complete, awaited: &[Kind]| View { complete, awaited: awaited.to_vec(), ..View::default() };
+        let all = Stands { certificate: true, webhook: true, met: true, leaving: false };
         let table = [
-            (view(true, &[]), true, true, None),
-            (view(true, &[]), false, true, Some("awaiting the certificate for sessions\n")),
-            (view(true, &[]), true, false, Some("awaiting our Service and the webhook's configuration\n")),
-            (view(false, &[]), true, true, Some("awaiting the first complete lists from the API server\n")),
+            (view(true, &[]), all, None),
+            (
+                view(true, &[]),
+                Stands { certificate: false, ..all },
+                Some("awaiting the certificate for sessions\n"),
+            ),
+            (
+                view(true, &[]),
+                Stands { webhook: false, ..all },
+                Some("awaiting our Service and the webhook's configuration\n"),
+            ),
+            (view(true, &[]), Stands { met: false, ..all }, Some("awaiting what the other replicas know\n")),
+            (
+                view(true, &[]),
+                Stands { leaving: true, ..all },
+                Some("about to end: sessions are sent to the other replicas\n"),
+            ),
+            (view(false, &[]), all, Some("awaiting the first complete lists from the API server\n")),
             (
                 view(false, &[Kind::Slice, Kind::Node]),
-                false,
-                true,
+                Stands { certificate: false, ..all },
                 Some(
                     "awaiting the first complete list of kind EndpointSlice\nawaiting the first complete list of kind Node\nawaiting the certificate for sessions\n",
                 ),
             ),
         ];
-        for (view, certificate, webhook, expected) in table {
-            assert_eq!(awaited(&view, certificate, webhook).as_deref(), expected, "{view:?}");
+        for (view, stands, expected) in table {
+            assert_eq!(awaited(&view, stands).as_deref(), expected, "{view:?}");
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     index::{Alarms, FALSE_ALARMS, Kind, OBSERVED, WithoutSidecar},
     kubernetes::{Drift, WatchAges},
     owner::View,
+    peers::Counts,
     sessions::Ending,
 };
 
@@ -61,6 +62,7 @@ struct Inner {
     false_alarms: Counters,
     observed_evictions: Counters,
     serving: Gauge,
+    peers: Family<Label, Gauge>,
     sessions: Gauge,
     services: Gauge,
     registrations: Gauge,
@@ -92,6 +94,7 @@ impl Metrics {
             false_alarms: Counters::default(),
             observed_evictions: Counters::default(),
             serving: Gauge::default(),
+            peers: Family::default(),
             sessions: Gauge::default(),
             services: Gauge::default(),
             registrations: Gauge::default(),
@@ -112,6 +115,7 @@ impl Metrics {
         inner.begin_at_zero();
         let metrics = Self(Arc::new(inner));
         metrics.without_sidecar(WithoutSidecar::default());
+        metrics.peers(Counts::default());
         metrics
     }
 
@@ -140,6 +144,14 @@ impl Metrics {
     /// Whether this replica is the one that serves sessions.
     pub fn serving(&self, serves: bool) {
         self.0.serving.set(i64::from(serves));
+    }
+
+    /// How the other replicas stand.
+    pub fn peers(&self, counts: Counts) {
+        let Counts { linked, missed, lost } = counts;
+        for (state, peers) in [("linked", linked), ("missed", missed), ("lost", lost)] {
+            self.0.peers.get_or_create(&[("state", state)]).set(count(peers));
+        }
     }
 
     pub fn sessions(&self, open: usize) {
@@ -242,9 +254,10 @@ impl Inner {
         );
         registry.register(
             "serving",
-            "1 where this replica serves the sessions of sidecars, 0 where it stands by",
+            "1 where this replica serves the sessions of sidecars, 0 where it has just begun or is about to end",
             self.serving.clone(),
         );
+        registry.register("peers", "Other replicas, by how they stand", self.peers.clone());
         registry.register("sessions", "Open sessions of sidecars at this replica", self.sessions.clone());
         registry.register("services", "Services of the catalogue", self.services.clone());
         registry.register("registrations", "ServiceRegistrations that are known", self.registrations.clone());

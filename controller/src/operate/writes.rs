@@ -9,6 +9,8 @@ pub enum WriteKind {
     /// A registration of our own.
     Registration,
     Lease,
+    /// The sign of life of a replica that misses another one.
+    Sign,
     Event,
     /// The authority of the sessions' certificates.
     Secret,
@@ -24,6 +26,7 @@ pub struct WriteCounts {
     status: AtomicU64,
     registration: AtomicU64,
     lease: AtomicU64,
+    sign: AtomicU64,
     event: AtomicU64,
     secret: AtomicU64,
     webhook: AtomicU64,
@@ -34,10 +37,11 @@ pub struct WriteCounts {
 // === impl WriteKind ===
 
 impl WriteKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Status,
         Self::Registration,
         Self::Lease,
+        Self::Sign,
         Self::Event,
         Self::Secret,
         Self::Webhook,
@@ -50,6 +54,7 @@ impl WriteKind {
             Self::Status => "status",
             Self::Registration => "registration",
             Self::Lease => "lease",
+            Self::Sign => "sign",
             Self::Event => "event",
             Self::Secret => "secret",
             Self::Webhook => "webhook",
@@ -83,6 +88,7 @@ impl WriteCounts {
             WriteKind::Status => &self.status,
             WriteKind::Registration => &self.registration,
             WriteKind::Lease => &self.lease,
+            WriteKind::Sign => &self.sign,
             WriteKind::Event => &self.event,
             WriteKind::Secret => &self.secret,
             WriteKind::Webhook => &self.webhook,

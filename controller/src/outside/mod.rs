@@ -24,13 +24,10 @@ use self::{
     dialer::Dialer,
     prober::{Prober, Words},
 };
-use crate::{
-    index::Index,
-    owner::{IndexHandle, OwnerGone},
-};
+use crate::owner::{IndexHandle, OwnerGone};
 
-/// Probes while `holds_lease` says so, until the process ends. What was known is forgotten with the Lease, here and in
-/// the index, and not a packet more is sent: another replica asks then.
+/// Probes while `holds_lease` says so, until the process ends. Without the Lease not a packet more is sent: another replica
+/// asks then. The index keeps what was answered until that one knows better.
 pub(crate) async fn run(
     index: IndexHandle,
     holds_lease: watch::Receiver<bool>,
@@ -40,8 +37,8 @@ pub(crate) async fn run(
     let tell = |words: Words| {
         index.ask(move |index| words.iter().for_each(|(id, witness)| index.probed(id, *witness)))
     };
-    let forget = || index.ask(Index::forget_answers);
-    let prober = Prober { view, ask: Dialer::guarded(), tell, forget };
+    let begin_or_end = |asks| index.ask(move |index| index.asks_outside(asks));
+    let prober = Prober { view, ask: Dialer::guarded(), tell, begin_or_end };
     tokio::select! {
         () = shutdown.requested() => Ok(()),
         result = prober.run(holds_lease) => result,
@@ -53,7 +50,7 @@ mod tests {
     use rollcall_net::shutdown;
 
     use super::*;
-    use crate::{operate::Metrics, owner::owner};
+    use crate::{index::Index, operate::Metrics, owner::owner};
 
     #[tokio::test]
     async fn the_end_of_the_process_and_of_the_owner_are_ends_of_it() {

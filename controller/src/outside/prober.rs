@@ -38,13 +38,13 @@ const WARNING_PAUSE: Duration = Duration::from_secs(60);
 /// What is new, at most one word for each address: whoever is slow to hear it misses only what is over.
 pub(super) type Words = BTreeMap<OutsideId, ProbeWitness>;
 
-/// Holds where the targets come from, how they are asked, who is told, and who forgets what it was told.
+/// Holds where the targets come from, how they are asked, who is told of them, and that we ask or do no more.
 #[derive(Debug)]
 pub(super) struct Prober<A, T, G> {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) ask: A,
     pub(super) tell: T,
-    pub(super) forget: G,
+    pub(super) begin_or_end: G,
 }
 
 /// Holds what is known since the Lease was taken, and nothing from before.
@@ -67,21 +67,22 @@ where
     A: Ask,
     T: Fn(Words) -> F,
     F: Future<Output = Result<(), OwnerGone>>,
-    G: Fn() -> H,
+    G: Fn(bool) -> H,
     H: Future<Output = Result<(), OwnerGone>>,
 {
     /// Probes whenever the Lease is held; returns only when the owner is gone.
     pub(super) async fn run(mut self, mut holds_lease: watch::Receiver<bool>) -> Result<(), OwnerGone> {
         while holds_lease.wait_for(|held| *held).await.is_ok() {
             info!("the Lease is held: addresses outside the cluster are probed from here");
+            (self.begin_or_end)(true).await?;
             let lost = tokio::select! {
                 biased;
                 lost = holds_lease.wait_for(|held| !*held) => lost.is_ok(),
                 Err(gone) = self.term() => return Err(gone),
             };
             info!("the Lease is lost: addresses outside the cluster are no longer probed from here");
-            // After the last word of the term, which is either on its way or dropped: nobody keeps it up to date.
-            (self.forget)().await?;
+            // After the last word of the term, which is either on its way or dropped.
+            (self.begin_or_end)(false).await?;
             if !lost {
                 break;
             }

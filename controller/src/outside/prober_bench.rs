@@ -39,8 +39,8 @@ pub(super) struct Bench {
     pub(super) view: watch::Sender<Arc<View>>,
     pub(super) lease: watch::Sender<bool>,
     pub(super) told: mpsc::Receiver<Words>,
-    /// How often the index was told to forget.
-    pub(super) forgotten: watch::Receiver<usize>,
+    /// What the index was told of who asks: that terms have begun, and have ended.
+    pub(super) terms: watch::Receiver<Vec<bool>>,
     pub(super) network: Network,
     pub(super) prober: JoinHandle<Result<(), OwnerGone>>,
 }
@@ -120,15 +120,15 @@ pub(super) fn bench(room: usize, targets: &[OutsideTarget]) -> Bench {
         let sender = sender.clone();
         async move { sender.send(words).await.map_err(|_| OwnerGone) }
     };
-    let (forgets, forgotten) = watch::channel(0);
-    let prober = Prober { view: views, ask: network.clone(), tell, forget: counted(forgets) };
-    Bench { view, lease, told, forgotten, network, prober: tokio::spawn(prober.run(holds_lease)) }
+    let (begins, terms) = watch::channel(Vec::new());
+    let prober = Prober { view: views, ask: network.clone(), tell, begin_or_end: noted(begins) };
+    Bench { view, lease, told, terms, network, prober: tokio::spawn(prober.run(holds_lease)) }
 }
 
-/// What forgets, and counts how often.
-pub(super) fn counted(forgets: watch::Sender<usize>) -> impl Fn() -> Ready<Result<(), OwnerGone>> {
-    move || {
-        forgets.send_modify(|count| *count += 1);
+/// What hears that terms begin and end.
+pub(super) fn noted(terms: watch::Sender<Vec<bool>>) -> impl Fn(bool) -> Ready<Result<(), OwnerGone>> {
+    move |asks| {
+        terms.send_modify(|terms| terms.push(asks));
         ready(Ok(()))
     }
 }

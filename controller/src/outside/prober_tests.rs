@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::bench::{Bench, ENOUGH, address, bench, counted, target};
+use self::bench::{Bench, ENOUGH, address, bench, noted, target};
 use super::*;
 use crate::outside::{
     dialer::Dialer,
@@ -57,7 +57,7 @@ async fn an_address_that_was_gone_and_is_back_is_told_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
+async fn without_the_lease_nobody_is_asked_and_each_term_asks_anew() {
     // 1 answers, 2 does not.
     let mut bench = bench(1, &[target("shop", 1), target("shop", 2)]);
     bench.network.set(1, Outcome::Passing);
@@ -65,7 +65,7 @@ async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
     assert_eq!(bench.network.asked(), 0);
 
     for term in 0..2 {
-        assert_eq!(*bench.forgotten.borrow(), term);
+        assert_eq!(*bench.terms.borrow(), [true, false].repeat(term));
         // What was known of 1 is told anew by each term.
         bench.hold(true);
         assert_eq!(bench.word().await, (address(1), ProbeWitness::Passing));
@@ -82,8 +82,8 @@ async fn without_the_lease_nobody_is_asked_and_nothing_is_remembered() {
         sleep(ENOUGH).await;
         assert_eq!((bench.network.asked(), bench.network.in_flight()), (asked, 0));
         assert!(bench.told.is_empty());
-        // The index does not keep what nobody asks after any more, and is told so once.
-        assert_eq!(*bench.forgotten.borrow(), term + 1);
+        // The index is told once that others may know better from now on.
+        assert_eq!(*bench.terms.borrow(), [true, false].repeat(term + 1));
     }
 }
 
@@ -203,7 +203,7 @@ async fn whoever_is_slow_to_listen_hears_the_last_word() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_nobody_speaks_for_is_not_held() {
-    let Bench { view: _view, lease, mut told, forgotten, network, prober } = bench(1, &[target("shop", 1)]);
+    let Bench { view: _view, lease, mut told, terms, network, prober } = bench(1, &[target("shop", 1)]);
     network.set(1, Outcome::Passing);
     lease.send_replace(true);
     assert!(told.recv().await.is_some());
@@ -214,7 +214,7 @@ async fn a_lease_that_nobody_speaks_for_is_not_held() {
     sleep(ENOUGH).await;
     assert_eq!(network.asked(), asked);
     assert!(!prober.is_finished());
-    assert_eq!(*forgotten.borrow(), 1);
+    assert_eq!(*terms.borrow(), [true, false]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -266,8 +266,9 @@ async fn a_real_server_is_followed() {
         let sender = sender.clone();
         async move { sender.send(words).await.map_err(|_| OwnerGone) }
     };
-    let forget = counted(watch::channel(0).0);
-    let prober = tokio::spawn(Prober { view, ask: Dialer::unguarded(), tell, forget }.run(holds_lease));
+    let begin_or_end = noted(watch::channel(Vec::new()).0);
+    let prober = Prober { view, ask: Dialer::unguarded(), tell, begin_or_end };
+    let prober = tokio::spawn(prober.run(holds_lease));
     for expected in [ProbeWitness::Passing, ProbeWitness::Unwell, ProbeWitness::Passing] {
         let words = timeout(ENOUGH, told.recv()).await.unwrap().unwrap();
         assert_eq!(words, Words::from([(id.clone(), expected)]));

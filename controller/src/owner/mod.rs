@@ -5,14 +5,18 @@
 
 mod clock;
 mod presence;
+mod progress;
 mod sessions;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use rollcall_catalogue::{PodFacts, PodUid, Snapshot, Step};
+use rollcall_catalogue::{PodFacts, PodUid, ServiceKey, Snapshot, Step, changes::Position};
 use rollcall_net::{Jitter, Shutdown};
-use rollcall_wire::{Feed, SelfRegistration};
+use rollcall_wire::{
+    Feed, SelfRegistration,
+    peer::{Ledger, Note, OutsideWord, Record, Version},
+};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -20,14 +24,13 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-pub(crate) use self::presence::{Answer, Dismissal, News, Opened, Presence, Voice, Word};
-use self::{
-    clock::Clock,
-    presence::{Parting, Place},
-    sessions::Sessions,
+use self::{clock::Clock, presence::Place, progress::Progress, sessions::Sessions};
+pub(crate) use self::{
+    presence::{Answer, Dismissal, News, Opened, Presence, Voice, Word},
+    progress::revision,
 };
 use crate::{
-    index::{Change, Hello, Index, Kind, OutsideTarget, Vigil, because},
+    index::{Change, Hello, Index, Kind, OutsideTarget, PeerStanding, Replica, Tidings, because},
     operate::Metrics,
 };
 
@@ -41,6 +44,9 @@ const TURN_MAX: usize = 512;
 /// The least time between two snapshots: under load many changes become one, an idle owner publishes each at once.
 /// Half of what a change may take to become visible.
 const COALESCED_FOR: Duration = Duration::from_millis(10);
+
+/// What one replica knows of a pod, another one does within this: the way of a note, or of the watch.
+const GOING_AWAITED_FOR: Duration = Duration::from_secs(1);
 
 /// A watch that did not prove that it works for so long does not: each of its calls is ended, which is a proof, after
 /// 50 s, and a begun list or a second try takes some time.
@@ -60,8 +66,20 @@ pub struct View {
     pub awaited: Vec<Kind>,
     /// The addresses outside the cluster that are to be asked whether they are up.
     pub outside: Arc<[OutsideTarget]>,
-    /// The pod that an eye is kept on.
-    pub vigil: Option<Vigil>,
+    /// Ourselves and the others, as Kubernetes knows them.
+    pub replicas: Arc<[Replica]>,
+    /// How far Kubernetes was read: never ahead of the catalogue. It goes on without being news to those who wait for views,
+    /// and so is to be read when it is told.
+    pub position: Arc<Position>,
+}
+
+/// Holds who may still call a pod that goes, as it is asked by another replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Going {
+    /// Of the catalogue's change that has it.
+    pub(crate) number: u64,
+    /// Where it may be called; what has been taken out of the index by now, the other replica knows.
+    pub(crate) services: Vec<ServiceKey>,
 }
 
 /// Holds the way to the owner.
@@ -70,6 +88,10 @@ pub struct IndexHandle {
     inputs: mpsc::Sender<Input>,
     view: watch::Receiver<Arc<View>>,
     feed: Arc<Feed>,
+    clock: Clock,
+    ledger: Arc<Ledger>,
+    ledger_changes: watch::Receiver<u64>,
+    outside_words: watch::Receiver<Arc<[OutsideWord]>>,
 }
 
 /// Says that the owner has ended, which happens only while the process does.
@@ -86,13 +108,23 @@ pub struct Owner {
     feed: Arc<Feed>,
     sessions: Sessions,
     clock: Clock,
+    progress: Progress,
+    ledger: Arc<Ledger>,
+    ledger_changes: watch::Sender<u64>,
+    outside_words: watch::Sender<Arc<[OutsideWord]>>,
     published_at: Option<Instant>,
     /// Something came in since then.
     pending: bool,
 }
 
 enum Input {
-    Change(Change),
+    Change {
+        change: Change,
+        /// Of Kubernetes: everything up to it was told.
+        revision: Option<u64>,
+    },
+    /// Nothing of this kind has changed up to this revision.
+    Advanced(Kind, u64),
     Ask(Box<dyn FnOnce(&mut Index) + Send>),
     Open {
         uid: PodUid,
@@ -106,6 +138,12 @@ enum Input {
         word: Word,
         reply: oneshot::Sender<Answer>,
     },
+    Going {
+        uid: PodUid,
+        version: Option<Version>,
+        until_ms: u64,
+        reply: oneshot::Sender<Option<Going>>,
+    },
 }
 
 /// An owner of this index, which is empty so far, and the way to it.
@@ -115,19 +153,27 @@ pub fn owner(index: Index, metrics: Metrics) -> (Owner, IndexHandle) {
     let (publish, view) = watch::channel(Arc::new(View::default()));
     // Cursors of another process must not be taken for ours.
     let epoch = format!("{:016x}", Jitter::from_entropy().next_u64());
-    let feed = Arc::new(Feed::new(epoch.into()));
+    let epoch: Arc<str> = epoch.into();
+    let feed = Arc::new(Feed::new(epoch.clone()));
+    let ledger = Arc::new(Ledger::default());
+    let (number, ledger_changes) = watch::channel(0);
+    let (words, outside_words) = watch::channel(Arc::default());
     let owner = Owner {
-        index,
+        index: index.of_process(epoch),
         metrics,
         inputs,
         view: publish,
         feed: feed.clone(),
         sessions: Sessions::new(clock, sender.downgrade()),
         clock,
+        progress: Progress::default(),
+        ledger: ledger.clone(),
+        ledger_changes: number,
+        outside_words: words,
         published_at: None,
         pending: false,
     };
-    (owner, IndexHandle { inputs: sender, view, feed })
+    (owner, IndexHandle { inputs: sender, view, feed, clock, ledger, ledger_changes, outside_words })
 }
 
 // === impl Owner ===
@@ -158,6 +204,8 @@ impl Owner {
             if self.wakes_at() <= Instant::now() {
                 self.tick();
             }
+            // Before it is published: another replica may be asked who still calls a pod as soon as it is.
+            self.tell_replicas();
             if self.due().is_some_and(|due| due <= Instant::now()) {
                 self.publish();
             }
@@ -167,12 +215,16 @@ impl Owner {
     fn apply(&mut self, input: Input) {
         let now_ms = self.clock.now_ms();
         match input {
-            Input::Change(change) => {
+            Input::Change { change, revision } => {
+                let (kind, ends_list) = (change.kind(), matches!(change, Change::ListEnds(_)));
                 self.index.apply(change);
-                // A token outlives its pod by up to an hour: the session must not.
-                self.index.take_orphans().iter().for_each(|uid| self.sessions.dismiss(uid));
-                self.sessions.look_for_endings(&self.index);
+                match revision {
+                    _ if ends_list => self.progress.listed(kind, revision),
+                    Some(revision) => self.progress.advanced(kind, revision),
+                    None => {}
+                }
             }
+            Input::Advanced(kind, revision) => self.progress.advanced(kind, revision),
             Input::Ask(question) => question(&mut self.index),
             Input::Open { uid, hello, reply } => {
                 let opening = self.index.open_session(&uid, &hello, now_ms);
@@ -187,18 +239,45 @@ impl Owner {
             Input::Word { place, word, reply } => {
                 self.sessions.hear(&mut self.index, &place, word, reply, now_ms);
             }
+            Input::Going { uid, version, until_ms, reply } => {
+                self.sessions.ask_for_going(&self.index, uid, version, until_ms, reply);
+            }
+        }
+        self.dismiss();
+        self.sessions.look_for_endings(&self.index);
+    }
+
+    /// Ends the sessions that are over by what came in, before the next of the same pod does.
+    fn dismiss(&mut self) {
+        // A token outlives its pod by up to an hour: the session must not.
+        for uid in self.index.take_orphans() {
+            self.sessions.dismiss(&uid, Dismissal::PodGone);
+        }
+        for uid in self.index.take_superseded() {
+            self.sessions.dismiss(&uid, Dismissal::Superseded);
         }
     }
 
     fn depart(&mut self, place: &Place) {
         let Some(parting) = self.sessions.depart(place) else { return };
-        match parting {
-            Parting::Ended { heard_ms, by_peer } => {
-                self.index.session_ended(&place.uid, heard_ms, by_peer, self.clock.now_ms());
-            }
-            Parting::HandedOver => self.index.session_handed_over(&place.uid),
-        }
+        self.index.session_ended(&place.uid, parting.heard_ms, parting.by_peer, self.clock.now_ms());
         self.pending = true;
+    }
+
+    /// What is known of the pods' sessions, to be told to other replicas.
+    fn tell_replicas(&mut self) {
+        let tidings = self.index.take_notes();
+        if tidings.is_empty() {
+            return;
+        }
+        for tidings in tidings {
+            match tidings {
+                Tidings::Known(note) => drop(self.ledger.put(note)),
+                Tidings::Gone(uid) => self.ledger.forget(&uid),
+            }
+        }
+        let number = self.ledger.number();
+        self.ledger_changes.send_if_modified(|told| std::mem::replace(told, number) != number);
     }
 
     /// Looks after what time alone changes.
@@ -240,9 +319,14 @@ impl Owner {
         let began = Instant::now();
         let step = if complete { self.index.advance(self.clock.now_ms()) } else { None };
         self.measure(&held.catalogue, step.as_ref(), began.elapsed());
-        let (outside, vigil) = (self.index.take_outside(), self.index.take_vigil());
+        let outside = self.index.take_outside();
+        // Empty needs proof here as well.
+        let (replicas, position) = match complete {
+            true => (self.index.take_replicas(), self.progress.take().map(Arc::new)),
+            false => (None, None),
+        };
         let awaited = self.index.awaited();
-        let is_news = step.is_some() || outside.is_some() || vigil.is_some();
+        let is_news = step.is_some() || outside.is_some() || replicas.is_some();
         if is_news || awaited != held.awaited || complete != held.complete {
             if complete && !held.complete {
                 info!("every kind is listed: sessions are served from now on");
@@ -255,9 +339,20 @@ impl Owner {
             };
             debug!(generation, services = catalogue.len(), "published");
             let outside = outside.unwrap_or_else(|| held.outside.clone());
-            let vigil = vigil.or_else(|| held.vigil.clone());
-            let view = View { catalogue, generation, number, complete, awaited, outside, vigil };
+            let replicas = replicas.unwrap_or_else(|| held.replicas.clone());
+            let position = position.unwrap_or_else(|| held.position.clone());
+            let view = View { catalogue, generation, number, complete, awaited, outside, replicas, position };
             self.view.send_replace(Arc::new(view));
+        } else if let Some(position) = position {
+            let view = Arc::new(View { position, ..View::clone(&held) });
+            // Nobody is woken by it: an object of every other kind than ours changes somewhere all the time.
+            self.view.send_if_modified(|held| {
+                *held = view;
+                false
+            });
+        }
+        if let Some(words) = self.index.take_answers() {
+            self.outside_words.send_replace(words);
         }
         for uid in self.index.take_on_duty() {
             self.sessions.set_duties(&uid, || self.index.duties(&uid));
@@ -303,7 +398,84 @@ impl IndexHandle {
     }
 
     pub async fn apply(&self, change: Change) -> Result<(), OwnerGone> {
-        self.inputs.send(Input::Change(change)).await.map_err(|_| OwnerGone)
+        self.apply_at(change, None).await
+    }
+
+    /// The same, which is all that was to be told up to this revision of Kubernetes.
+    pub(crate) async fn apply_at(&self, change: Change, revision: Option<u64>) -> Result<(), OwnerGone> {
+        self.inputs.send(Input::Change { change, revision }).await.map_err(|_| OwnerGone)
+    }
+
+    /// Nothing of this kind has changed up to this revision.
+    pub(crate) async fn advanced(&self, kind: Kind, revision: u64) -> Result<(), OwnerGone> {
+        self.inputs.send(Input::Advanced(kind, revision)).await.map_err(|_| OwnerGone)
+    }
+
+    /// The clock by which sessions are judged.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// What is known of the pods' sessions, wherever they are.
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The number of the newest note in it.
+    pub(crate) fn ledger_changes(&self) -> watch::Receiver<u64> {
+        self.ledger_changes.clone()
+    }
+
+    /// What another replica tells of pods, as it came.
+    pub(crate) async fn hear_records(&self, records: Vec<Record>) -> Result<(), OwnerGone> {
+        let now_ms = self.clock.now_ms();
+        let notes = records.into_iter().map(|record| Note::of(record, now_ms).into()).collect();
+        self.hear_notes(notes).await
+    }
+
+    /// The same, in the clock of this process.
+    pub(crate) async fn hear_notes(&self, notes: Vec<Arc<Note>>) -> Result<(), OwnerGone> {
+        let now_ms = self.clock.now_ms();
+        let hear = move |index: &mut Index| {
+            for note in notes {
+                index.hear_note(note, now_ms);
+            }
+        };
+        self.ask(hear).await
+    }
+
+    /// How the other replicas' processes stand, by their epochs.
+    pub(crate) async fn set_peers(&self, peers: BTreeMap<Arc<str>, PeerStanding>) -> Result<(), OwnerGone> {
+        let now_ms = self.clock.now_ms();
+        self.ask(move |index| index.set_peers(peers, now_ms)).await
+    }
+
+    /// Who here may still call a pod that goes, once that is known here: by the note of this version, or because Kubernetes
+    /// ends the pod; none where it was not within this time.
+    pub(crate) async fn going(
+        &self,
+        uid: PodUid,
+        version: Option<Version>,
+        within: Duration,
+    ) -> Result<Option<Going>, OwnerGone> {
+        let (reply, answer) = oneshot::channel();
+        let within_ms = u64::try_from(within.min(GOING_AWAITED_FOR).as_millis()).unwrap_or(u64::MAX);
+        let until_ms = self.clock.now_ms().saturating_add(within_ms);
+        let input = Input::Going { uid, version, until_ms, reply };
+        self.inputs.send(input).await.map_err(|_| OwnerGone)?;
+        answer.await.map_err(|_| OwnerGone)
+    }
+
+    /// What the replica that asks addresses outside the cluster has been answered; `whole`: it knows of no others. Nothing is
+    /// taken of it where it is we who ask.
+    pub(crate) async fn outside_told(&self, words: Vec<OutsideWord>, whole: bool) -> Result<(), OwnerGone> {
+        let now_ms = self.clock.now_ms();
+        self.ask(move |index| index.outside_told(words, whole, now_ms)).await
+    }
+
+    /// All that is known of what such addresses answered, by whoever has asked them.
+    pub(crate) fn outside_words(&self) -> watch::Receiver<Arc<[OutsideWord]>> {
+        self.outside_words.clone()
     }
 
     /// What is known of this pod.

@@ -95,16 +95,12 @@ pub(super) struct Place {
     pub(super) number: u64,
 }
 
-/// Says how a session ended, for its pod.
+/// Holds how a session ended, for its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parting {
-    Ended {
-        heard_ms: u64,
-        /// The pod's end closed it.
-        by_peer: bool,
-    },
-    /// Another replica hears the pod.
-    HandedOver,
+pub(super) struct Parting {
+    pub(super) heard_ms: u64,
+    /// The pod's end closed it.
+    pub(super) by_peer: bool,
 }
 
 /// Holds what a session and the owner both look at, so that a frame costs no message.
@@ -115,7 +111,6 @@ pub(super) struct Pulse {
     /// The owner misses frames: the next one is news.
     doubted: AtomicBool,
     ended_by_peer: AtomicBool,
-    handed_over: AtomicBool,
 }
 
 // === impl Presence ===
@@ -151,9 +146,10 @@ impl Presence {
         self.pulse.ended_by_peer.store(true, Ordering::SeqCst);
     }
 
-    /// Another replica hears the pod from now on.
-    pub(crate) fn hand_over(&mut self) {
-        self.pulse.handed_over.store(true, Ordering::SeqCst);
+    /// We have sent it away to another replica: until that one hears it, its clock goes on from its last frame, so that for
+    /// whoever asks nothing has changed.
+    pub(crate) fn moved(&mut self) {
+        self.pulse.ended_by_peer.store(false, Ordering::SeqCst);
     }
 
     /// What speaks for this session, while others move it.
@@ -192,7 +188,6 @@ impl Pulse {
             heard_ms: AtomicU64::new(now_ms),
             doubted: AtomicBool::default(),
             ended_by_peer: AtomicBool::default(),
-            handed_over: AtomicBool::default(),
         }
     }
 
@@ -208,9 +203,6 @@ impl Pulse {
 
     /// How the session ended, which is asked once it has.
     pub(super) fn parting(&self) -> Parting {
-        if self.handed_over.load(Ordering::SeqCst) {
-            return Parting::HandedOver;
-        }
-        Parting::Ended { heard_ms: self.heard_ms(), by_peer: self.ended_by_peer.load(Ordering::SeqCst) }
+        Parting { heard_ms: self.heard_ms(), by_peer: self.ended_by_peer.load(Ordering::SeqCst) }
     }
 }

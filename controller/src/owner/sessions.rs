@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use rollcall_catalogue::PodUid;
-use rollcall_wire::{Drain, Duty};
+use rollcall_wire::{Drain, Duty, peer::Version};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Answer, Dismissal, Input, Opened, Presence, Word,
+    Answer, Dismissal, Going, Input, Opened, Presence, Word,
     clock::Clock,
     presence::{Parting, Place, Pulse},
 };
@@ -17,7 +17,7 @@ use crate::index::{Index, Opening, Refused};
 /// How long the end of a pod may take to come through the watch, when its sidecar knows of it already.
 const ENDING_AWAITED_FOR_MS: u64 = 1_000;
 
-/// Pods that wait for that at a time: as many as a node drain or a large rollout ends in a second. Who comes when all
+/// Waits for that at a time: as many as pods end in a second by a node drain or a large rollout. Who comes when all
 /// places are taken is told what is known.
 const WAITING_MAX: usize = 1_024;
 
@@ -33,6 +33,7 @@ pub(super) struct Sessions {
     departures: FuturesUnordered<BoxFuture<'static, Place>>,
     /// Given after the next snapshot, and so as few as the inputs between two of them.
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    goings: Vec<(oneshot::Sender<Option<Going>>, Option<Going>)>,
     waiting: Vec<Waiting>,
 }
 
@@ -44,11 +45,19 @@ struct Open {
     duties: watch::Sender<Option<Arc<[Duty]>>>,
 }
 
-/// Holds a drain of a pod that may be about to end.
+/// Holds a drain of a pod that may be about to end, or of which another replica knows that it drains.
 struct Waiting {
     uid: PodUid,
+    /// Of the note that says that it drains.
+    version: Option<Version>,
     until_ms: u64,
-    reply: oneshot::Sender<Answer>,
+    reply: Reply,
+}
+
+/// Says who waits.
+enum Reply {
+    Sidecar(oneshot::Sender<Answer>),
+    Replica(oneshot::Sender<Option<Going>>),
 }
 
 // === impl Sessions ===
@@ -62,6 +71,7 @@ impl Sessions {
             opened: 0,
             departures: FuturesUnordered::new(),
             answers: Vec::new(),
+            goings: Vec::new(),
             waiting: Vec::new(),
         }
     }
@@ -119,10 +129,10 @@ impl Sessions {
         Some(pulse.parting())
     }
 
-    /// The pod is gone.
-    pub(super) fn dismiss(&mut self, uid: &PodUid) {
+    /// The pod is gone, or is in session elsewhere.
+    pub(super) fn dismiss(&mut self, uid: &PodUid, why: Dismissal) {
         if let Some(session) = self.open.remove(uid) {
-            let _ = session.dismiss.send(Dismissal::PodGone);
+            let _ = session.dismiss.send(why);
         }
     }
 
@@ -200,25 +210,54 @@ impl Sessions {
             }
             Word::Drain(Drain::Wait) if !index.is_ending(uid) && self.waiting.len() < WAITING_MAX => {
                 let until_ms = now_ms.saturating_add(ENDING_AWAITED_FOR_MS);
-                return self.waiting.push(Waiting { uid: uid.clone(), until_ms, reply });
+                let (uid, reply) = (uid.clone(), Reply::Sidecar(reply));
+                return self.waiting.push(Waiting { uid, version: None, until_ms, reply });
             }
             Word::Drain(Drain::Wait) => ending(index, uid),
         };
         self.answers.push((reply, answer));
     }
 
-    /// Whether the pods end that are to end: they are answered with the snapshot that has it.
-    pub(super) fn look_for_endings(&mut self, index: &Index) {
-        let ended = self.waiting.extract_if(.., |waiting| index.is_ending(&waiting.uid));
-        self.answers.extend(ended.map(|waiting| (waiting.reply, ending(index, &waiting.uid))));
+    /// Another replica asks who still calls a pod that goes. It is answered when that is known here too: as the note of this
+    /// version says, or because Kubernetes ends the pod.
+    pub(super) fn ask_for_going(
+        &mut self,
+        index: &Index,
+        uid: PodUid,
+        version: Option<Version>,
+        until_ms: u64,
+        reply: oneshot::Sender<Option<Going>>,
+    ) {
+        let waiting = Waiting { uid, version, until_ms, reply: Reply::Replica(reply) };
+        match waiting.is_over(index) || self.waiting.len() >= WAITING_MAX {
+            true => self.give(index, waiting),
+            false => self.waiting.push(waiting),
+        }
     }
 
-    /// Those who have waited long enough are told that their pod does not end. Says whether there were any.
+    /// Whether the pods go that are to go: they are answered with the snapshot that has it.
+    pub(super) fn look_for_endings(&mut self, index: &Index) {
+        let over: Vec<_> = self.waiting.extract_if(.., |waiting| waiting.is_over(index)).collect();
+        over.into_iter().for_each(|waiting| self.give(index, waiting));
+    }
+
+    /// Those who have waited long enough are told what is known. Says whether there were any.
     pub(super) fn give_up_waiting(&mut self, index: &Index, now_ms: u64) -> bool {
-        let before = self.answers.len();
-        let over = self.waiting.extract_if(.., |waiting| waiting.until_ms <= now_ms);
-        self.answers.extend(over.map(|waiting| (waiting.reply, ending(index, &waiting.uid))));
-        self.answers.len() > before
+        let over: Vec<_> = self.waiting.extract_if(.., |waiting| waiting.until_ms <= now_ms).collect();
+        let any = !over.is_empty();
+        over.into_iter().for_each(|waiting| self.give(index, waiting));
+        any
+    }
+
+    fn give(&mut self, index: &Index, waiting: Waiting) {
+        let is_over = waiting.is_over(index);
+        match waiting.reply {
+            Reply::Sidecar(reply) => self.answers.push((reply, ending(index, &waiting.uid))),
+            Reply::Replica(reply) => {
+                let going = is_over.then(|| Going { number: 0, services: index.called_in(&waiting.uid) });
+                self.goings.push((reply, going));
+            }
+        }
     }
 
     /// When the next of them has waited long enough.
@@ -228,6 +267,10 @@ impl Sessions {
 
     /// What was said is in the catalogue of this number.
     pub(super) fn answer(&mut self, number: u64) {
+        for (reply, going) in self.goings.drain(..) {
+            // Whoever asked may have gone away.
+            let _ = reply.send(going.map(|going| Going { number, ..going }));
+        }
         for (reply, mut answer) in self.answers.drain(..) {
             if let Answer::Drained { number: held, .. } = &mut answer {
                 *held = number;
@@ -239,6 +282,16 @@ impl Sessions {
 
     fn current(&self, place: &Place) -> Option<&Open> {
         self.open.get(&place.uid).filter(|session| session.number == place.number)
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// Nothing more is to be waited for.
+    fn is_over(&self, index: &Index) -> bool {
+        let heard = |version| index.knows(&self.uid, version);
+        index.is_ending(&self.uid) || self.version.as_ref().is_some_and(heard)
     }
 }
 

@@ -8,6 +8,9 @@ pub struct Fleet {
     /// What those know that can be reached is known here too, or it was waited for long enough: before that nobody is served.
     pub is_met: bool,
     pub others: Vec<Other>,
+    /// Where the others were, while none of them and no API server is heard although they were: we are the one that is cut
+    /// off, and whoever is in session here is better off there. Empty at all other times.
+    pub cut_from: Vec<SocketAddr>,
 }
 
 /// Holds one of the other replicas that we are linked with.

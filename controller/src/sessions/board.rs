@@ -2,7 +2,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rollcall_catalogue::ServiceKey;
@@ -12,7 +16,10 @@ use tokio::{
     time::{Duration, Instant, sleep_until, timeout_at},
 };
 
-use super::roster::{DrainId, Outcome, Roster, SessionId};
+use super::{
+    ending::Ending,
+    roster::{DrainId, Outcome, Roster, SessionId},
+};
 
 /// After a restart of ours, whoever lives is back by then: a sidecar comes after a second at first, and then tries again
 /// within 2 s each. Before that, nobody knows who calls a pod.
@@ -26,10 +33,45 @@ pub(crate) struct Board(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     roster: Roster,
-    sessions: HashMap<SessionId, Arc<Notify>>,
+    sessions: HashMap<SessionId, Seat>,
     drains: HashMap<DrainId, Arc<Notify>>,
+    /// Where the other replicas serve.
+    others: Arc<[SocketAddr]>,
+    /// Since when sessions may come.
+    serves_since: Option<Instant>,
     /// When the first session came, and with it all others began to come back.
     first_at: Option<Instant>,
+}
+
+/// Holds what is known of one session beside what it subscribes to.
+#[derive(Debug, Default)]
+struct Seat {
+    bell: Arc<Bell>,
+    leave: Option<Leave>,
+}
+
+/// Holds how one session is woken.
+#[derive(Debug, Default)]
+struct Bell {
+    rung: Notify,
+    /// There are orders, which cost a look at the board.
+    has_orders: AtomicBool,
+}
+
+/// Says how a session is to end, which is not at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leave {
+    pub(crate) ending: Ending,
+    /// Where its peer is to come back.
+    pub(crate) dial: Option<SocketAddr>,
+}
+
+/// Holds what a session is told by this replica about all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Orders {
+    pub(crate) leave: Option<Leave>,
+    /// Where the other replicas serve.
+    pub(crate) others: Arc<[SocketAddr]>,
 }
 
 /// Holds a session's place on the board. Dropping it is how it leaves.
@@ -37,7 +79,7 @@ struct Inner {
 pub(crate) struct Place {
     board: Arc<Board>,
     id: SessionId,
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
 }
 
 /// Holds the right to ask on behalf of a session's pod who still calls it.
@@ -57,12 +99,59 @@ struct Draining<'a> {
 
 impl Board {
     pub(crate) fn join(self: &Arc<Self>, pod: &PodIdentity) -> Place {
-        let bell = Arc::<Notify>::default();
+        let bell = Arc::<Bell>::default();
         let mut inner = self.inner();
         inner.first_at.get_or_insert_with(Instant::now);
         let id = inner.roster.joined(&pod.namespace, &pod.name);
-        inner.sessions.insert(id, bell.clone());
+        inner.sessions.insert(id, Seat { bell: bell.clone(), leave: None });
         Place { board: self.clone(), id, bell }
+    }
+
+    /// Sessions may come from now on.
+    pub(crate) fn serves(&self) {
+        self.inner().serves_since.get_or_insert_with(Instant::now);
+    }
+
+    /// The other replicas serve here from now on: all sessions are told.
+    pub(crate) fn set_others(&self, others: &[SocketAddr]) {
+        let mut inner = self.inner();
+        if *inner.others == *others {
+            return;
+        }
+        inner.others = others.into();
+        inner.sessions.values().for_each(|seat| seat.bell.summon());
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inner().sessions.is_empty()
+    }
+
+    /// Those that were not sent away.
+    pub(crate) fn staying(&self) -> usize {
+        self.inner().sessions.values().filter(|seat| seat.leave.is_none()).count()
+    }
+
+    /// All of them, but those that are about to leave as soon as they hear it; the oldest first.
+    pub(crate) fn all(&self) -> Vec<SessionId> {
+        let inner = self.inner();
+        let stays = |seat: &Seat| seat.leave.is_none_or(|leave| !leave.is_urgent());
+        sorted(inner.sessions.iter().filter(|(_, seat)| stays(seat)).map(|(id, _)| *id))
+    }
+
+    /// Those that can go without having to be told much twice; the oldest first.
+    pub(crate) fn movable(&self) -> Vec<SessionId> {
+        let inner = self.inner();
+        let is_movable = |id: &SessionId, seat: &Seat| seat.leave.is_none() && inner.roster.is_in_step(*id);
+        sorted(inner.sessions.iter().filter(|(id, seat)| is_movable(id, seat)).map(|(id, _)| *id))
+    }
+
+    /// The session is to end; says whether it was there.
+    pub(crate) fn send_away(&self, id: SessionId, leave: Leave) -> bool {
+        let mut inner = self.inner();
+        let Some(seat) = inner.sessions.get_mut(&id) else { return false };
+        seat.leave = Some(leave);
+        seat.bell.summon();
+        true
     }
 
     /// These services have changed: whoever subscribes to one of them is woken.
@@ -71,7 +160,7 @@ impl Board {
             let inner = self.inner();
             inner.bells(inner.roster.subscribers_of(services))
         };
-        concerned.iter().for_each(|bell| bell.notify_one());
+        concerned.iter().for_each(|bell| bell.rung.notify_one());
     }
 
     /// Anything may have changed.
@@ -80,7 +169,7 @@ impl Board {
             let inner = self.inner();
             inner.bells(inner.roster.all())
         };
-        all.iter().for_each(|bell| bell.notify_one());
+        all.iter().for_each(|bell| bell.rung.notify_one());
     }
 
     /// The list of all services may have changed.
@@ -89,7 +178,44 @@ impl Board {
             let inner = self.inner();
             inner.bells(inner.roster.summary_readers())
         };
-        readers.iter().for_each(|bell| bell.notify_one());
+        readers.iter().for_each(|bell| bell.rung.notify_one());
+    }
+
+    /// Waits until everyone here who calls these services has applied this number of the feed, or until the deadline; the
+    /// session that asks is not waited for. None where it is not known who they are.
+    pub(crate) async fn drained(
+        &self,
+        services: Vec<ServiceKey>,
+        number: u64,
+        deadline: Instant,
+        asker: Option<SessionId>,
+    ) -> Option<Outcome> {
+        let all_are_back = {
+            let inner = self.inner();
+            inner.first_at.or(inner.serves_since).unwrap_or_else(Instant::now) + BACK_AFTER
+        };
+        if all_are_back > Instant::now() {
+            sleep_until(all_are_back.min(deadline)).await;
+            if deadline < all_are_back {
+                return None;
+            }
+        }
+        let done = Arc::<Notify>::default();
+        let (begun, bells) = {
+            let mut inner = self.inner();
+            let begun = inner.roster.begin(services, number, asker);
+            inner.drains.insert(begun.id, done.clone());
+            let bells = inner.bells(begun.awaited.iter().copied());
+            (begun, bells)
+        };
+        let draining = Draining { board: self, id: begun.id };
+        // Who was told long ago has nothing more to acknowledge: it says so when it looks.
+        bells.iter().for_each(|bell| bell.rung.notify_one());
+        if begun.is_late {
+            // Who is late then is in the outcome; where there was no room to wait, that is everyone who was.
+            let _ = timeout_at(deadline, done.notified()).await;
+        }
+        Some(draining.end())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -98,11 +224,17 @@ impl Board {
     }
 }
 
+fn sorted(ids: impl Iterator<Item = SessionId>) -> Vec<SessionId> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids
+}
+
 // === impl Inner ===
 
 impl Inner {
-    fn bells(&self, sessions: impl IntoIterator<Item = SessionId>) -> Vec<Arc<Notify>> {
-        sessions.into_iter().filter_map(|id| self.sessions.get(&id).cloned()).collect()
+    fn bells(&self, sessions: impl IntoIterator<Item = SessionId>) -> Vec<Arc<Bell>> {
+        sessions.into_iter().filter_map(|id| Some(self.sessions.get(&id)?.bell.clone())).collect()
     }
 
     fn resolve(&self, drains: &[DrainId]) {
@@ -112,12 +244,45 @@ impl Inner {
     }
 }
 
+// === impl Bell ===
+
+impl Bell {
+    fn summon(&self) {
+        self.has_orders.store(true, Ordering::SeqCst);
+        self.rung.notify_one();
+    }
+}
+
+// === impl Leave ===
+
+impl Leave {
+    /// Whatever it is doing: otherwise it goes when it has answered.
+    pub(crate) fn is_urgent(self) -> bool {
+        self.ending != Ending::Moved
+    }
+}
+
 // === impl Place ===
 
 impl Place {
     /// Returns when something has changed that concerns this session. Safe to drop and call again.
     pub(crate) async fn rung(&self) {
-        self.bell.notified().await;
+        self.bell.rung.notified().await;
+    }
+
+    /// What this session is to do; none while that is what it was told last.
+    pub(crate) fn orders(&self) -> Option<Orders> {
+        if !self.bell.has_orders.swap(false, Ordering::SeqCst) {
+            return None;
+        }
+        let inner = self.board.inner();
+        let leave = inner.sessions.get(&self.id).and_then(|seat| seat.leave);
+        Some(Orders { leave, others: inner.others.clone() })
+    }
+
+    /// Where the other replicas serve.
+    pub(crate) fn others(&self) -> Arc<[SocketAddr]> {
+        self.board.inner().others.clone()
     }
 
     pub(crate) fn subscribed(&self, keys: Vec<ServiceKey>) {
@@ -163,37 +328,14 @@ impl Drop for Place {
 // === impl Asker ===
 
 impl Asker {
-    /// Waits until everyone who calls these services has applied this number of the feed, or until the deadline. None
-    /// where it is not known who they are.
+    /// Of those in session here: see [`Board::drained`].
     pub(crate) async fn drained(
         &self,
         services: Vec<ServiceKey>,
         number: u64,
         deadline: Instant,
     ) -> Option<Outcome> {
-        let all_are_back = self.board.inner().first_at.map(|first_at| first_at + BACK_AFTER);
-        if let Some(all_are_back) = all_are_back.filter(|at| *at > Instant::now()) {
-            sleep_until(all_are_back.min(deadline)).await;
-            if deadline < all_are_back {
-                return None;
-            }
-        }
-        let done = Arc::<Notify>::default();
-        let (begun, bells) = {
-            let mut inner = self.board.inner();
-            let begun = inner.roster.begin(services, number, self.id);
-            inner.drains.insert(begun.id, done.clone());
-            let bells = inner.bells(begun.awaited.iter().copied());
-            (begun, bells)
-        };
-        let draining = Draining { board: &self.board, id: begun.id };
-        // Who was told long ago has nothing more to acknowledge: it says so when it looks.
-        bells.iter().for_each(|bell| bell.notify_one());
-        if begun.is_late {
-            // Who is late then is in the outcome; where there was no room to wait, that is everyone who was.
-            let _ = timeout_at(deadline, done.notified()).await;
-        }
-        Some(draining.end())
+        self.board.drained(services, number, deadline, Some(self.id)).await
     }
 }
 

@@ -99,7 +99,7 @@ impl<R: Reviewer> Connection<R> {
                     }
                     break;
                 }
-                Some(session) = openings.recv() => running.push(Box::pin(session.run(shutdown.clone()))),
+                Some(open) = openings.recv() => running.push(Box::pin(open.run(shutdown.clone()))),
                 Some(()) = running.next() => empty_until = Instant::now() + LINGER_MAX,
                 () = sleep_until(empty_until), if running.is_empty() => {
                     return debug!("a connection without a living session is cut");
@@ -111,8 +111,8 @@ impl<R: Reviewer> Connection<R> {
             }
         }
         // They see that nobody is there any more, and say so to the owner.
-        while let Ok(session) = openings.try_recv() {
-            running.push(Box::pin(session.run(shutdown.clone())));
+        while let Ok(open) = openings.try_recv() {
+            running.push(Box::pin(open.run(shutdown.clone())));
         }
         if timeout(LINGER_MAX, async { while running.next().await.is_some() {} }).await.is_err() {
             debug!("sessions outlived their connection and are cut");

@@ -8,8 +8,10 @@ pub enum Ending {
     /// The pod's end has closed it, or broke off.
     Closed,
     Shutdown,
-    /// Another replica serves.
-    Standby,
+    /// Another replica has fewer sessions.
+    Moved,
+    /// This replica hears neither the others nor the API server.
+    Cut,
     Superseded,
     PodGone,
     Silent,
@@ -23,10 +25,11 @@ pub enum Ending {
 // === impl Ending ===
 
 impl Ending {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Closed,
         Self::Shutdown,
-        Self::Standby,
+        Self::Moved,
+        Self::Cut,
         Self::Superseded,
         Self::PodGone,
         Self::Silent,
@@ -41,7 +44,8 @@ impl Ending {
         match self {
             Self::Closed => "closed",
             Self::Shutdown => "shutdown",
-            Self::Standby => "standby",
+            Self::Moved => "moved",
+            Self::Cut => "cut",
             Self::Superseded => "superseded",
             Self::PodGone => "pod-gone",
             Self::Silent => "silent",

@@ -14,7 +14,10 @@ use rollcall_catalogue::{Namespace, liveness::ProbeWitness};
 use rollcall_wire::{Down, Drain, HealthOf, Question, RegistrationKey, Told, limits::HEALTH_WORDS_MAX};
 use tokio::time::{Instant, sleep_until};
 
-use super::{board::Asker, inquiries::Inquiries};
+use super::{
+    callers::{Callers, Departure},
+    inquiries::Inquiries,
+};
 use crate::owner::{Answer, OwnerGone, Voice, Word};
 
 /// Words that wait for the owner beside those on the health: a sidecar's 16 registrations, and as many that it takes back.
@@ -111,7 +114,7 @@ impl Errands {
     pub(crate) fn drain(
         &mut self,
         voice: Voice,
-        asker: Asker,
+        callers: Callers,
         drain: Drain,
         deadline_ms: u64,
         ask: Option<u64>,
@@ -142,12 +145,13 @@ impl Errands {
                 }));
             }
             let awaited = async move {
-                let outcome = asker.drained(services, number, deadline).await;
-                let known = outcome.is_some();
-                let outcome = outcome.unwrap_or_default();
+                // Of a pod that Kubernetes ends, all hear that from there.
+                let version = if terminating { None } else { callers.version() };
+                let departure = Departure { services, number, version };
+                let (complete, outcome) = callers.let_go(departure, deadline).await;
                 Down::Drained {
                     ask,
-                    complete: known && outcome.acked == outcome.subscribers,
+                    complete,
                     terminating,
                     acked: outcome.acked,
                     subscribers: outcome.subscribers,
@@ -159,6 +163,16 @@ impl Errands {
         };
         self.drains.push_back(question.boxed());
         true
+    }
+
+    /// Whether nobody waits for an answer, and nothing is left to be said to the owner.
+    pub(crate) fn are_done(&self) -> bool {
+        self.health.is_empty()
+            && self.words.is_empty()
+            && self.saying.is_none()
+            && self.drains.is_empty()
+            && self.asks.is_empty()
+            && self.acknowledged.is_empty()
     }
 
     /// A person asks, who may see what this namespace may.

@@ -6,17 +6,21 @@
 //!                                       ▼                                ▼
 //!                                     owner                            roster: who calls whom, drains
 //! ```
+//!
+//! A steward sees to it that all replicas have about as many, and that those of one that ends go to the others.
 
 mod admission;
 mod bell;
 mod board;
+mod callers;
 mod connection;
 mod ending;
 mod errands;
 mod inquiries;
-mod relief;
 pub mod roster;
 mod server;
+mod spread;
+mod steward;
 mod stream;
 #[cfg(test)]
 mod tests;

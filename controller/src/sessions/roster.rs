@@ -71,6 +71,29 @@ pub struct Outcome {
     pub late: Vec<String>,
 }
 
+// === impl Outcome ===
+
+impl Outcome {
+    /// What is not known, of those in session with one replica: it is never complete.
+    pub fn unknown() -> Self {
+        Self { acked: 0, subscribers: 1, late: Vec::new() }
+    }
+
+    /// Of those here and there.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.acked = self.acked.saturating_add(other.acked);
+        self.subscribers = self.subscribers.saturating_add(other.subscribers);
+        self.late.extend(other.late);
+        self.late.truncate(LATE_MAX);
+        self
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.acked == self.subscribers
+    }
+}
+
 // === impl Roster ===
 
 impl Roster {
@@ -165,17 +188,22 @@ impl Roster {
         self.members.keys().copied()
     }
 
+    /// Whether it has applied all that it was to know, after it asked for the last.
+    pub fn is_in_step(&self, id: SessionId) -> bool {
+        self.members.get(&id).is_some_and(|member| member.in_step > 0)
+    }
+
     /// Waits for all who subscribe to one of these services now until they have applied this number; the pod's own
-    /// session is not asked. Who may not see the service is asked as well: it may have been told of it before, and calls
+    /// session, where it is here, is not asked. Who may not see the service is asked as well: it may have been told of it before, and calls
     /// the pod until it has applied that this is over. If not, nothing is on its way to it, and it is in step at once.
-    pub fn begin(&mut self, services: Vec<ServiceKey>, number: u64, asker: SessionId) -> Begun {
+    pub fn begin(&mut self, services: Vec<ServiceKey>, number: u64, asker: Option<SessionId>) -> Begun {
         let id = DrainId(self.next());
         let subscribers: BTreeSet<SessionId> = services
             .iter()
             .filter_map(|key| self.subscribers.get(key))
             .flatten()
             .copied()
-            .filter(|session| *session != asker)
+            .filter(|session| Some(*session) != asker)
             .collect();
         let is_late =
             |session: &SessionId| self.members.get(session).is_some_and(|member| member.in_step < number);

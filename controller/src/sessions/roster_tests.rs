@@ -19,7 +19,7 @@ fn a_drain_ends_with_its_last_subscriber() {
     }
     roster.subscribed(all[4], [key(2)]);
     assert_eq!(roster.acked(all[1], 7), [], "nothing waits yet");
-    let begun = roster.begin(vec![key(0)], 7, all[0]);
+    let begun = roster.begin(vec![key(0)], 7, Some(all[0]));
     assert_eq!(begun.awaited, [all[2], all[3]], "neither the pod itself, nor who is in step, nor a stranger");
     assert_eq!(roster.acked(all[2], 6), []);
     assert_eq!(roster.acked(all[2], 7), []);
@@ -39,7 +39,7 @@ fn the_late_are_named_and_few_of_many() {
     for id in &pods {
         roster.subscribed(*id, [key(0)]);
     }
-    let begun = roster.begin(vec![key(0)], 1, pods[0]);
+    let begun = roster.begin(vec![key(0)], 1, Some(pods[0]));
     roster.acked(pods[1], 1);
     let outcome = roster.end(begun.id);
     assert_eq!((outcome.acked, outcome.subscribers, outcome.late.len()), (1, 39, LATE_MAX));
@@ -55,7 +55,7 @@ fn drains_that_wait_for_too_many_wait_for_nobody() {
         roster.subscribed(*id, [key(0)]);
     }
     let stranger = roster.joined(&home(0), "stranger");
-    let begun: Vec<_> = (0..257).map(|_| roster.begin(vec![key(0)], 1, stranger)).collect();
+    let begun: Vec<_> = (0..257).map(|_| roster.begin(vec![key(0)], 1, Some(stranger))).collect();
     assert_eq!(begun.iter().filter(|begun| begun.awaited.is_empty()).count(), 1);
     assert_eq!(roster.end(begun[256].id).subscribers, 1_000, "and says so");
     assert_eq!(roster.waits, WAITS_MAX);
@@ -192,7 +192,7 @@ proptest! {
                     let (late, acked): (Vec<_>, Vec<_>) = calls.partition(|held| held.in_step < to);
                     let late: Vec<_> = late.iter().map(|held| held.id).collect();
                     let acked = u32::try_from(acked.len()).unwrap();
-                    let begun = roster.begin(keys.clone(), to, asker);
+                    let begun = roster.begin(keys.clone(), to, Some(asker));
                     prop_assert_eq!((&begun.awaited, begun.is_late), (&late, !late.is_empty()));
                     naive.drains.push(NaiveDrain { id: begun.id, services: keys, number: to, late, acked });
                 }

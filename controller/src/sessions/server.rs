@@ -31,16 +31,17 @@ use super::{
     admission::{Admission, Stranger},
     bell,
     board::Board,
+    callers::Here,
     connection::Connection,
     inquiries::Inquiries,
-    relief::Relief,
-    stream::{Clock, Session, Turn},
+    steward::{Steward, addresses},
+    stream::{Clock, Session, Turn, replicas},
 };
 use crate::{
     auth::{AuthError, Authenticator, Reviewer},
     operate::Metrics,
     owner::IndexHandle,
-    serving::{Role, alone},
+    peers::{Fleet, Moving, PeersHandle},
 };
 
 /// What a `goaway` gets to reach its peer when the process ends.
@@ -61,7 +62,12 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// Holds what every session needs.
 pub struct Sessions<R> {
     replica: String,
-    role: watch::Receiver<Role>,
+    peers: PeersHandle,
+    fleet: watch::Receiver<Arc<Fleet>>,
+    /// The process is about to end: nobody is let in any more.
+    leaving: watch::Sender<bool>,
+    /// After that, nobody is here any more.
+    gone: watch::Sender<bool>,
     index: IndexHandle,
     authenticator: Authenticator<R>,
     admission: Arc<Admission>,
@@ -79,6 +85,13 @@ pub(super) struct Caller {
     pub(super) stranger: Arc<Stranger>,
 }
 
+/// Holds what a request has opened.
+pub(super) enum Opened {
+    Session(Box<Session>),
+    /// With another replica.
+    Link(Box<Moving>),
+}
+
 /// Says why the session server ended before its time.
 #[derive(Debug, Error)]
 pub enum SessionsError {
@@ -89,20 +102,31 @@ pub enum SessionsError {
 /// Says why a request opens no session.
 #[derive(Debug, Error)]
 enum Refusal {
-    #[error("no such path; use POST /v1/session")]
+    #[error("no such path; use POST /v1/session, or, between replicas, POST /v1/peer")]
     NotFound,
     #[error("method not allowed; use POST")]
     Method,
-    #[error("this replica has just begun, and does not know yet which one serves; try again shortly")]
-    RoleNotKnown,
-    #[error("another replica serves the sessions; dial {0}")]
-    Standby(SocketAddr),
+    #[error("{0}; dial {1}")]
+    Elsewhere(Closed, SocketAddr),
+    #[error("{0}; try again shortly")]
+    Nowhere(Closed),
     #[error(transparent)]
     Auth(#[from] AuthError),
-    #[error("the catalogue is not complete yet; try again shortly")]
-    Incomplete,
     #[error("all sessions of this replica are taken; try another one, or later")]
     Full,
+    #[error("all links of this replica are taken; run fewer replicas, or try later")]
+    Linked,
+}
+
+/// Says why a replica lets nobody in.
+#[derive(Debug, Clone, Copy, Error)]
+enum Closed {
+    #[error("the catalogue is not complete yet")]
+    Incomplete,
+    #[error("this replica has just begun, and does not know yet what the others know")]
+    NotMet,
+    #[error("this replica is about to end")]
+    Leaving,
 }
 
 // === impl Sessions ===
@@ -110,22 +134,43 @@ enum Refusal {
 impl<R: Reviewer> Sessions<R> {
     /// Those of a process that has no others beside it.
     pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
-        Self::in_role(alone(), replica, index, reviewer, metrics)
+        Self::among(PeersHandle::alone(), replica, index, reviewer, metrics)
     }
 
-    /// Those of a process that serves while its role says so, and ends them when it does not any more.
-    pub fn in_role(
-        role: watch::Receiver<Role>,
+    /// Those of a process that shares them with other replicas.
+    pub fn among(
+        peers: PeersHandle,
         replica: String,
         index: IndexHandle,
         reviewer: R,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let authenticator = Authenticator::new(reviewer, index.clone());
-        let (admission, board) = (Arc::new(Admission::new()), Arc::default());
+        let authenticator = Authenticator::new(reviewer, index.clone(), peers.tokens().clone());
+        let (admission, board) = (Arc::new(Admission::new()), Arc::<Board>::default());
+        peers.answer_drains_by(Arc::new(Here(board.clone())));
+        let (fleet, leaving, gone) = (peers.fleet(), watch::channel(false).0, watch::channel(false).0);
         let inquiries = Arc::new(Inquiries::new(index.clone()));
         let clock = Clock::start();
-        Arc::new(Self { replica, role, index, authenticator, admission, board, inquiries, clock, metrics })
+        Arc::new(Self {
+            replica,
+            peers,
+            fleet,
+            leaving,
+            gone,
+            index,
+            authenticator,
+            admission,
+            board,
+            inquiries,
+            clock,
+            metrics,
+        })
+    }
+
+    /// From now on nobody is let in, and everybody is sent to the other replicas, one after the other within 5 s;
+    /// [`Sessions::serve`] returns when they are gone.
+    pub fn leave(&self) {
+        self.leaving.send_replace(true);
     }
 
     /// Serves sessions until the process ends, then says goodbye to each.
@@ -138,9 +183,13 @@ impl<R: Reviewer> Sessions<R> {
         info!(address = %listener.local_address()?, "serving sessions");
         let mut connections = JoinSet::new();
         let mut bell = std::pin::pin!(self.follow());
+        let mut gone = self.gone.subscribe();
+        // Connections end when the process does, or when it is to end and nobody is in session any more.
+        let (end, ear) = rollcall_net::shutdown();
         loop {
             tokio::select! {
                 () = shutdown.requested() => break,
+                Ok(_) = gone.wait_for(|gone| *gone) => break,
                 () = bell.as_mut() => {}
                 Some(ended) = connections.join_next() => {
                     if let Err(error) = ended {
@@ -154,7 +203,7 @@ impl<R: Reviewer> Sessions<R> {
                     };
                     let (sessions, tls) = (self.clone(), tls.clone());
                     let connection = Connection { sessions, tls, peer, local, stranger };
-                    let served = connection.serve(stream, shutdown.clone());
+                    let served = connection.serve(stream, ear.clone());
                     let span = info_span!("session", %peer);
                     connections.spawn(async move {
                         served.instrument(span).await;
@@ -163,6 +212,7 @@ impl<R: Reviewer> Sessions<R> {
                 }
             }
         }
+        end.pull();
         let farewell = async { while connections.join_next().await.is_some() {} };
         if timeout(FAREWELL_MAX, farewell).await.is_err() {
             info!(cut = connections.len(), "sessions were cut at shutdown");
@@ -170,57 +220,101 @@ impl<R: Reviewer> Sessions<R> {
         Ok(())
     }
 
-    /// Wakes sessions when something has changed that concerns them.
+    /// Wakes sessions when something has changed that concerns them, and looks after where they are; never returns.
     pub(super) fn follow(&self) -> impl Future<Output = ()> + Send + use<R> {
-        bell::follow(self.index.view(), self.index.feed().clone(), self.board.clone())
+        let rings = bell::follow(self.index.view(), self.index.feed().clone(), self.board.clone());
+        let steward = Steward {
+            replica: self.replica.as_str().into(),
+            board: self.board.clone(),
+            peers: self.peers.clone(),
+            view: self.index.view(),
+            leaving: self.leaving.subscribe(),
+            gone: self.gone.clone(),
+            metrics: self.metrics.clone(),
+        };
+        async move {
+            tokio::join!(rings, steward.run());
+        }
     }
 
     pub(super) fn admission(&self) -> &Admission {
         &self.admission
     }
 
-    /// Answers one request; a session that it opens is given to its connection.
+    /// Answers one request; what it opens is given to its connection.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
         caller: Caller,
-        opened: &mpsc::Sender<Box<Session>>,
+        opened: &mpsc::Sender<Opened>,
     ) -> Response<Body> {
-        let (session, response) = match self.open(request, caller).await {
+        let answered = match request.uri().path() {
+            "/v1/peer" => self.link(request, caller).await,
+            _ => self.open(request, caller).await,
+        };
+        let (open, response) = match answered {
             Ok(opened) => opened,
             Err(refusal) => {
-                debug!(%refusal, "a session is refused");
+                debug!(%refusal, "a request is refused");
                 return refusal.response();
             }
         };
-        // As many as there are streams. Boxed, since a channel has room for 32 of what it carries.
-        match opened.try_send(Box::new(session)) {
+        // As many as there are streams.
+        match opened.try_send(open) {
             Ok(()) => response,
             Err(_) => Refusal::Full.response(),
         }
+    }
+
+    /// Why nobody is let in, if so; given whether the catalogue is complete.
+    fn closed(&self, is_complete: bool) -> Option<Closed> {
+        match self.fleet.borrow().is_met {
+            _ if *self.leaving.borrow() => Some(Closed::Leaving),
+            _ if !is_complete => Some(Closed::Incomplete),
+            false => Some(Closed::NotMet),
+            true => None,
+        }
+    }
+
+    /// Names any of those that serve: who are refused together do not all go to the same.
+    fn refusal(&self, closed: Closed) -> Refusal {
+        let others = addresses(&self.fleet.borrow());
+        let number = usize::try_from(Jitter::from_entropy().next_u64() >> 32).unwrap_or_default();
+        let other = number.checked_rem(others.len()).and_then(|number| others.get(number));
+        other.map_or(Refusal::Nowhere(closed), |other| Refusal::Elsewhere(closed, *other))
+    }
+
+    /// Lets in another replica, which is no session and takes no place of one.
+    async fn link(
+        &self,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<(Opened, Response<Body>), Refusal> {
+        if request.method() != Method::POST {
+            return Err(Refusal::Method);
+        }
+        self.authenticator.authenticate_replica(request.headers(), caller.address).await?;
+        let (outgoing, frames) = mpsc::channel(1);
+        let link = self.peers.link(request.into_body(), outgoing).await.ok_or(Refusal::Linked)?;
+        caller.stranger.becomes_known();
+        Ok((Opened::Link(link), streamed(frames)))
     }
 
     async fn open(
         &self,
         request: Request<Incoming>,
         caller: Caller,
-    ) -> Result<(Session, Response<Body>), Refusal> {
+    ) -> Result<(Opened, Response<Body>), Refusal> {
         if request.uri().path() != "/v1/session" {
             return Err(Refusal::NotFound);
         }
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
-        // Before anything is asked about the token: whoever stands by costs the API server nothing.
-        let role = *self.role.borrow();
-        match role {
-            Role::Serving => {}
-            Role::NotKnown => return Err(Refusal::RoleNotKnown),
-            Role::Standby { serving } => return Err(Refusal::Standby(serving)),
-        }
+        // Before anything is asked about the token: who is refused in any case costs the API server nothing.
         let view = self.index.view();
-        if !view.borrow().complete {
-            return Err(Refusal::Incomplete);
+        if let Some(closed) = self.closed(view.borrow().complete) {
+            return Err(self.refusal(closed));
         }
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
         let permit = self.admission.session().ok_or(Refusal::Full)?;
@@ -231,16 +325,16 @@ impl<R: Reviewer> Sessions<R> {
             None => None,
         };
         let pod = identity(facts, zone.as_deref());
-        let place = self.board.join(&pod);
+        let (place, local) = (self.board.join(&pod), caller.local.map(plain));
         let life = LIFE_MAX - Jitter::from_entropy().up_to(LIFE_JITTER);
         let opening = Opening {
             replica: self.replica.clone(),
-            replicas: caller.local.map(plain).into_iter().collect(),
+            replicas: replicas(local, &place.others()),
             ca: None,
             pod,
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
-        let (outgoing, mut frames) = mpsc::channel(1);
+        let (outgoing, frames) = mpsc::channel(1);
         let session = Session {
             uid,
             server: Server::new(opening, self.index.feed().clone(), self.clock.now_ms()),
@@ -251,19 +345,26 @@ impl<R: Reviewer> Sessions<R> {
             inquiries: self.inquiries.clone(),
             view,
             place,
+            local,
+            peers: self.peers.clone(),
             metrics: self.metrics.clone(),
             turn: Turn::new(self.admission.clone()),
-            relief: Relief::new(self.role.clone()),
             stranger: caller.stranger,
             _permit: permit,
         };
-        let body = stream::poll_fn(move |context| {
-            frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
-        });
-        let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        Ok((session, response))
+        // Boxed, since a channel has room for 32 of what it carries.
+        Ok((Opened::Session(Box::new(session)), streamed(frames)))
     }
+}
+
+/// A response that stays open, and says what comes.
+fn streamed(mut frames: mpsc::Receiver<Bytes>) -> Response<Body> {
+    let body = stream::poll_fn(move |context| {
+        frames.poll_recv(context).map(|frame: Option<Bytes>| Some(Ok(Frame::data(frame?))))
+    });
+    let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(body)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
 }
 
 /// An IPv4 address as such, also where a socket for both kinds has taken the connection.
@@ -296,6 +397,18 @@ async fn accept(listener: &impl Accept, admission: &Admission) -> (Accepted, Own
     }
 }
 
+// === impl Opened ===
+
+impl Opened {
+    /// Moves it until it has ended.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        match self {
+            Self::Session(session) => session.run(shutdown).await,
+            Self::Link(link) => link.run(shutdown).await,
+        }
+    }
+}
+
 // === impl Refusal ===
 
 impl Refusal {
@@ -304,8 +417,8 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Auth(error) => error.status(),
-            Self::RoleNotKnown | Self::Standby(_) | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Full => StatusCode::TOO_MANY_REQUESTS,
+            Self::Elsewhere(..) | Self::Nowhere(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::Linked => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -323,7 +436,7 @@ impl Refusal {
             let seconds = (after + Jitter::from_entropy().up_to(after)).as_secs();
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Self::Standby(serving) = self
+        if let Self::Elsewhere(_, serving) = self
             && let Ok(serving) = HeaderValue::from_str(&serving.to_string())
         {
             response.headers_mut().insert(SERVING, serving);

@@ -1,6 +1,6 @@
 //! One session: its machine, and everything that moves it.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -20,15 +20,16 @@ use tracing::{debug, info};
 
 use super::{
     admission::{Admission, Stranger},
-    board::Place,
+    board::{Leave, Orders, Place},
+    callers::Callers,
     ending::Ending,
     errands::{DRAINS_MAX, Errands, Reply},
     inquiries::Inquiries,
-    relief::Relief,
 };
 use crate::{
     operate::Metrics,
     owner::{Answer, Dismissal, IndexHandle, News, Opened, OwnerGone, Presence, View, Word},
+    peers::PeersHandle,
 };
 
 /// How long a session may keep others waiting for their first state: a peer that is slower goes on beside them.
@@ -49,9 +50,11 @@ pub(crate) struct Session {
     pub(crate) inquiries: Arc<Inquiries>,
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) place: Place,
+    /// Where its peer has reached this replica.
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) peers: PeersHandle,
     pub(crate) metrics: Metrics,
     pub(crate) turn: Turn,
-    pub(crate) relief: Relief,
     /// Its connection's, until the owner knows the session.
     pub(crate) stranger: Arc<Stranger>,
     /// The session's place among all, given back with the rest.
@@ -85,6 +88,8 @@ struct Running {
     /// It has asked for more since, and nothing that it acknowledges says that it has all of it.
     catches_up: bool,
     reads_summary: bool,
+    /// It is to end.
+    leave: Option<Leave>,
     /// Its end was noted, and only the last word is to be taken.
     leaving: bool,
 }
@@ -99,7 +104,6 @@ enum Moved {
     Turn(OwnedSemaphorePermit),
     Answered(Result<Reply, OwnerGone>),
     News(News),
-    Relieved,
     Shutdown,
 }
 
@@ -117,11 +121,13 @@ impl Session {
             in_step: 0,
             catches_up: false,
             reads_summary: false,
+            leave: None,
             leaving: false,
         };
         let ending = loop {
             running.hear_what_came().await;
             running.note_progress();
+            running.leave_if_told();
             if let Some(ending) = running.ended() {
                 break ending;
             }
@@ -160,7 +166,6 @@ impl Running {
             turn = session.turn.come(), if stays => Moved::Turn(turn),
             answer = errands.next(may_answer), if stays => Moved::Answered(answer),
             news = news(presence), if stays => Moved::News(news),
-            () = session.relief.due(), if stays => Moved::Relieved,
             () = shutdown.requested(), if stays => Moved::Shutdown,
         }
     }
@@ -179,9 +184,13 @@ impl Running {
                 return Some(self.ending());
             }
             Moved::Taken(None) | Moved::NobodyTakes => return Some(self.ending()),
-            Moved::Rung => self.look(),
+            Moved::Rung => {
+                self.take_orders();
+                self.look();
+            }
             Moved::Due => {
                 self.session.turn.end_if_over();
+                self.look();
                 self.session.server.tick(self.session.clock.now_ms());
             }
             Moved::Turn(permit) => {
@@ -192,7 +201,6 @@ impl Running {
             Moved::Answered(Ok(Reply::Frame(frame))) => self.session.server.say(*frame),
             Moved::Answered(Ok(Reply::Told { ask, told })) => self.session.server.tell(ask, told),
             Moved::Answered(Err(OwnerGone)) | Moved::Shutdown => self.end(Ending::Shutdown),
-            Moved::Relieved => self.end(Ending::Standby),
             Moved::News(News::Duties(duties)) => self.session.server.set_duties(duties),
             Moved::News(News::Dismissed(Dismissal::PodGone)) => self.end(Ending::PodGone),
             Moved::News(News::Dismissed(Dismissal::Superseded)) => self.end(Ending::Superseded),
@@ -252,8 +260,13 @@ impl Running {
             Heard::Health { of, probe } => self.say(Word::Health { of, probe }),
             Heard::Drain { drain, deadline_ms, ask } => {
                 let Some(presence) = &self.presence else { return };
-                let asker = self.session.place.asker();
-                if !self.errands.drain(presence.voice(), asker, drain, deadline_ms, ask) {
+                let callers = Callers {
+                    index: self.session.index.clone(),
+                    pod: self.session.uid.clone(),
+                    here: self.session.place.asker(),
+                    elsewhere: self.session.peers.clone(),
+                };
+                if !self.errands.drain(presence.voice(), callers, drain, deadline_ms, ask) {
                     let reason = format!("more than {DRAINS_MAX} drains at a time; wait for their answers");
                     self.session.server.go_away(reason);
                 }
@@ -292,15 +305,31 @@ impl Running {
 
     fn look(&mut self) {
         let view = self.session.view.borrow().clone();
-        self.session.server.look(&view.catalogue, view.number);
+        self.session.server.look(&view.catalogue, view.number, &view.position);
     }
 
     fn speak(&mut self) {
         let view = self.session.view.borrow().clone();
-        self.session.server.look(&view.catalogue, view.number);
+        self.session.server.look(&view.catalogue, view.number, &view.position);
         if let Some(frame) = self.session.server.speak(&view.catalogue, self.session.clock.now_ms()) {
             // Nobody else fills the room that there was; a reader that is gone is noticed with the next.
             let _ = self.session.outgoing.try_send(frame);
+        }
+    }
+
+    fn take_orders(&mut self) {
+        if let Some(Orders { leave, others }) = self.session.place.orders() {
+            self.leave = leave;
+            self.session.server.set_replicas(replicas(self.session.local, &others));
+        }
+    }
+
+    /// Whoever is only moved has his answers first: a drain that is under way would have to begin anew.
+    fn leave_if_told(&mut self) {
+        let is_answered = || self.errands.are_done() && !self.session.server.owes_answers();
+        let goes = |leave: &mut Leave| leave.is_urgent() || is_answered();
+        if let Some(Leave { ending, dial }) = self.leave.take_if(goes) {
+            self.session.server.send_away(ending.as_str(), dial);
         }
     }
 
@@ -364,16 +393,25 @@ impl Running {
             debug!(namespace = %pod.namespace, pod = pod.name, "a session is closed by its pod");
         }
         // Whom we send away though it is heard has done nothing that a dead one does; if it finds no way back at once,
-        // that is for our own reasons.
-        let heard_to_the_end =
-            matches!(ending, Ending::Closed | Ending::Expired | Ending::Slow | Ending::Violation);
+        // that is for our own reasons. Who was told where to go is there before anybody misses it.
+        let is_led = self.session.server.dial().is_some();
+        let heard_to_the_end = match ending {
+            Ending::Closed | Ending::Slow | Ending::Violation => true,
+            Ending::Expired => !is_led,
+            _ => false,
+        };
         match &mut self.presence {
             Some(presence) if heard_to_the_end => presence.ended_by_peer(),
-            Some(presence) if ending == Ending::Standby => presence.hand_over(),
+            Some(presence) if is_led => presence.moved(),
             _ => {}
         }
         self.session.metrics.session_ended(ending);
     }
+}
+
+/// Where sessions are served, as one peer is told: here first, as it has reached us.
+pub(super) fn replicas(local: Option<SocketAddr>, others: &[SocketAddr]) -> Arc<[SocketAddr]> {
+    local.iter().chain(others).copied().collect()
 }
 
 async fn news(presence: &mut Option<Presence>) -> News {

@@ -12,6 +12,7 @@ use rollcall_controller::{
     index::{Change, Index, Kind, NodeFacts},
     operate::{Metrics, api::Api, health::Health},
     owner,
+    peers::PeersHandle,
 };
 use rollcall_injection::Namespaces;
 use rollcall_net::{LogFilter, Shutdown, Trigger, bind, shutdown};
@@ -96,6 +97,8 @@ impl Controller {
             index: index.clone(),
             serving: serving.clone(),
             admitting: Arc::new(true.into()),
+            fleet: PeersHandle::alone().fleet(),
+            leaving: Arc::default(),
             metrics: metrics.clone(),
         };
         parts.spawn(answers.serve(probes, ear));

@@ -22,7 +22,7 @@ use rollcall_controller::{
     index::{Change, Index, Key, Kind, NodeFacts},
     operate::Metrics,
     owner,
-    serving::Role,
+    peers::{Fleet, PeersHandle},
     sessions::Sessions,
 };
 use rollcall_net::{Trigger, bind, server_config, shutdown};
@@ -68,8 +68,9 @@ impl Reviewer for Tokens {
 pub struct Controller {
     pub index: IndexHandle,
     pub address: SocketAddr,
-    /// It serves until it is told otherwise.
-    pub role: watch::Sender<Role>,
+    /// The other replicas.
+    pub fleet: watch::Sender<Arc<Fleet>>,
+    pub sessions: Arc<Sessions<Tokens>>,
     tokens: Tokens,
     trigger: Trigger,
     parts: JoinSet<()>,
@@ -141,12 +142,14 @@ impl Controller {
         let listener = bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let tokens = Tokens::default();
-        let (told, role) = watch::channel(Role::Serving);
+        let (fleet, watched) = watch::channel(Arc::new(Fleet { is_met: true, ..Fleet::default() }));
         let (replica, metrics) = ("test".to_owned(), Metrics::new());
-        let sessions = Sessions::in_role(role, replica, index.clone(), tokens.clone(), metrics);
+        let peers = PeersHandle::watching(watched);
+        let sessions = Sessions::among(peers, replica, index.clone(), tokens.clone(), metrics);
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
-        parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
+        let served = sessions.clone();
+        parts.spawn(async move { served.serve(listener, tls, ear).await.unwrap() });
         for kind in Kind::ALL {
             index.apply(Change::ListBegins(kind)).await.unwrap();
             if kind == Kind::Pod {
@@ -161,7 +164,7 @@ impl Controller {
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
-        Self { index, address, role: told, tokens, trigger, parts }
+        Self { index, address, fleet, sessions, tokens, trigger, parts }
     }
 
     pub async fn apply(&self, change: Change) {

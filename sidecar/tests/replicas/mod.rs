@@ -1,9 +1,9 @@
-//! Several replicas of the controller, of which one serves.
+//! Several replicas of the controller, of which some do not serve.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rollcall_controller::serving::Role;
+use rollcall_controller::peers::{Fleet, Other};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::sleep,
@@ -11,8 +11,19 @@ use tokio::{
 
 use super::*;
 
-fn standby(serving: SocketAddr) -> Role {
-    Role::Standby { serving }
+/// What one sees beside which another one serves here.
+fn beside(serving: SocketAddr, is_met: bool) -> Arc<Fleet> {
+    let other = Other { replica: "other".into(), sessions_at: serving, sessions: 0, serves: true };
+    Arc::new(Fleet { is_met, others: vec![other], ..Fleet::default() })
+}
+
+/// What one sees that does not know yet what this one knows.
+fn unmet(serving: SocketAddr) -> Arc<Fleet> {
+    beside(serving, false)
+}
+
+fn met(serving: SocketAddr) -> Arc<Fleet> {
+    beside(serving, true)
 }
 
 /// Two replicas that know `orders` with one pod, and a consumer.
@@ -22,10 +33,10 @@ async fn pair(authority: &Authority) -> [Controller; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sidecar_is_led_to_the_one_that_serves_and_follows_when_another_one_does() {
+async fn a_sidecar_is_led_to_one_that_serves_and_sent_on_when_that_ends() {
     let authority = Authority::generate("test").unwrap();
     let [first, second] = pair(&authority).await;
-    second.role.send_replace(standby(first.address));
+    second.fleet.send_replace(unmet(first.address));
     // Which is the only address that it knows, and does not let it in.
     let consumer = Pod::start(&authority, second.address, "u9").await;
     eventually("the first lookup", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
@@ -36,8 +47,9 @@ async fn a_sidecar_is_led_to_the_one_that_serves_and_follows_when_another_one_do
     // The second one did not hear of pod 2 so far.
     second.apply(seen(pod(2, Some(8080)))).await;
     second.apply(seen(pod(3, Some(8080)))).await;
-    second.role.send_replace(Role::Serving);
-    first.role.send_replace(standby(second.address));
+    second.fleet.send_replace(met(first.address));
+    first.fleet.send_replace(met(second.address));
+    first.sessions.leave();
     let moved = async || {
         let answer = consumer.orders().await;
         assert!(answer.status == 200 && answer.addresses().len() >= 2, "{answer:?}");
@@ -69,14 +81,14 @@ async fn who_names_itself_is_asked_a_few_times_and_then_now_and_then() {
             });
         }
     });
-    controller.role.send_replace(standby(address));
+    controller.fleet.send_replace(unmet(address));
     let consumer = Pod::start(&authority, address, "u9").await;
     eventually("it is tried three times", async || count.load(Ordering::Relaxed) >= 3).await;
     sleep(Duration::from_secs(3)).await;
     let tries = count.load(Ordering::Relaxed);
     // A first time, and again after 1 s at the earliest, and after 2 s.
     assert!((3..=12).contains(&tries), "{tries}");
-    controller.role.send_replace(Role::Serving);
+    controller.fleet.send_replace(met(address));
     eventually("it is let in", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
 }
 
@@ -86,12 +98,12 @@ async fn nobody_is_led_to_somebody_without_our_certificate() {
     let another = Authority::generate("test").unwrap();
     let [controller, _] = pair(&authority).await;
     let liar = Controller::start(&another, ANY, vec![pod(66, Some(8080)), pod(9, None)]).await;
-    controller.role.send_replace(standby(liar.address));
+    controller.fleet.send_replace(unmet(liar.address));
     let consumer = Pod::start(&authority, controller.address, "u9").await;
     // An address at which nobody is does no more harm.
     let nobody = rollcall_net::bind(ANY).unwrap().local_addr().unwrap();
     for named in [liar.address, nobody] {
-        controller.role.send_replace(standby(named));
+        controller.fleet.send_replace(unmet(named));
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(2) {
             assert_eq!(consumer.orders().await.status, 503, "nobody has told it anything");
@@ -99,6 +111,6 @@ async fn nobody_is_led_to_somebody_without_our_certificate() {
         }
     }
     assert_eq!(liar.asked(), 0, "it saw no token");
-    controller.role.send_replace(Role::Serving);
+    controller.fleet.send_replace(met(nobody));
     eventually("the configured one", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
 }

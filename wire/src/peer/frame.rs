@@ -6,6 +6,7 @@ use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Record, Version};
+use crate::limits::OUTSIDE_WORDS_MAX;
 
 /// Says what a replica tells another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,4 +110,20 @@ pub struct OutsideWord {
     pub address: IpAddr,
     #[serde(with = "crate::frame::probe_word")]
     pub probe: ProbeWitness,
+}
+
+// === impl Frame ===
+
+impl Frame {
+    /// Answers of addresses outside the cluster, in as many frames as they need. Where they are all, the first frame says so,
+    /// and the others add to it.
+    pub fn outside(answers: &[OutsideWord], whole: bool) -> Vec<Self> {
+        if answers.is_empty() {
+            return if whole { vec![Self::Outside { answers: Vec::new(), whole }] } else { Vec::new() };
+        }
+        let parts = answers.chunks(OUTSIDE_WORDS_MAX).enumerate();
+        parts
+            .map(|(number, part)| Self::Outside { answers: part.to_vec(), whole: whole && number == 0 })
+            .collect()
+    }
 }

@@ -6,8 +6,17 @@
 //!                                                                  ◄─ records ─┘   the higher version wins
 //! ```
 
+mod bounds;
 mod frame;
+mod ledger;
+mod link;
+mod note;
 mod record;
+mod violation;
 
 pub use frame::{Beat, Frame, Introduction, OutsideWord, Standing};
+pub use ledger::Ledger;
+pub use link::{Heard, Link};
+pub use note::{Note, SessionNote};
 pub use record::{HealthWord, Record, Said, SaidRegistration, SessionWord, Version};
+pub use violation::Violation;

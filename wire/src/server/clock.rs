@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use super::reason;
 use crate::limits::{
-    FAREWELL_MAX, HEARTBEAT_EVERY, HELLO_MAX, LATENESS_MAX, SILENCE_MAX, SLOW_MAX, milliseconds,
+    FAREWELL_MAX, HEARTBEAT_EVERY, HELLO_MAX, LATENESS_MAX, POSITIONS_FOR, SILENCE_MAX, SLOW_MAX,
+    milliseconds,
 };
 
 /// Holds when a session last heard, spoke and synced, in milliseconds of any clock that does not go back.
@@ -100,6 +101,12 @@ impl Clock {
         self.beat_due |= since(spoke_ms) >= milliseconds(HEARTBEAT_EVERY);
         Due::Nothing
     }
+
+    /// It may come from another replica, and have been told more there than here.
+    pub(super) fn is_new(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.opened_ms) < milliseconds(POSITIONS_FOR)
+    }
+
     /// We slept: what the peer said meanwhile is still to be read, and nothing could be said to it.
     fn forgive(&mut self, lost_ms: u64, now_ms: u64) {
         let forgiven = |then_ms: &mut u64| *then_ms = then_ms.saturating_add(lost_ms).min(now_ms);

@@ -14,15 +14,17 @@ mod summary;
 mod talk;
 mod telling;
 mod told;
+mod version;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use clock::{Clock, Due};
-use rollcall_catalogue::{ContentHash, ServiceKey, Snapshot, liveness::ProbeWitness};
+use rollcall_catalogue::{ContentHash, ServiceKey, Snapshot, changes::Position, liveness::ProbeWitness};
 use talk::Talk;
 use telling::Telling;
 use thiserror::Error;
+use version::Version;
 
 use crate::{
     duty::{DUTIES_MAX, Duty},
@@ -39,8 +41,10 @@ use crate::{
 /// Why a session ends, in our own words: those of a `goaway`. Any other reason is a [`Violation`].
 pub mod reason {
     pub const SHUTDOWN: &str = "shutdown";
-    /// Another replica serves from now on.
-    pub const STANDBY: &str = "standby";
+    /// Another replica has fewer sessions.
+    pub const MOVED: &str = "moved";
+    /// This replica hears neither the others nor Kubernetes.
+    pub const CUT: &str = "cut";
     /// The pod has a newer session.
     pub const SUPERSEDED: &str = "superseded";
     pub const POD_GONE: &str = "pod-gone";
@@ -57,7 +61,8 @@ pub mod reason {
 #[derive(Debug, Clone)]
 pub struct Opening {
     pub replica: String,
-    pub replicas: Vec<SocketAddr>,
+    /// Where sessions are served: this one first, as the peer has reached it.
+    pub replicas: Arc<[SocketAddr]>,
     pub ca: Option<String>,
     pub pod: PodIdentity,
     /// How long the session may last.
@@ -70,8 +75,12 @@ pub struct Server {
     pod: PodIdentity,
     feed: Arc<Feed>,
     stage: Stage,
+    version: Version,
     /// Sent after the peer's hello.
-    welcome: Option<Bytes>,
+    welcome: Option<Welcome>,
+    replicas: Arc<[SocketAddr]>,
+    /// They are others than the peer was told.
+    replicas_due: bool,
     answers: VecDeque<Down>,
     /// The newest, where the peer has not heard it.
     duties: Option<Arc<[Duty]>>,
@@ -80,12 +89,27 @@ pub struct Server {
     asks: usize,
     talk: Talk,
     clock: Clock,
-    farewell: Option<String>,
+    farewell: Option<Farewell>,
     /// Services are told later; everything else is not.
     held_back: bool,
     /// When the peer was found out of step.
     resynced_ms: Option<u64>,
     unknown_frames: u64,
+}
+
+/// Holds what of `welcome` is said once.
+#[derive(Debug)]
+struct Welcome {
+    replica: String,
+    ca: Option<String>,
+}
+
+/// Holds the last word.
+#[derive(Debug, Clone)]
+struct Farewell {
+    reason: String,
+    /// Where the peer is to come back at once.
+    dial: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,22 +188,15 @@ pub enum Violation {
 impl Server {
     pub fn new(opening: Opening, feed: Arc<Feed>, now_ms: u64) -> Self {
         let Opening { replica, replicas, ca, pod, life_ms } = opening;
-        let (protocol, epoch) = (PROTOCOL.to_owned(), feed.epoch().to_string());
-        let welcome = Down::Welcome {
-            protocol,
-            replica,
-            epoch,
-            replicas,
-            ca,
-            pod: pod.clone(),
-            position: Default::default(),
-        };
         Self {
             talk: Talk::new(pod.namespace.clone(), feed.clone()),
             pod,
             feed,
             stage: Stage::Silent,
-            welcome: encoded(&welcome).ok(),
+            version: Version::default(),
+            welcome: Some(Welcome { replica, ca }),
+            replicas,
+            replicas_due: false,
             answers: VecDeque::new(),
             duties: None,
             telling: Telling::default(),
@@ -199,7 +216,7 @@ impl Server {
 
     /// Why the session ends, or has ended; none while it does not.
     pub fn farewell(&self) -> Option<&str> {
-        self.farewell.as_deref()
+        self.farewell.as_ref().map(|farewell| farewell.reason.as_str())
     }
 
     /// The number of the feed up to which the peer has applied everything that concerns it; none while something is to
@@ -236,10 +253,11 @@ impl Server {
         self.understand(frame, now_ms).inspect_err(|violation| self.go_away(violation.to_string()))
     }
 
-    /// A new snapshot, which is the feed's of this number. To be called before anything can be told, whenever a service
-    /// has changed that is subscribed to, and after [`Heard::Subscribed`].
-    pub fn look(&mut self, catalogue: &Snapshot, number: u64) {
-        self.talk.look(catalogue, number);
+    /// A new snapshot, which is the feed's of this number, and holds all that the replica had read of Kubernetes up to this
+    /// position. To be called before anything can be told, whenever a service has changed that is subscribed to, after
+    /// [`Heard::Subscribed`], and before [`Server::tick`].
+    pub fn look(&mut self, catalogue: &Snapshot, number: u64, position: &Arc<Position>) {
+        self.talk.look(catalogue, number, position);
     }
 
     /// Answers of the shell.
@@ -255,6 +273,11 @@ impl Server {
         self.telling.add(ask, told);
     }
 
+    /// Whether the peer waits for an answer: all of them are said before the last word only where that comes later.
+    pub fn owes_answers(&self) -> bool {
+        !self.answers.is_empty() || self.asks > 0
+    }
+
     /// Whether an answer is not told to its end.
     pub fn is_telling(&self) -> bool {
         self.telling.has_more()
@@ -265,9 +288,29 @@ impl Server {
         self.duties = Some(duties);
     }
 
+    /// Where sessions are served from now on, this replica first: only the newest is told.
+    pub fn set_replicas(&mut self, replicas: Arc<[SocketAddr]>) {
+        if self.replicas != replicas {
+            self.replicas = replicas;
+            // Who was not greeted yet hears them then.
+            self.replicas_due = self.welcome.is_none() && self.version.knows_replicas();
+        }
+    }
+
     /// The session ends after this word.
     pub fn go_away(&mut self, reason: impl Into<String>) {
-        self.farewell.get_or_insert_with(|| reason.into());
+        self.send_away(reason, None);
+    }
+
+    /// The same, and the peer is to come back at once, to this address.
+    pub fn send_away(&mut self, reason: impl Into<String>, dial: Option<SocketAddr>) {
+        let dial = dial.filter(|_| self.version.knows_replicas());
+        self.farewell.get_or_insert_with(|| Farewell { reason: reason.into(), dial });
+    }
+
+    /// Where the peer was told to come back.
+    pub fn dial(&self) -> Option<SocketAddr> {
+        self.farewell.as_ref().and_then(|farewell| farewell.dial)
     }
 
     pub fn has_more(&self) -> bool {
@@ -277,6 +320,7 @@ impl Server {
             Stage::Silent => false,
             Stage::Open => {
                 self.welcome.is_some()
+                    || self.replicas_due
                     || self.duties.is_some()
                     || !self.answers.is_empty()
                     || self.telling.has_more()
@@ -292,14 +336,14 @@ impl Server {
         if self.stage == Stage::Closed {
             return None;
         }
-        if let Some(reason) = self.farewell.clone() {
+        if let Some(Farewell { reason, dial }) = self.farewell.clone() {
             self.stage = Stage::Closed;
-            return encoded(&Down::Goaway { reason, dial: None }).ok();
+            return encoded(&Down::Goaway { reason, dial }).ok();
         }
         if self.stage == Stage::Silent {
             return None;
         }
-        let first = self.welcome.take();
+        let first = self.greet().or_else(|| self.name_replicas());
         // Answers hold a few names and sentences, and fit.
         let answer = |answers: &mut VecDeque<Down>| answers.pop_front().and_then(|one| encoded(&one).ok());
         let mut talk = |clock: &mut Clock| match self.held_back {
@@ -329,9 +373,35 @@ impl Server {
         self.talk.tick(now_ms);
         match self.clock.tick(now_ms, self.farewell.is_some()) {
             Due::Nothing => {}
+            // It has done nothing wrong, and finds its successor here.
+            Due::Farewell(reason::EXPIRED) => {
+                self.send_away(reason::EXPIRED, self.replicas.first().copied());
+            }
             Due::Farewell(reason) => self.go_away(reason),
             Due::Closed => self.stage = Stage::Closed,
         }
+        if self.clock.beat_due && self.clock.is_new(now_ms) {
+            self.talk.owe_position();
+        }
+    }
+
+    fn greet(&mut self) -> Option<Bytes> {
+        let Welcome { replica, ca } = self.welcome.take()?;
+        self.replicas_due = false;
+        let position = match self.version.knows_replicas() {
+            true => self.talk.tell_position(),
+            false => Position::default(),
+        };
+        let (protocol, epoch) = (self.version.to_string(), self.feed.epoch().to_string());
+        let (replicas, pod) = (self.replicas.to_vec(), self.pod.clone());
+        encoded(&Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position }).ok()
+    }
+
+    fn name_replicas(&mut self) -> Option<Bytes> {
+        if !std::mem::take(&mut self.replicas_due) {
+            return None;
+        }
+        encoded(&Down::Replicas { replicas: self.replicas.to_vec() }).ok()
     }
 
     /// The next frame of an answer to a person: after all that lookups need.
@@ -350,10 +420,9 @@ impl Server {
         }
         Ok(match frame {
             Up::Hello { protocol, incarnation, sequence, epoch, cursor, held, registrations } => {
-                let major = |version: &str| version.split('.').next().map(str::to_owned);
-                if major(&protocol) != major(PROTOCOL) {
+                let Some(version) = Version::common(&protocol) else {
                     return Err(Violation::Protocol(protocol.chars().take(16).collect()));
-                }
+                };
                 if incarnation.is_empty() || incarnation.len() > INCARNATION_BYTES_MAX {
                     return Err(Violation::Incarnation);
                 }
@@ -363,6 +432,7 @@ impl Server {
                 let is_ours = epoch.is_some_and(|epoch| *epoch == **self.feed.epoch());
                 let is_resumed = held.is_empty() || (is_ours && self.feed.knows(cursor));
                 self.talk.hold(held)?;
+                self.version = version;
                 self.stage = Stage::Open;
                 let hello = Heard::Hello { incarnation, sequence, registrations };
                 std::iter::once(hello)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rollcall_catalogue::{ContentHash, Namespace, ServiceKey, ServiceRef, Snapshot};
+use rollcall_catalogue::{ContentHash, Namespace, ServiceKey, ServiceRef, Snapshot, changes::Position};
 
 use super::{Violation, clock::Clock, summary::Summary, told::Told};
 use crate::{
@@ -32,11 +32,25 @@ pub(super) struct Talk {
     /// The number up to which all was told when the last round ended, and when this one will.
     told_through: u64,
     round_through: u64,
+    places: Places,
     /// The cursor of the last `synced`.
     synced: Option<u64>,
     /// The rest of a service that needs several frames: what is begun is finished, also when nobody wants it any more.
     parts: Parts,
     summary: Option<Box<Summary>>,
+}
+
+/// Holds how far the replica had read Kubernetes for what was told, so that nobody believes one that is behind.
+#[derive(Debug, Default)]
+struct Places {
+    /// In the snapshot that was looked at last.
+    looked: Arc<Position>,
+    /// The same where this round began, and the one before it that has ended: as [`Talk::round_through`] and
+    /// [`Talk::told_through`].
+    round: Arc<Position>,
+    through: Arc<Position>,
+    /// The last that the peer was told, which it is not told again; none for one that does not ask for it.
+    told: Option<Arc<Position>>,
 }
 
 /// Holds what is to be told before the next `synced`.
@@ -71,6 +85,7 @@ impl Talk {
             next: Round::default(),
             told_through: 0,
             round_through: 0,
+            places: Places::default(),
             synced: None,
             parts: Parts::default(),
             summary: None,
@@ -132,13 +147,17 @@ impl Talk {
         left
     }
 
-    pub(super) fn look(&mut self, catalogue: &Snapshot, number: u64) {
+    pub(super) fn look(&mut self, catalogue: &Snapshot, number: u64, position: &Arc<Position>) {
+        if self.looked.is_none_or(|looked| number >= looked) && !Arc::ptr_eq(&self.places.looked, position) {
+            self.places.looked = position.clone();
+        }
         if self.looked.is_some_and(|looked| number <= looked) {
             return;
         }
         let changed = self.looked.and_then(|since| self.feed.changed_among(since, &self.subscriptions));
         if self.looked.replace(number).is_none() {
             self.told_through = number;
+            self.places.through = position.clone();
         }
         self.summary.iter_mut().for_each(|summary| summary.look());
         let (home, next) = (&self.home, &mut self.next);
@@ -181,6 +200,17 @@ impl Talk {
         self.looked.filter(|_| !more)
     }
 
+    /// How far the replica has come, as the peer is to be told with each round from now on.
+    pub(super) fn tell_position(&mut self) -> Position {
+        self.places.told = Some(self.places.looked.clone());
+        Position::clone(&self.places.looked)
+    }
+
+    /// Ends a round for it, where the replica has come further than the peer was told.
+    pub(super) fn owe_position(&mut self) {
+        self.next.due |= self.places.told.as_ref().is_some_and(|told| *told != self.places.looked);
+    }
+
     pub(super) fn reads_summary(&self) -> bool {
         self.summary.is_some()
     }
@@ -214,6 +244,7 @@ impl Talk {
         if may_sync && !self.round.due && self.next.due {
             self.round = std::mem::take(&mut self.next);
             self.round_through = looked;
+            self.places.round = self.places.looked.clone();
         }
         if may_sync && self.round.due {
             while let Some(key) = self.round.pending.pop_first() {
@@ -223,6 +254,7 @@ impl Talk {
                 }
             }
             self.told_through = self.round_through;
+            self.places.through = self.places.round.clone();
             let services = std::mem::take(&mut self.round).asked.into_iter().collect();
             return self.sync(services, false, clock, now_ms);
         }
@@ -236,6 +268,7 @@ impl Talk {
             summary.synced();
             // No round is due.
             self.told_through = looked;
+            self.places.through = self.places.looked.clone();
             return self.sync(Vec::new(), true, clock, now_ms);
         }
         None
@@ -274,7 +307,23 @@ impl Talk {
         let cursor = self.told_through;
         self.synced = Some(cursor);
         clock.syncs.push_back((cursor, now_ms));
-        encoded(&Down::Synced { cursor, services, summary, position: Default::default() }).ok()
+        let position = self.places.news();
+        encoded(&Down::Synced { cursor, services, summary, position }).ok()
+    }
+}
+
+// === impl Places ===
+
+impl Places {
+    /// How far the replica had come for all that was told; empty where the peer knows, or does not want to.
+    fn news(&mut self) -> Position {
+        match &mut self.told {
+            Some(told) if *told != self.through => {
+                *told = self.through.clone();
+                Position::clone(&self.through)
+            }
+            _ => Position::default(),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use rollcall_catalogue::{Reason, State, liveness::ProbeWitness};
+use rollcall_wire::peer::OutsideWord;
 
 use super::{pods::nothing_stays_behind, *};
 
@@ -59,17 +60,54 @@ fn an_address_that_was_gone_and_is_back_is_asked_anew() {
     assert!(target(&mut bench).epoch > first.epoch);
 }
 
+fn word(address: u8, probe: ProbeWitness) -> OutsideWord {
+    OutsideWord { service: key("db.shop"), address: [198, 51, 100, address].into(), probe }
+}
+
 #[test]
-fn what_nobody_asks_any_more_is_forgotten_and_empties_no_service() {
+fn what_another_replica_was_answered_counts_until_we_ask_ourselves() {
+    use ProbeWitness::{Dead, Passing, Unwell};
     let mut bench = Bench::new();
     bench.apply([registered("db", outside(&[7]))]);
     let id = bench.index.take_outside().unwrap()[0].id.clone();
-    bench.index.probed(&id, ProbeWitness::Passing);
+    let told = |bench: &mut Bench, probe| {
+        bench.index.outside_told(vec![word(7, probe)], false, 2);
+        bench.publish();
+        bench.instance("db.shop").reason.clone()
+    };
+    assert_eq!(told(&mut bench, Passing), Reason::Ready);
+    assert_eq!(told(&mut bench, Dead), Reason::ProbeFailed, "up or down, and no more");
+    // We hold the Lease now: what was known stays until we know better, and nobody else does.
+    bench.index.asks_outside(true);
     bench.publish();
-    bench.index.forget_answers();
+    assert_eq!(bench.instance("db.shop").reason, Reason::ProbeFailed);
+    assert_eq!(told(&mut bench, Passing), Reason::ProbeFailed);
+    bench.index.probed(&id, Passing);
     bench.publish();
-    let instance = bench.instance("db.shop");
-    assert_eq!((instance.state, &instance.reason), (State::Suspect, &Reason::NotProbedYet));
+    assert_eq!(*bench.index.take_answers().unwrap(), [word(7, Passing)]);
+    assert_eq!(bench.index.take_answers(), None);
+    // And no longer.
+    bench.index.asks_outside(false);
+    bench.publish();
+    assert_eq!(bench.instance("db.shop").reason, Reason::Ready, "a change of who asks changes nothing");
+    assert_eq!(told(&mut bench, Unwell), Reason::ProbeFailed);
+    bench.apply([Change::Gone(Key::Registration(named("db")))]);
+    assert_eq!(*bench.index.take_answers().unwrap(), []);
+}
+
+#[test]
+fn an_answer_that_comes_before_its_registration_waits_for_it() {
+    let mut bench = Bench::new();
+    let both = vec![word(7, ProbeWitness::Passing), word(8, ProbeWitness::Passing)];
+    bench.index.outside_told(both, false, 2);
+    // All that is known there: 8 is not.
+    bench.index.outside_told(vec![word(7, ProbeWitness::Passing)], true, 3);
+    assert_eq!(bench.index.take_answers(), None);
+    let now = bench.apply([registered("db", outside(&[7, 8]))]);
+    let expected = &["198.51.100.7:8080 Ready", "198.51.100.8:8080 NotProbedYet"][..];
+    assert_eq!(now, expect(&[("db", expected)]), "at once");
+    assert_eq!(*bench.index.take_answers().unwrap(), [word(7, ProbeWitness::Passing)]);
+    assert!(bench.step().is_none());
 }
 
 #[test]

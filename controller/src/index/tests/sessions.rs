@@ -236,32 +236,6 @@ fn our_own_hanging_up_says_nothing_of_the_pod() {
     assert_eq!(fleet.stands(1), (State::Failing, Reason::SessionSilent));
 }
 
-/// To a replica that stands by, all is as if it had just begun.
-#[test]
-fn what_pods_told_is_forgotten_with_the_sessions_that_another_replica_has() {
-    let mut fleet = Fleet::new(3, 9);
-    fleet.until(10_000, |_| false);
-    fleet.bench.index.app_health(&uid(1), None, ProbeWitness::Dead);
-    fleet.end(2, true);
-    fleet.until(30_000, |_| false);
-    assert_eq!(fleet.stands(1), (State::Failing, Reason::ProbeRefused));
-    assert_eq!(fleet.stands(2), (State::Suspect, Reason::SidecarLost));
-    for number in [1, 3, 4, 5, 6, 7, 8, 9] {
-        fleet.heard_ms.remove(&uid(number));
-        fleet.bench.index.session_handed_over(&uid(number));
-    }
-    fleet.bench.index.hand_over_closed_sessions();
-    assert!(fleet.bench.index.clock.is_empty());
-    fleet.until(200_000, |_| false);
-    assert_eq!(fleet.reasons(), counted([("SessionNeverCame", 9)]));
-    assert!(!fleet.frozen() && fleet.notices().is_empty(), "nobody was lost");
-    // An older number than it had: nobody remembers it.
-    (1..=9).for_each(|number| fleet.open(number, "i", 0));
-    fleet.bench.index.hand_over_closed_sessions();
-    fleet.until(210_000, |_| false);
-    assert_eq!(fleet.reasons(), counted([("Ready", 9)]), "who is in session stays");
-}
-
 #[test]
 fn who_is_hung_up_after_its_time_is_not_judged_before_the_guard_is_asked() {
     let mut fleet = Fleet::new(2, 8);

@@ -25,7 +25,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::{
     io::{DuplexStream, duplex},
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
@@ -37,7 +37,7 @@ use crate::{
     index::{Change, Index, Kind, NodeFacts},
     operate::{Format, Metrics},
     owner::{IndexHandle, View, owner},
-    serving::Role,
+    peers::testing::{Played, played},
     sessions::{Sessions, connection::Connection},
 };
 
@@ -62,7 +62,8 @@ impl Reviewer for Tokens {
 pub(super) struct House {
     pub(super) index: IndexHandle,
     pub(super) sessions: Arc<Sessions<Tokens>>,
-    pub(super) role: watch::Sender<Role>,
+    /// The other replicas.
+    pub(super) peers: Played,
     pub(super) trigger: Trigger,
     metrics: Metrics,
     tls: Arc<ServerConfig>,
@@ -156,8 +157,9 @@ impl House {
         let leaf = authority.leaf("test").unwrap();
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
         let client = client_config(authority.certificate_pem.as_bytes()).unwrap();
-        let (told, role) = watch::channel(Role::Serving);
-        let sessions = Sessions::in_role(role, "test".to_owned(), index.clone(), Tokens, metrics.clone());
+        let (handle, peers) = played();
+        peers.are(Vec::new());
+        let sessions = Sessions::among(handle, "test".to_owned(), index.clone(), Tokens, metrics.clone());
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(sessions.follow());
@@ -176,7 +178,7 @@ impl House {
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
         index.view().wait_for(|view| view.complete).await.unwrap();
-        Self { index, sessions, role: told, trigger, metrics, tls, client, shutdown: ear, _parts: parts }
+        Self { index, sessions, peers, trigger, metrics, tls, client, shutdown: ear, _parts: parts }
     }
 
     pub(super) async fn apply(&self, change: Change) {
@@ -348,11 +350,16 @@ impl Peer {
 
     /// Why the session ended: its last frame.
     pub(super) async fn goodbye(&mut self) -> String {
+        self.goodbye_to().await.0
+    }
+
+    /// The same, and where it is to come back.
+    pub(super) async fn goodbye_to(&mut self) -> (String, Option<SocketAddr>) {
         loop {
             match self.hear().await {
-                Some(Down::Goaway { reason, .. }) => {
+                Some(Down::Goaway { reason, dial }) => {
                     assert!(self.hear_any().await.is_none(), "nothing comes after it");
-                    return reason;
+                    return (reason, dial);
                 }
                 Some(_) => {}
                 None => panic!("no goodbye"),

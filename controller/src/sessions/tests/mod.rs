@@ -2,4 +2,4 @@ mod admission;
 mod drains;
 mod house;
 mod lives;
-mod relief;
+mod moves;

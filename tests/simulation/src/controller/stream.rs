@@ -67,7 +67,7 @@ impl Controller {
         };
         let opening = Opening {
             replica: format!("controller-{}", self.life),
-            replicas: Vec::new(),
+            replicas: Default::default(),
             ca: None,
             pod: identity,
             life_ms: ether.chance.within(LIFE_MS),
@@ -187,7 +187,7 @@ impl Controller {
     pub(crate) fn look(&mut self, id: ConnectionId, ether: &mut Ether) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.view = self.catalogue.clone();
-        stream.server.look(&stream.view, self.number);
+        stream.server.look(&stream.view, self.number, &Default::default());
         self.pump(id, ether);
     }
 

@@ -20,6 +20,7 @@ const OUT_WITHIN_MS: Millis = 1_000;
 const WELL_AFTER_MS: Millis = 90_000;
 /// Who is on a node that died, or that reaches nobody, is out in this time.
 const NODE_OUT_WITHIN_MS: Millis = 10_000;
+const NODE_WITH_REPLICA_OUT_WITHIN_MS: Millis = 20_000;
 /// From a node's last word until Kubernetes says that it is lost.
 const LOST_AFTER_MS: Millis = 40_000;
 /// From the end of a cut until its pods have been heard again: a kernel's pause, a silence, a back-off.
@@ -231,12 +232,21 @@ impl World {
 
     /// The power of a node is off: all that runs there is gone, and nobody is told.
     pub fn kill_node(&mut self, node: u8) {
+        self.kill_node_that_is_out(node, NODE_OUT_WITHIN_MS);
+    }
+
+    /// The same of one that has a controller: that one is to be given up first.
+    pub fn kill_node_with_replica(&mut self, node: u8) {
+        self.kill_node_that_is_out(node, NODE_WITH_REPLICA_OUT_WITHIN_MS);
+    }
+
+    fn kill_node_that_is_out(&mut self, node: u8, within_ms: Millis) {
         let now_ms = self.now_ms();
         self.note(format!("n{node} loses its power"));
         self.net.set_dark(&node_name(node), true);
         for pod in self.pods.values_mut().filter(|pod| pod.node == node) {
             pod.host = None;
-            self.truth.is_to_leave(&pod.uid, now_ms, NODE_OUT_WITHIN_MS);
+            self.truth.is_to_leave(&pod.uid, now_ms, within_ms);
         }
         for controller in self.controllers.iter_mut().filter(|one| one.node == node) {
             controller.die();

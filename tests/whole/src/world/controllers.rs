@@ -77,10 +77,12 @@ impl World {
             labels: vec![("app", CONTROLLERS.to_owned())],
             ..PodWish::default()
         };
-        self.kubernetes(|cluster| {
+        let token = self.kubernetes(|cluster| {
             cluster.pod(OURS, &name, &wish);
             cluster.run(OURS, &name, &address.to_string());
+            cluster.token(OURS, &name, "rollcall-replica", 86_400)
         });
+        std::fs::write(self.folder.path().join(&name), token).expect("a file in our own folder");
         self.net.place(address, &node_name(node));
         let controller = Controller {
             name,
@@ -114,6 +116,7 @@ impl World {
             endpoint: self.net.endpoint(controller.address),
             api,
             sessions,
+            token: self.folder.path().join(&controller.name),
             ready: controller.ready.clone(),
         };
         self.chronicle.turn_of(&controller.name);

@@ -44,7 +44,7 @@ fn single_changes_cost_little_more_than_what_changed() {
         registry.update(name, part);
         let changed = registry.service(name).instance(&changed.id).unwrap();
         ideal += serde_json::to_vec(&**changed).unwrap().len() + name.len();
-        s.server.look(&registry.snapshot, registry.number);
+        s.server.look(&registry.snapshot, registry.number, &Arc::default());
         while let Some(bytes) = s.server.speak(&registry.snapshot, 0) {
             told += bytes.len();
             if let Down::Synced { cursor, .. } = serde_json::from_slice(&bytes).unwrap() {

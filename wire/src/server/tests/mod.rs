@@ -2,6 +2,7 @@ mod bytes;
 mod clock;
 mod people;
 mod property;
+mod replicas;
 mod services;
 mod summary;
 
@@ -51,7 +52,7 @@ fn opening() -> Opening {
         zone: None,
         addresses: vec![],
     };
-    Opening { replica: "c".to_owned(), replicas: vec![], ca: None, pod, life_ms: 12 * 3_600_000 }
+    Opening { replica: "c".to_owned(), replicas: Arc::default(), ca: None, pod, life_ms: 12 * 3_600_000 }
 }
 
 /// A frame in short.
@@ -119,7 +120,7 @@ impl Session {
 
     /// Everything that is said now, in short.
     fn said(&mut self, registry: &Registry) -> Vec<String> {
-        self.server.look(&registry.snapshot, registry.number);
+        self.server.look(&registry.snapshot, registry.number, &Arc::default());
         std::iter::from_fn(|| self.one(registry)).collect()
     }
 

@@ -203,7 +203,7 @@ impl World {
     }
 
     fn look(&mut self) {
-        self.session.server.look(&self.registry.snapshot, self.registry.number);
+        self.session.server.look(&self.registry.snapshot, self.registry.number, &Arc::default());
     }
 
     fn take(&mut self, most: usize) -> usize {

@@ -139,7 +139,7 @@ fn a_service_that_may_not_be_seen_is_as_one_that_nobody_has() {
     assert_eq!(s.acked(&registry), ["remove orders.hidden u1", "synced 7 "], "while it streams");
 
     registry.set_seen("orders.hidden", &[1], friends());
-    s.server.look(&registry.snapshot, registry.number);
+    s.server.look(&registry.snapshot, registry.number, &Arc::default());
     registry.set_seen("orders.hidden", &[1], Visibility::own());
     assert_eq!(s.one(&registry).unwrap(), "synced 8 ", "asked when it is told, not when it changed");
     let held = [("orders.hidden", registry.hash("orders.hidden"))];
@@ -155,7 +155,7 @@ fn a_slow_reader_skips_states_and_queues_none() {
     s.acked(&registry);
     for pods in 2..=101u8 {
         registry.set("orders.shop", &(0..pods).collect::<Vec<_>>());
-        s.server.look(&registry.snapshot, registry.number);
+        s.server.look(&registry.snapshot, registry.number, &Arc::default());
     }
     registry.set("orders.shop", &[0, 1]);
     assert_eq!(s.acked(&registry), ["delta orders.shop u1", "synced 102 "]);
@@ -171,7 +171,7 @@ fn each_round_has_an_end() {
     let mut said = Vec::new();
     for turn in 3..9 {
         registry.set("a.shop", &[turn]);
-        s.server.look(&registry.snapshot, registry.number);
+        s.server.look(&registry.snapshot, registry.number, &Arc::default());
         said.extend(s.one(&registry));
     }
     let expected = [
@@ -190,7 +190,7 @@ fn each_round_has_an_end() {
 fn every_change_of_what_is_seen_is_synced() {
     let mut registry = Registry::of(&[("orders.shop", &[1])]);
     let mut s = Session::subscribed(&registry, &["orders"]);
-    s.server.look(&registry.snapshot, registry.number);
+    s.server.look(&registry.snapshot, registry.number, &Arc::default());
     registry.set("orders.shop", &[2]);
     assert_eq!(s.one(&registry).unwrap(), "whole orders.shop u2");
     assert_eq!(s.one(&registry).unwrap(), "synced 1 orders.shop", "no more than is sure");
@@ -221,7 +221,7 @@ fn a_service_that_was_begun_is_finished() {
     let large = |numbers: &[u8]| numbers.iter().map(|number| instance_with(*number, 1, 100)).collect();
     registry.put("orders.shop", large(&[1, 2, 3]), Visibility::Cluster);
     let mut s = Session::subscribed(&registry, &["orders", "stock"]);
-    s.server.look(&registry.snapshot, registry.number);
+    s.server.look(&registry.snapshot, registry.number, &Arc::default());
     let frame = s.server.speak(&registry.snapshot, 0).unwrap();
     assert!(frame.len() <= FRAME_BYTES_MAX && short(&frame) == "whole orders.shop u1,u2 ...");
     s.hear(unsubscribe(&["orders"]));
@@ -245,7 +245,7 @@ fn silent_staleness_is_found_and_healed() {
     assert!(s.hear(beat(1, right.0)).is_empty());
     assert!(s.said(&registry).is_empty());
     registry.set("orders.shop", &[1, 2]);
-    s.server.look(&registry.snapshot, registry.number);
+    s.server.look(&registry.snapshot, registry.number, &Arc::default());
     assert!(s.hear(beat(1, 9)).is_empty(), "there is something to be told");
     s.one(&registry);
     assert!(s.hear(beat(1, 9)).is_empty(), "it is half told");

@@ -76,7 +76,7 @@ fn a_long_list_is_told_in_parts_after_the_services() {
     let mut s = Session::open(&registry, hello());
     s.hear(list(true));
     s.hear(subscribe(&["orders"]));
-    s.server.look(&registry.snapshot, registry.number);
+    s.server.look(&registry.snapshot, registry.number, &Arc::default());
     assert_eq!(s.one(&registry).unwrap(), "synced 3000 orders.shop");
     let (mut told, mut frames) = (0, 0);
     loop {

@@ -1,0 +1,239 @@
+//! What is known of the other replicas' processes, and what time makes of it. A value without IO.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rollcall_wire::{
+    limits::LATENESS_MAX,
+    peer::{Beat, Introduction, Standing},
+};
+
+use super::standing::{Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings};
+use crate::index::{PeerStanding, Replica};
+
+/// The book is looked at as often, or sooner.
+pub(super) const TICK_MS: u64 = 250;
+
+/// Who stood still judges nobody for so long: as long as a link may be silent, so that whoever lives has been heard.
+const JUDGES_AGAIN_AFTER_MS: u64 = 3_000;
+
+/// Processes that are remembered: replicas are few, and each restart of one makes another process. Of more, those that
+/// were lost first are forgotten.
+const PROCESSES_MAX: usize = 256;
+
+/// Holds the others' processes, and when we last looked at them.
+#[derive(Debug, Clone)]
+pub(super) struct Book {
+    /// Of our own process: it is never missed.
+    own: Arc<str>,
+    known: Processes,
+    looked_ms: u64,
+    judges_from_ms: u64,
+    /// When the API server last answered a question about a sign.
+    answered_ms: Option<u64>,
+}
+
+/// Says what is so at a moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) standings: BTreeMap<Arc<str>, PeerStanding>,
+    pub(super) lookout: Lookout,
+    pub(super) is_cut: bool,
+    /// What people may want to know, of replicas by their names.
+    pub(super) turns: Vec<(Arc<str>, Turn)>,
+    pub(super) counts: Counts,
+}
+
+/// Says what became of a replica's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Lost,
+    /// It was lost, and is heard again.
+    Back,
+}
+
+/// Counts the others' processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub linked: usize,
+    /// Without a link, and heard otherwise, or not yet known to be lost.
+    pub missed: usize,
+    /// Lost, and looked for.
+    pub lost: usize,
+}
+
+/// Says what the API server answered about the sign of one that is missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Its sign, as it is now.
+    Sign { version: Arc<str> },
+    /// There is none, or none of this process.
+    NoSign,
+}
+
+// === impl Book ===
+
+impl Book {
+    pub(super) fn new(own: Arc<str>, now_ms: u64) -> Self {
+        Self { own, known: Processes::new(), looked_ms: now_ms, judges_from_ms: now_ms, answered_ms: None }
+    }
+
+    pub(super) fn known(&self) -> &Processes {
+        &self.known
+    }
+
+    /// A link with this process is open.
+    pub(super) fn linked(&mut self, who: &Introduction, beat: &Beat, now_ms: u64) {
+        let line = Line::Up { since_ms: now_ms, is_synced: false, hears: beat.hears.clone() };
+        let process = self.known.entry(who.epoch.clone()).or_insert_with(|| Process::new(now_ms));
+        process.replica = Some(who.replica.as_str().into());
+        process.sign = Sign::default();
+        process.leaves = beat.standing == Standing::Leaving;
+        // What another link has told stays told.
+        if !process.is_up() {
+            process.line = line;
+        }
+    }
+
+    pub(super) fn beat(&mut self, epoch: &str, beat: &Beat) {
+        let Some(process) = self.known.get_mut(epoch) else { return };
+        process.leaves = beat.standing == Standing::Leaving;
+        if let Line::Up { hears, .. } = &mut process.line {
+            hears.clone_from(&beat.hears);
+        }
+    }
+
+    /// It has told all that it knew.
+    pub(super) fn synced(&mut self, epoch: &str) {
+        if let Some(Process { line: Line::Up { is_synced, .. }, .. }) = self.known.get_mut(epoch) {
+            *is_synced = true;
+        }
+    }
+
+    /// There is no link with this process any more.
+    pub(super) fn broken(&mut self, epoch: &str, now_ms: u64) {
+        if let Some(process) = self.known.get_mut(epoch).filter(|process| process.is_up()) {
+            process.line = Line::Broken { since_ms: now_ms };
+        }
+    }
+
+    /// The API server has answered, whatever it was that we asked of it.
+    pub(super) fn answered(&mut self, now_ms: u64) {
+        self.answered_ms = self.answered_ms.max(Some(now_ms));
+    }
+
+    /// The API server has answered about the sign of a process; it was asked then.
+    pub(super) fn sign(&mut self, epoch: &str, answer: Answer, asked_ms: u64, now_ms: u64) {
+        self.answered(now_ms);
+        let Some(process) = self.known.get_mut(epoch) else { return };
+        let sign = &mut process.sign;
+        let had_asked = sign.asked_ms.is_some();
+        if let Answer::Sign { version } = answer {
+            // The first look shows what was there, which may be of an earlier need; unless there was none before.
+            let moves = sign.version.as_ref().map_or(had_asked, |seen| *seen != version);
+            if moves {
+                sign.moved_ms = Some(now_ms);
+            }
+            sign.version = Some(version);
+        }
+        sign.asked_ms = sign.asked_ms.max(Some(asked_ms));
+    }
+
+    /// What is so now. `replicas` is what Kubernetes has, where that is known.
+    pub(super) fn look(&mut self, replicas: Option<&[Replica]>, now_ms: u64) -> Look {
+        let late_ms = u64::try_from(LATENESS_MAX.as_millis()).unwrap_or(u64::MAX);
+        if now_ms.saturating_sub(self.looked_ms) > TICK_MS + late_ms {
+            self.judges_from_ms = now_ms + JUDGES_AGAIN_AFTER_MS;
+        }
+        self.looked_ms = now_ms;
+        self.note_pods(replicas);
+        self.note_named(now_ms);
+        let standings = standings(&self.known, replicas, now_ms, self.judges_from_ms);
+        let turns = self.keep(&standings);
+        self.forget(now_ms);
+        let lookout = lookout(&self.known, replicas, now_ms);
+        let is_cut = is_cut(&self.known, self.answered_ms, now_ms, self.judges_from_ms);
+        let counts = self.counts(&lookout);
+        Look { standings, lookout, is_cut, turns, counts }
+    }
+
+    fn note_pods(&mut self, replicas: Option<&[Replica]>) {
+        for process in self.known.values_mut() {
+            let is_its = |replica: &Replica| Some(&replica.name) == process.replica.as_ref();
+            process.has_pod |= replicas.is_some_and(|replicas| replicas.iter().any(is_its));
+        }
+    }
+
+    /// Who is named by one that we hear is known, be it to nobody else.
+    fn note_named(&mut self, now_ms: u64) {
+        let heard = self.known.values().filter_map(|process| match &process.line {
+            Line::Up { hears, .. } => Some(hears.iter().cloned()),
+            _ => None,
+        });
+        let named: Vec<Arc<str>> = heard.flatten().filter(|epoch| *epoch != self.own).collect();
+        for epoch in named {
+            let is_known = self.known.contains_key(&epoch);
+            if is_known || self.known.len() < PROCESSES_MAX {
+                let process = self.known.entry(epoch).or_insert_with(|| Process::new(now_ms));
+                process.named_ms = Some(now_ms);
+            }
+        }
+    }
+
+    /// Remembers who is lost, and says of whom that is news.
+    fn keep(&mut self, standings: &BTreeMap<Arc<str>, PeerStanding>) -> Vec<(Arc<str>, Turn)> {
+        let mut turns = Vec::new();
+        for (epoch, process) in &mut self.known {
+            let lost_ms = match standings.get(epoch) {
+                Some(PeerStanding::Lost { at_ms }) => Some(*at_ms),
+                _ => None,
+            };
+            let before = std::mem::replace(&mut process.lost_ms, lost_ms);
+            let Some(replica) = &process.replica else { continue };
+            match (before, lost_ms) {
+                (None, Some(_)) => turns.push((replica.clone(), Turn::Lost)),
+                (Some(_), None) => turns.push((replica.clone(), Turn::Back)),
+                _ => {}
+            }
+        }
+        turns
+    }
+
+    /// Whom nobody met, and nobody names any more, is forgotten; and of too many, who was lost first.
+    fn forget(&mut self, now_ms: u64) {
+        self.known.retain(|_, process| {
+            let is_over = process.lost_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) >= SOUGHT_FOR_MS);
+            process.replica.is_some() || !is_over
+        });
+        while self.known.len() > PROCESSES_MAX {
+            let lost = self.known.iter().filter_map(|(epoch, process)| Some((process.lost_ms?, epoch)));
+            let Some(first) = lost.min().map(|(_, epoch)| epoch.clone()) else { return };
+            self.known.remove(&first);
+        }
+    }
+
+    fn counts(&self, lookout: &Lookout) -> Counts {
+        let met = || self.known.iter().filter(|(_, process)| process.replica.is_some());
+        let is_sought = |epoch: &Arc<str>| lookout.reads.iter().any(|missed| missed.epoch == *epoch);
+        Counts {
+            linked: met().filter(|(_, process)| process.is_up()).count(),
+            missed: met().filter(|(_, process)| process.is_broken() && process.lost_ms.is_none()).count(),
+            lost: met().filter(|(epoch, process)| process.lost_ms.is_some() && is_sought(epoch)).count(),
+        }
+    }
+}
+
+// === impl Process ===
+
+impl Process {
+    fn new(now_ms: u64) -> Self {
+        Self {
+            replica: None,
+            line: Line::Never { since_ms: now_ms },
+            named_ms: None,
+            sign: Sign::default(),
+            has_pod: false,
+            leaves: false,
+            lost_ms: None,
+        }
+    }
+}

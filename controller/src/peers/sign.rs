@@ -1,0 +1,242 @@
+//! The sign of life: an object of each replica's own, which it writes again each second while it misses another one, and
+//! which whoever misses it reads. So those that the network keeps apart know of each other that they live.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference},
+    jiff::Timestamp,
+};
+use kube::{Client, api::PostParams};
+use rollcall_catalogue::PodUid;
+use rollcall_net::Jitter;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::{debug, warn};
+
+use super::{
+    book::Answer,
+    standing::{Lookout, Missed, SIGN_COUNTS_FOR_MS},
+};
+use crate::{
+    operate::{WriteCounts, WriteKind},
+    own_objects::OwnObjects,
+    owner::IndexHandle,
+    status::FIELD_MANAGER,
+};
+
+/// A sign is given, and looked at, as often: of those that are missed one in time is enough in [`SIGN_COUNTS_FOR_MS`].
+const EVERY: Duration = Duration::from_secs(1);
+
+/// An answer that takes longer is none. Two of them fit into the time that a sign counts.
+const CALL_MAX: Duration = Duration::from_secs(2);
+
+/// The longest pause between two rounds that nobody answered, so that replicas which miss each other are no burden to an API
+/// server on its way back: what is not known meanwhile makes nobody lost.
+const PAUSE_MAX: Duration = Duration::from_secs(4);
+
+/// Says whose signs these are.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// The controller's own.
+    pub(super) namespace: String,
+    /// Of the Lease that all replicas share: the signs are called after it.
+    pub(super) lease_name: String,
+    pub(super) replica: String,
+    pub(super) epoch: Arc<str>,
+}
+
+/// Says what is to be given and read, until the next word.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Errand {
+    pub(super) lookout: Lookout,
+    /// Our own pod, with which the sign is to go; none where we are no pod.
+    pub(super) pod: Option<PodUid>,
+}
+
+/// Says what came of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Word {
+    /// About the sign of this process.
+    Sign { epoch: Arc<str>, answer: Answer, asked_ms: u64 },
+    /// The API server is there; it did not say what was asked.
+    Answered,
+}
+
+/// Holds the way to the signs.
+struct Signs {
+    settings: Settings,
+    api: OwnObjects<Lease>,
+    index: IndexHandle,
+    counts: Arc<WriteCounts>,
+    told: mpsc::Sender<Word>,
+    /// Where our own was written, and stands as we wrote it.
+    version: Option<String>,
+}
+
+/// What the sign of this replica is called.
+fn name(lease_name: &str, replica: &str) -> String {
+    format!("{lease_name}-{replica}")
+}
+
+/// Gives and reads signs while the errand says so, for as long as anybody listens.
+pub(super) async fn run(
+    client: Client,
+    settings: Settings,
+    index: IndexHandle,
+    counts: Arc<WriteCounts>,
+    mut errand: watch::Receiver<Errand>,
+    told: mpsc::Sender<Word>,
+) {
+    let api = OwnObjects::new(client, &settings.namespace);
+    let mut signs = Signs { settings, api, index, counts, told, version: None };
+    let (mut jitter, mut failed) = (Jitter::from_entropy(), 0);
+    while errand.wait_for(|errand| !errand.is_nothing()).await.is_ok() {
+        let began = Instant::now();
+        let task = errand.borrow_and_update().clone();
+        failed = if signs.round(&task).await { 0 } else { failed + 1 };
+        sleep_until(began + pause(failed, &mut jitter)).await;
+    }
+}
+
+/// From the beginning of a round to that of the next, after so many that nobody answered.
+fn pause(failed: u32, jitter: &mut Jitter) -> Duration {
+    match failed {
+        0 | 1 => EVERY,
+        _ => EVERY + jitter.up_to(EVERY * 2_u32.saturating_pow(failed.min(8))).min(PAUSE_MAX - EVERY),
+    }
+}
+
+// === impl Errand ===
+
+impl Errand {
+    fn is_nothing(&self) -> bool {
+        !self.lookout.gives && self.lookout.reads.is_empty()
+    }
+}
+
+// === impl Signs ===
+
+impl Signs {
+    /// Gives our sign and reads those of the others, all at once; says whether anything was answered.
+    async fn round(&mut self, errand: &Errand) -> bool {
+        let (mut version, gives) = (self.version.take(), errand.lookout.gives);
+        let this = &*self;
+        let mut calls = FuturesUnordered::<BoxFuture<'_, bool>>::new();
+        if gives {
+            let (version, pod) = (&mut version, errand.pod.as_ref());
+            calls.push(Box::pin(async move {
+                let Ok(given) = timeout(CALL_MAX, this.give(version, pod)).await else { return false };
+                this.answered(given.map(drop)).await
+            }));
+        }
+        for missed in &errand.lookout.reads {
+            calls.push(Box::pin(this.read(missed)));
+        }
+        let mut any = false;
+        while let Some(is_answered) = calls.next().await {
+            any |= is_answered;
+        }
+        drop(calls);
+        self.version = version;
+        any
+    }
+
+    /// Writes our sign anew. It is nobody else's: what stands in the way is an earlier process of ours.
+    async fn give(&self, version: &mut Option<String>, pod: Option<&PodUid>) -> kube::Result<()> {
+        let name = name(&self.settings.lease_name, &self.settings.replica);
+        let held = match version.take() {
+            Some(version) => Some(version),
+            None => match self.api.get(&name).await {
+                Ok(lease) => lease.metadata.resource_version,
+                Err(kube::Error::Api(status)) if status.code == 404 => None,
+                Err(error) => return Err(error),
+            },
+        };
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        self.counts.count(WriteKind::Sign);
+        let given = match held {
+            Some(held) => self.api.replace(&name, &params, &self.sign(&name, Some(held), pod)).await,
+            None => self.api.create(&params, &self.sign(&name, None, pod)).await,
+        };
+        *version = given?.metadata.resource_version;
+        Ok(())
+    }
+
+    /// Our sign; it goes with its pod.
+    fn sign(&self, name: &str, version: Option<String>, pod: Option<&PodUid>) -> Lease {
+        let owner = |uid: &PodUid| OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            name: self.settings.replica.clone(),
+            uid: uid.to_string(),
+            ..OwnerReference::default()
+        };
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                resource_version: version,
+                owner_references: pod.map(|uid| vec![owner(uid)]),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.settings.epoch.to_string()),
+                lease_duration_seconds: i32::try_from(SIGN_COUNTS_FOR_MS / 1_000).ok(),
+                // For people, and so that each sign is another one; nobody compares it with a clock.
+                renew_time: Some(MicroTime(Timestamp::now())),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+
+    async fn read(&self, missed: &Missed) -> bool {
+        let asked_ms = self.index.now_ms();
+        let name = name(&self.settings.lease_name, &missed.replica);
+        let answer = match timeout(CALL_MAX, self.api.get(&name)).await {
+            Ok(Ok(lease)) => understood(lease, &missed.epoch),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Answer::NoSign,
+            Ok(Err(error)) => return self.answered(Err(error)).await,
+            Err(_) => return false,
+        };
+        let epoch = missed.epoch.clone();
+        // A hub that is gone is a process that ends.
+        let _ = self.told.send(Word::Sign { epoch, answer, asked_ms }).await;
+        true
+    }
+
+    /// Whether the API server has answered at all, be it with a no.
+    async fn answered(&self, answer: kube::Result<()>) -> bool {
+        match &answer {
+            Ok(()) => {}
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                warn!(why = status.message, "signs of life are forbidden; check the controller's Role");
+            }
+            Err(kube::Error::Api(status)) if status.code < 500 => {
+                debug!(%status, "a sign of life is not taken")
+            }
+            Err(error) => {
+                debug!(%error, "no answer about a sign of life");
+                return false;
+            }
+        }
+        let _ = self.told.send(Word::Answered).await;
+        true
+    }
+}
+
+/// What a sign says of this process.
+fn understood(lease: Lease, epoch: &str) -> Answer {
+    let holder = lease.spec.and_then(|spec| spec.holder_identity);
+    match lease.metadata.resource_version {
+        Some(version) if holder.as_deref() == Some(epoch) => Answer::Sign { version: version.into() },
+        _ => Answer::NoSign,
+    }
+}
+
+#[cfg(test)]
+#[path = "sign_tests.rs"]
+mod tests;

@@ -1,0 +1,395 @@
+use proptest::prelude::*;
+use rollcall_wire::{
+    PROTOCOL,
+    peer::{Beat, Introduction, Standing},
+};
+
+use super::{
+    super::book::{Answer, Book, Look, TICK_MS, Turn},
+    *,
+};
+
+const REPLICAS: [&str; 3] = ["a", "b", "c"];
+
+/// Holds a book, and a clock that goes on as its owner's does. Processes are called by their replica and a number; ours is
+/// `a1`.
+struct Watcher {
+    book: Book,
+    now_ms: u64,
+    replicas: Option<Vec<Replica>>,
+    /// The API server answers.
+    api: bool,
+    /// What it has of each process's sign.
+    signs: BTreeMap<&'static str, u64>,
+    look: Look,
+    turns: Vec<(Arc<str>, Turn)>,
+}
+
+fn pod(name: &str) -> Replica {
+    let address = [10, 0, 0, 1].into();
+    Replica { name: name.into(), uid: name.into(), address, is_ready: true, is_ending: false }
+}
+
+fn beat(hears: &[&str], standing: Standing) -> Beat {
+    Beat { sessions: 0, hears: hears.iter().map(|epoch| Arc::from(*epoch)).collect(), standing }
+}
+
+impl Watcher {
+    fn new() -> Self {
+        let mut watcher = Self {
+            book: Book::new("a1".into(), 1_000),
+            now_ms: 1_000,
+            replicas: Some(REPLICAS.map(pod).to_vec()),
+            api: true,
+            signs: BTreeMap::new(),
+            look: Look::default(),
+            turns: Vec::new(),
+        };
+        watcher.look();
+        watcher
+    }
+
+    fn link(&mut self, epoch: &str, hears: &[&str]) {
+        let replica = epoch.chars().take(1).collect();
+        let who = Introduction { protocol: PROTOCOL.to_owned(), replica, epoch: epoch.into() };
+        self.book.linked(&who, &beat(hears, Standing::Serving), self.now_ms);
+        self.look();
+    }
+
+    fn beat(&mut self, epoch: &str, hears: &[&str], standing: Standing) {
+        self.book.beat(epoch, &beat(hears, standing));
+        self.look();
+    }
+
+    fn breaks(&mut self, epoch: &str) {
+        self.book.broken(epoch, self.now_ms);
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.look = self.book.look(self.replicas.as_deref(), self.now_ms);
+        self.turns.extend(self.look.turns.clone());
+    }
+
+    /// Kubernetes has these pods.
+    fn pods(&mut self, names: &[&str]) {
+        self.replicas = Some(names.iter().map(|name| pod(name)).collect());
+        self.look();
+    }
+
+    /// Time goes on; those who are alive give their signs each second, and whoever is missed is asked about.
+    fn wait(&mut self, ms: u64, alive: &[&'static str]) {
+        for _ in 0..ms / TICK_MS {
+            self.now_ms += TICK_MS;
+            if self.now_ms.is_multiple_of(1_000) && self.api {
+                alive.iter().for_each(|epoch| *self.signs.entry(epoch).or_default() += 1);
+                self.ask();
+            }
+            self.look();
+        }
+    }
+
+    fn ask(&mut self) {
+        for missed in &self.look.lookout.reads {
+            let answer = match self.signs.get(&*missed.epoch) {
+                Some(version) => Answer::Sign { version: version.to_string().into() },
+                None => Answer::NoSign,
+            };
+            self.book.sign(&missed.epoch, answer, self.now_ms, self.now_ms);
+        }
+        if self.look.lookout.gives {
+            self.book.answered(self.now_ms);
+        }
+    }
+
+    fn lost_ms(&self, epoch: &str) -> Option<u64> {
+        match self.look.standings.get(epoch) {
+            Some(PeerStanding::Lost { at_ms }) => Some(*at_ms),
+            _ => None,
+        }
+    }
+
+    fn is_lost(&self, epoch: &str) -> bool {
+        self.lost_ms(epoch).is_some()
+    }
+}
+
+#[test]
+fn who_is_killed_is_lost_after_two_and_a_half_seconds_and_stays_so() {
+    let mut ours = Watcher::new();
+    ours.link("b1", &["a1"]);
+    let broke_ms = ours.now_ms;
+    ours.breaks("b1");
+    assert!(ours.look.lookout.gives && ours.look.lookout.reads.len() == 1);
+    ours.wait(2_250, &[]);
+    assert!(!ours.is_lost("b1"));
+    ours.wait(750, &[]);
+    let lost_ms = ours.lost_ms("b1").expect("lost by now");
+    assert!((broke_ms + 2_500..=broke_ms + 3_000).contains(&lost_ms), "{lost_ms}");
+    ours.wait(20_000, &[]);
+    assert_eq!(ours.lost_ms("b1"), Some(lost_ms), "since then, and not anew");
+    assert_eq!(ours.turns, [("b".into(), Turn::Lost)]);
+    ours.link("b1", &[]);
+    assert!(!ours.is_lost("b1"), "it was not dead");
+    assert_eq!(ours.turns.last(), Some(&("b".into(), Turn::Back)));
+}
+
+#[test]
+fn who_is_heard_by_another_one_or_gives_a_sign_is_not_lost() {
+    let mut ours = Watcher::new();
+    ours.link("b1", &["a1"]);
+    ours.link("c1", &["a1", "b1"]);
+    ours.breaks("b1");
+    ours.wait(60_000, &[]);
+    assert!(!ours.is_lost("b1"), "c1 hears it");
+    ours.beat("c1", &["a1"], Standing::Serving);
+    ours.wait(2_250, &[]);
+    assert!(!ours.is_lost("b1"), "it may have fallen silent just now");
+    ours.wait(750, &[]);
+    assert!(ours.is_lost("b1"));
+    // Two that miss each other, and nobody else.
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.breaks("b1");
+    ours.wait(60_000, &["b1"]);
+    assert!(!ours.is_lost("b1") && ours.look.lookout.gives, "each gives its sign");
+    ours.wait(4_750, &[]);
+    assert!(!ours.is_lost("b1"), "one that is late");
+    ours.wait(500, &[]);
+    assert!(ours.is_lost("b1"), "and one that has stopped");
+    ours.wait(2_000, &["b1"]);
+    assert!(!ours.is_lost("b1"), "it goes on");
+}
+
+#[test]
+fn a_sign_of_an_earlier_need_is_none_and_hearsay_goes_one_step() {
+    let mut ours = Watcher::new();
+    ours.signs.insert("b1", 7);
+    ours.link("b1", &[]);
+    ours.breaks("b1");
+    ours.wait(3_000, &[]);
+    assert!(ours.is_lost("b1"), "what stood there before says nothing");
+    // b1 is not heard by us: what it said of c1 is over.
+    let mut ours = Watcher::new();
+    ours.link("b1", &["c1"]);
+    ours.link("c1", &["b1"]);
+    ours.breaks("b1");
+    ours.breaks("c1");
+    ours.wait(3_000, &["b1"]);
+    assert!(ours.is_lost("c1") && !ours.is_lost("b1"));
+}
+
+#[test]
+fn an_api_server_that_is_away_proves_nothing() {
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.link("c1", &[]);
+    ours.api = false;
+    ours.breaks("b1");
+    ours.wait(600_000, &[]);
+    assert!(!ours.is_lost("b1") && !ours.look.is_cut, "c1 is there");
+    ours.api = true;
+    ours.wait(1_250, &[]);
+    assert!(ours.is_lost("b1"), "now it says that there is no sign");
+    ours.api = false;
+    ours.wait(60_000, &[]);
+    assert!(ours.is_lost("b1"), "what was known stays");
+}
+
+#[test]
+fn who_hears_nobody_and_no_api_server_is_cut_off() {
+    let mut ours = Watcher::new();
+    ours.wait(60_000, &[]);
+    assert!(!ours.look.is_cut, "there never was anybody");
+    ours.link("b1", &[]);
+    ours.link("c1", &[]);
+    ours.api = false;
+    ours.breaks("b1");
+    ours.wait(10_000, &[]);
+    ours.breaks("c1");
+    ours.wait(4_750, &[]);
+    assert!(!ours.look.is_cut);
+    ours.wait(250, &[]);
+    assert!(ours.look.is_cut);
+    let mut answered = Watcher { api: true, ..ours };
+    answered.wait(1_000, &[]);
+    assert!(!answered.look.is_cut, "an API server answers");
+    // Who said goodbye leaves nobody cut off.
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.beat("b1", &[], Standing::Leaving);
+    ours.api = false;
+    ours.breaks("b1");
+    ours.wait(60_000, &[]);
+    assert!(!ours.look.is_cut);
+}
+
+#[test]
+fn a_pod_that_is_gone_and_a_process_that_is_replaced_are_lost_at_once() {
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.pods(&["a", "c"]);
+    assert!(!ours.is_lost("b1"), "we hear it, whatever Kubernetes has");
+    ours.breaks("b1");
+    assert_eq!(ours.lost_ms("b1"), Some(ours.now_ms));
+    assert_eq!(ours.look.lookout, Lookout::default(), "nobody looks for it");
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.breaks("b1");
+    ours.wait(250, &[]);
+    ours.link("b2", &[]);
+    assert_eq!(ours.lost_ms("b1"), Some(ours.now_ms));
+    assert!(!ours.is_lost("b2") && ours.look.lookout == Lookout::default());
+    // A process outside the cluster has no pod that could be gone.
+    let mut ours = Watcher::new();
+    ours.link("z1", &[]);
+    ours.breaks("z1");
+    assert!(!ours.is_lost("z1"));
+}
+
+#[test]
+fn who_stood_still_waits_before_it_judges() {
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.wait(1_000, &[]);
+    ours.now_ms += 10_000;
+    ours.look();
+    ours.breaks("b1");
+    ours.ask();
+    ours.wait(2_750, &[]);
+    assert!(!ours.is_lost("b1"));
+    ours.wait(1_000, &[]);
+    assert!(ours.is_lost("b1"));
+}
+
+#[test]
+fn who_is_lost_is_looked_for_while_its_pod_is_there() {
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.link("z1", &[]);
+    ours.breaks("b1");
+    ours.breaks("z1");
+    ours.wait(70_000, &[]);
+    let sought: Vec<_> = ours.look.lookout.reads.iter().map(|missed| &*missed.epoch).collect();
+    assert_eq!(sought, ["b1"], "z1 has no pod");
+    assert!(!ours.look.lookout.gives, "nobody waits for our sign");
+    let (missed, lost) = (ours.look.counts.missed, ours.look.counts.lost);
+    assert_eq!((ours.look.counts.linked, missed, lost), (0, 0, 1));
+    ours.wait(3_000, &["b1"]);
+    assert!(!ours.is_lost("b1") && ours.look.lookout.gives, "it was cut off, and is back");
+    // One whom only others named is forgotten in the end.
+    ours.link("c1", &["x1"]);
+    assert!(ours.look.standings.contains_key("x1") && !ours.is_lost("x1"));
+    ours.beat("c1", &[], Standing::Serving);
+    ours.wait(3_000, &[]);
+    assert!(ours.is_lost("x1"));
+    ours.wait(SOUGHT_FOR_MS, &[]);
+    assert!(!ours.look.standings.contains_key("x1"));
+}
+
+#[test]
+fn all_is_met_when_the_ready_others_have_told_everything() {
+    let mut ours = Watcher::new();
+    let replicas = |ready: bool, ending: bool| {
+        let mut replicas = REPLICAS.map(pod).to_vec();
+        replicas[2].is_ready = ready;
+        replicas[2].is_ending = ending;
+        replicas
+    };
+    ours.link("b1", &[]);
+    assert!(!is_met(ours.book.known(), &replicas(false, false), "a", true), "b1 has not told");
+    ours.book.synced("b1");
+    for (ready, ending, met) in [(true, false, false), (false, false, true), (true, true, true)] {
+        assert_eq!(is_met(ours.book.known(), &replicas(ready, ending), "a", true), met, "{ready} {ending}");
+    }
+    assert!(!is_met(ours.book.known(), &replicas(false, false), "a", false), "a flag names another one");
+    assert!(is_met(&Processes::new(), &[pod("a")], "a", true), "we are the only one");
+}
+
+/// Says what happens to one that watches.
+#[derive(Debug, Clone)]
+enum Event {
+    Link(usize, Vec<usize>),
+    Beat(usize, Vec<usize>),
+    Break(usize),
+    Api(bool),
+    Pods(Vec<usize>),
+    Wait(u64, Vec<usize>),
+    StandStill(u64),
+}
+
+const EPOCHS: [&str; 5] = ["b1", "b2", "c1", "c2", "d1"];
+
+fn event() -> impl Strategy<Value = Event> {
+    let one = || 0..EPOCHS.len();
+    let some = || proptest::collection::vec(0..EPOCHS.len(), 0..3);
+    prop_oneof![
+        3 => (one(), some()).prop_map(|(epoch, hears)| Event::Link(epoch, hears)),
+        2 => (one(), some()).prop_map(|(epoch, hears)| Event::Beat(epoch, hears)),
+        3 => one().prop_map(Event::Break),
+        1 => any::<bool>().prop_map(Event::Api),
+        1 => proptest::collection::vec(0..REPLICAS.len(), 0..3).prop_map(Event::Pods),
+        6 => (0_u64..8_000, some()).prop_map(|(ms, alive)| Event::Wait(ms, alive)),
+        1 => (2_000_u64..20_000).prop_map(Event::StandStill),
+    ]
+}
+
+fn named(epochs: &[usize]) -> Vec<&'static str> {
+    epochs.iter().map(|number| EPOCHS[*number]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn nobody_is_lost_who_may_be_heard(events in proptest::collection::vec(event(), 1..40)) {
+        let mut ours = Watcher::new();
+        let mut stood_still_ms = 0;
+        for event in events {
+            let before: Vec<_> = EPOCHS.into_iter().filter(|epoch| ours.is_lost(epoch)).collect();
+            let is_silence = matches!(event, Event::Wait(..) | Event::StandStill(_));
+            match event {
+                Event::Link(epoch, hears) => ours.link(EPOCHS[epoch], &named(&hears)),
+                Event::Beat(epoch, hears) => ours.beat(EPOCHS[epoch], &named(&hears), Standing::Serving),
+                Event::Break(epoch) => ours.breaks(EPOCHS[epoch]),
+                Event::Api(answers) => ours.api = answers,
+                Event::Pods(pods) => {
+                    let names: Vec<_> = pods.iter().map(|number| REPLICAS[*number]).collect();
+                    ours.pods(&names);
+                }
+                Event::Wait(ms, alive) => ours.wait(ms, &named(&alive)),
+                Event::StandStill(ms) => {
+                    ours.now_ms += ms;
+                    stood_still_ms = ours.now_ms;
+                    ours.look();
+                }
+            }
+            let known = ours.book.known();
+            for (epoch, process) in known {
+                let Some(lost_ms) = ours.lost_ms(epoch) else { continue };
+                prop_assert!(!process.is_up());
+                let heard = known.values().any(|other| matches!(
+                    &other.line, Line::Up { hears, .. } if hears.contains(epoch)
+                ));
+                prop_assert!(!heard, "{epoch} is heard by another one");
+                if before.contains(&&**epoch) {
+                    continue;
+                }
+                // Where nothing but silence spoke against it, the silence was long, the API server knew of no sign, and we
+                // were there to hear.
+                let replaced = known.iter().any(|(other, held)| {
+                    other != epoch && held.is_up() && held.replica == process.replica
+                });
+                let is_gone = process.has_pod
+                    && !ours.replicas.iter().flatten().any(|pod| Some(&pod.name) == process.replica.as_ref());
+                if is_silence && !replaced && !is_gone && process.replica.is_some() {
+                    let (Line::Never { since_ms } | Line::Up { since_ms, .. } | Line::Broken { since_ms }) =
+                        process.line;
+                    prop_assert!(lost_ms >= since_ms + LOST_AFTER_MS);
+                    prop_assert!(process.sign.asked_ms.is_some_and(|asked_ms| asked_ms > since_ms));
+                    prop_assert!(stood_still_ms == 0 || lost_ms >= stood_still_ms + 3_000 || lost_ms < stood_still_ms);
+                }
+            }
+            prop_assert!(!ours.look.is_cut || known.values().all(|process| !process.is_up()));
+        }
+    }
+}

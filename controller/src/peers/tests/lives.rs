@@ -1,0 +1,193 @@
+use super::{super::dial::Dialer, net::Way, *};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn is_open(note: &Note) -> bool {
+    matches!(note.session, rollcall_wire::peer::SessionNote::Open { .. })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_replica_hears_all_know_within_a_second() {
+    let world = World::new();
+    let [one, two, three] = world.fleet(3).await.try_into().ok().unwrap();
+    let presence = one.session(1, "i").await;
+    for other in [&two, &three] {
+        assert!(other.hears(1, |note| is_open(note) && note.origin == one.epoch()).await <= SECOND);
+    }
+    drop(presence);
+    for other in [&two, &three] {
+        assert!(other.hears(1, |note| !is_open(note)).await <= SECOND);
+    }
+    // The sidecar's next session is elsewhere.
+    let _presence = two.session(1, "i").await;
+    for other in [&one, &three] {
+        assert!(other.hears(1, |note| is_open(note) && note.origin == two.epoch()).await <= SECOND);
+    }
+    // One link between two each, and they stay.
+    sleep(60 * SECOND).await;
+    for replica in [&one, &two, &three] {
+        assert_eq!(["linked", "missed", "lost"].map(|state| replica.count(state)), [2, 0, 0]);
+    }
+    one.peers.set_own(7, Standing::Leaving);
+    let is_told = |fleet: &Fleet| {
+        fleet.others.iter().any(|other| *other.replica == *"a" && !other.serves && other.sessions == 7)
+    };
+    assert!(two.knows(is_told).await <= SECOND);
+    assert!(world.leases.lock().unwrap().held.is_empty(), "nobody was missed, and nothing is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_begins_knows_what_was_said_before_and_waits_for_it() {
+    let world = World::new();
+    let one = world.replica("a", 1, 2, Callers { acked: 0, late: false }).await;
+    // The other one that a flag names is not there.
+    assert!(one.knows(|fleet| fleet.is_met).await >= 2 * SECOND);
+    let _presence = one.session(1, "i").await;
+    let two = world.replica("b", 2, 2, Callers { acked: 0, late: false }).await;
+    assert!(two.knows(|fleet| fleet.is_met).await <= SECOND);
+    assert!(two.index.ledger().get(&uid(1)).is_some(), "before it serves");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_killed_is_lost_and_one_that_comes_back_is_met() {
+    let world = World::new();
+    let [one, two, three] = world.fleet(3).await.try_into().ok().unwrap();
+    let _presence = three.session(1, "i").await;
+    one.hears(1, is_open).await;
+    three.kill();
+    for other in [&one, &two] {
+        let took = other.counts(1, 0, 1).await;
+        assert!((2 * SECOND..=4 * SECOND).contains(&took), "{took:?}");
+    }
+    let three = world.replica("c", 3, 3, Callers { acked: 0, late: false }).await;
+    for replica in [&one, &two, &three] {
+        assert!(replica.counts(2, 0, 0).await <= 3 * SECOND, "the one before is replaced");
+    }
+    assert!(three.index.ledger().get(&uid(1)).is_some(), "what its earlier life said came back to it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_that_are_cut_from_each_other_are_not_lost_while_a_third_one_hears_both() {
+    let world = World::new();
+    let [one, two, three] = world.fleet(3).await.try_into().ok().unwrap();
+    world.ether.turn(ip(1), ip(2), Way::Silent);
+    for replica in [&one, &two] {
+        assert!(replica.counts(1, 1, 0).await <= 4 * SECOND, "silence is noticed");
+    }
+    sleep(60 * SECOND).await;
+    let _presence = one.session(1, "i").await;
+    assert!(two.hears(1, is_open).await <= SECOND, "by the third");
+    for replica in [&one, &two] {
+        assert_eq!(replica.count("lost"), 0);
+    }
+    assert_eq!(three.count("linked"), 2);
+    world.ether.turn(ip(1), ip(2), Way::Open);
+    for replica in [&one, &two] {
+        assert!(replica.counts(2, 0, 0).await <= 5 * SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_that_see_each_others_signs_of_life_lose_nobody() {
+    for way in [Way::Silent, Way::Closed] {
+        let world = World::new();
+        let [one, two] = world.fleet(2).await.try_into().ok().unwrap();
+        world.ether.turn(ip(1), ip(2), way);
+        for replica in [&one, &two] {
+            replica.counts(0, 1, 0).await;
+        }
+        for _ in 0..120 {
+            sleep(SECOND / 2).await;
+            assert_eq!((one.count("lost"), two.count("lost")), (0, 0), "{way:?}");
+        }
+        assert!(one.peers.fleet().borrow().cut_from.is_empty());
+        assert_eq!(world.leases.lock().unwrap().held.len(), 2);
+        world.ether.turn(ip(1), ip(2), Way::Open);
+        for replica in [&one, &two] {
+            replica.counts(1, 0, 0).await;
+        }
+        let written = world.leases.lock().unwrap().version;
+        sleep(60 * SECOND).await;
+        assert!(world.leases.lock().unwrap().version <= written + 2, "nothing is written any more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_cut_from_all_is_lost_and_knows_that_it_is_the_one() {
+    let world = World::new();
+    let [one, two] = world.fleet(2).await.try_into().ok().unwrap();
+    one.api.store(false, Ordering::Relaxed);
+    world.ether.turn(ip(1), ip(2), Way::Silent);
+    let took = two.counts(0, 0, 1).await;
+    assert!((5 * SECOND..=8 * SECOND).contains(&took), "{took:?}");
+    assert!(two.peers.fleet().borrow().cut_from.is_empty(), "it hears the API server");
+    one.knows(|fleet| fleet.cut_from == [two.address]).await;
+    assert_eq!(one.count("lost"), 0, "it cannot know");
+    world.ether.turn(ip(1), ip(2), Way::Open);
+    for replica in [&one, &two] {
+        replica.counts(1, 0, 0).await;
+        replica.knows(|fleet| fleet.cut_from.is_empty() && fleet.others.len() == 1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_api_server_away_nobody_is_lost() {
+    let world = World::new();
+    let [one, two, three] = world.fleet(3).await.try_into().ok().unwrap();
+    [&one, &two].map(|replica| replica.api.store(false, Ordering::Relaxed));
+    three.kill();
+    one.counts(1, 1, 0).await;
+    sleep(60 * SECOND).await;
+    assert_eq!((one.count("lost"), two.count("lost")), (0, 0));
+    one.api.store(true, Ordering::Relaxed);
+    assert!(one.counts(1, 0, 1).await <= 8 * SECOND, "now it is known");
+    assert_eq!(two.count("lost"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_calls_a_pod_is_asked_of_all_and_who_does_not_answer_is_late() {
+    let world = World::new();
+    let [one, two, three] = world.fleet(3).await.try_into().ok().unwrap();
+    let services: Vec<ServiceKey> = vec!["orders.shop".parse().unwrap()];
+    let ask = |within: Duration| {
+        let (peers, services) = (one.peers.clone(), services.clone());
+        async move { peers.drained(uid(1), None, services, Instant::now() + within).await }
+    };
+    // Nobody ends it: they have not heard of it, and say how they stand at the deadline.
+    let outcome = ask(2 * SECOND).await;
+    assert_eq!((outcome.acked, outcome.subscribers), (4, 5), "{outcome:?}");
+    assert_eq!(outcome.late, ["shop/late"]);
+    world.ether.turn(ip(1), ip(2), Way::Silent);
+    let outcome = ask(SECOND).await;
+    assert!(outcome.late.contains(&"replica b".to_owned()), "{outcome:?}");
+    assert_eq!(outcome.subscribers, 4, "and the third has answered");
+    drop((two, three));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_but_a_replica_gets_a_link() {
+    let world = World::new();
+    let one = world.replica("a", 1, 0, Callers { acked: 0, late: false }).await;
+    for (token, status) in [("token-of-u1", 403), ("away", 503)] {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(token.as_bytes()).unwrap();
+        let network: Machine = world.ether.machine(ip(9));
+        let dialer = Dialer {
+            network: Arc::new(network),
+            tls: world.client.clone(),
+            token_file: file.path().to_owned(),
+        };
+        let refused = dialer.dial(one.address).await.err().unwrap().to_string();
+        assert!(refused.contains(&format!("refused the link with {status}")), "{refused}");
+    }
+    // Its own claim says for what it was made.
+    let claims = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, r#"{"aud":"rollcall"}"#);
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(format!("x.{claims}.y").as_bytes()).unwrap();
+    let network = Arc::new(world.ether.machine(ip(9)));
+    let dialer = Dialer { network, tls: world.client.clone(), token_file: file.path().to_owned() };
+    let refused = dialer.dial(one.address).await.err().unwrap().to_string();
+    assert!(refused.contains("403"), "{refused}");
+    assert_eq!(one.count("linked"), 0);
+    one.trigger.pull();
+}
