@@ -265,6 +265,11 @@ impl World {
         self.note(format!("n{node} has power again"));
         self.net.set_dark(&node_name(node), false);
         self.kubernetes(|cluster| cluster.find_node(&node_name(node)));
+        let now_ms = self.now_ms();
+        for pod in self.pods.values().filter(|pod| pod.node == node && !pod.deleted) {
+            // Its sidecar is heard before its kubelet has found it ready anew; until it says otherwise, it was.
+            self.truth.may_be_back(&pod.uid, now_ms);
+        }
         let names: Vec<_> =
             self.pods.values().filter(|pod| pod.node == node).map(|pod| pod.name.clone()).collect();
         for name in names {
