@@ -24,7 +24,7 @@ fn apart() -> usize {
 fn much_happens(world: &mut World) {
     world.create_pod(0);
     world.play(4_000);
-    let leaving = world.pods_in_life()[0].clone();
+    let leaving = world.some_pod();
     world.delete_pod(&leaving);
     world.play(6_000);
 }

@@ -15,7 +15,7 @@ const APART: u64 = 3;
 /// it came so far.
 fn dies_at(number: u64, harm: Harm) -> bool {
     let mut world = World::begin(number, TINY);
-    let faults = world.controllers[0].faults.clone();
+    let faults = world.faults_of(0);
     faults.place(Fault::of_write(number, harm));
     let mut died = false;
     let mut bury = |world: &mut World| {
@@ -28,7 +28,7 @@ fn dies_at(number: u64, harm: Harm) -> bool {
     world.create_pod(0);
     world.play(8_000);
     bury(&mut world);
-    let leaving = world.pods_in_life()[0].clone();
+    let leaving = world.some_pod();
     world.delete_pod(&leaving);
     world.play(8_000);
     bury(&mut world);

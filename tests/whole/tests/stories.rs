@@ -21,10 +21,10 @@ fn while_nothing_is_wrong_who_comes_and_goes_is_told_in_time() {
     let mut world = world();
     world.create_pod(0);
     world.play(5_000);
-    let leaving = world.pods_in_life()[0].clone();
+    let leaving = world.some_pod();
     world.delete_pod(&leaving);
     world.play(3_000);
-    let failing = world.pods_in_life()[0].clone();
+    let failing = world.some_pod();
     world.app_fails(&failing, true);
     world.play(4_000);
     world.app_fails(&failing, false);
@@ -80,7 +80,7 @@ fn an_api_server_that_cannot_be_reached_takes_nobody_out() {
     let from_ms = world.now_ms();
     world.net.cut_both(&controller, &api_server_address());
     world.play(20_000);
-    let leaving = world.pods_in_life()[0].clone();
+    let leaving = world.some_pod();
     world.delete_pod(&leaving);
     world.create_pod(1);
     world.play(180_000);

@@ -313,6 +313,11 @@ impl World {
         }
     }
 
+    /// One of them.
+    pub fn some_pod(&self) -> String {
+        self.pods_in_life()[0].clone()
+    }
+
     /// The pods that are there and not about to go.
     pub fn pods_in_life(&self) -> Vec<String> {
         self.pods.values().filter(|pod| pod.is_in_life()).map(|pod| pod.name.clone()).collect()

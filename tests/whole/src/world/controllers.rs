@@ -151,6 +151,11 @@ impl World {
         }
     }
 
+    /// What goes wrong between a controller and the API server, in its present life.
+    pub fn faults_of(&self, number: usize) -> Faults {
+        self.controllers[number].faults.clone()
+    }
+
     /// The number of the one that the Lease says to be its holder, if it runs.
     pub fn leader(&self) -> Option<usize> {
         let lease = self.api(|api| api.object("leases", OURS, CONTROLLERS))?;
