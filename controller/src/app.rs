@@ -1,7 +1,6 @@
 //! The wiring: every part is a task, and the end of any of them is seen.
 
 use std::{
-    future::Future,
     net::SocketAddr,
     sync::{
         Arc,
@@ -13,12 +12,10 @@ use std::{
 use anyhow::{Context, bail};
 use kube::{Client, Config};
 use rollcall_injection::Settings;
-use rollcall_net::{
-    Jitter, Kernel, LogFilter, Shutdown, Trigger, bind_any, client_config, server_config, shutdown,
-};
+use rollcall_net::{Jitter, Kernel, LogFilter, Trigger, bind_any, client_config, server_config, shutdown};
 use tokio::{
     net::TcpListener,
-    sync::{oneshot, watch},
+    sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -30,14 +27,11 @@ use crate::{
     auth::{KubeReviewer, user_of},
     ca::{Authority, CaError},
     index::{Index, ObjectKey},
-    kubernetes::watch_all,
     lease,
     operate::{Metrics, WriteCounts, api, health::Health},
-    outside,
-    owner::{IndexHandle, OwnerGone, owner},
+    parts::Beneath,
     peers::{self, Means, peers},
     sessions::Sessions,
-    status,
 };
 
 /// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
@@ -58,7 +52,16 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let ((trigger, ear), (farewell, leaving)) = (shutdown(), shutdown());
     let metrics = Metrics::new();
     let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
-    let (owner, index) = owner(index(&args, &settings)?, metrics.clone());
+    let beneath = Beneath {
+        client: client.clone(),
+        index: index(&args, &settings)?,
+        lease: lease::Settings {
+            namespace: args.namespace.clone(),
+            name: args.lease_name.clone(),
+            replica: args.replica.clone(),
+        },
+        metrics: metrics.clone(),
+    };
     // Ports first: a conflict must fail the start, not the first request.
     let health_listener = bind_any(args.health_listen)
         .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
@@ -68,15 +71,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let read_listeners = api::listen(args.read_listen, args.read_listen_v6)?;
 
     let mut parts = JoinSet::new();
-    let owner_ear = ear.clone();
-    parts.spawn(async move {
-        owner.run(owner_ear).await;
-        anyhow::Ok("owner")
-    });
-    for (name, watch) in watch_all(&client, &index, metrics.watch_ages(), metrics.drift()) {
-        parts.spawn(until(ear.clone(), name, watch));
-    }
-    let asks_outside = write(&mut parts, &args, &client, &index, &metrics, &ear);
+    let (index, asks_outside) = beneath.start(&mut parts, &ear);
     let (replicas, others) =
         peers(among(&args, sessions_listener.local_addr()?), index.clone(), metrics.clone());
     let (believed, belief) = oneshot::channel();
@@ -225,64 +220,6 @@ fn admission(args: &Args, settings: Settings) -> anyhow::Result<Option<(Installa
     Ok(Some((Installation { names, settings, dns }, listener)))
 }
 
-/// The parts that write to Kubernetes, or speak to the world outside, and the Lease without which they do not; tells
-/// whether we hold it.
-fn write(
-    parts: &mut JoinSet<anyhow::Result<&'static str>>,
-    args: &Args,
-    client: &Client,
-    index: &IndexHandle,
-    metrics: &Metrics,
-    ear: &Shutdown,
-) -> watch::Receiver<bool> {
-    let (seat, leadership) = lease::leadership();
-    let settings = lease::Settings {
-        namespace: args.namespace.clone(),
-        name: args.lease_name.clone(),
-        replica: args.replica.clone(),
-    };
-    let (writes, ready) = (metrics.writes().clone(), listed(index));
-    let keeping = lease::run(client.clone(), settings, seat, writes, ready, ear.clone());
-    parts.spawn(async move {
-        keeping.await;
-        Ok("lease")
-    });
-    let writing = status::run(
-        client.clone(),
-        index.clone(),
-        leadership.clone(),
-        args.replica.clone(),
-        metrics.writes().clone(),
-        ear.clone(),
-    );
-    parts.spawn(async move {
-        writing.await?;
-        Ok("status")
-    });
-    let (told, holds_lease) = watch::channel(false);
-    parts.spawn(async move {
-        leadership.tell(told).await;
-        Ok("lease's word")
-    });
-    let probing = outside::run(index.clone(), holds_lease.clone(), ear.clone());
-    parts.spawn(async move {
-        probing.await?;
-        Ok("prober")
-    });
-    holds_lease
-}
-
-/// Returns when every kind is listed: before that, the writers know nothing to write.
-fn listed(index: &IndexHandle) -> impl Future<Output = ()> + use<> {
-    let mut view = index.view();
-    async move {
-        // An owner that is gone is a process that ends, and no reason to claim anything.
-        if view.wait_for(|view| view.complete).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 /// The way to the API server.
 async fn client() -> anyhow::Result<Client> {
     Ok(Client::try_from(tuned(Config::infer().await?))?)
@@ -319,53 +256,14 @@ async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow
     }
 }
 
-/// Runs a part that has no goodbye to say.
-async fn until(
-    mut shutdown: Shutdown,
-    name: &'static str,
-    part: impl Future<Output = Result<(), OwnerGone>>,
-) -> anyhow::Result<&'static str> {
-    tokio::select! {
-        result = part => result?,
-        () = shutdown.requested() => {}
-    }
-    Ok(name)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use futures::FutureExt;
     use rollcall_catalogue::{PodFacts, liveness::PodLife};
     use rollcall_injection::Wish;
 
     use super::*;
-    use crate::index::{Change, InjectionFacts, Kind, PodSeen};
-
-    #[tokio::test(start_paused = true)]
-    async fn the_lease_waits_for_every_list_and_for_no_owner() {
-        for dies in [false, true] {
-            let (owner, index) = owner(Index::default(), Metrics::new());
-            let (_trigger, ear) = shutdown();
-            let part = tokio::spawn(owner.run(ear));
-            let mut listed = Box::pin(listed(&index));
-            let (last, kinds) = Kind::ALL.split_last().unwrap();
-            for kind in kinds {
-                index.apply(Change::ListBegins(*kind)).await.unwrap();
-                index.apply(Change::ListEnds(*kind)).await.unwrap();
-            }
-            sleep(Duration::from_secs(60)).await;
-            assert!(listed.as_mut().now_or_never().is_none(), "{last:?} is not listed");
-            if dies {
-                part.abort();
-                assert!(timeout(Duration::from_secs(60), listed).await.is_err());
-                continue;
-            }
-            index.apply(Change::ListBegins(*last)).await.unwrap();
-            index.apply(Change::ListEnds(*last)).await.unwrap();
-            timeout(Duration::from_secs(60), listed).await.unwrap();
-        }
-    }
+    use crate::index::{Change, InjectionFacts, PodSeen};
 
     #[tokio::test(start_paused = true)]
     async fn an_end_waits_for_sessions_that_go_and_not_for_long() {

@@ -18,11 +18,12 @@ pub mod operate;
 mod outside;
 mod own_objects;
 mod owner;
+pub mod parts;
 pub mod peers;
 #[cfg(test)]
 mod scripted_api;
 pub mod sessions;
 pub mod status;
 
-pub use ca::{Authority, CaError};
+pub use ca::{Authority, CaError, Leaf};
 pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};

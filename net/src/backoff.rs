@@ -1,9 +1,8 @@
 //! How long to wait before trying again, so that a fleet that lost its controller does not come back in step.
 
-use std::{
-    hash::{BuildHasher, Hasher, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
+
+use crate::surroundings::entropy;
 
 /// The first retry is spread over this: enough to spread a fleet of thousands, too short to be missed.
 const FIRST_MAX: Duration = Duration::from_secs(1);
@@ -52,9 +51,9 @@ impl Backoff {
 // === impl Jitter ===
 
 impl Jitter {
-    /// Seeded by the operating system's randomness, which the standard library's maps are keyed with.
+    /// Seeded by the operating system's randomness.
     pub fn from_entropy() -> Self {
-        Self::new(RandomState::new().build_hasher().finish())
+        Self::new(entropy())
     }
 
     pub fn new(seed: u64) -> Self {

@@ -12,6 +12,7 @@ mod places;
 pub mod probe;
 mod provider;
 mod shutdown;
+mod surroundings;
 mod tls;
 
 pub use backoff::{Backoff, Jitter};
@@ -22,4 +23,5 @@ pub use logs::{FILTER_BYTES_MAX, FilterError, LogFilter, LogsError, init_logs};
 pub use network::{Accept, Accepted, Kernel, Network, Stream};
 pub use places::{Place, Places};
 pub use shutdown::{Shutdown, Trigger, shutdown};
+pub use surroundings::{pretend_chance, pretend_time_of_day, time_of_day};
 pub use tls::{TLS_NAME, TlsError, client_config, server_config, server_name, webhook_server_config};

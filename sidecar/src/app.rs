@@ -10,16 +10,14 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    agent::{Agent, errands},
-    api::{self, Api},
+    api,
     args::Args,
-    disk::{self, Folder, Keeper, Scribe},
+    core::Core,
     dns::{self, Dns, Forwarder, Search, Sockets},
     health,
-    own::{self, Own},
-    prestop::{PreStop, prestop},
-    session::{Trust, pod_of_token},
-    store::{Store, store},
+    prestop::PreStop,
+    session::Trust,
+    store::Store,
 };
 
 /// All parts have ended by then, or are cut off: answers come from memory, so nothing takes longer.
@@ -105,28 +103,10 @@ impl Sidecar {
     /// Answers until it is told to end, or until a part ends by itself. What the disk has is known before the first answer,
     /// and both before anybody is called.
     pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
-        let (writer, store) = store();
-        let (errands, inbox) = errands();
-        let (hooks, questions) = prestop(store.clone());
-        // What is declared is known before the first session: it is in its first word.
-        let (own, mounted) = Own::new(&self.args.declared, self.args.registrations_dir.clone());
-        let api = Api::new(store.clone(), errands, own.clone());
         let addresses = self.api_addresses()?;
         let controller = self.args.controller;
-        let folder = Folder::new(&self.args.state_dir);
-        let pod = pod_of_token(&self.args.token_file);
-        let mut agent =
-            Agent::new(self.args, Arc::new(Kernel), self.trust, writer, inbox, questions, own.clone());
-        let left = disk::read(&folder, pod.as_deref());
-        let restored = left.state.is_some();
-        if let Some(state) = left.state {
-            agent.restore(state);
-        }
-        if let Some(said) = left.said {
-            agent.restore_words(&said);
-        }
-        let keeper = Keeper::new(folder.clone(), store.clone(), restored);
-        let scribe = Scribe::new(folder, store.clone(), own.clone(), pod);
+        let core = Core::new(self.args, Arc::new(Kernel), self.trust);
+        let (store, api, hooks) = (core.store.clone(), core.api.clone(), core.hooks.clone());
         let dns = Arc::new(Dns::new(api.clone(), self.forwarder));
         let mut parts = JoinSet::new();
         for sockets in self.dns {
@@ -138,9 +118,7 @@ impl Sidecar {
             parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
         }
         parts.spawn(serve_health(self.health, store, dns.counts(), hooks, shutdown.clone()));
-        parts.spawn(keeper.run(shutdown.clone()));
-        parts.spawn(scribe.run(shutdown.clone()));
-        parts.spawn(own::run(own, mounted, shutdown.clone()));
+        let agent = core.start(&mut parts, &shutdown);
         info!(?addresses, %controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.
         tokio::select! {

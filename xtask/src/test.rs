@@ -7,8 +7,9 @@ use anyhow::Result;
 use rollcall_cluster::{Cluster, HELM, Home, Provider, prepare_resolvers};
 use std::process::ExitCode;
 
-/// A world in virtual time: what fails there is told by a seed, and not by a cluster that was slow.
-const SIMULATION: &str = "rollcall-simulation";
+/// Worlds in virtual time: what fails there is told by a seed, and not by a cluster that was slow. The first has the machines
+/// alone and plays thousands of stories, the other whole processes.
+const SIMULATIONS: [&str; 2] = ["rollcall-simulation", "rollcall-whole"];
 
 /// The chart, linted and rendered: needs helm, which the first run builds.
 const CHART: &str = "rollcall-chart";
@@ -24,12 +25,16 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     prepare_resolvers(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let later = ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &SIMULATION, &CHART, &FAULTS]);
+    let later = ON_ANY_CLUSTER
+        .iter()
+        .chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &FAULTS])
+        .chain(&SIMULATIONS);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;
     if outcome.failed == 0 {
-        outcome.cargo_test("simulation", &["--package", SIMULATION], &[])?;
+        let simulations: Vec<_> = SIMULATIONS.iter().flat_map(|package| ["--package", *package]).collect();
+        outcome.cargo_test("simulation", &simulations, &[])?;
     }
     if outcome.failed == 0 {
         // Before the tests, where it is seen to take its time.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use rollcall_catalogue::PodUid;
+use rollcall_net::time_of_day;
 use rollcall_wire::peer::Frame;
 use tokio::sync::watch;
 
@@ -60,7 +61,7 @@ impl KnownTokens {
     /// The pod of this token, where it is known to be good.
     pub(super) fn recall(&self, digest: &TokenDigest) -> Option<PodUid> {
         let inner = self.inner();
-        inner.known.get(digest).filter(|known| known.until > SystemTime::now()).map(|known| known.pod.clone())
+        inner.known.get(digest).filter(|known| known.until > time_of_day()).map(|known| known.pod.clone())
     }
 
     /// The API server has found it good; the other replicas are told.
@@ -85,10 +86,10 @@ impl KnownTokens {
     /// Another replica had it reviewed. What is no digest is no word on any token.
     pub(crate) fn hear(&self, digest: &str, pod: &PodUid, good_for_seconds: u64) {
         let Some(digest) = read_digest(digest) else { return };
-        let until = SystemTime::now() + Duration::from_secs(good_for_seconds).min(HEARD_FOR_MAX);
+        let until = time_of_day() + Duration::from_secs(good_for_seconds).min(HEARD_FOR_MAX);
         let mut inner = self.inner();
         // What the API server has told ourselves counts more.
-        let is_ours = |known: &Known| known.number.is_some() && known.until > SystemTime::now();
+        let is_ours = |known: &Known| known.number.is_some() && known.until > time_of_day();
         if !inner.known.get(&digest).is_some_and(is_ours) {
             inner.keep(digest, Known { pod: pod.clone(), until, number: None });
         }
@@ -96,7 +97,7 @@ impl KnownTokens {
 
     /// Some of the tokens that were reviewed here after this number, as other replicas are told of them.
     pub(crate) fn told_after(&self, number: u64) -> Vec<(u64, Frame)> {
-        let (inner, now) = (self.inner(), SystemTime::now());
+        let (inner, now) = (self.inner(), time_of_day());
         let later = inner.reviewed.range(number.saturating_add(1)..).take(TOLD_MAX);
         let told = later.filter_map(|(number, digest)| {
             let known = inner.known.get(digest)?;

@@ -16,6 +16,7 @@ use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::{Api, Client, api::PostParams};
 use rollcall_catalogue::{PodFacts, PodUid};
+use rollcall_net::time_of_day;
 use rollcall_wire::limits::TOKEN_BYTES_MAX;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -221,7 +222,7 @@ impl<R: Reviewer> Authenticator<R> {
         let facts = self.find(&uid).await?;
         if facts.is_none() {
             // The index is asked again for a moment, and then the API server: it knows which of them is late.
-            self.tokens.doubt(&digest, SystemTime::now() + REFUSED_FOR);
+            self.tokens.doubt(&digest, time_of_day() + REFUSED_FOR);
         }
         facts.ok_or(AuthError::UnknownPod)
     }
@@ -289,7 +290,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Until when a token that is good is remembered.
 fn end(token: &str) -> SystemTime {
-    expiry(token).unwrap_or_else(|| SystemTime::now() + UNDATED_FOR)
+    expiry(token).unwrap_or_else(|| time_of_day() + UNDATED_FOR)
 }
 
 /// When a token ends, by its own claim; only asked of tokens that the API server has just found good.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use rollcall_net::time_of_day;
 use tokio::time::Instant;
 
 /// Holds a clock that never goes back, in milliseconds since 1970 as the machine had them when the process began.
@@ -15,7 +16,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = time_of_day().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { started: Instant::now(), started_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
     }
 

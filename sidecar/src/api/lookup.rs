@@ -38,7 +38,7 @@ const KEPT_TEXT_MAX: usize = 256;
 
 /// Holds what a lookup asks for.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub(super) query: Query,
     /// The filters as one text, which tells them apart.
     pub(super) text: String,
@@ -91,7 +91,7 @@ impl Asked {
 // === impl Api ===
 
 impl Api {
-    pub(super) async fn lookup(
+    pub(crate) async fn lookup(
         &self,
         name: &str,
         asked: &Asked,

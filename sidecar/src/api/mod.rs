@@ -17,7 +17,7 @@ pub(crate) mod body;
 mod follow;
 mod gate;
 mod list;
-mod lookup;
+pub(crate) mod lookup;
 pub(crate) mod own;
 mod pick;
 mod route;

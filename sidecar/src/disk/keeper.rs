@@ -1,8 +1,6 @@
 //! The keeper: writes what is known to the disk, soon after it changed and never often.
 
-use std::time::SystemTime;
-
-use rollcall_net::Shutdown;
+use rollcall_net::{Shutdown, time_of_day};
 use rollcall_wire::PodIdentity;
 use tokio::{
     sync::watch,
@@ -121,7 +119,7 @@ impl Keeper {
         if !self.pace.kept || !self.store.in_step() {
             return;
         }
-        let (folder, at_ms) = (self.folder.clone(), wall_ms(SystemTime::now()));
+        let (folder, at_ms) = (self.folder.clone(), wall_ms(time_of_day()));
         if let Ok(Err(error)) = spawn_blocking(move || folder.touch(at_ms)).await {
             self.pace.failed(&error);
         }
@@ -134,7 +132,7 @@ impl Keeper {
         let current_at = self.store.current_at().unwrap_or(self.begin);
         let mut state = State {
             pod: self.store.around().pod.clone(),
-            current_at_ms: SystemTime::now().checked_sub(current_at.elapsed()).map_or(0, wall_ms),
+            current_at_ms: time_of_day().checked_sub(current_at.elapsed()).map_or(0, wall_ms),
             position,
             ..State::default()
         };

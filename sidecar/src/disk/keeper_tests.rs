@@ -1,4 +1,4 @@
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 use rollcall_catalogue::{ContentHash, Policy, Service, ServiceKey, changes::Head};
 use rollcall_net::{Trigger, shutdown};

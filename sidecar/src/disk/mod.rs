@@ -15,8 +15,7 @@ mod keeper;
 mod scribe;
 mod words;
 
-use std::time::SystemTime;
-
+use rollcall_net::time_of_day;
 use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -64,7 +63,7 @@ impl State {
     /// When it was last known to be current, by the clock that answers are dated with. A wall clock that went back since
     /// says nothing of how long that is: it counts as no time at all, which is told as an age of 1.
     pub(crate) fn current_at(&self) -> Option<Instant> {
-        let age_ms = wall_ms(SystemTime::now()).saturating_sub(self.current_at_ms);
+        let age_ms = wall_ms(time_of_day()).saturating_sub(self.current_at_ms);
         Instant::now().checked_sub(Duration::from_millis(age_ms))
     }
 }

@@ -1,0 +1,93 @@
+//! The cases on a real API server: all at once, each in a namespace of its own.
+
+use std::{
+    future::Future,
+    hash::{BuildHasher, Hasher, RandomState},
+    pin::Pin,
+};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, Client, api::DeleteParams};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::place::{APPLY, Place};
+
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const CRD: &str = "serviceregistrations.rollcall.dev";
+
+/// Holds a case that waits for a place.
+pub(crate) struct Case {
+    name: &'static str,
+    run: Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+}
+
+// === impl Case ===
+
+impl Case {
+    pub(crate) fn new<F>(name: &'static str, run: impl FnOnce(Place) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self { name, run: Box::new(|place| Box::pin(run(place))) }
+    }
+}
+
+/// Says whether it was not there before.
+async fn install_crd(client: &Client) -> bool {
+    let api = Api::<CustomResourceDefinition>::all(client.clone());
+    let place = Place::new(client.clone(), &format!("conf-crd-{:08x}", number())).await;
+    place
+        .eventually("a CRD that was deleted just now is gone", async || {
+            api.get_opt(CRD).await.unwrap().is_none_or(|crd| crd.metadata.deletion_timestamp.is_none())
+        })
+        .await;
+    let owns = api.get_opt(CRD).await.unwrap().is_none();
+    // As it is installed.
+    let path = format!("{CRDS}/{CRD}?fieldManager=conformance&force=true");
+    let request = http::Request::patch(path).header("content-type", APPLY);
+    let yaml = rollcall_crds::crd_yaml().unwrap().into_bytes();
+    client.request::<Value>(request.body(yaml).unwrap()).await.unwrap();
+    let path = place.registrations("");
+    place.eventually("registrations are served", async || place.get(&path).await.code == 200).await;
+    place.delete(&format!("/api/v1/namespaces/{}", place.namespace), Value::Null).await.done(200);
+    owns
+}
+
+fn number() -> u64 {
+    RandomState::new().build_hasher().finish() & 0xffff_ffff
+}
+
+#[tokio::test]
+async fn a_real_api_server_says_the_same() {
+    let client = Client::try_default().await.expect("KUBECONFIG is not set; this test needs a cluster");
+    let owns_crd = install_crd(&client).await;
+    let mut cases = JoinSet::new();
+    let mut names = std::collections::HashMap::new();
+    let mut namespaces = Vec::new();
+    for Case { name, run } in crate::all() {
+        let namespace = format!("conf-{:08x}", number());
+        namespaces.push(namespace.clone());
+        let client = client.clone();
+        let task = cases.spawn(async move { run(Place::new(client, &namespace).await).await });
+        names.insert(task.id(), name);
+    }
+    let mut failed = Vec::new();
+    while let Some(ended) = cases.join_next_with_id().await {
+        if let Err(error) = ended {
+            let said = names[&error.id()];
+            failed.push(format!("{said}: {error}"));
+        }
+    }
+    for namespace in namespaces {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        let request =
+            http::Request::delete(path).body(json!({"gracePeriodSeconds": 0}).to_string().into_bytes());
+        let _: Result<Value, _> = client.request(request.unwrap()).await;
+    }
+    if owns_crd {
+        let api = Api::<CustomResourceDefinition>::all(client.clone());
+        api.delete(CRD, &DeleteParams::default()).await.unwrap();
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
