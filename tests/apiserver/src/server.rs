@@ -12,7 +12,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Client, client::Body, core::response::StatusSummary};
+use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
@@ -85,9 +85,16 @@ impl ApiServer {
 
     /// A client of one replica, for which this goes wrong.
     pub fn client(&self, replica: usize, faults: &Faults) -> Client {
-        let (server, faults) = (self.clone(), faults.clone());
+        self.client_among(&[replica], faults)
+    }
+
+    /// One whose calls go to these replicas in turn, as a load balancer does it.
+    pub fn client_among(&self, replicas: &[usize], faults: &Faults) -> Client {
+        let (server, faults, mut turns) =
+            (self.clone(), faults.clone(), replicas.to_vec().into_iter().cycle());
         let service = tower::service_fn(move |request: Request<Body>| {
-            let (server, faults) = (server.clone(), faults.clone());
+            let (server, faults, replica) =
+                (server.clone(), faults.clone(), turns.next().unwrap_or_default());
             async move { server.serve(replica, &faults, request).await }
         });
         Client::new(service, "default")
@@ -353,7 +360,7 @@ impl State {
                         text(&object)
                     }
                     Leaving::Gone(object) => json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
-                    "status": StatusSummary::Success, "details": {"name": call.name, "group": kind.group,
+                    "status": "Success", "details": {"name": call.name, "group": kind.group,
                     "kind": kind.plural, "uid": object["metadata"]["uid"]}})
                     .to_string(),
                 },

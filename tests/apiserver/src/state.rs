@@ -1,6 +1,10 @@
 //! What the API server makes of a write: who may, what becomes of the object, and what else happens by it.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -27,6 +31,8 @@ pub(crate) struct State {
     /// Kubernetes collects garbage some time; here that is at once, or when a test says so.
     pub(crate) keeps_garbage: bool,
     made: u64,
+    /// How often each name was given: an object made anew is another.
+    lives: BTreeMap<Id, u64>,
     origin: (Instant, Timestamp),
 }
 
@@ -63,6 +69,7 @@ impl State {
             tokens: Tokens::default(),
             keeps_garbage: false,
             made: 0,
+            lives: BTreeMap::new(),
             origin: (Instant::now(), began),
         }
     }
@@ -88,9 +95,14 @@ impl State {
         mixed ^ (mixed >> 31)
     }
 
-    fn uid(&mut self) -> String {
-        let number = self.number();
-        format!("{:08x}-{:04x}-4000-8000-{:012x}", number >> 32, (number >> 16) & 0xffff, self.made)
+    /// By its name and its life, so that it does not matter what else was made meanwhile.
+    fn uid(&mut self, id: &Id) -> String {
+        let life = self.lives.entry(id.clone()).or_default();
+        *life += 1;
+        let mut hasher = DefaultHasher::new();
+        (id.kind, &id.namespace, &id.name).hash(&mut hasher);
+        let named = hasher.finish();
+        format!("{:08x}-{:04x}-4000-8000-{life:012x}", named >> 32, (named >> 16) & 0xffff)
     }
 
     /// The ending of a name that the API server makes.
@@ -138,7 +150,7 @@ impl State {
         if self.history.get(&id).is_some() {
             return Err(Refusal::already_exists(kind, &name));
         }
-        let uid = self.uid();
+        let uid = self.uid(&id);
         let now = self.now_text();
         let meta = &mut object["metadata"];
         for field in

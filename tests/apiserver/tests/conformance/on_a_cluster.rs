@@ -19,15 +19,15 @@ const CRD: &str = "serviceregistrations.rollcall.dev";
 /// Holds a case that waits for a place.
 pub(crate) struct Case {
     name: &'static str,
-    run: Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    run: Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 // === impl Case ===
 
 impl Case {
-    pub(crate) fn new<F>(name: &'static str, run: impl FnOnce(Place) -> F + Send + 'static) -> Self
+    pub(crate) fn new<F>(name: &'static str, run: impl FnOnce(Place) -> F + 'static) -> Self
     where
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = ()> + 'static,
     {
         Self { name, run: Box::new(|place| Box::pin(run(place))) }
     }
@@ -61,6 +61,10 @@ fn number() -> u64 {
 #[tokio::test]
 async fn a_real_api_server_says_the_same() {
     let client = Client::try_default().await.expect("KUBECONFIG is not set; this test needs a cluster");
+    tokio::task::LocalSet::new().run_until(all_of_them(client)).await;
+}
+
+async fn all_of_them(client: Client) {
     let owns_crd = install_crd(&client).await;
     let mut cases = JoinSet::new();
     let mut names = std::collections::HashMap::new();
@@ -69,7 +73,7 @@ async fn a_real_api_server_says_the_same() {
         let namespace = format!("conf-{:08x}", number());
         namespaces.push(namespace.clone());
         let client = client.clone();
-        let task = cases.spawn(async move { run(Place::new(client, &namespace).await).await });
+        let task = cases.spawn_local(async move { run(Place::new(client, &namespace).await).await });
         names.insert(task.id(), name);
     }
     let mut failed = Vec::new();
