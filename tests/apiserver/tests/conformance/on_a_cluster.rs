@@ -3,9 +3,9 @@
 use std::{
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
-    pin::Pin,
 };
 
+use futures::future::LocalBoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, api::DeleteParams};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const CRD: &str = "serviceregistrations.rollcall.dev";
 /// Holds a case that waits for a place.
 pub(crate) struct Case {
     name: &'static str,
-    run: Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()>>>>,
+    run: Box<dyn FnOnce(Place) -> LocalBoxFuture<'static, ()>>,
 }
 
 // === impl Case ===
