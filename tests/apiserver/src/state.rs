@@ -41,6 +41,8 @@ pub(crate) struct State {
 pub(crate) struct Options {
     pub(crate) manager: Manager,
     pub(crate) dry_run: bool,
+    /// It is a PUT.
+    pub(crate) replaces: bool,
 }
 
 // === impl Options ===
@@ -48,7 +50,8 @@ pub(crate) struct Options {
 impl Options {
     /// Of one of Kubernetes' own.
     pub(crate) fn by(name: &str) -> Self {
-        Self { manager: Manager { name: name.to_owned(), applies: false, of_status: false }, dry_run: false }
+        let manager = Manager { name: name.to_owned(), applies: false, of_status: false };
+        Self { manager, dry_run: false, replaces: false }
     }
 
     pub(crate) fn of_status(mut self) -> Self {
@@ -202,7 +205,7 @@ impl State {
         let now = self.now_text();
         let mut after = change(&before, &now)?;
         check_type(kind, &mut after)?;
-        check_same(kind, name, &before, &after)?;
+        check_same(kind, name, &before, &after, options)?;
         if options.manager.of_status {
             let mut other = Value::clone(&before);
             other["status"] = after["status"].take();
@@ -299,13 +302,25 @@ fn check_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
 }
 
 /// That the object that is written is the one that is there.
-fn check_same(kind: &Kind, name: &str, before: &Value, after: &Value) -> Result<(), Refusal> {
+fn check_same(
+    kind: &Kind,
+    name: &str,
+    before: &Value,
+    after: &Value,
+    options: &Options,
+) -> Result<(), Refusal> {
     let said = |field: &str| after["metadata"][field].as_str().filter(|text| !text.is_empty());
     if said("name").is_some_and(|said| said != name) {
         return Err(Refusal::bad_request("the name of the object does not match the name on the URL"));
     }
     let (is, uid) = (before["metadata"]["uid"].as_str(), said("uid"));
-    if uid.is_some() && uid != is {
+    // A patch of a status may name any: what is not of the status is dropped before it is looked at.
+    let is_other = uid.is_some() && uid != is;
+    if is_other && !options.replaces && !options.manager.of_status {
+        let why = format!("metadata.uid: Invalid value: \"{}\": field is immutable", uid.unwrap_or_default());
+        return Err(Refusal::invalid(kind, name, &why));
+    }
+    if is_other && options.replaces {
         let why = format!(
             "Precondition failed: UID in precondition: {}, UID in object meta: {}",
             uid.unwrap_or_default(),

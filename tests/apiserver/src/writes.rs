@@ -32,7 +32,11 @@ impl State {
         };
         let applies = call.content_type == "application/apply-patch+yaml";
         let manager = Manager { name: call.manager(), applies, of_status };
-        let options = Options { manager, dry_run: call.parameter("dryRun") == Some("All") };
+        let options = Options {
+            manager,
+            dry_run: call.parameter("dryRun") == Some("All"),
+            replaces: call.verb == Verb::Update,
+        };
         let text = |object: &Value| object.to_string();
         match call.verb {
             Verb::Create if kind.plural == "tokenreviews" => Ok((201, text(&self.review(value)))),

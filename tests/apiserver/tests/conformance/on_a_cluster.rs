@@ -3,18 +3,22 @@
 use std::{
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
 };
 
 use futures::future::LocalBoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client, api::DeleteParams};
+use kube::{Api, Client, Config, api::DeleteParams};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::place::{APPLY, Place};
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const CRD: &str = "serviceregistrations.rollcall.dev";
+
+/// A case that takes longer hangs.
+const CASE_MAX: Duration = Duration::from_secs(150);
 
 /// Holds a case that waits for a place.
 pub(crate) struct Case {
@@ -60,7 +64,10 @@ fn number() -> u64 {
 
 #[tokio::test]
 async fn a_real_api_server_says_the_same() {
-    let client = Client::try_default().await.expect("KUBECONFIG is not set; this test needs a cluster");
+    let mut config = Config::infer().await.expect("KUBECONFIG is not set; this test needs a cluster");
+    // What is refused is to be seen, and not tried again.
+    config.default_retry = false;
+    let client = Client::try_from(config).unwrap();
     tokio::task::LocalSet::new().run_until(all_of_them(client)).await;
 }
 
@@ -73,7 +80,10 @@ async fn all_of_them(client: Client) {
         let namespace = format!("conf-{:08x}", number());
         namespaces.push(namespace.clone());
         let client = client.clone();
-        let task = cases.spawn_local(async move { run(Place::new(client, &namespace).await).await });
+        let task = cases.spawn_local(async move {
+            let case = async { run(Place::new(client, &namespace).await).await };
+            timeout(CASE_MAX, case).await.expect("it never ended");
+        });
         names.insert(task.id(), name);
     }
     let mut failed = Vec::new();
