@@ -10,9 +10,12 @@ use futures::future::LocalBoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, Config, api::DeleteParams};
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use crate::place::{APPLY, Place};
+use crate::place::{APPLY, LOOK_EVERY, Place};
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const CRD: &str = "serviceregistrations.rollcall.dev";
@@ -102,6 +105,13 @@ async fn all_of_them(client: Client) {
     if owns_crd {
         let api = Api::<CustomResourceDefinition>::all(client.clone());
         api.delete(CRD, &DeleteParams::default()).await.unwrap();
+        // Whoever comes next may install it.
+        let gone = async {
+            while api.get_opt(CRD).await.unwrap().is_some() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(CASE_MAX, gone).await.expect("the CRD never went");
     }
     assert!(failed.is_empty(), "{failed:#?}");
 }
