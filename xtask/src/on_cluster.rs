@@ -18,6 +18,8 @@ pub(crate) const ON_ANY_CLUSTER: [&str; 2] = ["rollcall-slice", "rollcall-contro
 pub(crate) const OF_RESOLVERS: &str = "rollcall-resolvers";
 /// The tests of the cluster kit itself, which start clusters of their own.
 pub(crate) const OF_THE_KIT: &str = "rollcall-kit";
+/// The model of an API server, and its cases that run on the real one too.
+const MODEL: &str = "rollcall-apiserver";
 /// A cluster's worth of nodes for the tests: enough to tell "on this node" from "elsewhere".
 const NODES: u8 = 2;
 
@@ -130,6 +132,9 @@ fn test_on_it(
         let image = image.with_context(|| format!("no image of the {name} was built"))?;
         environment.push((variable, &image.program));
     }
+    // What other tests take for granted of an API server: cheap, and first.
+    let same_cases = ["--package", MODEL, "--features", "cluster", "--test", "conformance", "on_a_cluster"];
+    outcome.cargo_test("what the model of an API server promises", &same_cases, &environment)?;
     outcome.cargo_test("tests of resolvers", &["--package", OF_RESOLVERS], &environment)?;
     let packages: Vec<_> = ON_ANY_CLUSTER.iter().flat_map(|package| ["--package", package]).collect();
     outcome.cargo_test("tests on a real cluster", &packages, &environment)

@@ -154,8 +154,10 @@ impl Statuses {
         let body = json!({
             "apiVersion": ServiceRegistration::api_version(&()),
             "kind": ServiceRegistration::kind(&()),
-            // With its uid, so that an object made anew under the same name does not get it.
-            "metadata": {"name": name, "namespace": namespace, "uid": report.uid},
+            // Of the version that was looked at, so that an object made anew under the same name does not get it: a uid
+            // alone is not looked at where a status is patched.
+            "metadata": {"name": name, "namespace": namespace, "uid": report.uid,
+                "resourceVersion": object.pointer("/metadata/resourceVersion")},
             "status": status(report, &held, &Time(Timestamp::now())),
         });
         self.counts.count(WriteKind::Status);

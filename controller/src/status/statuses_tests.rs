@@ -25,7 +25,7 @@ impl Objects {
             json!({"apiVersion": "rollcall.dev/v1alpha1", "kind": "ServiceRegistration",
             // Anyone who may write an object may claim that he did so in a year that no calendar holds.
             "metadata": {"name": name, "namespace": "shop", "uid": format!("u-{name}"),
-                "managedFields": [{"manager": "prankster", "time": "9999-12-31T23:59:59Z"}]},
+                "resourceVersion": "1", "managedFields": [{"manager": "prankster", "time": "9999-12-31T23:59:59Z"}]},
             "spec": {"broken": true}})
         };
         self.0.lock().unwrap().entry(name.to_owned()).or_insert_with(made).clone()
@@ -34,9 +34,12 @@ impl Objects {
     fn apply(&self, asked: &Asked) -> Reply {
         let name = name(asked);
         let mut object = self.get(&name);
-        if object["metadata"]["uid"] != asked.body["metadata"]["uid"] {
+        // It looks at the version, and not at the uid.
+        if object["metadata"]["resourceVersion"] != asked.body["metadata"]["resourceVersion"] {
             return problem(409);
         }
+        let version: u64 = object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+        object["metadata"]["resourceVersion"] = (version + 1).to_string().into();
         object["status"] = asked.body["status"].clone();
         self.0.lock().unwrap().insert(name, object.clone());
         Reply::Json(200, object)
@@ -103,7 +106,8 @@ async fn a_transition_is_written_once_and_what_is_said_already_never() {
     assert_eq!(patch.path, format!("{BASE}/orders/status"));
     assert_eq!(patch.content_type, "application/apply-patch+yaml");
     assert!(patch.query.contains("fieldManager=rollcall-controller") && patch.query.contains("force=true"));
-    assert_eq!(patch.body["metadata"], json!({"name": "orders", "namespace": "shop", "uid": "u-orders"}));
+    let meant = json!({"name": "orders", "namespace": "shop", "uid": "u-orders", "resourceVersion": "1"});
+    assert_eq!(patch.body["metadata"], meant);
     assert_eq!(
         (&patch.body["apiVersion"], &patch.body["kind"]),
         (&json!("rollcall.dev/v1alpha1"), &json!("ServiceRegistration"))
@@ -190,7 +194,9 @@ async fn an_object_made_anew_does_not_get_the_old_ones_status() {
         let answer = kept.answer(asked);
         if asked.method == Method::GET && name(asked) == "billing" {
             // Made anew after the look.
-            kept.0.lock().unwrap().get_mut("billing").unwrap()["metadata"]["uid"] = "u-new".into();
+            let mut kept = kept.0.lock().unwrap();
+            let metadata = &mut kept.get_mut("billing").unwrap()["metadata"];
+            (metadata["uid"], metadata["resourceVersion"]) = ("u-new".into(), "7".into());
         }
         answer
     });

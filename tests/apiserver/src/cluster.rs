@@ -218,11 +218,10 @@ impl Cluster {
         let now = self.0.state().now_text();
         self.change("pods", namespace, name, &Options::by(KUBELET).of_status(), |pod| {
             change(pod, &now);
-            let all = ["containerStatuses", "initContainerStatuses"]
+            let mut all = ["containerStatuses", "initContainerStatuses"]
                 .iter()
                 .flat_map(|list| pod["status"][*list].as_array().cloned().unwrap_or_default());
-            let is_ready =
-                all.fold(true, |all, one| all && one["ready"] == true) && pod["status"]["podIP"].is_string();
+            let is_ready = all.all(|one| one["ready"] == true) && pod["status"]["podIP"].is_string();
             let status = if is_ready { "True" } else { "False" };
             condition(pod, "ContainersReady", status, Some(&now));
             condition(pod, "Ready", status, Some(&now));

@@ -68,6 +68,7 @@ struct Placed {
     /// Each with the calls that it could have met so far.
     faults: Vec<(Fault, u64)>,
     writes: u64,
+    harmed: u64,
     is_dead: bool,
     is_away: bool,
     every_call_takes: Duration,
@@ -75,6 +76,9 @@ struct Placed {
     watches_last: Option<Duration>,
     /// What was written then is not told, to the first watch that comes to it.
     hidden: BTreeSet<u64>,
+    /// Of all events that would be told, every so many-th is not, beginning with that one.
+    hidden_each: Option<(u64, u64)>,
+    events: u64,
     /// What was written then is told as something that cannot be read, always.
     garbled: BTreeSet<u64>,
     /// Watches of an earlier age are cut.
@@ -124,8 +128,8 @@ impl Faults {
     /// Takes all back that was placed; who is dead stays so.
     pub fn mend(&self) {
         self.change(|placed| {
-            let (is_dead, age, writes) = (placed.is_dead, placed.age, placed.writes);
-            *placed = Placed { is_dead, age, writes, ..Placed::default() };
+            let Placed { is_dead, age, writes, harmed, .. } = *placed;
+            *placed = Placed { is_dead, age, writes, harmed, ..Placed::default() };
         });
     }
 
@@ -169,6 +173,13 @@ impl Faults {
         self.placed().hidden.insert(revision);
     }
 
+    /// Of all events, by their number from now, hides every `each`-th, `first` being the first of them.
+    pub fn hide_each(&self, each: u64, first: u64) {
+        let mut placed = self.placed();
+        placed.hidden_each = Some((each.max(1), first));
+        placed.events = 0;
+    }
+
     pub fn garble(&self, revision: u64) {
         self.placed().garbled.insert(revision);
     }
@@ -176,6 +187,11 @@ impl Faults {
     /// How many writes this client has tried.
     pub fn writes(&self) -> u64 {
         self.placed().writes
+    }
+
+    /// How many calls and events met a fault.
+    pub fn harmed(&self) -> u64 {
+        self.placed().harmed
     }
 
     /// What becomes of this call.
@@ -191,6 +207,7 @@ impl Faults {
                 }
             }
         }
+        placed.harmed += u64::from(harm.is_some());
         harm
     }
 
@@ -212,7 +229,13 @@ impl Faults {
 
     /// Whether nobody is told of this revision now; he may be the next time.
     pub(crate) fn hides(&self, revision: u64) -> bool {
-        self.placed().hidden.remove(&revision)
+        let mut placed = self.placed();
+        placed.events += 1;
+        let number = placed.events;
+        let is_one = |(each, first): (u64, u64)| number >= first && (number - first).is_multiple_of(each);
+        let hides = placed.hidden_each.is_some_and(is_one) | placed.hidden.remove(&revision);
+        placed.harmed += u64::from(hides);
+        hides
     }
 
     pub(crate) fn garbles(&self, revision: u64) -> bool {

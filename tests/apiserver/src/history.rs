@@ -43,13 +43,16 @@ pub struct Written {
     pub(crate) at: Instant,
 }
 
+/// What an object was from a revision on; none: it was not there.
+type StateSince = (u64, Option<Arc<Value>>);
+
 /// Holds all objects as they were at each revision since the last compaction.
 #[derive(Debug)]
 pub(crate) struct History {
     revision: u64,
     /// What was before it is forgotten; the state at it is not.
     compacted: u64,
-    states: BTreeMap<Id, Vec<(u64, Option<Arc<Value>>)>>,
+    states: BTreeMap<Id, Vec<StateSince>>,
     log: VecDeque<Written>,
 }
 
@@ -167,7 +170,7 @@ impl History {
     }
 }
 
-fn at(states: &[(u64, Option<Arc<Value>>)], revision: u64) -> Option<&Arc<Value>> {
+fn at(states: &[StateSince], revision: u64) -> Option<&Arc<Value>> {
     let upto = states.partition_point(|(written, _)| *written <= revision);
     states.get(upto.checked_sub(1)?)?.1.as_ref()
 }

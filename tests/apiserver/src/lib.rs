@@ -35,6 +35,7 @@ mod server;
 mod state;
 mod tokens;
 mod watch;
+mod writes;
 
 pub use cluster::{Cluster, PodWish};
 pub use faults::{Calls, Fault, Faults, Harm};

@@ -1,6 +1,10 @@
 //! What the API server makes of a write: who may, what becomes of the object, and what else happens by it.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -27,6 +31,8 @@ pub(crate) struct State {
     /// Kubernetes collects garbage some time; here that is at once, or when a test says so.
     pub(crate) keeps_garbage: bool,
     made: u64,
+    /// How often each name was given: an object made anew is another.
+    lives: BTreeMap<Id, u64>,
     origin: (Instant, Timestamp),
 }
 
@@ -35,6 +41,8 @@ pub(crate) struct State {
 pub(crate) struct Options {
     pub(crate) manager: Manager,
     pub(crate) dry_run: bool,
+    /// It is a PUT.
+    pub(crate) replaces: bool,
 }
 
 // === impl Options ===
@@ -42,7 +50,8 @@ pub(crate) struct Options {
 impl Options {
     /// Of one of Kubernetes' own.
     pub(crate) fn by(name: &str) -> Self {
-        Self { manager: Manager { name: name.to_owned(), applies: false, of_status: false }, dry_run: false }
+        let manager = Manager { name: name.to_owned(), applies: false, of_status: false };
+        Self { manager, dry_run: false, replaces: false }
     }
 
     pub(crate) fn of_status(mut self) -> Self {
@@ -63,6 +72,7 @@ impl State {
             tokens: Tokens::default(),
             keeps_garbage: false,
             made: 0,
+            lives: BTreeMap::new(),
             origin: (Instant::now(), began),
         }
     }
@@ -88,9 +98,14 @@ impl State {
         mixed ^ (mixed >> 31)
     }
 
-    fn uid(&mut self) -> String {
-        let number = self.number();
-        format!("{:08x}-{:04x}-4000-8000-{:012x}", number >> 32, (number >> 16) & 0xffff, self.made)
+    /// By its name and its life, so that it does not matter what else was made meanwhile.
+    fn uid(&mut self, id: &Id) -> String {
+        let life = self.lives.entry(id.clone()).or_default();
+        *life += 1;
+        let mut hasher = DefaultHasher::new();
+        (id.kind, &id.namespace, &id.name).hash(&mut hasher);
+        let named = hasher.finish();
+        format!("{:08x}-{:04x}-4000-8000-{life:012x}", named >> 32, (named >> 16) & 0xffff)
     }
 
     /// The ending of a name that the API server makes.
@@ -138,7 +153,7 @@ impl State {
         if self.history.get(&id).is_some() {
             return Err(Refusal::already_exists(kind, &name));
         }
-        let uid = self.uid();
+        let uid = self.uid(&id);
         let now = self.now_text();
         let meta = &mut object["metadata"];
         for field in
@@ -190,7 +205,7 @@ impl State {
         let now = self.now_text();
         let mut after = change(&before, &now)?;
         check_type(kind, &mut after)?;
-        check_same(kind, name, &before, &after)?;
+        check_same(kind, name, &before, &after, options)?;
         if options.manager.of_status {
             let mut other = Value::clone(&before);
             other["status"] = after["status"].take();
@@ -287,13 +302,25 @@ fn check_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
 }
 
 /// That the object that is written is the one that is there.
-fn check_same(kind: &Kind, name: &str, before: &Value, after: &Value) -> Result<(), Refusal> {
+fn check_same(
+    kind: &Kind,
+    name: &str,
+    before: &Value,
+    after: &Value,
+    options: &Options,
+) -> Result<(), Refusal> {
     let said = |field: &str| after["metadata"][field].as_str().filter(|text| !text.is_empty());
     if said("name").is_some_and(|said| said != name) {
         return Err(Refusal::bad_request("the name of the object does not match the name on the URL"));
     }
     let (is, uid) = (before["metadata"]["uid"].as_str(), said("uid"));
-    if uid.is_some() && uid != is {
+    // A patch of a status may name any: what is not of the status is dropped before it is looked at.
+    let is_other = uid.is_some() && uid != is;
+    if is_other && !options.replaces && !options.manager.of_status {
+        let why = format!("metadata.uid: Invalid value: \"{}\": field is immutable", uid.unwrap_or_default());
+        return Err(Refusal::invalid(kind, name, &why));
+    }
+    if is_other && options.replaces {
         let why = format!(
             "Precondition failed: UID in precondition: {}, UID in object meta: {}",
             uid.unwrap_or_default(),

@@ -83,10 +83,19 @@ pub(crate) async fn a_status_that_is_applied_by_force_is_all_that_is_ours(place:
     assert_eq!(conditions.len(), 2, "{second}");
     assert!(conditions.contains(&("Ready", "False")) && conditions.contains(&("Theirs", "True")), "{second}");
     assert!(second["status"]["serving"].is_null(), "{second}");
-    // Of an object that was made anew meanwhile.
-    let other = json!("00000000-0000-4000-8000-000000000000");
-    place.apply(&path, "us", true, status(&other, &both, json!({}))).await.refused(409, "Conflict");
+    // Which object is meant is said by a version, and not by a uid: that one is not looked at.
+    let mut meant = status(uid, &both, json!({}));
+    meant["metadata"]["resourceVersion"] = first["metadata"]["resourceVersion"].clone();
+    place.apply(&path, "us", true, meant.clone()).await.refused(409, "Conflict");
     assert_eq!(place.get(&path).await.done(200), second);
+    let other = json!("00000000-0000-4000-8000-000000000000");
+    let applied = place.apply(&path, "us", true, status(&other, &both, json!({}))).await.done(200);
+    assert_eq!(&applied["metadata"]["uid"], uid);
+    meant["metadata"]["resourceVersion"] = applied["metadata"]["resourceVersion"].clone();
+    place.apply(&path, "us", true, meant).await.done(200);
+    let patched =
+        place.patch(&path, MERGE, json!({"metadata": {"uid": other}, "status": {"serving": 1}})).await;
+    patched.done(200);
     let nobody = place.registrations("/nobody/status");
     place
         .apply(

@@ -3,31 +3,38 @@
 use std::{
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
-    pin::Pin,
+    time::Duration,
 };
 
+use futures::future::LocalBoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client, api::DeleteParams};
+use kube::{Api, Client, Config, api::DeleteParams};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use crate::place::{APPLY, Place};
+use crate::place::{APPLY, LOOK_EVERY, Place};
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const CRD: &str = "serviceregistrations.rollcall.dev";
 
+/// A case that takes longer hangs.
+const CASE_MAX: Duration = Duration::from_secs(150);
+
 /// Holds a case that waits for a place.
 pub(crate) struct Case {
     name: &'static str,
-    run: Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    run: Box<dyn FnOnce(Place) -> LocalBoxFuture<'static, ()>>,
 }
 
 // === impl Case ===
 
 impl Case {
-    pub(crate) fn new<F>(name: &'static str, run: impl FnOnce(Place) -> F + Send + 'static) -> Self
+    pub(crate) fn new<F>(name: &'static str, run: impl FnOnce(Place) -> F + 'static) -> Self
     where
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = ()> + 'static,
     {
         Self { name, run: Box::new(|place| Box::pin(run(place))) }
     }
@@ -60,7 +67,14 @@ fn number() -> u64 {
 
 #[tokio::test]
 async fn a_real_api_server_says_the_same() {
-    let client = Client::try_default().await.expect("KUBECONFIG is not set; this test needs a cluster");
+    let mut config = Config::infer().await.expect("KUBECONFIG is not set; this test needs a cluster");
+    // What is refused is to be seen, and not tried again.
+    config.default_retry = false;
+    let client = Client::try_from(config).unwrap();
+    tokio::task::LocalSet::new().run_until(all_of_them(client)).await;
+}
+
+async fn all_of_them(client: Client) {
     let owns_crd = install_crd(&client).await;
     let mut cases = JoinSet::new();
     let mut names = std::collections::HashMap::new();
@@ -69,7 +83,10 @@ async fn a_real_api_server_says_the_same() {
         let namespace = format!("conf-{:08x}", number());
         namespaces.push(namespace.clone());
         let client = client.clone();
-        let task = cases.spawn(async move { run(Place::new(client, &namespace).await).await });
+        let task = cases.spawn_local(async move {
+            let case = async { run(Place::new(client, &namespace).await).await };
+            timeout(CASE_MAX, case).await.expect("it never ended");
+        });
         names.insert(task.id(), name);
     }
     let mut failed = Vec::new();
@@ -88,6 +105,13 @@ async fn a_real_api_server_says_the_same() {
     if owns_crd {
         let api = Api::<CustomResourceDefinition>::all(client.clone());
         api.delete(CRD, &DeleteParams::default()).await.unwrap();
+        // Whoever comes next may install it.
+        let gone = async {
+            while api.get_opt(CRD).await.unwrap().is_some() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(CASE_MAX, gone).await.expect("the CRD never went");
     }
     assert!(failed.is_empty(), "{failed:#?}");
 }

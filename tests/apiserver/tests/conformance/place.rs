@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// What takes longer does not happen, on a loaded machine either.
 const EVENTUALLY: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) const MERGE: &str = "application/merge-patch+json";
 pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";

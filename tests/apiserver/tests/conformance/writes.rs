@@ -99,6 +99,8 @@ pub(crate) async fn patches_do_what_they_say(place: Place) {
     let operated = place.patch(&path, OPERATIONS, operations.clone()).await.done(200);
     assert_eq!(operated["data"], json!({"more": "three", "x": "y"}));
     assert!(place.patch(&path, OPERATIONS, operations).await.code == 422);
+    let other = json!({"metadata": {"uid": "00000000-0000-4000-8000-000000000000"}, "data": {"more": "z"}});
+    place.patch(&path, MERGE, other).await.refused(422, "Invalid");
     place.patch(&place.maps("/nobody"), MERGE, json!({})).await.refused(404, "NotFound");
     place.post(&place.registrations(""), registration("orders", "1.0.0")).await.done(201);
     let custom =
