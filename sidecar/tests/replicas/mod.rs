@@ -1,104 +1,18 @@
-//! Several replicas of the controller, of which one serves.
+//! Several replicas of the controller, each of them played: who is dialled when one is gone, frozen, or names another.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rollcall_controller::serving::Role;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use rollcall_catalogue::changes::Position;
+use rollcall_wire::{Down, SERVING, Up};
+use tokio::{net::TcpListener, time::sleep};
 
 use super::*;
+use crate::bench::{Played, played};
 
-fn standby(serving: SocketAddr) -> Role {
-    Role::Standby { serving }
-}
-
-/// Two replicas that know `orders` with one pod, and a consumer.
-async fn pair(authority: &Authority) -> [Controller; 2] {
-    let pods = || vec![pod(1, Some(8080)), pod(9, None)];
-    [Controller::start(authority, ANY, pods()).await, Controller::start(authority, ANY, pods()).await]
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sidecar_is_led_to_the_one_that_serves_and_follows_when_another_one_does() {
-    let authority = Authority::generate("test").unwrap();
-    let [first, second] = pair(&authority).await;
-    second.role.send_replace(standby(first.address));
-    // Which is the only address that it knows, and does not let it in.
-    let consumer = Pod::start(&authority, second.address, "u9").await;
-    eventually("the first lookup", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
-    first.apply(seen(pod(2, Some(8080)))).await;
-    let both = ["10.0.0.1", "10.0.0.2"];
-    eventually("the first serves", async || consumer.orders().await.addresses() == both).await;
-
-    // The second one did not hear of pod 2 so far.
-    second.apply(seen(pod(2, Some(8080)))).await;
-    second.apply(seen(pod(3, Some(8080)))).await;
-    second.role.send_replace(Role::Serving);
-    first.role.send_replace(standby(second.address));
-    let moved = async || {
-        let answer = consumer.orders().await;
-        assert!(answer.status == 200 && answer.addresses().len() >= 2, "{answer:?}");
-        answer.addresses().len() == 3 && answer.header("age") == Some("0")
-    };
-    eventually("it is in step with the second", moved).await;
-    first.stop().await;
-    second.apply(gone("u3")).await;
-    eventually("and stays there", async || consumer.orders().await.addresses() == both).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_names_itself_is_asked_a_few_times_and_then_now_and_then() {
-    let authority = Authority::generate("test").unwrap();
-    let [controller, _] = pair(&authority).await;
-    // Counts those who come.
-    let listener = TcpListener::bind(ANY).await.unwrap();
-    let (address, inner) = (listener.local_addr().unwrap(), controller.address);
-    let count = Arc::new(AtomicUsize::new(0));
-    let (counted, mut parts) = (count.clone(), JoinSet::new());
-    parts.spawn(async move {
-        let mut pipes = JoinSet::new();
-        loop {
-            let (mut near, _) = listener.accept().await.unwrap();
-            counted.fetch_add(1, Ordering::Relaxed);
-            pipes.spawn(async move {
-                let mut far = TcpStream::connect(inner).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-            });
-        }
-    });
-    controller.role.send_replace(standby(address));
-    let consumer = Pod::start(&authority, address, "u9").await;
-    eventually("it is tried three times", async || count.load(Ordering::Relaxed) >= 3).await;
-    sleep(Duration::from_secs(3)).await;
-    let tries = count.load(Ordering::Relaxed);
-    // A first time, and again after 1 s at the earliest, and after 2 s.
-    assert!((3..=12).contains(&tries), "{tries}");
-    controller.role.send_replace(Role::Serving);
-    eventually("it is let in", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_led_to_somebody_without_our_certificate() {
-    let authority = Authority::generate("test").unwrap();
-    let another = Authority::generate("test").unwrap();
-    let [controller, _] = pair(&authority).await;
-    let liar = Controller::start(&another, ANY, vec![pod(66, Some(8080)), pod(9, None)]).await;
-    controller.role.send_replace(standby(liar.address));
-    let consumer = Pod::start(&authority, controller.address, "u9").await;
-    // An address at which nobody is does no more harm.
-    let nobody = rollcall_net::bind(ANY).unwrap().local_addr().unwrap();
-    for named in [liar.address, nobody] {
-        controller.role.send_replace(standby(named));
-        let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(2) {
-            assert_eq!(consumer.orders().await.status, 503, "nobody has told it anything");
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-    assert_eq!(liar.asked(), 0, "it saw no token");
-    controller.role.send_replace(Role::Serving);
-    eventually("the configured one", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
+/// What a replica tells of `orders`, which has these pods; how far it has read; and who serves beside it.
+#[derive(Debug, Clone, Default)]
+struct Tells {
+    orders: Vec<u8>,
+    position: u64,
+    replicas: Vec<SocketAddr>,
 }
