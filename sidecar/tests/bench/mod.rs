@@ -22,7 +22,6 @@ use rollcall_controller::{
     index::{Change, Index, Key, Kind, NodeFacts},
     operate::Metrics,
     owner,
-    serving::Role,
     sessions::Sessions,
 };
 use rollcall_net::{Trigger, bind, server_config, shutdown};
@@ -31,14 +30,13 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::watch,
     task::JoinSet,
     time::sleep,
 };
 
 pub use self::{
     deaf::Deaf,
-    played::Played,
+    played::{Played, welcome},
     process::{Process, Volumes, host},
 };
 
@@ -68,8 +66,6 @@ impl Reviewer for Tokens {
 pub struct Controller {
     pub index: IndexHandle,
     pub address: SocketAddr,
-    /// It serves until it is told otherwise.
-    pub role: watch::Sender<Role>,
     tokens: Tokens,
     trigger: Trigger,
     parts: JoinSet<()>,
@@ -141,9 +137,8 @@ impl Controller {
         let listener = bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let tokens = Tokens::default();
-        let (told, role) = watch::channel(Role::Serving);
         let (replica, metrics) = ("test".to_owned(), Metrics::new());
-        let sessions = Sessions::in_role(role, replica, index.clone(), tokens.clone(), metrics);
+        let sessions = Sessions::new(replica, index.clone(), tokens.clone(), metrics);
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(async move { sessions.serve(listener, tls, ear).await.unwrap() });
@@ -161,7 +156,7 @@ impl Controller {
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
-        Self { index, address, role: told, tokens, trigger, parts }
+        Self { index, address, tokens, trigger, parts }
     }
 
     pub async fn apply(&self, change: Change) {
