@@ -12,7 +12,7 @@ use crate::{
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What a session can be like. `in-step`: all that was asked for is current. `catching-up`: it is open, and something
-/// awaits its answer, or the controller is silent. `lost`, `never`: there is none now, or was none yet.
+/// awaits its answer, the controller is silent, or its replica is behind. `lost`, `never`: there is none now, or was none yet.
 const STATES: [&str; 4] = ["never", "catching-up", "in-step", "lost"];
 
 /// All of them as they are now. Nothing of the catalogue's contents is among them: anyone in the cluster can read this.

@@ -25,10 +25,8 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     prepare_resolvers(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let later = ON_ANY_CLUSTER
-        .iter()
-        .chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &FAULTS])
-        .chain(&SIMULATIONS);
+    let later =
+        ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &FAULTS]).chain(&SIMULATIONS);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;

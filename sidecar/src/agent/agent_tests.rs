@@ -127,6 +127,8 @@ async fn what_an_earlier_process_left_is_answered_from_and_offered() {
     assert!(matches!(bench.known("billing"), Some(Known::Awaited)), "there was one, which is not held");
     assert_eq!(bench.store.around().pod.as_ref().unwrap().name, "web-1");
 
+    assert_eq!((bench.agent.client.position(), bench.store.position()), (&position(7), position(7)));
+
     let said = bench.open();
     let [Up::Hello { held: offered, .. }, Up::Subscribe { services, .. }, ..] = &said[..] else {
         panic!("{said:?}")

@@ -373,3 +373,5 @@ impl Agent {
 
 #[cfg(test)]
 mod agent_tests;
+#[cfg(test)]
+mod fleet_tests;

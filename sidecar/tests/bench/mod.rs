@@ -38,7 +38,7 @@ use tokio::{
 
 pub use self::{
     deaf::Deaf,
-    played::Played,
+    played::{Played, welcome},
     process::{Process, Volumes, host},
 };
 

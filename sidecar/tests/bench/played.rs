@@ -46,18 +46,29 @@ impl Played {
         authority: &Authority,
         script: impl Fn(&Up) -> Vec<Down> + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(authority, |_| welcome(), script).await
+    }
+
+    /// The same, with this for a welcome of the one at an address.
+    pub async fn start_with(
+        authority: &Authority,
+        greeting: impl Fn(SocketAddr) -> Down,
+        script: impl Fn(&Up) -> Vec<Down> + Send + Sync + 'static,
+    ) -> Self {
         let leaf = authority.leaf("test").unwrap();
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
         let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (script, heard): (Arc<Script>, _) = (Arc::new(script), Arc::<Mutex<Vec<Up>>>::default());
+        let greeting = greeting(address);
         let mut parts = JoinSet::new();
         let kept = heard.clone();
         parts.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = TlsAcceptor::from(tls.clone());
-                connections.spawn(connection(acceptor, stream, script.clone(), kept.clone()));
+                let greeting = greeting.clone();
+                connections.spawn(connection(acceptor, stream, greeting, script.clone(), kept.clone()));
             }
         });
         Self { address, heard, _parts: parts }
@@ -72,15 +83,17 @@ impl Played {
 async fn connection(
     acceptor: TlsAcceptor,
     stream: TcpStream,
+    greeting: Down,
     script: Arc<Script>,
     heard: Arc<Mutex<Vec<Up>>>,
 ) {
-    let tls = acceptor.accept(stream).await.unwrap();
+    // Who has dialled may have gone elsewhere meanwhile.
+    let Ok(tls) = acceptor.accept(stream).await else { return };
     let service = service_fn(move |request: Request<Incoming>| {
         let session = Session {
             body: request.into_body(),
             decoder: Decoder::default(),
-            due: vec![welcome()],
+            due: vec![greeting.clone()],
             script: script.clone(),
             heard: heard.clone(),
         };

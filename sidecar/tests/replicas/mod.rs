@@ -1,109 +1,144 @@
-//! Several replicas of the controller, of which some do not serve.
+//! Several replicas of the controller, which a test plays: where the sidecar goes, and what apps see of it. How soon is
+//! tested in virtual time, beside the agent.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+mod real;
 
-use rollcall_controller::peers::{Fleet, Other};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use rollcall_catalogue::{ContentHash, Instance, Policy, Service, changes::Head, changes::Position};
+use rollcall_wire::{Down, Up};
+use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::bench::{Played, welcome};
 
-/// What one sees beside which another one serves here.
-fn beside(serving: SocketAddr, is_met: bool) -> Arc<Fleet> {
-    let other = Other { replica: "other".into(), sessions_at: serving, sessions: 0, serves: true };
-    Arc::new(Fleet { is_met, others: vec![other], ..Fleet::default() })
+/// Says what a replica tells: the pods of `orders`, how far it has read, and where its callers are to go at once.
+#[derive(Debug, Clone, Default)]
+struct Tells {
+    orders: Vec<u8>,
+    position: u64,
+    dial: Option<SocketAddr>,
 }
 
-/// What one sees that does not know yet what this one knows.
-fn unmet(serving: SocketAddr) -> Arc<Fleet> {
-    beside(serving, false)
+fn told(numbers: &[u8]) -> Down {
+    let service: rollcall_catalogue::ServiceKey = "orders.shop".parse().unwrap();
+    let instance = |number: &u8| -> Arc<Instance> {
+        let json = serde_json::json!({
+            "id": format!("u{number}-8080"), "address": format!("10.0.0.{number}"), "port": 8080,
+            "ports": {"http": 8080}, "weight": 100, "state": "Serving", "reason": "Ready", "revision": 1,
+        });
+        Arc::new(serde_json::from_value(json).unwrap())
+    };
+    let head = Head { revision: 1, hash: ContentHash(0), policy: Policy::default(), truncated: false };
+    let made = Service::of(head, numbers.iter().map(instance).collect());
+    Down::Upsert {
+        revision: 1,
+        hash: made.content_hash(&service),
+        service,
+        base: None,
+        policy: head.policy,
+        truncated: false,
+        instances: made.instances.iter().cloned().collect(),
+        removed: vec![],
+        more: false,
+    }
 }
 
-fn met(serving: SocketAddr) -> Arc<Fleet> {
-    beside(serving, true)
-}
-
-/// Two replicas that know `orders` with one pod, and a consumer.
-async fn pair(authority: &Authority) -> [Controller; 2] {
-    let pods = || vec![pod(1, Some(8080)), pod(9, None)];
-    [Controller::start(authority, ANY, pods()).await, Controller::start(authority, ANY, pods()).await]
+/// A replica of this name that tells this, and that these serve beside it.
+async fn replica(authority: &Authority, name: &str, beside: &[&Played], tells: Tells) -> Played {
+    let mut position = Position::default();
+    position.saw("pods", tells.position);
+    let at = position.clone();
+    let others: Vec<_> = beside.iter().map(|played| played.address).collect();
+    let name = name.to_owned();
+    let greeting = move |own: SocketAddr| match welcome() {
+        Down::Welcome { protocol, ca, pod, .. } => {
+            let replicas = [own].into_iter().chain(others.iter().copied()).collect();
+            let (replica, epoch, position) = (name.clone(), name.clone(), at.clone());
+            Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position }
+        }
+        other => other,
+    };
+    let script = move |frame: &Up| match frame {
+        Up::Hello { .. } if tells.dial.is_some() => {
+            vec![Down::Goaway { reason: "moved".to_owned(), dial: tells.dial }]
+        }
+        Up::Subscribe { services, .. } => {
+            let services = services.iter().map(|name| name.resolve(&"shop".parse().unwrap())).collect();
+            let synced = Down::Synced { cursor: 1, services, summary: false, position: position.clone() };
+            vec![told(&tells.orders), synced]
+        }
+        Up::Heartbeat { .. } => vec![Down::Heartbeat],
+        _ => vec![],
+    };
+    Played::start_with(authority, greeting, script).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sidecar_is_led_to_one_that_serves_and_sent_on_when_that_ends() {
+async fn apps_see_nothing_of_a_replica_that_is_gone() {
     let authority = Authority::generate("test").unwrap();
-    let [first, second] = pair(&authority).await;
-    second.fleet.send_replace(unmet(first.address));
-    // Which is the only address that it knows, and does not let it in.
-    let consumer = Pod::start(&authority, second.address, "u9").await;
-    eventually("the first lookup", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
-    first.apply(seen(pod(2, Some(8080)))).await;
+    let new = Tells { orders: vec![1, 2, 3], position: 6, dial: None };
+    let second = replica(&authority, "second", &[], new).await;
+    let tells = Tells { orders: vec![1, 2], position: 5, dial: None };
+    let first = replica(&authority, "first", &[&second], tells).await;
+    let consumer = Pod::start(&authority, first.address, "u9").await;
     let both = ["10.0.0.1", "10.0.0.2"];
-    eventually("the first serves", async || consumer.orders().await.addresses() == both).await;
-
-    // The second one did not hear of pod 2 so far.
-    second.apply(seen(pod(2, Some(8080)))).await;
-    second.apply(seen(pod(3, Some(8080)))).await;
-    second.fleet.send_replace(met(first.address));
-    first.fleet.send_replace(met(second.address));
-    first.leave();
+    eventually("the first lookup", async || consumer.orders().await.addresses() == both).await;
+    drop(first);
     let moved = async || {
         let answer = consumer.orders().await;
-        assert!(answer.status == 200 && answer.addresses().len() >= 2, "{answer:?}");
+        assert!(
+            answer.status == 200 && answer.addresses().starts_with(&both.map(str::to_owned)),
+            "{answer:?}"
+        );
         answer.addresses().len() == 3 && answer.header("age") == Some("0")
     };
     eventually("it is in step with the second", moved).await;
-    first.stop().await;
-    second.apply(gone("u3")).await;
-    eventually("and stays there", async || consumer.orders().await.addresses() == both).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_names_itself_is_asked_a_few_times_and_then_now_and_then() {
+async fn a_replica_that_has_read_less_takes_nothing_away_nor_after_a_restart() {
     let authority = Authority::generate("test").unwrap();
-    let [controller, _] = pair(&authority).await;
-    // Counts those who come.
-    let listener = TcpListener::bind(ANY).await.unwrap();
-    let (address, inner) = (listener.local_addr().unwrap(), controller.address);
-    let count = Arc::new(AtomicUsize::new(0));
-    let (counted, mut parts) = (count.clone(), JoinSet::new());
-    parts.spawn(async move {
-        let mut pipes = JoinSet::new();
-        loop {
-            let (mut near, _) = listener.accept().await.unwrap();
-            counted.fetch_add(1, Ordering::Relaxed);
-            pipes.spawn(async move {
-                let mut far = TcpStream::connect(inner).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-            });
-        }
-    });
-    controller.fleet.send_replace(unmet(address));
-    let consumer = Pod::start(&authority, address, "u9").await;
-    eventually("it is tried three times", async || count.load(Ordering::Relaxed) >= 3).await;
-    sleep(Duration::from_secs(3)).await;
-    let tries = count.load(Ordering::Relaxed);
-    // A first time, and again after 1 s at the earliest, and after 2 s.
-    assert!((3..=12).contains(&tries), "{tries}");
-    controller.fleet.send_replace(met(address));
-    eventually("it is let in", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
+    let behind = Tells { orders: vec![1, 3], position: 4, dial: None };
+    let second = replica(&authority, "second", &[], behind).await;
+    let tells = Tells { orders: vec![1, 2], position: 5, dial: None };
+    let first = replica(&authority, "first", &[&second], tells).await;
+    let volumes = bench::Volumes::new(&authority);
+    let consumer = volumes.start(first.address).await;
+    eventually("the first lookup", async || consumer.orders().await.addresses().len() == 2).await;
+    eventually("it is kept", async || volumes.keeps("\"pods\":5")).await;
+    drop(first);
+    let all = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+    eventually("what is new", async || {
+        let answer = consumer.orders().await;
+        assert!(answer.addresses().iter().any(|address| address == "10.0.0.2"), "{answer:?}");
+        answer.addresses() == all
+    })
+    .await;
+    assert_ne!(consumer.orders().await.header("age"), Some("0"), "it is not known to be current");
+    assert_eq!(consumer.get("/readyz").await.status, 503);
+    consumer.kill();
+    let consumer = volumes.start(second.address).await;
+    eventually("in session", async || {
+        second.heard().iter().filter(|up| matches!(up, Up::Hello { .. })).count() == 2
+    })
+    .await;
+    eventually("it is answered", async || {
+        second.heard().iter().filter(|up| matches!(up, Up::Ack { .. })).count() >= 2
+    })
+    .await;
+    assert!(consumer.orders().await.addresses().iter().any(|address| address == "10.0.0.2"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_led_to_somebody_without_our_certificate() {
     let authority = Authority::generate("test").unwrap();
     let another = Authority::generate("test").unwrap();
-    let [controller, _] = pair(&authority).await;
     let liar = Controller::start(&another, ANY, vec![pod(66, Some(8080)), pod(9, None)]).await;
-    controller.fleet.send_replace(unmet(liar.address));
-    let consumer = Pod::start(&authority, controller.address, "u9").await;
     // An address at which nobody is does no more harm.
     let nobody = rollcall_net::bind(ANY).unwrap().local_addr().unwrap();
     for named in [liar.address, nobody] {
-        controller.fleet.send_replace(unmet(named));
+        let tells = Tells { dial: Some(named), ..Tells::default() };
+        let first = replica(&authority, "first", &[], tells).await;
+        let consumer = Pod::start(&authority, first.address, "u9").await;
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(2) {
             assert_eq!(consumer.orders().await.status, 503, "nobody has told it anything");
@@ -111,6 +146,4 @@ async fn nobody_is_led_to_somebody_without_our_certificate() {
         }
     }
     assert_eq!(liar.asked(), 0, "it saw no token");
-    controller.fleet.send_replace(met(nobody));
-    eventually("the configured one", async || consumer.orders().await.addresses() == ["10.0.0.1"]).await;
 }

@@ -103,6 +103,23 @@ fn who_is_behind_adds_and_takes_nothing_away_until_it_is_not() {
     assert_eq!(hear(&mut client, [synced_at(3, &[], pods(6))]), ["synced"], "and once only");
 }
 
+/// Of a name that was not answered yet, who is not behind has said nothing either.
+#[test]
+fn what_stays_shown_is_let_go_by_an_answer_about_it() {
+    let mut client = client();
+    let (orders, billing) = (key("orders"), key("billing"));
+    move_to(&mut client, "b", pods(3), 0);
+    hear(&mut client, [gone(&orders), gone(&billing), synced_at(1, &[&orders, &billing], pods(3))]);
+    move_to(&mut client, "c", pods(5), 0);
+    assert_eq!(hear(&mut client, [synced_at(1, &[&billing], pods(5))]), ["billing is gone", "synced"]);
+    assert_eq!(shown(&client), ["orders i1+i2"]);
+    let (_, one) = with("orders", 9, &[1]);
+    let mut frames = whole(&orders, &one, 1);
+    frames.push(synced_at(2, &[&orders], pods(5)));
+    assert_eq!(hear(&mut client, frames), ["orders i1", "synced"]);
+    assert!(client.in_step() && client.shows_what_was_told());
+}
+
 #[test]
 fn what_was_known_last_is_joined_from_all_who_told() {
     let mut client = client();
