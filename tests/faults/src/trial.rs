@@ -69,13 +69,16 @@ impl<'a> Trial<'a> {
     /// Who was cut off can be reached again; the time counts from when that is done.
     pub fn healed(&mut self, what: &str, act: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
         self.note(what);
+        // They may be back while others are still waited for, and have all of that time.
+        let begun_ms = self.now_ms();
         act(self.lab).with_context(|| what.to_owned())?;
         let now_ms = self.now_ms();
         self.truth.healed_ms = Some(now_ms);
         let cut_off = &self.truth.cut_off;
         let over = |absence: &&mut Absence| absence.until_ms.is_none() && cut_off.contains(&absence.pod);
         for absence in self.truth.absences.iter_mut().filter(over) {
-            absence.until_ms = Some(now_ms);
+            absence.until_ms = Some(begun_ms);
+            absence.back_within_ms += now_ms - begun_ms;
         }
         Ok(())
     }
