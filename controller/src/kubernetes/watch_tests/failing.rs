@@ -131,6 +131,8 @@ async fn the_death_of_whoever_reads_a_page_is_an_error_as_any() {
 
     let mut rig = rig::<Deadly>();
     rig.api.list().await.page("10", None, &[pod("a", "1")]);
+    // And once more: no pod at all is doubted.
+    rig.api.list().await.page("10", None, &[]);
     rig.api.list().await.page("10", None, &[]);
     rig.api.watch("10").await;
 }
@@ -147,13 +149,13 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_without_a_version_is_none() {
-    let (mut rig, call) = listed(&[pod("a", "1")]).await;
+    let (mut rig, call) = listed(&[pod("a", "1"), pod("b", "2")]).await;
     call.refuse(410);
-    rig.api.list().await.page("", None, &[]);
+    rig.api.list().await.page("", None, &[pod("b", "2")]);
     let anew = rig.api.list().await;
-    rig.has("a").await;
-    anew.page("20", None, &[]);
-    rig.has("").await;
+    rig.has("ab").await;
+    anew.page("20", None, &[pod("b", "2")]);
+    rig.has("b").await;
 }
 
 #[tokio::test(start_paused = true)]

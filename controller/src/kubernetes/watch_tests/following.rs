@@ -137,7 +137,7 @@ async fn a_quiet_watch_shows_that_it_works_by_ending_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_proves_nothing() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("b", "1")]).await;
     let mut ending = ends_in_time(call).await;
     for _ in 0..3 {
         ending.cut();
@@ -148,7 +148,7 @@ async fn a_connection_that_breaks_proves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_watch_is_noticed_within_a_minute() {
-    let (mut rig, never_answered) = listed(&[]).await;
+    let (mut rig, never_answered) = listed(&[pod("b", "1")]).await;
     let begin = Instant::now();
     let silent = rig.api.watch("10").await.stream();
     assert!(begin.elapsed() <= MINUTE + Duration::from_secs(1), "{:?}", begin.elapsed());
@@ -158,7 +158,7 @@ async fn a_dead_watch_is_noticed_within_a_minute() {
     assert!(begin.elapsed() <= MINUTE + Duration::from_secs(1), "{:?}", begin.elapsed());
     assert!(rig.age() >= begin.elapsed(), "an answer of nothing but headers proves nothing");
     next.stream().event("ADDED", &pod("a", "11"));
-    rig.has("a").await;
+    rig.has("ab").await;
     drop(silent);
 }
 
@@ -190,9 +190,9 @@ async fn an_error_in_the_stream_ends_it_and_errors_in_a_row_end_the_version() {
         stream = rig.api.watch("11").await.stream();
         stream.refuse(500);
     }
-    rig.api.list().await.page("30", None, &[]);
+    rig.api.list().await.page("30", None, &[pod("b", "25")]);
     rig.api.watch("30").await;
-    rig.has("").await;
+    rig.has("b").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The watches against a scripted API server: one test for each trap.
 
 mod audit;
+mod doubt;
 mod failing;
 mod following;
 
@@ -14,7 +15,7 @@ use tokio::{
 use super::*;
 use crate::{
     kubernetes::{
-        course::AUDIT_AFTER,
+        course::{AUDIT_AFTER, AUDIT_SOON_AFTER, DOUBT_PAUSE},
         fake_api::{Call, FakeApi, WatchReply, fake_api},
     },
     operate::Metrics,
@@ -48,6 +49,10 @@ fn rig<W: Watched>() -> Rig {
 async fn listed(pods: &[Value]) -> (Rig, Call) {
     let mut rig = rig::<Pods>();
     rig.api.list().await.page("10", None, pods);
+    if pods.is_empty() {
+        // Once is not believed of a kind that is everywhere.
+        rig.api.list().await.page("10", None, pods);
+    }
     let call = rig.api.watch("10").await;
     (rig, call)
 }
@@ -90,6 +95,10 @@ impl Rig {
             }
         });
         all.await.unwrap_or_else(|_| panic!("not {expected:?} within a minute"));
+    }
+
+    fn doubts(&self) -> u64 {
+        self.drift.doubts(Kind::Pod)
     }
 
     fn age(&self) -> Duration {
