@@ -33,10 +33,10 @@ async fn a_list_that_fails_for_ever_is_tried_ever_more_rarely() {
 #[tokio::test(start_paused = true)]
 async fn lists_do_not_chase_each_other_where_every_watch_fails() {
     for in_stream in [false, true] {
-        let (mut rig, call) = listed(&[]).await;
+        let (mut rig, call) = listed(&[pod("x", "1")]).await;
         call.refuse(410);
         let answer = |call: Call| match (call.is_watch(), in_stream) {
-            (false, _) => call.page("10", None, &[]),
+            (false, _) => call.page("10", None, &[pod("x", "1")]),
             (true, false) => call.refuse(410),
             (true, true) => call.stream().refuse(410),
         };
@@ -48,7 +48,7 @@ async fn lists_do_not_chase_each_other_where_every_watch_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn watches_that_are_ended_at_once_do_not_chase_each_other() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("x", "1")]).await;
     drop(call.stream());
     let pauses = pauses(&mut rig.api, 60, |call| drop(call.stream())).await;
     assert!(rate_falls(&pauses), "{pauses:?}");
