@@ -74,6 +74,7 @@ use crate::index::{
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
+pub(crate) use lists::Tally;
 pub(crate) use lookout::{Lacking, WithoutSidecar};
 
 pub use change::{

@@ -25,7 +25,8 @@ pub(crate) struct WatchAges(Arc<Ages>);
 /// Now and then each kind is listed anew, as it was at the very revision that its watch had come to. What changed
 /// after that revision is not in the list, so each object that is in it and not in the index as it is, or the other
 /// way round, was not told by the watch, or was lost by us: it is counted once, and healed. A list for another reason
-/// (a start, a revision that is gone) is not counted: it shows what changed meanwhile too.
+/// (a start, a revision that is gone) is not counted: it shows what changed meanwhile too. Nor is what a list lacks that
+/// is not believed; those are counted for themselves, whatever they were made for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drift(Arc<PerKind<Compared>>);
 
@@ -40,6 +41,7 @@ struct Ages {
 struct Compared {
     lists: AtomicU64,
     differences: AtomicU64,
+    doubted: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +85,15 @@ impl Drift {
     /// The complete lists that were compared so far: no difference means nothing where there are none.
     pub(crate) fn lists(&self, kind: Kind) -> u64 {
         self.0.of(kind).lists.load(Ordering::Relaxed)
+    }
+
+    /// The lists so far that were not believed.
+    pub(crate) fn doubts(&self, kind: Kind) -> u64 {
+        self.0.of(kind).doubted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn doubted(&self, kind: Kind) {
+        self.0.of(kind).doubted.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn compared(&self, kind: Kind, differences: u64) {
@@ -131,5 +142,7 @@ mod tests {
         drift.compared(Kind::Pod, 0);
         assert_eq!((drift.total(Kind::Pod), drift.lists(Kind::Pod)), (2, 2));
         assert_eq!((drift.total(Kind::Slice), drift.lists(Kind::Slice)), (0, 0));
+        drift.doubted(Kind::Slice);
+        assert_eq!((drift.doubts(Kind::Pod), drift.doubts(Kind::Slice)), (0, 1));
     }
 }

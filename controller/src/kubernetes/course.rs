@@ -6,7 +6,7 @@ use rollcall_net::{Backoff, Jitter};
 use tokio::time::Instant;
 
 /// The shortest and the longest time of a watch call: drawn from this range, so that the kinds' and the replicas'
-/// calls do not end in step. With the grace of a call, a connection that died unseen costs no more than a minute.
+/// calls do not end in step; the last before an audit may be shorter. With the grace of a call, a connection that died unseen costs no more than a minute.
 const WATCH_SECONDS_MIN: u32 = 40;
 const WATCH_SECONDS_MAX: u32 = 50;
 /// A call that ended so much before its time has still lasted its time: the API server counts from the arrival of it.
@@ -26,6 +26,13 @@ const ABSENT_PAUSE: Duration = Duration::from_secs(5);
 /// The shortest time between the complete lists of a kind, with up to as much again, drawn anew each time, so that
 /// the kinds and the replicas do not list in step: lists of everything are dear, and lost events are rare.
 pub(super) const AUDIT_AFTER: Duration = Duration::from_secs(30 * 60);
+/// The same after a list by which something was wrong, with up to half as much again: the watch does not bring back what
+/// a wrong list took away. Twice as long after each that finds something wrong again, so that one which always does costs
+/// no more than any.
+pub(super) const AUDIT_SOON_AFTER: Duration = Duration::from_secs(60);
+/// The pause before a list that is made because the one before it was not believed, with up to as much again: another
+/// replica of the API server may answer, and what was truly deleted is to be gone within a second or two.
+pub(super) const DOUBT_PAUSE: Duration = Duration::from_millis(300);
 /// What kubectl and the API server's own clients ask for: small enough that a page costs 5 MiB and a tenth of a
 /// second, large enough that 20,000 pods are 40 calls.
 const PAGE_OBJECTS_MAX: u32 = 500;
@@ -38,6 +45,10 @@ pub(super) struct Course {
     listed: bool,
     page_objects: u32,
     audit_at: Instant,
+    /// Lists in a row by which something was wrong.
+    amiss: u32,
+    /// Lists in a row that were not believed.
+    doubts: u32,
     watch_errors: u32,
     backoff: Backoff,
     jitter: Jitter,
@@ -82,6 +93,8 @@ impl Course {
             listed: false,
             page_objects: PAGE_OBJECTS_MAX,
             audit_at: now,
+            amiss: 0,
+            doubts: 0,
             watch_errors: 0,
             backoff: Backoff::default(),
             jitter,
@@ -101,18 +114,45 @@ impl Course {
             Some(version) => {
                 let spread = Duration::from_secs((WATCH_SECONDS_MAX - WATCH_SECONDS_MIN).into());
                 let more = u32::try_from(self.jitter.up_to(spread).as_secs()).unwrap_or_default();
-                Step::Watch { from: version.clone(), seconds: WATCH_SECONDS_MIN + more }
+                let left = self.audit_at.saturating_duration_since(now).max(STEADY_MIN).as_secs();
+                let seconds = (WATCH_SECONDS_MIN + more).min(u32::try_from(left).unwrap_or(u32::MAX));
+                Step::Watch { from: version.clone(), seconds }
             }
         }
     }
 
-    /// A list came to its end. That forgives no failure: where each watch call fails, lists would follow each other
-    /// without a pause.
-    pub(super) fn listed(&mut self, version: String, now: Instant) {
+    /// A list came to its end; `differs`: where the watch had come to, there should have been no difference, and there
+    /// was. That forgives no failure: where each watch call fails, lists would follow each other without a pause.
+    pub(super) fn listed(&mut self, version: String, differs: bool, now: Instant) {
         self.version = Some(version);
         self.listed = true;
         self.watch_errors = 0;
-        self.audit_at = now + AUDIT_AFTER + self.jitter.up_to(AUDIT_AFTER);
+        let is_amiss = differs || self.doubts > 0;
+        self.doubts = 0;
+        self.audit_at = now
+            + if is_amiss {
+                let after = (AUDIT_SOON_AFTER * 2_u32.saturating_pow(self.amiss.min(8))).min(AUDIT_AFTER);
+                self.amiss = self.amiss.saturating_add(1);
+                after + self.jitter.up_to(after / 2)
+            } else {
+                self.amiss = 0;
+                AUDIT_AFTER + self.jitter.up_to(AUDIT_AFTER)
+            };
+    }
+
+    /// Whether the list that is to be made is to confirm one, or more, which were not believed.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubts > 0
+    }
+
+    /// The pause after a list that lacks too much to be believed. The next is made as everything is then, and where the
+    /// watch had come to is given up: what changes until a list is believed, that list shows.
+    pub(super) fn doubted(&mut self) -> Duration {
+        self.version = None;
+        // Where each contradicts the one before it, nothing is gained by more of them.
+        let more = if self.doubts == 0 { Duration::ZERO } else { self.backoff.next(&mut self.jitter) };
+        self.doubts = self.doubts.saturating_add(1);
+        DOUBT_PAUSE + self.jitter.up_to(DOUBT_PAUSE) + more
     }
 
     /// The pause after a list that came to nothing: the next begins from the start.

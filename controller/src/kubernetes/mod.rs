@@ -2,12 +2,13 @@
 //!
 //! One file for each kind says what is kept of it, and [`pod_object`] what is read of a pod at all. Beneath them:
 //! [`watched`] is what the kinds have in common, [`sight`] reads what the API server sends, [`call`] asks it,
-//! [`course`] decides what to ask next, and [`watch`] joins these to a task for each kind. [`ages`] tells how well
+//! [`course`] decides what to ask next, [`doubt`] what a list is believed, and [`watch`] joins these to a task for each kind. [`ages`] tells how well
 //! that works.
 
 mod ages;
 mod call;
 mod course;
+mod doubt;
 mod namespace;
 mod node;
 mod pod;

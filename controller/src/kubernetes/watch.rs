@@ -14,11 +14,12 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use crate::{
-    index::{Change, Index, Kind},
+    index::{Change, Index, Kind, Tally},
     kubernetes::{
         ages::{Drift, WatchAges},
         call::{self, Ahead, CallError, PageWanted},
         course::{Course, Ended, Failure, Step},
+        doubt::is_doubtful,
         namespace::Namespaces,
         node::Nodes,
         pod::Pods,
@@ -41,6 +42,14 @@ struct Follower {
     index: IndexHandle,
     ages: WatchAges,
     drift: Drift,
+}
+
+/// Says what a list came to that was told to its last object.
+enum Listed {
+    /// It is believed; and how many differences there were where there should have been none.
+    Whole { version: String, differences: u64 },
+    /// It lacks so much that it removes nothing before another one says the same.
+    Doubtful(Tally),
 }
 
 /// The watches of all kinds. They list at the same time: each waits for nothing but its own answers.
@@ -72,33 +81,49 @@ impl Follower {
         loop {
             let pause = match course.step(Instant::now()) {
                 Step::Watch { from, seconds } => self.follow::<W>(&mut course, &from, seconds).await?,
-                Step::List { at, page_objects } => match self.list::<W>(at.as_deref(), page_objects).await? {
-                    Ok(version) => {
-                        if !course.listed_once() {
-                            info!(kind = W::KIND.as_str(), version, "listed");
+                Step::List { at, page_objects } => {
+                    match self.list::<W>(at.as_deref(), page_objects, !course.listed_once()).await? {
+                        Ok(Listed::Whole { version, differences }) => {
+                            if !course.listed_once() {
+                                info!(kind = W::KIND.as_str(), version, "listed");
+                            } else if course.is_in_doubt() {
+                                info!(kind = W::KIND.as_str(), version, "listed anew, and believed");
+                            }
+                            course.listed(version, differences > 0, Instant::now());
+                            self.ages.proven(W::KIND);
+                            continue;
                         }
-                        course.listed(version, Instant::now());
-                        self.ages.proven(W::KIND);
-                        continue;
-                    }
-                    Err(error) if error.is_absence() && W::ABSENT.is_some() && !course.listed_once() => {
-                        if !absence_told {
-                            let meanwhile = W::ABSENT.unwrap_or_default();
+                        Ok(Listed::Doubtful(Tally { known, lacking, .. })) => {
+                            let pause = course.doubted();
+                            let kind = W::KIND.as_str();
                             warn!(
-                                kind = W::KIND.as_str(),
-                                meanwhile, "its CRD is not installed, and is awaited"
+                                kind,
+                                known,
+                                lacking,
+                                ?pause,
+                                "a list lacks so much that it removes nothing before another says the same"
                             );
-                            absence_told = true;
+                            pause
                         }
-                        self.absent::<W>().await?;
-                        course.absent()
+                        Err(error) if error.is_absence() && W::ABSENT.is_some() && !course.listed_once() => {
+                            if !absence_told {
+                                let meanwhile = W::ABSENT.unwrap_or_default();
+                                warn!(
+                                    kind = W::KIND.as_str(),
+                                    meanwhile, "its CRD is not installed, and is awaited"
+                                );
+                                absence_told = true;
+                            }
+                            self.absent::<W>().await?;
+                            course.absent()
+                        }
+                        Err(error) => {
+                            let pause = course.list_failed(error.failure());
+                            warn!(kind = W::KIND.as_str(), %error, ?pause, "a list failed, and is begun anew");
+                            pause
+                        }
                     }
-                    Err(error) => {
-                        let pause = course.list_failed(error.failure());
-                        warn!(kind = W::KIND.as_str(), %error, ?pause, "a list failed, and is begun anew");
-                        pause
-                    }
-                },
+                }
             };
             sleep(pause).await;
         }
@@ -114,12 +139,13 @@ impl Follower {
         Ok(())
     }
 
-    /// The version that a complete list was of. One that breaks off has removed nothing.
+    /// What a complete list came to. One that breaks off, or is doubted, has removed nothing.
     async fn list<W: Watched>(
         &self,
         at: Option<&str>,
         objects_max: u32,
-    ) -> Result<Result<String, CallError>, OwnerGone> {
+        is_first: bool,
+    ) -> Result<Result<Listed, CallError>, OwnerGone> {
         let mut wanted = PageWanted { at: at.map(str::to_owned), further: None, objects_max };
         let (mut ahead, mut version, mut differences) = (None, None, 0);
         self.index.apply(Change::ListBegins(W::KIND)).await?;
@@ -148,20 +174,41 @@ impl Follower {
         }
         // Without it nothing can be followed, and the list is worth nothing.
         let Some(version) = version else { return Ok(Err(CallError::NoVersion)) };
-        if at.is_none() {
+        // What may be missing from a cluster is of no use as a sign of a wrong list.
+        let expects_some = is_first && W::ABSENT.is_none();
+        let (tally, is_doubtful) = self.weigh(W::KIND, expects_some).await?;
+        if !is_doubtful {
+            // Nobody else tells the index of this kind, so that what goes now is what was weighed.
             self.index.apply_at(Change::ListEnds(W::KIND), revision(&version)).await?;
-            return Ok(Ok(version));
+            differences += u64::try_from(tally.lacking).unwrap_or(u64::MAX);
         }
-        // Nobody else tells the index of this kind, so that what goes now goes by the list's end.
-        let known = self.known(W::KIND).await?;
-        self.index.apply_at(Change::ListEnds(W::KIND), revision(&version)).await?;
-        differences += known.saturating_sub(self.known(W::KIND).await?);
-        self.drift.compared(W::KIND, differences);
+        if at.is_none() {
+            differences = 0;
+        } else {
+            self.drift.compared(W::KIND, differences);
+        }
         if differences > 0 {
             let kind = W::KIND.as_str();
             warn!(kind, differences, "the watch had missed what a complete list showed; it is healed");
         }
-        Ok(Ok(version))
+        Ok(Ok(if is_doubtful { Listed::Doubtful(tally) } else { Listed::Whole { version, differences } }))
+    }
+
+    /// What the end of the list that is under way would come to, and whether it is doubted, so that it must not come.
+    async fn weigh(&self, kind: Kind, expects_some: bool) -> Result<(Tally, bool), OwnerGone> {
+        let weighed = move |index: &mut Index| {
+            let tally = index.tally(kind);
+            let is_doubtful = is_doubtful(&tally, expects_some);
+            if is_doubtful {
+                index.distrust(kind);
+            }
+            (tally, is_doubtful)
+        };
+        let (tally, is_doubtful) = self.index.ask(weighed).await?;
+        if is_doubtful {
+            self.drift.doubted(kind);
+        }
+        Ok((tally, is_doubtful))
     }
 
     /// A page, which may be on its way since the one before it came; and the next one, as it is asked for before this
@@ -185,10 +232,6 @@ impl Follower {
         let news =
             move |index: &mut Index| changes.into_iter().map(|change| u64::from(index.apply(change))).sum();
         self.index.ask(news).await
-    }
-
-    async fn known(&self, kind: Kind) -> Result<u64, OwnerGone> {
-        self.index.ask(move |index| u64::try_from(index.known(kind)).unwrap_or(u64::MAX)).await
     }
 
     /// Tells the index what one watch call brings; and the pause before the next step.

@@ -76,6 +76,7 @@ struct Inner {
     sessions_ended: Counters,
     relists: Counters,
     drift: Counters,
+    relist_doubts: Counters,
     injections: Counters,
     events_dropped: Counter,
 }
@@ -108,6 +109,7 @@ impl Metrics {
             sessions_ended: Counters::default(),
             relists: Counters::default(),
             drift: Counters::default(),
+            relist_doubts: Counters::default(),
             injections: Counters::default(),
             events_dropped: Counter::default(),
         };
@@ -313,6 +315,11 @@ impl Inner {
             self.drift.clone(),
         );
         registry.register(
+            "relist_doubts",
+            "Lists that lacked so much of what is known that they removed nothing, by their kind",
+            self.relist_doubts.clone(),
+        );
+        registry.register(
             "injections",
             "Questions of the API server what a pod gets, by what came of them",
             self.injections.clone(),
@@ -357,6 +364,7 @@ impl Inner {
             self.watch_age.get_or_create(&label).set(self.ages.age(kind).as_secs_f64());
             read(&self.relists.get_or_create(&label), self.drifted.lists(kind));
             read(&self.drift.get_or_create(&label), self.drifted.total(kind));
+            read(&self.relist_doubts.get_or_create(&label), self.drifted.doubts(kind));
         }
         for kind in WriteKind::ALL {
             read(&self.api_writes.get_or_create(&[("kind", kind.as_str())]), self.writes.of(kind));

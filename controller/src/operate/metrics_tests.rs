@@ -75,6 +75,7 @@ fn what_is_counted_is_shown() {
     clone.session_ended(Ending::Slow);
     clone.reviewed(Outcome::Left);
     clone.drift().compared(Kind::Slice, 5);
+    clone.drift().doubted(Kind::Pod);
     let failing = Instance { state: State::Failing, reason: Reason::ProbeRefused, ..instance(1) };
     let before = Snapshot::default().next([whole("orders", vec![instance(1)])], 1).unwrap().snapshot;
     clone.stepped(&before, &before.next([whole("orders", vec![failing])], 2).unwrap().deltas);
@@ -96,6 +97,8 @@ fn what_is_counted_is_shown() {
         ("rollcall_sessions_ended_total{reason=\"slow\"}", 1.0),
         ("rollcall_sessions_ended_total{reason=\"no-hello\"}", 0.0),
         ("rollcall_relist_drift_total{kind=\"EndpointSlice\"}", 5.0),
+        ("rollcall_relist_doubts_total{kind=\"Pod\"}", 1.0),
+        ("rollcall_relist_doubts_total{kind=\"Node\"}", 0.0),
         ("rollcall_injections_total{result=\"left\"}", 1.0),
         ("rollcall_injections_total{result=\"failed\"}", 0.0),
         ("rollcall_evictions_total{reason=\"ProbeRefused\"}", 1.0),

@@ -1,5 +1,7 @@
 //! The sign of life: an object of each replica's own, which it writes again each second while it misses another one, and
 //! which whoever misses it reads. So those that the network keeps apart know of each other that they live.
+//!
+//! A sign's pod is its owner, so that Kubernetes removes the one with the other; nobody of us may delete it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -74,9 +76,21 @@ struct Signs {
     index: IndexHandle,
     counts: Arc<WriteCounts>,
     told: mpsc::Sender<Word>,
-    /// Where our own was written, and stands as we wrote it.
-    version: Option<String>,
+    /// Our own, where it stands as we wrote it.
+    held: Option<Held>,
 }
+
+/// Holds our own sign as the API server has it.
+#[derive(Debug, Clone, PartialEq)]
+struct Held {
+    version: String,
+    /// With whom it goes.
+    owners: Owners,
+    /// It was not taken with other owners than these.
+    is_settled: bool,
+}
+
+type Owners = Option<Vec<OwnerReference>>;
 
 /// What the sign of this replica is called.
 fn name(lease_name: &str, replica: &str) -> String {
@@ -93,7 +107,7 @@ pub(super) async fn run(
     told: mpsc::Sender<Word>,
 ) {
     let api = OwnObjects::new(client, &settings.namespace);
-    let mut signs = Signs { settings, api, index, counts, told, version: None };
+    let mut signs = Signs { settings, api, index, counts, told, held: None };
     let (mut jitter, mut failed) = (Jitter::from_entropy(), 0);
     while errand.wait_for(|errand| !errand.is_nothing()).await.is_ok() {
         let began = Instant::now();
@@ -124,13 +138,13 @@ impl Errand {
 impl Signs {
     /// Gives our sign and reads those of the others, all at once; says whether anything was answered.
     async fn round(&mut self, errand: &Errand) -> bool {
-        let (mut version, gives) = (self.version.take(), errand.lookout.gives);
+        let (mut held, gives) = (self.held.take(), errand.lookout.gives);
         let this = &*self;
         let mut calls = FuturesUnordered::<BoxFuture<'_, bool>>::new();
         if gives {
-            let (version, pod) = (&mut version, errand.pod.as_ref());
+            let (held, pod) = (&mut held, errand.pod.as_ref());
             calls.push(Box::pin(async move {
-                let Ok(given) = timeout(CALL_MAX, this.give(version, pod)).await else { return false };
+                let Ok(given) = timeout(CALL_MAX, this.give(held, pod)).await else { return false };
                 this.answered(given.map(drop)).await
             }));
         }
@@ -142,45 +156,72 @@ impl Signs {
             any |= is_answered;
         }
         drop(calls);
-        self.version = version;
+        self.held = held;
         any
     }
 
     /// Writes our sign anew. It is nobody else's: what stands in the way is an earlier process of ours.
-    async fn give(&self, version: &mut Option<String>, pod: Option<&PodUid>) -> kube::Result<()> {
+    async fn give(&self, held: &mut Option<Held>, pod: Option<&PodUid>) -> kube::Result<()> {
         let name = name(&self.settings.lease_name, &self.settings.replica);
-        let held = match version.take() {
-            Some(version) => Some(version),
+        let stands = match held.take() {
+            Some(held) => Some(held),
             None => match self.api.get(&name).await {
-                Ok(lease) => lease.metadata.resource_version,
+                Ok(lease) => Held::of(lease, false),
                 Err(kube::Error::Api(status)) if status.code == 404 => None,
                 Err(error) => return Err(error),
             },
         };
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        self.counts.count(WriteKind::Sign);
-        let given = match held {
-            Some(held) => self.api.replace(&name, &params, &self.sign(&name, Some(held), pod)).await,
-            None => self.api.create(&params, &self.sign(&name, None, pod)).await,
-        };
-        *version = given?.metadata.resource_version;
+        let is_settled = stands.as_ref().is_some_and(|stands| stands.is_settled);
+        let (version, owners) = stands.map(|stands| (stands.version, stands.owners)).unzip();
+        let owners = owners.flatten();
+        // Whose pod is not known just now has not lost it.
+        let wished = pod.filter(|_| !is_settled).map_or_else(|| owners.clone(), |uid| self.owner(uid));
+        let is_other = wished != owners;
+        match self.write(&self.sign(&name, version.clone(), wished)).await {
+            // To change an owner, an admission plugin asks for the right to delete, which we have no other use for; a policy
+            // may want no owners at all. That we live is worth more than that the sign goes with its pod.
+            Err(kube::Error::Api(status)) if status.code == 403 && is_other => {
+                let given = self.write(&self.sign(&name, version, owners)).await?;
+                warn!(
+                    sign = name,
+                    why = status.message,
+                    "the sign of life must not have this pod as its owner, and may stay when the pod goes"
+                );
+                *held = Held::of(given, true);
+            }
+            given => *held = Held::of(given?, is_settled),
+        }
         Ok(())
     }
 
-    /// Our sign; it goes with its pod.
-    fn sign(&self, name: &str, version: Option<String>, pod: Option<&PodUid>) -> Lease {
-        let owner = |uid: &PodUid| OwnerReference {
+    /// Creates it, or replaces the one of its version.
+    async fn write(&self, sign: &Lease) -> kube::Result<Lease> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        self.counts.count(WriteKind::Sign);
+        match (&sign.metadata.resource_version, &sign.metadata.name) {
+            (Some(_), Some(name)) => self.api.replace(name, &params, sign).await,
+            _ => self.api.create(&params, sign).await,
+        }
+    }
+
+    /// The pod with which our sign goes. It is not kept from being deleted by that, which would need rights on pods.
+    fn owner(&self, uid: &PodUid) -> Owners {
+        Some(vec![OwnerReference {
             api_version: "v1".to_owned(),
             kind: "Pod".to_owned(),
             name: self.settings.replica.clone(),
             uid: uid.to_string(),
-            ..OwnerReference::default()
-        };
+            block_owner_deletion: None,
+            controller: None,
+        }])
+    }
+
+    fn sign(&self, name: &str, version: Option<String>, owners: Owners) -> Lease {
         Lease {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 resource_version: version,
-                owner_references: pod.map(|uid| vec![owner(uid)]),
+                owner_references: owners,
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {
@@ -225,6 +266,15 @@ impl Signs {
         }
         let _ = self.told.send(Word::Answered).await;
         true
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn of(lease: Lease, is_settled: bool) -> Option<Self> {
+        let meta = lease.metadata;
+        Some(Self { version: meta.resource_version?, owners: meta.owner_references, is_settled })
     }
 }
 

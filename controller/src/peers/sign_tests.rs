@@ -21,7 +21,12 @@ struct Kept {
     leases: std::collections::BTreeMap<String, Value>,
     version: u64,
     failing: Option<Reply>,
+    forbids: Option<Forbids>,
+    forbidden: u32,
 }
+
+/// Says what an admission plugin or a policy forbids: what is to be written, in place of this.
+type Forbids = fn(&Value, Option<&Value>) -> bool;
 
 impl Kept {
     fn answer(&mut self, asked: &Asked) -> Reply {
@@ -30,7 +35,12 @@ impl Kept {
         }
         let named = asked.path.strip_prefix(PATH).unwrap().trim_start_matches('/').to_owned();
         let version = |lease: &Value| lease["metadata"]["resourceVersion"].clone();
-        match (&asked.method, self.leases.get(&named)) {
+        let held = self.leases.get(&named);
+        if asked.method != Method::GET && self.forbids.is_some_and(|forbids| forbids(&asked.body, held)) {
+            self.forbidden += 1;
+            return problem(403);
+        }
+        match (&asked.method, held) {
             (&Method::GET, Some(lease)) => Reply::Json(200, lease.clone()),
             (&Method::POST, None) => {
                 let name = asked.body["metadata"]["name"].as_str().unwrap().to_owned();
@@ -140,7 +150,8 @@ async fn two_that_miss_each_other_see_each_others_signs_move() {
     }
     let sign = kept.lock().unwrap().leases["rollcall-controller-a"].clone();
     assert_eq!(sign["spec"]["holderIdentity"], "a1");
-    assert_eq!(sign["metadata"]["ownerReferences"][0]["uid"], "uid-a", "it goes with its pod");
+    let owners = json!([{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "uid-a"}]);
+    assert_eq!(sign["metadata"]["ownerReferences"], owners, "it goes with its pod, and does not hold it");
     two.errand.send_replace(errand(false, vec![missed("a", "a2")], None));
     while two.sign().await.0 != "a2".into() {}
     assert_eq!(two.sign().await, ("a2".into(), Answer::NoSign), "it is another process's");
@@ -160,6 +171,71 @@ async fn a_sign_of_an_earlier_process_is_taken_over() {
     kept.lock().unwrap().keep("rollcall-controller-a".to_owned(), &old);
     sleep(Duration::from_secs(3)).await;
     assert_eq!(holder(), "a1");
+}
+
+fn owner_of(sign: &Value) -> &Value {
+    &sign["metadata"]["ownerReferences"][0]["uid"]
+}
+
+fn owners_of(sign: &Value) -> Option<&Vec<Value>> {
+    sign["metadata"]["ownerReferences"].as_array()
+}
+
+/// `OwnerReferencesPermissionEnforcement`, for who must not delete the object.
+fn changes_owners(wanted: &Value, held: Option<&Value>) -> bool {
+    held.is_some_and(|held| owners_of(held) != owners_of(wanted))
+}
+
+fn has_owners(wanted: &Value, _: Option<&Value>) -> bool {
+    owners_of(wanted).is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_is_given_without_the_owner_that_it_must_not_have() {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "uid-old"});
+    let theirs = json!({"metadata": {"name": "rollcall-controller-a", "ownerReferences": [pod]}});
+    let nobodys = json!({"metadata": {"name": "rollcall-controller-a"}});
+    for (forbids, stands, owner, forbidden) in [
+        (changes_owners as Forbids, None, json!("uid-a"), 0),
+        (changes_owners, Some(&nobodys), Value::Null, 1),
+        (changes_owners, Some(&theirs), json!("uid-old"), 1),
+        (has_owners, None, Value::Null, 1),
+        (has_owners, Some(&nobodys), Value::Null, 1),
+    ] {
+        let (kept, client, _) = server();
+        let name = "rollcall-controller-a".to_owned();
+        if let Some(stands) = stands {
+            kept.lock().unwrap().keep(name.clone(), stands);
+        }
+        kept.lock().unwrap().forbids = Some(forbids);
+        let signer = Signer::start(client, "a", "a1");
+        signer.errand.send_replace(errand(true, vec![], Some("uid-a")));
+        sleep(Duration::from_secs(30)).await;
+        let kept = kept.lock().unwrap();
+        assert_eq!((owner_of(&kept.leases[&name]), kept.forbidden), (&owner, forbidden), "{stands:?}");
+        assert_eq!(kept.leases[&name]["spec"]["holderIdentity"], "a1");
+        assert!(kept.version >= 30, "it moves each second: {}", kept.version);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_gets_its_owner_once_that_is_known_and_keeps_it() {
+    let (kept, client, _) = server();
+    let signer = Signer::start(client, "a", "a1");
+    let owner = || owner_of(&kept.lock().unwrap().leases["rollcall-controller-a"]).clone();
+    for (pod, expected) in [(None, Value::Null), (Some("uid-a"), json!("uid-a")), (None, json!("uid-a"))] {
+        signer.errand.send_replace(errand(true, vec![], pod));
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(owner(), expected);
+    }
+    // Kubernetes has removed it, as the pod of an earlier process of ours is gone; and it is made anew, with its owner.
+    kept.lock().unwrap().forbids = Some(changes_owners);
+    signer.errand.send_replace(errand(true, vec![], Some("uid-b")));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(owner(), "uid-a");
+    kept.lock().unwrap().leases.clear();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(owner(), "uid-b");
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,6 +31,7 @@ fn the_page_names_every_test_and_no_other() {
     let elsewhere = [
         "apps_notice_nothing_of_what_becomes_of_the_controller".to_owned(),
         "tests/slice".to_owned(),
+        "tests/apiserver".to_owned(),
         "cargo xtask bench overload".to_owned(),
     ];
     let named = named();

@@ -124,6 +124,34 @@ fn a_list_removes_what_it_does_not_hold_and_keeps_what_cannot_be_read() {
 }
 
 #[test]
+fn a_list_that_is_not_believed_removes_nothing_and_is_compared_with_the_next() {
+    let mut bench = Bench::new();
+    bench.apply((1..=4).map(|n| seen(pod(n, "a", Some("orders")))));
+    let tally = |bench: &Bench| {
+        let Tally { known, lacking, unconfirmed, is_second } = bench.index.tally(Kind::Pod);
+        (known, lacking, unconfirmed, is_second)
+    };
+    assert_eq!(tally(&bench), (4, 0, 0, false), "no list is under way");
+    bench.apply([Change::ListBegins(Kind::Pod), seen(pod(1, "a", Some("orders")))]);
+    bench.apply([seen(pod(5, "a", Some("orders"))), Change::Unreadable(Key::Pod("u2".into()))]);
+    assert_eq!(tally(&bench), (5, 2, 2, false));
+    bench.index.distrust(Kind::Pod);
+    let all = bench.apply([Change::ListEnds(Kind::Pod)]);
+    assert_eq!(all["orders.shop"].len(), 5, "what it had counts, and its end is none");
+    bench.apply([Change::ListBegins(Kind::Pod), seen(pod(2, "a", Some("orders")))]);
+    assert_eq!(
+        tally(&bench),
+        (5, 4, 2, true),
+        "3 and 4 are lacking again, 1 and 5 are not there for the first time"
+    );
+    bench.apply([seen(pod(1, "a", Some("orders"))), seen(pod(5, "a", Some("orders")))]);
+    assert_eq!(tally(&bench), (5, 2, 0, true));
+    assert_eq!(bench.apply([Change::ListEnds(Kind::Pod)])["orders.shop"].len(), 3);
+    bench.apply([Change::ListBegins(Kind::Pod)]);
+    assert_eq!(tally(&bench), (3, 3, 3, false), "a list that ended is compared with none");
+}
+
+#[test]
 fn an_address_that_is_used_again_is_the_new_pods() {
     let mut bench = Bench::new();
     let mut successor = pod(2, "b", Some("billing"));

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Answers watch calls until a list comes, and says how long that took.
-async fn next_list(api: &mut FakeApi, bookmark: &str) -> (Call, Duration) {
+pub(super) async fn next_list(api: &mut FakeApi, bookmark: &str) -> (Call, Duration) {
     let begin = Instant::now();
     loop {
         let call = api.call().await;
@@ -34,7 +34,8 @@ async fn now_and_then_everything_is_listed_and_what_was_missed_is_counted() {
     assert_eq!((rig.drift.total(Kind::Pod), rig.drift.lists(Kind::Pod)), (3, 1));
 
     drop(call);
-    let (list, _) = next_list(&mut rig.api, "70").await;
+    let (list, waited) = next_list(&mut rig.api, "70").await;
+    assert!(waited < AUDIT_SOON_AFTER * 2, "who found something looks again soon: {waited:?}");
     list.page("70", None, &[labelled("a", "40", "new"), pod("c", "3"), pod("d", "41")]);
     rig.api.watch("70").await;
     assert_eq!((rig.drift.total(Kind::Pod), rig.drift.lists(Kind::Pod)), (3, 2), "nothing more was missed");

@@ -33,10 +33,10 @@ async fn a_list_that_fails_for_ever_is_tried_ever_more_rarely() {
 #[tokio::test(start_paused = true)]
 async fn lists_do_not_chase_each_other_where_every_watch_fails() {
     for in_stream in [false, true] {
-        let (mut rig, call) = listed(&[]).await;
+        let (mut rig, call) = listed(&[pod("x", "1")]).await;
         call.refuse(410);
         let answer = |call: Call| match (call.is_watch(), in_stream) {
-            (false, _) => call.page("10", None, &[]),
+            (false, _) => call.page("10", None, &[pod("x", "1")]),
             (true, false) => call.refuse(410),
             (true, true) => call.stream().refuse(410),
         };
@@ -48,7 +48,7 @@ async fn lists_do_not_chase_each_other_where_every_watch_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn watches_that_are_ended_at_once_do_not_chase_each_other() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("x", "1")]).await;
     drop(call.stream());
     let pauses = pauses(&mut rig.api, 60, |call| drop(call.stream())).await;
     assert!(rate_falls(&pauses), "{pauses:?}");
@@ -131,6 +131,8 @@ async fn the_death_of_whoever_reads_a_page_is_an_error_as_any() {
 
     let mut rig = rig::<Deadly>();
     rig.api.list().await.page("10", None, &[pod("a", "1")]);
+    // And once more: no pod at all is doubted.
+    rig.api.list().await.page("10", None, &[]);
     rig.api.list().await.page("10", None, &[]);
     rig.api.watch("10").await;
 }
@@ -147,13 +149,13 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_without_a_version_is_none() {
-    let (mut rig, call) = listed(&[pod("a", "1")]).await;
+    let (mut rig, call) = listed(&[pod("a", "1"), pod("b", "2")]).await;
     call.refuse(410);
-    rig.api.list().await.page("", None, &[]);
+    rig.api.list().await.page("", None, &[pod("b", "2")]);
     let anew = rig.api.list().await;
-    rig.has("a").await;
-    anew.page("20", None, &[]);
-    rig.has("").await;
+    rig.has("ab").await;
+    anew.page("20", None, &[pod("b", "2")]);
+    rig.has("b").await;
 }
 
 #[tokio::test(start_paused = true)]

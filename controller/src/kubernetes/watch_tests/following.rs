@@ -104,7 +104,7 @@ async fn a_page_that_says_behind_its_objects_what_follows_is_followed_too() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_may_come_in_pieces_and_a_cut_one_comes_again() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("x", "1")]).await;
     let stream = call.stream();
     let line = json!({"type": "ADDED", "object": pod("a", "11")}).to_string();
     let (begin, end) = line.split_at(40);
@@ -118,7 +118,7 @@ async fn an_event_may_come_in_pieces_and_a_cut_one_comes_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_quiet_watch_shows_that_it_works_by_ending_in_time() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("x", "1")]).await;
     let seconds: u64 = call.parameter("timeoutSeconds").unwrap().parse().unwrap();
     assert!((40..=50).contains(&seconds));
     let ending = ends_in_time(call).await;
@@ -137,7 +137,7 @@ async fn a_quiet_watch_shows_that_it_works_by_ending_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_proves_nothing() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("x", "1")]).await;
     let mut ending = ends_in_time(call).await;
     for _ in 0..3 {
         ending.cut();
@@ -148,7 +148,7 @@ async fn a_connection_that_breaks_proves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_watch_is_noticed_within_a_minute() {
-    let (mut rig, never_answered) = listed(&[]).await;
+    let (mut rig, never_answered) = listed(&[pod("x", "1")]).await;
     let begin = Instant::now();
     let silent = rig.api.watch("10").await.stream();
     assert!(begin.elapsed() <= MINUTE + Duration::from_secs(1), "{:?}", begin.elapsed());
@@ -182,7 +182,7 @@ async fn a_version_that_is_forgotten_is_listed_anew_whoever_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_in_the_stream_ends_it_and_errors_in_a_row_end_the_version() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("x", "1")]).await;
     let mut stream = call.stream();
     stream.event("ADDED", &pod("a", "11"));
     stream.refuse(500);
@@ -190,9 +190,9 @@ async fn an_error_in_the_stream_ends_it_and_errors_in_a_row_end_the_version() {
         stream = rig.api.watch("11").await.stream();
         stream.refuse(500);
     }
-    rig.api.list().await.page("30", None, &[]);
+    rig.api.list().await.page("30", None, &[pod("b", "25")]);
     rig.api.watch("30").await;
-    rig.has("").await;
+    rig.has("b").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,7 +214,7 @@ async fn an_object_that_cannot_be_read_stops_nothing_and_stays_as_it_was() {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_that_is_no_event_is_an_error_as_any() {
-    let (mut rig, call) = listed(&[]).await;
+    let (mut rig, call) = listed(&[pod("x", "1")]).await;
     let stream = call.stream();
     stream.bytes("<html>Bad gateway</html>\n");
     rig.api.watch("10").await.stream().event("ADDED", &pod("a", "11"));
@@ -265,7 +265,7 @@ async fn all_kinds_are_listed_at_the_same_time_and_the_death_of_any_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_ends_with_the_owner() {
-    let (rig, call) = listed(&[]).await;
+    let (rig, call) = listed(&[pod("x", "1")]).await;
     rig.owner.pull();
     sleep(Duration::from_secs(1)).await;
     call.stream().event("ADDED", &pod("a", "11"));

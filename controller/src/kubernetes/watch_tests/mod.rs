@@ -1,6 +1,7 @@
 //! The watches against a scripted API server: one test for each trap.
 
 mod audit;
+mod doubt;
 mod failing;
 mod following;
 
@@ -14,7 +15,7 @@ use tokio::{
 use super::*;
 use crate::{
     kubernetes::{
-        course::AUDIT_AFTER,
+        course::{AUDIT_AFTER, AUDIT_SOON_AFTER, DOUBT_PAUSE},
         fake_api::{Call, FakeApi, WatchReply, fake_api},
     },
     operate::Metrics,
@@ -44,7 +45,7 @@ fn rig<W: Watched>() -> Rig {
     Rig { api, index, ages, drift, watch: tokio::spawn(follower.run::<W>()), owner: trigger }
 }
 
-/// A rig whose first list is done, with these pods at version 10, and its first watch call.
+/// A rig whose first list is done, with these pods at version 10, of which there is at least one; and its first watch call.
 async fn listed(pods: &[Value]) -> (Rig, Call) {
     let mut rig = rig::<Pods>();
     rig.api.list().await.page("10", None, pods);
@@ -90,6 +91,10 @@ impl Rig {
             }
         });
         all.await.unwrap_or_else(|_| panic!("not {expected:?} within a minute"));
+    }
+
+    fn doubts(&self) -> u64 {
+        self.drift.doubts(Kind::Pod)
     }
 
     fn age(&self) -> Duration {

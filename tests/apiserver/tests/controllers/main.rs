@@ -15,10 +15,10 @@ mod story;
 use std::time::Duration;
 
 use rollcall_apiserver::{Calls, Fault, Faults, Harm};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    process::Process,
+    process::{Process, Supervisor},
     story::{End, STEP, Story, Tale},
 };
 
@@ -199,5 +199,80 @@ async fn histories_that_are_forgotten() {
         }
     };
     let (controller, ()) = tokio::join!(story.told_beside(&[0], &faults), forgets);
+    assert_eq!(story.ends(controller).await, expected);
+}
+
+/// The kinds that are watched.
+const WATCHED: [&str; 6] =
+    ["pods", "serviceregistrations", "services", "endpointslices", "namespaces", "nodes"];
+
+/// As many lists of each kind as this, from the next on, have nothing in them.
+fn empty_lists(faults: &Faults, many: u64) {
+    for kind in WATCHED {
+        faults.place(Fault { calls: Calls::Lists, kind: Some(kind), first: 1, many, harm: Harm::Empty });
+    }
+}
+
+/// Lets time pass; all the while everything is as it was.
+async fn stays(controller: &mut Supervisor, time: Duration) {
+    let expected = controller.process.catalogue();
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        controller.pass(Duration::from_secs(5)).await;
+        assert_eq!(controller.process.catalogue(), expected);
+    }
+}
+
+/// One wrong list of each kind takes nothing out, be it made only to look, or since the history is forgotten.
+#[tokio::test(start_paused = true)]
+async fn one_empty_list_of_each_kind() {
+    let expected = unhurt(Tale::Busy).await;
+    let story = Story::new(Tale::Busy);
+    let faults = Faults::default();
+    let mut controller = story.told_beside(&[0], &faults).await;
+    let before = story.server.revision();
+    empty_lists(&faults, 1);
+    faults.away(true);
+    controller.pass(Duration::from_secs(1)).await;
+    story.server.compact(story.server.revision());
+    faults.away(false);
+    stays(&mut controller, STEP).await;
+    assert_eq!(faults.harmed(), 6, "each kind was listed anew");
+    empty_lists(&faults, 1);
+    stays(&mut controller, AUDITED).await;
+    assert_eq!(faults.harmed(), 12, "each kind was looked at");
+    let written = story.server.written_after(before).into_iter();
+    let ours: Vec<_> = written.filter(|one| one.id.kind == "serviceregistrations").collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+    assert_eq!(story.ends(controller).await, expected);
+}
+
+/// Two in a row are believed. All comes back by itself, and before anything was written by that.
+#[tokio::test(start_paused = true)]
+async fn two_empty_lists_of_pods_in_a_row() {
+    let expected = unhurt(Tale::Busy).await;
+    let story = Story::new(Tale::Busy);
+    let faults = Faults::default();
+    let mut controller = story.told_beside(&[0], &faults).await;
+    let catalogue = controller.process.catalogue();
+    let managed = |story: &Story| -> Vec<_> {
+        story
+            .server
+            .objects("serviceregistrations")
+            .iter()
+            .map(|one| one["metadata"]["uid"].clone())
+            .collect()
+    };
+    let before = managed(&story);
+    faults.place(Fault { calls: Calls::Lists, kind: Some("pods"), first: 1, many: 2, harm: Harm::Empty });
+    while faults.harmed() < 2 {
+        controller.pass(Duration::from_secs(1)).await;
+    }
+    controller.pass(Duration::from_secs(1)).await;
+    assert_ne!(controller.process.catalogue(), catalogue, "it is no trap");
+    controller.pass(Duration::from_secs(120)).await;
+    assert_eq!(controller.process.catalogue(), catalogue);
+    controller.pass(Duration::from_secs(20 * 60)).await;
+    assert_eq!(managed(&story), before, "none was removed and made anew");
     assert_eq!(story.ends(controller).await, expected);
 }
