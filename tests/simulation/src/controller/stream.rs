@@ -241,7 +241,8 @@ impl Controller {
                 Word::Drain { drain, question: DrainAsked { deadline_ms, ask } }
             }
             // Nothing here asks for people.
-            Heard::Ask { .. } => return,
+            // Whoever is let in here is known.
+            Heard::Ask { .. } | Heard::Token(_) => return,
         };
         self.input(Input::Word { id, word }, ether);
     }
