@@ -132,16 +132,15 @@ async fn nobody_expires_while_the_api_server_is_away_and_who_does_is_heard_to_th
         Kind::ALL.into_iter().for_each(|kind| house.metrics.watch_ages().proven(kind));
     };
     assert_eq!(ended, ("expired".to_owned(), true));
-    let is_lost = |reason: Option<Reason>| reason == Some(Reason::SidecarLost);
     house
         .shows(|view| {
             let orders = view.catalogue.get(&key("orders"));
-            is_lost(orders.and_then(|orders| orders.instances.first().map(|one| one.reason)))
+            orders.is_some_and(|orders| orders.instances.iter().all(|one| one.reason == Reason::SidecarLost))
         })
         .await;
 }
 
-/// Ten sessions, of which the first five have a token that nobody could review.
+/// Twenty sessions, of which the first ten have a token that nobody could review.
 async fn half_known(house: &House) -> Vec<JoinHandle<super::moves::End>> {
     let mut all = Vec::new();
     for number in 1..=20 {
