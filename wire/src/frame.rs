@@ -16,6 +16,7 @@ use crate::{
     duty::Duty,
     question::{Explained, Found, Question, Unknown},
     registration::{RegistrationKey, SelfRegistration},
+    token::Token,
 };
 
 /// The version of the wire that this build speaks.
@@ -100,6 +101,9 @@ pub enum Up {
         #[serde(flatten)]
         question: Question,
     },
+    /// The token of the pod as the kubelet has renewed it: what would be shown when the session is lost now. It is not
+    /// answered. Of 1.1.
+    Token { token: Token },
     /// A type of a newer peer: skipped and counted.
     #[serde(other, skip_serializing)]
     Unknown,

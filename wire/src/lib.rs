@@ -17,6 +17,7 @@ mod registration;
 pub mod server;
 #[cfg(test)]
 mod testing;
+mod token;
 
 pub use codec::{CodecError, Decoder, encode};
 pub use duty::{DUTIES_MAX, Duty, DutyCheck, DutyProbe};
@@ -25,3 +26,4 @@ pub use frame::{Down, Drain, HealthOf, PROTOCOL, PodIdentity, SERVING, ServiceSu
 pub use problem::{Problem, Slug};
 pub use question::{Explained, Found, Question, Told, Unknown, WitnessWords};
 pub use registration::{RegistrationKey, SelfPort, SelfRegistration};
+pub use token::Token;

@@ -41,6 +41,13 @@ pub const BEHIND_MAX: Duration = Duration::from_secs(600);
 /// Bytes of a bearer token: a projected service-account token is about 1.2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
+/// An open session, or link, has one token in this time looked at: each may cost a review by the API server, and the kubelet
+/// renews tokens once in tens of minutes.
+pub const TOKEN_EVERY: Duration = Duration::from_secs(60);
+
+/// Whoever shows one waits for so long before the next: what counts is when it comes.
+pub const TOKEN_SHOWN_EVERY: Duration = Duration::from_secs(75);
+
 /// `hello` comes within this, or never: it is the first thing that a peer has to say.
 pub const HELLO_MAX: Duration = Duration::from_secs(5);
 

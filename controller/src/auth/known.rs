@@ -9,10 +9,16 @@ use std::{
 use rollcall_catalogue::PodUid;
 use rollcall_net::time_of_day;
 use rollcall_wire::peer::Frame;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-/// Tokens remembered: twice the sessions of one replica, since a token is renewed while its session lives.
-pub(super) const TOKENS_MAX: usize = 8_192;
+/// Tokens remembered, those of all replicas' sessions: 3 replicas of 4,096 sessions, each with its token and the one before,
+/// which is good for some 12 minutes more when it is renewed, are 24,576; and a third more for pods that have just ended.
+/// Some 250 bytes each, so 8 MiB at most.
+pub(super) const TOKENS_MAX: usize = 32_768;
+
+/// So long after a review that nobody answered the API server counts as away, unless it answers another one: longer than its
+/// watches take to be called stale, which say so from then on.
+const FAILED_FOR: Duration = Duration::from_secs(300);
 
 /// Tokens that another replica is told of at once.
 pub(crate) const TOLD_MAX: usize = 64;
@@ -23,6 +29,13 @@ const HEARD_FOR_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The SHA-256 of a token.
 pub(super) type TokenDigest = [u8; 32];
+
+/// Names a token that a pod has shown, and that was found good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(super) digest: TokenDigest,
+    pub(super) pod: PodUid,
+}
 
 /// Holds which tokens were found good, by their digests, until they end; so a sidecar that comes back is known even while
 /// the API server is away, and so is one that was another replica's. The tokens themselves are nowhere.
@@ -39,6 +52,8 @@ struct Inner {
     /// Those that were reviewed here, in their order.
     reviewed: BTreeMap<u64, TokenDigest>,
     given: u64,
+    /// When the API server gave no answer, where it has given none since.
+    failed_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,6 +77,21 @@ impl KnownTokens {
     pub(super) fn recall(&self, digest: &TokenDigest) -> Option<PodUid> {
         let inner = self.inner();
         inner.known.get(digest).filter(|known| known.until > time_of_day()).map(|known| known.pod.clone())
+    }
+
+    /// Whether its pod would be let in by it, whatever the API server does.
+    pub(crate) fn knows(&self, shown: &Shown) -> bool {
+        self.recall(&shown.digest).is_some_and(|pod| pod == shown.pod)
+    }
+
+    /// The API server was asked about some token.
+    pub(super) fn asked(&self, is_answered: bool) {
+        self.inner().failed_at = (!is_answered).then(Instant::now);
+    }
+
+    /// Whether the last review was not answered, a while ago at most.
+    pub(crate) fn reviews_fail(&self) -> bool {
+        self.inner().failed_at.is_some_and(|then| then.elapsed() < FAILED_FOR)
     }
 
     /// The API server has found it good; the other replicas are told.

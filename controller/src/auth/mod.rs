@@ -3,6 +3,7 @@
 
 mod doubts;
 mod known;
+mod renew;
 
 use std::{
     future::Future,
@@ -27,8 +28,11 @@ use tokio::{
 use tracing::warn;
 
 pub use self::known::KnownTokens;
-pub(crate) use self::known::TOLD_MAX;
 use self::{doubts::Doubts, known::TokenDigest};
+pub(crate) use self::{
+    known::{Shown, TOLD_MAX},
+    renew::Renews,
+};
 use crate::{
     operate::{WriteCounts, WriteKind},
     owner::{IndexHandle, OwnerGone},
@@ -71,6 +75,8 @@ pub enum AuthError {
     NoReplica,
     #[error("authorization: the token's pod is not known; it is gone, or of another cluster")]
     UnknownPod,
+    #[error("authorization: the renewed token is bound to another pod than the session")]
+    AnotherPod,
     #[error("authorization: too many tokens from this address are no good, or under review; try again later")]
     TooMany,
     #[error("the API server cannot be asked now; try again shortly")]
@@ -139,12 +145,19 @@ impl AuthError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoToken | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::NotBound | Self::Audience { .. } | Self::NoReplica | Self::UnknownPod => {
-                StatusCode::FORBIDDEN
-            }
+            Self::NotBound
+            | Self::Audience { .. }
+            | Self::NoReplica
+            | Self::UnknownPod
+            | Self::AnotherPod => StatusCode::FORBIDDEN,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// Whether it says nothing of the token.
+    fn is_for_now(&self) -> bool {
+        matches!(self, Self::TooMany | Self::Unavailable)
     }
 }
 
@@ -227,9 +240,18 @@ impl<R: Reviewer> Authenticator<R> {
         facts.ok_or(AuthError::UnknownPod)
     }
 
+    /// What these headers have shown, of whom they were found to speak for.
+    pub(crate) fn shown(&self, headers: &HeaderMap, pod: &PodUid) -> Option<Shown> {
+        let digest = Sha256::digest(bearer(headers)?.as_bytes()).into();
+        Some(Shown { digest, pod: pod.clone() })
+    }
+
     /// Whether these headers are another replica's; they came from this address.
     pub async fn authenticate_replica(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), AuthError> {
-        let token = bearer(headers).ok_or(AuthError::NoToken)?;
+        self.let_in_replica(bearer(headers).ok_or(AuthError::NoToken)?, peer).await
+    }
+
+    async fn let_in_replica(&self, token: &str, peer: IpAddr) -> Result<(), AuthError> {
         // Another digest than that of the same token at the other door: what is refused there may be good here.
         let digest: TokenDigest =
             Sha256::new().chain_update(REPLICA_AUDIENCE).chain_update(token).finalize().into();
@@ -261,6 +283,7 @@ impl<R: Reviewer> Authenticator<R> {
             asked.await
         });
         let reviewed = review.await.unwrap_or(Err(AuthError::Unavailable));
+        self.tokens.asked(!matches!(reviewed, Err(AuthError::Unavailable)));
         if let Err(error @ (AuthError::Unauthenticated | AuthError::NotBound | AuthError::NoReplica)) =
             &reviewed
         {

@@ -263,3 +263,38 @@ async fn a_replica_is_who_the_api_server_calls_by_our_own_service_account() {
         assert_eq!(log.all()[0].body["spec"]["audiences"], serde_json::json!([REPLICA_AUDIENCE]));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_token_is_reviewed_for_its_own_pod_and_again_where_nobody_answers() {
+    let (auth, table, _handle, _trigger) = start();
+    let auth = Arc::new(auth);
+    let renewed = |text: &str, pod: &str| {
+        let token = rollcall_wire::Token::read(text.as_bytes()).unwrap();
+        auth.clone().renew(token, pod.into(), PEER)
+    };
+    let shown = renewed("good.new", "u1").await.unwrap();
+    assert!(auth.tokens.knows(&shown));
+    assert_eq!(auth.tokens.told_after(0).len(), 1, "the other replicas are told");
+    assert_eq!(renewed("good.new", "u1").await.as_ref(), Ok(&shown));
+    assert_eq!(table.0.load(Ordering::SeqCst), 1, "it is reviewed once");
+    assert_eq!(renewed("good.new", "u2").await, Err(AuthError::AnotherPod));
+    assert_eq!(renewed("good.other", "u2").await, Err(AuthError::AnotherPod));
+    assert_eq!(renewed("bad", "u1").await, Err(AuthError::Unauthenticated));
+    assert_eq!(auth.tokens.told_after(0).len(), 1);
+    assert!(!auth.tokens.reviews_fail());
+
+    let begun = Instant::now();
+    let before = table.0.load(Ordering::SeqCst);
+    let hears = async {
+        sleep(Duration::from_secs(600)).await;
+        assert!(auth.tokens.reviews_fail());
+        let asked = table.0.load(Ordering::SeqCst) - before;
+        assert!((10..=20).contains(&asked), "{asked} in ten minutes");
+        let digest: String = Sha256::digest(b"down.x").iter().map(|byte| format!("{byte:02x}")).collect();
+        auth.tokens.hear(&digest, &"u1".into(), 60);
+    };
+    let (judged, ()) = tokio::join!(renewed("down.x", "u1"), hears);
+    assert!(judged.is_ok() && begun.elapsed() <= Duration::from_secs(660), "another replica had it reviewed");
+    sleep(Duration::from_secs(300)).await;
+    assert!(!auth.tokens.reviews_fail(), "that was long ago");
+}

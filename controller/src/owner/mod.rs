@@ -49,7 +49,7 @@ const COALESCED_FOR: Duration = Duration::from_millis(10);
 
 /// A watch that did not prove that it works for so long does not: each of its calls is ended, which is a proof, after
 /// 50 s, and a begun list or a second try takes some time.
-const WATCH_STALE_AFTER: Duration = Duration::from_secs(120);
+pub(crate) const WATCH_STALE_AFTER: Duration = Duration::from_secs(120);
 
 /// Holds what everyone may see of the catalogue at one moment.
 #[derive(Debug, Clone, Default)]

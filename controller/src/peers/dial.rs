@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{body::Frame, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rollcall_net::{Network, TLS_NAME, TlsError, server_name};
-use rollcall_wire::limits::{FRAME_BYTES_MAX, TOKEN_BYTES_MAX};
+use rollcall_wire::{Token, limits::FRAME_BYTES_MAX};
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::{sync::mpsc, time::timeout};
@@ -106,18 +106,17 @@ impl Dialer {
         Ok(Way { incoming: response.into_body(), outgoing, connection: Some(moving.boxed()) })
     }
 
-    /// The header is marked sensitive, so that no log ever shows it. A small file of a memory-backed volume, once a try: not
-    /// worth a thread.
-    fn bearer(&self) -> Result<HeaderValue, DialError> {
+    /// The token as it is now. A small file of a memory-backed volume, once a try or a look: not worth a thread.
+    pub(super) fn token(&self) -> Result<Token, DialError> {
         let path = || self.token_file.clone();
-        let token =
-            std::fs::read_to_string(&self.token_file).map_err(|error| DialError::File(path(), error))?;
-        let token = token.trim();
-        if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
-            return Err(DialError::Token(path()));
-        }
-        let value = HeaderValue::from_str(&format!("Bearer {token}"));
-        let mut value = value.map_err(|_| DialError::Token(path()))?;
+        let bytes = std::fs::read(&self.token_file).map_err(|error| DialError::File(path(), error))?;
+        Token::read(&bytes).ok_or_else(|| DialError::Token(path()))
+    }
+
+    /// The header is marked sensitive, so that no log ever shows it.
+    fn bearer(&self) -> Result<HeaderValue, DialError> {
+        let value = HeaderValue::from_str(&format!("Bearer {}", self.token()?.secret()));
+        let mut value = value.map_err(|_| DialError::Token(self.token_file.clone()))?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::{fleet::Fleet, hub::Door, link::Moving, links::LINKS_MAX};
-use crate::{auth::KnownTokens, sessions::roster::Outcome};
+use crate::{
+    auth::{KnownTokens, Renews},
+    sessions::roster::Outcome,
+};
 
 /// Asks that wait for the task of the peers: as many pods may drain at once as the index lets wait for their end. Who comes
 /// when all places are taken waits for one.
@@ -43,6 +46,7 @@ pub struct PeersHandle {
     hub: Option<Hub>,
     subscribers: Subscribers,
     tokens: Arc<KnownTokens>,
+    reviewer: Reviewer,
 }
 
 /// Holds the ways to the task that knows all links.
@@ -62,6 +66,9 @@ pub(super) struct Own {
 /// Holds who answers the others' drains; nobody before the sessions are served.
 pub(super) type Subscribers = Arc<OnceLock<Arc<dyn AwaitsSubscribers>>>;
 
+/// Holds who reviews the others' tokens; nobody before the sessions are served.
+pub(super) type Reviewer = Arc<OnceLock<Arc<dyn Renews>>>;
+
 /// Asks all others when nobody in session with them calls this pod any more.
 pub(super) struct Ask {
     pub(super) pod: PodUid,
@@ -79,6 +86,7 @@ pub(super) struct Ends {
     pub(super) doors: mpsc::Receiver<Door>,
     pub(super) subscribers: Subscribers,
     pub(super) tokens: Arc<KnownTokens>,
+    pub(super) reviewer: Reviewer,
 }
 
 pub(super) fn handle() -> (PeersHandle, Ends) {
@@ -87,6 +95,7 @@ pub(super) fn handle() -> (PeersHandle, Ends) {
     let (asks, asked) = mpsc::channel(ASKS_MAX);
     let (doors, opened) = mpsc::channel(DOORS_MAX);
     let (subscribers, tokens) = (Subscribers::default(), Arc::<KnownTokens>::default());
+    let reviewer = Reviewer::default();
     let ends = Ends {
         fleet: told,
         own: stands,
@@ -94,8 +103,10 @@ pub(super) fn handle() -> (PeersHandle, Ends) {
         doors: opened,
         subscribers: subscribers.clone(),
         tokens: tokens.clone(),
+        reviewer: reviewer.clone(),
     };
-    (PeersHandle { fleet, own: Arc::new(own), hub: Some(Hub { asks, doors }), subscribers, tokens }, ends)
+    let hub = Some(Hub { asks, doors });
+    (PeersHandle { fleet, own: Arc::new(own), hub, subscribers, tokens, reviewer }, ends)
 }
 
 // === impl PeersHandle ===
@@ -107,7 +118,8 @@ impl PeersHandle {
         let (own, _) = watch::channel(Own::default());
         let fleet = watch::channel(Arc::new(fleet)).1;
         let (subscribers, tokens) = (Subscribers::default(), Arc::default());
-        Self { fleet, own: Arc::new(own), hub: None, subscribers, tokens }
+        let reviewer = Reviewer::default();
+        Self { fleet, own: Arc::new(own), hub: None, subscribers, tokens, reviewer }
     }
 
     /// Those of a process whose others somebody else looks after: they are asked nothing.
@@ -130,6 +142,12 @@ impl PeersHandle {
     pub fn answer_drains_by(&self, subscribers: Arc<dyn AwaitsSubscribers>) {
         // A process has one board.
         let _ = self.subscribers.set(subscribers);
+    }
+
+    /// Who reviews the tokens that the others show over their links. Only the first one counts.
+    pub(crate) fn renew_by(&self, reviewer: Arc<dyn Renews>) {
+        // A process has one door.
+        let _ = self.reviewer.set(reviewer);
     }
 
     /// How far those in session with the other replicas have let go of this pod, by the deadline at the latest. A replica

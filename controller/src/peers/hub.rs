@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use kube::Client;
 use rollcall_net::{Jitter, Network, Shutdown};
 use rollcall_wire::{
-    PROTOCOL,
+    PROTOCOL, Token,
     peer::{Beat, Frame, Heard, Introduction, Standing},
 };
 use rustls::ClientConfig;
@@ -46,6 +46,9 @@ const WORDS_MAX: usize = 64;
 /// A replica that starts waits for what the others know for so long at most: one that does not tell it is not well itself, and
 /// must not keep us from serving.
 const MEET_MAX_MS: u64 = 3_000;
+
+/// Between two looks at the file of our own token, which the kubelet renews some ten minutes before it ends.
+const TOKEN_LOOKS_MS: u64 = 30_000;
 
 /// Questions of others that are under way; as many as we may have ourselves.
 const QUESTIONS_MAX: usize = 1_024;
@@ -110,6 +113,9 @@ struct Hub {
     questions: usize,
     beat: watch::Sender<Beat>,
     errand: watch::Sender<Errand>,
+    /// Our own, as it was read last, and when it is read again.
+    token: watch::Sender<Option<Token>>,
+    token_due_ms: u64,
     look: Look,
     /// Since when every kind is listed.
     complete_ms: Option<u64>,
@@ -148,7 +154,8 @@ impl Peers {
         let (told, mut words) = mpsc::channel(WORDS_MAX);
         let (beat, beats) = watch::channel(Beat::default());
         let (errand, errands) = watch::channel(Errand::default());
-        let tokens = ends.tokens.clone();
+        let (tokens, reviewer) = (ends.tokens.clone(), ends.reviewer.clone());
+        let (token, shown) = watch::channel(None);
         let signs = sign::Settings {
             namespace: settings.namespace.clone(),
             lease_name: settings.lease_name.clone(),
@@ -167,7 +174,7 @@ impl Peers {
             book: Book::new(epoch, index.now_ms()),
             links: Links::new(who.clone()),
             dials: Dials::new(own, settings.port, &settings.named, Jitter::from_entropy()),
-            needs: Needs { who, index: index.clone(), tokens, beat: beats, events },
+            needs: Needs { who, index: index.clone(), tokens, token: shown, reviewer, beat: beats, events },
             settings,
             index,
             metrics,
@@ -178,6 +185,8 @@ impl Peers {
             questions: 0,
             beat,
             errand,
+            token,
+            token_due_ms: 0,
             look: Look::default(),
             complete_ms: None,
             is_met: false,
@@ -230,6 +239,7 @@ impl Hub {
             self.ended(id, "dropped", now_ms);
         }
         self.asked.tick(Instant::now());
+        self.look_at_token(now_ms);
         let look = self.book.look(replicas, now_ms);
         for (replica, turn) in &look.turns {
             match turn {
@@ -262,6 +272,17 @@ impl Hub {
             });
         }
         Ok(())
+    }
+
+    /// A file that cannot be read is the dialler's to tell of.
+    fn look_at_token(&mut self, now_ms: u64) {
+        if now_ms < self.token_due_ms {
+            return;
+        }
+        self.token_due_ms = now_ms + TOKEN_LOOKS_MS;
+        if let Ok(token) = self.dialer.token() {
+            self.token.send_if_modified(|held| held.replace(token.clone()) != Some(token));
+        }
     }
 
     /// Whether we know what the others know; once it is so, it stays.
@@ -350,7 +371,7 @@ impl Hub {
             }
             Heard::Goaway(reason) => debug!(reason, "a link is ended by the other replica"),
             // They go elsewhere.
-            Heard::Note(_) | Heard::Token { .. } => {}
+            Heard::Note(_) | Heard::Token { .. } | Heard::Renewed(_) => {}
         }
         Ok(())
     }

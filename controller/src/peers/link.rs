@@ -1,6 +1,11 @@
 //! One link with another replica: its machine, and everything that moves it.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -8,19 +13,23 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use rollcall_net::Shutdown;
 use rollcall_wire::{
-    Decoder,
-    limits::PEER_WORDS_MAX,
+    Decoder, Token,
+    limits::{PEER_WORDS_MAX, TOKEN_SHOWN_EVERY},
     peer::{Beat, Frame, Heard, Introduction, Link, Note, Violation},
     server::reason,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{
+        mpsc,
+        watch::{self, error::RecvError},
+    },
     time::{Instant, sleep_until, timeout},
 };
-use tracing::debug;
+use tracing::{debug, info};
 
+use super::handle::Reviewer;
 use crate::{
-    auth::{KnownTokens, TOLD_MAX},
+    auth::{AuthError, KnownTokens, TOLD_MAX},
     owner::{IndexHandle, OwnerGone},
 };
 
@@ -33,6 +42,9 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 /// Orders that wait for a link to take them: as many drains as may be asked for at once. Who does not take them is slow,
 /// and his link ends.
 pub(super) const ORDERS_MAX: usize = 1_024;
+
+/// Who shows a token over a link was let in before; all of them have the reviews of one address between them.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Names a link of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +81,9 @@ pub(super) struct Needs {
     pub(super) who: Introduction,
     pub(super) index: IndexHandle,
     pub(super) tokens: Arc<KnownTokens>,
+    /// Our own token, as others are shown it.
+    pub(super) token: watch::Receiver<Option<Token>>,
+    pub(super) reviewer: Reviewer,
     pub(super) beat: watch::Receiver<Beat>,
     pub(super) events: mpsc::Sender<(LinkId, Event)>,
 }
@@ -90,6 +105,10 @@ pub(crate) struct Moving {
     notes: Vec<Arc<Note>>,
     /// Something is passed on; nothing is heard meanwhile.
     passing: Option<BoxFuture<'static, Result<(), OwnerGone>>>,
+    /// The review of the other end's newest token.
+    renewal: Option<BoxFuture<'static, ()>>,
+    /// Our own is told then at the earliest.
+    shows_at: Instant,
 }
 
 /// Says what moved a link.
@@ -99,6 +118,8 @@ enum Moved {
     Passed(Result<(), OwnerGone>),
     Ordered(Option<Order>),
     Beat,
+    /// Our own token is another one.
+    Renewed,
     /// There is more to tell.
     More,
     Due,
@@ -109,9 +130,11 @@ enum Moved {
 // === impl Moving ===
 
 impl Moving {
-    pub(super) fn new(id: LinkId, needs: Needs, way: Way, orders: mpsc::Receiver<Order>) -> Self {
+    pub(super) fn new(id: LinkId, mut needs: Needs, way: Way, orders: mpsc::Receiver<Order>) -> Self {
         let beat = needs.beat.borrow().clone();
         let link = Link::new(needs.who.clone(), beat, needs.index.ledger().clone(), needs.index.now_ms());
+        // Who has dialled us was not shown ours.
+        needs.token.mark_changed();
         let (ledger, tokens) = (needs.index.ledger_changes(), needs.tokens.changes());
         Self {
             id,
@@ -126,6 +149,8 @@ impl Moving {
             heard: VecDeque::new(),
             notes: Vec::new(),
             passing: None,
+            renewal: None,
+            shows_at: Instant::now(),
         }
     }
 
@@ -170,7 +195,9 @@ impl Moving {
         let is_open = !self.link.closed();
         let hears = is_open && self.passing.is_none();
         let stays = is_open && self.link.farewell().is_none();
-        let Self { link, way, orders, ledger, tokens, needs, passing, .. } = self;
+        let shows = stays && self.link.other().is_some();
+        let shows_at = self.shows_at;
+        let Self { link, way, orders, ledger, tokens, needs, passing, renewal, .. } = self;
         tokio::select! {
             room = way.outgoing.reserve(), if is_open && link.has_more() => match room {
                 Ok(_) => Moved::Room,
@@ -180,6 +207,8 @@ impl Moving {
             frame = way.incoming.frame(), if hears => Moved::Taken(frame),
             order = orders.recv(), if stays => Moved::Ordered(order),
             Ok(()) = needs.beat.changed(), if stays => Moved::Beat,
+            Ok(()) = renewed(&mut needs.token, shows_at), if shows => Moved::Renewed,
+            () = moves(renewal) => Moved::More,
             Ok(()) = ledger.changed(), if stays => Moved::More,
             Ok(()) = tokens.changed(), if stays => Moved::More,
             // While nothing is heard, nobody's silence is judged; the machine knows a clock that is late.
@@ -219,6 +248,12 @@ impl Moving {
             Moved::Beat => {
                 let beat = self.needs.beat.borrow_and_update().clone();
                 self.link.set_beat(beat);
+            }
+            Moved::Renewed => {
+                self.shows_at = Instant::now() + TOKEN_SHOWN_EVERY;
+                if let Some(token) = self.needs.token.borrow_and_update().clone() {
+                    self.link.say(Frame::Renewed { token });
+                }
             }
             Moved::More => {}
             Moved::Due => self.link.tick(self.needs.index.now_ms()),
@@ -271,9 +306,20 @@ impl Moving {
             self.needs.tokens.hear(digest, pod, *good_for_seconds);
             return;
         }
+        if let Event::Heard(Heard::Renewed(token)) = event {
+            return self.review(token);
+        }
         let (events, id) = (self.needs.events.clone(), self.id);
         let passed = async move { events.send((id, event)).await.map_err(|_| OwnerGone) };
         self.passing = Some(passed.boxed());
+    }
+
+    /// One at a time: an older one is of no use any more. What comes of it is nothing to the link.
+    fn review(&mut self, token: Token) {
+        let Some(reviewer) = self.needs.reviewer.get().cloned() else { return };
+        let judged = reviewer.renew_replica(token, NOWHERE);
+        let told = |error: AuthError| info!(%error, "a replica's renewed token is not taken");
+        self.renewal = Some(judged.map(move |judged| judged.err().into_iter().for_each(told)).boxed());
     }
 
     /// Tells of some more tokens when the other end has taken those before, so that there is room for all other words.
@@ -295,6 +341,12 @@ async fn passed(passing: &mut Option<BoxFuture<'static, Result<(), OwnerGone>>>)
         Some(passing) => passing.await,
         None => std::future::pending().await,
     }
+}
+
+/// Returns when there is another token than was told last, and it may be told. Safe to drop and call again.
+async fn renewed(token: &mut watch::Receiver<Option<Token>>, at: Instant) -> Result<(), RecvError> {
+    sleep_until(at).await;
+    token.changed().await
 }
 
 /// Moves a connection that nobody else moves; it is done with when it has ended.

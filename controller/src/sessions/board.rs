@@ -20,6 +20,7 @@ use super::{
     ending::Ending,
     roster::{DrainId, Outcome, Roster, SessionId},
 };
+use crate::auth::Shown;
 
 /// After a restart of ours, whoever lives is back by then: a sidecar comes after a second at first, and then tries again
 /// within 2 s each. Before that, nobody knows who calls a pod.
@@ -48,6 +49,8 @@ struct Inner {
 struct Seat {
     bell: Arc<Bell>,
     leave: Option<Leave>,
+    /// The token with which its peer would come back; none while a newer one is reviewed.
+    shown: Option<Shown>,
 }
 
 /// Holds how one session is woken.
@@ -103,7 +106,7 @@ impl Board {
         let mut inner = self.inner();
         inner.first_at.get_or_insert_with(Instant::now);
         let id = inner.roster.joined(&pod.namespace, &pod.name);
-        inner.sessions.insert(id, Seat { bell: bell.clone(), leave: None });
+        inner.sessions.insert(id, Seat { bell: bell.clone(), ..Seat::default() });
         Place { board: self.clone(), id, bell }
     }
 
@@ -143,6 +146,11 @@ impl Board {
         let inner = self.inner();
         let is_movable = |id: &SessionId, seat: &Seat| seat.leave.is_none() && inner.roster.is_in_step(*id);
         sorted(inner.sessions.iter().filter(|(id, seat)| is_movable(id, seat)).map(|(id, _)| *id))
+    }
+
+    /// With which token the session's peer would come back, where that was found good.
+    pub(crate) fn shown(&self, id: SessionId) -> Option<Shown> {
+        self.inner().sessions.get(&id)?.shown.clone()
     }
 
     /// The session is to end; says whether it was there.
@@ -278,6 +286,13 @@ impl Place {
         let inner = self.board.inner();
         let leave = inner.sessions.get(&self.id).and_then(|seat| seat.leave);
         Some(Orders { leave, others: inner.others.clone() })
+    }
+
+    /// Its peer would come back with this token from now on.
+    pub(crate) fn shows(&self, shown: Option<Shown>) {
+        if let Some(seat) = self.board.inner().sessions.get_mut(&self.id) {
+            seat.shown = shown;
+        }
     }
 
     /// Where the other replicas serve.

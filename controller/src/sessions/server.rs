@@ -34,6 +34,7 @@ use super::{
     callers::Here,
     connection::Connection,
     inquiries::Inquiries,
+    renewal::Renewal,
     steward::{Steward, addresses},
     stream::{Clock, Session, Turn, replicas},
 };
@@ -48,9 +49,11 @@ use crate::{
 const FAREWELL_MAX: Duration = Duration::from_millis(1_500);
 /// The pause after an accept that failed, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A session's longest life, so that a token is shown anew now and then; up to [`LIFE_JITTER`] less, so that sessions
+/// A session's longest life, so that a token is shown anew now and then, by those too that do not do so in the session; put off
+/// where the pod might not be let in again; up to [`LIFE_JITTER`] less, so that sessions
 /// which began together do not end together.
-const LIFE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+/// Tests live through it beat by beat, so theirs is shorter.
+const LIFE_MAX: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 12 } * 60 * 60);
 const LIFE_JITTER: Duration = Duration::from_secs(60 * 60);
 /// When whoever is refused for the moment comes back: as soon as a list takes to be complete.
 const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -69,7 +72,7 @@ pub struct Sessions<R> {
     /// After that, nobody is here any more.
     gone: watch::Sender<bool>,
     index: IndexHandle,
-    authenticator: Authenticator<R>,
+    authenticator: Arc<Authenticator<R>>,
     admission: Arc<Admission>,
     board: Arc<Board>,
     inquiries: Arc<Inquiries>,
@@ -145,7 +148,9 @@ impl<R: Reviewer> Sessions<R> {
         reviewer: R,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let authenticator = Authenticator::new(reviewer, index.clone(), peers.tokens().clone());
+        let tokens = peers.tokens().clone();
+        let authenticator = Arc::new(Authenticator::new(reviewer, index.clone(), tokens));
+        peers.renew_by(authenticator.clone());
         let (admission, board) = (Arc::new(Admission::new()), Arc::<Board>::default());
         peers.answer_drains_by(Arc::new(Here(board.clone())));
         let (fleet, leaving, gone) = (peers.fleet(), watch::channel(false).0, watch::channel(false).0);
@@ -317,6 +322,7 @@ impl<R: Reviewer> Sessions<R> {
             return Err(self.refusal(closed));
         }
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
+        let shown = self.authenticator.shown(request.headers(), &facts.uid);
         let permit = self.admission.session().ok_or(Refusal::Full)?;
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
         let uid = facts.uid.clone();
@@ -326,6 +332,15 @@ impl<R: Reviewer> Sessions<R> {
         };
         let pod = identity(facts, zone.as_deref());
         let (place, local) = (self.board.join(&pod), caller.local.map(plain));
+        place.shows(shown.clone());
+        let renewal = Renewal::new(
+            uid.clone(),
+            caller.address,
+            shown,
+            self.authenticator.clone(),
+            self.peers.tokens().clone(),
+            self.metrics.clone(),
+        );
         let life = LIFE_MAX - Jitter::from_entropy().up_to(LIFE_JITTER);
         let opening = Opening {
             replica: self.replica.clone(),
@@ -348,6 +363,7 @@ impl<R: Reviewer> Sessions<R> {
             local,
             peers: self.peers.clone(),
             metrics: self.metrics.clone(),
+            renewal,
             turn: Turn::new(self.admission.clone()),
             stranger: caller.stranger,
             _permit: permit,

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{
     board::{Board, Leave},
     ending::Ending,
+    renewal::api_is_away,
     roster::SessionId,
     spread::{Hints, Load, Target, UNDER_WAY, gone_by, moves},
 };
@@ -191,7 +192,11 @@ impl Rounds {
             return;
         }
         info!(sessions, moved = goes.len(), "other replicas have fewer sessions: some are moved");
-        for (id, address) in board.movable().into_iter().zip(goes) {
+        // Who might not be let in elsewhere stays.
+        let is_away = api_is_away(self.steward.peers.tokens(), &self.steward.metrics);
+        let may_go = |id: &SessionId| !is_away || self.is_known(*id);
+        let gone: Vec<_> = board.movable().into_iter().filter(may_go).zip(goes).collect();
+        for (id, address) in gone {
             if board.send_away(id, Leave { ending: Ending::Moved, dial: Some(address) }) {
                 self.under_way.push_back((address, now));
             }
@@ -221,8 +226,18 @@ impl Rounds {
     }
 
     fn exodus(&self, ending: Ending, hints: Hints) -> Exodus {
-        let sessions: VecDeque<_> = self.steward.board.all().into();
+        let mut sessions: VecDeque<_> = self.steward.board.all().into();
+        if ending == Ending::Cut {
+            // They need a review of nobody, wherever they go.
+            sessions.retain(|id| self.is_known(*id));
+        }
         Exodus { ending, all: sessions.len(), sessions, begun: Instant::now(), hints }
+    }
+
+    /// Whether the session's peer has a token that all replicas know.
+    fn is_known(&self, id: SessionId) -> bool {
+        let shown = self.steward.board.shown(id);
+        shown.is_some_and(|shown| self.steward.peers.tokens().knows(&shown))
     }
 
     fn step(&mut self, fleet: &Fleet) {

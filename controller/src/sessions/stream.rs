@@ -25,6 +25,7 @@ use super::{
     ending::Ending,
     errands::{DRAINS_MAX, Errands, Reply},
     inquiries::Inquiries,
+    renewal::{PUT_OFF_BY, Renewal},
 };
 use crate::{
     operate::Metrics,
@@ -54,6 +55,7 @@ pub(crate) struct Session {
     pub(crate) local: Option<SocketAddr>,
     pub(crate) peers: PeersHandle,
     pub(crate) metrics: Metrics,
+    pub(crate) renewal: Renewal,
     pub(crate) turn: Turn,
     /// Its connection's, until the owner knows the session.
     pub(crate) stranger: Arc<Stranger>,
@@ -104,6 +106,7 @@ enum Moved {
     Turn(OwnedSemaphorePermit),
     Answered(Result<Reply, OwnerGone>),
     News(News),
+    Judged,
     Shutdown,
 }
 
@@ -155,6 +158,7 @@ impl Running {
         // One answer to a person is held at a time, and is long.
         let may_answer = !self.session.server.is_telling();
         let Self { session, presence, errands, alarm, .. } = self;
+        let renewal = &mut session.renewal;
         tokio::select! {
             room = session.outgoing.reserve(), if session.server.has_more() => match room {
                 Ok(_) => Moved::Room,
@@ -166,6 +170,7 @@ impl Running {
             turn = session.turn.come(), if stays => Moved::Turn(turn),
             answer = errands.next(may_answer), if stays => Moved::Answered(answer),
             news = news(presence), if stays => Moved::News(news),
+            () = renewal.judged(), if stays => Moved::Judged,
             () = shutdown.requested(), if stays => Moved::Shutdown,
         }
     }
@@ -191,6 +196,7 @@ impl Running {
             Moved::Due => {
                 self.session.turn.end_if_over();
                 self.look();
+                self.mind_expiry();
                 self.session.server.tick(self.session.clock.now_ms());
             }
             Moved::Turn(permit) => {
@@ -201,6 +207,7 @@ impl Running {
             Moved::Answered(Ok(Reply::Frame(frame))) => self.session.server.say(*frame),
             Moved::Answered(Ok(Reply::Told { ask, told })) => self.session.server.tell(ask, told),
             Moved::Answered(Err(OwnerGone)) | Moved::Shutdown => self.end(Ending::Shutdown),
+            Moved::Judged => self.session.place.shows(self.session.renewal.shown()),
             Moved::News(News::Duties(duties)) => self.session.server.set_duties(duties),
             Moved::News(News::Dismissed(Dismissal::PodGone)) => self.end(Ending::PodGone),
             Moved::News(News::Dismissed(Dismissal::Superseded)) => self.end(Ending::Superseded),
@@ -275,6 +282,10 @@ impl Running {
                 let (inquiries, home) = (&self.session.inquiries, &self.session.server.pod().namespace);
                 self.errands.ask(inquiries.clone(), home.clone(), ask, question);
             }
+            Heard::Token(token) => {
+                self.session.renewal.begin(token);
+                self.session.place.shows(None);
+            }
             Heard::Resynced(why) => {
                 self.session.metrics.resynced(why);
                 if why == Resync::Digest {
@@ -330,6 +341,15 @@ impl Running {
         let goes = |leave: &mut Leave| leave.is_urgent() || is_answered();
         if let Some(Leave { ending, dial }) = self.leave.take_if(goes) {
             self.session.server.send_away(ending.as_str(), dial);
+        }
+    }
+
+    /// Whoever is sent away for no fault must be let in again.
+    fn mind_expiry(&mut self) {
+        let now_ms = self.session.clock.now_ms();
+        if self.session.server.has_expired(now_ms) && !self.session.renewal.may_expire() {
+            let by_ms = u64::try_from(PUT_OFF_BY.as_millis()).unwrap_or(u64::MAX);
+            self.session.server.put_off(by_ms, now_ms);
         }
     }
 
@@ -395,11 +415,8 @@ impl Running {
         // Whom we send away though it is heard has done nothing that a dead one does; if it finds no way back at once,
         // that is for our own reasons. Who was told where to go is there before anybody misses it.
         let is_led = self.session.server.dial().is_some();
-        let heard_to_the_end = match ending {
-            Ending::Closed | Ending::Slow | Ending::Violation => true,
-            Ending::Expired => !is_led,
-            _ => false,
-        };
+        let heard_to_the_end =
+            matches!(ending, Ending::Closed | Ending::Slow | Ending::Violation | Ending::Expired);
         match &mut self.presence {
             Some(presence) if heard_to_the_end => presence.ended_by_peer(),
             Some(presence) if is_led => presence.moved(),

@@ -9,7 +9,8 @@ use rollcall_catalogue::{
 };
 use rollcall_net::Kernel;
 use rollcall_wire::{
-    Down, Drain, PodIdentity, Question, RegistrationKey, ServiceSummary, limits::SUBSCRIPTIONS_MAX,
+    Down, Drain, PodIdentity, Question, RegistrationKey, ServiceSummary, Token,
+    limits::{SUBSCRIPTIONS_MAX, TOKEN_SHOWN_EVERY},
 };
 use tokio::time::advance;
 
@@ -18,6 +19,7 @@ use crate::{
     interest::KNOWN_FOR,
     own::Settled,
     prestop::prestop,
+    session::Shown,
     store::{Known, Store, store},
 };
 
@@ -171,6 +173,40 @@ async fn the_flag_says_where_we_are_before_anybody_else_does() {
     let ahead = State { current_at_ms: u64::MAX, ..State::default() };
     bench.agent.restore(ahead);
     assert_eq!(bench.store.age(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_renewed_is_shown_once() {
+    let token = |text: &str| Token::read(text.as_bytes()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+    let mut bench = Bench::new(&[]);
+    write("first\n");
+    let mut shown = Shown::new(file.path().to_owned(), token("first"), &mut bench.agent.jitter);
+    let begun = Instant::now();
+    shown.due().await;
+    assert!((20..=30).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    write("second\n");
+    assert_eq!(bench.agent.show_token(&mut shown), None, "nobody is there to be shown it");
+    bench.open();
+    let said = bench.agent.show_token(&mut shown);
+    assert_eq!(said, Some(Up::Token { token: token("second") }));
+    let told = Instant::now();
+    shown.due().await;
+    assert!(told.elapsed() >= TOKEN_SHOWN_EVERY, "the next one is looked at");
+    assert_eq!(bench.agent.show_token(&mut shown), None, "once");
+    for odd in ["", "two words"] {
+        write(odd);
+        assert_eq!(bench.agent.show_token(&mut shown), None, "{odd}");
+    }
+    write("third");
+    let Down::Welcome { replica, epoch, replicas, ca, pod, position, .. } = welcome() else { panic!() };
+    bench.agent.client.open(0);
+    let protocol = "1.0".to_owned();
+    bench.hear(Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position });
+    assert_eq!(bench.agent.show_token(&mut shown), None, "an older controller does not know of it");
+    bench.open();
+    assert_eq!(bench.agent.show_token(&mut shown), Some(Up::Token { token: token("third") }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::{Agent, STOOD_STILL_MS};
 use crate::{
     interest::Learned,
-    session::{Link, LinkError},
+    session::{Link, LinkError, Shown},
     store::{Contact, Known},
 };
 
@@ -43,6 +43,8 @@ impl Agent {
         for frame in self.client.open(self.now_ms()) {
             link.say(&frame, self.client.silence_max()).await?;
         }
+        let (file, token) = (self.args.token_file.clone(), link.token().clone());
+        let mut shown = Shown::new(file, token, &mut self.jitter);
         let mut expiry = interval(EXPIRE_EVERY);
         loop {
             let wake_at_ms = self.client.wake_at_ms();
@@ -68,6 +70,7 @@ impl Agent {
                 }
                 said = self.hear_us() => said,
                 _ = expiry.tick() => self.expire(),
+                () = shown.due() => self.show_token(&mut shown).into_iter().collect(),
                 () = sleep(idle) => {
                     self.client.tick(self.now_ms())?;
                     Vec::new()
@@ -84,6 +87,14 @@ impl Agent {
             // Between two frames lookups have their turn: a thousand of them may have come at once.
             yield_now().await;
         }
+    }
+
+    /// The token, where it was renewed since it was shown.
+    pub(super) fn show_token(&mut self, shown: &mut Shown) -> Option<Up> {
+        let token = shown.renewed(&mut self.jitter)?;
+        let said = self.client.renew(token.clone())?;
+        shown.told(token);
+        Some(said)
     }
 
     fn now_ms(&self) -> u64 {

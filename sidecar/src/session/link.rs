@@ -13,10 +13,10 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rollcall_net::{Network, Stream, TLS_NAME, TlsError, server_name};
 use rollcall_wire::{
-    CodecError, Decoder, Down, SERVING, Up,
+    CodecError, Decoder, Down, SERVING, Token, Up,
     client::Violation,
     encode,
-    limits::{FRAME_BYTES_MAX, LATENESS_MAX, TOKEN_BYTES_MAX},
+    limits::{FRAME_BYTES_MAX, LATENESS_MAX},
 };
 use thiserror::Error;
 use tokio::{
@@ -53,6 +53,8 @@ pub(crate) struct Link {
     /// HTTP/2 closes the connection once nobody can send a request any more.
     _requests: http2::SendRequest<Body>,
     decoder: Decoder<Down>,
+    /// With which it was opened.
+    token: Token,
     /// When the controller last said something; opening the session counts.
     last_heard: Instant,
 }
@@ -121,7 +123,9 @@ async fn open(
     trust: &mut Trust,
 ) -> Result<Link, LinkError> {
     let tls = trust.config(|| read(&args.ca_file))?;
-    let authorization = bearer(args, &read(&args.token_file)?)?;
+    let unusable = || LinkError::Token { path: args.token_file.clone() };
+    let token = Token::read(&read(&args.token_file)?).ok_or_else(unusable)?;
+    let authorization = bearer(args, &token)?;
     let unreachable = |source| LinkError::Unreachable(controller, source);
     let connect_max = if controller == args.controller { CONNECT_MAX } else { NAMED_CONNECT_MAX };
     let untrusted = |source: io::Error| LinkError::Untrusted { controller, remedy: remedy(&source), source };
@@ -156,6 +160,7 @@ async fn open(
         connection,
         _requests: sender,
         decoder: Decoder::default(),
+        token,
         last_heard: Instant::now(),
     })
 }
@@ -166,13 +171,9 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>, LinkError> {
 }
 
 /// The header is marked sensitive, so that no log ever shows it.
-fn bearer(args: &Args, token: &[u8]) -> Result<HeaderValue, LinkError> {
-    let unusable = || LinkError::Token { path: args.token_file.clone() };
-    let token = std::str::from_utf8(token).map_err(|_| unusable())?.trim();
-    if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
-        return Err(unusable());
-    }
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| unusable())?;
+fn bearer(args: &Args, token: &Token) -> Result<HeaderValue, LinkError> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.secret()));
+    let mut value = value.map_err(|_| LinkError::Token { path: args.token_file.clone() })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -227,6 +228,11 @@ impl LinkError {
 // === impl Link ===
 
 impl Link {
+    /// With which token the session was opened.
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+
     /// Sends this as soon as there is room, while the connection moves on. Nothing is heard meanwhile, so that a
     /// controller that takes nothing must not be waited for longer than one that says nothing, which is so long. Who comes
     /// here late, having stood still itself, gives it a moment all the same.

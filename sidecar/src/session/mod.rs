@@ -8,5 +8,5 @@ mod trust;
 
 pub(crate) use dial::{Dial, Failure, Loss, Plan};
 pub(crate) use link::{Link, LinkError, connect};
-pub(crate) use token::pod_of_token;
+pub(crate) use token::{Shown, pod_of_token};
 pub(crate) use trust::Trust;

@@ -24,6 +24,11 @@ fn numbers(protocol: &str) -> (Option<u32>, Option<u32>) {
     (numbers.next().flatten(), numbers.next().flatten())
 }
 
+/// Whether it hears tokens that are renewed while a session is open.
+fn takes_tokens(protocol: &str) -> bool {
+    numbers(protocol).1.is_some_and(|minor| minor >= 1)
+}
+
 /// Whether its hashes are of fields that we know: those of a minor version that is not above ours.
 fn is_known(protocol: &str) -> bool {
     numbers(protocol).1.is_some_and(|minor| Some(minor) <= numbers(PROTOCOL).1)
@@ -49,7 +54,8 @@ impl Client {
         }
         Ok(match frame {
             Down::Welcome { protocol, replica, epoch, replicas, pod, position, .. } => {
-                session.welcome = Some(Welcome { verify: is_known(&protocol) });
+                session.welcome =
+                    Some(Welcome { verify: is_known(&protocol), takes_tokens: takes_tokens(&protocol) });
                 self.begin_epoch(&protocol, epoch)?;
                 self.horizon.welcome(&position, now_ms)?;
                 self.know(replicas);

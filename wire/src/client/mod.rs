@@ -45,6 +45,7 @@ use crate::{
     },
     question::Question,
     registration::{RegistrationKey, SelfRegistration},
+    token::Token,
 };
 
 /// Holds what a sidecar knows of its sessions, over all of them: what is held and wanted, and what the pod said of
@@ -98,6 +99,8 @@ struct Session {
 struct Welcome {
     /// Its hashes are of fields that we know.
     verify: bool,
+    /// It hears of tokens that are renewed.
+    takes_tokens: bool,
 }
 
 // === impl Client ===
@@ -230,6 +233,13 @@ impl Client {
     pub fn health(&mut self, of: Option<HealthOf>, probe: ProbeWitness) -> Result<Option<Up>, Full> {
         self.words.say_health(of.clone(), probe)?;
         Ok(self.session.as_ref().map(|_| Up::Health { of, probe }))
+    }
+
+    /// This is the pod's token from now on: whoever knows it to be good takes us back without asking. None without a
+    /// session, or in one that does not know of this.
+    pub fn renew(&self, token: Token) -> Option<Up> {
+        let welcome = self.session.as_ref()?.welcome?;
+        welcome.takes_tokens.then_some(Up::Token { token })
     }
 
     /// Asks this in the session that is open, under a number that the answer comes with; with the session, the question

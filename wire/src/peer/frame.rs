@@ -6,7 +6,7 @@ use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Record, Version};
-use crate::limits::OUTSIDE_WORDS_MAX;
+use crate::{limits::OUTSIDE_WORDS_MAX, token::Token};
 
 /// Says what a replica tells another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,11 @@ pub enum Frame {
         /// From now.
         #[serde(rename = "goodForSeconds")]
         good_for_seconds: u64,
+    },
+    /// The token that we show from now on, for the door of the other end alone: so a link that breaks comes back while
+    /// the API server is away.
+    Renewed {
+        token: Token,
     },
     /// What addresses outside the cluster have answered to the one replica that asks them.
     Outside {

@@ -58,6 +58,14 @@ impl Clock {
         self.beat_due = false;
     }
 
+    pub(super) fn has_expired(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.opened_ms) >= self.life_ms
+    }
+
+    pub(super) fn put_off(&mut self, by_ms: u64, now_ms: u64) {
+        self.life_ms = now_ms.saturating_sub(self.opened_ms).saturating_add(by_ms);
+    }
+
     /// When [`Clock::tick`] has something to do at the latest.
     pub(super) fn wake_at_ms(&self, is_ending: bool) -> u64 {
         if is_ending {
@@ -95,7 +103,7 @@ impl Clock {
         if not_taken || first.is_some_and(|(_, sent_ms)| since(*sent_ms) >= milliseconds(SLOW_MAX)) {
             return Due::Farewell(reason::SLOW);
         }
-        if since(self.opened_ms) >= self.life_ms {
+        if self.has_expired(now_ms) {
             return Due::Farewell(reason::EXPIRED);
         }
         self.beat_due |= since(spoke_ms) >= milliseconds(HEARTBEAT_EVERY);

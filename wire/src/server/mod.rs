@@ -32,10 +32,11 @@ use crate::{
     frame::{Down, Drain, HealthOf, PROTOCOL, PodIdentity, Up},
     limits::{
         ANSWERS_MAX, ASKS_MAX, DRAIN_DEFAULT, DRAIN_MAX, INCARNATION_BYTES_MAX, REGISTRATIONS_MAX,
-        RESYNC_EVERY, SUBSCRIPTIONS_MAX, milliseconds,
+        RESYNC_EVERY, SUBSCRIPTIONS_MAX, TOKEN_EVERY, milliseconds,
     },
     question::{Question, Told},
     registration::{RegistrationKey, SelfRegistration},
+    token::Token,
 };
 
 /// Why a session ends, in our own words: those of a `goaway`. Any other reason is a [`Violation`].
@@ -94,6 +95,8 @@ pub struct Server {
     held_back: bool,
     /// When the peer was found out of step.
     resynced_ms: Option<u64>,
+    /// When the last token was taken that the peer has shown in the session.
+    token_ms: Option<u64>,
     unknown_frames: u64,
 }
 
@@ -152,6 +155,8 @@ pub enum Heard {
         ask: u64,
         question: Question,
     },
+    /// To be reviewed; one that is no good says nothing of the session.
+    Token(Token),
     Resynced(Resync),
 }
 
@@ -205,6 +210,7 @@ impl Server {
             farewell: None,
             held_back: false,
             resynced_ms: None,
+            token_ms: None,
             unknown_frames: 0,
         }
     }
@@ -368,6 +374,16 @@ impl Server {
         self.talk.wake_at_ms().map_or(clock_ms, |talk_ms| clock_ms.min(talk_ms))
     }
 
+    /// Whether the session has lived for so long as it may.
+    pub fn has_expired(&self, now_ms: u64) -> bool {
+        self.farewell.is_none() && self.clock.has_expired(now_ms)
+    }
+
+    /// It may live for so much longer.
+    pub fn put_off(&mut self, by_ms: u64, now_ms: u64) {
+        self.clock.put_off(by_ms, now_ms);
+    }
+
     /// Heartbeats, silence, slowness, and the end of the session's life.
     pub fn tick(&mut self, now_ms: u64) {
         self.talk.tick(now_ms);
@@ -473,11 +489,26 @@ impl Server {
                 self.asks += 1;
                 vec![Heard::Ask { ask, question }]
             }
+            Up::Token { token } => self.take_token(token, now_ms),
             Up::Unknown => {
                 self.unknown_frames += 1;
                 Vec::new()
             }
         })
+    }
+
+    /// What cannot be a token, or comes too soon after another one, is nothing.
+    fn take_token(&mut self, token: Token, now_ms: u64) -> Vec<Heard> {
+        if !self.version.knows_replicas() {
+            self.unknown_frames += 1;
+            return Vec::new();
+        }
+        let may = |then_ms| now_ms >= then_ms + milliseconds(TOKEN_EVERY);
+        if !token.fits() || !self.token_ms.is_none_or(may) {
+            return Vec::new();
+        }
+        self.token_ms = Some(now_ms);
+        vec![Heard::Token(token)]
     }
 
     /// Finds staleness that nobody noticed. Only a peer that has applied everything can be compared.

@@ -195,3 +195,33 @@ async fn nobody_but_a_replica_gets_a_link() {
     assert_eq!(one.count("linked"), 0);
     one.trigger.pull();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_link_comes_back_by_a_renewed_token_while_nobody_is_reviewed() {
+    for looks in [true, false] {
+        let world = World::new();
+        let [one, two] = world.fleet(2).await.try_into().ok().unwrap();
+        if !looks {
+            world.reviews.store(false, Ordering::Relaxed);
+        }
+        std::fs::write(world.token.path(), "replica-renewed").unwrap();
+        // The file is looked at each 30 s, and its token is told so long after the one before.
+        sleep(rollcall_wire::limits::TOKEN_SHOWN_EVERY + 35 * SECOND).await;
+        world.reviews.store(false, Ordering::Relaxed);
+        world.ether.turn(ip(1), ip(2), Way::Closed);
+        for replica in [&one, &two] {
+            replica.counts(0, 1, 0).await;
+        }
+        world.ether.turn(ip(1), ip(2), Way::Open);
+        if looks {
+            for replica in [&one, &two] {
+                assert!(replica.counts(1, 0, 0).await <= 5 * SECOND);
+            }
+        } else {
+            sleep(60 * SECOND).await;
+            assert_eq!(one.count("linked"), 0, "a token that nobody has reviewed opens nothing");
+            world.reviews.store(true, Ordering::Relaxed);
+            one.counts(1, 0, 0).await;
+        }
+    }
+}

@@ -45,7 +45,9 @@ const PORT: u16 = 7310;
 
 /// Plays the API server's reviews: a sidecar's token is the UID of its pod, and that of all replicas is one word.
 #[derive(Debug)]
-struct Tokens;
+struct Tokens {
+    answers: Arc<AtomicBool>,
+}
 
 impl Reviewer for Tokens {
     async fn review(&self, token: &str) -> Result<Review, AuthError> {
@@ -57,7 +59,8 @@ impl Reviewer for Tokens {
 
     async fn review_replica(&self, token: &str) -> Result<(), AuthError> {
         match token {
-            "replica" => Ok(()),
+            _ if !self.answers.load(Ordering::Relaxed) => Err(AuthError::Unavailable),
+            "replica" | "replica-renewed" => Ok(()),
             "away" => Err(AuthError::Unavailable),
             _ => Err(AuthError::NoReplica),
         }
@@ -88,6 +91,8 @@ struct World {
     leases: Arc<Mutex<Leases>>,
     /// Of the replicas.
     token: NamedTempFile,
+    /// Reviews are answered.
+    reviews: Arc<AtomicBool>,
 }
 
 /// Holds Leases as an API server does.
@@ -141,7 +146,14 @@ impl World {
         let client = client_config(authority.certificate_pem.as_bytes()).unwrap();
         let mut token = NamedTempFile::new().unwrap();
         token.write_all(b"replica\n").unwrap();
-        Self { ether: Ether::new(), authority, client, leases: Arc::default(), token }
+        Self {
+            ether: Ether::new(),
+            authority,
+            client,
+            leases: Arc::default(),
+            token,
+            reviews: Arc::new(true.into()),
+        }
     }
 
     /// A replica of this name and number, which knows where so many others may be.
@@ -163,8 +175,9 @@ impl World {
         handle.set_own(0, Standing::Serving);
         let leaf = self.authority.leaf("test").unwrap();
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
+        let tokens = Tokens { answers: self.reviews.clone() };
         let sessions =
-            Sessions::among(handle.clone(), name.to_owned(), index.clone(), Tokens, metrics.clone());
+            Sessions::among(handle.clone(), name.to_owned(), index.clone(), tokens, metrics.clone());
         let api = Arc::new(AtomicBool::new(true));
         let (answers, leases) = (api.clone(), self.leases.clone());
         let (client, _) = scripted(move |asked| match answers.load(Ordering::Relaxed) {

@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -37,7 +40,10 @@ use crate::{
     index::{Change, Index, Kind, NodeFacts},
     operate::{Format, Metrics},
     owner::{IndexHandle, View, owner},
-    peers::testing::{Played, played},
+    peers::{
+        PeersHandle,
+        testing::{Played, played},
+    },
     sessions::{Sessions, connection::Connection},
 };
 
@@ -46,13 +52,18 @@ pub(super) const EVENTUALLY: Duration = Duration::from_secs(120);
 /// Bytes that are under way in each direction, as in a socket's buffers.
 const SOCKET_BYTES: usize = 64 * 1024;
 
-/// Plays the API server: a token is the UID of its pod.
+/// Plays the API server: a token is the UID of its pod, and whatever comes after a dot.
 #[derive(Debug)]
-pub(super) struct Tokens;
+pub(super) struct Tokens {
+    is_away: Arc<AtomicBool>,
+}
 
 impl Reviewer for Tokens {
     async fn review(&self, token: &str) -> Result<Review, AuthError> {
-        match token.strip_prefix("token-of-") {
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(AuthError::Unavailable);
+        }
+        match token.strip_prefix("token-of-").and_then(|of| of.split('.').next()) {
             Some(uid) => Ok(Review { pod: uid.into() }),
             None => Err(AuthError::Unauthenticated),
         }
@@ -64,8 +75,11 @@ pub(super) struct House {
     pub(super) sessions: Arc<Sessions<Tokens>>,
     /// The other replicas.
     pub(super) peers: Played,
+    pub(super) handle: PeersHandle,
+    /// The API server answers no review.
+    pub(super) is_away: Arc<AtomicBool>,
     pub(super) trigger: Trigger,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     tls: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
     shutdown: rollcall_net::Shutdown,
@@ -159,7 +173,9 @@ impl House {
         let client = client_config(authority.certificate_pem.as_bytes()).unwrap();
         let (handle, peers) = played();
         peers.are(Vec::new());
-        let sessions = Sessions::among(handle, "test".to_owned(), index.clone(), Tokens, metrics.clone());
+        let is_away = Arc::<AtomicBool>::default();
+        let (tokens, name) = (Tokens { is_away: is_away.clone() }, "test".to_owned());
+        let sessions = Sessions::among(handle.clone(), name, index.clone(), tokens, metrics.clone());
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(sessions.follow());
@@ -178,7 +194,20 @@ impl House {
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
         index.view().wait_for(|view| view.complete).await.unwrap();
-        Self { index, sessions, peers, trigger, metrics, tls, client, shutdown: ear, _parts: parts }
+        let shutdown = ear;
+        Self {
+            index,
+            sessions,
+            peers,
+            handle,
+            is_away,
+            trigger,
+            metrics,
+            tls,
+            client,
+            shutdown,
+            _parts: parts,
+        }
     }
 
     pub(super) async fn apply(&self, change: Change) {

@@ -3,3 +3,4 @@ mod drains;
 mod house;
 mod lives;
 mod moves;
+mod renewals;

@@ -26,19 +26,19 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// How a session ended, and when.
-type End = (String, Option<SocketAddr>, Instant);
+pub(super) type End = (String, Option<SocketAddr>, Instant);
 
-fn at(last: u8) -> SocketAddr {
+pub(super) fn at(last: u8) -> SocketAddr {
     ([10, 0, 9, last], 7310).into()
 }
 
 /// A house of so many pods, of which the first is of `orders`.
-async fn house(pods: u8) -> House {
+pub(super) async fn house(pods: u8) -> House {
     House::with((1..=pods).map(|number| pod(number, (number == 1).then_some("orders"))).collect()).await
 }
 
 /// Does what a sidecar does: beats, and acknowledges; until its session ends.
-fn lives(mut peer: Peer) -> JoinHandle<End> {
+pub(super) fn lives(mut peer: Peer) -> JoinHandle<End> {
     tokio::spawn(async move {
         let mut beats = interval(SECOND);
         loop {

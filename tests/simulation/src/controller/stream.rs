@@ -172,12 +172,8 @@ impl Controller {
             }
         }
         if stream.server.closed() && stream.outbox.is_empty() {
-            // Whom we send away though it is heard has done nothing that a dead one does; who has another replica to go
-            // to is there before anybody misses it.
-            let heard = match stream.server.farewell() {
-                Some(reason::EXPIRED) => !self.peers.is_joined(),
-                farewell => farewell == Some(reason::SLOW),
-            };
+            // Whom we send away though it is heard has done nothing that a dead one does.
+            let heard = matches!(stream.server.farewell(), Some(reason::EXPIRED | reason::SLOW));
             return self.end(id, heard, ether);
         }
         let at_ms = stream.server.wake_at_ms().saturating_sub(self.skew_ms).max(ether.now_ms() + 1);
@@ -245,7 +241,8 @@ impl Controller {
                 Word::Drain { drain, question: DrainAsked { deadline_ms, ask } }
             }
             // Nothing here asks for people.
-            Heard::Ask { .. } => return,
+            // Whoever is let in here is known.
+            Heard::Ask { .. } | Heard::Token(_) => return,
         };
         self.input(Input::Word { id, word }, ether);
     }

@@ -26,7 +26,11 @@ use super::{
     record::Version,
     violation::Violation,
 };
-use crate::{limits::PEER_WORDS_MAX, server::reason};
+use crate::{
+    limits::{PEER_WORDS_MAX, TOKEN_EVERY, milliseconds},
+    server::reason,
+    token::Token,
+};
 
 /// Holds one end of a link: what the other end is known to have, and what it is still to be told.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub struct Link {
     words: VecDeque<Frame>,
     clock: Clock,
     farewell: Option<String>,
+    /// When the last token of the other end was taken.
+    renewed_ms: Option<u64>,
     unknown_frames: u64,
 }
 
@@ -76,6 +82,8 @@ pub enum Heard {
         pod: PodUid,
         good_for_seconds: u64,
     },
+    /// To be reviewed; one that is no good says nothing of the link.
+    Renewed(Token),
     Outside {
         answers: Vec<OutsideWord>,
         /// These take the place of all before.
@@ -118,6 +126,7 @@ impl Link {
             words: VecDeque::new(),
             clock: Clock::new(now_ms),
             farewell: None,
+            renewed_ms: None,
             unknown_frames: 0,
         }
     }
@@ -311,6 +320,14 @@ impl Link {
                 Heard::Beat(beat)
             }
             Frame::Token { digest, pod, good_for_seconds } => Heard::Token { digest, pod, good_for_seconds },
+            Frame::Renewed { token } => {
+                let may = |then_ms| now_ms >= then_ms + milliseconds(TOKEN_EVERY);
+                if !token.fits() || !self.renewed_ms.is_none_or(may) {
+                    return Ok(None);
+                }
+                self.renewed_ms = Some(now_ms);
+                Heard::Renewed(token)
+            }
             Frame::Outside { answers, whole } => {
                 bounds::check_outside(&answers)?;
                 Heard::Outside { answers, whole }

@@ -60,6 +60,24 @@ fn a_session_ends_with_its_life() {
 }
 
 #[test]
+fn the_end_of_a_life_is_put_off() {
+    let registry = Registry::new();
+    let mut s = Session {
+        server: Server::new(Opening { life_ms: 20_000, ..opening() }, registry.feed.clone(), 0),
+        now_ms: 0,
+    };
+    s.hear(hello());
+    beats(&mut s, &registry, 19_000);
+    assert!(!s.server.has_expired(19_999) && s.server.has_expired(20_000));
+    s.server.put_off(10_000, 20_000);
+    let said = beats(&mut s, &registry, 9_000);
+    assert!(said.iter().all(|line| line == "heartbeat"), "{said:?}");
+    assert!(!s.server.has_expired(29_999) && s.server.has_expired(30_000));
+    let said = beats(&mut s, &registry, 6_000);
+    assert_eq!(said.last().unwrap(), "goaway expired");
+}
+
+#[test]
 fn who_does_not_acknowledge_is_slow() {
     let mut registry = Registry::of(&[("orders.shop", &[1])]);
     let mut s = Session::subscribed(&registry, &["orders"]);

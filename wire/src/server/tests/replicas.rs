@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::limits::TOKEN_BYTES_MAX;
 
 fn greeting(protocol: &str) -> Up {
     let Up::Hello { incarnation, sequence, epoch, cursor, registrations, held, .. } = hello() else {
@@ -103,6 +104,26 @@ fn a_welcome_says_what_both_speak_and_where_replicas_are() {
         assert_eq!((protocol.as_str(), told), (ours, &vec![at(1), at(2)]));
         assert_eq!(*position, position_told, "{theirs}");
     }
+}
+
+#[test]
+fn one_token_a_minute_is_looked_at_and_what_is_none_never() {
+    let token =
+        |text: &str| serde_json::from_value(serde_json::json!({"type": "token", "token": text})).unwrap();
+    let good = |text: &str| vec![Heard::Token(crate::Token::read(text.as_bytes()).unwrap())];
+    let long = "a".repeat(TOKEN_BYTES_MAX + 1);
+    let mut of_before = House::greeted("1.0").session;
+    assert_eq!((of_before.hear(token("a")), of_before.server.unknown_frames()), (vec![], 1));
+    let mut s = House::greeted("1.1").session;
+    for none in ["", " ", "a b", long.as_str()] {
+        assert_eq!(s.hear(token(none)), [], "{none}");
+    }
+    assert_eq!(s.hear(token("a")), good("a"), "what is none has taken nobody's place");
+    s.now_ms += 59_999;
+    assert_eq!(s.hear(token("b")), []);
+    s.now_ms += 1;
+    assert_eq!(s.hear(token("c")), good("c"));
+    assert_eq!(s.server.farewell(), None);
 }
 
 #[test]

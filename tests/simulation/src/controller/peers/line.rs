@@ -172,6 +172,7 @@ impl Controller {
                 }
             }
             Heard::Token { .. }
+            | Heard::Renewed(_)
             | Heard::Outside { .. }
             | Heard::Drain { .. }
             | Heard::Drained { .. }

@@ -100,11 +100,6 @@ impl Peers {
         self.processes.get(epoch).is_some_and(|process| process.up && process.synced)
     }
 
-    /// Whether there is any other.
-    pub(super) fn is_joined(&self) -> bool {
-        self.up().next().is_some()
-    }
-
     pub(super) fn links(&self) -> impl Iterator<Item = (ConnectionId, End)> {
         self.links.iter().map(|(id, line)| (*id, line.end))
     }
