@@ -370,6 +370,11 @@ impl Running {
             let pod = self.session.server.pod();
             info!(namespace = %pod.namespace, pod = pod.name, reason, "a session is ended");
             self.leaving = true;
+            if self.session.server.dial().is_some()
+                && let Some(presence) = &self.presence
+            {
+                presence.moved();
+            }
             // Nothing of it is moved from now on, and whoever is being answered keeps others waiting.
             self.errands.forget_asks();
             // Others wait for their turn.
@@ -400,10 +405,8 @@ impl Running {
             Ending::Expired => !is_led,
             _ => false,
         };
-        match &mut self.presence {
-            Some(presence) if heard_to_the_end => presence.ended_by_peer(),
-            Some(presence) if is_led => presence.moved(),
-            _ => {}
+        if let Some(presence) = self.presence.as_mut().filter(|_| heard_to_the_end) {
+            presence.ended_by_peer();
         }
         self.session.metrics.session_ended(ending);
     }

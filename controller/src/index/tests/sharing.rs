@@ -451,3 +451,48 @@ fn a_note_is_passed_on_as_it_came() {
     assert_eq!(bench.index.take_notes(), [Tidings::Known(Note::clone(&note))]);
     assert_eq!(stands(&mut bench), (State::Serving, Reason::Ready.to_string()));
 }
+
+#[test]
+fn a_session_that_is_over_ends_no_newer_one_though_its_note_is_higher() {
+    let ended = |ended_ms, heard_ms| SessionWord::Ended { ended_ms, heard_ms, by_peer: false };
+    // What is told 5 s after our session was opened, by ages; and whether ours stands.
+    let table = [
+        ("long over", version(7, "i", 1, 3), ended(60_000, 61_000), true),
+        ("missed after ours began, and heard last before", version(7, "i", 1, 3), ended(1_000, 9_000), true),
+        ("heard since ours began", version(7, "i", 1, 3), ended(1_000, 4_000), false),
+        ("of the same sidecar, which made it before", version(7, "here", 1, 3), ended(60_000, 61_000), true),
+        ("of the same sidecar, which made it later", version(7, "here", 3, 3), ended(60_000, 61_000), false),
+        ("open", version(7, "i", 1, 3), HEARD, false),
+    ];
+    for (what, version, word, stands) in table {
+        let mut bench = bench();
+        opens(&mut bench, &hello("here", 2, &[]), 100_000);
+        bench.index.heard(&uid(1), 104_000, 104_000);
+        told(&mut bench, 104_000);
+        let news = bench.index.hear_record(record(version, word), 105_000);
+        assert_eq!((news, bench.index.take_superseded().is_empty()), (!stands, stands), "{what}");
+        let now = told(&mut bench, 105_000);
+        assert_eq!(&*now.origin, if stands { "us" } else { "a" }, "{what}");
+        if stands {
+            assert_eq!((now.version.generation, now.session), (8, HEARD), "{what}");
+            assert_eq!((&*now.version.incarnation, now.version.sequence), ("here", 2), "{what}");
+        }
+    }
+    // One that is not heard stands for nothing.
+    let mut bench = bench();
+    opens(&mut bench, &hello("here", 2, &[]), 100_000);
+    assert!(bench.index.hear_record(record(version(7, "i", 1, 3), ended(60_000, 61_000)), 108_000));
+}
+
+#[test]
+fn a_note_that_had_to_be_dropped_is_noticed_once() {
+    let mut bench = bench();
+    let early = |number: usize| Record {
+        pod: format!("e{number}").as_str().into(),
+        ..record(version(1, "i", 1, 1), HEARD)
+    };
+    (0..16_384).for_each(|number| drop(bench.index.hear_record(early(number), 2_000)));
+    assert!(!bench.index.take_dropped_notes(), "there is room for so many");
+    bench.index.hear_record(early(16_384), 2_000);
+    assert_eq!([bench.index.take_dropped_notes(), bench.index.take_dropped_notes()], [true, false]);
+}
