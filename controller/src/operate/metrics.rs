@@ -143,7 +143,7 @@ impl Metrics {
         }
     }
 
-    /// Whether this replica is the one that serves sessions.
+    /// Whether this replica serves sessions.
     pub fn serving(&self, serves: bool) {
         self.0.serving.set(i64::from(serves));
     }
