@@ -12,7 +12,9 @@ use std::{
 use anyhow::{Context, bail};
 use kube::{Client, Config};
 use rollcall_injection::Settings;
-use rollcall_net::{Jitter, Kernel, LogFilter, Trigger, bind_any, client_config, server_config, shutdown};
+use rollcall_net::{
+    Jitter, Kernel, LogFilter, Trigger, bind_any, client_config, raise_descriptors, server_config, shutdown,
+};
 use tokio::{
     net::TcpListener,
     sync::oneshot,
@@ -31,7 +33,7 @@ use crate::{
     operate::{Metrics, WriteCounts, api, health::Health},
     parts::Beneath,
     peers::{self, Means, peers},
-    sessions::Sessions,
+    sessions::{DESCRIPTORS, Sessions},
 };
 
 /// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
@@ -48,6 +50,13 @@ const END_MAX: Duration = Duration::from_millis(1_900);
 
 /// Runs the controller until it is told to end, or until a part of it does.
 pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
+    if let Some(descriptors) = raise_descriptors().filter(|descriptors| *descriptors < DESCRIPTORS) {
+        warn!(
+            descriptors,
+            needed = DESCRIPTORS,
+            "too few open files for all sessions: raise the limit of the container runtime"
+        );
+    }
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let ((trigger, ear), (farewell, leaving)) = (shutdown(), shutdown());
     let metrics = Metrics::new();

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod datagrams;
+mod descriptors;
 mod guard;
 mod heads;
 mod listener;
@@ -17,6 +18,7 @@ mod tls;
 
 pub use backoff::{Backoff, Jitter};
 pub use datagrams::bind_datagrams_if_present;
+pub use descriptors::raise_descriptors;
 pub use guard::{Forbidden, check_local, loopback};
 pub use listener::{Callers, Http1, bind, bind_any, bind_if_present};
 pub use logs::{FILTER_BYTES_MAX, FilterError, LogFilter, LogsError, init_logs};

@@ -66,7 +66,7 @@ class Link:
 
 
 class Refused(ConnectionError):
-    """The status was not 200. Who stands by says last who serves."""
+    """The status was not 200. Who lets nobody in says last who does."""
 
     def __init__(self, body):
         super().__init__(f"refused: the status is not 200: {body.strip()}")

@@ -190,8 +190,8 @@ impl Index {
             }
         }
         if self.complete() {
-            self.sharing.early.tidy(now_ms);
-            self.early_answers.tidy(now_ms);
+            self.sharing.early.tidy(now_ms, !watches_stale);
+            self.early_answers.tidy(now_ms, !watches_stale);
         }
         self.clock.looked_at_ms = Some(now_ms);
         self.assess();

@@ -5,11 +5,12 @@ use std::{
     fmt::Debug,
 };
 
-/// How long a word waits: the watch of one replica is behind that of another by a second, and begun anew within a minute.
-const WAITS_FOR_MS: u64 = 60_000;
+/// How long a word waits while our own watches are proven: they are begun anew within a minute, and what such a watch has
+/// not brought after ten of these is gone.
+const WAITS_FOR_MS: u64 = 600_000;
 
-/// Words that wait at a time: as many pods as a large rollout makes in a minute.
-const WAITING_MAX: usize = 4_096;
+/// Words that wait at a time: as many pods as Kubernetes makes in some minutes, and some 16 MiB of notes.
+const WAITING_MAX: usize = 16_384;
 
 /// The same before every kind was listed, when nothing is known yet of what others tell: as many pods as Kubernetes is made
 /// for.
@@ -21,13 +22,17 @@ pub(super) struct Early<K, V> {
     held: BTreeMap<K, (u64, V)>,
     /// In the order in which they came first; some are taken already.
     came: VecDeque<(u64, K)>,
+    /// Before then our own watches were not proven, and nothing was waited for in vain.
+    proven_since_ms: u64,
+    /// There was no room for one that still waited.
+    had_no_room: bool,
 }
 
 // === impl Early ===
 
 impl<K, V> Default for Early<K, V> {
     fn default() -> Self {
-        Self { held: BTreeMap::new(), came: VecDeque::new() }
+        Self { held: BTreeMap::new(), came: VecDeque::new(), proven_since_ms: 0, had_no_room: false }
     }
 }
 
@@ -43,8 +48,13 @@ impl<K: Ord + Clone, V> Early<K, V> {
             return;
         }
         let most = if listed { WAITING_MAX } else { WAITING_MAX_AT_FIRST };
-        while self.came.len() >= most {
-            self.drop_oldest();
+        while self.held.len() >= most && !self.came.is_empty() {
+            self.had_no_room |= self.drop_oldest();
+        }
+        if self.came.len() >= 2 * most {
+            // Half of them at least are taken.
+            let held = &self.held;
+            self.came.retain(|(at_ms, key)| held.get(key).is_some_and(|(held_ms, _)| held_ms == at_ms));
         }
         self.came.push_back((now_ms, key.clone()));
         self.held.insert(key, (now_ms, word));
@@ -59,19 +69,33 @@ impl<K: Ord + Clone, V> Early<K, V> {
         self.held.retain(|key, _| wanted(key));
     }
 
-    /// Those that have waited for long enough are forgotten.
-    pub(super) fn tidy(&mut self, now_ms: u64) {
-        while self.came.front().is_some_and(|(at_ms, _)| now_ms.saturating_sub(*at_ms) >= WAITS_FOR_MS) {
+    /// Those that have waited for long enough are forgotten; none while our own watches are not proven.
+    pub(super) fn tidy(&mut self, now_ms: u64, is_proven: bool) {
+        if !is_proven {
+            self.proven_since_ms = now_ms;
+        }
+        let since_ms = self.proven_since_ms;
+        let is_over = |at_ms: u64| now_ms.saturating_sub(at_ms.max(since_ms)) >= WAITS_FOR_MS;
+        while self.came.front().is_some_and(|(at_ms, _)| is_over(*at_ms)) {
             self.drop_oldest();
         }
     }
 
-    fn drop_oldest(&mut self) {
-        let Some((at_ms, key)) = self.came.pop_front() else { return };
+    /// Whether there was no room for one that still waited, since the last call. What has waited for long enough is about
+    /// something that is gone, and nobody is asked for it again.
+    pub(super) fn take_had_no_room(&mut self) -> bool {
+        std::mem::take(&mut self.had_no_room)
+    }
+
+    /// Says whether it still waited.
+    fn drop_oldest(&mut self) -> bool {
+        let Some((at_ms, key)) = self.came.pop_front() else { return false };
         // It may have been taken, and another one kept since.
-        if self.held.get(&key).is_some_and(|(held_ms, _)| *held_ms == at_ms) {
+        let waited = self.held.get(&key).is_some_and(|(held_ms, _)| *held_ms == at_ms);
+        if waited {
             self.held.remove(&key);
         }
+        waited
     }
 }
 
@@ -80,22 +104,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_waits_a_minute_and_the_newest_counts() {
+    fn a_word_waits_ten_minutes_and_the_newest_counts() {
         let mut early = Early::default();
         early.keep(1, "old", 1_000, true);
         early.keep(1, "new", 30_000, true);
         early.keep(2, "other", 31_000, true);
-        early.tidy(60_999);
+        early.tidy(600_999, true);
         assert_eq!(early.get(&1), Some(&"new"));
-        early.tidy(61_000);
+        early.tidy(601_000, true);
         assert_eq!((early.get(&1), early.get(&2)), (None, Some(&"other")));
         assert_eq!((early.take(&2), early.take(&2)), (Some("other"), None));
         // What was taken and is kept once more waits for its own time.
-        early.keep(2, "again", 80_000, true);
-        early.tidy(91_000);
+        early.keep(2, "again", 680_000, true);
+        early.tidy(691_000, true);
         assert_eq!(early.get(&2), Some(&"again"));
         early.retain(|key| *key != 2);
         assert_eq!(early.get(&2), None);
+        assert!(!early.take_had_no_room(), "who has waited for long enough is not asked for again");
+    }
+
+    #[test]
+    fn nothing_is_waited_for_in_vain_while_our_own_watches_are_not_proven() {
+        let mut early = Early::default();
+        early.keep(1, (), 1_000, true);
+        early.tidy(900_000, false);
+        early.tidy(1_499_999, true);
+        assert!(early.get(&1).is_some());
+        early.tidy(1_500_000, true);
+        assert!(early.get(&1).is_none());
     }
 
     #[test]
@@ -106,12 +142,15 @@ mod tests {
         }
         assert_eq!((early.held.len(), early.came.len()), (WAITING_MAX, WAITING_MAX));
         assert!(early.get(&9).is_none() && early.get(&10).is_some());
-        // Taken ones make no room by themselves, and do not pile up either.
+        assert_eq!([early.take_had_no_room(), early.take_had_no_room()], [true, false], "told once");
+        // Those that are taken take nobody's place, and do not pile up.
+        early.take(&(WAITING_MAX - 1));
         for number in 0..3 * WAITING_MAX {
             early.keep(1_000_000 + number, (), 1_000, true);
             early.take(&(1_000_000 + number));
         }
-        assert!(early.came.len() <= WAITING_MAX);
+        assert!(early.came.len() <= 2 * WAITING_MAX);
+        assert!(early.get(&10).is_some() && !early.take_had_no_room());
         let mut at_first = Early::default();
         (0..2 * WAITING_MAX).for_each(|number| at_first.keep(number, (), 1_000, false));
         assert!(at_first.get(&0).is_some(), "nothing is known yet");

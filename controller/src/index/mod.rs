@@ -89,6 +89,7 @@ pub use report::{
     About, Managed, ManagedSpec, Notice, NoticeReason, Origin, Present, REPORTED_MAX, Report, Witnessed,
 };
 pub use said::Refused;
+pub(crate) use sessions::is_late;
 pub use sessions::{Hello, Opening};
 
 /// The API server's own Service: it leads to what must not be called through us.

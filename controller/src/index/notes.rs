@@ -45,6 +45,16 @@ impl Session {
             said: self.told.get_or_insert_with(|| self.said.told().into()).clone(),
         }
     }
+
+    /// Whether it is open here and live, and began after another one was heard last that has ended: then it is the newer
+    /// one, though the note of that has the higher version. Of one sidecar that is the newer one which it made later.
+    fn outlives(&self, note: &Note, now_ms: u64) -> bool {
+        let SessionNote::Ended { heard_ms, .. } = note.session else { return false };
+        let (held, other) = (&self.version, &note.version);
+        let made_before = held.incarnation == other.incarnation && held.sequence < other.sequence;
+        let is_live = self.is_open() && self.facts.witness(now_ms) == SessionWitness::Live;
+        is_live && !made_before && self.opened_ms > heard_ms
+    }
 }
 
 // === impl Index ===
@@ -84,6 +94,12 @@ impl Index {
     /// The pods that had an open session here, and have a newer one elsewhere, since the last call.
     pub fn take_superseded(&mut self) -> Vec<PodUid> {
         std::mem::take(&mut self.sharing.superseded)
+    }
+
+    /// Whether a note had to be dropped that waited for its pod, since the last call: whoever told it does not tell it again
+    /// by itself.
+    pub(crate) fn take_dropped_notes(&mut self) -> bool {
+        self.sharing.early.take_had_no_room()
     }
 
     /// A note that came before its pod did.
@@ -136,6 +152,14 @@ impl Index {
         };
         let is_older = |held: &Session| (&note.version, &note.origin) <= (&held.version, &held.origin);
         if entry.session.as_deref().is_some_and(is_older) {
+            return false;
+        }
+        if let Some(session) = &mut entry.session
+            && session.outlives(&note, now_ms)
+        {
+            // Whoever opened it could not know of that one, and would have counted on from there.
+            session.version.generation = note.version.generation.saturating_add(1);
+            self.note_news(&note.pod);
             return false;
         }
         let Note { pod: uid, version, origin, session: word, said } = Note::clone(&note);

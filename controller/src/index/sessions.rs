@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub(super) origin: Arc<str>,
     /// How that one stands, where it is another process; none where it is this one, which has it in its facts.
     pub(super) elsewhere: Option<SessionNote>,
+    /// When the newest one was opened that was opened here.
+    pub(super) opened_ms: u64,
     /// Others are told that it is late.
     pub(super) is_late: bool,
     /// What was said, as others are told it; none where that is to be put together anew.
@@ -79,6 +81,7 @@ impl Session {
             version: Version::default(),
             origin: Arc::default(),
             elsewhere: None,
+            opened_ms: 0,
             is_late: false,
             told: None,
             due_ms: None,
@@ -143,6 +146,7 @@ impl Index {
             session.said.begin_incarnation();
         }
         session.facts.heard(now_ms);
+        session.opened_ms = now_ms;
         self.brought_here(uid);
         if anew {
             // What an earlier process said of what the pod is no more, nobody takes back.
@@ -228,7 +232,12 @@ impl Index {
 
 /// Whether it is open here, and a frame of it is missing.
 pub(super) fn is_open_and_late(facts: &SessionFacts, now_ms: u64) -> bool {
-    matches!(facts.ours, Ours::Open { heard_ms } if now_ms.saturating_sub(heard_ms) >= LATE_AFTER_MS)
+    matches!(facts.ours, Ours::Open { heard_ms } if is_late(heard_ms, now_ms))
+}
+
+/// Whether a frame is missing of one that was heard then.
+pub(crate) fn is_late(heard_ms: u64, now_ms: u64) -> bool {
+    now_ms.saturating_sub(heard_ms) >= LATE_AFTER_MS
 }
 
 /// Whether it makes an instance less than served.

@@ -64,6 +64,7 @@ struct Inner {
     serving: Gauge,
     peers: Family<Label, Gauge>,
     sessions: Gauge,
+    places_missing: Gauge,
     services: Gauge,
     registrations: Gauge,
     instances: Family<Label, Gauge>,
@@ -97,6 +98,7 @@ impl Metrics {
             serving: Gauge::default(),
             peers: Family::default(),
             sessions: Gauge::default(),
+            places_missing: Gauge::default(),
             services: Gauge::default(),
             registrations: Gauge::default(),
             instances: Family::default(),
@@ -143,9 +145,14 @@ impl Metrics {
         }
     }
 
-    /// Whether this replica is the one that serves sessions.
+    /// Whether this replica serves sessions.
     pub fn serving(&self, serves: bool) {
         self.0.serving.set(i64::from(serves));
+    }
+
+    /// How many places are missing here for the sessions of another replica that is lost.
+    pub fn places_missing(&self, missing: usize) {
+        self.0.places_missing.set(count(missing));
     }
 
     /// How the other replicas stand.
@@ -261,6 +268,11 @@ impl Inner {
         );
         registry.register("peers", "Other replicas, by how they stand", self.peers.clone());
         registry.register("sessions", "Open sessions of sidecars at this replica", self.sessions.clone());
+        registry.register(
+            "session_places_missing",
+            "Places that are missing here for this replica's share of the sessions of the largest other one",
+            self.places_missing.clone(),
+        );
         registry.register("services", "Services of the catalogue", self.services.clone());
         registry.register("registrations", "ServiceRegistrations that are known", self.registrations.clone());
         registry.register("instances", "Instances of the catalogue, by their state", self.instances.clone());

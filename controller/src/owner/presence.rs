@@ -10,6 +10,7 @@ use rollcall_wire::{Drain, Duty, HealthOf, RegistrationKey, SelfRegistration};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Input, OwnerGone, clock::Clock};
+use crate::index::is_late;
 
 /// Says what became of a session that said hello.
 #[derive(Debug)]
@@ -146,10 +147,14 @@ impl Presence {
         self.pulse.ended_by_peer.store(true, Ordering::SeqCst);
     }
 
-    /// We have sent it away to another replica: until that one hears it, its clock goes on from its last frame, so that for
-    /// whoever asks nothing has changed.
-    pub(crate) fn moved(&mut self) {
-        self.pulse.ended_by_peer.store(false, Ordering::SeqCst);
+    /// We send it away to another replica, now: until that one hears it, its clock goes on, so that for whoever asks nothing
+    /// has changed. It counts from here, since until here nobody missed it, and a dial in vain takes it seconds; not for one
+    /// that was late already.
+    pub(crate) fn moved(&self) {
+        let now_ms = self.clock.now_ms();
+        if !is_late(self.pulse.heard_ms(), now_ms) {
+            self.pulse.heard_ms.store(now_ms, Ordering::SeqCst);
+        }
     }
 
     /// What speaks for this session, while others move it.

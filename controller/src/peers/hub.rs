@@ -31,7 +31,7 @@ use super::{
     standing::{Process, is_met},
 };
 use crate::{
-    index::Replica,
+    index::{Index, Replica},
     operate::Metrics,
     owner::{IndexHandle, OwnerGone, View},
     sessions::roster::Outcome,
@@ -49,6 +49,10 @@ const MEET_MAX_MS: u64 = 3_000;
 
 /// Between two looks at the file of our own token, which the kubelet renews some ten minutes before it ends.
 const TOKEN_LOOKS_MS: u64 = 30_000;
+
+/// Between two times in which all is to be told to us again, where notes had to be dropped: that is as many notes as there
+/// are pods.
+const TOLD_AGAIN_EVERY_MS: u64 = 60_000;
 
 /// Questions of others that are under way; as many as we may have ourselves.
 const QUESTIONS_MAX: usize = 1_024;
@@ -120,6 +124,8 @@ struct Hub {
     /// Since when every kind is listed.
     complete_ms: Option<u64>,
     is_met: bool,
+    /// When it is looked next whether notes had to be dropped.
+    told_again_ms: u64,
     /// Who told us last what addresses outside the cluster answer.
     outside_by: Option<Arc<str>>,
     tasks: JoinSet<Done>,
@@ -190,6 +196,7 @@ impl Peers {
             look: Look::default(),
             complete_ms: None,
             is_met: false,
+            told_again_ms: 0,
             outside_by: None,
             tasks: JoinSet::new(),
         };
@@ -260,6 +267,7 @@ impl Hub {
         if !self.is_met {
             self.is_met = self.meets(replicas, now_ms);
         }
+        self.have_told_again(now_ms).await?;
         self.tell(replicas.unwrap_or_default());
         let links = &self.links;
         for address in self.dials.due(now_ms, |name| links.has_named(name)) {
@@ -283,6 +291,19 @@ impl Hub {
         if let Ok(token) = self.dialer.token() {
             self.token.send_if_modified(|held| held.replace(token.clone()) != Some(token));
         }
+    }
+
+    /// Where notes had to be dropped that waited for their pods, all is to be told again: with new links.
+    async fn have_told_again(&mut self, now_ms: u64) -> Result<(), OwnerGone> {
+        if now_ms < self.told_again_ms {
+            return Ok(());
+        }
+        self.told_again_ms = now_ms.saturating_add(TOLD_AGAIN_EVERY_MS);
+        if self.index.ask(Index::take_dropped_notes).await? {
+            warn!("too many pods that others tell of are not known here yet: all is told again");
+            self.links.end_all("again");
+        }
+        Ok(())
     }
 
     /// Whether we know what the others know; once it is so, it stays.

@@ -143,6 +143,12 @@ impl Links {
         met.into_iter().for_each(|id| self.order(id, Order::Say(frame.clone())));
     }
 
+    /// Ends all that are met; whoever was linked dials anew, and tells all that he knows.
+    pub(super) fn end_all(&mut self, reason: &'static str) {
+        let met: Vec<LinkId> = self.one_each().map(|(id, _)| id).collect();
+        met.into_iter().for_each(|id| self.order(id, Order::GoAway(reason)));
+    }
+
     /// One link with each process that is met.
     pub(super) fn one_each(&self) -> impl Iterator<Item = (LinkId, &Met)> {
         let met = self.held.iter().filter(|(_, held)| !held.ends);

@@ -13,10 +13,15 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Sessions of one replica: twice the 2,000 that it is measured with, for the time when its peer is gone.
-const SESSIONS_MAX: usize = 4_096;
+/// Sessions of one replica, so that two of them serve 10,000 pods and one of the two may be lost. An idle one has 64 KiB
+/// at most, as is measured: 640 MiB, and 20 MiB for as many instances twice, which is what the chart's memory limit is for.
+/// All come at once when the other is lost, and a core makes some thousand handshakes in a second.
+pub(super) const SESSIONS_MAX: usize = 10_000;
 /// Connections: some room above the sessions, so that one more is told so instead of left waiting.
 const CONNECTIONS_MAX: usize = SESSIONS_MAX + 256;
+/// Files that all of this takes: one a connection, and some for everything else (the API server, other replicas, doors for
+/// people and probes). A container may have 2^20 as a rule, or 2^19, once it has raised what it begins with.
+pub(crate) const DESCRIPTORS: u64 = CONNECTIONS_MAX as u64 + 1_024;
 /// Connections of one address that have no session yet, by the owner's word. A pod has one or two; where the network
 /// hides a node's pods behind its address, these come in turn. Once in session they are counted by their pods.
 const STRANGERS_MAX: usize = 32;

@@ -25,6 +25,8 @@ mod steward;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trials;
 
+pub(crate) use admission::DESCRIPTORS;
 pub use ending::Ending;
 pub use server::{Sessions, SessionsError};

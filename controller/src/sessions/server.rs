@@ -35,7 +35,7 @@ use super::{
     connection::Connection,
     inquiries::Inquiries,
     renewal::Renewal,
-    steward::{Steward, addresses},
+    steward::{Steward, addresses, with_room},
     stream::{Clock, Session, Turn, replicas},
 };
 use crate::{
@@ -115,6 +115,8 @@ enum Refusal {
     Nowhere(Closed),
     #[error(transparent)]
     Auth(#[from] AuthError),
+    #[error("all sessions of this replica are taken; dial {0}")]
+    FullHere(SocketAddr),
     #[error("all sessions of this replica are taken; try another one, or later")]
     Full,
     #[error("all links of this replica are taken; run fewer replicas, or try later")]
@@ -281,12 +283,14 @@ impl<R: Reviewer> Sessions<R> {
         }
     }
 
-    /// Names any of those that serve: who are refused together do not all go to the same.
     fn refusal(&self, closed: Closed) -> Refusal {
-        let others = addresses(&self.fleet.borrow());
-        let number = usize::try_from(Jitter::from_entropy().next_u64() >> 32).unwrap_or_default();
-        let other = number.checked_rem(others.len()).and_then(|number| others.get(number));
-        other.map_or(Refusal::Nowhere(closed), |other| Refusal::Elsewhere(closed, *other))
+        let other = any(&addresses(&self.fleet.borrow()));
+        other.map_or(Refusal::Nowhere(closed), |other| Refusal::Elsewhere(closed, other))
+    }
+
+    /// All places are taken here; where others have some, whoever comes is led there.
+    fn full(&self) -> Refusal {
+        any(&with_room(&self.fleet.borrow())).map_or(Refusal::Full, Refusal::FullHere)
     }
 
     /// Lets in another replica, which is no session and takes no place of one.
@@ -323,7 +327,7 @@ impl<R: Reviewer> Sessions<R> {
         }
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
         let shown = self.authenticator.shown(request.headers(), &facts.uid);
-        let permit = self.admission.session().ok_or(Refusal::Full)?;
+        let permit = self.admission.session().ok_or_else(|| self.full())?;
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
         let uid = facts.uid.clone();
         let zone = match facts.node.clone() {
@@ -371,6 +375,12 @@ impl<R: Reviewer> Sessions<R> {
         // Boxed, since a channel has room for 32 of what it carries.
         Ok((Opened::Session(Box::new(session)), streamed(frames)))
     }
+}
+
+/// Any of them: who are refused together do not all go to the same.
+fn any(others: &[SocketAddr]) -> Option<SocketAddr> {
+    let number = usize::try_from(Jitter::from_entropy().next_u64() >> 32).unwrap_or_default();
+    number.checked_rem(others.len()).and_then(|number| others.get(number)).copied()
 }
 
 /// A response that stays open, and says what comes.
@@ -434,7 +444,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Auth(error) => error.status(),
             Self::Elsewhere(..) | Self::Nowhere(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Full | Self::Linked => StatusCode::TOO_MANY_REQUESTS,
+            Self::FullHere(_) | Self::Full | Self::Linked => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -452,7 +462,7 @@ impl Refusal {
             let seconds = (after + Jitter::from_entropy().up_to(after)).as_secs();
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Self::Elsewhere(_, serving) = self
+        if let Self::Elsewhere(_, serving) | Self::FullHere(serving) = self
             && let Ok(serving) = HeaderValue::from_str(&serving.to_string())
         {
             response.headers_mut().insert(SERVING, serving);

@@ -77,6 +77,15 @@ pub(crate) fn moves(own: &Load, others: &[Target], stable_for: Duration) -> Vec<
     goes
 }
 
+/// How many places are missing here for our share of the sessions of the largest other replica, should that one be lost.
+pub(crate) fn places_missing(own: usize, places: usize, others: &[u32]) -> usize {
+    let largest =
+        others.iter().copied().max().and_then(|most| usize::try_from(most).ok()).unwrap_or_default();
+    // We are left, and all others but that one.
+    let share = largest.div_ceil(others.len().max(1));
+    share.saturating_sub(places.saturating_sub(own))
+}
+
 /// Within what time all of so many are sent away.
 pub(crate) fn gone_within(sessions: usize) -> Duration {
     APART.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX)).min(GONE_WITHIN)

@@ -43,6 +43,24 @@ fn who_has_clearly_more_than_the_others_gives_some_to_the_emptiest() {
 }
 
 #[test]
+fn there_are_to_be_places_for_a_share_of_the_largest_other_replica() {
+    // What we have of 100 places, what the others have, and how many places are missing.
+    let table: [(usize, &[u32], usize); 8] = [
+        (100, &[], 0),
+        (50, &[50], 0),
+        (51, &[50], 1),
+        (80, &[80], 60),
+        (66, &[66, 66], 0),
+        (70, &[70, 70], 5),
+        (70, &[10, 70], 5),
+        (100, &[0, 0], 0),
+    ];
+    for (own, others, missing) in table {
+        assert_eq!(places_missing(own, 100, others), missing, "{own} {others:?}");
+    }
+}
+
+#[test]
 fn who_is_under_way_is_there_already() {
     let mut other = target(1, 0);
     // The mean is 10.

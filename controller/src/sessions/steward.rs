@@ -1,7 +1,12 @@
 //! Looks after where sessions are: tells the other replicas how many there are here, moves some to those that have fewer,
 //! and sends all away when this one ends or is cut off.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use rollcall_wire::peer::Standing;
 use tokio::{
@@ -11,11 +16,13 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    admission::SESSIONS_MAX,
     board::{Board, Leave},
     ending::Ending,
     renewal::api_is_away,
     roster::SessionId,
-    spread::{Hints, Load, Target, UNDER_WAY, gone_by, moves},
+    spread::{Hints, Load, Target, UNDER_WAY, gone_by, moves, places_missing},
+    trials::Trials,
 };
 use crate::{
     operate::Metrics,
@@ -52,6 +59,11 @@ struct Rounds {
     stable_since: Instant,
     /// Those who were moved lately: where to, and when.
     under_way: VecDeque<(SocketAddr, Instant)>,
+    /// Whether those arrive, by the time since this began.
+    trials: Trials,
+    begun: Instant,
+    /// Here are too few places for the sessions of one that is lost.
+    lacks_places: bool,
     is_cut: bool,
     exodus: Option<Exodus>,
 }
@@ -84,6 +96,13 @@ pub(super) fn addresses(fleet: &Fleet) -> Vec<SocketAddr> {
     serving.into_iter().map(|other| other.sessions_at).collect()
 }
 
+/// The same of those that have a place for one more.
+pub(super) fn with_room(fleet: &Fleet) -> Vec<SocketAddr> {
+    let has_room = |sessions: u32| usize::try_from(sessions).is_ok_and(|sessions| sessions < SESSIONS_MAX);
+    let others = fleet.others.iter().filter(|other| other.serves && has_room(other.sessions));
+    others.map(|other| other.sessions_at).collect()
+}
+
 // === impl Steward ===
 
 impl Steward {
@@ -100,6 +119,9 @@ impl Steward {
             others: Vec::new(),
             stable_since: Instant::now(),
             under_way: VecDeque::new(),
+            trials: Trials::default(),
+            begun: Instant::now(),
+            lacks_places: false,
             is_cut: false,
             exodus: None,
         };
@@ -146,6 +168,7 @@ impl Rounds {
         self.note(fleet);
         if looks {
             self.steward.board.set_others(&addresses(fleet));
+            self.count_places(fleet);
         }
         if is_leaving {
             self.leave(fleet);
@@ -173,9 +196,29 @@ impl Rounds {
         }
     }
 
+    /// Whoever loses a replica is to find a place at the others.
+    fn count_places(&mut self, fleet: &Fleet) {
+        let others: Vec<_> = fleet.others.iter().map(|other| other.sessions).collect();
+        let missing = places_missing(self.steward.board.staying(), SESSIONS_MAX, &others);
+        self.steward.metrics.places_missing(missing);
+        let lacks = missing > 0;
+        if lacks != std::mem::replace(&mut self.lacks_places, lacks) && lacks {
+            warn!(
+                missing,
+                "too few places here for the sessions of another replica that is lost: run more replicas"
+            );
+        }
+    }
+
     /// Sends some to replicas that have fewer.
     fn spread(&mut self, fleet: &Fleet) {
         let now = Instant::now();
+        let since = self.begun.elapsed();
+        let counts: BTreeMap<_, _> =
+            fleet.others.iter().map(|other| (other.sessions_at, other.sessions)).collect();
+        for (address, alone_for) in self.trials.look(&counts, since) {
+            warn!(%address, ?alone_for, "sessions that are sent to another replica do not arrive there: it is left alone");
+        }
         self.under_way.retain(|(_, then)| *then + UNDER_WAY > now);
         let board = &self.steward.board;
         let sessions = u32::try_from(board.staying()).unwrap_or(u32::MAX);
@@ -186,7 +229,10 @@ impl Rounds {
             address: other.sessions_at,
             sent: u32::try_from(sent(other.sessions_at)).unwrap_or(u32::MAX),
         };
-        let targets: Vec<_> = fleet.others.iter().filter(|other| other.serves).map(target).collect();
+        let takes = |other: &&crate::peers::Other| {
+            other.serves && !self.trials.leaves_alone(other.sessions_at, since)
+        };
+        let targets: Vec<_> = fleet.others.iter().filter(takes).map(target).collect();
         let goes = moves(&own, &targets, now - self.stable_since);
         if goes.is_empty() {
             return;
@@ -199,6 +245,7 @@ impl Rounds {
         for (id, address) in gone {
             if board.send_away(id, Leave { ending: Ending::Moved, dial: Some(address) }) {
                 self.under_way.push_back((address, now));
+                self.trials.sent(address, counts.get(&address).copied().unwrap_or_default(), since);
             }
         }
     }

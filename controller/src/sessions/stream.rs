@@ -390,6 +390,11 @@ impl Running {
             let pod = self.session.server.pod();
             info!(namespace = %pod.namespace, pod = pod.name, reason, "a session is ended");
             self.leaving = true;
+            if self.session.server.dial().is_some()
+                && let Some(presence) = &self.presence
+            {
+                presence.moved();
+            }
             // Nothing of it is moved from now on, and whoever is being answered keeps others waiting.
             self.errands.forget_asks();
             // Others wait for their turn.
@@ -414,13 +419,10 @@ impl Running {
         }
         // Whom we send away though it is heard has done nothing that a dead one does; if it finds no way back at once,
         // that is for our own reasons. Who was told where to go is there before anybody misses it.
-        let is_led = self.session.server.dial().is_some();
         let heard_to_the_end =
             matches!(ending, Ending::Closed | Ending::Slow | Ending::Violation | Ending::Expired);
-        match &mut self.presence {
-            Some(presence) if heard_to_the_end => presence.ended_by_peer(),
-            Some(presence) if is_led => presence.moved(),
-            _ => {}
+        if let Some(presence) = self.presence.as_mut().filter(|_| heard_to_the_end) {
+            presence.ended_by_peer();
         }
         self.session.metrics.session_ended(ending);
     }

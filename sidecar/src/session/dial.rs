@@ -13,8 +13,9 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use rollcall_net::{Backoff, Jitter};
 use rollcall_wire::limits::REPLICAS_MAX;
 
-/// Replicas that are dialled at once one after the other, each named by the one before: from one that stands by to the one
-/// that serves, and once more where that has just changed. Two that name each other are left to the back-off.
+/// Replicas that are dialled at once one after the other, each named by the one before: from one that has no place, or is
+/// about to end, to another one, and once more where that has just changed. Two that name each other are left to the
+/// back-off.
 const HOPS_MAX: u32 = 2;
 /// Who is told when to come back comes within so much more: others were told the same.
 const RETURN_SPREAD: Duration = Duration::from_secs(1);

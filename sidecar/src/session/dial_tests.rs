@@ -112,6 +112,30 @@ fn hints_are_followed_at_once_and_two_that_name_each_other_do_not_spin() {
 }
 
 #[test]
+fn who_has_no_place_does_not_keep_us_from_the_others() {
+    let full = |named: Option<u8>| Failure {
+        named: named.map(at),
+        retry_after: Some(Duration::from_secs(10)),
+        ..Failure::default()
+    };
+    let mut jitter = Jitter::new(1);
+    // One that has just begun is led to another one.
+    let mut plan = Plan::new(at(0));
+    let _ = plan.next(&mut jitter);
+    plan.failed(full(Some(2)));
+    assert_eq!(plan.next(&mut jitter), Dial { address: at(2), pause: Duration::ZERO });
+    // One that knows the others asks them, and waits when all were asked.
+    plan.lost(at(1), GOOD, &all(&[1, 2, 3]), &mut jitter);
+    let _ = plan.next(&mut jitter);
+    for _ in 0..3 {
+        plan.failed(full(None));
+        assert_eq!(plan.next(&mut jitter).pause, Duration::ZERO);
+    }
+    plan.failed(full(None));
+    assert!(plan.next(&mut jitter).pause >= Duration::from_secs(10));
+}
+
+#[test]
 fn what_is_asked_of_us_and_our_own_failures_end_in_a_pause() {
     let mut jitter = Jitter::new(1);
     let mut plan = Plan::new(at(0));

@@ -34,6 +34,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(8);
 /// do for a process that stands still. Where that is no longer so, there are others to ask. Two tries of the kernel's, which
 /// are a second apart.
 const NAMED_CONNECT_MAX: Duration = Duration::from_secs(2);
+/// And the whole of it, with the session: whoever was sent away counts as heard for 6 s from then, in which there must be
+/// time for another one. A replica that knows our token asks nobody about it.
+const NAMED_MAX: Duration = Duration::from_secs(3);
 /// The longest that a refusal can send us away: as long as the last pauses of the back-off, doubled.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Frames on their way up: they are small and few, and a controller that takes none is about to be silent.
@@ -112,7 +115,8 @@ pub(crate) async fn connect(
     controller: SocketAddr,
     trust: &mut Trust,
 ) -> Result<Link, LinkError> {
-    let opened = timeout(CONNECT_MAX, open(network, args, controller, trust)).await;
+    let most = if controller == args.controller { CONNECT_MAX } else { NAMED_MAX };
+    let opened = timeout(most, open(network, args, controller, trust)).await;
     opened.map_err(|_| LinkError::TimedOut(controller))?
 }
 
@@ -198,8 +202,8 @@ fn upward(
 impl LinkError {
     fn refused(status: StatusCode, headers: &HeaderMap) -> Self {
         let serving = || headers.get(SERVING)?.to_str().ok()?.trim().parse().ok();
-        let is_away = status == StatusCode::SERVICE_UNAVAILABLE;
-        Self::Refused { status, retry_after: retry_after(headers), serving: serving().filter(|_| is_away) }
+        let is_for_now = status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS;
+        Self::Refused { status, retry_after: retry_after(headers), serving: serving().filter(|_| is_for_now) }
     }
 
     /// Where a session is to be had, by the word of whoever was asked, or ended the last one.
@@ -289,11 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn only_who_stands_by_names_another_one_and_only_by_its_address() {
+    fn only_who_refuses_for_now_names_another_one_and_only_by_its_address() {
         let named = "10.0.0.2:7310";
         let table = [
             (503, named, true),
             (503, "[fd00::2]:7310", true),
+            (429, named, true),
             (503, "rollcall-controller:7310", false),
             (503, "10.0.0.2", false),
             (503, "", false),

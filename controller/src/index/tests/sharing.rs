@@ -394,9 +394,9 @@ fn a_note_may_come_before_its_pod_and_before_the_lists() {
     assert!(bench.index.take_notes().is_empty(), "who has not seen it tells nothing of it");
     assert_eq!(bench.apply([pod_with_sidecar(4)])["billing.shop"], ["p4:9090 Ready"]);
     bench.apply([gone_pod(4)]);
-    // A minute is enough.
+    // Ten minutes are enough.
     bench.index.hear_record(Record { pod: uid(5), ..other }, 2_000);
-    reason_at(&mut bench, 64_000);
+    reason_at(&mut bench, 604_000);
     assert!(!bench.apply([pod_with_sidecar(5)]).contains_key("billing.shop"));
     bench.apply([1, 2, 3, 5].map(gone_pod));
     bench.apply((1..=6).map(|number| Change::Gone(Key::Node(format!("n{number}").into()))));
@@ -450,4 +450,51 @@ fn a_note_is_passed_on_as_it_came() {
     bench.index.hear_note(note.clone(), 1_000);
     assert_eq!(bench.index.take_notes(), [Tidings::Known(Note::clone(&note))]);
     assert_eq!(stands(&mut bench), (State::Serving, Reason::Ready.to_string()));
+}
+
+#[test]
+fn a_session_that_is_over_ends_no_newer_one_though_its_note_is_higher() {
+    let ended = |ended_ms, heard_ms| SessionWord::Ended { ended_ms, heard_ms, by_peer: false };
+    // What is told 5 s after our session was opened, by ages; and whether ours stands.
+    let table = [
+        ("long over", version(7, "i", 1, 3), ended(60_000, 61_000), true),
+        ("missed after ours began, and heard last before", version(7, "i", 1, 3), ended(1_000, 9_000), true),
+        ("heard since ours began", version(7, "i", 1, 3), ended(1_000, 4_000), false),
+        ("of the same sidecar, which made it before", version(7, "here", 1, 3), ended(60_000, 61_000), true),
+        ("of the same sidecar, which made it later", version(7, "here", 3, 3), ended(60_000, 61_000), false),
+        ("open", version(7, "i", 1, 3), HEARD, false),
+    ];
+    for (what, version, word, stands) in table {
+        let mut bench = bench();
+        opens(&mut bench, &hello("here", 2, &[]), 100_000);
+        bench.index.heard(&uid(1), 104_000, 104_000);
+        told(&mut bench, 104_000);
+        let news = bench.index.hear_record(record(version, word), 105_000);
+        assert_eq!((news, bench.index.take_superseded().is_empty()), (!stands, stands), "{what}");
+        let now = told(&mut bench, 105_000);
+        assert_eq!(&*now.origin, if stands { "us" } else { "a" }, "{what}");
+        if stands {
+            assert_eq!((now.version.generation, now.session), (8, HEARD), "{what}");
+            assert_eq!((&*now.version.incarnation, now.version.sequence), ("here", 2), "{what}");
+        }
+    }
+    // One that is not heard stands for nothing.
+    let mut bench = bench();
+    opens(&mut bench, &hello("here", 2, &[]), 100_000);
+    assert!(bench.index.hear_record(record(version(7, "i", 1, 3), ended(60_000, 61_000)), 108_000));
+}
+
+#[test]
+fn a_note_that_had_to_be_dropped_is_noticed_once() {
+    let mut bench = bench();
+    let early = |number: usize| Record {
+        pod: format!("e{number}").as_str().into(),
+        ..record(version(1, "i", 1, 1), HEARD)
+    };
+    for number in 0..16_384 {
+        bench.index.hear_record(early(number), 2_000);
+    }
+    assert!(!bench.index.take_dropped_notes(), "there is room for so many");
+    bench.index.hear_record(early(16_384), 2_000);
+    assert_eq!([bench.index.take_dropped_notes(), bench.index.take_dropped_notes()], [true, false]);
 }

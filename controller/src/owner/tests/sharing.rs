@@ -106,11 +106,9 @@ async fn a_session_that_is_sent_away_stays_as_it_was_until_it_is_heard_elsewhere
     let running = Running::start().await;
     other_is_heard(&running).await;
     let _others = [running.speaking(2).await, running.speaking(3).await];
-    let mut present = running.present(1).await;
+    let present = running.present(1).await;
     running.until(1, "Ready").await;
     let number = running.index.view().borrow().number;
-    // That it closes the stream then is what it was asked for.
-    present.ended_by_peer();
     present.moved();
     drop(present);
     sleep(secs(2)).await;
@@ -118,6 +116,26 @@ async fn a_session_that_is_sent_away_stays_as_it_was_until_it_is_heard_elsewhere
     sleep(secs(30)).await;
     assert_eq!(running.stands(1), Some((State::Serving, "Ready".to_owned())));
     assert_eq!(running.index.view().borrow().number, number, "nobody was told of anything");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_away_counts_as_heard_in_that_moment_unless_it_was_late() {
+    // How long it was silent before, and until when after that nobody is told of anything.
+    for (silent_ms, well_ms) in [(0, 5_900), (3_000, 5_900), (3_400, 5_900), (4_000, 1_900)] {
+        let running = Running::start().await;
+        other_is_heard(&running).await;
+        let _others = [running.speaking(2).await, running.speaking(3).await];
+        let present = running.present(1).await;
+        running.until(1, "Ready").await;
+        present.heard();
+        sleep(Duration::from_millis(silent_ms)).await;
+        present.moved();
+        drop(present);
+        sleep(Duration::from_millis(well_ms)).await;
+        assert_eq!(running.stands(1).unwrap().1, "Ready", "{silent_ms}");
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(running.stands(1).unwrap().1, "SessionQuiet", "{silent_ms}: it is nowhere");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,9 +17,11 @@ use crate::{
     owner::View,
     peers::{Fleet, testing::other},
     sessions::{
+        admission::SESSIONS_MAX,
         board::BACK_AFTER,
         roster::Outcome,
         spread::{STABLE_AFTER, gone_within},
+        steward::with_room,
     },
 };
 
@@ -135,6 +137,32 @@ async fn a_pod_that_is_moved_serves_on_without_a_change() {
     sleep(Duration::from_secs(4)).await;
     assert_eq!(revision(&house), before);
     assert!(is_ready(&house.index.view().borrow()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_where_nobody_arrives_is_left_alone_for_a_minute() {
+    let house = house(40).await;
+    let _all = sessions(&house, 1..=40).await;
+    house.shows(is_ready).await;
+    told(&house, (40, Standing::Serving)).await;
+    // Its mean of 20 is never there.
+    house.peers.are(vec![other("b", at(2), 0)]);
+    sleep(STABLE_AFTER + 20 * SECOND).await;
+    let stays = house.peers.own().0;
+    assert!((34..40).contains(&stays), "one a second for five: {stays}");
+    sleep(30 * SECOND).await;
+    assert_eq!(house.peers.own().0, stays);
+    sleep(30 * SECOND).await;
+    assert!(house.peers.own().0 < stays, "it is tried again");
+}
+
+#[test]
+fn who_finds_all_places_taken_is_led_where_there_are_some() {
+    let most = u32::try_from(SESSIONS_MAX).unwrap();
+    let mut ending = other("d", at(4), 0);
+    ending.serves = false;
+    let others = vec![other("c", at(3), most - 1), other("b", at(2), most), ending];
+    assert_eq!(with_room(&Fleet { others, ..Fleet::default() }), [at(3)]);
 }
 
 #[tokio::test(start_paused = true)]
