@@ -17,6 +17,7 @@ mod connection;
 mod ending;
 mod errands;
 mod inquiries;
+mod returns;
 pub mod roster;
 mod server;
 mod spread;

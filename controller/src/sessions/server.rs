@@ -34,6 +34,7 @@ use super::{
     callers::Here,
     connection::Connection,
     inquiries::Inquiries,
+    returns::Returns,
     steward::{Steward, addresses},
     stream::{Clock, Session, Turn, replicas},
 };
@@ -73,6 +74,7 @@ pub struct Sessions<R> {
     admission: Arc<Admission>,
     board: Arc<Board>,
     inquiries: Arc<Inquiries>,
+    returns: Returns,
     clock: Clock,
     metrics: Metrics,
 }
@@ -127,6 +129,8 @@ enum Closed {
     NotMet,
     #[error("this replica is about to end")]
     Leaving,
+    #[error("other replicas know more of Kubernetes than this one")]
+    Behind,
 }
 
 // === impl Sessions ===
@@ -162,6 +166,7 @@ impl<R: Reviewer> Sessions<R> {
             admission,
             board,
             inquiries,
+            returns: Returns::default(),
             clock,
             metrics,
         })
@@ -315,6 +320,9 @@ impl<R: Reviewer> Sessions<R> {
         let view = self.index.view();
         if let Some(closed) = self.closed(view.borrow().complete) {
             return Err(self.refusal(closed));
+        }
+        if self.fleet.borrow().gives_way && self.returns.is_first(request.headers()) {
+            return Err(self.refusal(Closed::Behind));
         }
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
         let permit = self.admission.session().ok_or(Refusal::Full)?;

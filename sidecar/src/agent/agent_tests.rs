@@ -53,6 +53,7 @@ fn welcome() -> Down {
         ca: None,
         pod,
         position: Default::default(),
+        changed: Default::default(),
     }
 }
 
@@ -62,6 +63,7 @@ fn synced(cursor: u64, services: &[&str], summary: bool) -> Down {
         services: services.iter().map(|name| key(name)).collect(),
         summary,
         position: Default::default(),
+        changed: Default::default(),
     }
 }
 
