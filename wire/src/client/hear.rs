@@ -54,7 +54,7 @@ impl Client {
             Down::Welcome { protocol, replica, epoch, replicas, pod, position, changed, .. } => {
                 session.welcome = Some(Welcome { verify: is_known(&protocol) });
                 self.begin_epoch(&protocol, epoch)?;
-                self.horizon.welcome(&Reading::of_told(position, &changed), now_ms)?;
+                self.horizon.welcome(Reading::of_told(position, &changed), now_ms)?;
                 self.know(replicas);
                 vec![Event::Welcomed { replica, pod }]
             }

@@ -19,6 +19,8 @@ const ASK_EVERY_MS: u64 = 3_000;
 pub(super) struct Horizon {
     known: Position,
     standing: Standing,
+    /// What the session's replica has told last of how far it is: it does not say the same twice.
+    told: Reading,
     /// How long replicas were behind, since the last that was not; and up to when this session is counted in.
     behind_ms: u64,
     counted_ms: u64,
@@ -57,18 +59,23 @@ impl Horizon {
 
     /// The session is over, or another one begins.
     pub(super) fn leave(&mut self) {
-        self.standing = Standing::Unsaid;
+        (self.standing, self.told) = (Standing::Unsaid, Reading::default());
     }
 
     /// The replica stands here as the session begins; nothing of it was told yet.
-    pub(super) fn welcome(&mut self, reading: &Reading, now_ms: u64) -> Result<(), Violation> {
-        self.look(reading, now_ms)
+    pub(super) fn welcome(&mut self, reading: Reading, now_ms: u64) -> Result<(), Violation> {
+        self.look(&reading, now_ms)?;
+        self.told = reading;
+        Ok(())
     }
 
     /// All was told as it is here.
     pub(super) fn synced(&mut self, reading: Reading, now_ms: u64) -> Result<(), Violation> {
         self.look(&reading, now_ms)?;
-        if reading.reach.is_empty() {
+        if !reading.reach.is_empty() {
+            self.told = reading;
+        }
+        if self.told.reach.is_empty() {
             return Ok(());
         }
         if self.is_behind() && self.behind_ms >= milliseconds(BEHIND_MAX) {
@@ -77,8 +84,8 @@ impl Horizon {
             self.abreast();
         }
         // What a replica that is behind adds is shown as well: whoever has not read that is behind in turn.
-        let joined = std::mem::take(&mut self.known).joined(&reading.changed);
-        self.known = if joined.kinds() <= KINDS_MAX { joined } else { reading.changed };
+        let joined = std::mem::take(&mut self.known).joined(&self.told.changed);
+        self.known = if joined.kinds() <= KINDS_MAX { joined } else { self.told.changed.clone() };
         Ok(())
     }
 

@@ -183,6 +183,26 @@ fn who_only_watches_what_is_quiet_is_not_behind_one_that_has_just_listed_it() {
     assert!(move_by(&mut client, "watches", &at(4_000, 4_000)));
 }
 
+/// It does not say again in a `synced` where it was when it said welcome.
+#[test]
+fn what_was_known_at_the_welcome_counts_with_all_that_was_told_by_it() {
+    let mut client = client();
+    let (orders, billing) = (key("orders"), key("billing"));
+    move_to(&mut client, "b", pods(7), 0);
+    assert_eq!(client.position(), &pods(5), "nothing was told yet");
+    hear(&mut client, [synced(1, &[&orders, &billing])]);
+    assert_eq!(client.position(), &pods(7));
+    move_to(&mut client, "c", pods(6), 0);
+    hear(&mut client, [gone(&orders), synced(1, &[&orders, &billing])]);
+    assert_eq!(shown(&client), ["billing i7", "orders i1+i2"]);
+    // And nothing of one session counts in the next.
+    client.closed();
+    client.open(0);
+    client.hear(welcome("old"), 0).unwrap();
+    hear(&mut client, [synced(1, &[&orders, &billing])]);
+    assert_eq!(client.position(), &pods(7));
+}
+
 #[test]
 fn that_there_is_no_such_service_waits_as_well() {
     let mut client = client();
