@@ -26,4 +26,4 @@ pub mod sessions;
 pub mod status;
 
 pub use ca::{Authority, CaError, Leaf};
-pub use owner::{IndexHandle, Owner, OwnerGone, View, owner};
+pub use owner::{IndexHandle, Owner, OwnerGone, Progress, Read, View, owner};

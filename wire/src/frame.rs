@@ -142,6 +142,10 @@ pub enum Down {
         /// How far this replica has read Kubernetes; empty where an older one does not say.
         #[serde(default, skip_serializing_if = "is_default")]
         position: Position,
+        /// The newest change that it knows of, of the kinds in which that is another revision than in `position`; 0 where
+        /// it knows of none.
+        #[serde(default, skip_serializing_if = "is_default")]
+        changed: Position,
     },
     /// Where sessions are served from now on, in place of what `welcome` said.
     Replicas { replicas: Vec<SocketAddr> },
@@ -207,6 +211,9 @@ pub enum Down {
         /// How far this replica had read Kubernetes when it made what was told.
         #[serde(default, skip_serializing_if = "is_default")]
         position: Position,
+        /// As in `welcome`.
+        #[serde(default, skip_serializing_if = "is_default")]
+        changed: Position,
     },
     /// All that the pod is, after each `welcome` and whenever it changes.
     Duties { duties: Vec<Duty> },

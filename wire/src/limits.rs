@@ -130,6 +130,9 @@ pub const PEER_WORDS_MAX: usize = 8 * 1_024;
 /// Notes of pods that a link remembers beside those that it must, while this replica does not know the pods.
 pub const PEER_STRANGERS_MAX: usize = 1_024;
 
+/// Kinds that a position may name: a controller watches six, and newer ones a few more.
+pub const KINDS_MAX: usize = 32;
+
 /// Replicas that one of them hears: three are usual, and each of them holds everything.
 pub const HEARS_MAX: usize = 64;
 

@@ -15,7 +15,7 @@ mod ring;
 
 pub use delta::{Delta, Head, OutOfStep};
 pub use follow::{Mismatch, follow, whole};
-pub use position::{Position, next_local, receive};
+pub use position::{Position, Reading, next_local, receive};
 pub use ring::Ring;
 
 #[cfg(test)]

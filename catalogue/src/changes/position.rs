@@ -10,11 +10,22 @@ use crate::{
     snapshot::{ContentHash, Service},
 };
 
-/// Holds the newest resource version that a replica has seen of each kind it watches. They compare only within a
-/// kind, so that positions are only partly ordered.
+/// Holds a resource version of each kind that a replica watches. They compare only within a kind, so that positions are
+/// only partly ordered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Position(BTreeMap<Box<str>, u64>);
+
+/// Holds how far a replica has come. A list is complete up to a version of the whole cluster, an event up to that of its
+/// object: a replica that has just listed a quiet kind is far ahead of one that only watches it, and knows no more. So two
+/// numbers are needed of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Everything up to here was read: by lists, events and bookmarks.
+    pub reach: Position,
+    /// The newest change that is known, which whoever is to know as much must have read.
+    pub changed: Position,
+}
 
 // === impl Position ===
 
@@ -43,11 +54,40 @@ impl Position {
         other.0.iter().all(|(kind, revision)| self.0.get(kind).is_some_and(|held| held >= revision))
     }
 
+    /// Whether a kind that both name was read less far here.
+    pub fn lags(&self, other: &Self) -> bool {
+        other.0.iter().any(|(kind, revision)| self.0.get(kind).is_some_and(|held| held < revision))
+    }
+
     /// The place that has seen what both have.
     #[must_use]
     pub fn joined(mut self, other: &Self) -> Self {
         other.0.iter().for_each(|(kind, revision)| self.saw(kind, *revision));
         self
+    }
+}
+
+// === impl Reading ===
+
+impl Reading {
+    /// That of one who stands at `position`, and said of these kinds that their newest change is another one.
+    pub fn of_told(position: Position, told: &Position) -> Self {
+        let mut changed = position.clone();
+        for (kind, revision) in &told.0 {
+            match revision {
+                0 => drop(changed.0.remove(kind)),
+                revision => drop(changed.0.insert(kind.clone(), *revision)),
+            }
+        }
+        Self { reach: position, changed }
+    }
+
+    /// The kinds of which the newest known change is not where this stands; 0 of one of which none is known.
+    pub fn changed_otherwise(&self) -> Position {
+        let (reach, changed) = (&self.reach.0, &self.changed.0);
+        let other = changed.iter().filter(|(kind, revision)| reach.get(*kind) != Some(*revision));
+        let none = reach.keys().filter(|kind| !changed.contains_key(*kind)).map(|kind| (kind.clone(), 0));
+        Position(other.map(|(kind, revision)| (kind.clone(), *revision)).chain(none).collect())
     }
 }
 

@@ -33,6 +33,50 @@ fn a_position_never_goes_back_and_kinds_do_not_compare() {
 }
 
 #[test]
+fn who_has_read_less_of_a_kind_that_both_know_lags() {
+    let here = position(&[("pods", 5), ("slices", 3)]);
+    let table: [(&[(&str, u64)], bool); 6] = [
+        (&[], false),
+        (&[("pods", 5)], false),
+        (&[("pods", 6)], true),
+        (&[("pods", 4), ("slices", 4)], true),
+        // Of a newer build.
+        (&[("gateways", 9)], false),
+        (&[("gateways", 9), ("pods", 6)], true),
+    ];
+    for (other, lags) in table {
+        assert_eq!(here.lags(&position(other)), lags, "{other:?}");
+    }
+    assert!(!Position::default().lags(&here), "it does not say how far it is");
+}
+
+#[test]
+fn a_reading_is_told_by_where_it_is_and_where_its_changes_are_not() {
+    type Kinds = &'static [(&'static str, u64)];
+    let table: [(Kinds, Kinds, Kinds); 5] = [
+        (&[], &[], &[]),
+        (&[("pods", 5), ("nodes", 5)], &[("pods", 5), ("nodes", 5)], &[]),
+        (&[("pods", 5), ("nodes", 5)], &[("pods", 3), ("nodes", 5)], &[("pods", 3)]),
+        (&[("pods", 5), ("nodes", 5)], &[("pods", 5)], &[("nodes", 0)]),
+        (&[("pods", 5)], &[("pods", 6), ("nodes", 2)], &[("pods", 6), ("nodes", 2)]),
+    ];
+    for (reach, changed, told) in
+        table.map(|(reach, changed, told)| (position(reach), position(changed), told))
+    {
+        let reading = Reading { reach: reach.clone(), changed };
+        assert_eq!(reading.changed_otherwise(), position(told));
+        assert_eq!(Reading::of_told(reach, &position(told)), reading);
+    }
+    let reach = position(&[("pods", 5)]);
+    let of_before = Reading::of_told(reach.clone(), &Position::default());
+    assert_eq!(
+        of_before,
+        Reading { reach: reach.clone(), changed: reach },
+        "who says nothing else knows of all that"
+    );
+}
+
+#[test]
 fn what_is_told_is_believed_unless_the_teller_is_behind() {
     let (shown, told, same) = (service_of(&[1, 2], 5), service_of(&[3], 9), service_of(&[1, 2], 7));
     let table = [

@@ -201,7 +201,7 @@ impl Kind {
 // === impl Change ===
 
 impl Change {
-    pub(crate) fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             Self::ListBegins(kind) | Self::ListEnds(kind) => *kind,
             Self::Unreadable(key) | Self::Gone(key) => key.kind(),

@@ -263,7 +263,7 @@ impl Index {
     }
 
     /// How many objects of this kind are known.
-    pub(crate) fn known(&self, kind: Kind) -> usize {
+    pub fn known(&self, kind: Kind) -> usize {
         let names = self.namespaces.values();
         match kind {
             Kind::Pod => self.pods.len(),

@@ -157,6 +157,11 @@ impl Follower {
                 }
                 Err(error) => return Ok(Err(error)),
             };
+            let versions = page.sightings.iter().filter_map(|sighting| sighting.version.as_deref());
+            if let Some(newest) = versions.filter_map(revision).max() {
+                // Before they are applied: what is shown is never newer than what is known to have changed.
+                self.index.found(W::KIND, newest).await?;
+            }
             let changes = page.sightings.into_iter().filter_map(change::<W>);
             if at.is_some() {
                 differences += self.compare(changes.collect()).await?;

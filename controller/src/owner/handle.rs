@@ -44,7 +44,8 @@ impl IndexHandle {
         self.apply_at(change, None).await
     }
 
-    /// The same, which is all that was to be told up to this revision of Kubernetes.
+    /// The same, by an event of this revision of Kubernetes, or at the end of a list of it: nothing before it is to be told
+    /// any more.
     pub(crate) async fn apply_at(&self, change: Change, revision: Option<u64>) -> Result<(), OwnerGone> {
         self.inputs.send(Input::Change { change, revision }).await.map_err(|_| OwnerGone)
     }
@@ -52,6 +53,11 @@ impl IndexHandle {
     /// Nothing of this kind has changed up to this revision.
     pub(crate) async fn advanced(&self, kind: Kind, revision: u64) -> Result<(), OwnerGone> {
         self.inputs.send(Input::Advanced(kind, revision)).await.map_err(|_| OwnerGone)
+    }
+
+    /// A list of this kind, which is about to be applied, has objects up to this revision.
+    pub(crate) async fn found(&self, kind: Kind, revision: u64) -> Result<(), OwnerGone> {
+        self.inputs.send(Input::Found(kind, revision)).await.map_err(|_| OwnerGone)
     }
 
     /// The clock by which sessions are judged.

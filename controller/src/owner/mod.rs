@@ -12,7 +12,10 @@ mod sessions;
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use rollcall_catalogue::{PodUid, ServiceKey, Snapshot, Step, changes::Position};
+use rollcall_catalogue::{
+    PodUid, ServiceKey, Snapshot, Step,
+    changes::{Position, Reading},
+};
 use rollcall_net::{Jitter, Shutdown};
 use rollcall_wire::{
     Feed,
@@ -25,8 +28,11 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-pub use self::handle::IndexHandle;
-use self::{clock::Clock, presence::Place, progress::Progress, sessions::Sessions};
+use self::{clock::Clock, presence::Place, sessions::Sessions};
+pub use self::{
+    handle::IndexHandle,
+    progress::{Progress, Read},
+};
 pub(crate) use self::{
     presence::{Answer, Dismissal, News, Opened, Presence, Voice, Word},
     progress::revision,
@@ -67,9 +73,11 @@ pub struct View {
     pub outside: Arc<[OutsideTarget]>,
     /// Ourselves and the others, as Kubernetes knows them.
     pub replicas: Arc<[Replica]>,
-    /// How far Kubernetes was read: never ahead of the catalogue. It goes on without being news to those who wait for views,
+    /// How far Kubernetes was read: its reach is never ahead of the catalogue, and what has changed never behind it. It goes on without being news to those who wait for views,
     /// and so is to be read when it is told.
-    pub position: Arc<Position>,
+    pub reading: Arc<Reading>,
+    /// The newest change of each kind that was seen to happen; it goes on as the reading does.
+    pub happened: Arc<Position>,
 }
 
 /// Holds who may still call a pod that goes, as it is asked by another replica.
@@ -112,6 +120,8 @@ enum Input {
     },
     /// Nothing of this kind has changed up to this revision.
     Advanced(Kind, u64),
+    /// A list of this kind has objects up to this revision.
+    Found(Kind, u64),
     Ask(Box<dyn FnOnce(&mut Index) + Send>),
     Open {
         uid: PodUid,
@@ -203,14 +213,17 @@ impl Owner {
         let now_ms = self.clock.now_ms();
         match input {
             Input::Change { change, revision } => {
-                let (kind, ends_list) = (change.kind(), matches!(change, Change::ListEnds(_)));
-                self.index.apply(change);
-                match revision {
-                    _ if ends_list => self.progress.listed(kind, revision),
-                    Some(revision) => self.progress.advanced(kind, revision),
-                    None => {}
+                let kind = change.kind();
+                if matches!(change, Change::ListEnds(_)) {
+                    let known = self.index.known(kind);
+                    self.index.apply(change);
+                    self.progress.listed(kind, revision, self.index.known(kind) < known);
+                } else {
+                    self.index.apply(change);
+                    revision.into_iter().for_each(|revision| self.progress.happened(kind, revision));
                 }
             }
+            Input::Found(kind, revision) => self.progress.found(kind, revision),
             Input::Advanced(kind, revision) => self.progress.advanced(kind, revision),
             Input::Ask(question) => question(&mut self.index),
             Input::Open { uid, hello, reply } => {
@@ -308,10 +321,11 @@ impl Owner {
         self.measure(&held.catalogue, step.as_ref(), began.elapsed());
         let outside = self.index.take_outside();
         // Empty needs proof here as well.
-        let (replicas, position) = match complete {
-            true => (self.index.take_replicas(), self.progress.take().map(Arc::new)),
+        let (replicas, read) = match complete {
+            true => (self.index.take_replicas(), self.progress.take()),
             false => (None, None),
         };
+        let read = read.map(|Read { reading, happened }| (Arc::new(reading), Arc::new(happened)));
         let awaited = self.index.awaited();
         let is_news = step.is_some() || outside.is_some() || replicas.is_some();
         if is_news || awaited != held.awaited || complete != held.complete {
@@ -327,11 +341,21 @@ impl Owner {
             debug!(generation, services = catalogue.len(), "published");
             let outside = outside.unwrap_or_else(|| held.outside.clone());
             let replicas = replicas.unwrap_or_else(|| held.replicas.clone());
-            let position = position.unwrap_or_else(|| held.position.clone());
-            let view = View { catalogue, generation, number, complete, awaited, outside, replicas, position };
+            let (reading, happened) = read.unwrap_or_else(|| (held.reading.clone(), held.happened.clone()));
+            let view = View {
+                catalogue,
+                generation,
+                number,
+                complete,
+                awaited,
+                outside,
+                replicas,
+                reading,
+                happened,
+            };
             self.view.send_replace(Arc::new(view));
-        } else if let Some(position) = position {
-            let view = Arc::new(View { position, ..View::clone(&held) });
+        } else if let Some((reading, happened)) = read {
+            let view = Arc::new(View { reading, happened, ..View::clone(&held) });
             // Nobody is woken by it: an object of every other kind than ours changes somewhere all the time.
             self.view.send_if_modified(|held| {
                 *held = view;

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use rollcall_catalogue::changes::Position;
 use rollcall_wire::{
     limits::LATENESS_MAX,
     peer::{Beat, Introduction, Standing},
 };
 
-use super::standing::{Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings};
+use super::{
+    behind::{Lag, Words, lacks},
+    standing::{Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings},
+};
 use crate::index::{PeerStanding, Replica};
 
 /// The book is looked at as often, or sooner.
@@ -30,6 +34,7 @@ pub(super) struct Book {
     judges_from_ms: u64,
     /// When the API server last answered a question about a sign.
     answered_ms: Option<u64>,
+    lag: Lag,
 }
 
 /// Says what is so at a moment.
@@ -38,6 +43,8 @@ pub(super) struct Look {
     pub(super) standings: BTreeMap<Arc<str>, PeerStanding>,
     pub(super) lookout: Lookout,
     pub(super) is_cut: bool,
+    /// Others read on in Kubernetes while we do not.
+    pub(super) is_behind: bool,
     /// What people may want to know, of replicas by their names.
     pub(super) turns: Vec<(Arc<str>, Turn)>,
     pub(super) counts: Counts,
@@ -74,7 +81,14 @@ pub(super) enum Answer {
 
 impl Book {
     pub(super) fn new(own: Arc<str>, now_ms: u64) -> Self {
-        Self { own, known: Processes::new(), looked_ms: now_ms, judges_from_ms: now_ms, answered_ms: None }
+        Self {
+            own,
+            known: Processes::new(),
+            looked_ms: now_ms,
+            judges_from_ms: now_ms,
+            answered_ms: None,
+            lag: Lag::default(),
+        }
     }
 
     pub(super) fn known(&self) -> &Processes {
@@ -87,6 +101,7 @@ impl Book {
         let process = self.known.entry(who.epoch.clone()).or_insert_with(|| Process::new(now_ms));
         process.replica = Some(who.replica.as_str().into());
         process.sign = Sign::default();
+        process.words.hear(&beat.changed, now_ms);
         process.leaves = beat.standing == Standing::Leaving;
         // What another link has told stays told.
         if !process.is_up() {
@@ -94,8 +109,9 @@ impl Book {
         }
     }
 
-    pub(super) fn beat(&mut self, epoch: &str, beat: &Beat) {
+    pub(super) fn beat(&mut self, epoch: &str, beat: &Beat, now_ms: u64) {
         let Some(process) = self.known.get_mut(epoch) else { return };
+        process.words.hear(&beat.changed, now_ms);
         process.leaves = beat.standing == Standing::Leaving;
         if let Line::Up { hears, .. } = &mut process.line {
             hears.clone_from(&beat.hears);
@@ -138,8 +154,8 @@ impl Book {
         sign.asked_ms = sign.asked_ms.max(Some(asked_ms));
     }
 
-    /// What is so now. `replicas` is what Kubernetes has, where that is known.
-    pub(super) fn look(&mut self, replicas: Option<&[Replica]>, now_ms: u64) -> Look {
+    /// What is so now. `replicas` is what Kubernetes has, where that is known; `reach`, how far we have read it.
+    pub(super) fn look(&mut self, replicas: Option<&[Replica]>, reach: &Position, now_ms: u64) -> Look {
         let late_ms = u64::try_from(LATENESS_MAX.as_millis()).unwrap_or(u64::MAX);
         if now_ms.saturating_sub(self.looked_ms) > TICK_MS + late_ms {
             self.judges_from_ms = now_ms + JUDGES_AGAIN_AFTER_MS;
@@ -152,8 +168,11 @@ impl Book {
         self.forget(now_ms);
         let lookout = lookout(&self.known, replicas, now_ms);
         let is_cut = is_cut(&self.known, self.answered_ms, now_ms, self.judges_from_ms);
+        // Who stood still reads what it has missed, as soon as it hears what others know.
+        let lacks = now_ms >= self.judges_from_ms && lacks(&self.known, reach, now_ms);
+        let is_behind = self.lag.look(lacks, now_ms);
         let counts = self.counts(&lookout);
-        Look { standings, lookout, is_cut, turns, counts }
+        Look { standings, lookout, is_cut, is_behind, turns, counts }
     }
 
     fn note_pods(&mut self, replicas: Option<&[Replica]>) {
@@ -232,6 +251,7 @@ impl Process {
             named_ms: None,
             sign: Sign::default(),
             has_pod: false,
+            words: Words::default(),
             leaves: false,
             lost_ms: None,
         }

@@ -11,6 +11,10 @@ pub struct Fleet {
     /// Where the others were, while none of them and no API server is heard although they were: we are the one that is cut
     /// off, and whoever is in session here is better off there. Empty at all other times.
     pub cut_from: Vec<SocketAddr>,
+    /// Others read on in Kubernetes while we do not.
+    pub is_behind: bool,
+    /// And one of them serves: whoever is in session here is better off there.
+    pub gives_way: bool,
 }
 
 /// Holds one of the other replicas that we are linked with.
@@ -21,6 +25,6 @@ pub struct Other {
     pub sessions_at: SocketAddr,
     /// How many it has.
     pub sessions: u32,
-    /// Sidecars may be sent there: it knows everything, and does not end.
+    /// Sidecars may be sent there: it knows everything, reads on as far as anybody does, and does not end.
     pub serves: bool,
 }

@@ -5,10 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use kube::Client;
+use rollcall_catalogue::changes::Position;
 use rollcall_net::{Jitter, Network, Shutdown};
 use rollcall_wire::{
     PROTOCOL, Token,
-    peer::{Beat, Frame, Heard, Introduction, Standing},
+    peer::{Beat, Frame, Heard, Introduction},
 };
 use rustls::ClientConfig;
 use tokio::{
@@ -19,6 +20,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
+    behind::{Way as GivesWay, serves},
     book::{Book, Look, TICK_MS, Turn},
     dial::{DialError, Dialer},
     dials::Dials,
@@ -121,6 +123,7 @@ struct Hub {
     token: watch::Sender<Option<Token>>,
     token_due_ms: u64,
     look: Look,
+    way: GivesWay,
     /// Since when every kind is listed.
     complete_ms: Option<u64>,
     is_met: bool,
@@ -194,6 +197,7 @@ impl Peers {
             token,
             token_due_ms: 0,
             look: Look::default(),
+            way: GivesWay::default(),
             complete_ms: None,
             is_met: false,
             told_again_ms: 0,
@@ -247,7 +251,7 @@ impl Hub {
         }
         self.asked.tick(Instant::now());
         self.look_at_token(now_ms);
-        let look = self.book.look(replicas, now_ms);
+        let look = self.book.look(replicas, &view.reading.reach, now_ms);
         for (replica, turn) in &look.turns {
             match turn {
                 Turn::Lost => {
@@ -259,6 +263,11 @@ impl Hub {
         if look.is_cut && !self.look.is_cut {
             warn!("no other replica is heard, and no API server: we are cut off, and send our sessions away");
         }
+        match (self.look.is_behind, look.is_behind) {
+            (false, true) => warn!("other replicas read on in Kubernetes, and we do not: we are behind"),
+            (true, false) => info!("as much of Kubernetes is known here as other replicas know"),
+            _ => {}
+        }
         if look.standings != self.look.standings {
             self.index.set_peers(look.standings.clone()).await?;
         }
@@ -268,7 +277,7 @@ impl Hub {
             self.is_met = self.meets(replicas, now_ms);
         }
         self.have_told_again(now_ms).await?;
-        self.tell(replicas.unwrap_or_default());
+        self.tell(replicas.unwrap_or_default(), &view.happened, now_ms);
         let links = &self.links;
         for address in self.dials.due(now_ms, |name| links.has_named(name)) {
             let (dialer, mut ear) = (self.dialer.clone(), ear.clone());
@@ -321,22 +330,32 @@ impl Hub {
     }
 
     /// Tells the process and the other replicas how all of us stand.
-    fn tell(&self, replicas: &[Replica]) {
+    fn tell(&mut self, replicas: &[Replica], happened: &Position, now_ms: u64) {
         let own = *self.ends.own.borrow();
         let met: Vec<_> = self.links.one_each().map(|(_, met)| met).collect();
         let hears = met.iter().map(|met| met.epoch.clone()).collect();
-        let beat = Beat { sessions: own.sessions, hears, standing: own.standing };
+        let beat = Beat { sessions: own.sessions, hears, standing: own.standing, changed: happened.clone() };
         self.beat.send_if_modified(|held| std::mem::replace(held, beat.clone()) != beat);
 
-        let others = met.iter().filter_map(|met| {
-            Some(Other {
-                replica: met.replica.clone(),
-                sessions_at: self.dials.address_of(&met.replica, &met.epoch)?,
-                sessions: met.beat.sessions,
-                serves: met.beat.standing == Standing::Serving,
-            })
+        let reachable = met.iter().filter_map(|met| {
+            let sessions_at = self.dials.address_of(&met.replica, &met.epoch)?;
+            Some((met, sessions_at))
         });
-        let mut fleet = Fleet { is_met: self.is_met, others: others.collect(), cut_from: Vec::new() };
+        let reachable: Vec<_> = reachable.collect();
+        let standings: Vec<_> = reachable.iter().map(|(met, _)| met.beat.standing).collect();
+        let others = reachable.into_iter().map(|(met, sessions_at)| Other {
+            replica: met.replica.clone(),
+            sessions_at,
+            sessions: met.beat.sessions,
+            serves: serves(met.beat.standing, own.standing, &standings),
+        });
+        let mut fleet = Fleet {
+            is_met: self.is_met,
+            others: others.collect(),
+            cut_from: Vec::new(),
+            is_behind: self.look.is_behind,
+            gives_way: self.way.look(self.look.is_behind, &standings, now_ms),
+        };
         if self.look.is_cut {
             let missed = self.look.lookout.reads.iter();
             let at = missed.filter_map(|missed| self.dials.address_of(&missed.replica, &missed.epoch));
@@ -376,7 +395,7 @@ impl Hub {
             Heard::Hello { who, beat } => self.met(id, &who, beat, now_ms),
             Heard::Synced => epoch.iter().for_each(|epoch| self.book.synced(epoch)),
             Heard::Beat(beat) => {
-                epoch.iter().for_each(|epoch| self.book.beat(epoch, &beat));
+                epoch.iter().for_each(|epoch| self.book.beat(epoch, &beat, now_ms));
                 self.links.beat(id, beat);
             }
             Heard::Outside { answers, whole } => {

@@ -10,6 +10,7 @@
 //!                                        └─► Fleet ─► sessions
 //! ```
 
+mod behind;
 mod book;
 mod dial;
 mod dials;

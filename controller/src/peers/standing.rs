@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::behind::Words;
 use crate::index::{PeerStanding, Replica};
 
 /// From the end of a link until its process is lost, where nothing else is heard of it: whoever lives misses us within a
@@ -38,6 +39,8 @@ pub(super) struct Process {
     pub(super) sign: Sign,
     /// Kubernetes had its pod.
     pub(super) has_pod: bool,
+    /// What it has said to know of Kubernetes.
+    pub(super) words: Words,
     /// It said that it ends.
     pub(super) leaves: bool,
     /// Since when it is lost.

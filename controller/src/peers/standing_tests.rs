@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use rollcall_catalogue::changes::Position;
 use rollcall_wire::{
     PROTOCOL,
     peer::{Beat, Introduction, Standing},
@@ -23,6 +24,8 @@ struct Watcher {
     signs: BTreeMap<&'static str, u64>,
     look: Look,
     turns: Vec<(Arc<str>, Turn)>,
+    /// How far we have read Kubernetes.
+    reach: Position,
 }
 
 fn pod(name: &str) -> Replica {
@@ -31,7 +34,12 @@ fn pod(name: &str) -> Replica {
 }
 
 fn beat(hears: &[&str], standing: Standing) -> Beat {
-    Beat { sessions: 0, hears: hears.iter().map(|epoch| Arc::from(*epoch)).collect(), standing }
+    Beat {
+        sessions: 0,
+        hears: hears.iter().map(|epoch| Arc::from(*epoch)).collect(),
+        standing,
+        changed: Position::default(),
+    }
 }
 
 impl Watcher {
@@ -44,6 +52,7 @@ impl Watcher {
             signs: BTreeMap::new(),
             look: Look::default(),
             turns: Vec::new(),
+            reach: Position::default(),
         };
         watcher.look();
         watcher
@@ -57,7 +66,7 @@ impl Watcher {
     }
 
     fn beat(&mut self, epoch: &str, hears: &[&str], standing: Standing) {
-        self.book.beat(epoch, &beat(hears, standing));
+        self.book.beat(epoch, &beat(hears, standing), self.now_ms);
         self.look();
     }
 
@@ -67,7 +76,7 @@ impl Watcher {
     }
 
     fn look(&mut self) {
-        self.look = self.book.look(self.replicas.as_deref(), self.now_ms);
+        self.look = self.book.look(self.replicas.as_deref(), &self.reach, self.now_ms);
         self.turns.extend(self.look.turns.clone());
     }
 

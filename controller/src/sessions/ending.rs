@@ -12,6 +12,8 @@ pub enum Ending {
     Moved,
     /// This replica hears neither the others nor the API server.
     Cut,
+    /// Another replica knows more of Kubernetes, and reads on.
+    Behind,
     Superseded,
     PodGone,
     Silent,
@@ -25,11 +27,12 @@ pub enum Ending {
 // === impl Ending ===
 
 impl Ending {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Closed,
         Self::Shutdown,
         Self::Moved,
         Self::Cut,
+        Self::Behind,
         Self::Superseded,
         Self::PodGone,
         Self::Silent,
@@ -46,6 +49,7 @@ impl Ending {
             Self::Shutdown => "shutdown",
             Self::Moved => "moved",
             Self::Cut => "cut",
+            Self::Behind => "behind",
             Self::Superseded => "superseded",
             Self::PodGone => "pod-gone",
             Self::Silent => "silent",

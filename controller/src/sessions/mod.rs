@@ -18,6 +18,7 @@ mod ending;
 mod errands;
 mod inquiries;
 mod renewal;
+mod returns;
 pub mod roster;
 mod server;
 mod spread;

@@ -35,6 +35,7 @@ use super::{
     connection::Connection,
     inquiries::Inquiries,
     renewal::Renewal,
+    returns::Returns,
     steward::{Steward, addresses, with_room},
     stream::{Clock, Session, Turn, replicas},
 };
@@ -76,6 +77,7 @@ pub struct Sessions<R> {
     admission: Arc<Admission>,
     board: Arc<Board>,
     inquiries: Arc<Inquiries>,
+    returns: Returns,
     clock: Clock,
     metrics: Metrics,
 }
@@ -132,6 +134,8 @@ enum Closed {
     NotMet,
     #[error("this replica is about to end")]
     Leaving,
+    #[error("other replicas know more of Kubernetes than this one")]
+    Behind,
 }
 
 // === impl Sessions ===
@@ -169,6 +173,7 @@ impl<R: Reviewer> Sessions<R> {
             admission,
             board,
             inquiries,
+            returns: Returns::default(),
             clock,
             metrics,
         })
@@ -324,6 +329,9 @@ impl<R: Reviewer> Sessions<R> {
         let view = self.index.view();
         if let Some(closed) = self.closed(view.borrow().complete) {
             return Err(self.refusal(closed));
+        }
+        if self.fleet.borrow().gives_way && self.returns.is_first(request.headers()) {
+            return Err(self.refusal(Closed::Behind));
         }
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
         let shown = self.authenticator.shown(request.headers(), &facts.uid);

@@ -1,5 +1,5 @@
 //! Looks after where sessions are: tells the other replicas how many there are here, moves some to those that have fewer,
-//! and sends all away when this one ends or is cut off.
+//! and sends all away when this one ends, is cut off, or is behind.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -64,7 +64,8 @@ struct Rounds {
     begun: Instant,
     /// Here are too few places for the sessions of one that is lost.
     lacks_places: bool,
-    is_cut: bool,
+    /// Why everybody is better off elsewhere, who is here when it begins.
+    away: Option<Ending>,
     exodus: Option<Exodus>,
 }
 
@@ -84,8 +85,9 @@ struct Exodus {
 pub(super) fn standing(is_complete: bool, fleet: &Fleet, is_leaving: bool) -> Standing {
     match is_complete && fleet.is_met {
         _ if is_leaving => Standing::Leaving,
-        true => Standing::Serving,
         false => Standing::Starting,
+        true if fleet.is_behind => Standing::Behind,
+        true => Standing::Serving,
     }
 }
 
@@ -101,6 +103,11 @@ pub(super) fn with_room(fleet: &Fleet) -> Vec<SocketAddr> {
     let has_room = |sessions: u32| usize::try_from(sessions).is_ok_and(|sessions| sessions < SESSIONS_MAX);
     let others = fleet.others.iter().filter(|other| other.serves && has_room(other.sessions));
     others.map(|other| other.sessions_at).collect()
+}
+
+fn serving(fleet: &Fleet) -> Hints {
+    let serving = fleet.others.iter().filter(|other| other.serves);
+    Hints::of(serving.map(|other| (other.sessions_at, other.sessions)))
 }
 
 // === impl Steward ===
@@ -122,7 +129,7 @@ impl Steward {
             trials: Trials::default(),
             begun: Instant::now(),
             lacks_places: false,
-            is_cut: false,
+            away: None,
             exodus: None,
         };
         loop {
@@ -161,10 +168,12 @@ async fn complete(view: &mut watch::Receiver<Arc<View>>) {
 impl Rounds {
     fn go(&mut self, fleet: &Fleet, is_leaving: bool, looks: bool) {
         let standing = standing(self.is_complete, fleet, is_leaving);
-        if standing == Standing::Serving {
+        if matches!(standing, Standing::Serving | Standing::Behind) {
             self.steward.board.serves();
         }
-        self.steward.metrics.serving(standing == Standing::Serving);
+        // Who is behind serves as long as nobody else does.
+        let serves = standing == Standing::Serving || (standing == Standing::Behind && !fleet.gives_way);
+        self.steward.metrics.serving(serves);
         self.note(fleet);
         if looks {
             self.steward.board.set_others(&addresses(fleet));
@@ -173,8 +182,8 @@ impl Rounds {
         if is_leaving {
             self.leave(fleet);
         } else {
-            self.mind_cut(fleet);
-            if looks && standing == Standing::Serving && !self.is_cut {
+            self.mind(fleet);
+            if looks && serves && self.away.is_none() {
                 self.spread(fleet);
             }
         }
@@ -250,15 +259,24 @@ impl Rounds {
         }
     }
 
-    /// Whoever is here when we are cut off is sent away once. Who comes back has found nobody else.
-    fn mind_cut(&mut self, fleet: &Fleet) {
-        let is_cut = !fleet.cut_from.is_empty();
-        if is_cut == std::mem::replace(&mut self.is_cut, is_cut) {
+    /// Whoever is here when we are cut off, or fall behind, is sent away once. Who comes back has found nobody else.
+    fn mind(&mut self, fleet: &Fleet) {
+        let away = match fleet.cut_from.is_empty() {
+            false => Some(Ending::Cut),
+            true => fleet.gives_way.then_some(Ending::Behind),
+        };
+        if away == std::mem::replace(&mut self.away, away) {
             return;
         }
-        self.exodus = is_cut.then(|| {
-            warn!("neither another replica nor the API server is heard: sessions are sent to the others");
-            self.exodus(Ending::Cut, Hints::of(fleet.cut_from.iter().map(|address| (*address, 0))))
+        self.exodus = away.map(|ending| match ending {
+            Ending::Cut => {
+                warn!("neither another replica nor the API server is heard: sessions are sent to the others");
+                self.exodus(ending, Hints::of(fleet.cut_from.iter().map(|address| (*address, 0))))
+            }
+            _ => {
+                warn!("other replicas know more of Kubernetes: sessions are sent there");
+                self.exodus(ending, serving(fleet))
+            }
         });
     }
 
@@ -267,9 +285,7 @@ impl Rounds {
         if self.exodus.as_ref().is_some_and(|exodus| exodus.ending == Ending::Shutdown && !exodus.is_over()) {
             return;
         }
-        let serving = fleet.others.iter().filter(|other| other.serves);
-        let hints = Hints::of(serving.map(|other| (other.sessions_at, other.sessions)));
-        self.exodus = Some(self.exodus(Ending::Shutdown, hints));
+        self.exodus = Some(self.exodus(Ending::Shutdown, serving(fleet)));
     }
 
     fn exodus(&self, ending: Ending, hints: Hints) -> Exodus {
@@ -289,7 +305,8 @@ impl Rounds {
 
     fn step(&mut self, fleet: &Fleet) {
         let Some(exodus) = &mut self.exodus else { return };
-        if exodus.ending == Ending::Shutdown {
+        // Who is cut off knows nothing of the others any more.
+        if exodus.ending != Ending::Cut {
             exodus.hints.retain(|address| {
                 fleet.others.iter().any(|other| other.serves && other.sessions_at == address)
             });

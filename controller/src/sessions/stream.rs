@@ -316,12 +316,12 @@ impl Running {
 
     fn look(&mut self) {
         let view = self.session.view.borrow().clone();
-        self.session.server.look(&view.catalogue, view.number, &view.position);
+        self.session.server.look(&view.catalogue, view.number, &view.reading);
     }
 
     fn speak(&mut self) {
         let view = self.session.view.borrow().clone();
-        self.session.server.look(&view.catalogue, view.number, &view.position);
+        self.session.server.look(&view.catalogue, view.number, &view.reading);
         if let Some(frame) = self.session.server.speak(&view.catalogue, self.session.clock.now_ms()) {
             // Nobody else fills the room that there was; a reader that is gone is noticed with the next.
             let _ = self.session.outgoing.try_send(frame);

@@ -55,6 +55,7 @@ fn welcome() -> Down {
         ca: None,
         pod,
         position: Default::default(),
+        changed: Default::default(),
     }
 }
 
@@ -64,6 +65,7 @@ fn synced(cursor: u64, services: &[&str], summary: bool) -> Down {
         services: services.iter().map(|name| key(name)).collect(),
         summary,
         position: Default::default(),
+        changed: Default::default(),
     }
 }
 

@@ -234,6 +234,7 @@ async fn session(mut body: Incoming, frames: mpsc::Sender<Bytes>, replica: Arc<R
         ca: None,
         pod,
         position: position(&script),
+        changed: Default::default(),
     };
     frames.send(encode(&welcome).unwrap().into()).await.ok()?;
     let (mut names, mut cursor, mut last) = (Vec::new(), 0, None);
@@ -272,7 +273,13 @@ async fn session(mut body: Incoming, frames: mpsc::Sender<Bytes>, replica: Arc<R
         }
         if is_news || !asked.is_empty() {
             last = Some(script.orders.clone());
-            due.push(Down::Synced { cursor, services: asked, summary: false, position: position(&script) });
+            due.push(Down::Synced {
+                cursor,
+                services: asked,
+                summary: false,
+                position: position(&script),
+                changed: Default::default(),
+            });
         }
         for frame in due {
             frames.send(encode(&frame).unwrap().into()).await.ok()?;

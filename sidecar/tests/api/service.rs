@@ -114,7 +114,13 @@ pub async fn with_orders(authority: &Authority) -> (Played, Pod) {
             let services: Vec<_> = services.iter().map(|name| name.resolve(&home)).collect();
             let known = services.iter().any(|key| key.to_string() == "orders.shop");
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
-            let synced = Down::Synced { cursor, services, summary: *summary, position: Default::default() };
+            let synced = Down::Synced {
+                cursor,
+                services,
+                summary: *summary,
+                position: Default::default(),
+                changed: Default::default(),
+            };
             let list = summary.then(list);
             known.then(|| orders(5, 2)).into_iter().chain(list).chain([synced]).collect()
         }
@@ -131,8 +137,13 @@ pub async fn with_orders(authority: &Authority) -> (Played, Pod) {
         Up::Ask { ask, question } => vec![told(*ask, question)],
         Up::Heartbeat { .. } => {
             let cursor = cursor.fetch_add(1, Ordering::Relaxed) + 1;
-            let synced =
-                Down::Synced { cursor, services: vec![], summary: false, position: Default::default() };
+            let synced = Down::Synced {
+                cursor,
+                services: vec![],
+                summary: false,
+                position: Default::default(),
+                changed: Default::default(),
+            };
             vec![orders(5 + cursor, 3), synced]
         }
         _ => vec![],

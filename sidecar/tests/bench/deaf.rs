@@ -89,6 +89,7 @@ fn welcome(request: Request<Incoming>) -> impl Stream<Item = Result<Frame<Bytes>
         ca: None,
         pod,
         position: Default::default(),
+        changed: Default::default(),
     };
     let frame = Frame::data(encode(&welcome).unwrap().into());
     let silence = stream::pending().map(move |frame| {

@@ -138,5 +138,6 @@ pub fn welcome() -> Down {
         ca: None,
         pod,
         position: Default::default(),
+        changed: Default::default(),
     }
 }

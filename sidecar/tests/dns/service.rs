@@ -104,6 +104,7 @@ pub async fn controller(authority: &Authority) -> Played {
                     services: services.clone(),
                     summary: *summary,
                     position: Default::default(),
+                    changed: Default::default(),
                 }])
                 .collect()
         }

@@ -35,6 +35,7 @@ fn synced(cursor: u64) -> Down {
         services: vec!["orders.shop".parse().unwrap()],
         summary: false,
         position: Default::default(),
+        changed: Default::default(),
     }
 }
 
@@ -141,6 +142,7 @@ async fn a_service_that_does_not_fit_is_an_error_and_the_others_go_on() {
                 services: vec![told.clone()],
                 summary: false,
                 position: Default::default(),
+                changed: Default::default(),
             });
             frames
         }

@@ -50,10 +50,10 @@ async fn replica(authority: &Authority, name: &str, beside: &[&Played], tells: T
     let others: Vec<_> = beside.iter().map(|played| played.address).collect();
     let name = name.to_owned();
     let greeting = move |own: SocketAddr| match welcome() {
-        Down::Welcome { protocol, ca, pod, .. } => {
+        Down::Welcome { protocol, ca, pod, changed, .. } => {
             let replicas = [own].into_iter().chain(others.iter().copied()).collect();
             let (replica, epoch, position) = (name.clone(), name.clone(), at.clone());
-            Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position }
+            Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed }
         }
         other => other,
     };
@@ -63,7 +63,13 @@ async fn replica(authority: &Authority, name: &str, beside: &[&Played], tells: T
         }
         Up::Subscribe { services, .. } => {
             let services = services.iter().map(|name| name.resolve(&"shop".parse().unwrap())).collect();
-            let synced = Down::Synced { cursor: 1, services, summary: false, position: position.clone() };
+            let synced = Down::Synced {
+                cursor: 1,
+                services,
+                summary: false,
+                position: position.clone(),
+                changed: Default::default(),
+            };
             vec![told(&tells.orders), synced]
         }
         Up::Heartbeat { .. } => vec![Down::Heartbeat],

@@ -34,6 +34,8 @@ pub(crate) enum Event {
     /// A list of this kind is made, and what changed comes: of the watch that began with this number.
     Listed(ReplicaNo, Kind, u64),
     Watched(ReplicaNo, Kind, u64),
+    /// The API server says to that watch how far it is.
+    Bookmark(ReplicaNo, Kind, u64),
     /// The endpoint controller looks at this service.
     Slice(ServiceNo),
     Owner(u64),
@@ -133,6 +135,11 @@ impl World {
         match event {
             Event::Network(signal) => self.signal(signal),
             Event::Listed(..) | Event::Watched(..) => self.see(event),
+            Event::Bookmark(replica, kind, generation) => {
+                let revision = self.kubernetes.revision;
+                let (watches, ether) = (&mut self.kubernetes.watches[replica], &mut self.ether);
+                watches.bookmark(kind, generation, revision, &mut ether.chance, &mut ether.agenda);
+            }
             Event::Slice(service) => {
                 self.kubernetes.slice(service, &mut self.ether.chance, &mut self.ether.agenda);
             }
@@ -196,25 +203,29 @@ impl World {
             return;
         }
         let kubernetes = &mut self.kubernetes;
-        let changes: Vec<_> = match event {
+        let inputs: Vec<_> = match event {
             Event::Listed(_, kind, generation) => {
-                if !kubernetes.watches[replica].listed(kind, generation) {
+                if !kubernetes.watches[replica].listed(kind, generation, &mut self.ether.agenda) {
                     return;
                 }
-                let all = kubernetes.list(kind).into_iter().map(|change| (change, None));
-                let end = (Change::ListEnds(kind), kubernetes.revisions.get_key_value(&kind));
-                let end = (end.0, end.1.map(|(kind, revision)| (*kind, *revision)));
-                [(Change::ListBegins(kind), None)].into_iter().chain(all).chain([end]).collect()
+                let found = kubernetes.newest(kind).map(|newest| Input::Found(kind, newest));
+                let all =
+                    kubernetes.list(kind).into_iter().map(|change| Input::Change(Box::new(change), None));
+                let begin = [Input::Change(Box::new(Change::ListBegins(kind)), None)];
+                let end = [Input::Change(Box::new(Change::ListEnds(kind)), Some(kubernetes.revision))];
+                begin.into_iter().chain(found).chain(all).chain(end).collect()
             }
             Event::Watched(_, kind, generation) => {
                 let next = kubernetes.watches[replica].watched(kind, generation);
-                next.into_iter().map(|(change, revision)| (change, Some((kind, revision)))).collect()
+                let input = |(change, revision)| match change {
+                    Some(change) => Input::Change(Box::new(change), Some(revision)),
+                    None => Input::Advanced(kind, revision),
+                };
+                next.into_iter().map(input).collect()
             }
             _ => return,
         };
-        for (change, revision) in changes {
-            controller.input(Input::Change(Box::new(change), revision), &mut self.ether);
-        }
+        inputs.into_iter().for_each(|input| controller.input(input, &mut self.ether));
     }
 
     fn control(&mut self, life: u64, event: Event) {

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use rollcall_catalogue::{ServiceKey, changes::Head};
+use rollcall_catalogue::{
+    ServiceKey,
+    changes::{Head, Reading},
+};
 
 use super::{
     Client, Place, Welcome,
@@ -53,11 +56,11 @@ impl Client {
             _ => {}
         }
         Ok(match frame {
-            Down::Welcome { protocol, replica, epoch, replicas, pod, position, .. } => {
+            Down::Welcome { protocol, replica, epoch, replicas, pod, position, changed, .. } => {
                 session.welcome =
                     Some(Welcome { verify: is_known(&protocol), takes_tokens: takes_tokens(&protocol) });
                 self.begin_epoch(&protocol, epoch)?;
-                self.horizon.welcome(&position, now_ms)?;
+                self.horizon.welcome(Reading::of_told(position, &changed), now_ms)?;
                 self.know(replicas);
                 vec![Event::Welcomed { replica, pod }]
             }
@@ -92,8 +95,8 @@ impl Client {
                 let changed = self.summary.take(services, &removed, whole)?;
                 changed.then_some(Event::SummaryChanged).into_iter().collect()
             }
-            Down::Synced { cursor, services, summary, position } => {
-                self.horizon.synced(position, now_ms)?;
+            Down::Synced { cursor, services, summary, position, changed } => {
+                self.horizon.synced(Reading::of_told(position, &changed), now_ms)?;
                 self.synced(cursor, services, summary)?
             }
             Down::Registered { key } => {

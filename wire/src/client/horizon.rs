@@ -1,26 +1,26 @@
 //! How far Kubernetes is known here, over all sessions, and whether a replica has read less of it.
 
-use rollcall_catalogue::changes::Position;
+use rollcall_catalogue::changes::{Position, Reading};
 
 use super::event::Violation;
-use crate::limits::{BEHIND_MAX, SILENCE_MAX, milliseconds};
+use crate::limits::{BEHIND_MAX, KINDS_MAX, SILENCE_MAX, milliseconds};
 
-/// Kinds that a position may name: a controller watches six, and newer ones a few more.
-const KINDS_MAX: usize = 32;
 /// While its replica is behind, a client asks so soon for the first time how far it has come, since most are behind by
 /// less; and then with each heartbeat or so, since each question has an answer to be acknowledged.
 const ASK_FIRST_MS: u64 = 1_000;
 const ASK_EVERY_MS: u64 = 3_000;
 
-/// Holds the join of all positions that were told, and how this session's replica stands to it. Of a replica that is
-/// behind it is not known whether what it lacks is gone, or not read yet: what it lacks stays shown.
+/// Holds the newest change of each kind that anybody who told knew of, and whether this session's replica has read as far.
+/// Of a replica that is behind it is not known whether what it lacks is gone, or not read yet: what it lacks stays shown.
 ///
 /// An etcd that was restored from a backup counts from lower numbers for ever. So the patience with those who are behind
 /// has an end, by our own clock, over all sessions.
 #[derive(Debug, Default)]
 pub(super) struct Horizon {
-    reached: Position,
+    known: Position,
     standing: Standing,
+    /// What the session's replica has told last of how far it is: it does not say the same twice.
+    told: Reading,
     /// How long replicas were behind, since the last that was not; and up to when this session is counted in.
     behind_ms: u64,
     counted_ms: u64,
@@ -42,15 +42,15 @@ enum Standing {
 
 impl Horizon {
     /// What an earlier process had been told.
-    pub(super) fn restore(&mut self, reached: Position) {
-        if reached.kinds() <= KINDS_MAX {
-            self.reached = reached;
+    pub(super) fn restore(&mut self, known: Position) {
+        if known.kinds() <= KINDS_MAX {
+            self.known = known;
         }
     }
 
     /// Up to here Kubernetes is known, by anybody's word.
-    pub(super) fn reached(&self) -> &Position {
-        &self.reached
+    pub(super) fn known(&self) -> &Position {
+        &self.known
     }
 
     pub(super) fn is_behind(&self) -> bool {
@@ -59,28 +59,33 @@ impl Horizon {
 
     /// The session is over, or another one begins.
     pub(super) fn leave(&mut self) {
-        self.standing = Standing::Unsaid;
+        (self.standing, self.told) = (Standing::Unsaid, Reading::default());
     }
 
     /// The replica stands here as the session begins; nothing of it was told yet.
-    pub(super) fn welcome(&mut self, position: &Position, now_ms: u64) -> Result<(), Violation> {
-        self.look(position, now_ms)
+    pub(super) fn welcome(&mut self, reading: Reading, now_ms: u64) -> Result<(), Violation> {
+        self.look(&reading, now_ms)?;
+        self.told = reading;
+        Ok(())
     }
 
     /// All was told as it is here.
-    pub(super) fn synced(&mut self, position: Position, now_ms: u64) -> Result<(), Violation> {
-        self.look(&position, now_ms)?;
-        if position.is_empty() {
+    pub(super) fn synced(&mut self, reading: Reading, now_ms: u64) -> Result<(), Violation> {
+        self.look(&reading, now_ms)?;
+        if !reading.reach.is_empty() {
+            self.told = reading;
+        }
+        if self.told.reach.is_empty() {
             return Ok(());
         }
         if self.is_behind() && self.behind_ms >= milliseconds(BEHIND_MAX) {
             // Its numbers are another history's.
-            self.reached = Position::default();
+            self.known = Position::default();
             self.abreast();
         }
         // What a replica that is behind adds is shown as well: whoever has not read that is behind in turn.
-        let joined = std::mem::take(&mut self.reached).joined(&position);
-        self.reached = if joined.kinds() <= KINDS_MAX { joined } else { position };
+        let joined = std::mem::take(&mut self.known).joined(&self.told.changed);
+        self.known = if joined.kinds() <= KINDS_MAX { joined } else { self.told.changed.clone() };
         Ok(())
     }
 
@@ -107,15 +112,16 @@ impl Horizon {
         due
     }
 
-    fn look(&mut self, position: &Position, now_ms: u64) -> Result<(), Violation> {
-        if position.kinds() > KINDS_MAX {
+    fn look(&mut self, reading: &Reading, now_ms: u64) -> Result<(), Violation> {
+        let Reading { reach, changed } = reading;
+        if reach.kinds() > KINDS_MAX || changed.kinds() > KINDS_MAX {
             return Err(Violation::Position);
         }
         self.pass(now_ms);
-        if position.is_empty() || self.standing == Standing::Abreast {
+        if reach.is_empty() || self.standing == Standing::Abreast {
             return Ok(());
         }
-        if position.covers(&self.reached) {
+        if reach.covers(&self.known) {
             self.abreast();
         } else if self.standing == Standing::Unsaid {
             self.standing = Standing::Behind;

@@ -353,7 +353,7 @@ impl Client {
 
     /// How far Kubernetes is known here, by the word of those who told what is shown.
     pub fn position(&self) -> &Position {
-        self.horizon.reached()
+        self.horizon.known()
     }
 
     /// Where sessions are served, as was told last; the one that told it first. Not more than

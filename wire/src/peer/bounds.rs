@@ -10,7 +10,7 @@ use super::{
 use crate::{
     codec::{CodecError, encode},
     limits::{
-        EPOCH_BYTES_MAX, HEALTH_WORDS_MAX, HEARS_MAX, INCARNATION_BYTES_MAX, OUTSIDE_WORDS_MAX,
+        EPOCH_BYTES_MAX, HEALTH_WORDS_MAX, HEARS_MAX, INCARNATION_BYTES_MAX, KINDS_MAX, OUTSIDE_WORDS_MAX,
         POD_UID_BYTES_MAX, REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX, REPLICA_BYTES_MAX,
     },
 };
@@ -67,6 +67,9 @@ pub(super) fn check_who(who: &Introduction, ours: &Introduction) -> Result<(), V
 pub(super) fn check_beat(beat: &Beat) -> Result<(), Violation> {
     if beat.hears.len() > HEARS_MAX {
         return Err(Violation::Hears);
+    }
+    if beat.changed.kinds() > KINDS_MAX {
+        return Err(Violation::Changed);
     }
     beat.hears.iter().try_for_each(|epoch| within(epoch, 1, EPOCH_BYTES_MAX, Violation::Epoch))
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
+use rollcall_catalogue::{PodUid, ServiceKey, changes::Position, liveness::ProbeWitness};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Record, Version};
@@ -91,6 +91,9 @@ pub struct Beat {
     #[serde(default)]
     pub hears: Vec<Arc<str>>,
     pub standing: Standing,
+    /// The newest change of each kind in Kubernetes that it has seen happen: who lacks that for long does not read on.
+    #[serde(default, skip_serializing_if = "Position::is_empty")]
+    pub changed: Position,
 }
 
 /// Says whether sidecars may be sent to a replica.
@@ -101,6 +104,8 @@ pub enum Standing {
     #[default]
     Starting,
     Serving,
+    /// Others know more of Kubernetes than it reads: nobody is sent there as long as another one serves.
+    Behind,
     /// It ends, and sends its sessions away.
     Leaving,
     /// A word of a newer replica.

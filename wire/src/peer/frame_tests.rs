@@ -7,7 +7,7 @@ use crate::{
     limits::FRAME_BYTES_MAX,
     peer::{
         record::{HealthWord, Said, SaidRegistration, SessionWord},
-        testing::{beat, epoch, registration, version, who},
+        testing::{beat, epoch, kinds, registration, version, who},
     },
 };
 
@@ -63,6 +63,10 @@ fn the_frames_are_written_as_the_protocol_says() {
             r#"{"type":"beat","sessions":0,"hears":[],"standing":"leaving"}"#,
         ),
         (
+            Frame::Beat(Beat { standing: Standing::Behind, changed: kinds(1), ..beat(&[]) }),
+            r#"{"type":"beat","sessions":0,"hears":[],"standing":"behind","changed":{"k0":1}}"#,
+        ),
+        (
             Frame::Token { digest: "00ff".to_owned(), pod: "u1".into(), good_for_seconds: 600 },
             r#"{"type":"token","digest":"00ff","pod":"u1","goodForSeconds":600}"#,
         ),
@@ -104,7 +108,7 @@ fn words_of_newer_replicas_are_read() {
         (r#"{"type":"chorus","voices":4}"#, Frame::Unknown),
         (
             r#"{"type":"beat","sessions":1,"standing":"humming","mood":"good"}"#,
-            Frame::Beat(Beat { sessions: 1, hears: vec![], standing: Standing::Other }),
+            Frame::Beat(Beat { sessions: 1, standing: Standing::Other, ..beat(&[]) }),
         ),
     ];
     for (line, expected) in table {

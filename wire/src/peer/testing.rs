@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rollcall_catalogue::changes::Position;
+
 use super::*;
 use crate::registration::SelfRegistration;
 
@@ -14,8 +16,16 @@ pub(super) fn epoch(replica: &str) -> Arc<str> {
     format!("epoch-{replica}").into()
 }
 
+/// Of so many kinds.
+pub(super) fn kinds(count: usize) -> Position {
+    let mut position = Position::default();
+    (0..count).for_each(|kind| position.saw(&format!("k{kind}"), 1));
+    position
+}
+
 pub(super) fn beat(hears: &[&str]) -> Beat {
-    Beat { sessions: 0, hears: hears.iter().map(|one| epoch(one)).collect(), standing: Standing::Serving }
+    let hears = hears.iter().map(|one| epoch(one)).collect();
+    Beat { sessions: 0, hears, standing: Standing::Serving, changed: Position::default() }
 }
 
 pub(super) fn version(generation: u64, incarnation: &str, sequence: u64, count: u64) -> Version {

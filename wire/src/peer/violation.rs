@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::limits::{
-    EPOCH_BYTES_MAX, HEALTH_WORDS_MAX, HEARS_MAX, INCARNATION_BYTES_MAX, OUTSIDE_WORDS_MAX,
+    EPOCH_BYTES_MAX, HEALTH_WORDS_MAX, HEARS_MAX, INCARNATION_BYTES_MAX, KINDS_MAX, OUTSIDE_WORDS_MAX,
     POD_UID_BYTES_MAX, REGISTRATIONS_BYTES_MAX, REGISTRATIONS_MAX, REPLICA_BYTES_MAX,
 };
 
@@ -22,6 +22,8 @@ pub enum Violation {
     Epoch,
     #[error("hears: more than {HEARS_MAX} replicas; run fewer")]
     Hears,
+    #[error("changed: more than {KINDS_MAX} kinds; leave some out")]
+    Changed,
     #[error("pod: use 1 to {POD_UID_BYTES_MAX} bytes")]
     Pod,
     #[error("version.incarnation: use {INCARNATION_BYTES_MAX} bytes at most")]

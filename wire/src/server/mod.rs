@@ -20,7 +20,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use clock::{Clock, Due};
-use rollcall_catalogue::{ContentHash, ServiceKey, Snapshot, changes::Position, liveness::ProbeWitness};
+use rollcall_catalogue::{ContentHash, ServiceKey, Snapshot, changes::Reading, liveness::ProbeWitness};
 use talk::Talk;
 use telling::Telling;
 use thiserror::Error;
@@ -46,6 +46,7 @@ pub mod reason {
     pub const MOVED: &str = "moved";
     /// This replica hears neither the others nor Kubernetes.
     pub const CUT: &str = "cut";
+    pub const BEHIND: &str = "behind";
     /// The pod has a newer session.
     pub const SUPERSEDED: &str = "superseded";
     pub const POD_GONE: &str = "pod-gone";
@@ -262,8 +263,8 @@ impl Server {
     /// A new snapshot, which is the feed's of this number, and holds all that the replica had read of Kubernetes up to this
     /// position. To be called before anything can be told, whenever a service has changed that is subscribed to, after
     /// [`Heard::Subscribed`], and before [`Server::tick`].
-    pub fn look(&mut self, catalogue: &Snapshot, number: u64, position: &Arc<Position>) {
-        self.talk.look(catalogue, number, position);
+    pub fn look(&mut self, catalogue: &Snapshot, number: u64, reading: &Arc<Reading>) {
+        self.talk.look(catalogue, number, reading);
     }
 
     /// Answers of the shell.
@@ -397,20 +398,18 @@ impl Server {
             Due::Closed => self.stage = Stage::Closed,
         }
         if self.clock.beat_due && self.clock.is_new(now_ms) {
-            self.talk.owe_position();
+            self.talk.owe_reading();
         }
     }
 
     fn greet(&mut self) -> Option<Bytes> {
         let Welcome { replica, ca } = self.welcome.take()?;
         self.replicas_due = false;
-        let position = match self.version.knows_replicas() {
-            true => self.talk.tell_position(),
-            false => Position::default(),
-        };
+        let reading = self.version.knows_replicas().then(|| self.talk.tell_reading()).unwrap_or_default();
+        let (position, changed) = (reading.reach.clone(), reading.changed_otherwise());
         let (protocol, epoch) = (self.version.to_string(), self.feed.epoch().to_string());
         let (replicas, pod) = (self.replicas.to_vec(), self.pod.clone());
-        encoded(&Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position }).ok()
+        encoded(&Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed }).ok()
     }
 
     fn name_replicas(&mut self) -> Option<Bytes> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rollcall_catalogue::{ContentHash, Namespace, ServiceKey, ServiceRef, Snapshot, changes::Position};
+use rollcall_catalogue::{ContentHash, Namespace, ServiceKey, ServiceRef, Snapshot, changes::Reading};
 
 use super::{Violation, clock::Clock, summary::Summary, told::Told};
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Talk {
     /// The number up to which all was told when the last round ended, and when this one will.
     told_through: u64,
     round_through: u64,
-    places: Places,
+    readings: Readings,
     /// The cursor of the last `synced`.
     synced: Option<u64>,
     /// The rest of a service that needs several frames: what is begun is finished, also when nobody wants it any more.
@@ -42,15 +42,15 @@ pub(super) struct Talk {
 
 /// Holds how far the replica had read Kubernetes for what was told, so that nobody believes one that is behind.
 #[derive(Debug, Default)]
-struct Places {
+struct Readings {
     /// In the snapshot that was looked at last.
-    looked: Arc<Position>,
+    looked: Arc<Reading>,
     /// The same where this round began, and the one before it that has ended: as [`Talk::round_through`] and
     /// [`Talk::told_through`].
-    round: Arc<Position>,
-    through: Arc<Position>,
+    round: Arc<Reading>,
+    through: Arc<Reading>,
     /// The last that the peer was told, which it is not told again; none for one that does not ask for it.
-    told: Option<Arc<Position>>,
+    told: Option<Arc<Reading>>,
 }
 
 /// Holds what is to be told before the next `synced`.
@@ -85,7 +85,7 @@ impl Talk {
             next: Round::default(),
             told_through: 0,
             round_through: 0,
-            places: Places::default(),
+            readings: Readings::default(),
             synced: None,
             parts: Parts::default(),
             summary: None,
@@ -147,9 +147,9 @@ impl Talk {
         left
     }
 
-    pub(super) fn look(&mut self, catalogue: &Snapshot, number: u64, position: &Arc<Position>) {
-        if self.looked.is_none_or(|looked| number >= looked) && !Arc::ptr_eq(&self.places.looked, position) {
-            self.places.looked = position.clone();
+    pub(super) fn look(&mut self, catalogue: &Snapshot, number: u64, reading: &Arc<Reading>) {
+        if self.looked.is_none_or(|looked| number >= looked) && !Arc::ptr_eq(&self.readings.looked, reading) {
+            self.readings.looked = reading.clone();
         }
         if self.looked.is_some_and(|looked| number <= looked) {
             return;
@@ -157,7 +157,7 @@ impl Talk {
         let changed = self.looked.and_then(|since| self.feed.changed_among(since, &self.subscriptions));
         if self.looked.replace(number).is_none() {
             self.told_through = number;
-            self.places.through = position.clone();
+            self.readings.through = reading.clone();
         }
         self.summary.iter_mut().for_each(|summary| summary.look());
         let (home, next) = (&self.home, &mut self.next);
@@ -201,14 +201,14 @@ impl Talk {
     }
 
     /// How far the replica has come, as the peer is to be told with each round from now on.
-    pub(super) fn tell_position(&mut self) -> Position {
-        self.places.told = Some(self.places.looked.clone());
-        Position::clone(&self.places.looked)
+    pub(super) fn tell_reading(&mut self) -> Arc<Reading> {
+        self.readings.told = Some(self.readings.looked.clone());
+        self.readings.looked.clone()
     }
 
     /// Ends a round for it, where the replica has come further than the peer was told.
-    pub(super) fn owe_position(&mut self) {
-        self.next.due |= self.places.told.as_ref().is_some_and(|told| *told != self.places.looked);
+    pub(super) fn owe_reading(&mut self) {
+        self.next.due |= self.readings.told.as_ref().is_some_and(|told| *told != self.readings.looked);
     }
 
     pub(super) fn reads_summary(&self) -> bool {
@@ -244,7 +244,7 @@ impl Talk {
         if may_sync && !self.round.due && self.next.due {
             self.round = std::mem::take(&mut self.next);
             self.round_through = looked;
-            self.places.round = self.places.looked.clone();
+            self.readings.round = self.readings.looked.clone();
         }
         if may_sync && self.round.due {
             while let Some(key) = self.round.pending.pop_first() {
@@ -254,7 +254,7 @@ impl Talk {
                 }
             }
             self.told_through = self.round_through;
-            self.places.through = self.places.round.clone();
+            self.readings.through = self.readings.round.clone();
             let services = std::mem::take(&mut self.round).asked.into_iter().collect();
             return self.sync(services, false, clock, now_ms);
         }
@@ -268,7 +268,7 @@ impl Talk {
             summary.synced();
             // No round is due.
             self.told_through = looked;
-            self.places.through = self.places.looked.clone();
+            self.readings.through = self.readings.looked.clone();
             return self.sync(Vec::new(), true, clock, now_ms);
         }
         None
@@ -307,23 +307,20 @@ impl Talk {
         let cursor = self.told_through;
         self.synced = Some(cursor);
         clock.syncs.push_back((cursor, now_ms));
-        let position = self.places.news();
-        encoded(&Down::Synced { cursor, services, summary, position }).ok()
+        let reading = self.readings.news().unwrap_or_default();
+        let (position, changed) = (reading.reach.clone(), reading.changed_otherwise());
+        encoded(&Down::Synced { cursor, services, summary, position, changed }).ok()
     }
 }
 
-// === impl Places ===
+// === impl Readings ===
 
-impl Places {
-    /// How far the replica had come for all that was told; empty where the peer knows, or does not want to.
-    fn news(&mut self) -> Position {
-        match &mut self.told {
-            Some(told) if *told != self.through => {
-                *told = self.through.clone();
-                Position::clone(&self.through)
-            }
-            _ => Position::default(),
-        }
+impl Readings {
+    /// How far the replica had come for all that was told; none where the peer knows, or does not want to.
+    fn news(&mut self) -> Option<Arc<Reading>> {
+        let told = self.told.as_mut().filter(|told| **told != self.through)?;
+        *told = self.through.clone();
+        Some(self.through.clone())
     }
 }
 

@@ -22,7 +22,7 @@ impl Version {
         (major == "1").then_some(Self { minor: NEWEST.min(minor) })
     }
 
-    /// Frames and fields for clients that know of several replicas: `replicas`, `position`, `dial`, and `token` from them.
+    /// Frames and fields for clients that know of several replicas: `replicas`, `position`, `changed`, `dial`, and `token` from them.
     pub(super) fn knows_replicas(self) -> bool {
         self.minor >= 1
     }

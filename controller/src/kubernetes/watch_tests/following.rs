@@ -285,11 +285,11 @@ async fn how_far_a_kind_was_read_follows_lists_events_and_bookmarks() {
         let mut expected = Position::default();
         expected.saw("Pod", revision);
         let reached = async {
-            while *rig.index.view().borrow().position != expected {
+            while rig.index.view().borrow().reading.reach != expected {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(MINUTE, reached).await.unwrap_or_else(|_| panic!("{:?}", rig.index.view().borrow().position));
+        timeout(MINUTE, reached).await.unwrap_or_else(|_| panic!("{:?}", rig.index.view().borrow().reading));
     };
     at(10).await;
     stream.event("ADDED", &pod("b", "12"));

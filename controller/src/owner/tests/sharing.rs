@@ -183,7 +183,7 @@ async fn a_view_says_how_far_kubernetes_was_read_and_wakes_nobody_for_it() {
     let (_trigger, ear) = shutdown();
     let _owner = tokio::spawn(owner.run(ear));
     let mut view = index.view();
-    let position = || Position::clone(&index.view().borrow().position);
+    let position = || index.view().borrow().reading.reach.clone();
     for (number, kind) in Kind::ALL.into_iter().enumerate() {
         index.apply(Change::ListBegins(kind)).await.unwrap();
         // One kind's are no numbers.
@@ -214,7 +214,7 @@ async fn a_view_says_how_far_kubernetes_was_read_and_wakes_nobody_for_it() {
     view.changed().await.unwrap();
     expected.saw("Pod", 111);
     let now = view.borrow().clone();
-    assert_eq!((now.catalogue.len(), &*now.position), (1, &expected));
+    assert_eq!((now.catalogue.len(), &now.reading.reach), (1, &expected));
 }
 
 fn slice(numbers: &[u8]) -> Change {

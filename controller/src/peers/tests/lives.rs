@@ -243,3 +243,48 @@ async fn a_link_comes_back_by_a_renewed_token_while_nobody_is_reviewed() {
         }
     }
 }
+
+/// It hears the others, and reads nothing.
+#[tokio::test(start_paused = true)]
+async fn one_that_reads_nothing_any_more_is_behind_and_gives_way_to_one_that_does() {
+    let world = World::new();
+    let [one, two, three] = world.fleet(3).await.try_into().ok().unwrap();
+    let is_well = |fleet: &Fleet| !fleet.is_behind && fleet.others.iter().all(|other| other.serves);
+    let serve = |fleet: &Fleet| fleet.others.iter().filter(|other| other.serves).count();
+    for replica in [&one, &two, &three] {
+        replica.reads(10).await;
+        replica.knows(is_well).await;
+    }
+    let began = Instant::now();
+    two.reads(11).await;
+    three.reads(11).await;
+    one.knows(|fleet| fleet.gives_way && serve(fleet) == 2).await;
+    assert!((4 * SECOND..=6 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
+    two.knows(|fleet| !fleet.is_behind && serve(fleet) == 1).await;
+    // Of those who are behind, none gives way to another.
+    three.reads(12).await;
+    two.knows(|fleet| fleet.gives_way && serve(fleet) == 1).await;
+    drop(three);
+    for replica in [&one, &two] {
+        replica.knows(|fleet| fleet.is_behind && !fleet.gives_way && serve(fleet) == 1).await;
+    }
+    one.reads(12).await;
+    let began = Instant::now();
+    two.reads(12).await;
+    for replica in [&one, &two] {
+        replica.knows(is_well).await;
+    }
+    assert!(began.elapsed() <= 15 * SECOND, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_each_change_within_a_second_or_two_is_never_behind() {
+    let world = World::new();
+    let [one, two] = world.fleet(2).await.try_into().ok().unwrap();
+    for revision in 10..40 {
+        one.reads(revision).await;
+        sleep(3 * SECOND / 2).await;
+        two.reads(revision).await;
+        assert!(!one.peers.fleet().borrow().is_behind && !two.peers.fleet().borrow().is_behind);
+    }
+}

@@ -256,9 +256,15 @@ impl Replica {
                     _ => {}
                 }
             }
-            self.index.apply(Change::ListEnds(kind)).await.unwrap();
+            self.index.apply_at(Change::ListEnds(kind), Some(1)).await.unwrap();
         }
         self.index.view().wait_for(|view| view.complete).await.unwrap();
+    }
+
+    /// A node changes by this revision, and its watch says so.
+    async fn reads(&self, revision: u64) {
+        let node = NodeFacts { zone: None, unknown: false, pod_ranges: Vec::new(), addresses: Vec::new() };
+        self.index.apply_at(Change::Node("n1".into(), node), Some(revision)).await.unwrap();
     }
 
     /// A session of this pod, for as long as it is held.

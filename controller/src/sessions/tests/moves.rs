@@ -313,7 +313,7 @@ async fn who_is_cut_off_sends_everybody_away_once_and_keeps_who_comes_back() {
     let house = house(10).await;
     house.peers.are(vec![other("b", at(2), 5)]);
     let all = sessions(&house, 1..=10).await;
-    let cut = || Fleet { is_met: true, others: vec![], cut_from: vec![at(2), at(3)] };
+    let cut = || Fleet { is_met: true, cut_from: vec![at(2), at(3)], ..Fleet::default() };
     house.peers.tell(cut());
     let ends = ends(all).await;
     assert!(ends.iter().all(|(reason, ..)| reason == "cut"));
@@ -332,6 +332,52 @@ async fn who_is_cut_off_sends_everybody_away_once_and_keeps_who_comes_back() {
     sleep(EVENTUALLY).await;
     assert!(!back.iter().any(JoinHandle::is_finished));
     assert_eq!(house.peers.own(), (10, Standing::Serving));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_behind_sends_everybody_away_once_and_lets_in_who_finds_nobody_else() {
+    let house = house(12).await;
+    let others = || vec![other("b", at(2), 5), other("c", at(3), 5)];
+    house.peers.are(others());
+    let all = sessions(&house, 1..=10).await;
+    let behind = |gives_way| Fleet {
+        is_met: true,
+        is_behind: true,
+        gives_way,
+        others: if gives_way { others() } else { vec![] },
+        ..Fleet::default()
+    };
+    house.peers.tell(behind(false));
+    told(&house, (10, Standing::Behind)).await;
+    house.eventually("rollcall_serving 1").await;
+    sleep(SECOND).await;
+    assert!(!all.iter().any(JoinHandle::is_finished), "nobody else serves");
+    house.peers.tell(behind(true));
+    let ends = ends(all).await;
+    assert!(ends.iter().all(|(reason, ..)| reason == "behind"));
+    let to = |address| ends.iter().filter(|(_, dial, _)| *dial == Some(address)).count();
+    assert_eq!((to(at(2)), to(at(3))), (5, 5));
+    house.eventually("rollcall_sessions_ended_total{reason=\"behind\"} 10").await;
+    house.eventually("rollcall_serving 0").await;
+    let mut dialled = house.dial(1 << 20).await;
+    let (_up, response) = dialled.request(Method::POST, "/v1/session", "token-of-u11").await;
+    assert_eq!(response.status(), 503);
+    let serving = response.headers().get(SERVING).unwrap().to_str().unwrap();
+    assert!(["10.0.9.2:7310", "10.0.9.3:7310"].contains(&serving));
+    // It has found nobody there.
+    let mut peer = house.open("u11").await;
+    peer.say(&hello("i", 1)).await;
+    assert!(matches!(peer.hear().await, Some(Down::Welcome { .. })));
+    let back = lives(peer);
+    house.peers.tell(behind(true));
+    sleep(EVENTUALLY).await;
+    assert!(!back.is_finished());
+    assert_eq!(house.peers.own(), (1, Standing::Behind));
+    house.peers.are(others());
+    told(&house, (1, Standing::Serving)).await;
+    let mut peer = house.open("u12").await;
+    peer.say(&hello("i", 1)).await;
+    assert!(matches!(peer.hear().await, Some(Down::Welcome { .. })), "others read on no further");
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,7 +427,7 @@ async fn a_session_is_told_how_far_this_replica_has_read_kubernetes() {
         position.saw(Kind::Pod.as_str(), revision);
         position
     };
-    while *house.index.view().borrow().position != at(7) {
+    while house.index.view().borrow().reading.reach != at(7) {
         sleep(Duration::from_millis(10)).await;
     }
     let mut peer = house.open("u2").await;

@@ -16,8 +16,11 @@ use drains::Drains;
 use owner::Reply;
 pub(crate) use owner::{DrainAsked, Input};
 use peers::Peers;
-use rollcall_catalogue::{PodUid, Snapshot, changes::Position};
-use rollcall_controller::index::{Index, Kind};
+use rollcall_catalogue::{
+    PodUid, Snapshot,
+    changes::{Position, Reading},
+};
+use rollcall_controller::{Progress, index::Index};
 use rollcall_wire::Feed;
 pub(crate) use stream::Stream;
 
@@ -41,8 +44,9 @@ pub(crate) struct Controller {
     pub(crate) catalogue: Snapshot,
     pub(crate) number: u64,
     /// How far Kubernetes is read, and how far what is published goes.
-    read: BTreeMap<Kind, u64>,
-    position: Arc<Position>,
+    progress: Progress,
+    reading: Arc<Reading>,
+    happened: Position,
     pub(crate) complete: bool,
     pub(crate) streams: BTreeMap<ConnectionId, Stream>,
     /// The session that is each pod's.
@@ -87,8 +91,9 @@ impl Controller {
             feed: Arc::new(Feed::new(epoch)),
             catalogue: Snapshot::default(),
             number: 0,
-            read: BTreeMap::new(),
-            position: Arc::default(),
+            progress: Progress::default(),
+            reading: Arc::default(),
+            happened: Position::default(),
             complete: false,
             streams: BTreeMap::new(),
             open: BTreeMap::new(),

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use rollcall_catalogue::{PodUid, ServiceKey, changes::Position, liveness::ProbeWitness};
-use rollcall_controller::index::{Change, Hello, Kind, Opening, Refused};
+use rollcall_catalogue::{PodUid, ServiceKey, liveness::ProbeWitness};
+use rollcall_controller::{
+    Read,
+    index::{Change, Hello, Kind, Opening, Refused},
+};
 use rollcall_wire::{Down, Drain, HealthOf, RegistrationKey, SelfRegistration, peer::Note};
 
 use super::Controller;
@@ -19,8 +22,10 @@ const GOING_WITHIN_MS: u64 = 1_000;
 /// Says what comes in at the owner.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// With how far its kind is read then.
-    Change(Box<Change>, Option<(Kind, u64)>),
+    /// With the revision of an event, or of the list that ends.
+    Change(Box<Change>, Option<u64>),
+    Found(Kind, u64),
+    Advanced(Kind, u64),
     Open {
         id: ConnectionId,
         incarnation: String,
@@ -82,13 +87,17 @@ impl Controller {
             None => return,
             Some(Input::Change(change, revision)) => {
                 self.kubernetes_heard_ms = ether.now_ms();
-                self.index.apply(*change);
-                self.read.extend(revision);
+                self.apply(*change, revision);
                 for uid in self.index.take_orphans() {
                     if let Some(id) = self.open.get(&uid) {
                         self.dismiss(*id, "pod-gone", ether);
                     }
                 }
+            }
+            Some(Input::Found(kind, revision)) => self.progress.found(kind, revision),
+            Some(Input::Advanced(kind, revision)) => {
+                self.kubernetes_heard_ms = ether.now_ms();
+                self.progress.advanced(kind, revision);
             }
             Some(Input::Heard(uid)) => {
                 if let Some(stream) = self.open.get(&uid).and_then(|id| self.streams.get(id)) {
@@ -105,6 +114,18 @@ impl Controller {
             Some(Input::Synced(epoch)) => self.synced(&epoch),
         }
         self.publish_soon(ether);
+    }
+
+    /// As the real owner does it.
+    fn apply(&mut self, change: Change, revision: Option<u64>) {
+        let kind = change.kind();
+        if matches!(change, Change::ListEnds(_)) {
+            let known = self.index.known(kind);
+            self.index.apply(change);
+            return self.progress.listed(kind, revision, self.index.known(kind) < known);
+        }
+        self.index.apply(change);
+        revision.into_iter().for_each(|revision| self.progress.happened(kind, revision));
     }
 
     /// The owner's clock: each second, and when a deadline is due.
@@ -243,12 +264,8 @@ impl Controller {
         let step = if complete { self.index.advance(self.clock_ms(ether)) } else { None };
         let news = step.is_some() || complete != self.complete;
         self.complete = complete;
-        if complete {
-            let mut position = Position::default();
-            self.read.iter().for_each(|(kind, revision)| position.saw(kind.as_str(), *revision));
-            if *self.position != position {
-                self.position = Arc::new(position);
-            }
+        if let Some(Read { reading, happened }) = complete.then(|| self.progress.take()).flatten() {
+            (self.reading, self.happened) = (Arc::new(reading), happened);
         }
         if let Some(step) = step {
             for delta in &step.deltas {

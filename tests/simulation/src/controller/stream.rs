@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use rollcall_catalogue::{Namespace, PodUid, ServiceKey, Snapshot, changes::Position};
+use rollcall_catalogue::{Namespace, PodUid, ServiceKey, Snapshot, changes::Reading};
 use rollcall_wire::{
     Decoder, PodIdentity, Up,
     server::{Heard, Opening, Resync, Server, reason},
@@ -40,7 +40,7 @@ pub(crate) struct Stream {
     /// The newest that it has looked at, which is what it speaks of.
     view: Snapshot,
     /// How far Kubernetes was read for it.
-    position: Arc<Position>,
+    reading: Arc<Reading>,
     wake_noted_ms: Option<Millis>,
     /// The number of the feed up to which its peer was last known to have applied everything.
     pub(super) in_step: u64,
@@ -84,7 +84,7 @@ impl Controller {
             decoder: Decoder::default(),
             outbox: Bytes::new(),
             view: self.catalogue.clone(),
-            position: Arc::default(),
+            reading: Arc::default(),
             wake_noted_ms: None,
             in_step: 0,
             namespace: namespace.clone(),
@@ -152,10 +152,10 @@ impl Controller {
         let now_ms = self.clock_ms(ether);
         let Some(stream) = self.streams.get_mut(&id) else { return };
         // As the real shell looks before it speaks.
-        if !Arc::ptr_eq(&stream.position, &self.position) {
-            stream.position = self.position.clone();
+        if !Arc::ptr_eq(&stream.reading, &self.reading) {
+            stream.reading = self.reading.clone();
             stream.view = self.catalogue.clone();
-            stream.server.look(&stream.view, self.number, &self.position);
+            stream.server.look(&stream.view, self.number, &self.reading);
         }
         loop {
             if stream.outbox.is_empty()
@@ -200,7 +200,7 @@ impl Controller {
     pub(crate) fn look(&mut self, id: ConnectionId, ether: &mut Ether) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.view = self.catalogue.clone();
-        stream.server.look(&stream.view, self.number, &self.position);
+        stream.server.look(&stream.view, self.number, &self.reading);
         self.pump(id, ether);
     }
 

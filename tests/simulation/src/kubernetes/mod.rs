@@ -37,9 +37,10 @@ pub(crate) struct Kubernetes {
     /// What each slice says now, which is what its pods were a while ago.
     slices: BTreeMap<ServiceNo, Change>,
     created: u32,
-    /// Of the last change, and of the last of each kind: bookmarks, which say that a kind has not changed since, come at once.
-    revision: u64,
-    pub(crate) revisions: BTreeMap<Kind, u64>,
+    /// Of the last change of all, which lists and bookmarks say.
+    pub(crate) revision: u64,
+    /// By which change each object was made what it is.
+    made: BTreeMap<Key, u64>,
 }
 
 // === impl Kubernetes ===
@@ -67,7 +68,7 @@ impl Kubernetes {
             slices: BTreeMap::new(),
             created: 0,
             revision: 0,
-            revisions: BTreeMap::new(),
+            made: BTreeMap::new(),
         }
     }
 
@@ -181,6 +182,11 @@ impl Kubernetes {
         }
     }
 
+    /// The newest change among those that made all of a kind what it is, which is found in a list.
+    pub(crate) fn newest(&self, kind: Kind) -> Option<u64> {
+        self.made.iter().filter(|(key, _)| key.kind() == kind).map(|(_, revision)| *revision).max()
+    }
+
     /// The namespace that a pod lives in.
     pub(crate) fn namespace(&self, pod: &Pod) -> &Namespace {
         &self.services[pod.service].key.namespace
@@ -197,7 +203,10 @@ impl Kubernetes {
     fn tell(&mut self, change: &Change, chance: &mut Chance, agenda: &mut Agenda<Event>) {
         self.revision += 1;
         let revision = self.revision;
-        self.revisions.extend(watches::kind_of(change).map(|kind| (kind, revision)));
+        match change {
+            Change::Gone(key) => drop(self.made.remove(key)),
+            change => self.made.extend(watches::key_of(change).map(|key| (key, revision))),
+        }
         self.watches.iter_mut().for_each(|watches| watches.tell(change.clone(), revision, chance, agenda));
     }
 

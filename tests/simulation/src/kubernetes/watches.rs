@@ -16,6 +16,9 @@ const LISTED_AFTER_MS: std::ops::RangeInclusive<u64> = 10..=1_500;
 /// How long a change takes to the controller.
 const SEEN_AFTER_MS: std::ops::RangeInclusive<u64> = 1..=150;
 
+/// Between two bookmarks of a watch: the API server says so often how far it is, to one that nothing else is told.
+const BOOKMARK_EVERY_MS: u64 = 60_000;
+
 /// Holds what is on its way to one replica.
 #[derive(Debug)]
 pub(crate) struct Watches {
@@ -30,8 +33,8 @@ struct Watch {
     /// Of the list that it began with; what was on its way before is not.
     generation: u64,
     listed: bool,
-    /// Each with its resource version.
-    on_the_way: VecDeque<(Change, u64)>,
+    /// Each with its resource version; a bookmark is nothing else.
+    on_the_way: VecDeque<(Option<Change>, u64)>,
     last_at_ms: Millis,
 }
 
@@ -62,7 +65,33 @@ impl Watches {
         chance: &mut Chance,
         agenda: &mut Agenda<Event>,
     ) {
-        let Some(kind) = kind_of(&change) else { return };
+        let Some(kind) = key_of(&change).map(|key| key.kind()) else { return };
+        self.send(kind, Some(change), revision, chance, agenda);
+    }
+
+    /// Says how far the API server is, where that watch still is the one that the bookmark was noted for.
+    pub(crate) fn bookmark(
+        &mut self,
+        kind: Kind,
+        generation: u64,
+        revision: u64,
+        chance: &mut Chance,
+        agenda: &mut Agenda<Event>,
+    ) {
+        if self.kinds.get(&kind).is_some_and(|watch| watch.generation == generation) {
+            self.send(kind, None, revision, chance, agenda);
+            agenda.after(BOOKMARK_EVERY_MS, Event::Bookmark(self.replica, kind, generation));
+        }
+    }
+
+    fn send(
+        &mut self,
+        kind: Kind,
+        change: Option<Change>,
+        revision: u64,
+        chance: &mut Chance,
+        agenda: &mut Agenda<Event>,
+    ) {
         let (replica, away_until_ms) = (self.replica, self.away_until_ms);
         let Some(watch) = self.kinds.get_mut(&kind).filter(|watch| watch.listed) else { return };
         watch.on_the_way.push_back((change, revision));
@@ -72,12 +101,16 @@ impl Watches {
     }
 
     /// The list is made now; whether it is still wanted.
-    pub(crate) fn listed(&mut self, kind: Kind, generation: u64) -> bool {
+    pub(crate) fn listed(&mut self, kind: Kind, generation: u64, agenda: &mut Agenda<Event>) -> bool {
         let watch = self.kinds.get_mut(&kind).filter(|watch| watch.generation == generation);
-        watch.map(|watch| watch.listed = true).is_some()
+        let is_wanted = watch.map(|watch| watch.listed = true).is_some();
+        if is_wanted {
+            agenda.after(BOOKMARK_EVERY_MS, Event::Bookmark(self.replica, kind, generation));
+        }
+        is_wanted
     }
 
-    pub(crate) fn watched(&mut self, kind: Kind, generation: u64) -> Option<(Change, u64)> {
+    pub(crate) fn watched(&mut self, kind: Kind, generation: u64) -> Option<(Option<Change>, u64)> {
         self.kinds.get_mut(&kind).filter(|watch| watch.generation == generation)?.on_the_way.pop_front()
     }
 
@@ -87,15 +120,16 @@ impl Watches {
     }
 }
 
-pub(super) fn kind_of(change: &Change) -> Option<Kind> {
+/// Which object it is that changes.
+pub(super) fn key_of(change: &Change) -> Option<Key> {
     match change {
         Change::ListBegins(_) | Change::ListEnds(_) => None,
-        Change::Pod(_) => Some(Kind::Pod),
-        Change::Registration(..) => Some(Kind::Registration),
-        Change::Service(..) => Some(Kind::Service),
-        Change::Slice(..) => Some(Kind::Slice),
-        Change::Namespace(..) => Some(Kind::Namespace),
-        Change::Node(..) => Some(Kind::Node),
-        Change::Unreadable(key) | Change::Gone(key) => Some(Key::kind(key)),
+        Change::Pod(seen) => Some(Key::Pod(seen.facts.uid.clone())),
+        Change::Registration(key, _) => Some(Key::Registration(key.clone())),
+        Change::Service(key, _) => Some(Key::Service(key.clone())),
+        Change::Slice(key, _) => Some(Key::Slice(key.clone())),
+        Change::Namespace(name, _) => Some(Key::Namespace(name.clone())),
+        Change::Node(name, _) => Some(Key::Node(name.clone())),
+        Change::Unreadable(key) | Change::Gone(key) => Some(key.clone()),
     }
 }

@@ -2,9 +2,15 @@
 
 use std::net::SocketAddr;
 
-use rollcall_catalogue::{ContentHash, Service, ServiceKey, changes::Position};
+use rollcall_catalogue::{
+    ContentHash, Service, ServiceKey,
+    changes::{Position, Reading},
+};
 
-use super::{delta, instance, key, position, service, synced, synced_at, welcome, welcome_at, whole};
+use super::{
+    delta, instance, key, position, service, synced, synced_at, synced_by, welcome, welcome_at, welcome_by,
+    whole,
+};
 use crate::{
     Down, ServiceSummary, Up,
     client::{Client, Event, Violation, weight},
@@ -148,6 +154,53 @@ fn what_was_known_last_is_joined_from_all_who_told() {
     let events = hear(&mut client, [gone(&orders), synced(1, &[&key("billing")])]);
     assert_eq!(events, ["orders is gone", "synced"]);
     assert!(!told_by(&mut client, pods(8)), "and changes nothing of what is known");
+}
+
+/// A list is complete up to the newest revision of the whole cluster, and an event up to that of its object.
+#[test]
+fn who_only_watches_what_is_quiet_is_not_behind_one_that_has_just_listed_it() {
+    let mut client = client();
+    let (orders, billing) = (key("orders"), key("billing"));
+    let all = [&orders, &billing];
+    let at = |nodes, changed| Reading {
+        reach: position(&[("pods", 5), ("nodes", nodes)]),
+        changed: position(&[("pods", 5), ("nodes", changed)]),
+    };
+    let move_by = |client: &mut Client, epoch: &str, reading: &Reading| {
+        client.closed();
+        client.open(0);
+        client.hear(welcome_by(epoch, reading), 0).unwrap();
+        hear(client, [synced_by(1, &all, reading)]);
+        client.in_step()
+    };
+    assert!(move_by(&mut client, "listed", &at(5_000, 3_000)));
+    assert_eq!(client.position(), &position(&[("pods", 5), ("nodes", 3_000)]));
+    assert!(move_by(&mut client, "watches", &at(3_000, 3_000)));
+    assert!(!move_by(&mut client, "lags", &at(2_999, 2_999)));
+    // In the middle of a list it knows of more than it has read.
+    assert!(move_by(&mut client, "lists", &at(3_000, 4_000)));
+    assert!(!move_by(&mut client, "watches", &at(3_000, 3_000)));
+    assert!(move_by(&mut client, "watches", &at(4_000, 4_000)));
+}
+
+/// It does not say again in a `synced` where it was when it said welcome.
+#[test]
+fn what_was_known_at_the_welcome_counts_with_all_that_was_told_by_it() {
+    let mut client = client();
+    let (orders, billing) = (key("orders"), key("billing"));
+    move_to(&mut client, "b", pods(7), 0);
+    assert_eq!(client.position(), &pods(5), "nothing was told yet");
+    hear(&mut client, [synced(1, &[&orders, &billing])]);
+    assert_eq!(client.position(), &pods(7));
+    move_to(&mut client, "c", pods(6), 0);
+    hear(&mut client, [gone(&orders), synced(1, &[&orders, &billing])]);
+    assert_eq!(shown(&client), ["billing i7", "orders i1+i2"]);
+    // And nothing of one session counts in the next.
+    client.closed();
+    client.open(0);
+    client.hear(welcome("old"), 0).unwrap();
+    hear(&mut client, [synced(1, &[&orders, &billing])]);
+    assert_eq!(client.position(), &pods(7));
 }
 
 #[test]
@@ -315,6 +368,7 @@ fn the_list_of_services_is_not_emptied_by_who_is_behind() {
         services: vec![orders.clone(), billing.clone()],
         summary: true,
         position: pods(revision),
+        changed: Position::default(),
     };
     client.want_summary(true);
     assert_eq!(hear(&mut client, [list("a"), end(1, 5)]), ["summary", "synced"]);
@@ -356,9 +410,9 @@ fn address(number: u8) -> SocketAddr {
 /// Welcome by one of these.
 fn welcome_of(replicas: &[u8]) -> Down {
     match welcome("e") {
-        Down::Welcome { protocol, replica, epoch, ca, pod, position, .. } => {
+        Down::Welcome { protocol, replica, epoch, ca, pod, position, changed, .. } => {
             let replicas = replicas.iter().copied().map(address).collect();
-            Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position }
+            Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed }
         }
         other => panic!("{other:?}"),
     }
@@ -410,9 +464,16 @@ fn hashes_are_compared_where_all_fields_are_known() {
     let (orders, one) = with("orders", 5, &[1]);
     let forged = Service { hash: ContentHash(1), ..one };
     let said = |protocol: &str| match welcome("e") {
-        Down::Welcome { replica, epoch, replicas, ca, pod, position, .. } => {
-            Down::Welcome { protocol: protocol.to_owned(), replica, epoch, replicas, ca, pod, position }
-        }
+        Down::Welcome { replica, epoch, replicas, ca, pod, position, changed, .. } => Down::Welcome {
+            protocol: protocol.to_owned(),
+            replica,
+            epoch,
+            replicas,
+            ca,
+            pod,
+            position,
+            changed,
+        },
         other => panic!("{other:?}"),
     };
     let table = [

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use proptest::prelude::*;
-use rollcall_catalogue::{ContentHash, Service, ServiceKey, changes::Position};
+use rollcall_catalogue::{ContentHash, Service, ServiceKey, changes::Reading};
 
-use super::{delta, instance, key, service, synced_at, welcome_at, whole};
+use super::{delta, instance, key, service, synced_by, welcome_by, whole};
 use crate::{
     Down, Up,
     client::{Client, Event, Violation},
@@ -52,7 +52,7 @@ pub(super) struct Server {
     /// All content there ever was, for changes from it.
     known: HashMap<ContentHash, Service>,
     /// How far it has read; it says nothing of that where that is nothing.
-    pub(super) position: Position,
+    pub(super) reading: Reading,
     pub(super) session: Option<Told>,
 }
 
@@ -130,7 +130,7 @@ impl Server {
                 for key in keys(services) {
                     let again = !session.subscribed.insert(key.clone());
                     // Of who is behind, it is asked how far it is; of others nothing is asked for twice.
-                    assert!(!again || !self.position.is_empty(), "nothing is asked for twice");
+                    assert!(!again || !self.reading.reach.is_empty(), "nothing is asked for twice");
                     if let Some(hash) = session.offered.remove(&key) {
                         session.told.insert(key.clone(), hash);
                     }
@@ -164,7 +164,7 @@ impl Server {
         let Some(session) = &mut self.session else { return vec![] };
         if !session.greeted {
             session.greeted = true;
-            return vec![welcome_at(&self.process.to_string(), self.position.clone())];
+            return vec![welcome_by(&self.process.to_string(), &self.reading)];
         }
         let Some(key) = session.pending.pop_first() else {
             if !session.unsynced && session.asked.is_empty() {
@@ -173,7 +173,7 @@ impl Server {
             (session.unsynced, session.doubts) = (false, false);
             session.unacked += 1;
             let asked = std::mem::take(&mut session.asked);
-            return vec![synced_at(self.number, &asked.iter().collect::<Vec<_>>(), self.position.clone())];
+            return vec![synced_by(self.number, &asked.iter().collect::<Vec<_>>(), &self.reading)];
         };
         session.unsynced = true;
         let before = session.told.get(&key).copied();

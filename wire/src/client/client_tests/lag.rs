@@ -1,10 +1,14 @@
 //! Any history of a truth that replicas read at their own pace, each kind of it by itself, and a client that moves between
-//! them at any frame.
+//! them at any frame. Revisions are as Kubernetes has them: one count of all changes, of which a list says the newest, and an
+//! event that of its object.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
-use rollcall_catalogue::{ContentHash, Service, ServiceKey, changes::Position};
+use rollcall_catalogue::{
+    ContentHash, Service, ServiceKey,
+    changes::{Position, Reading},
+};
 
 use super::{
     history::{SERVICES, Server, Told},
@@ -34,21 +38,46 @@ enum Op {
     Beat,
     /// The session is lost, and the next is with this replica.
     Move(usize),
-    /// The replica's process begins anew, where it was, with a clock that shows this.
+    /// The replica's process begins anew, with a list of everything, and a clock that shows this.
     Restart(usize, u64),
+    /// The replica's watches could not go on: it lists everything once more.
+    List(usize),
+    /// The API server says how far it is, to one that watches this.
+    Bookmark(usize, usize),
     /// The sidecar's process begins anew, with what its disk has.
     Reborn,
 }
 
+/// Holds a service as it is from a revision on, and of each instance the one by which it was made so.
+#[derive(Debug, Clone, Default)]
+struct Turn {
+    revision: u64,
+    state: State,
+    made: BTreeMap<u8, u64>,
+}
+
+/// Holds what a replica has read of one kind.
+#[derive(Debug, Clone, Copy, Default)]
+struct Read {
+    /// The place in its truth.
+    place: usize,
+    reach: u64,
+    changed: u64,
+}
+
 struct World {
-    /// Of each service all that it was; its kind's revisions are the places in it.
-    truth: [Vec<State>; SERVICES.len()],
+    /// Of each service all that it was.
+    truth: [Vec<Turn>; SERVICES.len()],
+    /// Of the last change of all.
+    revision: u64,
     replicas: Vec<Server>,
     processes: u64,
     /// How far each replica has read of each service.
-    read: [[usize; SERVICES.len()]; REPLICAS],
-    /// How far anybody has said that it had read.
-    seen: [usize; SERVICES.len()],
+    read: [[Read; SERVICES.len()]; REPLICAS],
+    /// The newest change that anybody has said to know of.
+    seen: [u64; SERVICES.len()],
+    /// A list took something of it away, nobody knows since when.
+    took_away: [bool; SERVICES.len()],
     at: usize,
     client: Client,
     now_ms: u64,
@@ -80,8 +109,10 @@ impl World {
             truth: [const { Vec::new() }; SERVICES.len()],
             replicas: (0..REPLICAS).map(|_| Server::default()).collect(),
             processes: 0,
-            read: [[0; SERVICES.len()]; REPLICAS],
+            revision: 0,
+            read: [[Read::default(); SERVICES.len()]; REPLICAS],
             seen: [0; SERVICES.len()],
+            took_away: [false; SERVICES.len()],
             at: 0,
             client: Client::new("i".into(), usize::MAX),
             now_ms: 0,
@@ -91,40 +122,79 @@ impl World {
             shown: BTreeMap::new(),
             revisions: BTreeMap::new(),
         };
-        world.truth.iter_mut().for_each(|states| states.push(None));
+        world.truth.iter_mut().for_each(|states| states.push(Turn::default()));
         (0..REPLICAS).for_each(|replica| world.restart(replica, 100));
         world.connect();
         world
     }
 
+    fn turn(&mut self, service: usize, state: State) {
+        self.revision += 1;
+        let Some(last) = self.truth[service].last() else { return };
+        let before = last.state.clone().unwrap_or_default();
+        let made = state.iter().flatten().map(|(id, weight)| {
+            let is_same = before.get(id) == Some(weight);
+            (*id, if is_same { last.made[id] } else { self.revision })
+        });
+        let turn = Turn { revision: self.revision, made: made.collect(), state: state.clone() };
+        self.truth[service].push(turn);
+    }
+
     fn restart(&mut self, replica: usize, clock: u64) {
         self.processes += 1;
         self.replicas[replica].restart(self.processes, clock);
-        self.say_position(replica);
+        self.read[replica].iter_mut().for_each(|read| read.changed = 0);
+        self.list(replica, false);
     }
 
-    /// Each replica has listed every kind.
-    fn say_position(&mut self, replica: usize) {
-        let mut position = Position::default();
-        for (number, read) in self.read[replica].iter().enumerate() {
-            position.saw(SERVICES[number], *read as u64);
+    /// Nobody tells it what happened before; of what it `had`, that some is gone.
+    fn list(&mut self, replica: usize, had: bool) {
+        for service in 0..SERVICES.len() {
+            let before = self.read[replica][service];
+            let newest = self.truth[service].len() - 1;
+            let turn = self.truth[service][newest].clone();
+            let had = self.truth[service][before.place].made.keys().filter(|_| had);
+            let took_away = had.into_iter().any(|id| !turn.made.contains_key(id));
+            let found = turn.made.values().copied().max().unwrap_or_default();
+            self.took_away[service] |= took_away;
+            let changed = if took_away { self.revision } else { found.max(before.changed) };
+            self.read[replica][service] = Read { place: newest, reach: self.revision, changed };
+            if newest != before.place {
+                self.show(replica, service, turn.state);
+            }
         }
-        self.replicas[replica].position = position;
+        self.say_reading(replica);
+    }
+
+    fn say_reading(&mut self, replica: usize) {
+        let (mut reach, mut changed) = (Position::default(), Position::default());
+        for (number, read) in self.read[replica].iter().enumerate() {
+            reach.saw(SERVICES[number], read.reach);
+            if read.changed > 0 {
+                changed.saw(SERVICES[number], read.changed);
+            }
+        }
+        self.replicas[replica].reading = Reading { reach, changed };
+    }
+
+    fn show(&mut self, replica: usize, service: usize, state: State) {
+        match state {
+            Some(all) => {
+                let all: Vec<_> = all.into_iter().collect();
+                self.replicas[replica].change(&name(service), &all);
+            }
+            None => self.replicas[replica].vanish(&name(service)),
+        }
     }
 
     fn read(&mut self, replica: usize, service: usize, count: usize) {
         for _ in 0..count {
-            let next = self.read[replica][service] + 1;
-            let Some(state) = self.truth[service].get(next).cloned() else { return };
-            self.read[replica][service] = next;
-            match state {
-                Some(all) => {
-                    let all: Vec<_> = all.into_iter().collect();
-                    self.replicas[replica].change(&name(service), &all);
-                }
-                None => self.replicas[replica].vanish(&name(service)),
-            }
-            self.say_position(replica);
+            let read = &mut self.read[replica][service];
+            let Some(turn) = self.truth[service].get(read.place + 1).cloned() else { return };
+            let reach = turn.revision.max(read.reach);
+            *read = Read { place: read.place + 1, reach, changed: turn.revision };
+            self.show(replica, service, turn.state);
+            self.say_reading(replica);
         }
     }
 
@@ -137,7 +207,7 @@ impl World {
 
     fn step(&mut self, op: Op) {
         match op {
-            Op::Turn(service, state) => self.truth[service].push(state),
+            Op::Turn(service, state) => self.turn(service, state),
             Op::Read(replica, service, count) => self.read(replica, service, count),
             Op::Want(service) => {
                 self.wanted.insert(service);
@@ -174,6 +244,14 @@ impl World {
                 self.restart(replica, clock);
                 self.connect();
             }
+            Op::List(replica) => self.list(replica, true),
+            Op::Bookmark(replica, service) => {
+                let read = &mut self.read[replica][service];
+                if read.place + 1 == self.truth[service].len() {
+                    read.reach = self.revision;
+                    self.say_reading(replica);
+                }
+            }
             Op::Reborn => {
                 let mut next = Client::new("j".into(), usize::MAX);
                 next.restore(self.client.held().map(|(key, held)| (key.clone(), Service::clone(held))));
@@ -196,10 +274,11 @@ impl World {
     fn fall(&mut self, count: usize) {
         for _ in 0..count {
             let Some(frame) = self.down.pop_front() else { return };
-            if let Down::Synced { position, .. } = &frame {
-                let told = serde_json::to_value(position).unwrap();
+            if let Down::Synced { position, changed, .. } = &frame {
+                let told = Reading::of_told(position.clone(), changed).changed;
+                let told = serde_json::to_value(told).unwrap();
                 for (number, seen) in self.seen.iter_mut().enumerate() {
-                    *seen = (told[SERVICES[number]].as_u64().unwrap() as usize).max(*seen);
+                    *seen = told[SERVICES[number]].as_u64().unwrap_or_default().max(*seen);
                 }
             }
             match self.client.hear(frame, self.now_ms) {
@@ -231,8 +310,9 @@ impl World {
         };
         let number = number(&key);
         assert!(self.wanted.contains(&number));
-        // All that was so when anybody's newest word was read, or is since.
-        let since = || self.truth[number][self.seen[number]..].iter().map(|state| state.as_ref());
+        // All that was so at the newest change that anybody knew of, or is since.
+        let at = self.truth[number].partition_point(|turn| turn.revision <= self.seen[number]);
+        let since = || self.truth[number][at.saturating_sub(1)..].iter().map(|turn| turn.state.as_ref());
         let before = self.shown.get(&number).cloned().unwrap_or_default();
         for (id, weight) in before {
             let is = now.get(&id).copied();
@@ -274,6 +354,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Beat),
         2 => replica().prop_map(Op::Move),
         1 => (replica(), 0u64..200).prop_map(|(at, clock)| Op::Restart(at, clock)),
+        1 => replica().prop_map(Op::List),
+        1 => (replica(), service()).prop_map(|(at, service)| Op::Bookmark(at, service)),
         1 => Just(Op::Reborn),
     ]
 }
@@ -291,6 +373,9 @@ proptest! {
         world.settle();
         for service in 0..SERVICES.len() {
             world.read(last, service, usize::MAX);
+            if world.took_away[service] {
+                world.step(Op::Bookmark(last, service));
+            }
         }
         world.settle();
         // Where nothing was to be told, it is asked how far it is.

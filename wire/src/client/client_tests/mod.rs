@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rollcall_catalogue::{
     ContentHash, Instance, InstanceId, Policy, Service, ServiceKey,
-    changes::{Head, Position},
+    changes::{Head, Position, Reading},
 };
 
 use crate::{Down, PROTOCOL, PodIdentity, testing::instance_with};
@@ -42,7 +42,12 @@ fn welcome(epoch: &str) -> Down {
     welcome_at(epoch, Position::default())
 }
 
+/// By one who knows of changes as far as it has read.
 fn welcome_at(epoch: &str, position: Position) -> Down {
+    welcome_by(epoch, &read_to(position))
+}
+
+fn welcome_by(epoch: &str, reading: &Reading) -> Down {
     let pod = PodIdentity {
         namespace: "shop".parse().unwrap(),
         name: "p".into(),
@@ -52,7 +57,12 @@ fn welcome_at(epoch: &str, position: Position) -> Down {
         addresses: vec![],
     };
     let (protocol, replica, epoch) = (PROTOCOL.to_owned(), "c".to_owned(), epoch.to_owned());
-    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod, position }
+    let (position, changed) = (reading.reach.clone(), reading.changed_otherwise());
+    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod, position, changed }
+}
+
+fn read_to(position: Position) -> Reading {
+    Reading { reach: position.clone(), changed: position }
 }
 
 /// All of the service in so many parts.
@@ -101,6 +111,11 @@ fn synced(cursor: u64, services: &[&ServiceKey]) -> Down {
 }
 
 fn synced_at(cursor: u64, services: &[&ServiceKey], position: Position) -> Down {
+    synced_by(cursor, services, &read_to(position))
+}
+
+fn synced_by(cursor: u64, services: &[&ServiceKey], reading: &Reading) -> Down {
     let services = services.iter().map(|key| (*key).clone()).collect();
-    Down::Synced { cursor, services, summary: false, position }
+    let (position, changed) = (reading.reach.clone(), reading.changed_otherwise());
+    Down::Synced { cursor, services, summary: false, position, changed }
 }

@@ -65,6 +65,7 @@ fn what_no_controller_may_do() {
         ca: None,
         pod,
         position: Default::default(),
+        changed: Default::default(),
     };
     let long = welcome(&"e".repeat(EPOCH_BYTES_MAX + 1));
     let third = service(&orders, 8, vec![instance(3, 1)]);
@@ -129,6 +130,7 @@ fn a_peer_of_a_newer_minor_version_may_hash_what_we_do_not_know() {
         ca: None,
         pod,
         position: Default::default(),
+        changed: Default::default(),
     };
     let mut client = Client::new("i".into(), usize::MAX);
     client.subscribe([orders.clone()]);
@@ -339,7 +341,13 @@ fn the_list_of_services_is_shown_once_it_is_whole() {
     let one =
         |name: &str, serving| ServiceSummary { service: key(name), versions: vec![], serving, total: 9 };
     let told = |services, removed, whole| Down::Summary { services, removed, whole };
-    let end = |cursor| Down::Synced { cursor, services: vec![], summary: true, position: Default::default() };
+    let end = |cursor| Down::Synced {
+        cursor,
+        services: vec![],
+        summary: true,
+        position: Default::default(),
+        changed: Default::default(),
+    };
     let shown = |client: &Client| -> Vec<(String, u32)> {
         let all = client.summary().into_iter().flat_map(|all| all.iter());
         all.map(|(key, one)| (key.service.as_str().to_owned(), one.serving)).collect()

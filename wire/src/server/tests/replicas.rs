@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use rollcall_catalogue::changes::Position;
+
 use super::*;
 use crate::limits::TOKEN_BYTES_MAX;
 
@@ -20,16 +22,21 @@ fn replicas(lasts: &[u8]) -> Arc<[SocketAddr]> {
     lasts.iter().map(|last| at(*last)).collect()
 }
 
-fn position(pods: u64) -> Arc<Position> {
+fn position(pods: u64) -> Position {
     let mut position = Position::default();
     position.saw("Pod", pods);
-    Arc::new(position)
+    position
+}
+
+/// Of one that has come so far by an event.
+fn reading(pods: u64) -> Arc<Reading> {
+    Arc::new(Reading { reach: position(pods), changed: position(pods) })
 }
 
 /// A replica that is read by a session, as its shell does.
 struct House {
     registry: Registry,
-    position: Arc<Position>,
+    reading: Arc<Reading>,
     session: Session,
 }
 
@@ -37,7 +44,7 @@ impl House {
     fn with(opening: Opening) -> Self {
         let registry = Registry::of(&[("orders.shop", &[1]), ("billing.shop", &[2])]);
         let server = Server::new(opening, registry.feed.clone(), 0);
-        Self { registry, position: position(7), session: Session { server, now_ms: 0 } }
+        Self { registry, reading: reading(7), session: Session { server, now_ms: 0 } }
     }
 
     /// One that speaks this protocol, at the replica 1 of two.
@@ -48,7 +55,7 @@ impl House {
     }
 
     fn look(&mut self) {
-        self.session.server.look(&self.registry.snapshot, self.registry.number, &self.position);
+        self.session.server.look(&self.registry.snapshot, self.registry.number, &self.reading);
     }
 
     fn one(&mut self) -> Option<Down> {
@@ -91,11 +98,9 @@ impl House {
 
 #[test]
 fn a_welcome_says_what_both_speak_and_where_replicas_are() {
-    for (theirs, ours, position_told) in [
-        ("1.0", "1.0", Position::default()),
-        ("1.1", "1.1", (*position(7)).clone()),
-        ("1.9", "1.1", (*position(7)).clone()),
-    ] {
+    for (theirs, ours, position_told) in
+        [("1.0", "1.0", Position::default()), ("1.1", "1.1", position(7)), ("1.9", "1.1", position(7))]
+    {
         let mut house = House::greeted(theirs);
         let said = house.said();
         let [Down::Welcome { protocol, replicas: told, position, .. }] = &said[..] else {
@@ -148,12 +153,12 @@ fn a_client_of_before_hears_nothing_that_is_new() {
     house.session.hear(subscribe(&["orders", "billing"]));
     house.said();
     house.session.server.set_replicas(replicas(&[1, 3]));
-    house.position = position(8);
+    house.reading = reading(8);
     house.registry.set("orders.shop", &[1, 2]);
     let said = house.said();
     assert!(matches!(&said[..], [Down::Upsert { .. }, Down::Synced { .. }]), "{said:?}");
     for _ in 0..2 {
-        house.position = position(9);
+        house.reading = reading(9);
         house.beat();
         assert_eq!(house.said(), [Down::Heartbeat]);
     }
@@ -190,22 +195,22 @@ fn a_position_is_that_of_what_was_told_and_told_once() {
     house.session.hear(subscribe(&["orders", "billing"]));
     assert_eq!(house.positions(), [Position::default()], "it is in the welcome");
     // A round begins in one snapshot, and ends when others are there.
-    house.position = position(8);
+    house.reading = reading(8);
     house.registry.set("orders.shop", &[1, 2]);
     house.registry.set("billing.shop", &[1, 2]);
     house.look();
     assert!(matches!(house.one(), Some(Down::Upsert { .. })));
-    house.position = position(9);
+    house.reading = reading(9);
     house.registry.set("billing.shop", &[3]);
-    assert_eq!(house.positions(), [(*position(8)).clone(), (*position(9)).clone()]);
+    assert_eq!(house.positions(), [position(8), position(9)]);
     // What the cluster did beside concerns nobody here.
     house.registry.set("orders.shop", &[1]);
     assert_eq!(house.positions(), [Position::default()]);
     house.session.hear(Up::Subscribe { services: vec![], summary: true });
-    house.position = position(10);
+    house.reading = reading(10);
     house.registry.set("orders.shop", &[4]);
     let told: Vec<_> = house.positions().into_iter().filter(|told| *told != Position::default()).collect();
-    assert_eq!(told, [(*position(10)).clone()]);
+    assert_eq!(told, [position(10)]);
 }
 
 /// It may have been told more elsewhere: then it shows nothing less until it hears that this replica has come as far.
@@ -219,12 +224,12 @@ fn a_new_session_hears_of_the_place_in_the_stead_of_heartbeats() {
     assert_eq!(house.said(), [Down::Heartbeat], "there is nothing new");
     let mut beats = 1;
     for pods in 8.. {
-        house.position = position(pods);
+        house.reading = reading(pods);
         house.beat();
         beats += 1;
         match &house.said()[..] {
             [Down::Synced { position: told, services, .. }] => {
-                assert!(*told == *position(pods) && services.is_empty());
+                assert!(*told == position(pods) && services.is_empty());
             }
             [Down::Heartbeat] => break,
             other => panic!("{other:?}"),
@@ -232,7 +237,33 @@ fn a_new_session_hears_of_the_place_in_the_stead_of_heartbeats() {
     }
     assert_eq!(beats * 3_000, milliseconds(crate::limits::POSITIONS_FOR), "and later with its services only");
     house.registry.set("orders.shop", &[5]);
-    assert_eq!(house.positions(), [(*house.position).clone()]);
+    assert_eq!(house.positions(), [house.reading.reach.clone()]);
+}
+
+/// It may say that nothing has changed there for long, or that it knows of more than it has read.
+#[test]
+fn of_kinds_that_stand_elsewhere_the_newest_change_is_told_beside() {
+    let mut reach = position(7);
+    reach.saw("Node", 7);
+    let mut changed = position(3);
+    changed.saw("Service", 9);
+    let mut house = House::greeted("1.1");
+    let reading = Reading { reach: reach.clone(), changed: changed.clone() };
+    house.reading = Arc::new(reading.clone());
+    let said = house.said();
+    let [Down::Welcome { position, changed: told, .. }] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(serde_json::to_string(told).unwrap(), r#"{"Node":0,"Pod":3,"Service":9}"#);
+    assert_eq!(Reading::of_told(position.clone(), told), reading);
+    // That it has read no further is no reason to keep a change back.
+    changed.saw("Pod", 7);
+    house.reading = Arc::new(Reading { reach: reach.clone(), changed });
+    house.session.hear(subscribe(&["orders"]));
+    let said = house.said();
+    let Some(Down::Synced { position, changed: told, .. }) = said.last() else { panic!("{said:?}") };
+    assert_eq!(
+        (position, serde_json::to_string(told).unwrap().as_str()),
+        (&reach, r#"{"Node":0,"Service":9}"#)
+    );
 }
 
 /// Of the kinds that are watched, with revisions as those of a cluster that is some years old.
@@ -243,7 +274,15 @@ fn a_position_costs_little() {
         position.saw(kind, 123_456_789_012);
     }
     let synced = |position| {
-        encoded(&Down::Synced { cursor: 12_345, services: vec![], summary: false, position }).unwrap().len()
+        encoded(&Down::Synced {
+            cursor: 12_345,
+            services: vec![],
+            summary: false,
+            position,
+            changed: Position::default(),
+        })
+        .unwrap()
+        .len()
     };
     let cost = synced(position) - synced(Position::default());
     assert!((100..=200).contains(&cost), "{cost} bytes");

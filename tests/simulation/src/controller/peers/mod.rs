@@ -242,7 +242,12 @@ impl Controller {
     fn own_beat(&self) -> Beat {
         let hears = self.peers.up().map(|(epoch, _)| epoch.clone()).collect();
         let standing = if self.peers.met { Standing::Serving } else { Standing::Starting };
-        Beat { sessions: u32::try_from(self.open.len()).unwrap(), hears, standing }
+        Beat {
+            sessions: u32::try_from(self.open.len()).unwrap(),
+            hears,
+            standing,
+            changed: self.happened.clone(),
+        }
     }
 
     /// Where sessions are served, as sidecars are told: here first.

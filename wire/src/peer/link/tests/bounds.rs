@@ -9,7 +9,7 @@ use crate::{
     },
     peer::{
         record::{HealthWord, Record, Said, SaidRegistration},
-        testing::registration,
+        testing::{kinds, registration},
     },
 };
 
@@ -120,6 +120,8 @@ fn whatever_no_replica_may_say_ends_the_link() {
         (said(Said { health: health(HEALTH_WORDS_MAX + 1), ..Said::default() }), Some(Violation::Health)),
         (Frame::Beat(hears(HEARS_MAX)), None),
         (Frame::Beat(hears(HEARS_MAX + 1)), Some(Violation::Hears)),
+        (Frame::Beat(Beat { changed: kinds(32), ..beat(&[]) }), None),
+        (Frame::Beat(Beat { changed: kinds(33), ..beat(&[]) }), Some(Violation::Changed)),
         (Frame::Beat(Beat { hears: vec!["".into()], ..beat(&[]) }), Some(Violation::Epoch)),
         (Frame::Outside { answers: vec![answer.clone(); OUTSIDE_WORDS_MAX], whole: true }, None),
         (
