@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Sessions of one replica, so that two of them serve 10,000 pods and one of the two may be lost. An idle one has 64 KiB
-/// at most, as is measured: 640 MiB, and 20 MiB for as many instances twice, which is what the chart's memory limit is for.
+/// at most, as is promised: 640 MiB, and 20 MiB for as many instances twice, which is what the chart's memory limit is for.
 /// All come at once when the other is lost, and a core makes some thousand handshakes in a second.
 pub(super) const SESSIONS_MAX: usize = 10_000;
 /// Connections: some room above the sessions, so that one more is told so instead of left waiting.

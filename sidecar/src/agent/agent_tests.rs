@@ -202,7 +202,9 @@ async fn a_token_that_is_renewed_is_shown_once() {
         assert_eq!(bench.agent.show_token(&mut shown), None, "{odd}");
     }
     write("third");
-    let Down::Welcome { replica, epoch, replicas, ca, pod, position, .. } = welcome() else { panic!() };
+    let Down::Welcome { replica, epoch, replicas, ca, pod, position, changed, .. } = welcome() else {
+        panic!()
+    };
     bench.agent.client.open(0);
     let protocol = "1.0".to_owned();
     bench.hear(Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position });
