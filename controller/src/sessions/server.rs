@@ -71,7 +71,7 @@ pub struct Sessions<R> {
     index: IndexHandle,
     authenticator: Authenticator<R>,
     admission: Arc<Admission>,
-    board: Arc<Board>,
+    pub(super) board: Arc<Board>,
     inquiries: Arc<Inquiries>,
     clock: Clock,
     metrics: Metrics,

@@ -20,6 +20,7 @@ use tracing::{debug, info};
 
 use super::{
     admission::{Admission, Stranger},
+    away::Away,
     board::{Leave, Orders, Place},
     callers::Callers,
     ending::Ending,
@@ -406,6 +407,14 @@ impl Running {
             _ => {}
         }
         self.session.metrics.session_ended(ending);
+        let Self { session: Session { uid, place, index, .. }, presence, .. } = self;
+        if is_led
+            && presence.is_some()
+            && let Some(away) = Away::of(&uid, place, index)
+        {
+            // It ends by itself, and needs nobody who waits for it.
+            drop(tokio::spawn(away.run()));
+        }
     }
 }
 
