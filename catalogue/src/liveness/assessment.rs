@@ -13,6 +13,8 @@ pub enum FreezeCause {
     /// We missed our own ticks: paused, starved, or suspended.
     Paused,
     StaleWatches,
+    /// Another process of ours that lives tells nothing, to us or to whom we hear: who is missing here may be there.
+    PeersUnheard,
     /// Kubernetes lost sight of half of the nodes at once, or more: as after an outage of its API server.
     NodesUnknown,
     /// Half of the nodes vanished, or more.
@@ -56,8 +58,8 @@ impl Assessment {
             };
             match (last_word_ms, cause) {
                 (Some(word_ms), _) => word_ms >= freeze.from_ms && (held || word_ms <= freeze.to_ms),
-                // Sessions that vanish say nothing of a pod that has none.
-                (None, FreezeCause::Nodes | FreezeCause::Sessions) => false,
+                // Sessions that vanish, or may be elsewhere, say nothing of a pod that has none.
+                (None, FreezeCause::Nodes | FreezeCause::Sessions | FreezeCause::PeersUnheard) => false,
                 (None, _) => held || freeze.open,
             }
         };

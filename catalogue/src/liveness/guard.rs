@@ -41,6 +41,9 @@ const STEADY_MS: u64 = WINDOW_MS;
 /// every 10 s, and the node controller looks every 5 s. So after this time an Unknown is that node's own.
 const UNKNOWN_SPREAD_MS: u64 = 15_000;
 
+/// How long another replica may have told nothing when that is noticed.
+const PEERS_UNHEARD_AFTER_MS: u64 = 3_000;
+
 /// Holds what is known of one node at one moment: when Kubernetes lost sight of it, and the last words of its sessions,
 /// which are those of pods that Kubernetes still has alive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub struct OwnHealth {
     pub recovering: bool,
     /// What Kubernetes says reaches us late or not at all.
     pub watches_stale: bool,
+    /// Since when another process of ours that lives, for all that is known, tells nothing, to us or to whom we hear.
+    pub peers_unheard_since_ms: Option<u64>,
 }
 
 /// Holds what the guard remembers from one assessment to the next.
@@ -134,9 +139,10 @@ impl Guard {
         nodes: &BTreeMap<Arc<str>, NodeView>,
         own: OwnHealth,
     ) -> &Assessment {
-        let deaf = own.recovering || own.watches_stale;
+        let deaf = own.recovering || own.watches_stale || own.peers_unheard_since_ms.is_some();
         self.while_true(FreezeCause::Paused, own.recovering);
         self.while_true(FreezeCause::StaleWatches, own.watches_stale);
+        self.while_peers_are_unheard(own.peers_unheard_since_ms);
         self.look_for_unseen(now_ms, nodes);
         self.meet(now_ms, nodes);
         if !deaf {
@@ -169,6 +175,18 @@ impl Guard {
         } else {
             self.freezes.remove(&cause);
         }
+    }
+
+    /// A freeze of all that vanished since another replica told nothing any more, or with that: who left us may be there.
+    fn while_peers_are_unheard(&mut self, since_ms: Option<u64>) {
+        let Some(since_ms) = since_ms else {
+            self.freezes.remove(&FreezeCause::PeersUnheard);
+            return;
+        };
+        let from_ms = since_ms.saturating_sub(PEERS_UNHEARD_AFTER_MS + SPREAD_MS);
+        let new = Freeze { from_ms, to_ms: u64::MAX, open_at: 0, open: true };
+        let freeze = self.freezes.entry(FreezeCause::PeersUnheard).or_insert(new);
+        freeze.from_ms = freeze.from_ms.min(from_ms);
     }
 
     /// Kubernetes' own illness: it holds on for each node until that is seen again or has left the cluster, and for
@@ -348,7 +366,10 @@ impl Guard {
             let (open, held) = match cause {
                 FreezeCause::Nodes => (doubted >= freeze.open_at, doubted > 0),
                 FreezeCause::Sessions => (missing(freeze, u64::MAX) >= freeze.open_at, false),
-                FreezeCause::Paused | FreezeCause::StaleWatches | FreezeCause::NodesUnknown => return true,
+                FreezeCause::Paused
+                | FreezeCause::StaleWatches
+                | FreezeCause::PeersUnheard
+                | FreezeCause::NodesUnknown => return true,
             };
             freeze.open &= open;
             freeze.to_ms = if freeze.open { now_ms } else { freeze.to_ms };

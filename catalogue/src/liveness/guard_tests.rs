@@ -152,6 +152,34 @@ fn who_was_paused_or_blind_believes_no_silence_and_revives_nobody() {
     }
 }
 
+/// Another replica is cut from us, and whoever left us may be there: what vanished since it spoke last is spared, until it is
+/// heard again; pods that have no session are none of it.
+#[test]
+fn who_is_missing_while_a_replica_is_unheard_may_be_there() {
+    for since_ms in [CUT_MS, CUT_MS + 3_000] {
+        let unheard = OwnHealth { peers_unheard_since_ms: Some(since_ms), ..OwnHealth::default() };
+        // One node as a whole; one session here and there; half of all.
+        for mut fleet in
+            [cut_nodes(&[5, 5, 5, 5, 5], 1), cut_sessions(&[3, 3], &[1, 1]), cut_nodes(&[2, 2], 1)]
+        {
+            let before = fleet.sessions.len() - 1;
+            fleet.sessions[before].cut_ms = 5_000;
+            for now_ms in (0..since_ms).step_by(1_000) {
+                fleet.assess(now_ms, &[], OwnHealth::default());
+            }
+            for now_ms in (since_ms..since_ms + 60_000).step_by(1_000) {
+                let assessment = fleet.assess(now_ms, &[], unheard);
+                assert!(assessment.failed_nodes().is_empty());
+                assert!(assessment.causes().any(|cause| cause == FreezeCause::PeersUnheard));
+                assert_eq!(fleet.silent(now_ms, &assessment).0, 1, "the one that had been judged before");
+                assert_eq!(assessment.health(Some("n9"), None), RegistryHealth::Well);
+            }
+            let after = fleet.assess(since_ms + 60_000, &[], OwnHealth::default());
+            assert!(after.causes().all(|cause| cause != FreezeCause::PeersUnheard));
+        }
+    }
+}
+
 /// What was lost while we were deaf is weighed together, however long that took.
 #[test]
 fn a_mass_that_was_lost_while_we_were_blind_is_still_a_mass() {

@@ -134,6 +134,18 @@ impl Peers {
         }
     }
 
+    /// What is left of it while the replica that told it lives, and has told nothing since then: a session that was late may
+    /// have been heard again the moment after.
+    #[must_use]
+    pub fn unheard(self, since_ms: u64) -> Self {
+        match self {
+            Self::Told(Ours::Open { heard_ms }) if since_ms.saturating_sub(heard_ms) < SILENT_AFTER_MS => {
+                Self::Hear
+            }
+            Self::Never | Self::Hear | Self::Told(_) | Self::Lost { .. } => self,
+        }
+    }
+
     fn word_ms(self) -> Option<u64> {
         match self {
             Self::Never | Self::Hear => None,
@@ -301,6 +313,23 @@ mod tests {
         for (told, at_ms, left) in table {
             assert_eq!(told.lost(at_ms), left, "{told:?} at {at_ms}");
         }
+    }
+
+    #[test]
+    fn what_a_peer_told_before_it_was_unheard() {
+        let late = Peers::Told(Ours::Open { heard_ms: 1_000 });
+        let closed = Peers::Told(reset(2_000, 1_000, true));
+        let table = [
+            (late, 9_999, Peers::Hear),
+            (late, 10_000, late),
+            (closed, 2_000, closed),
+            (Peers::Hear, 2_000, Peers::Hear),
+        ];
+        for (told, since_ms, left) in table {
+            assert_eq!(told.unheard(since_ms), left, "{told:?} since {since_ms}");
+        }
+        // And when it is lost after that, its sessions have their time to be anywhere, however long it was unheard.
+        assert_eq!(late.unheard(5_000).lost(90_000), Peers::Lost { at_ms: 90_000 });
     }
 
     fn any_ours() -> impl Strategy<Value = Ours> {

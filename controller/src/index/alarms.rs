@@ -135,6 +135,9 @@ pub(crate) fn because(cause: FreezeCause) -> &'static str {
     match cause {
         FreezeCause::Paused => "the controller was paused or starved",
         FreezeCause::StaleWatches => "Kubernetes was not heard for 2 minutes",
+        FreezeCause::PeersUnheard => {
+            "another replica lives and is not heard: who is missing here may be in session there"
+        }
         FreezeCause::NodesUnknown => "Kubernetes lost sight of half of the nodes or more at once",
         FreezeCause::Nodes => "the sidecars of half of the nodes or more fell silent at once",
         FreezeCause::Sessions => "too many sidecars fell silent at once on nodes that still speak",

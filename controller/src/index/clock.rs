@@ -86,7 +86,7 @@ impl SessionClock {
         }
     }
 
-    /// Kubernetes sees a node, or has lost it.
+    /// Kubernetes sees a node, or has lost it; or another replica stands differently.
     pub(super) fn node_turned(&mut self) {
         self.outdated = true;
     }
@@ -226,8 +226,11 @@ impl Index {
         self.clock.outdated = false;
         self.clock.look_at_nodes(now_ms, self.nodes.iter());
         let views = self.node_views(now_ms);
-        let own =
-            OwnHealth { recovering: self.clock.recovers(now_ms), watches_stale: self.clock.watches_stale };
+        let own = OwnHealth {
+            recovering: self.clock.recovers(now_ms),
+            watches_stale: self.clock.watches_stale,
+            peers_unheard_since_ms: self.sharing.unheard_since_ms(),
+        };
         let after = self.clock.guard.assess(now_ms, &views, own).clone();
         let before = std::mem::replace(&mut self.clock.assessment, after);
         if before != self.clock.assessment {

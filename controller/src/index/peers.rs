@@ -18,6 +18,8 @@ use crate::index::{Index, early::Early};
 pub enum PeerStanding {
     /// Itself or through others, it says what it hears.
     Heard,
+    /// It lives, for all that is known; but since then it tells nothing, to us or to whom we hear. Of the owner's clock, as below.
+    Unheard { since_ms: u64 },
     /// Since then nobody hears it; of the owner's clock.
     Lost { at_ms: u64 },
 }
@@ -29,6 +31,8 @@ pub(super) struct Sharing {
     pub(super) epoch: Arc<str>,
     /// By their epochs. One that has sessions and is not named is lost since it was first missed.
     standings: BTreeMap<Arc<str>, PeerStanding>,
+    /// Since when those are unheard that are, or were until they were lost.
+    unheard: BTreeMap<Arc<str>, u64>,
     /// The pods whose newest session is another process's, by that: what becomes of one process costs its own pods.
     elsewhere: HashMap<Arc<str>, HashSet<PodUid>>,
     /// Notes of pods that the watch has not brought yet.
@@ -67,10 +71,20 @@ impl Sharing {
                 Peers::Told(Ours::Reset { at_ms, heard_ms, by_peer })
             }
         };
+        let told = self.unheard.get(origin).map_or(told, |since_ms| told.unheard(*since_ms));
         match self.standings.get(origin) {
             Some(PeerStanding::Lost { at_ms }) => told.lost(*at_ms),
-            Some(PeerStanding::Heard) | None => told,
+            Some(PeerStanding::Heard | PeerStanding::Unheard { .. }) | None => told,
         }
+    }
+
+    /// Since when any other process is unheard: who is missing here may be there.
+    pub(super) fn unheard_since_ms(&self) -> Option<u64> {
+        let since_ms = |standing: &PeerStanding| match standing {
+            PeerStanding::Unheard { since_ms } => Some(*since_ms),
+            PeerStanding::Heard | PeerStanding::Lost { .. } => None,
+        };
+        self.standings.values().filter_map(since_ms).min()
     }
 
     /// Takes how they stand now; gives the pods of those that stand differently.
@@ -80,10 +94,21 @@ impl Sharing {
         {
             let missed = match self.standings.get(&origin) {
                 Some(lost @ PeerStanding::Lost { .. }) => *lost,
-                Some(PeerStanding::Heard) | None => PeerStanding::Lost { at_ms: now_ms },
+                Some(PeerStanding::Heard | PeerStanding::Unheard { .. }) | None => {
+                    PeerStanding::Lost { at_ms: now_ms }
+                }
             };
             peers.insert(origin, missed);
         }
+        let mut unheard = std::mem::take(&mut self.unheard);
+        self.unheard = peers
+            .iter()
+            .filter_map(|(origin, standing)| match standing {
+                PeerStanding::Heard => None,
+                PeerStanding::Unheard { since_ms } => Some((origin.clone(), *since_ms)),
+                PeerStanding::Lost { .. } => unheard.remove_entry(origin),
+            })
+            .collect();
         let before = std::mem::replace(&mut self.standings, peers);
         let turned =
             self.elsewhere.iter().filter(|(origin, _)| before.get(*origin) != self.standings.get(*origin));
@@ -109,6 +134,8 @@ impl Index {
     /// How the other replicas' processes stand, by their epochs. One that is not named is lost since it was first missed.
     pub fn set_peers(&mut self, peers: BTreeMap<Arc<str>, PeerStanding>, now_ms: u64) {
         self.clock.reaches(now_ms);
+        // Before anybody is judged by it, the guard has to look.
+        self.clock.node_turned();
         for uid in self.sharing.stand(peers, now_ms) {
             self.reconsider(&uid);
         }

@@ -29,6 +29,9 @@ fn process(is_up: bool, words: Words) -> Process {
         has_pod: true,
         words,
         leaves: false,
+        met_ms: Some(0),
+        is_over: false,
+        unheard_ms: None,
         lost_ms: None,
     }
 }

@@ -10,7 +10,9 @@ use rollcall_wire::{
 
 use super::{
     behind::{Lag, Words, lacks},
-    standing::{Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings},
+    standing::{
+        Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings, succeeded,
+    },
 };
 use crate::index::{PeerStanding, Replica};
 
@@ -102,6 +104,8 @@ impl Book {
         process.replica = Some(who.replica.as_str().into());
         process.sign = Sign::default();
         process.words.hear(&beat.changed, now_ms);
+        process.met_ms.get_or_insert(now_ms);
+        process.is_over = false;
         process.leaves = beat.standing == Standing::Leaving;
         // What another link has told stays told.
         if !process.is_up() {
@@ -163,6 +167,9 @@ impl Book {
         self.looked_ms = now_ms;
         self.note_pods(replicas);
         self.note_named(now_ms);
+        for epoch in succeeded(&self.known) {
+            self.known.entry(epoch).and_modify(|process| process.is_over = true);
+        }
         let standings = standings(&self.known, replicas, now_ms, self.judges_from_ms);
         let turns = self.keep(&standings);
         self.forget(now_ms);
@@ -198,12 +205,23 @@ impl Book {
         }
     }
 
-    /// Remembers who is lost, and says of whom that is news.
+    /// Those whose link is gone and who are not lost, by the names of their replicas: somebody may be in session there.
+    pub(super) fn missed(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+        let missed =
+            self.known.iter().filter(|(_, process)| process.is_broken() && process.lost_ms.is_none());
+        missed.filter_map(|(epoch, process)| Some((epoch.clone(), process.replica.clone()?))).collect()
+    }
+
+    /// Remembers who is lost and who is unheard, and says of whom the former is news.
     fn keep(&mut self, standings: &BTreeMap<Arc<str>, PeerStanding>) -> Vec<(Arc<str>, Turn)> {
         let mut turns = Vec::new();
         for (epoch, process) in &mut self.known {
             let lost_ms = match standings.get(epoch) {
                 Some(PeerStanding::Lost { at_ms }) => Some(*at_ms),
+                _ => None,
+            };
+            process.unheard_ms = match standings.get(epoch) {
+                Some(PeerStanding::Unheard { since_ms }) => Some(*since_ms),
                 _ => None,
             };
             let before = std::mem::replace(&mut process.lost_ms, lost_ms);
@@ -253,6 +271,9 @@ impl Process {
             has_pod: false,
             words: Words::default(),
             leaves: false,
+            met_ms: None,
+            is_over: false,
+            unheard_ms: None,
             lost_ms: None,
         }
     }

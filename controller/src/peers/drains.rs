@@ -40,6 +40,11 @@ struct Open {
     deadline: Instant,
     /// Those that have not answered, by the names of their replicas.
     awaited: BTreeMap<LinkId, Arc<str>>,
+    /// Those that cannot be asked, by their processes, with the names of their replicas: they live, for all that is known.
+    missed: BTreeMap<Arc<str>, Arc<str>>,
+    pod: PodUid,
+    version: Option<Version>,
+    services: Vec<ServiceKey>,
     outcome: Outcome,
 }
 
@@ -56,25 +61,37 @@ pub(super) struct Question {
 // === impl Asked ===
 
 impl Asked {
-    /// Asks these; gives what they are to be told.
+    /// Asks these; gives what they are to be told. Whoever is missed and not lost may have callers in session: it is asked
+    /// when it is met again, and late where that does not come to pass.
     pub(super) fn begin(
         &mut self,
         ask: Ask,
         others: BTreeMap<LinkId, Arc<str>>,
+        missed: BTreeMap<Arc<str>, Arc<str>>,
         now: Instant,
     ) -> Option<Frame> {
         let Ask { pod, version, services, deadline, reply } = ask;
-        if others.is_empty() {
+        if others.is_empty() && missed.is_empty() {
             // Whoever asked may have gone away meanwhile, here as below.
             let _ = reply.send(Outcome::default());
             return None;
         }
         self.given += 1;
-        let open = Open { reply, deadline, awaited: others, outcome: Outcome::default() };
+        let outcome = Outcome::default();
+        let open = Open { reply, deadline, awaited: others, missed, pod, version, services, outcome };
+        let question = open.question(self.given, now);
         self.open.insert(self.given, open);
-        let left = deadline.saturating_duration_since(now).saturating_sub(ON_THE_WAY);
-        let deadline_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        Some(Frame::Drain { ask: self.given, pod, version, services, deadline_ms })
+        Some(question)
+    }
+
+    /// There is a link again with this process: gives what it is to be asked.
+    pub(super) fn met(&mut self, link: LinkId, epoch: &str, now: Instant) -> Vec<Frame> {
+        let asked = self.open.iter_mut().filter_map(|(ask, open)| {
+            let replica = open.missed.remove(epoch)?;
+            open.awaited.insert(link, replica);
+            Some(open.question(*ask, now))
+        });
+        asked.collect()
     }
 
     pub(super) fn answered(&mut self, by: LinkId, ask: u64, outcome: Outcome) {
@@ -104,8 +121,8 @@ impl Asked {
         let due: Vec<u64> = due.map(|(ask, _)| *ask).collect();
         for ask in due {
             let Some(open) = self.open.get_mut(&ask) else { continue };
-            let awaited = std::mem::take(&mut open.awaited);
-            awaited.values().for_each(|replica| open.add(late(replica)));
+            let (awaited, missed) = (std::mem::take(&mut open.awaited), std::mem::take(&mut open.missed));
+            awaited.values().chain(missed.values()).for_each(|replica| open.add(late(replica)));
             self.close(ask);
         }
     }
@@ -115,7 +132,7 @@ impl Asked {
     }
 
     fn close(&mut self, ask: u64) {
-        if self.open.get(&ask).is_some_and(|open| open.awaited.is_empty())
+        if self.open.get(&ask).is_some_and(|open| open.awaited.is_empty() && open.missed.is_empty())
             && let Some(Open { reply, outcome, .. }) = self.open.remove(&ask)
         {
             let _ = reply.send(outcome);
@@ -126,6 +143,17 @@ impl Asked {
 // === impl Open ===
 
 impl Open {
+    fn question(&self, ask: u64, now: Instant) -> Frame {
+        let left = self.deadline.saturating_duration_since(now).saturating_sub(ON_THE_WAY);
+        Frame::Drain {
+            ask,
+            pod: self.pod.clone(),
+            version: self.version.clone(),
+            services: self.services.clone(),
+            deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     fn add(&mut self, outcome: Outcome) {
         let held = &mut self.outcome;
         held.acked = held.acked.saturating_add(outcome.acked);
@@ -168,5 +196,54 @@ impl Question {
     /// How long anybody may have us wait.
     pub(super) fn deadline(deadline_ms: u64, now: Instant) -> Instant {
         now + Duration::from_millis(deadline_ms).min(DRAIN_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(deadline: Instant) -> (Ask, oneshot::Receiver<Outcome>) {
+        let (reply, outcome) = oneshot::channel();
+        let (version, services) = (None, vec!["orders.shop".parse().unwrap()]);
+        (Ask { pod: "u1".into(), version, services, deadline, reply }, outcome)
+    }
+
+    fn missed() -> BTreeMap<Arc<str>, Arc<str>> {
+        [("b1".into(), "b".into())].into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_missed_and_not_lost_is_late_at_the_deadline() {
+        for linked in [false, true] {
+            let now = Instant::now();
+            let deadline = now + Duration::from_secs(10);
+            let (ask, mut outcome) = asks(deadline);
+            let mut asked = Asked::default();
+            let links = linked.then(|| (LinkId(1), "c".into())).into_iter().collect();
+            asked.begin(ask, links, missed(), now);
+            asked.answered(LinkId(1), 1, Outcome { acked: 2, subscribers: 2, late: vec![] });
+            asked.tick(deadline - Duration::from_millis(1));
+            assert!(outcome.try_recv().is_err(), "it may be met again");
+            assert_eq!(asked.wakes_at(), Some(deadline));
+            asked.tick(deadline);
+            let outcome = outcome.try_recv().unwrap();
+            assert!(!outcome.is_complete());
+            assert_eq!(outcome.late, ["replica b"]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_met_again_is_asked() {
+        let now = Instant::now();
+        let (ask, mut outcome) = asks(now + Duration::from_secs(10));
+        let mut asked = Asked::default();
+        asked.begin(ask, BTreeMap::new(), missed(), now);
+        assert!(asked.met(LinkId(6), "c1", now).is_empty());
+        let frames = asked.met(LinkId(7), "b1", now + Duration::from_secs(4));
+        assert!(matches!(&frames[..], [Frame::Drain { ask: 1, deadline_ms: 5_750, .. }]), "{frames:?}");
+        assert!(asked.met(LinkId(8), "b1", now).is_empty(), "once");
+        asked.answered(LinkId(7), 1, Outcome { acked: 1, subscribers: 1, late: vec![] });
+        assert!(outcome.try_recv().unwrap().is_complete());
     }
 }

@@ -33,7 +33,7 @@ use super::{
     standing::{Process, is_met},
 };
 use crate::{
-    index::{Index, Replica},
+    index::{Index, PeerStanding, Replica},
     operate::Metrics,
     owner::{IndexHandle, OwnerGone, View},
     sessions::roster::Outcome,
@@ -333,7 +333,10 @@ impl Hub {
     fn tell(&mut self, replicas: &[Replica], happened: &Position, now_ms: u64) {
         let own = *self.ends.own.borrow();
         let met: Vec<_> = self.links.one_each().map(|(_, met)| met).collect();
-        let hears = met.iter().map(|met| met.epoch.clone()).collect();
+        // Whom we hear again, and who has not told all yet, others hear through us as little.
+        let is_unheard = |epoch| matches!(self.look.standings.get(epoch), Some(PeerStanding::Unheard { .. }));
+        let heard = met.iter().filter(|met| !is_unheard(&met.epoch));
+        let hears = heard.map(|met| met.epoch.clone()).collect();
         let beat = Beat { sessions: own.sessions, hears, standing: own.standing, changed: happened.clone() };
         self.beat.send_if_modified(|held| std::mem::replace(held, beat.clone()) != beat);
 
@@ -424,7 +427,10 @@ impl Hub {
         if let Some(address) = self.links.get(id).and_then(|held| held.dialled) {
             self.dials.met(address, &who.epoch);
         }
-        self.links.met(id, who, beat, now_ms);
+        self.links.met(id, who, beat);
+        for question in self.asked.met(id, &who.epoch, Instant::now()) {
+            self.links.order(id, Order::Say(question));
+        }
         // Who asks tells all; and where nobody who does is heard, each tells what it was told.
         let asks = *self.means.asks_outside.borrow();
         let is_told = self.outside_by.as_ref().is_some_and(|by| self.links.has(by));
@@ -498,7 +504,7 @@ impl Hub {
 
     fn ask(&mut self, ask: super::handle::Ask) {
         let others = self.links.one_each().map(|(id, met)| (id, met.replica.clone())).collect();
-        if let Some(frame) = self.asked.begin(ask, others, Instant::now()) {
+        if let Some(frame) = self.asked.begin(ask, others, self.book.missed(), Instant::now()) {
             self.links.say(&frame);
         }
     }

@@ -11,10 +11,6 @@ use super::link::{LinkId, Order};
 /// is replaced.
 pub(super) const LINKS_MAX: usize = 16;
 
-/// Two that find each other dial at the same time, within the limit of a try. Who dials later than that has no link with
-/// us any more, and ours is dead.
-const FOUND_WITHIN_MS: u64 = 2_500;
-
 /// Says why one of two links ends.
 pub(super) const DOUBLED: &str = "doubled";
 
@@ -43,7 +39,6 @@ pub(super) struct Held {
 pub(super) struct Met {
     pub(super) replica: Arc<str>,
     pub(super) epoch: Arc<str>,
-    pub(super) at_ms: u64,
     pub(super) beat: Beat,
 }
 
@@ -83,8 +78,8 @@ impl Links {
     }
 
     /// The other end has said hello. Of two links with it one stays.
-    pub(super) fn met(&mut self, id: LinkId, who: &Introduction, beat: Beat, now_ms: u64) {
-        let met = Met { replica: who.replica.as_str().into(), epoch: who.epoch.clone(), at_ms: now_ms, beat };
+    pub(super) fn met(&mut self, id: LinkId, who: &Introduction, beat: Beat) {
+        let met = Met { replica: who.replica.as_str().into(), epoch: who.epoch.clone(), beat };
         if let Some(held) = self.held.get_mut(&id) {
             held.met = Some(met);
         }
@@ -97,7 +92,7 @@ impl Links {
             .map(|(id, _)| *id)
             .collect::<Vec<_>>()
         {
-            let ends = if self.first_stays(other, stays, who, now_ms) {
+            let ends = if self.first_stays(other, stays, who) {
                 std::mem::replace(&mut stays, other)
             } else {
                 other
@@ -106,15 +101,15 @@ impl Links {
         }
     }
 
-    /// Whether the first of two links with this process stays: both ends must come to the same answer.
-    fn first_stays(&self, first: LinkId, second: LinkId, who: &Introduction, now_ms: u64) -> bool {
+    /// Whether the first of two links with this process stays. Both ends must come to the same answer, so it goes by what both
+    /// know alike, which is who dialled, and no end's own clock: the one that the smaller dialled. Of two that the same one
+    /// dialled it has lost the first, and knows of one alone. Should the one that stays be dead, its silence ends it, and
+    /// the other end dials anew.
+    fn first_stays(&self, first: LinkId, second: LinkId, who: &Introduction) -> bool {
         let (Some(first), Some(second)) = (self.held.get(&first), self.held.get(&second)) else {
             return false;
         };
-        let found_ms = first.met.as_ref().map_or(now_ms, |met| met.at_ms);
-        if now_ms.saturating_sub(found_ms) > FOUND_WITHIN_MS
-            || first.dialled.is_some() == second.dialled.is_some()
-        {
+        if first.dialled.is_some() == second.dialled.is_some() {
             return false;
         }
         let ours_stays = (&self.own.replica, &self.own.epoch) < (&who.replica, &who.epoch);
@@ -221,7 +216,7 @@ mod tests {
                 let by_b = end.open(own == "b");
                 let order = if swapped { [by_b, by_a] } else { [by_a, by_b] };
                 for id in order {
-                    end.links.met(id, &who(other), Beat::default(), 1_000);
+                    end.links.met(id, &who(other), Beat::default());
                 }
                 assert_eq!(end.links.one_each().map(|(id, _)| id).collect::<Vec<_>>(), [by_a]);
                 assert!(end.links.has_named(other) && end.links.has(&who(other).epoch));
@@ -232,13 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn who_dials_though_it_was_linked_has_lost_that_link() {
-        for (first, second) in [(true, false), (true, true), (false, false), (false, true)] {
-            let mut end = End::new("a");
-            let [old, new] = [end.open(first), end.open(second)];
-            end.links.met(old, &who("b"), Beat::default(), 1_000);
-            end.links.met(new, &who("b"), Beat::default(), 1_000 + FOUND_WITHIN_MS + 1);
-            assert_eq!(end.ended(), [old]);
+    fn who_dials_twice_has_lost_the_first_link() {
+        for (own, other) in [("a", "b"), ("b", "a")] {
+            for dialled in [true, false] {
+                let mut end = End::new(own);
+                let [old, new] = [end.open(dialled), end.open(dialled)];
+                end.links.met(old, &who(other), Beat::default());
+                end.links.met(new, &who(other), Beat::default());
+                assert_eq!(end.ended(), [old]);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! A sign's pod is its owner, so that Kubernetes removes the one with the other; nobody of us may delete it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use k8s_openapi::{
@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 
 use super::{
     book::Answer,
-    standing::{Lookout, Missed, SIGN_COUNTS_FOR_MS},
+    standing::{Lookout, SIGN_COUNTS_FOR_MS},
 };
 use crate::{
     operate::{WriteCounts, WriteKind},
@@ -148,8 +148,13 @@ impl Signs {
                 this.answered(given.map(drop)).await
             }));
         }
-        for missed in &errand.lookout.reads {
-            calls.push(Box::pin(this.read(missed)));
+        // One look at each, however many of its processes are missed.
+        let mut missed = BTreeMap::<&str, Vec<Arc<str>>>::new();
+        for one in &errand.lookout.reads {
+            missed.entry(&one.replica).or_default().push(one.epoch.clone());
+        }
+        for (replica, epochs) in missed {
+            calls.push(Box::pin(this.read(replica, epochs)));
         }
         let mut any = false;
         while let Some(is_answered) = calls.next().await {
@@ -234,18 +239,20 @@ impl Signs {
         }
     }
 
-    async fn read(&self, missed: &Missed) -> bool {
+    async fn read(&self, replica: &str, epochs: Vec<Arc<str>>) -> bool {
         let asked_ms = self.index.now_ms();
-        let name = name(&self.settings.lease_name, &missed.replica);
-        let answer = match timeout(CALL_MAX, self.api.get(&name)).await {
-            Ok(Ok(lease)) => understood(lease, &missed.epoch),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Answer::NoSign,
+        let name = name(&self.settings.lease_name, replica);
+        let lease = match timeout(CALL_MAX, self.api.get(&name)).await {
+            Ok(Ok(lease)) => Some(lease),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => None,
             Ok(Err(error)) => return self.answered(Err(error)).await,
             Err(_) => return false,
         };
-        let epoch = missed.epoch.clone();
-        // A hub that is gone is a process that ends.
-        let _ = self.told.send(Word::Sign { epoch, answer, asked_ms }).await;
+        for epoch in epochs {
+            let answer = lease.as_ref().map_or(Answer::NoSign, |lease| understood(lease, &epoch));
+            // A hub that is gone is a process that ends.
+            let _ = self.told.send(Word::Sign { epoch, answer, asked_ms }).await;
+        }
         true
     }
 
@@ -279,10 +286,10 @@ impl Held {
 }
 
 /// What a sign says of this process.
-fn understood(lease: Lease, epoch: &str) -> Answer {
-    let holder = lease.spec.and_then(|spec| spec.holder_identity);
-    match lease.metadata.resource_version {
-        Some(version) if holder.as_deref() == Some(epoch) => Answer::Sign { version: version.into() },
+fn understood(lease: &Lease, epoch: &str) -> Answer {
+    let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+    match lease.metadata.resource_version.as_deref() {
+        Some(version) if holder == Some(epoch) => Answer::Sign { version: version.into() },
         _ => Answer::NoSign,
     }
 }

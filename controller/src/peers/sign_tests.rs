@@ -5,7 +5,7 @@ use rollcall_net::{Trigger, shutdown};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::*;
+use super::{super::standing::Missed, *};
 use crate::{
     index::Index,
     operate::Metrics,
@@ -18,7 +18,7 @@ const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/rollcall-system/leas
 /// Holds Leases as an API server does.
 #[derive(Debug, Default)]
 struct Kept {
-    leases: std::collections::BTreeMap<String, Value>,
+    leases: BTreeMap<String, Value>,
     version: u64,
     failing: Option<Reply>,
     forbids: Option<Forbids>,
@@ -155,6 +155,20 @@ async fn two_that_miss_each_other_see_each_others_signs_move() {
     two.errand.send_replace(errand(false, vec![missed("a", "a2")], None));
     while two.sign().await.0 != "a2".into() {}
     assert_eq!(two.sign().await, ("a2".into(), Answer::NoSign), "it is another process's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_sign_is_looked_at_once_a_round_however_many_processes_are_missed() {
+    let (_, client, log) = server();
+    let mut signer = Signer::start(client, "b", "b1");
+    let epochs: Vec<_> = (0..20).map(|number| format!("a{number:02}")).collect();
+    let missed = epochs.iter().map(|epoch| missed("a", epoch)).collect();
+    signer.errand.send_replace(errand(false, missed, None));
+    let mut said = Vec::new();
+    for _ in 0..20 {
+        said.push(signer.sign().await.0.to_string());
+    }
+    assert_eq!((said, log.all().len()), (epochs, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,8 @@
 //! A link that breaks proves little: a network may be cut in one place, and stand in another. So the others are asked
 //! whether they hear who is missed, and so is the API server, where whoever misses somebody gives a sign of life. Only
 //! whom nobody hears, and who gives no sign to an API server that answers, is lost; an API server that is away proves nothing.
+//! Who is not lost, and yet tells nothing to us or to whom we hear, is *unheard*: what we know of his sessions is old, and what
+//! becomes of ours there we are not told.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -43,6 +45,12 @@ pub(super) struct Process {
     pub(super) words: Words,
     /// It said that it ends.
     pub(super) leaves: bool,
+    /// When we had the first link with it.
+    pub(super) met_ms: Option<u64>,
+    /// Another process was met under the name of its replica while this one was missed: it is over, for good.
+    pub(super) is_over: bool,
+    /// Since when it is unheard.
+    pub(super) unheard_ms: Option<u64>,
     /// Since when it is lost.
     pub(super) lost_ms: Option<u64>,
 }
@@ -105,7 +113,8 @@ pub(super) fn standings(
     let judged = known.iter().map(|(epoch, process)| {
         let standing = match lost(known, epoch, process, replicas, now_ms, judges_from_ms) {
             Some(at_ms) => PeerStanding::Lost { at_ms },
-            None => PeerStanding::Heard,
+            None if is_told(known, epoch, process) => PeerStanding::Heard,
+            None => PeerStanding::Unheard { since_ms: process.unheard_since_ms() },
         };
         (epoch.clone(), standing)
     });
@@ -129,7 +138,7 @@ fn lost(
     if process.lost_ms.is_some() {
         return process.lost_ms;
     }
-    if has_successor(known, epoch, process) || pod_is_gone(process, replicas) {
+    if process.is_over || pod_is_gone(process, replicas) {
         return Some(now_ms);
     }
     let lost_from_ms = process.missed_since_ms() + LOST_AFTER_MS;
@@ -148,10 +157,28 @@ fn is_heard_by_others(known: &Processes, epoch: &Arc<str>) -> bool {
     known.values().any(|other| matches!(&other.line, Line::Up { hears, .. } if hears.contains(epoch)))
 }
 
-/// Another process answers under the name of this one's replica.
-fn has_successor(known: &Processes, epoch: &Arc<str>, process: &Process) -> bool {
-    process.replica.is_some()
-        && known.iter().any(|(other, held)| other != epoch && held.is_up() && held.replica == process.replica)
+/// What it hears reaches us: by itself, or through one that hears it. Once it did not, only who has told all that he knows
+/// since brings that to an end. Who said goodbye has sent his sessions away, and has nothing more to tell.
+fn is_told(known: &Processes, epoch: &Arc<str>, process: &Process) -> bool {
+    let was_unheard = process.unheard_ms.is_some();
+    let tells = |held: &Process| held.is_up() && (held.is_synced() || !was_unheard);
+    let hears = |other: &Process| {
+        matches!(&other.line, Line::Up { hears, .. } if hears.contains(epoch)) && tells(other)
+    };
+    tells(process) || process.leaves && process.is_broken() || known.values().any(hears)
+}
+
+/// Those that are missed, and under the name of whose replica another process answers that was met later.
+pub(super) fn succeeded(known: &Processes) -> Vec<Arc<str>> {
+    let newest_of = |replica: &Arc<str>| {
+        let up = known.values().filter(|held| held.is_up() && held.replica.as_ref() == Some(replica));
+        up.filter_map(|held| held.met_ms).max()
+    };
+    let is_succeeded = |process: &Process| {
+        let newest_ms = process.replica.as_ref().and_then(newest_of);
+        !process.is_up() && !process.is_over && newest_ms.is_some() && newest_ms >= process.met_ms
+    };
+    known.iter().filter(|(_, process)| is_succeeded(process)).map(|(epoch, _)| epoch.clone()).collect()
 }
 
 /// Kubernetes had its pod, and has it no more.
@@ -166,7 +193,7 @@ pub(super) fn lookout(known: &Processes, replicas: Option<&[Replica]>, now_ms: u
     let mut lookout = Lookout::default();
     for (epoch, process) in known {
         let Some(replica) = &process.replica else { continue };
-        let ends = has_successor(known, epoch, process) || pod_is_gone(process, replicas);
+        let ends = process.is_over || pod_is_gone(process, replicas);
         if !process.is_broken() || ends {
             continue;
         }
@@ -218,6 +245,10 @@ impl Process {
 
     pub(super) fn is_synced(&self) -> bool {
         matches!(self.line, Line::Up { is_synced: true, .. })
+    }
+
+    fn unheard_since_ms(&self) -> u64 {
+        self.unheard_ms.unwrap_or_else(|| self.missed_since_ms())
     }
 
     /// Since when nothing is heard of it, by us or by others.

@@ -257,6 +257,88 @@ fn a_pod_that_is_gone_and_a_process_that_is_replaced_are_lost_at_once() {
 }
 
 #[test]
+fn a_process_that_was_replaced_is_over_whatever_becomes_of_the_one_after() {
+    let mut ours = Watcher::new();
+    for epoch in ["b1", "b2", "b3"] {
+        ours.link(epoch, &[]);
+        ours.wait(1_000, &[]);
+        ours.breaks(epoch);
+    }
+    let sought = |ours: &Watcher| -> Vec<_> {
+        ours.look.lookout.reads.iter().map(|missed| missed.epoch.to_string()).collect()
+    };
+    assert_eq!(sought(&ours), ["b3"]);
+    ours.wait(5_000, &[]);
+    assert!(["b1", "b2", "b3"].iter().all(|epoch| ours.is_lost(epoch)));
+    assert_eq!(sought(&ours), ["b3"], "its pod is there");
+    // The newer one is met before the end of the older one's link is noticed, and breaks first.
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.wait(1_000, &[]);
+    ours.link("b2", &[]);
+    ours.breaks("b2");
+    assert!(!ours.is_lost("b2"), "it is the newer one");
+    ours.link("b2", &[]);
+    ours.breaks("b1");
+    assert!(ours.is_lost("b1"));
+}
+
+/// What happens to the links of us, with b and c; and how b stands then.
+#[test]
+fn who_lives_and_tells_nothing_is_unheard_until_all_is_told() {
+    let unheard = |ours: &Watcher, epoch| match ours.look.standings.get(epoch) {
+        Some(PeerStanding::Unheard { since_ms }) => Some(*since_ms),
+        _ => None,
+    };
+    let mut ours = Watcher::new();
+    ours.link("b1", &["a1"]);
+    assert_eq!(unheard(&ours, "b1"), None, "nothing was known of it that could be old");
+    ours.book.synced("b1");
+    ours.wait(1_000, &[]);
+    let broke_ms = ours.now_ms;
+    ours.breaks("b1");
+    assert_eq!(unheard(&ours, "b1"), Some(broke_ms), "at once");
+    ours.wait(60_000, &["b1"]);
+    assert_eq!(unheard(&ours, "b1"), Some(broke_ms), "it gives its sign");
+    // Who says that he hears it has not told what he heard of it.
+    ours.link("c1", &["b1"]);
+    assert_eq!(unheard(&ours, "b1"), Some(broke_ms));
+    ours.book.synced("c1");
+    ours.look();
+    assert_eq!(ours.look.standings.get("b1"), Some(&PeerStanding::Heard));
+    ours.breaks("c1");
+    assert!(unheard(&ours, "b1").is_some() && unheard(&ours, "c1").is_some());
+    let since_ms = unheard(&ours, "b1");
+    ours.wait(1_000, &["b1", "c1"]);
+    ours.link("b1", &[]);
+    assert_eq!(unheard(&ours, "b1"), since_ms, "there is a link, and nothing was told over it yet");
+    ours.book.synced("b1");
+    ours.look();
+    assert_eq!(unheard(&ours, "b1"), None);
+    assert!(unheard(&ours, "c1").is_some(), "b1 does not hear it");
+    ours.wait(10_000, &["b1"]);
+    assert!(ours.is_lost("c1"));
+
+    // The API server is away: undecided.
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.api = false;
+    ours.breaks("b1");
+    ours.wait(600_000, &[]);
+    assert!(unheard(&ours, "b1").is_some());
+    ours.api = true;
+    ours.wait(3_000, &[]);
+    assert!(ours.is_lost("b1") && unheard(&ours, "b1").is_none());
+
+    // Whoever said goodbye has nothing more to tell.
+    let mut ours = Watcher::new();
+    ours.link("b1", &[]);
+    ours.beat("b1", &[], Standing::Leaving);
+    ours.breaks("b1");
+    assert_eq!(unheard(&ours, "b1"), None);
+}
+
+#[test]
 fn who_stood_still_waits_before_it_judges() {
     let mut ours = Watcher::new();
     ours.link("b1", &[]);
@@ -374,6 +456,13 @@ proptest! {
             }
             let known = ours.book.known();
             for (epoch, process) in known {
+                // Heard, unheard or lost: whoever is heard tells something, or is heard by one who does.
+                if ours.look.standings.get(epoch) == Some(&PeerStanding::Heard) {
+                    let hears = |other: &Process| matches!(
+                        &other.line, Line::Up { hears, .. } if hears.contains(epoch)
+                    );
+                    prop_assert!(process.is_up() || known.values().any(hears), "{epoch}");
+                }
                 let Some(lost_ms) = ours.lost_ms(epoch) else { continue };
                 prop_assert!(!process.is_up());
                 let heard = known.values().any(|other| matches!(
@@ -385,9 +474,7 @@ proptest! {
                 }
                 // Where nothing but silence spoke against it, the silence was long, the API server knew of no sign, and we
                 // were there to hear.
-                let replaced = known.iter().any(|(other, held)| {
-                    other != epoch && held.is_up() && held.replica == process.replica
-                });
+                let replaced = process.is_over;
                 let is_gone = process.has_pod
                     && !ours.replicas.iter().flatten().any(|pod| Some(&pod.name) == process.replica.as_ref());
                 if is_silence && !replaced && !is_gone && process.replica.is_some() {

@@ -326,6 +326,12 @@ impl Place {
         inner.resolve(&drains);
     }
 
+    /// The session is over, and its pod is on its way to another replica: who goes waits for it as before, and nobody
+    /// else does.
+    pub(crate) fn departs(&self) {
+        self.board.inner().sessions.remove(&self.id);
+    }
+
     pub(crate) fn asker(&self) -> Asker {
         Asker { board: self.board.clone(), id: self.id }
     }

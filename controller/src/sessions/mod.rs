@@ -10,6 +10,7 @@
 //! A steward sees to it that all replicas have about as many, and that those of one that ends go to the others.
 
 mod admission;
+mod away;
 mod bell;
 mod board;
 mod callers;

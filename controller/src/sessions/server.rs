@@ -75,7 +75,7 @@ pub struct Sessions<R> {
     index: IndexHandle,
     authenticator: Arc<Authenticator<R>>,
     admission: Arc<Admission>,
-    board: Arc<Board>,
+    pub(super) board: Arc<Board>,
     inquiries: Arc<Inquiries>,
     returns: Returns,
     clock: Clock,

@@ -20,6 +20,7 @@ use tracing::{debug, info};
 
 use super::{
     admission::{Admission, Stranger},
+    away::Away,
     board::{Leave, Orders, Place},
     callers::Callers,
     ending::Ending,
@@ -425,6 +426,15 @@ impl Running {
             presence.ended_by_peer();
         }
         self.session.metrics.session_ended(ending);
+        let is_led = self.session.server.dial().is_some();
+        let Self { session: Session { uid, place, index, .. }, presence, .. } = self;
+        if is_led
+            && presence.is_some()
+            && let Some(away) = Away::of(&uid, place, index)
+        {
+            // It ends by itself, and needs nobody who waits for it.
+            drop(tokio::spawn(away.run()));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod sessions;
 mod sharing;
 mod slices;
 mod trio;
+mod unheard;
 mod written;
 
 use rollcall_catalogue::{

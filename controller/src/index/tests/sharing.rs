@@ -61,7 +61,7 @@ fn bench() -> Bench {
     bench
 }
 
-fn peers(bench: &mut Bench, standings: &[(&str, PeerStanding)], now_ms: u64) {
+pub(super) fn peers(bench: &mut Bench, standings: &[(&str, PeerStanding)], now_ms: u64) {
     let peers = standings.iter().map(|(epoch, standing)| (Arc::from(*epoch), *standing)).collect();
     bench.index.set_peers(peers, now_ms);
 }
@@ -87,7 +87,7 @@ fn stands(bench: &mut Bench) -> (State, String) {
     (one.state, one.reason.to_string())
 }
 
-fn reason_at(bench: &mut Bench, now_ms: u64) -> String {
+pub(super) fn reason_at(bench: &mut Bench, now_ms: u64) -> String {
     // Each second, as the owner does, or it were a pause; the others speak all the while.
     while bench.now_ms < now_ms {
         bench.now_ms = (bench.now_ms + 1_000).min(now_ms);
@@ -96,6 +96,19 @@ fn reason_at(bench: &mut Bench, now_ms: u64) -> String {
         bench.index.advance(at_ms);
     }
     stands(bench).1
+}
+
+/// Pod `u1` was told as late by `a` at this moment; `b` hears two others.
+pub(super) fn late_elsewhere(now_ms: u64) -> Bench {
+    let mut bench = bench();
+    for number in [2, 3] {
+        let one = Record { pod: uid(number), origin: "b".into(), ..record(version(1, "i", 1, 1), HEARD) };
+        bench.index.hear_record(one, 1_000);
+    }
+    reason_at(&mut bench, now_ms);
+    let late = SessionWord::Open { unheard_ms: Some(4_000) };
+    bench.index.hear_record(record(version(1, "i", 1, 1), late), now_ms);
+    bench
 }
 
 #[test]

@@ -13,8 +13,8 @@ use super::{
 };
 
 /// Holds an index, what it has told of, and which of the others' notes it has heard.
-struct Replica {
-    index: Index,
+pub(super) struct Replica {
+    pub(super) index: Index,
     notes: HashMap<PodUid, Arc<Note>>,
 }
 
@@ -30,7 +30,7 @@ impl Replica {
     }
 
     /// Puts into its notes what there is to be told, as the owner does after each turn.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         for tidings in self.index.take_notes() {
             match tidings {
                 Tidings::Known(note) => drop(self.notes.insert(note.pod.clone(), note.into())),
@@ -40,7 +40,7 @@ impl Replica {
     }
 
     /// Hears all that another one knows, as it is told now.
-    fn hears(&mut self, notes: &HashMap<PodUid, Arc<Note>>, now_ms: u64) {
+    pub(super) fn hears(&mut self, notes: &HashMap<PodUid, Arc<Note>>, now_ms: u64) {
         for note in notes.values() {
             self.index.hear_record(note.told(now_ms), now_ms);
         }
@@ -57,6 +57,13 @@ fn share(replicas: &mut [Replica], now_ms: u64) {
             replicas[to].hears(&notes, now_ms);
         }
     }
+}
+
+/// What one has to tell to another.
+pub(super) fn newer(from: &Replica, to: &Replica) -> HashMap<PodUid, Arc<Note>> {
+    let is_newer = |note: &Arc<Note>| to.notes.get(&note.pod).is_none_or(|held| note.is_newer_than(held));
+    let notes = from.notes.iter().filter(|(_, note)| is_newer(note));
+    notes.map(|(uid, note)| (uid.clone(), note.clone())).collect()
 }
 
 fn all_heard(replicas: &mut [Replica], now_ms: u64) {
@@ -198,7 +205,7 @@ proptest! {
 }
 
 /// A frame of each sidecar comes so often, and each up to 400 ms late.
-const FRAME_EVERY_MS: u64 = 3_000;
+pub(super) const FRAME_EVERY_MS: u64 = 3_000;
 
 /// When what is to be judged happens, and when it has been.
 const CUT_MS: u64 = 30_000;
@@ -209,38 +216,40 @@ const WITHIN_MS: u64 = 1_100;
 
 /// Holds a pod's sidecar.
 #[derive(Debug, Clone)]
-struct Sidecar {
-    node: u8,
-    phase_ms: u64,
+pub(super) struct Sidecar {
+    pub(super) node: u8,
+    pub(super) phase_ms: u64,
     /// It says nothing in this time.
-    cut: std::ops::Range<u64>,
+    pub(super) cut: std::ops::Range<u64>,
+    /// When its session began.
+    pub(super) since_ms: u64,
 }
 
 impl Sidecar {
     /// When it was heard last.
-    fn heard_ms(&self, now_ms: u64) -> u64 {
+    pub(super) fn heard_ms(&self, now_ms: u64) -> u64 {
         let late_ms = |frame: u64| (frame.wrapping_mul(0x9e37_79b9) ^ self.phase_ms) % 400;
         let newest = (now_ms + self.phase_ms) / FRAME_EVERY_MS;
         let frames = (0..=newest)
             .rev()
             .map(|frame| (frame * FRAME_EVERY_MS + late_ms(frame)).saturating_sub(self.phase_ms));
         let mut heard = frames.filter(|at_ms| *at_ms <= now_ms && !self.cut.contains(at_ms));
-        heard.next().unwrap_or_default()
+        heard.next().unwrap_or_default().max(self.since_ms)
     }
 }
 
 /// Holds a replica that listens to some of the sidecars, as its owner does.
-struct Listener {
-    replica: Replica,
-    sidecars: BTreeMap<PodUid, Sidecar>,
+pub(super) struct Listener {
+    pub(super) replica: Replica,
+    pub(super) sidecars: BTreeMap<PodUid, Sidecar>,
     /// Those whose next frame is news, by the last one.
     awaited: BTreeMap<PodUid, u64>,
     /// How each pod stood, from when on.
-    stood: BTreeMap<String, Vec<(u64, State, Reason)>>,
+    pub(super) stood: BTreeMap<String, Vec<(u64, State, Reason)>>,
 }
 
 impl Listener {
-    fn new(epoch: &str, all: &BTreeMap<PodUid, Sidecar>, hears: impl Fn(usize) -> bool) -> Self {
+    pub(super) fn new(epoch: &str, all: &BTreeMap<PodUid, Sidecar>, hears: impl Fn(usize) -> bool) -> Self {
         let mut index = Index::default();
         for kind in Kind::ALL {
             index.apply(Change::ListBegins(kind));
@@ -276,7 +285,7 @@ impl Listener {
         Self { replica, sidecars, awaited: BTreeMap::new(), stood: BTreeMap::new() }
     }
 
-    fn turn(&mut self, now_ms: u64) {
+    pub(super) fn turn(&mut self, now_ms: u64) {
         let index = &mut self.replica.index;
         let heard = |uid: &PodUid| self.sidecars.get(uid).map(|sidecar| sidecar.heard_ms(now_ms));
         self.awaited.retain(|uid, before_ms| {
@@ -329,7 +338,12 @@ fn losses() -> impl Strategy<Value = Vec<Sidecar>> {
                 // A node as a whole, or one of its pods.
                 let is_cut = dies == 0 && with_others || number < alone && dies == 1;
                 let cut = if is_cut { CUT_MS..back_ms } else { 0..0 };
-                sidecars.push(Sidecar { node: node as u8, phase_ms: phase_ms % FRAME_EVERY_MS, cut });
+                sidecars.push(Sidecar {
+                    node: node as u8,
+                    phase_ms: phase_ms % FRAME_EVERY_MS,
+                    cut,
+                    since_ms: 0,
+                });
             }
         }
         sidecars
@@ -356,12 +370,7 @@ proptest! {
             three.iter_mut().for_each(|listener| listener.turn(now_ms));
             for to in 0..3 {
                 for from in (0..3).filter(|from| *from != to) {
-                    let newer: HashMap<_, _> = {
-                        let held = &three[to].replica.notes;
-                        let is_newer = |note: &Arc<Note>| held.get(&note.pod).is_none_or(|held| note.is_newer_than(held));
-                        let notes = three[from].replica.notes.iter();
-                        notes.filter(|(_, note)| is_newer(note)).map(|(uid, note)| (uid.clone(), note.clone())).collect()
-                    };
+                    let newer = newer(&three[from].replica, &three[to].replica);
                     three[to].replica.hears(&newer, now_ms);
                 }
             }

@@ -1,11 +1,20 @@
 use std::sync::Arc;
 
 use rollcall_catalogue::{Reason, liveness::PodLife};
-use rollcall_wire::{Down, Drain, Up};
+use rollcall_wire::{
+    Down, Drain, Up,
+    peer::{Note, SessionNote},
+};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::house::{House, Peer, beat, key, pod, seen, subscribe};
-use crate::{owner::View, sessions::board::BACK_AFTER};
+use crate::{
+    owner::View,
+    sessions::{
+        Ending,
+        board::{BACK_AFTER, Leave},
+    },
+};
 
 /// A house in which pod 1 is of `orders`, and pods 2 to 4 call it.
 async fn callers() -> (House, Peer, Vec<Peer>) {
@@ -147,6 +156,42 @@ async fn who_leaves_is_not_waited_for() {
         matches!(answer, Some(Down::Drained { complete: true, acked: 2, subscribers: 2, .. })),
         "{answer:?}"
     );
+}
+
+/// A caller is sent to another replica while a pod goes: it calls until it is told there.
+#[tokio::test(start_paused = true)]
+async fn who_was_sent_away_is_waited_for_until_it_is_heard_elsewhere() {
+    for arrives in [true, false] {
+        let (house, mut drained, mut callers) = callers().await;
+        let mut moved = callers.remove(0);
+        let at = ([10, 0, 0, 2], 7310).into();
+        // The pod's own is the oldest.
+        let of_it = house.sessions.board.all()[1];
+        assert!(house.sessions.board.send_away(of_it, Leave { ending: Ending::Moved, dial: Some(at) }));
+        assert_eq!(moved.goodbye_to().await, ("moved".to_owned(), Some(at)));
+        drop(moved.close());
+        drained.say(&drain(Drain::Start, 20_000)).await;
+        for caller in &mut callers {
+            caller.sync().await;
+        }
+        let all = [&[&drained], &callers.iter().collect::<Vec<_>>()[..]].concat();
+        live(&all, Duration::from_secs(2)).await;
+        if arrives {
+            let left = house.index.ledger().get(&"u2".into()).unwrap();
+            let mut there = Note { origin: "other".into(), ..Note::clone(&left) };
+            there.version.sequence += 1;
+            there.session = SessionNote::Open { unheard_since_ms: None };
+            house.index.hear_notes(vec![there.into()]).await.unwrap();
+        }
+        live(&all, Duration::from_secs(5)).await;
+        let Some(Down::Drained { complete, acked, subscribers, elapsed_ms, .. }) = drained.hear().await
+        else {
+            panic!()
+        };
+        assert_eq!((complete, acked, subscribers), (true, 2, 2), "it is told elsewhere, or given up");
+        let expected = if arrives { 1_900..3_000 } else { 5_000..6_500 };
+        assert!(expected.contains(&elapsed_ms), "{arrives}: {elapsed_ms}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,7 +172,7 @@ async fn who_is_cut_off_keeps_those_who_would_be_let_in_by_nobody() {
     house.peers.are(vec![other("b", at(2), 20)]);
     let all = half_known(&house).await;
     sleep(Duration::from_secs(2)).await;
-    house.peers.tell(Fleet { is_met: true, others: vec![], cut_from: vec![at(2)] });
+    house.peers.tell(Fleet { is_met: true, cut_from: vec![at(2)], ..Fleet::default() });
     sleep(Duration::from_secs(20)).await;
     let gone: Vec<_> = all.iter().map(JoinHandle::is_finished).collect();
     assert_eq!(gone, [[false; 10], [true; 10]].concat());

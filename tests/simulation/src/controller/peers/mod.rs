@@ -197,6 +197,9 @@ impl Controller {
             self.peers.standings = standings.clone();
             let of_ours = |standing| match standing {
                 PeerStanding::Lost { at_ms } => PeerStanding::Lost { at_ms: at_ms + self.skew_ms },
+                PeerStanding::Unheard { since_ms } => {
+                    PeerStanding::Unheard { since_ms: since_ms + self.skew_ms }
+                }
                 PeerStanding::Heard => PeerStanding::Heard,
             };
             let standings =
