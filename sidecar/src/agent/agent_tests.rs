@@ -207,7 +207,7 @@ async fn a_token_that_is_renewed_is_shown_once() {
     };
     bench.agent.client.open(0);
     let protocol = "1.0".to_owned();
-    bench.hear(Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position });
+    bench.hear(Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed });
     assert_eq!(bench.agent.show_token(&mut shown), None, "an older controller does not know of it");
     bench.open();
     assert_eq!(bench.agent.show_token(&mut shown), Some(Up::Token { token: token("third") }));
