@@ -143,13 +143,13 @@ impl Fleet {
                 told.push((self.now_ms, standing));
             }
         }
-        for one in 0..REPLICAS {
+        for (one, is_behind) in behind.into_iter().enumerate() {
             let heard = |other: usize| {
                 let mut told = self.told[other].iter().rev();
                 told.find(|(at_ms, _)| at_ms + delay_ms <= self.now_ms).map(|(_, standing)| *standing)
             };
             let others: Vec<_> = (0..REPLICAS).filter(|other| *other != one).filter_map(heard).collect();
-            self.gives[one] = self.ways[one].look(behind[one], &others, self.now_ms);
+            self.gives[one] = self.ways[one].look(is_behind, &others, self.now_ms);
         }
     }
 }

@@ -405,7 +405,10 @@ impl Server {
     fn greet(&mut self) -> Option<Bytes> {
         let Welcome { replica, ca } = self.welcome.take()?;
         self.replicas_due = false;
-        let reading = self.version.knows_replicas().then(|| self.talk.tell_reading()).unwrap_or_default();
+        let reading = match self.version.knows_replicas() {
+            true => self.talk.tell_reading(),
+            false => Arc::default(),
+        };
         let (position, changed) = (reading.reach.clone(), reading.changed_otherwise());
         let (protocol, epoch) = (self.version.to_string(), self.feed.epoch().to_string());
         let (replicas, pod) = (self.replicas.to_vec(), self.pod.clone());

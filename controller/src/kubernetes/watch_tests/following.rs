@@ -292,6 +292,9 @@ async fn how_far_a_kind_was_read_follows_lists_events_and_bookmarks() {
         timeout(MINUTE, reached).await.unwrap_or_else(|_| panic!("{:?}", rig.index.view().borrow().reading));
     };
     at(10).await;
+    let mut listed = Position::default();
+    listed.saw("Pod", 3);
+    assert_eq!(rig.index.view().borrow().reading.changed, listed, "the newest that is in the list");
     stream.event("ADDED", &pod("b", "12"));
     at(12).await;
     stream.event("BOOKMARK", &json!({"metadata": {"resourceVersion": "20"}}));

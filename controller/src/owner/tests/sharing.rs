@@ -215,6 +215,21 @@ async fn a_view_says_how_far_kubernetes_was_read_and_wakes_nobody_for_it() {
     expected.saw("Pod", 111);
     let now = view.borrow().clone();
     assert_eq!((now.catalogue.len(), &now.reading.reach), (1, &expected));
+    // A list that takes nothing away is no change; one that does is, and nobody saw when.
+    for (holds, changed) in [(true, 111), (false, 300)] {
+        index.apply(Change::ListBegins(Kind::Pod)).await.unwrap();
+        if holds {
+            index.apply(pod(1, false)).await.unwrap();
+        }
+        index.apply_at(Change::ListEnds(Kind::Pod), Some(if holds { 200 } else { 300 })).await.unwrap();
+        sleep(secs(1)).await;
+        let mut pods = Position::default();
+        pods.saw("Pod", changed);
+        assert_eq!(index.view().borrow().reading.changed, pods);
+        pods = Position::default();
+        pods.saw("Pod", 111);
+        assert_eq!(*index.view().borrow().happened, pods, "seen to happen");
+    }
 }
 
 fn slice(numbers: &[u8]) -> Change {

@@ -128,7 +128,7 @@ impl World {
         world
     }
 
-    fn turn(&mut self, service: usize, state: State) {
+    fn turn(&mut self, service: usize, state: &State) {
         self.revision += 1;
         let Some(last) = self.truth[service].last() else { return };
         let before = last.state.clone().unwrap_or_default();
@@ -160,7 +160,7 @@ impl World {
             let changed = if took_away { self.revision } else { found.max(before.changed) };
             self.read[replica][service] = Read { place: newest, reach: self.revision, changed };
             if newest != before.place {
-                self.show(replica, service, turn.state);
+                self.show(replica, service, &turn.state);
             }
         }
         self.say_reading(replica);
@@ -177,10 +177,10 @@ impl World {
         self.replicas[replica].reading = Reading { reach, changed };
     }
 
-    fn show(&mut self, replica: usize, service: usize, state: State) {
+    fn show(&mut self, replica: usize, service: usize, state: &State) {
         match state {
             Some(all) => {
-                let all: Vec<_> = all.into_iter().collect();
+                let all: Vec<_> = all.iter().map(|(id, weight)| (*id, *weight)).collect();
                 self.replicas[replica].change(&name(service), &all);
             }
             None => self.replicas[replica].vanish(&name(service)),
@@ -193,7 +193,7 @@ impl World {
             let Some(turn) = self.truth[service].get(read.place + 1).cloned() else { return };
             let reach = turn.revision.max(read.reach);
             *read = Read { place: read.place + 1, reach, changed: turn.revision };
-            self.show(replica, service, turn.state);
+            self.show(replica, service, &turn.state);
             self.say_reading(replica);
         }
     }
@@ -207,7 +207,7 @@ impl World {
 
     fn step(&mut self, op: Op) {
         match op {
-            Op::Turn(service, state) => self.turn(service, state),
+            Op::Turn(service, state) => self.turn(service, &state),
             Op::Read(replica, service, count) => self.read(replica, service, count),
             Op::Want(service) => {
                 self.wanted.insert(service);
