@@ -240,12 +240,6 @@ impl<R: Reviewer> Authenticator<R> {
         facts.ok_or(AuthError::UnknownPod)
     }
 
-    /// What these headers have shown, of whom they were found to speak for.
-    pub(crate) fn shown(&self, headers: &HeaderMap, pod: &PodUid) -> Option<Shown> {
-        let digest = Sha256::digest(bearer(headers)?.as_bytes()).into();
-        Some(Shown { digest, pod: pod.clone() })
-    }
-
     /// Whether these headers are another replica's; they came from this address.
     pub async fn authenticate_replica(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), AuthError> {
         self.let_in_replica(bearer(headers).ok_or(AuthError::NoToken)?, peer).await
@@ -319,6 +313,12 @@ fn end(token: &str) -> SystemTime {
 /// When a token ends, by its own claim; only asked of tokens that the API server has just found good.
 fn expiry(token: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims(token)?.exp?))
+}
+
+/// What these headers have shown, of whom they were found to speak for.
+pub(crate) fn shown(headers: &HeaderMap, pod: &PodUid) -> Option<Shown> {
+    let digest = Sha256::digest(bearer(headers)?.as_bytes()).into();
+    Some(Shown { digest, pod: pod.clone() })
 }
 
 /// What a token says of itself; none where it is no JWT.

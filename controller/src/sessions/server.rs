@@ -40,7 +40,7 @@ use super::{
     stream::{Clock, Session, Turn, replicas},
 };
 use crate::{
-    auth::{AuthError, Authenticator, Reviewer},
+    auth::{self, AuthError, Authenticator, Reviewer},
     operate::Metrics,
     owner::IndexHandle,
     peers::{Fleet, Moving, PeersHandle},
@@ -334,7 +334,7 @@ impl<R: Reviewer> Sessions<R> {
             return Err(self.refusal(Closed::Behind));
         }
         let facts = self.authenticator.authenticate(request.headers(), caller.address).await?;
-        let shown = self.authenticator.shown(request.headers(), &facts.uid);
+        let shown = auth::shown(request.headers(), &facts.uid);
         let permit = self.admission.session().ok_or_else(|| self.full())?;
         info!(namespace = %facts.namespace, pod = %facts.name, "a session is open");
         let uid = facts.uid.clone();

@@ -121,7 +121,7 @@ fn doubted(replicas: usize, phases: &[u64], cuts: &[Cut], mut moves: Vec<Move>) 
                 }
             }
         }
-        for one in 0..replicas {
+        for (one, listener) in listeners.iter_mut().enumerate() {
             let unheard = unheard(replicas, cuts, one, now_ms);
             since.retain(|(by, other), _| *by != one || unheard.contains(other));
             let standings = (0..replicas).filter(|other| *other != one).map(|other| {
@@ -132,7 +132,7 @@ fn doubted(replicas: usize, phases: &[u64], cuts: &[Cut], mut moves: Vec<Move>) 
                 (Arc::from(format!("e{other}")), standing)
             });
             let standings = standings.collect();
-            listeners[one].replica.index.set_peers(standings, now_ms);
+            listener.replica.index.set_peers(standings, now_ms);
         }
         listeners.iter_mut().for_each(|listener| listener.turn(now_ms));
     }

@@ -115,7 +115,7 @@ fn a_welcome_says_what_both_speak_and_where_replicas_are() {
 fn one_token_a_minute_is_looked_at_and_what_is_none_never() {
     let token =
         |text: &str| serde_json::from_value(serde_json::json!({"type": "token", "token": text})).unwrap();
-    let good = |text: &str| vec![Heard::Token(crate::Token::read(text.as_bytes()).unwrap())];
+    let good = |text: &str| vec![Heard::Token(Token::read(text.as_bytes()).unwrap())];
     let long = "a".repeat(TOKEN_BYTES_MAX + 1);
     let mut of_before = House::greeted("1.0").session;
     assert_eq!((of_before.hear(token("a")), of_before.server.unknown_frames()), (vec![], 1));
