@@ -142,6 +142,7 @@ impl World {
             world.controllers.iter().map(of).collect::<BTreeMap<_, _>>()
         };
         let (before, bad_ways) = (revisions(self), self.ether.network.bad_ways);
+        let since_ms = self.now_ms().saturating_sub(MOVED_WITHIN_MS);
         self.ether.network.bad_ways = 0;
         for controller in self.controllers.values_mut() {
             let open: Vec<_> = controller.open.values().copied().collect();
@@ -155,7 +156,9 @@ impl World {
         self.play(self.now_ms() + MOVED_WITHIN_MS);
         self.ether.network.bad_ways = bad_ways;
         let after = revisions(self);
-        if after != before && self.checks.failures.is_empty() {
+        // Whose time was over meanwhile, or shortly before, was missed for a moment.
+        let expired = self.controllers.values().any(|one| one.expired_ms >= Some(since_ms));
+        if after != before && !expired && self.checks.failures.is_empty() {
             self.checks.failures.push(format!("sessions moved, and {before:?} became {after:?}"));
         }
     }

@@ -58,6 +58,8 @@ pub(crate) struct Controller {
     pub(crate) answered: Vec<Answered>,
     /// Sessions whose digest did not fit.
     pub(crate) digest_resyncs: u64,
+    /// When a session's time was over last: that is a change of its services, since it counts as lost until it is back.
+    pub(crate) expired_ms: Option<Millis>,
     /// Kubernetes was last heard then.
     pub(crate) kubernetes_heard_ms: Millis,
     /// Its clock is ahead by this.
@@ -102,6 +104,7 @@ impl Controller {
             faults: Vec::new(),
             answered: Vec::new(),
             digest_resyncs: 0,
+            expired_ms: None,
             kubernetes_heard_ms: ether.now_ms(),
             skew_ms,
             inputs: VecDeque::new(),

@@ -173,7 +173,11 @@ impl Controller {
         }
         if stream.server.closed() && stream.outbox.is_empty() {
             // Whom we send away though it is heard has done nothing that a dead one does.
-            let heard = matches!(stream.server.farewell(), Some(reason::EXPIRED | reason::SLOW));
+            let farewell = stream.server.farewell();
+            let heard = matches!(farewell, Some(reason::EXPIRED | reason::SLOW));
+            if farewell == Some(reason::EXPIRED) {
+                self.expired_ms = Some(ether.now_ms());
+            }
             return self.end(id, heard, ether);
         }
         let at_ms = stream.server.wake_at_ms().saturating_sub(self.skew_ms).max(ether.now_ms() + 1);
