@@ -150,6 +150,7 @@ class Client:
             self.epoch, self.home = frame["epoch"], frame["pod"]["namespace"]
             self.wanted = [self.key(name) for name in self.wanted]
             self.awaited = set(self.wanted)
+            print(json.dumps({kind: frame}), flush=True)
         elif kind == "upsert":
             self.parts.append(frame)
             if not frame.get("more"):

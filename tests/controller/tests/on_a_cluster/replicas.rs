@@ -73,6 +73,17 @@ fn all_replicas_serve_and_nobody_misses_one_that_dies() -> Result<()> {
         let two = Replica::start(&scene, "replica-2", second, first)?;
         one.is_linked()?;
         two.is_linked()?;
+        // Who comes from now on is told of both, and needs no second look to know where else to go.
+        scene.pod_by_hand(&shop, "reader", &json!({}), &["198.19.15.99"])?;
+        for dialled in [first, second] {
+            eventually("both are named", || {
+                let welcome = scene.client_at(dialled, &shop, "reader", &["orders"])?.frame("welcome")?;
+                let named = welcome["replicas"].as_array().map_or(0, Vec::len);
+                ensure!(named == 2, "{welcome}");
+                Ok(true)
+            })?;
+        }
+
         let hermit = |pod: &str, service: &str, node, at| scene.hermit_at(at, (&shop, pod, service, node));
         let sidecars = [
             hermit("orders-1", "orders", 1, first)?,
@@ -87,7 +98,6 @@ fn all_replicas_serve_and_nobody_misses_one_that_dies() -> Result<()> {
             if ours == theirs { Ok(true) } else { bail!("{ours}\nis not\n{theirs}") }
         })?;
         // So does a client that knows nothing but the page on the protocol, at either of them.
-        scene.pod_by_hand(&shop, "reader", &json!({}), &["198.19.15.99"])?;
         for dialled in [second, first] {
             let client = scene.client_at(dialled, &shop, "reader", &["orders"])?;
             client.frame("duties")?;
