@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The version of the wire that this build speaks.
-pub const PROTOCOL: &str = "1.1";
+pub const PROTOCOL: &str = "1.2";
 
 /// The header in which a replica that does not serve says where another one does: IP and port.
 pub const SERVING: &str = "x-rollcall-serving";
@@ -364,7 +364,7 @@ mod tests {
         let table = [
             (
                 serde_json::to_string(&hello).unwrap(),
-                r#"{"type":"hello","protocol":"1.1","incarnation":"i","sequence":1,"cursor":0,"held":{"orders.shop":"0000000000000007"}}"#,
+                r#"{"type":"hello","protocol":"1.2","incarnation":"i","sequence":1,"cursor":0,"held":{"orders.shop":"0000000000000007"}}"#,
             ),
             (
                 serde_json::to_string(&Up::Subscribe {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The minor versions of this build begin with 0 and end here; the major one is 1.
-const NEWEST: u16 = 1;
+const NEWEST: u16 = 2;
 
 /// Holds what both ends speak. An end that speaks less is told nothing that it cannot know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,12 @@ impl Version {
     /// Frames and fields for clients that know of several replicas: `replicas`, `position`, `changed`, `dial`, and `token` from them.
     pub(super) fn knows_replicas(self) -> bool {
         self.minor >= 1
+    }
+
+    /// Frames and fields about the installation itself: `way`, and `usage` from clients.
+    #[expect(dead_code, reason = "its frames come with the next commits")]
+    pub(super) fn knows_the_installation(self) -> bool {
+        self.minor >= 2
     }
 }
 
@@ -52,8 +58,9 @@ mod tests {
             (PROTOCOL, Some(PROTOCOL)),
             ("1.0", Some("1.0")),
             ("1.1", Some("1.1")),
-            ("1.2", Some("1.1")),
-            ("1.40000", Some("1.1")),
+            ("1.2", Some("1.2")),
+            ("1.3", Some("1.2")),
+            ("1.40000", Some("1.2")),
             ("1.400000000000000000000", Some("1.0")),
             ("1", Some("1.0")),
             ("1.", Some("1.0")),

@@ -99,7 +99,7 @@ impl House {
 #[test]
 fn a_welcome_says_what_both_speak_and_where_replicas_are() {
     for (theirs, ours, position_told) in
-        [("1.0", "1.0", Position::default()), ("1.1", "1.1", position(7)), ("1.9", "1.1", position(7))]
+        [("1.0", "1.0", Position::default()), ("1.1", "1.1", position(7)), ("1.9", "1.2", position(7))]
     {
         let mut house = House::greeted(theirs);
         let said = house.said();
