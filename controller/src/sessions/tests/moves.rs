@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, header};
 use rollcall_catalogue::{ContentHash, Reason, changes::Position};
-use rollcall_wire::{Down, Drain, SERVING, Up, peer::Standing};
+use rollcall_wire::{Down, Drain, PROTOCOL, SERVING, Up, peer::Standing};
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
@@ -389,7 +389,7 @@ async fn each_session_is_told_where_replicas_are_and_of_the_newest_within_a_seco
     let mut newer = house.open("u1").await;
     newer.say(&hello("i", 1)).await;
     let Some(Down::Welcome { protocol, replicas, .. }) = newer.hear().await else { panic!() };
-    assert_eq!((protocol.as_str(), replicas), ("1.1", vec![own, at(2), at(3)]));
+    assert_eq!((protocol.as_str(), replicas), (PROTOCOL, vec![own, at(2), at(3)]));
     let mut older = house.open("u2").await;
     let Up::Hello { incarnation, sequence, epoch, cursor, held, registrations, .. } = hello("i", 1) else {
         panic!()
