@@ -25,10 +25,11 @@ mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use book::Counts;
+pub use book::{Answer, Book, Counts, Look, TICK_MS, Turn};
 pub use fleet::{Fleet, Other};
 pub use handle::{AwaitsSubscribers, PeersHandle};
 pub use hub::{Means, Peers, Settings, peers};
+pub use standing::{Lookout, Missed};
 pub(crate) use link::Moving;
 
 #[cfg(test)]
