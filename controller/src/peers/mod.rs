@@ -29,8 +29,8 @@ pub use book::{Answer, Book, Counts, Look, TICK_MS, Turn};
 pub use fleet::{Fleet, Other};
 pub use handle::{AwaitsSubscribers, PeersHandle};
 pub use hub::{Means, Peers, Settings, peers};
-pub use standing::{Lookout, Missed};
 pub(crate) use link::Moving;
+pub use standing::{Lookout, Missed};
 
 #[cfg(test)]
 mod tests;
