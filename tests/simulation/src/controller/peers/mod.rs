@@ -161,7 +161,11 @@ impl Controller {
     }
 
     fn own_beat(&self) -> Beat {
-        let hears = self.peers.book.heard().cloned().collect();
+        // Whom we hear again, and who has not told all yet, others hear through us as little.
+        let is_unheard = |epoch: &&Arc<str>| {
+            matches!(self.peers.standings.get(*epoch), Some(PeerStanding::Unheard { .. }))
+        };
+        let hears = self.peers.book.heard().filter(|epoch| !is_unheard(epoch)).cloned().collect();
         let standing = if self.peers.met { Standing::Serving } else { Standing::Starting };
         Beat {
             sessions: u32::try_from(self.open.len()).unwrap(),
