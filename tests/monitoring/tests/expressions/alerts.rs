@@ -129,7 +129,7 @@ const CASES: [Case; 22] = [
         },
     },
     Case {
-        tells: "the CRD is missing",
+        tells: "the CRD was deleted",
         fires: &["RollcallWatchStale"],
         changes: |story| {
             all(story, "rollcall_watch_age_seconds{kind=\"ServiceRegistration\"}", Course::Ages);
