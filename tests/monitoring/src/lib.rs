@@ -7,6 +7,8 @@
 //!                        └────► Known: names, labels and values that there are
 //! ```
 
+#![allow(clippy::indexing_slicing, reason = "a test's helpers are tests too")]
+
 mod engine;
 mod known;
 mod real;

@@ -1,7 +1,7 @@
 //! Every panel of the dashboard shows something while all is well.
 
 use crate::{known, quiet, told};
-use rollcall_monitoring::read;
+use rollcall_monitoring::{Series, read};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ fn every_panel_shows_numbers_while_all_is_well() {
         assert_eq!(query.text, *text);
         let strangers = known.strangers(query);
         assert!(strangers.is_empty(), "{text}: {strangers:?}");
-        assert!(!query.series.is_empty() && query.series.iter().any(|one| one.has_numbers()), "{text}");
+        assert!(!query.series.is_empty() && query.series.iter().any(Series::has_numbers), "{text}");
     }
     assert_eq!(answer.queries.len(), queries.len());
     assert!(panels.iter().all(|(_, expressions)| !expressions.is_empty()));
