@@ -105,7 +105,11 @@ mod tests {
     fn the_package_is_installed_as_the_folder_is() {
         let folder = tempfile::tempdir().unwrap();
         let package = folder.path().join("chart.tgz");
-        fs::write(&package, packaged(&Facts::sample(), &rollcall_chart::chart()).unwrap()).unwrap();
+        let facts = Facts::sample();
+        let bytes = packaged(&facts, &rollcall_chart::chart()).unwrap();
+        let again = Pack::of_gzip(&bytes).unwrap().gzip(facts.commit.time_s).unwrap();
+        assert!(bytes == again, "it has the time of the commit");
+        fs::write(&package, bytes).unwrap();
         let helm = Helm::new(folder.path()).unwrap();
         let of = |chart: &Path| helm.rendered_from(chart, "rollcall-system", &[]).unwrap().0;
         assert_eq!(of(&package), of(&rollcall_chart::chart()));
