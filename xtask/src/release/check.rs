@@ -103,6 +103,7 @@ mod tests {
         let facts = Facts {
             repository: Some("https://example.org/rollcall".into()),
             architecture: "some".into(),
+            registry: "registry.example.org/some".into(),
             ..Facts::sample()
         };
         let printed = |arguments: &[&str]| Ok(arguments.join(" "));
@@ -126,10 +127,15 @@ mod tests {
         ];
         assert_eq!(names, expected);
         let images = fs::read_to_string(folder.path().join("images.txt")).unwrap();
-        let second = images.lines().nth(1).unwrap();
-        assert!(
-            second.starts_with("sha256:") && second.ends_with(&format!("  rollcall.dev/sidecar:{version}"))
-        );
+        let pulled = format!("registry.example.org/some/sidecar:{version}");
+        let (digest, name) = images.lines().nth(1).unwrap().split_once("  ").unwrap();
+        assert_eq!(name, pulled);
+        let archive = format!("rollcall-sidecar-{version}-linux-some.tar");
+        let archive = fs::read(folder.path().join(archive)).unwrap();
+        let archive = String::from_utf8_lossy(&archive);
+        for known_by in [digest, &pulled, &format!("rollcall.dev/sidecar:{version}")] {
+            assert!(archive.contains(known_by), "{known_by}");
+        }
     }
 
     #[test]
