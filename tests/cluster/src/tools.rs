@@ -214,6 +214,7 @@ fn build_init(home: &Home) -> Result<PathBuf, Error> {
         let built = crate::static_build::build(
             &step,
             &[machine::INIT],
+            &[],
             &home.folder("logs")?.join("build-init.log"),
         )?;
         let built = built.join(machine::INIT);
