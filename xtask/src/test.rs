@@ -3,6 +3,7 @@
 use crate::faults::FAULTS;
 use crate::on_cluster::{self, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
+use crate::upgrades::UPGRADES;
 use anyhow::Result;
 use rollcall_cluster::{Cluster, HELM, Home, Provider, prepare_resolvers};
 use std::process::ExitCode;
@@ -25,8 +26,10 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     prepare_resolvers(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let later =
-        ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &FAULTS]).chain(&SIMULATIONS);
+    let later = ON_ANY_CLUSTER
+        .iter()
+        .chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &FAULTS, &UPGRADES])
+        .chain(&SIMULATIONS);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;
@@ -40,8 +43,9 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
         outcome.cargo_test("tests of the chart", &["--package", CHART], &[])?;
     }
     if outcome.failed == 0 {
-        // What they are judged by; they themselves need three nodes.
-        outcome.cargo_test("the judge of what fails", &["--package", FAULTS, "--lib"], &[])?;
+        // What they are judged by; they themselves need clusters of their own.
+        let judges = ["--package", FAULTS, "--package", UPGRADES, "--lib"];
+        outcome.cargo_test("the judge of what fails", &judges, &[])?;
     }
     if outcome.failed == 0 {
         on_cluster::test_on(provider, &mut outcome)?;

@@ -63,7 +63,7 @@ fn history(told: impl Fn(u64) -> (&'static [usize], u64)) -> History {
         let (numbers, age_s) = told(at_ms);
         look(at_ms, instances(numbers), age_s)
     });
-    History { client: client(), looks: looks.collect() }
+    History { client: client(), from_ms: 0, until_ms: None, looks: looks.collect() }
 }
 
 fn honest() -> History {
