@@ -93,9 +93,14 @@ impl Watchers {
         self.begin.elapsed()
     }
 
+    /// Each ends with its next question; nobody waits for that.
+    pub fn stop(&self) {
+        self.end.store(true, Ordering::Relaxed);
+    }
+
     /// Ends them, and gives what they were told.
     pub fn finish(mut self) -> Result<Vec<History>> {
-        self.end.store(true, Ordering::Relaxed);
+        self.stop();
         let ended = mem::take(&mut self.running)
             .into_iter()
             .map(|running| running.join().map_err(|_| anyhow!("a watcher died"))?);
@@ -105,8 +110,7 @@ impl Watchers {
 
 impl Drop for Watchers {
     fn drop(&mut self) {
-        // Nobody waits for them: each ends with its next question.
-        self.end.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
 

@@ -131,7 +131,10 @@ impl Person {
         };
         let mut absences = Vec::new();
         if !self.was_there {
-            absences.push(absence("it comes", 0, self.ready_ms, NEVER_MS, COMES_WITHIN_MS));
+            let comes = absence("it comes", 0, self.ready_ms, NEVER_MS, COMES_WITHIN_MS);
+            // Of one that is gone again, the answers without it afterwards would count as those before it came.
+            let told = if self.ends_ms.is_some() { BTreeSet::new() } else { comes.told.clone() };
+            absences.push(Absence { told, ..comes });
         }
         if let Some(ends_ms) = self.ends_ms {
             // Nobody is told of this one: either answer is right, and nothing is measured by it.

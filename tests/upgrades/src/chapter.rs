@@ -40,7 +40,8 @@ pub struct Chapter<'a> {
 #[derive(Default)]
 struct Followed {
     census: Census,
-    watchers: Vec<Watchers>,
+    /// By the name of the pod that each asks in.
+    watchers: Vec<(String, Watchers)>,
 }
 
 // === impl Chapter ===
@@ -207,7 +208,9 @@ impl<'a> Chapter<'a> {
         let followed = following.join().map_err(|_| anyhow!("who follows the pods died"))??;
         let Followed { census, watchers } = followed;
         let mut histories = Vec::new();
-        for watchers in watchers {
+        // In the network of a pod that is gone nobody answers, and each question there takes its time.
+        watchers.iter().for_each(|(_, watchers)| watchers.stop());
+        for (_, watchers) in watchers {
             histories.extend(watchers.finish()?);
         }
         for history in &mut histories {
@@ -242,8 +245,11 @@ fn follow(stage: &Stage, output: impl Read, begin: Instant) -> Result<Followed> 
         let now_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Some(comer) = followed.census.hear(event, now_ms) {
             let subject = stage.subject(&comer.name, &comer.uid, &comer.node)?;
-            followed.watchers.push(Watchers::begin(begin, &[subject], &SERVICES, LOOK_EACH));
+            let watchers = Watchers::begin(begin, &[subject], &SERVICES, LOOK_EACH);
+            followed.watchers.push((comer.name, watchers));
         }
+        let ended = followed.watchers.iter().filter(|(name, _)| followed.census.ends_ms(name).is_some());
+        ended.for_each(|(_, watchers)| watchers.stop());
     }
     Ok(followed)
 }
