@@ -1,11 +1,11 @@
 //! Objects as controllers of older versions left them in a cluster, whole as the API server gave them back: this build
 //! reads them as those did. None is ever changed.
 
-use rollcall_catalogue::Target;
+use rollcall_catalogue::{Target, liveness::PodLife};
 use serde_json::Value;
 
 use super::{pod::Pods, registration::Registrations, watched::Watched};
-use crate::index::{Change, Object, PodLife, StatusDigest};
+use crate::index::{Change, Object, StatusDigest};
 
 /// What the last controllers of 1.0 had written, and a pod that they had injected.
 const OF_1_0: &str = include_str!("golden/1.0.json");
@@ -34,11 +34,11 @@ fn what_an_older_controller_wrote_of_annotated_pods_is_ours_and_its_status_is_re
 #[test]
 fn what_an_older_controller_kept_of_an_apps_word_is_taken_for_that_word() {
     let kept = registration("registered");
-    assert!(!kept.managed);
+    assert!(kept.managed);
     let app = kept.app.unwrap();
     assert_eq!(app.uid.as_str(), "3df353ed-cb5c-4e6b-abc3-5f89a1f38c99");
     assert_eq!(app.word.key.to_string(), "cart.shop");
-    assert_eq!(app.word.attributes.metadata.get("by").map(|by| &**by), Some("itself"));
+    assert_eq!(app.word.attributes.metadata.get("by"), Some("itself"));
 }
 
 #[test]
@@ -58,5 +58,5 @@ fn a_pod_that_an_older_webhook_injected_has_its_sidecar_and_its_service() {
     assert!(facts.has_sidecar && facts.life == PodLife::READY && !facts.asks_to_drain);
     let registration = facts.registration.unwrap();
     assert_eq!(registration.key.to_string(), "orders.shop");
-    assert_eq!(registration.attributes.ports.first().map(|port| port.number), Some(8080));
+    assert_eq!(registration.attributes.ports.first().map(|port| port.port), Some(8080));
 }

@@ -212,6 +212,31 @@ fn who_stopped_asking_saw_nothing() {
     assert_eq!(PROMISE.broken(&nobody), ["nobody asked"]);
 }
 
+#[test]
+fn who_comes_and_goes_is_judged_for_the_time_in_which_it_was_there() {
+    let mut comes = honest();
+    comes.looks.drain(..300);
+    assert!(judged(&comes, &truth()).silence_ms >= 30_000);
+    comes.from_ms = 30_000;
+    assert_eq!(judged(&comes, &truth()).silence_ms, APART_MS);
+    let mut goes = honest();
+    for look in &mut goes.looks[400..] {
+        look.said = Said::Failed("its pod is gone".into());
+    }
+    assert_eq!(judged(&goes, &truth()).failed, 200);
+    goes.end_at(40_000);
+    let of = judged(&goes, &truth());
+    assert_eq!((of.failed, of.silence_ms, of.lookups), (0, APART_MS, 400));
+}
+
+#[test]
+fn what_nobody_can_be_told_of_is_not_measured() {
+    let mut truth = with_absence();
+    assert_eq!(judge(&[honest()], &truth, LASTS_MS).absences.len(), 1);
+    truth.absences[0].told.clear();
+    assert!(judge(&[honest()], &truth, LASTS_MS).absences.is_empty());
+}
+
 proptest! {
     /// Whatever is absent when, whoever is told in time keeps every promise; and one look that leaves out somebody who is
     /// well breaks it, wherever it is.
