@@ -119,10 +119,8 @@ impl<'a> Chapter<'a> {
             acting.join().map_err(|_| anyhow!("what was done died"))?.with_context(|| what.to_owned())
         })?;
         self.note(&format!("{what}: done"));
-        match dead {
-            Some(pod) => self.app_is_back(&pod),
-            None => Ok(self.broken.push("both kinds of controllers were never seen side by side".to_owned())),
-        }
+        self.expect(dead.is_some(), "both kinds of controllers were never seen side by side");
+        dead.map_or(Ok(()), |pod| self.app_is_back(&pod))
     }
 
     /// An app of this service dies, and is back after a while, in which all must know it.
