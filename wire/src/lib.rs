@@ -8,6 +8,8 @@ mod codec;
 mod duty;
 mod feed;
 mod frame;
+#[cfg(test)]
+mod golden;
 pub mod limits;
 pub mod peer;
 mod problem;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use crate::{faults, image};
+use crate::{faults, image, upgrades};
 use anyhow::{Context, Result, bail};
 use rollcall_cluster::static_build;
 
@@ -11,7 +11,7 @@ struct Bench {
     name: &'static str,
     about: &'static str,
     by: By,
-    /// It takes half an hour, and so runs where it is asked for by its name alone.
+    /// It takes long, and so runs where it is asked for by its name alone.
     is_long: bool,
 }
 
@@ -24,6 +24,8 @@ enum By {
     ItsPrograms { what: &'static str, programs: &'static [Program] },
     /// By the tests of what fails, in a cluster of three nodes: their report is the measurement.
     Faults,
+    /// By the tests of two versions, in a cluster of two nodes: their report is the measurement.
+    Upgrades,
 }
 
 /// Says which program of an image is meant, and which variable names it.
@@ -35,7 +37,7 @@ struct Program {
 const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
 const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
 
-static BENCHES: [Bench; 9] = [
+static BENCHES: [Bench; 10] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -90,6 +92,12 @@ static BENCHES: [Bench; 9] = [
         by: By::ItsPrograms { what: "overload", programs: &[CONTROLLER, SIDECAR] },
         is_long: true,
     },
+    Bench {
+        name: "upgrades",
+        about: "what apps notice of an upgrade from an older build, and back: target/upgrades-report.md; `-- --from COMMIT`",
+        by: By::Upgrades,
+        is_long: true,
+    },
 ];
 
 /// Runs the measurement of this name with these arguments, or all that are not long.
@@ -131,6 +139,7 @@ impl Bench {
                 bench
             }
             By::Faults => return faults::measure(arguments),
+            By::Upgrades => return upgrades::measure(arguments),
         };
         command.current_dir(static_build::workspace()).args(arguments);
         let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
@@ -146,11 +155,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_half_an_hour_runs_by_its_name_alone() {
+    fn what_takes_long_runs_by_its_name_alone() {
         let names = |name| wanted(name).iter().map(|bench| bench.name).collect::<Vec<_>>();
         let all = names(None);
-        assert_eq!(all.len(), BENCHES.len() - 2);
-        for long in ["faults", "overload"] {
+        assert_eq!(all.len(), BENCHES.len() - 3);
+        for long in ["faults", "overload", "upgrades"] {
             assert!(!all.contains(&long));
             assert_eq!(names(Some(long)), [long]);
         }

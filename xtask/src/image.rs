@@ -67,5 +67,10 @@ fn folder() -> Result<PathBuf> {
 
 /// The reference that the manifests name.
 pub(crate) fn reference(name: &str) -> String {
-    format!("{PREFIX}/{name}:{}", env!("CARGO_PKG_VERSION"))
+    tagged(name, env!("CARGO_PKG_VERSION"))
+}
+
+/// The same of another build.
+pub(crate) fn tagged(name: &str, tag: &str) -> String {
+    format!("{PREFIX}/{name}:{tag}")
 }

@@ -9,6 +9,7 @@ mod on_cluster;
 mod outcome;
 mod release;
 mod test;
+mod upgrades;
 #[cfg(test)]
 mod workflows;
 
@@ -38,8 +39,8 @@ enum Task {
     Image,
     /// Measure; what, and by which figures, it says itself
     Bench {
-        /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload; where none is named, all but the last
-        /// two, which take half an hour each
+        /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload, upgrades; where none is named, all
+        /// but the last three, which take long
         name: Option<String>,
         /// What the measurement itself is told, as `-- --instances 2000`
         #[arg(last = true, requires = "name")]

@@ -3,6 +3,7 @@
 use crate::faults::FAULTS;
 use crate::on_cluster::{self, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
+use crate::upgrades::UPGRADES;
 use anyhow::Result;
 use rollcall_cluster::{Cluster, HELM, Home, PROMQL, Provider, prepare_resolvers};
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     // Cheap ones first: who broke a unit test need not wait for a cluster.
     let later = ON_ANY_CLUSTER
         .iter()
-        .chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &MONITORING, &FAULTS])
+        .chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &MONITORING, &FAULTS, &UPGRADES])
         .chain(&SIMULATIONS);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
@@ -49,8 +50,9 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
         outcome.cargo_test("tests of alerts and dashboard", &["--package", MONITORING], &[])?;
     }
     if outcome.failed == 0 {
-        // What they are judged by; they themselves need three nodes.
-        outcome.cargo_test("the judge of what fails", &["--package", FAULTS, "--lib"], &[])?;
+        // What they are judged by; they themselves need clusters of their own.
+        let judges = ["--package", FAULTS, "--package", UPGRADES, "--lib"];
+        outcome.cargo_test("the judge of what fails", &judges, &[])?;
     }
     if outcome.failed == 0 {
         on_cluster::test_on(provider, &mut outcome)?;

@@ -22,6 +22,8 @@ mod watched;
 
 #[cfg(test)]
 mod fake_api;
+#[cfg(test)]
+mod golden_tests;
 
 pub(crate) use ages::{Drift, WatchAges};
 pub(crate) use watch::watch_all;

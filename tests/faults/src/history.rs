@@ -6,6 +6,10 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct History {
     pub client: Client,
+    /// It asks from then on.
+    pub from_ms: u64,
+    /// And until then; none: to the end of the run.
+    pub until_ms: Option<u64>,
     pub looks: Vec<Look>,
 }
 
@@ -58,6 +62,12 @@ pub struct Instance {
 // === impl History ===
 
 impl History {
+    /// The client is there no more: what it was told from then on counts for nothing.
+    pub fn end_at(&mut self, until_ms: u64) {
+        self.looks.retain(|look| look.answered_ms < until_ms);
+        self.until_ms = Some(until_ms.max(self.from_ms));
+    }
+
     pub fn told(&self) -> impl Iterator<Item = (&Look, &Told)> {
         self.looks.iter().filter_map(|look| match &look.said {
             Said::Told(told) => Some((look, told)),

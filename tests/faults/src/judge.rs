@@ -66,7 +66,9 @@ struct Witness<'a> {
 pub fn judge(histories: &[History], truth: &Truth, lasted_ms: u64) -> Verdict {
     let identities = identities(histories);
     let clients = histories.iter().map(|history| of_client(history, truth, &identities, lasted_ms)).collect();
-    let absences = truth.absences.iter().map(|absence| of_absence(histories, truth, absence)).collect();
+    // What nobody could be told of is not measured either.
+    let told = truth.absences.iter().filter(|absence| !absence.told.is_empty());
+    let absences = told.map(|absence| of_absence(histories, truth, absence)).collect();
     Verdict { clients, absences }
 }
 
@@ -91,7 +93,7 @@ fn of_client(history: &History, truth: &Truth, whose: &BTreeMap<&str, &str>, las
         longest_age_s: 0,
         from_disk: 0,
         out_of_step_ms: out_of_step_ms(history, truth),
-        silence_ms: silence_ms(&history.looks, lasted_ms),
+        silence_ms: silence_ms(history, lasted_ms),
         slowest_ms: history
             .looks
             .iter()
@@ -166,11 +168,12 @@ impl<'a> Witness<'a> {
     }
 }
 
-/// The longest time between two questions, the beginning and the end included.
-fn silence_ms(looks: &[Look], lasted_ms: u64) -> u64 {
-    let asked = looks.iter().map(|look| look.asked_ms);
-    let later = asked.clone().chain([lasted_ms]);
-    [0].into_iter()
+/// The longest time between two questions, the beginning and the end of the client included.
+fn silence_ms(history: &History, lasted_ms: u64) -> u64 {
+    let asked = history.looks.iter().map(|look| look.asked_ms);
+    let later = asked.clone().chain([history.until_ms.unwrap_or(lasted_ms)]);
+    [history.from_ms]
+        .into_iter()
         .chain(asked)
         .zip(later)
         .map(|(one, next)| next.saturating_sub(one))

@@ -63,7 +63,7 @@ fn history(told: impl Fn(u64) -> (&'static [usize], u64)) -> History {
         let (numbers, age_s) = told(at_ms);
         look(at_ms, instances(numbers), age_s)
     });
-    History { client: client(), looks: looks.collect() }
+    History { client: client(), from_ms: 0, until_ms: None, looks: looks.collect() }
 }
 
 fn honest() -> History {
@@ -210,6 +210,31 @@ fn who_stopped_asking_saw_nothing() {
     assert_eq!(judged(&nothing, &truth()).silence_ms, LASTS_MS);
     let nobody = judge(&[], &truth(), LASTS_MS);
     assert_eq!(PROMISE.broken(&nobody), ["nobody asked"]);
+}
+
+#[test]
+fn who_comes_and_goes_is_judged_for_the_time_in_which_it_was_there() {
+    let mut comes = honest();
+    comes.looks.drain(..300);
+    assert!(judged(&comes, &truth()).silence_ms >= 30_000);
+    comes.from_ms = 30_000;
+    assert_eq!(judged(&comes, &truth()).silence_ms, APART_MS);
+    let mut goes = honest();
+    for look in &mut goes.looks[400..] {
+        look.said = Said::Failed("its pod is gone".into());
+    }
+    assert_eq!(judged(&goes, &truth()).failed, 200);
+    goes.end_at(40_000);
+    let of = judged(&goes, &truth());
+    assert_eq!((of.failed, of.silence_ms, of.lookups), (0, APART_MS, 400));
+}
+
+#[test]
+fn what_nobody_can_be_told_of_is_not_measured() {
+    let mut truth = with_absence();
+    assert_eq!(judge(&[honest()], &truth, LASTS_MS).absences.len(), 1);
+    truth.absences[0].told.clear();
+    assert!(judge(&[honest()], &truth, LASTS_MS).absences.is_empty());
 }
 
 proptest! {

@@ -1,8 +1,6 @@
 //! The cluster that things fail in: three nodes, on each of them a replica of the controller and one pod of each service.
 
 use std::{
-    env, fs,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     thread::sleep,
     time::{Duration, Instant},
@@ -10,11 +8,11 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
-use rollcall_cluster::{Cluster as Hardware, Home, Process};
+use rollcall_cluster::{Cluster as Hardware, Process};
 use rollcall_slice::{Cluster, Pod as Object, SERVES, pod, text, with_annotations};
 use serde_json::{Value, json};
 
-use crate::{Client, Cut, Pod, Promise, Replica, Subject, Trial, watchers::ask_once};
+use crate::{Client, Cut, Pod, Promise, Replica, Subject, Trial, ask_once, hardware, holder};
 
 /// A replica for each node.
 pub(crate) const REPLICAS: usize = 3;
@@ -22,8 +20,7 @@ pub(crate) const REPLICAS: usize = 3;
 pub(crate) const SERVICES: [&str; 3] = ["orders", "billing", "stock"];
 const NODES: u8 = 3;
 const CONTROLLER: &str = "rollcall-controller";
-/// The kit's own, that holds a pod's network for as long as the pod lives.
-const HOLDER: &str = "rollcall-init";
+const REMEDY: &str = "`cargo xtask bench faults` makes a cluster of three nodes for it";
 /// After a long outage of the API server, Kubernetes has all nodes and pods ready again within a minute and a half.
 const WELL_MAX: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -77,7 +74,7 @@ impl Lab {
     }
 
     fn set_up() -> Result<Self> {
-        let hardware = hardware()?;
+        let hardware = hardware(NODES, REMEDY)?;
         let install = Cluster::begin(&[&format!("replicas={REPLICAS}")])?;
         let places = (1..=NODES).flat_map(|node| SERVICES.map(|service| (service, node)));
         let objects: Vec<_> = places.map(|(service, node)| app(service, node)).collect();
@@ -98,7 +95,7 @@ impl Lab {
     pub(crate) fn subjects(&self) -> Result<Vec<Subject>> {
         let subject = |app: &App| {
             let client = Client { name: app.pod.name.clone(), place: app.pod.node.clone() };
-            let network = self.holder(&app.uid).with_context(|| app.pod.name.clone())?.network();
+            let network = holder(&self.hardware, &app.uid).with_context(|| app.pod.name.clone())?.network();
             anyhow::Ok(Subject { client, network })
         };
         self.apps.iter().map(subject).collect()
@@ -138,12 +135,12 @@ impl Lab {
 
     /// Cuts a replica off, until all is healed.
     pub fn cut(&self, replica: &Replica, cut: &Cut) -> Result<()> {
-        cut.apply(&self.holder(&replica.uid)?)
+        cut.apply(&holder(&self.hardware, &replica.uid)?)
     }
 
     /// Heals what it was cut off from.
     pub fn reconnect(&self, replica: &Replica) -> Result<()> {
-        Cut::heal(&self.holder(&replica.uid)?)
+        Cut::heal(&holder(&self.hardware, &replica.uid)?)
     }
 
     /// Where replicas find the API server: its Service, and its own address, from which it asks them.
@@ -194,7 +191,7 @@ impl Lab {
             if let Ok(process) = self.controller(&replica) {
                 let _ = process.signal(Signal::SIGCONT);
             }
-            if self.holder(&replica.uid).is_ok() {
+            if holder(&self.hardware, &replica.uid).is_ok() {
                 self.reconnect(&replica)?;
             }
         }
@@ -250,27 +247,6 @@ impl Lab {
         let found = processes.find(|process| process.command.get(1).is_some_and(|applet| applet == "sh"));
         found.with_context(|| format!("no shell runs in {pod}"))
     }
-
-    /// A process in the pod's network, that is there for as long as the pod is.
-    fn holder(&self, uid: &str) -> Result<Process> {
-        let mut processes = self.hardware.processes_of_pod(uid).into_iter();
-        processes.find(|process| process.program() == HOLDER).context("nothing runs in the pod")
-    }
-}
-
-/// The kit's cluster that KUBECONFIG names: no other one has nodes that can be cut off from here.
-fn hardware() -> Result<Hardware> {
-    const REMEDY: &str = "`cargo xtask bench faults` makes a cluster of three nodes for it";
-    let path: PathBuf =
-        env::var_os("KUBECONFIG").with_context(|| format!("KUBECONFIG is not set; {REMEDY}"))?.into();
-    let file = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let file: Value =
-        serde_json::from_str(&file).with_context(|| format!("not of the kit's own; {REMEDY}"))?;
-    let cluster = &file["clusters"][0]["cluster"];
-    let found = Hardware::of_authority(&Home::of_this_user()?, text(cluster, "certificate-authority-data"))?;
-    let hardware = found.with_context(|| format!("no cluster of the kit; {REMEDY}"))?;
-    ensure!(hardware.nodes() == NODES, "{} nodes; {REMEDY}", hardware.nodes());
-    Ok(hardware)
 }
 
 fn app(service: &str, node: u8) -> Value {

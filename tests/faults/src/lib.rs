@@ -22,6 +22,7 @@ mod caller;
 mod cut;
 mod history;
 mod judge;
+mod kit;
 mod lab;
 #[cfg(test)]
 mod page;
@@ -39,6 +40,7 @@ pub use self::{
     cut::Cut,
     history::{Client, History, Instance, Look, Said, Told},
     judge::{OfAbsence, OfClient, Verdict, judge},
+    kit::{hardware, holder},
     lab::Lab,
     promise::Promise,
     replica::Replica,
@@ -46,5 +48,5 @@ pub use self::{
     slow::Slow,
     trial::Trial,
     truth::{Absence, Pod, Truth},
-    watchers::{Subject, Watchers},
+    watchers::{Subject, Watchers, ask_once},
 };

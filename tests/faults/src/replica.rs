@@ -24,7 +24,7 @@ pub struct Replica {
 
 impl Replica {
     /// An error while it has no address.
-    pub(crate) fn of(pod: &Pod) -> Result<Self> {
+    pub fn of(pod: &Pod) -> Result<Self> {
         Ok(Self {
             name: pod.name().to_owned(),
             uid: text(&pod.0["metadata"], "uid").to_owned(),

@@ -21,9 +21,10 @@ pub struct Section<'a> {
 // === impl Section ===
 
 impl Section<'_> {
-    /// Writes it down, and the page of all sections that there are: `target/faults-report.md`.
-    pub fn write(&self) -> Result<()> {
-        let folder = folder();
+    /// Writes it down, and the page of all sections that there are: `target/REPORT.md`.
+    pub fn write(&self, report: &str) -> Result<()> {
+        // One file for each section.
+        let folder = workspace().join("target").join(report);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         fs::write(folder.join(format!("{}.md", self.title.replace(' ', "-"))), self.text())?;
         let mut sections: Vec<PathBuf> =
@@ -58,11 +59,6 @@ impl Section<'_> {
         }
         text
     }
-}
-
-/// One file for each section.
-fn folder() -> PathBuf {
-    workspace().join("target/faults-report")
 }
 
 fn line_of_absence(absence: &OfAbsence) -> String {

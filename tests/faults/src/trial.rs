@@ -11,6 +11,8 @@ use serde_json::json;
 
 use crate::{Absence, Lab, Promise, Section, Truth, Watchers, judge, lab::SERVICES};
 
+/// The page of all trials.
+const REPORT: &str = "faults-report";
 /// As often as a busy app asks.
 const LOOK_EACH: Duration = Duration::from_millis(100);
 /// All are heard before anything fails.
@@ -232,7 +234,7 @@ impl<'a> Trial<'a> {
         broken.extend(promise.broken(&verdict));
         broken.extend(steps.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")));
         let section = Section { title, deeds: &deeds, verdict: Some(&verdict), broken: &broken };
-        section.write()?;
+        section.write(REPORT)?;
         println!("{}", section.text());
         if !broken.is_empty() {
             eprintln!("{}", lab.install.scene());

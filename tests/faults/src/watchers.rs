@@ -81,7 +81,8 @@ impl Watchers {
                 // Only this thread moves there, and it ends with the watch.
                 setns(network, CloneFlags::CLONE_NEWNET)?;
                 let watcher = Watcher { begin, caller: Caller::new(LOOKUPS), services, looks: Vec::new() };
-                Ok(History { client: subject.client, looks: watcher.watch(first, each, &end) })
+                let looks = watcher.watch(first, each, &end);
+                Ok(History { client: subject.client, from_ms: whole_ms(first), until_ms: None, looks })
             })
         });
         Self { begin, end: end.clone(), running: running.collect() }
@@ -92,9 +93,14 @@ impl Watchers {
         self.begin.elapsed()
     }
 
+    /// Each ends with its next question; nobody waits for that.
+    pub fn stop(&self) {
+        self.end.store(true, Ordering::Relaxed);
+    }
+
     /// Ends them, and gives what they were told.
     pub fn finish(mut self) -> Result<Vec<History>> {
-        self.end.store(true, Ordering::Relaxed);
+        self.stop();
         let ended = mem::take(&mut self.running)
             .into_iter()
             .map(|running| running.join().map_err(|_| anyhow!("a watcher died"))?);
@@ -104,8 +110,7 @@ impl Watchers {
 
 impl Drop for Watchers {
     fn drop(&mut self) {
-        // Nobody waits for them: each ends with its next question.
-        self.end.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
 
@@ -162,11 +167,15 @@ impl Service {
 }
 
 fn millis(begin: Instant) -> u64 {
-    u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    whole_ms(begin.elapsed())
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What one client is told of these services now.
-pub(crate) fn ask_once(subject: &Subject, services: &[&str]) -> Result<Vec<Told>> {
+pub fn ask_once(subject: &Subject, services: &[&str]) -> Result<Vec<Told>> {
     let network = File::open(&subject.network).with_context(|| subject.network.display().to_string())?;
     let mut services: Vec<_> = services.iter().map(|name| Service::new(name)).collect();
     let asking = thread::spawn(move || {

@@ -3,7 +3,7 @@
 use std::{
     env,
     hash::{BuildHasher, Hasher, RandomState},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -51,8 +51,13 @@ impl Cluster {
 
     /// An installation with these values of the chart, for more than one test; if it fails, the scene is told too.
     pub fn begin(values: &[&str]) -> Result<Self> {
+        Self::begin_with(&chart(), values)
+    }
+
+    /// The same with another chart than this checkout's.
+    pub fn begin_with(chart: &Path, values: &[&str]) -> Result<Self> {
         let cluster = Self::new()?;
-        cluster.prepare(values).inspect_err(|_| eprintln!("{}", cluster.scene()))?;
+        cluster.prepare(chart, values).inspect_err(|_| eprintln!("{}", cluster.scene()))?;
         Ok(cluster)
     }
 
@@ -81,7 +86,7 @@ impl Cluster {
         })
     }
 
-    fn prepare(&self, values: &[&str]) -> Result<()> {
+    fn prepare(&self, chart: &Path, values: &[&str]) -> Result<()> {
         const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
         for space in [&self.system, &self.shop, &self.yard] {
             self.kubectl.call(&["create", "namespace", space.name()])?;
@@ -90,7 +95,7 @@ impl Cluster {
             self.kubectl.call(&["label", "namespace", space.name(), RESTRICTED])?;
         }
         self.kubectl.call(&["label", "namespace", self.shop.name(), "rollcall.dev/inject=enabled"])?;
-        self.install(values)?;
+        self.helm_with("install", chart, values)?;
         for space in [&self.shop, &self.yard] {
             // Pods are refused until the namespace's own ServiceAccount is there.
             eventually("the namespace has its ServiceAccount", || {
@@ -103,18 +108,17 @@ impl Cluster {
 
     /// As a person installs; returns when helm says that all is there.
     pub fn install(&self, values: &[&str]) -> Result<()> {
-        self.helm_with("install", values)
+        self.helm_with("install", &chart(), values)
     }
 
     /// As a person upgrades, with these values and no others.
     pub fn upgrade(&self, values: &[&str]) -> Result<()> {
-        self.helm_with("upgrade", values)
+        self.helm_with("upgrade", &chart(), values)
     }
 
-    fn helm_with(&self, action: &str, values: &[&str]) -> Result<()> {
+    fn helm_with(&self, action: &str, chart: &Path, values: &[&str]) -> Result<()> {
         let only = format!("injection.namespaces.only=[{:?},{:?}]", self.shop.name(), self.yard.name());
         let crds = format!("crds.enabled={}", self.owns_crd);
-        let chart = chart();
         let chart = chart.to_str().context("a path that is no text")?;
         let mut args =
             vec![action, RELEASE, chart, "--wait", HELM_WAITS, "--set-json", &only, "--set", &crds];

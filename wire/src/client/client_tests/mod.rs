@@ -2,6 +2,7 @@
 
 mod answers;
 mod behind;
+mod golden;
 mod history;
 mod lag;
 mod memory;

@@ -1,5 +1,6 @@
 mod bytes;
 mod clock;
+mod golden;
 mod people;
 mod property;
 mod replicas;
