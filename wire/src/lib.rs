@@ -18,6 +18,7 @@ pub mod server;
 #[cfg(test)]
 mod testing;
 mod token;
+mod usage;
 
 pub use codec::{CodecError, Decoder, encode};
 pub use duty::{DUTIES_MAX, Duty, DutyCheck, DutyProbe};
@@ -27,3 +28,4 @@ pub use problem::{Problem, Slug};
 pub use question::{Explained, Found, Question, Told, Unknown, WitnessWords};
 pub use registration::{RegistrationKey, SelfPort, SelfRegistration};
 pub use token::Token;
+pub use usage::{Reports, ServiceUsage};

@@ -6,6 +6,7 @@ mod history;
 mod lag;
 mod memory;
 mod rules;
+mod usage;
 
 use std::sync::Arc;
 
