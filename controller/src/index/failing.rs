@@ -49,7 +49,7 @@ pub(crate) struct FailingPod {
 }
 
 /// Whether it is the app that is at fault, by its sidecar's word.
-fn is_of_app(reason: &Reason) -> bool {
+pub(super) fn is_of_app(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::ProbeRefused

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use rollcall_catalogue::Reason;
 
 use super::{pods::nothing_stays_behind, *};
+use crate::index::failing::is_of_app;
 
 const BEGIN_MS: u64 = 1_767_323_045_000;
 
@@ -125,6 +126,14 @@ fn only_what_the_sidecar_says_of_an_app_that_nobody_restarts_counts() {
     (not_ready.facts.has_sidecar, not_ready.facts.life.ready) = (true, false);
     ward.bench.apply([seen(not_ready)]);
     assert_eq!(ward.passes(180_000), [], "Kubernetes has seen it itself");
+}
+
+#[test]
+fn a_sidecar_that_is_not_heard_says_nothing_of_its_app() {
+    for reason in Reason::KNOWN {
+        let by_word = OBSERVED.contains(&reason.as_str()) && *reason != Reason::SessionSilent;
+        assert_eq!(is_of_app(reason), by_word, "{reason}");
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ async fn who_subscribes_is_a_consumer_and_its_sidecar_says_how_often() {
     pods.extend((2..4).map(|number| pod(number, None)));
     let house = House::with(pods).await;
     assert_eq!(callers(&house), []);
-    let (first, second) = (caller(&house, "u2").await, caller(&house, "u3").await);
+    let (first, mut second) = (caller(&house, "u2").await, caller(&house, "u3").await);
     until(&house, &[("shop/pod-2", None), ("shop/pod-3", None)]).await;
     house.eventually("rollcall_consumers 2").await;
 
@@ -57,6 +57,10 @@ async fn who_subscribes_is_a_consumer_and_its_sidecar_says_how_often() {
     let ago = Instant::now() - of_first.last_lookup_at.unwrap();
     assert!((5_000..6_000).contains(&ago.as_millis()), "{ago:?}");
     assert_eq!(house.consumers.counts([key("billing")].iter()), [0]);
+    second.say(&subscribe(&["billing"])).await;
+    second.sync().await;
+    let (consumers, _) = house.consumers.of(&key("billing"), 1);
+    assert!(consumers.iter().all(|one| one.used.is_none()), "nothing was kept of it");
 
     // The newest word is all of it.
     sleep(Duration::from_secs(5)).await;
