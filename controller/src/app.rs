@@ -33,7 +33,7 @@ use crate::{
     operate::{Metrics, WriteCounts, api, health::Health},
     parts::Beneath,
     peers::{self, Means, peers},
-    sessions::{DESCRIPTORS, Sessions},
+    sessions::{Consumers, DESCRIPTORS, Sessions},
 };
 
 /// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
@@ -118,7 +118,8 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         health.serve(health_listener, health_ear).await;
         Ok("health")
     });
-    let api = api::Api::new(index.clone(), logs, &args.replica);
+    let consumers = Consumers::default();
+    let api = api::Api::new(index.clone(), consumers.clone(), logs, &args.replica);
     for listener in read_listeners {
         let (api, ear) = (api.clone(), ear.clone());
         parts.spawn(async move {
@@ -141,7 +142,8 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         let _ = trusted.send(trust);
         let replica_user = user_of(&args.namespace, &args.service_account);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
-        let sessions = Sessions::among(replicas, args.replica.clone(), index, reviewer, metrics);
+        let sessions =
+            Sessions::shown_by(&consumers, replicas, args.replica.clone(), index, reviewer, metrics);
         serving.store(true, Ordering::Release);
         let leaves = async {
             early.requested().await;

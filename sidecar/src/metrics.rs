@@ -1,7 +1,9 @@
-//! The sidecar's measurements, written by hand: there are five of them, and a library for them would be larger than what it
+//! The sidecar's measurements, written by hand: there are seven of them, and a library for them would be larger than what it
 //! measures. docs/metrics.md lists them for people; a test holds the two together.
 
 use std::fmt::{Display, Write as _};
+
+use rollcall_wire::Reports;
 
 use crate::{
     dns::{Counts, Outcome},
@@ -22,6 +24,13 @@ pub(crate) fn render(store: &Store, dns: &Counts) -> String {
     family(&mut text, "rollcall_age_seconds", "gauge", says, None, [("", store.age())]);
     let lookups = Dialect::ALL.map(|dialect| (dialect.as_str(), store.lookups(dialect)));
     family(&mut text, "rollcall_lookups_total", "counter", "Lookups answered.", Some("api"), lookups);
+    let Reports { success, failure, latency_ms } = store.reports();
+    let outcomes = [("success", success), ("failure", failure)];
+    let says = "Reports of the app on its calls.";
+    family(&mut text, "rollcall_reports_total", "counter", says, Some("outcome"), outcomes);
+    let says = "What the calls took that were reported on, together.";
+    let seconds = [("", latency_ms as f64 / 1e3)];
+    family(&mut text, "rollcall_reported_seconds_total", "counter", says, None, seconds);
     let queries = Outcome::ALL.map(|outcome| (outcome.as_str(), dns.total(outcome)));
     let says = "DNS queries, by what came of them.";
     family(&mut text, "rollcall_dns_queries_total", "counter", says, Some("result"), queries);
@@ -115,15 +124,20 @@ mod tests {
         };
         has("rollcall_session_state{state=\"never\"} 1");
         writer.add(["orders.shop".parse().unwrap()]);
-        store.looked_up(Dialect::Classic);
-        store.looked_up(Dialect::Classic);
-        store.looked_up(Dialect::Dns);
+        let slot = store.names().find("orders.shop").cloned().unwrap();
+        store.looked_up(&slot, Dialect::Classic);
+        store.looked_up(&slot, Dialect::Classic);
+        store.looked_up(&slot, Dialect::Dns);
+        store.reported(&slot, rollcall_catalogue::balance::Outcome::Failure, 1_500);
         dns.count(Outcome::NxDomain);
         writer.set_contact(Contact::Live { caught_up: false, synced: false });
         has("rollcall_subscriptions 1");
         has("rollcall_lookups_total{api=\"native\"} 0");
         has("rollcall_lookups_total{api=\"classic\"} 2");
         has("rollcall_lookups_total{api=\"dns\"} 1");
+        has("rollcall_reports_total{outcome=\"success\"} 0");
+        has("rollcall_reports_total{outcome=\"failure\"} 1");
+        has("rollcall_reported_seconds_total 1.5");
         has("rollcall_dns_queries_total{result=\"NXDOMAIN\"} 1");
         has("rollcall_dns_queries_total{result=\"NOERROR\"} 0");
         has("rollcall_session_state{state=\"catching-up\"} 1");

@@ -24,7 +24,15 @@ struct ServiceBody<'a> {
 /// Holds the answer of `GET /v1/services`.
 #[derive(Debug, Serialize)]
 struct ServicesBody<'a> {
-    services: Vec<Summary<'a>>,
+    services: Vec<Summarized<'a>>,
+}
+
+/// Holds one line of the controller's list, and how many sidecars in session with it subscribe to the service.
+#[derive(Debug, Serialize)]
+struct Summarized<'a> {
+    #[serde(flatten)]
+    summary: Summary<'a>,
+    consumers: usize,
 }
 
 /// Holds the answer of `GET /v1/instances`.
@@ -155,9 +163,15 @@ pub fn service_body(key: &ServiceKey, service: &Service, query: &Query) -> Vec<u
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// The list of these services, which come in their order.
-pub fn services_body<'a>(services: impl IntoIterator<Item = (&'a ServiceKey, &'a Service)>) -> Vec<u8> {
-    let services = services.into_iter().map(|(key, service)| service.summary(key)).collect();
+/// The list of these services, which come in their order, each with how many subscribe to it.
+pub fn services_body<'a>(
+    services: impl IntoIterator<Item = (&'a ServiceKey, &'a Service, usize)>,
+) -> Vec<u8> {
+    let line = |(key, service, consumers): (&'a ServiceKey, &'a Service, usize)| Summarized {
+        summary: service.summary(key),
+        consumers,
+    };
+    let services = services.into_iter().map(line).collect();
     // Text and numbers, which serde_json cannot fail to write.
     serde_json::to_vec(&ServicesBody { services }).unwrap_or_default()
 }
@@ -285,8 +299,8 @@ mod tests {
         let (key, service) = orders();
         let text = |body| String::from_utf8(body).unwrap();
         assert_eq!(
-            text(services_body([(&key, &service)])),
-            r#"{"services":[{"service":"orders","namespace":"shop","versions":["1.4.2"],"serving":1,"total":5}]}"#
+            text(services_body([(&key, &service, 3)])),
+            r#"{"services":[{"service":"orders","namespace":"shop","versions":["1.4.2"],"serving":1,"total":5,"consumers":3}]}"#
         );
         assert_eq!(text(services_body([])), r#"{"services":[]}"#);
     }

@@ -17,6 +17,7 @@ use crate::{
     question::{Explained, Found, Question, Unknown},
     registration::{RegistrationKey, SelfRegistration},
     token::Token,
+    usage::ServiceUsage,
 };
 
 /// The version of the wire that this build speaks.
@@ -104,6 +105,8 @@ pub enum Up {
     /// The token of the pod as the kubelet has renewed it: what would be shown when the session is lost now. It is not
     /// answered. Of 1.1.
     Token { token: Token },
+    /// How the app has used services, of those where something is new. It is not answered. Of 1.2.
+    Usage { services: Vec<ServiceUsage> },
     /// A type of a newer peer: skipped and counted.
     #[serde(other, skip_serializing)]
     Unknown,

@@ -20,6 +20,7 @@ pub mod server;
 #[cfg(test)]
 mod testing;
 mod token;
+mod usage;
 
 pub use codec::{CodecError, Decoder, encode};
 pub use duty::{DUTIES_MAX, Duty, DutyCheck, DutyProbe};
@@ -29,3 +30,4 @@ pub use problem::{Problem, Slug};
 pub use question::{Explained, Found, Question, Told, Unknown, WitnessWords};
 pub use registration::{RegistrationKey, SelfPort, SelfRegistration};
 pub use token::Token;
+pub use usage::{Reports, ServiceUsage};

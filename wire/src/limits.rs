@@ -48,6 +48,13 @@ pub const TOKEN_EVERY: Duration = Duration::from_secs(60);
 /// Whoever shows one waits for so long before the next: what counts is when it comes.
 pub const TOKEN_SHOWN_EVERY: Duration = Duration::from_secs(75);
 
+/// A sidecar looks this often how its app uses services, and tells it where something is new: people read it minutes later.
+pub const USAGE_EVERY: Duration = Duration::from_secs(10);
+
+/// Services of one `usage`: each takes 312 bytes at most, so that these fit with room. A sidecar that has news of more says
+/// several.
+pub const USAGE_SERVICES_MAX: usize = 512;
+
 /// `hello` comes within this, or never: it is the first thing that a peer has to say.
 pub const HELLO_MAX: Duration = Duration::from_secs(5);
 

@@ -65,6 +65,8 @@ pub struct PodSeen {
     /// What its init container `rollcall-requires` left behind where it gave up: one line of printable characters, as long as
     /// an Event takes.
     pub gave_up: Option<Box<str>>,
+    /// A container of its app has one, so that Kubernetes restarts it.
+    pub has_liveness_probe: bool,
 }
 
 /// Holds what of a pod decides whether it is to have a sidecar, besides the word of its namespace.
@@ -169,6 +171,7 @@ impl From<PodFacts> for PodSeen {
             problems: Vec::new(),
             injection: InjectionFacts::default(),
             gave_up: None,
+            has_liveness_probe: false,
         }
     }
 }

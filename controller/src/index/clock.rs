@@ -194,6 +194,7 @@ impl Index {
             self.early_answers.tidy(now_ms, !watches_stale);
         }
         self.clock.looked_at_ms = Some(now_ms);
+        self.notice_failing(now_ms);
         self.assess();
         doubted.iter().for_each(|uid| self.settle_session(uid, now_ms, true));
         let is_open = |uid: &PodUid| {

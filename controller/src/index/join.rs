@@ -133,6 +133,7 @@ impl Index {
             self.note_membership(key, owner, joined.as_ref());
             if let OwnerId::Pod(uid) = owner {
                 self.note_doubts(key, uid, joined.as_ref());
+                self.note_failing(key, uid, joined.as_ref(), now_ms);
                 self.mark_on_duty(uid);
                 self.report_written(key, uid);
             }

@@ -20,6 +20,7 @@ mod duties;
 mod early;
 mod endpoints;
 mod explain;
+mod failing;
 mod foreign;
 mod join;
 mod lists;
@@ -59,6 +60,7 @@ use crate::index::{
     clock::SessionClock,
     early::Early,
     endpoints::OwnerId,
+    failing::Failing,
     foreign::AddressBook,
     join::Dirt,
     lists::Lists,
@@ -74,6 +76,7 @@ use crate::index::{
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
+pub(crate) use failing::{FailingPod, REMEDY as FAILING_REMEDY};
 pub(crate) use lists::Tally;
 pub(crate) use lookout::{Lacking, WithoutSidecar};
 
@@ -143,6 +146,7 @@ pub struct Index {
     reports: ReportQueue,
     notices: VecDeque<Notice>,
     lookout: Lookout,
+    failing: Failing,
     /// When the pods turned that turned since it was last asked.
     turned_ms: Vec<u64>,
     clock: SessionClock,
@@ -160,6 +164,8 @@ pub struct Index {
 #[derive(Debug)]
 struct PodEntry {
     facts: PodFacts,
+    /// A container of its app has one.
+    has_liveness_probe: bool,
     /// None while no session of it was ever open.
     session: Option<Box<Session>>,
     /// The services it is a member of.

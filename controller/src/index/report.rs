@@ -103,6 +103,7 @@ pub enum NoticeReason {
     MassLossGuard,
     InjectionSkipped,
     RequiresTimedOut,
+    AppFailing,
 }
 
 /// Holds an instance and what its verdict came from.
@@ -130,6 +131,7 @@ impl NoticeReason {
             Self::MassLossGuard => "MassLossGuard",
             Self::InjectionSkipped => "InjectionSkipped",
             Self::RequiresTimedOut => "RequiresTimedOut",
+            Self::AppFailing => "AppFailing",
         }
     }
 }

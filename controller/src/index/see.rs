@@ -14,7 +14,7 @@ use crate::index::{
 
 impl Index {
     pub(super) fn see_pod(&mut self, seen: PodSeen) -> bool {
-        let PodSeen { mut facts, turned_ms, problems, injection, gave_up } = seen;
+        let PodSeen { mut facts, turned_ms, problems, injection, gave_up, has_liveness_probe } = seen;
         let uid = facts.uid.clone();
         let before = self.pods.get(&uid);
         let same_problems = *self.problems.get(&uid).map_or(&[][..], AsRef::as_ref) == *problems;
@@ -70,7 +70,8 @@ impl Index {
         if let Some(session) = &mut session {
             session.facts.expected = facts.has_sidecar;
         }
-        let entry = PodEntry { facts, session, services };
+        // It stays as it is for as long as the pod lives, so that it is no news.
+        let entry = PodEntry { facts, has_liveness_probe, session, services };
         self.pods.insert(uid.clone(), Box::new(entry));
         self.set_aside(&uid, aside);
         self.look_out_for(&uid, missing);
@@ -86,7 +87,8 @@ impl Index {
     pub(super) fn lose_pod(&mut self, uid: &PodUid) -> bool {
         let missing = self.missing(uid);
         let Some(entry) = self.pods.remove(uid) else { return false };
-        let PodEntry { facts, services, session } = *entry;
+        let PodEntry { facts, services, session, .. } = *entry;
+        self.failing.forget(uid);
         self.asides.remove(uid);
         self.look_out_for(uid, missing);
         self.problems.remove(uid);

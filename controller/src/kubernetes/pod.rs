@@ -12,7 +12,7 @@ use rollcall_injection::{INJECT, MIRROR, REQUIRES, SIDECAR, Shape, exemption, wi
 use crate::{
     index::{Change, InjectionFacts, Key, Kind, NoticeReason, PodSeen},
     kubernetes::{
-        pod_object::{Pod, PodSpec, PodStatus},
+        pod_object::{Container, Pod, PodSpec, PodStatus},
         watched::{NoMeta, Watched, milliseconds, object_key, transport, uid},
     },
 };
@@ -65,7 +65,8 @@ fn seen(pod: Pod) -> Result<PodSeen, NoMeta> {
         },
         labels: Arc::new(meta.labels.unwrap_or_default().into_iter().collect()),
     };
-    Ok(PodSeen { facts, turned_ms, problems, injection, gave_up: gave_up(status) })
+    let has_liveness_probe = spec.is_some_and(has_liveness_probe);
+    Ok(PodSeen { facts, turned_ms, problems, injection, gave_up: gave_up(status), has_liveness_probe })
 }
 
 /// When it came into its present life. Kubernetes writes whole seconds.
@@ -114,17 +115,25 @@ fn has_sidecar(spec: &PodSpec) -> bool {
     spec.init_containers.iter().flatten().chain(&spec.containers).any(|container| container.name == SIDECAR)
 }
 
+/// The containers of the app: those that are not there to serve it.
+fn of_app(spec: &PodSpec) -> impl Iterator<Item = &Container> {
+    spec.containers.iter().filter(|container| container.name != SIDECAR)
+}
+
+/// Whether Kubernetes looks after a container of the app, and restarts it.
+fn has_liveness_probe(spec: &PodSpec) -> bool {
+    of_app(spec).any(|container| container.liveness_probe.is_some())
+}
+
 /// The first port that a container of the app declares.
 fn first_container_port(spec: Option<&PodSpec>) -> Option<Port> {
-    let containers = spec.into_iter().flat_map(|spec| &spec.containers);
-    containers
-        .filter(|container| container.name != SIDECAR)
-        .flat_map(|container| container.ports.iter().flatten())
-        .find_map(|port| {
+    spec.into_iter().flat_map(of_app).flat_map(|container| container.ports.iter().flatten()).find_map(
+        |port| {
             let number = u16::try_from(port.container_port).ok()?;
             let transport = transport(port.protocol.as_deref());
             Some(Port { transport, ..Port::tcp(port.name.as_deref(), number) })
-        })
+        },
+    )
 }
 
 fn addresses(status: Option<&PodStatus>) -> Vec<IpAddr> {
@@ -233,6 +242,30 @@ mod tests {
         let registration = read(declaring).registration.unwrap();
         let dns = Port { transport: Transport::Udp, ..Port::tcp(Some("dns"), 5353) };
         assert_eq!(registration.attributes.ports, [dns]);
+    }
+
+    #[test]
+    fn only_a_liveness_probe_of_the_app_restarts_it() {
+        let probe = json!({"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10});
+        let with = |containers: serde_json::Value, native: serde_json::Value| {
+            let mut pod = pod(true, true);
+            pod["spec"]["containers"] = containers;
+            pod["spec"]["initContainers"] = native;
+            see(pod).has_liveness_probe
+        };
+        let (bare, probed) = (json!({"name": "app"}), json!({"name": "app", "livenessProbe": probe}));
+        let ours = json!({"name": SIDECAR, "livenessProbe": probe});
+        let native = json!({"name": "proxy", "restartPolicy": "Always", "livenessProbe": probe});
+        for (containers, natives, expected) in [
+            (json!([bare]), json!([]), false),
+            (json!([probed]), json!([]), true),
+            (json!([bare, probed]), json!([]), true),
+            (json!([ours, bare]), json!([]), false),
+            (json!([bare]), json!([ours, native]), false),
+            (json!([{"name": "app", "livenessProbe": null, "readinessProbe": probe}]), json!([]), false),
+        ] {
+            assert_eq!(with(containers.clone(), natives), expected, "{containers}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::{Resource, core::NamespaceResourceScope};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 /// Holds a pod; its fields are named as Kubernetes' own type names them.
 #[derive(Debug, Default, Deserialize)]
@@ -58,6 +58,8 @@ pub(super) struct Container {
     pub(super) name: String,
     pub(super) ports: Option<Vec<ContainerPort>>,
     pub(super) restart_policy: Option<String>,
+    /// Whether there is one.
+    pub(super) liveness_probe: Option<IgnoredAny>,
 }
 
 /// Holds what a pod is.

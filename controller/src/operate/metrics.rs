@@ -65,6 +65,8 @@ struct Inner {
     peers: Family<Label, Gauge>,
     sessions: Gauge,
     places_missing: Gauge,
+    consumers: Gauge,
+    apps_failing: Gauge,
     services: Gauge,
     registrations: Gauge,
     instances: Family<Label, Gauge>,
@@ -99,6 +101,8 @@ impl Metrics {
             peers: Family::default(),
             sessions: Gauge::default(),
             places_missing: Gauge::default(),
+            consumers: Gauge::default(),
+            apps_failing: Gauge::default(),
             services: Gauge::default(),
             registrations: Gauge::default(),
             instances: Family::default(),
@@ -153,6 +157,16 @@ impl Metrics {
     /// How many places are missing here for the sessions of another replica that is lost.
     pub fn places_missing(&self, missing: usize) {
         self.0.places_missing.set(count(missing));
+    }
+
+    /// How many subscriptions the sessions here have.
+    pub fn consumers(&self, subscriptions: usize) {
+        self.0.consumers.set(count(subscriptions));
+    }
+
+    /// How many pods fail that nobody restarts.
+    pub(crate) fn apps_failing(&self, pods: usize) {
+        self.0.apps_failing.set(count(pods));
     }
 
     /// How the other replicas stand.
@@ -272,6 +286,16 @@ impl Inner {
             "session_places_missing",
             "Places that are missing here for this replica's share of the sessions of the largest other one",
             self.places_missing.clone(),
+        );
+        registry.register(
+            "consumers",
+            "Subscriptions of the sessions at this replica: pairs of a pod and a service that it asks for",
+            self.consumers.clone(),
+        );
+        registry.register(
+            "apps_failing",
+            "Pods whose app has failed for 2 minutes by its sidecar's word, and that no livenessProbe restarts",
+            self.apps_failing.clone(),
         );
         registry.register("services", "Services of the catalogue", self.services.clone());
         registry.register("registrations", "ServiceRegistrations that are known", self.registrations.clone());

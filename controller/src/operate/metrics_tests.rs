@@ -66,6 +66,8 @@ fn what_is_counted_is_shown() {
     clone.frozen(true);
     clone.sessions(3);
     clone.registrations(4);
+    clone.consumers(5);
+    clone.apps_failing(6);
     clone.without_sidecar(WithoutSidecar { exempt: 1, missed: 2 });
     clone.propagated(0.004);
     clone.propagated(-1.5);
@@ -83,6 +85,8 @@ fn what_is_counted_is_shown() {
         ("rollcall_freeze", 1.0),
         ("rollcall_sessions", 3.0),
         ("rollcall_registrations", 4.0),
+        ("rollcall_consumers", 5.0),
+        ("rollcall_apps_failing", 6.0),
         ("rollcall_pods_without_sidecar{reason=\"exempt\"}", 1.0),
         ("rollcall_pods_without_sidecar{reason=\"missed\"}", 2.0),
         ("rollcall_propagation_seconds_count", 2.0),

@@ -6,8 +6,10 @@
 //! ```
 
 pub mod api;
+mod consumers;
 mod evictions;
 mod explain;
+mod failing;
 mod format;
 pub mod health;
 mod lacking;

@@ -295,6 +295,7 @@ impl Owner {
         }
         let cause = self.index.freezes().next();
         self.metrics.frozen(cause.is_some());
+        self.metrics.apps_failing(self.index.failing_count());
         match cause {
             Some(cause) if !was_frozen => warn!(cause = because(cause), "lost sessions evict nobody"),
             None if was_frozen => info!("lost sessions count again"),

@@ -10,13 +10,14 @@ use std::{
 };
 
 use rollcall_catalogue::ServiceKey;
-use rollcall_wire::PodIdentity;
+use rollcall_wire::{PodIdentity, ServiceUsage};
 use tokio::{
     sync::Notify,
     time::{Duration, Instant, sleep_until, timeout_at},
 };
 
 use super::{
+    consumers::Consumer,
     ending::Ending,
     roster::{DrainId, Outcome, Roster, SessionId},
 };
@@ -146,6 +147,24 @@ impl Board {
         let inner = self.inner();
         let is_movable = |id: &SessionId, seat: &Seat| seat.leave.is_none() && inner.roster.is_in_step(*id);
         sorted(inner.sessions.iter().filter(|(id, seat)| is_movable(id, seat)).map(|(id, _)| *id))
+    }
+
+    /// Who subscribes to this service here, in no order; whoever was sent to another replica is that one's.
+    pub(crate) fn consumers(&self, key: &ServiceKey) -> Vec<Consumer> {
+        let inner = self.inner();
+        let here = inner.roster.consumers(key).filter(|(id, ..)| inner.sessions.contains_key(id));
+        here.map(|(_, pod, used)| Consumer { pod: pod.clone(), used: used.copied() }).collect()
+    }
+
+    /// How many subscribe to each of these here, in their order.
+    pub(crate) fn consumer_counts<'a>(&self, keys: impl Iterator<Item = &'a ServiceKey>) -> Vec<usize> {
+        let inner = self.inner();
+        keys.map(|key| inner.roster.consumer_count(key)).collect()
+    }
+
+    /// How many subscriptions all sessions have.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.inner().roster.subscriptions()
     }
 
     /// With which token the session's peer would come back, where that was found good.
@@ -313,6 +332,11 @@ impl Place {
         let mut inner = self.board.inner();
         let drains = inner.roster.unsubscribed(self.id, keys);
         inner.resolve(&drains);
+    }
+
+    /// So has its app used these services.
+    pub(crate) fn used(&self, said: Vec<ServiceUsage>) {
+        self.board.inner().roster.used(self.id, said, Instant::now());
     }
 
     pub(crate) fn wants_summary(&self, wanted: bool) {

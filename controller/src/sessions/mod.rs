@@ -15,6 +15,7 @@ mod bell;
 mod board;
 mod callers;
 mod connection;
+mod consumers;
 mod ending;
 mod errands;
 mod inquiries;
@@ -30,5 +31,8 @@ mod tests;
 mod trials;
 
 pub(crate) use admission::DESCRIPTORS;
+pub(crate) use consumers::{Consumer, Use};
+
+pub use consumers::Consumers;
 pub use ending::Ending;
 pub use server::{Sessions, SessionsError};

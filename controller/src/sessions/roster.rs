@@ -1,9 +1,16 @@
 //! Who subscribes to what, and how far each has come: so that a change wakes those whom it concerns, and a pod that
 //! goes knows when nobody calls it any more. Values and functions, no IO.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use rollcall_catalogue::{Namespace, ServiceKey};
+use rollcall_wire::ServiceUsage;
+use tokio::time::Instant;
+
+use super::consumers::Use;
 
 /// Sessions that all drains together wait for: 128 pods that go at once, each called by 2,000. A wait is a few dozen
 /// bytes on either side; a drain that would need more is told at once who has not acknowledged yet.
@@ -36,8 +43,9 @@ pub struct Roster {
 #[derive(Debug)]
 struct Member {
     /// As `namespace/name`.
-    pod: String,
-    subscriptions: BTreeSet<ServiceKey>,
+    pod: Arc<str>,
+    /// With how each is used, as far as that was said.
+    subscriptions: BTreeMap<ServiceKey, Option<Box<Use>>>,
     /// All of the catalogue up to this number of the feed is applied there, as far as it concerns this session.
     in_step: u64,
     awaited_by: BTreeSet<DrainId>,
@@ -100,8 +108,8 @@ impl Roster {
     /// A session of this pod, which subscribes to nothing so far.
     pub fn joined(&mut self, namespace: &Namespace, pod_name: &str) -> SessionId {
         let id = SessionId(self.next());
-        let pod = format!("{namespace}/{pod_name}");
-        let member = Member { pod, subscriptions: BTreeSet::new(), in_step: 0, awaited_by: BTreeSet::new() };
+        let pod = format!("{namespace}/{pod_name}").into();
+        let member = Member { pod, subscriptions: BTreeMap::new(), in_step: 0, awaited_by: BTreeSet::new() };
         self.members.insert(id, member);
         id
     }
@@ -110,7 +118,7 @@ impl Roster {
     pub fn left(&mut self, id: SessionId) -> Vec<DrainId> {
         let Some(member) = self.members.remove(&id) else { return Vec::new() };
         self.summaries.remove(&id);
-        for key in &member.subscriptions {
+        for key in member.subscriptions.keys() {
             self.forget(key, id);
         }
         member.awaited_by.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
@@ -124,7 +132,7 @@ impl Roster {
             // The name is held once, however many subscribe to it.
             let key = self.subscribers.get_key_value(&key).map_or(key, |(held, _)| held.clone());
             self.subscribers.entry(key.clone()).or_default().insert(id);
-            member.subscriptions.insert(key);
+            member.subscriptions.entry(key).or_default();
         }
     }
 
@@ -142,8 +150,12 @@ impl Roster {
         keys: impl IntoIterator<Item = ServiceKey>,
     ) -> Vec<DrainId> {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-        let dropped: Vec<_> = keys.into_iter().filter_map(|key| member.subscriptions.take(&key)).collect();
-        let calls = |drain: &Drain| drain.services.iter().any(|key| member.subscriptions.contains(key));
+        let dropped: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| member.subscriptions.remove_entry(&key))
+            .map(|(key, _)| key)
+            .collect();
+        let calls = |drain: &Drain| drain.services.iter().any(|key| member.subscriptions.contains_key(key));
         let free = member.awaited_by.iter().copied();
         let free: Vec<_> =
             free.filter(|drain| self.drains.get(drain).is_some_and(|drain| !calls(drain))).collect();
@@ -152,6 +164,37 @@ impl Roster {
             self.forget(key, id);
         }
         free.into_iter().filter(|drain| self.no_longer_late(*drain, id, false)).collect()
+    }
+
+    /// So has its app used these; of what it does not subscribe to, nothing is kept.
+    pub fn used(&mut self, id: SessionId, said: Vec<ServiceUsage>, now: Instant) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        for usage in said {
+            if let Some(held) = member.subscriptions.get_mut(&usage.service) {
+                *held = Some(Box::new(Use::of(&usage, now)));
+            }
+        }
+    }
+
+    /// Who subscribes to this service, as `namespace/name`, and how each uses it.
+    pub(crate) fn consumers(
+        &self,
+        key: &ServiceKey,
+    ) -> impl Iterator<Item = (SessionId, &Arc<str>, Option<&Use>)> {
+        self.subscribers.get(key).into_iter().flatten().filter_map(|id| {
+            let member = self.members.get(id)?;
+            Some((*id, &member.pod, member.subscriptions.get(key)?.as_deref()))
+        })
+    }
+
+    /// How many subscribe to this service.
+    pub fn consumer_count(&self, key: &ServiceKey) -> usize {
+        self.subscribers.get(key).map_or(0, BTreeSet::len)
+    }
+
+    /// How many there are of all services.
+    pub fn subscriptions(&self) -> usize {
+        self.subscribers.values().map(BTreeSet::len).sum()
     }
 
     pub fn wants_summary(&mut self, id: SessionId, wanted: bool) {
@@ -232,7 +275,7 @@ impl Roster {
                 self.waits -= 1;
             }
             if late.len() < LATE_MAX {
-                late.push(member.pod.clone());
+                late.push(member.pod.to_string());
             }
         }
         let outstanding = u32::try_from(drain.late.len()).unwrap_or(u32::MAX);

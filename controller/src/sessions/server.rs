@@ -33,6 +33,7 @@ use super::{
     board::Board,
     callers::Here,
     connection::Connection,
+    consumers::Consumers,
     inquiries::Inquiries,
     renewal::Renewal,
     returns::Returns,
@@ -154,10 +155,22 @@ impl<R: Reviewer> Sessions<R> {
         reviewer: R,
         metrics: Metrics,
     ) -> Arc<Self> {
+        Self::shown_by(&Consumers::default(), peers, replica, index, reviewer, metrics)
+    }
+
+    /// The same, and who calls whom is shown by this.
+    pub fn shown_by(
+        consumers: &Consumers,
+        peers: PeersHandle,
+        replica: String,
+        index: IndexHandle,
+        reviewer: R,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         let tokens = peers.tokens().clone();
         let authenticator = Arc::new(Authenticator::new(reviewer, index.clone(), tokens));
         peers.renew_by(authenticator.clone());
-        let (admission, board) = (Arc::new(Admission::new()), Arc::<Board>::default());
+        let (admission, board) = (Arc::new(Admission::new()), consumers.board().clone());
         peers.answer_drains_by(Arc::new(Here(board.clone())));
         let (fleet, leaving, gone) = (peers.fleet(), watch::channel(false).0, watch::channel(false).0);
         let inquiries = Arc::new(Inquiries::new(index.clone()));

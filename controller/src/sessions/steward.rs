@@ -210,6 +210,7 @@ impl Rounds {
         let others: Vec<_> = fleet.others.iter().map(|other| other.sessions).collect();
         let missing = places_missing(self.steward.board.staying(), SESSIONS_MAX, &others);
         self.steward.metrics.places_missing(missing);
+        self.steward.metrics.consumers(self.steward.board.subscriptions());
         let lacks = missing > 0;
         if lacks != std::mem::replace(&mut self.lacks_places, lacks) && lacks {
             warn!(

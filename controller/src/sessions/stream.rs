@@ -283,6 +283,7 @@ impl Running {
                 let (inquiries, home) = (&self.session.inquiries, &self.session.server.pod().namespace);
                 self.errands.ask(inquiries.clone(), home.clone(), ask, question);
             }
+            Heard::Used(said) => self.session.place.used(said),
             Heard::Token(token) => {
                 self.session.renewal.begin(token);
                 self.session.place.shows(None);

@@ -68,6 +68,21 @@ fn missing_sidecars_leave_room_for_everything_else() {
 }
 
 #[test]
+fn each_time_that_an_app_stays_failing_is_an_event_of_its_own() {
+    let (mut notices, now) = (notices(), Instant::now());
+    let failing = |since: &str| Notice {
+        reason: NoticeReason::AppFailing,
+        ..notice("a", &format!("ProbeRefused in `orders.shop` since {since}"))
+    };
+    notices.offer(failing("2026-01-02T03:04:05Z"), now);
+    let first = tell(&mut notices, now);
+    notices.offer(failing("2026-01-02T04:04:05Z"), now);
+    let second = tell(&mut notices, now);
+    assert!(matches!((&first, &second), (Some(Form::New { .. }), Some(Form::New { .. }))) && first != second);
+    assert_eq!(NoticeReason::AppFailing.as_str(), "AppFailing");
+}
+
+#[test]
 fn a_lost_answer_makes_no_second_event() {
     let (mut notices, now) = (notices(), Instant::now());
     notices.offer(notice("a", "x"), now);

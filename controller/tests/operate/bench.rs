@@ -13,6 +13,7 @@ use rollcall_controller::{
     operate::{Metrics, api::Api, health::Health},
     owner,
     peers::PeersHandle,
+    sessions::Consumers,
 };
 use rollcall_injection::Namespaces;
 use rollcall_net::{LogFilter, Shutdown, Trigger, bind, shutdown};
@@ -92,7 +93,8 @@ impl Controller {
         let (serving, metrics) = (Arc::<AtomicBool>::default(), Metrics::new());
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
-        parts.spawn(Api::new(index.clone(), LOGS.clone(), "r1").serve(read, Shutdown::clone(&ear)));
+        let reads = Api::new(index.clone(), Consumers::default(), LOGS.clone(), "r1");
+        parts.spawn(reads.serve(read, Shutdown::clone(&ear)));
         let answers = Health {
             index: index.clone(),
             serving: serving.clone(),

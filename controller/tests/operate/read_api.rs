@@ -8,13 +8,15 @@ use serde_json::json;
 
 use crate::bench::{Connection, Controller, LOGS, pod};
 
-const READS: [&str; 6] = [
+const READS: [&str; 8] = [
     "/v1/services",
     "/v1/services/orders.shop",
+    "/v1/services/orders.shop/consumers",
     "/v1/instances?address=10.0.0.1",
     "/v1/explain/orders.shop",
     "/v1/catalogue",
     "/v1/without-sidecar",
+    "/v1/failing",
 ];
 
 #[tokio::test]
@@ -41,9 +43,8 @@ async fn services_are_listed_and_their_instances_found() {
     let controller = Controller::shop().await;
     let all = controller.get("/v1/services").await;
     assert_eq!(all.header("content-type"), Some("application/json"));
-    let far =
-        json!({"service": "orders", "namespace": "far", "versions": ["1.4.2"], "serving": 1, "total": 1});
-    let shop = json!({"service": "orders", "namespace": "shop", "versions": ["1.4.2", "2.0.0"], "serving": 2, "total": 2});
+    let far = json!({"service": "orders", "namespace": "far", "versions": ["1.4.2"], "serving": 1, "total": 1, "consumers": 0});
+    let shop = json!({"service": "orders", "namespace": "shop", "versions": ["1.4.2", "2.0.0"], "serving": 2, "total": 2, "consumers": 0});
     assert_eq!(all.json(), json!({"services": [far, shop]}));
     assert_eq!(controller.get("/v1/services?namespace=shop").await.json(), json!({"services": [shop]}));
     assert_eq!(controller.get("/v1/services?namespace=none").await.json(), json!({"services": []}));
@@ -118,6 +119,19 @@ async fn pods_that_lack_a_sidecar_are_listed_with_what_to_do() {
     );
     assert!(answer["pods"][0]["message"].as_str().unwrap().contains("delete it"), "{answer}");
     assert_eq!(lacking("/v1/without-sidecar?namespace=far").await["total"], 0);
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_without_consumers_is_told_from_one_that_nobody_knows() {
+    let controller = Controller::shop().await;
+    let answer = controller.get("/v1/services/orders.shop/consumers").await;
+    let expected = json!({"service": "orders", "namespace": "shop", "replica": "r1", "partial": false, "others": [],
+        "consumers": [], "total": 0, "truncated": false});
+    assert_eq!(answer.json(), expected);
+    let unknown = controller.get("/v1/services/none.shop/consumers").await;
+    assert_eq!(unknown.problem(), (404, "unknown-service".to_owned()));
+    assert_eq!(controller.get("/v1/failing?namespace=shop").await.json(), json!({"pods": [], "total": 0}));
     controller.stop().await;
 }
 

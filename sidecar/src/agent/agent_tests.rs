@@ -10,7 +10,7 @@ use rollcall_catalogue::{
 use rollcall_net::Kernel;
 use rollcall_wire::{
     Down, Drain, PodIdentity, Question, RegistrationKey, ServiceSummary, Token,
-    limits::{SUBSCRIPTIONS_MAX, TOKEN_SHOWN_EVERY},
+    limits::{SUBSCRIPTIONS_MAX, TOKEN_SHOWN_EVERY, USAGE_EVERY},
 };
 use tokio::time::advance;
 
@@ -20,7 +20,7 @@ use crate::{
     own::Settled,
     prestop::prestop,
     session::Shown,
-    store::{Known, Store, store},
+    store::{Dialect, Known, Store, store},
 };
 
 struct Bench {
@@ -211,6 +211,36 @@ async fn a_token_that_is_renewed_is_shown_once() {
     assert_eq!(bench.agent.show_token(&mut shown), None, "an older controller does not know of it");
     bench.open();
     assert_eq!(bench.agent.show_token(&mut shown), Some(Up::Token { token: token("third") }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_services_are_used_is_told_in_sessions_that_know_of_it() {
+    let mut bench = Bench::new(&[]);
+    bench.open();
+    bench.errands.wish(&key("orders.shop"));
+    bench.said().await;
+    let look_up = |bench: &Bench| {
+        let slot = bench.store.names().find("orders").cloned().unwrap();
+        bench.store.looked_up(&slot, Dialect::Native);
+    };
+    look_up(&bench);
+    let begin = Instant::now();
+    let said = bench.said().await;
+    let [Up::Usage { services }] = &said[..] else { panic!("{said:?}") };
+    assert!(matches!(&services[..], [one] if one.service == key("orders.shop") && one.lookups == 1));
+    assert_eq!(begin.elapsed(), USAGE_EVERY);
+
+    bench.agent.lost();
+    look_up(&bench);
+    let nothing = tokio::time::timeout(Duration::from_secs(60), bench.said()).await;
+    assert!(nothing.is_err(), "there is nobody to be told");
+    bench.open();
+    let said = bench.said().await;
+    let [Up::Usage { services }] = &said[..] else { panic!("{said:?}") };
+    assert!(
+        matches!(&services[..], [one] if one.lookups == 2 && one.last_lookup_ago_ms >= Some(50_000)),
+        "{services:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@
 mod drains;
 mod errands;
 mod session;
+mod usage;
 
 use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc};
 
@@ -23,7 +24,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub(crate) use self::errands::{Errands, Inbox, TooMany, errands, without_session};
-use self::{drains::Drains, errands::Errand};
+use self::{drains::Drains, errands::Errand, usage::Usage};
 use crate::{
     args::Args,
     disk::State,
@@ -62,6 +63,7 @@ pub(crate) struct Agent {
     /// When the list of all services was wished for last.
     summary_wished: Option<Instant>,
     client: Client,
+    usage: Usage,
     alike: Alike,
     /// When the last of those warnings was logged that may come as often as somebody likes.
     warned: Option<Instant>,
@@ -100,6 +102,7 @@ impl Agent {
             asks: BTreeMap::new(),
             summary_wished: None,
             client,
+            usage: Usage::new(Instant::now()),
             alike: Alike::default(),
             warned: None,
             network,
@@ -226,11 +229,26 @@ impl Agent {
     /// Returns when somebody in this process wanted something, with what is to be said for it now. Safe to drop and call
     /// again.
     async fn hear_us(&mut self) -> Vec<Up> {
-        tokio::select! {
-            Some(errand) = self.inbox.0.recv() => self.run_errand(errand),
-            () = self.hooks.hear() => Vec::new(),
-            () = self.own.due() => self.say_own(),
+        loop {
+            tokio::select! {
+                Some(errand) = self.inbox.0.recv() => return self.run_errand(errand),
+                () = self.hooks.hear() => return Vec::new(),
+                () = self.own.due() => return self.say_own(),
+                () = self.usage.due() => {
+                    let news = self.say_usage();
+                    if !news.is_empty() {
+                        return news;
+                    }
+                }
+            }
         }
+    }
+
+    /// How the app uses services, where something of it is new. Without a session it is only noticed.
+    fn say_usage(&mut self) -> Vec<Up> {
+        let now = Instant::now();
+        self.usage.look(&self.writer.names(), now);
+        self.client.tell_usage(|| self.usage.take_news(now))
     }
 
     fn run_errand(&mut self, errand: Errand) -> Vec<Up> {

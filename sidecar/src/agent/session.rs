@@ -129,6 +129,7 @@ impl Agent {
                 self.writer.change_around(|around| around.pod = Some(pod));
                 self.writer.set_contact(Contact::Live { caught_up: false, synced: false });
                 self.own.set_in_session(true);
+                self.usage.begin();
                 // Where nothing was asked for, nothing can be out of step.
                 self.settle();
             }

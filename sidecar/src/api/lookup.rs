@@ -101,7 +101,7 @@ impl Api {
         if asked.blocks_on(&known) {
             known = self.changed(slot.clone(), known, asked.wait.unwrap_or(WAIT_DEFAULT)).await?;
         }
-        self.store.looked_up(Dialect::Native);
+        self.store.looked_up(&slot, Dialect::Native);
         match self.service(&slot.key, &known) {
             Ok(held) => {
                 let standing = self.standing(Some(held));
@@ -117,7 +117,7 @@ impl Api {
     /// The service of this name, once anything is known of it.
     pub(crate) async fn known_service(&self, name: &str, dialect: Dialect) -> Result<Arc<Held>, Problem> {
         let (slot, known) = self.first_answer(name, dialect).await?;
-        self.store.looked_up(dialect);
+        self.store.looked_up(&slot, dialect);
         self.service(&slot.key, &known).cloned()
     }
 

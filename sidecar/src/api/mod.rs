@@ -126,10 +126,11 @@ impl Api {
             return None;
         }
         let names = self.store.names();
-        let known = names.find(uri.path().strip_prefix(route::SERVICES)?)?.known();
+        let slot = names.find(uri.path().strip_prefix(route::SERVICES)?)?;
+        let known = slot.known();
         let Known::Service(held) = &**known else { return None };
         check_local(uri, request.headers()).ok()?;
-        self.store.looked_up(Dialect::Native);
+        self.store.looked_up(slot, Dialect::Native);
         let headers = std::mem::take(request.headers_mut());
         Some(answer::service(held, held.plain(), self.standing(Some(held)), headers))
     }

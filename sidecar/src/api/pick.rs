@@ -55,7 +55,7 @@ impl Api {
                 .field("key")
                 .hint("give a key, as a user or a session, or another policy"));
         }
-        self.store.looked_up(Dialect::Native);
+        self.store.looked_up(&slot, Dialect::Native);
         let home = self.home_zone();
         let wanted = Wanted { policy, key: key.unwrap_or_default(), home: home.as_ref() };
         let Some((instance, port)) = self.balancers.pick(held, &asked, wanted) else {
@@ -104,7 +104,9 @@ impl Api {
             return Ok(self.denied(held, &refusal));
         }
         // A float that is too large becomes the largest number, which no call takes either.
-        self.balancers.report(&slot.key, &instance, outcome, latency_ms.ceil() as u64);
+        let latency_ms = latency_ms.ceil() as u64;
+        self.balancers.report(&slot.key, &instance, outcome, latency_ms);
+        self.store.reported(&slot, outcome, latency_ms);
         Ok(no_content())
     }
 

@@ -13,6 +13,7 @@ mod held;
 mod lookups;
 mod records;
 mod slot;
+mod uses;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,8 +21,8 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use rollcall_catalogue::{Namespace, Service, ServiceKey, changes::Position};
-use rollcall_wire::{PodIdentity, ServiceSummary};
+use rollcall_catalogue::{Namespace, Service, ServiceKey, balance::Outcome, changes::Position};
+use rollcall_wire::{PodIdentity, Reports, ServiceSummary};
 use tokio::{
     sync::watch,
     time::{Duration, Instant},
@@ -33,10 +34,12 @@ pub(crate) use self::{
     held::Held,
     lookups::Dialect,
     slot::{Follower, Known, Slot},
+    uses::Used,
 };
 use self::{
     currency::{Currency, IN_STEP_FOR},
     lookups::Lookups,
+    uses::Uses,
 };
 
 /// Holds the places of all names that are subscribed to, by what a caller may write for them.
@@ -80,6 +83,8 @@ struct Shared {
     /// Wakes whoever keeps a copy of all that is held.
     contents: watch::Sender<()>,
     lookups: Lookups,
+    /// Reports on calls to all services.
+    uses: Uses,
 }
 
 pub(crate) fn store() -> (Writer, Store) {
@@ -91,6 +96,7 @@ pub(crate) fn store() -> (Writer, Store) {
         changed: watch::channel(()).0,
         contents: watch::channel(()).0,
         lookups: Lookups::default(),
+        uses: Uses::default(),
     });
     (Writer(shared.clone()), Store(shared))
 }
@@ -292,9 +298,21 @@ impl Store {
         self.0.currency.contact()
     }
 
-    /// A lookup was answered, in this language. Takes no lock.
-    pub(crate) fn looked_up(&self, dialect: Dialect) {
+    /// A lookup of this name was answered, in this language. Takes no lock.
+    pub(crate) fn looked_up(&self, slot: &Slot, dialect: Dialect) {
         self.0.lookups.count(dialect);
+        slot.count_lookup();
+    }
+
+    /// The app has said how a call to an instance of this name went.
+    pub(crate) fn reported(&self, slot: &Slot, outcome: Outcome, latency_ms: u64) {
+        self.0.uses.count_report(outcome, latency_ms);
+        slot.count_report(outcome, latency_ms);
+    }
+
+    /// What the app has reported since the start.
+    pub(crate) fn reports(&self) -> Reports {
+        self.0.uses.used().reports
     }
 
     /// Lookups since the start.

@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use rollcall_catalogue::ServiceKey;
+use rollcall_catalogue::{ServiceKey, balance::Outcome};
 use tokio::sync::{Notify, futures::Notified};
 
-use super::Held;
+use super::{Held, Used, uses::Uses};
 
 /// Holds what is known of one name. Readers keep it as long as they like: when nobody subscribes to the name any more, it
 /// is `left`, and says nothing new.
@@ -22,6 +22,7 @@ pub(crate) struct Slot {
     followers: AtomicUsize,
     /// Somebody asked since the agent looked.
     asked: AtomicBool,
+    uses: Uses,
 }
 
 /// Holds one who waits for what becomes of a name, which is not given up for another meanwhile.
@@ -52,6 +53,7 @@ impl Slot {
             changed: Notify::new(),
             followers: AtomicUsize::new(0),
             asked: AtomicBool::new(false),
+            uses: Uses::default(),
         }
     }
 
@@ -83,6 +85,19 @@ impl Slot {
     /// Whether somebody asked since the last call.
     pub(super) fn take_asked(&self) -> bool {
         self.asked.swap(false, Ordering::Relaxed)
+    }
+
+    /// How often it was used since it is subscribed to.
+    pub(crate) fn used(&self) -> Used {
+        self.uses.used()
+    }
+
+    pub(super) fn count_lookup(&self) {
+        self.uses.count_lookup();
+    }
+
+    pub(super) fn count_report(&self, outcome: Outcome, latency_ms: u64) {
+        self.uses.count_report(outcome, latency_ms);
     }
 
     pub(super) fn set(&self, known: Known) {

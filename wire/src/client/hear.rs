@@ -32,6 +32,11 @@ fn takes_tokens(protocol: &str) -> bool {
     numbers(protocol).1.is_some_and(|minor| minor >= 1)
 }
 
+/// Whether it hears how services are used.
+fn takes_usage(protocol: &str) -> bool {
+    numbers(protocol).1.is_some_and(|minor| minor >= 2)
+}
+
 /// Whether its hashes are of fields that we know: those of a minor version that is not above ours.
 fn is_known(protocol: &str) -> bool {
     numbers(protocol).1.is_some_and(|minor| Some(minor) <= numbers(PROTOCOL).1)
@@ -57,8 +62,11 @@ impl Client {
         }
         Ok(match frame {
             Down::Welcome { protocol, replica, epoch, replicas, pod, position, changed, .. } => {
-                session.welcome =
-                    Some(Welcome { verify: is_known(&protocol), takes_tokens: takes_tokens(&protocol) });
+                session.welcome = Some(Welcome {
+                    verify: is_known(&protocol),
+                    takes_tokens: takes_tokens(&protocol),
+                    takes_usage: takes_usage(&protocol),
+                });
                 self.begin_epoch(&protocol, epoch)?;
                 self.horizon.welcome(Reading::of_told(position, &changed), now_ms)?;
                 self.know(replicas);

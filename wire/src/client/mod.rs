@@ -41,11 +41,12 @@ use crate::{
     frame::{Down, Drain, HealthOf, PROTOCOL, ServiceSummary, Up},
     limits::{
         FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX,
-        SILENCE_WITH_OTHERS_MAX, milliseconds,
+        SILENCE_WITH_OTHERS_MAX, USAGE_SERVICES_MAX, milliseconds,
     },
     question::Question,
     registration::{RegistrationKey, SelfRegistration},
     token::Token,
+    usage::ServiceUsage,
 };
 
 /// Holds what a sidecar knows of its sessions, over all of them: what is held and wanted, and what the pod said of
@@ -101,6 +102,8 @@ struct Welcome {
     verify: bool,
     /// It hears of tokens that are renewed.
     takes_tokens: bool,
+    /// It hears how services are used.
+    takes_usage: bool,
 }
 
 // === impl Client ===
@@ -240,6 +243,16 @@ impl Client {
     pub fn renew(&self, token: Token) -> Option<Up> {
         let welcome = self.session.as_ref()?.welcome?;
         welcome.takes_tokens.then_some(Up::Token { token })
+    }
+
+    /// How the app has used services, which is asked for only where it can be told: in a session that knows of this.
+    pub fn tell_usage(&self, news: impl FnOnce() -> Vec<ServiceUsage>) -> Vec<Up> {
+        let welcome = self.session.as_ref().and_then(|session| session.welcome);
+        if !welcome.is_some_and(|welcome| welcome.takes_usage) {
+            return Vec::new();
+        }
+        let frame = |services: &[ServiceUsage]| Up::Usage { services: services.to_vec() };
+        news().chunks(USAGE_SERVICES_MAX).map(frame).collect()
     }
 
     /// Asks this in the session that is open, under a number that the answer comes with; with the session, the question

@@ -9,6 +9,7 @@
 //!  hear(frame) ─► Heard: what the shell must do      look(snapshot) ─► what is stale ─► speak() ─► frame
 //! ```
 
+mod allowance;
 mod clock;
 mod summary;
 mod talk;
@@ -18,6 +19,7 @@ mod version;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
+use allowance::Allowance;
 use bytes::Bytes;
 use clock::{Clock, Due};
 use rollcall_catalogue::{ContentHash, ServiceKey, Snapshot, changes::Reading, liveness::ProbeWitness};
@@ -37,6 +39,7 @@ use crate::{
     question::{Question, Told},
     registration::{RegistrationKey, SelfRegistration},
     token::Token,
+    usage::ServiceUsage,
 };
 
 /// Why a session ends, in our own words: those of a `goaway`. Any other reason is a [`Violation`].
@@ -98,6 +101,7 @@ pub struct Server {
     resynced_ms: Option<u64>,
     /// When the last token was taken that the peer has shown in the session.
     token_ms: Option<u64>,
+    usage: Allowance,
     unknown_frames: u64,
 }
 
@@ -158,6 +162,8 @@ pub enum Heard {
     },
     /// To be reviewed; one that is no good says nothing of the session.
     Token(Token),
+    /// So has the app used these, which it need not subscribe to.
+    Used(Vec<ServiceUsage>),
     Resynced(Resync),
 }
 
@@ -212,6 +218,7 @@ impl Server {
             held_back: false,
             resynced_ms: None,
             token_ms: None,
+            usage: Allowance::default(),
             unknown_frames: 0,
         }
     }
@@ -492,6 +499,7 @@ impl Server {
                 vec![Heard::Ask { ask, question }]
             }
             Up::Token { token } => self.take_token(token, now_ms),
+            Up::Usage { services } => self.take_usage(services, now_ms),
             Up::Unknown => {
                 self.unknown_frames += 1;
                 Vec::new()
@@ -511,6 +519,15 @@ impl Server {
         }
         self.token_ms = Some(now_ms);
         vec![Heard::Token(token)]
+    }
+
+    fn take_usage(&mut self, services: Vec<ServiceUsage>, now_ms: u64) -> Vec<Heard> {
+        if !self.version.knows_the_installation() {
+            self.unknown_frames += 1;
+            return Vec::new();
+        }
+        let taken = self.usage.take(services, now_ms);
+        if taken.is_empty() { Vec::new() } else { vec![Heard::Used(taken)] }
     }
 
     /// Finds staleness that nobody noticed. Only a peer that has applied everything can be compared.

@@ -28,7 +28,6 @@ impl Version {
     }
 
     /// Frames and fields about the installation itself: `way`, and `usage` from clients.
-    #[expect(dead_code, reason = "its frames come with the next commits")]
     pub(super) fn knows_the_installation(self) -> bool {
         self.minor >= 2
     }

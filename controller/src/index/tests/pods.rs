@@ -41,6 +41,7 @@ pub(super) fn nothing_stays_behind(bench: &Bench) {
         reports,
         clock,
         lookout,
+        failing,
         asides,
         sharing,
         ..
@@ -48,6 +49,7 @@ pub(super) fn nothing_stays_behind(bench: &Bench) {
     assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
     assert!(clock.is_empty() && written.is_empty(), "{clock:?} {written:?}");
     assert!(sharing.is_empty(), "{sharing:?}");
+    assert!(failing.is_empty(), "{failing:?}");
     assert!(lookout.is_empty() && asides.is_empty(), "{lookout:?} {asides:?}");
     assert!(namespaces.is_empty(), "{namespaces:?}");
     assert!(services.is_empty(), "{services:?}");

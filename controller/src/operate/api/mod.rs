@@ -26,7 +26,11 @@ use rollcall_wire::{
     api::{instances_body, service_body, services_body},
     query::{self, Parameter},
 };
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 use tracing::info;
 
 use self::{
@@ -34,24 +38,34 @@ use self::{
     dump::{DUMPS_MAX, Dump},
     route::Route,
 };
-use super::{explain::explained, lacking::lacking_body};
-use crate::owner::{IndexHandle, OwnerGone, View};
+use super::{
+    consumers::{Asked, consumers_body},
+    explain::explained,
+    failing::failing_body,
+    lacking::lacking_body,
+};
+use crate::{
+    owner::{IndexHandle, OwnerGone, View},
+    sessions::Consumers,
+};
 
 /// Connections of people and their scripts.
 const CONNECTIONS_MAX: usize = 64;
 /// What a question to the index waits for its turn; the longest of them are milliseconds.
 const ASK_MAX: Duration = Duration::from_secs(5);
-/// Pods without a sidecar that are listed: whoever sees so many looks for one cause, and asks for a namespace.
+/// Pods that are listed, without a sidecar, failing, or calling a service: whoever sees so many looks for one cause, and asks for a namespace.
 const LISTED_MAX: usize = 500;
 
 const INDEX: &str = "Rollcall controller
 
 GET /v1/services                       all services; ?namespace=
 GET /v1/services/{service}.{namespace} its healthy instances; ?version= &tag= &zone= &port= &protocol= &all=true
+GET /v1/services/{service}.{namespace}/consumers  who calls it, of those in session with this replica
 GET /v1/instances?address=             whose address is this?
 GET /v1/explain/{service}.{namespace}  what each witness says of its instances; /{id} behind it for one alone
 GET /v1/catalogue                      everything, one instance a line; ?namespace=
 GET /v1/without-sidecar                pods that asked for a sidecar and have none; ?namespace=
+GET /v1/failing                        pods whose app fails and is restarted by nobody; ?namespace=
 GET /v1/log-level                      what is logged
 PUT /v1/log-level                      {\"filter\":\"info,rollcall_controller=debug\"}
 
@@ -62,6 +76,7 @@ On port 7391: /healthz, /readyz, /metrics
 #[derive(Debug, Clone)]
 pub struct Api {
     index: IndexHandle,
+    consumers: Consumers,
     logs: LogFilter,
     replica: Arc<str>,
     dumps: Arc<Semaphore>,
@@ -83,8 +98,8 @@ pub fn listen(address: SocketAddr, address_v6: SocketAddr) -> anyhow::Result<Vec
 // === impl Api ===
 
 impl Api {
-    pub fn new(index: IndexHandle, logs: LogFilter, replica: &str) -> Self {
-        Self { index, logs, replica: replica.into(), dumps: Arc::new(Semaphore::new(DUMPS_MAX)) }
+    pub fn new(index: IndexHandle, consumers: Consumers, logs: LogFilter, replica: &str) -> Self {
+        Self { index, consumers, logs, replica: replica.into(), dumps: Arc::new(Semaphore::new(DUMPS_MAX)) }
     }
 
     /// Answers until the process ends.
@@ -131,13 +146,21 @@ impl Api {
             Route::Services => {
                 let namespace = namespace(parameters)?;
                 let view = self.complete()?;
-                Ok(json(services_body(sorted(&view, namespace.as_ref()))))
+                let services = sorted(&view, namespace.as_ref());
+                let counts = self.consumers.counts(services.iter().map(|(key, _)| *key));
+                let services = services.into_iter().zip(counts);
+                Ok(json(services_body(services.map(|((key, service), count)| (key, service, count)))))
             }
             Route::Service(key) => {
                 let query = query::filters(parameters, &[])?;
                 let view = self.complete()?;
                 let service = view.catalogue.get(&key).ok_or_else(|| unknown_service(&key))?;
                 Ok(json(service_body(&key, service, &query)))
+            }
+            Route::Consumers(key) => {
+                query::only(parameters, &[])?;
+                let view = self.complete()?;
+                self.consumers(&key, &view)
             }
             Route::Instances => {
                 query::only(parameters, &["address"])?;
@@ -159,6 +182,11 @@ impl Api {
                 self.complete()?;
                 self.without_sidecar(namespace).await
             }
+            Route::Failing => {
+                let namespace = namespace(parameters)?;
+                self.complete()?;
+                self.failing(namespace).await
+            }
             Route::Catalogue => {
                 let namespace = namespace(parameters)?;
                 let view = self.complete()?;
@@ -178,6 +206,24 @@ impl Api {
         let question = self.index.ask(move |index| index.lacking(namespace.as_ref(), LISTED_MAX));
         let (pods, total) = in_its_turn(question).await?;
         Ok(json(lacking_body(&pods, total)))
+    }
+
+    async fn failing(&self, namespace: Option<Namespace>) -> Result<Answer, Problem> {
+        let question = self.index.ask(move |index| index.failing(namespace.as_ref(), LISTED_MAX));
+        let (pods, total) = in_its_turn(question).await?;
+        Ok(json(failing_body(&pods, total, now_ms())))
+    }
+
+    /// A name that nobody registers may have consumers: they wait for it.
+    fn consumers(&self, key: &ServiceKey, view: &View) -> Result<Answer, Problem> {
+        let (consumers, total) = self.consumers.of(key, LISTED_MAX);
+        if total == 0 && view.catalogue.get(key).is_none() {
+            return Err(unknown_service(key));
+        }
+        let others =
+            view.replicas.iter().map(|replica| &*replica.name).filter(|name| **name != *self.replica);
+        let asked = Asked { replica: &self.replica, others: others.collect(), now: Instant::now() };
+        Ok(json(consumers_body(key, &consumers, total, asked)))
     }
 
     async fn explain(&self, key: ServiceKey, id: Option<&str>) -> Result<Answer, Problem> {

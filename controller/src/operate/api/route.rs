@@ -9,11 +9,13 @@ pub(super) enum Route {
     Index,
     Services,
     Service(ServiceKey),
+    Consumers(ServiceKey),
     Instances,
     /// A service, and the one instance of it that is meant.
     Explain(ServiceKey, Option<String>),
     Catalogue,
     WithoutSidecar,
+    Failing,
     LogLevel,
 }
 
@@ -27,6 +29,9 @@ impl Route {
             [Some(""), None, ..] => Self::Index,
             [Some("v1"), Some("services"), None, _] => Self::Services,
             [Some("v1"), Some("services"), Some(name), None] => Self::Service(service(name)?),
+            [Some("v1"), Some("services"), Some(name), Some("consumers")] if segments.next().is_none() => {
+                Self::Consumers(service(name)?)
+            }
             [Some("v1"), Some("instances"), None, _] => Self::Instances,
             [Some("v1"), Some("explain"), Some(name), None] => Self::Explain(service(name)?, None),
             [Some("v1"), Some("explain"), Some(name), Some(id)] if segments.next().is_none() => {
@@ -34,6 +39,7 @@ impl Route {
             }
             [Some("v1"), Some("catalogue"), None, _] => Self::Catalogue,
             [Some("v1"), Some("without-sidecar"), None, _] => Self::WithoutSidecar,
+            [Some("v1"), Some("failing"), None, _] => Self::Failing,
             [Some("v1"), Some("log-level"), None, _] => Self::LogLevel,
             _ => return Err(nothing_here()),
         };
@@ -70,6 +76,7 @@ mod tests {
             ("/v1/services", Route::Services),
             ("/v1/services/orders.shop", Route::Service(orders())),
             ("/v1/services/orders%2Eshop", Route::Service(orders())),
+            ("/v1/services/orders.shop/consumers", Route::Consumers(orders())),
             ("/v1/instances", Route::Instances),
             ("/v1/explain/orders.shop", Route::Explain(orders(), None)),
             ("/v1/explain/orders.shop/fd00::1-80", Route::Explain(orders(), Some("fd00::1-80".to_owned()))),
@@ -79,6 +86,7 @@ mod tests {
             ),
             ("/v1/catalogue", Route::Catalogue),
             ("/v1/without-sidecar", Route::WithoutSidecar),
+            ("/v1/failing", Route::Failing),
             ("/v1/log-level", Route::LogLevel),
         ];
         for (path, route) in table {
@@ -97,6 +105,9 @@ mod tests {
             ("/v2/services", Slug::UnknownPath),
             ("/V1/services", Slug::UnknownPath),
             ("/v1/services/orders.shop/pick", Slug::UnknownPath),
+            ("/v1/services/orders.shop/consumers/more", Slug::UnknownPath),
+            ("/v1/services/orders/consumers", Slug::InvalidQuery),
+            ("/v1/failing/orders.shop", Slug::UnknownPath),
             ("/v1/explain", Slug::UnknownPath),
             ("/v1/explain/orders.shop/id/more", Slug::UnknownPath),
             ("/v1/catalogue/", Slug::UnknownPath),

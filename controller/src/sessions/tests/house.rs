@@ -44,7 +44,7 @@ use crate::{
         PeersHandle,
         testing::{Played, played},
     },
-    sessions::{Sessions, connection::Connection},
+    sessions::{Consumers, Sessions, connection::Connection},
 };
 
 /// Longer than anything that is to happen, on the tests' own clock.
@@ -73,6 +73,7 @@ impl Reviewer for Tokens {
 pub(super) struct House {
     pub(super) index: IndexHandle,
     pub(super) sessions: Arc<Sessions<Tokens>>,
+    pub(super) consumers: Consumers,
     /// The other replicas.
     pub(super) peers: Played,
     pub(super) handle: PeersHandle,
@@ -175,7 +176,9 @@ impl House {
         peers.are(Vec::new());
         let is_away = Arc::<AtomicBool>::default();
         let (tokens, name) = (Tokens { is_away: is_away.clone() }, "test".to_owned());
-        let sessions = Sessions::among(handle.clone(), name, index.clone(), tokens, metrics.clone());
+        let consumers = Consumers::default();
+        let sessions =
+            Sessions::shown_by(&consumers, handle.clone(), name, index.clone(), tokens, metrics.clone());
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(sessions.follow());
@@ -198,6 +201,7 @@ impl House {
         Self {
             index,
             sessions,
+            consumers,
             peers,
             handle,
             is_away,

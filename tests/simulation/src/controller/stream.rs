@@ -246,7 +246,7 @@ impl Controller {
             }
             // Nothing here asks for people.
             // Whoever is let in here is known.
-            Heard::Ask { .. } | Heard::Token(_) => return,
+            Heard::Ask { .. } | Heard::Token(_) | Heard::Used(_) => return,
         };
         self.input(Input::Word { id, word }, ether);
     }

@@ -7,6 +7,7 @@ mod history;
 mod lag;
 mod memory;
 mod rules;
+mod usage;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ mod property;
 mod replicas;
 mod services;
 mod summary;
+mod usage;
 
 use super::*;
 use crate::testing::{Registry, key};

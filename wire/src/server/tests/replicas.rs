@@ -7,7 +7,7 @@ use rollcall_catalogue::changes::Position;
 use super::*;
 use crate::limits::TOKEN_BYTES_MAX;
 
-fn greeting(protocol: &str) -> Up {
+pub(super) fn greeting(protocol: &str) -> Up {
     let Up::Hello { incarnation, sequence, epoch, cursor, registrations, held, .. } = hello() else {
         panic!()
     };
