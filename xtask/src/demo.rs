@@ -107,7 +107,7 @@ fn on_existing(home: &Home, arguments: &Arguments) -> Result<bool> {
     let hardware = match whose {
         Whose::TheKits(cluster) => {
             on_cluster::load_archives(&cluster, archives)?;
-            Some(cluster)
+            Some(*cluster)
         }
         Whose::Kinds(kind) => {
             on_cluster::load_archives_into_kind(home, &kind, archives)?;

@@ -82,7 +82,7 @@ fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
 
 /// Says whose the cluster of KUBECONFIG is, and so how images come into it.
 pub(crate) enum Whose {
-    TheKits(Cluster),
+    TheKits(Box<Cluster>),
     Kinds(Kind),
     Another,
 }
@@ -99,7 +99,7 @@ impl Whose {
             |pointer: &str| context.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
         let authority = text("/clusters/0/cluster/certificate-authority-data");
         if let Some(cluster) = Cluster::of_authority(home, authority)? {
-            return Ok(Self::TheKits(cluster));
+            return Ok(Self::TheKits(Box::new(cluster)));
         }
         Ok(match kind_name(text("/current-context")) {
             Some(name) => Self::Kinds(Kind::new(home, name, NODES_MAX)?),

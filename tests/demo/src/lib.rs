@@ -15,6 +15,8 @@
 //! times are of one clock, this process's: of a line that came, and of the moment before something was done. So what is printed
 //! is never shorter than what it stands for, and longer by the milliseconds of a stream of kubectl.
 
+#![allow(clippy::indexing_slicing, reason = "a missing member of a JSON value is null, and never a panic")]
+
 mod image_name;
 mod load;
 mod lookup;
@@ -26,6 +28,7 @@ mod shop;
 mod sight;
 mod stage;
 mod stream;
+mod wait;
 
 pub use self::{
     image_name::{ImageName, ImageNameError},

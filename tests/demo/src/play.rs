@@ -30,7 +30,7 @@ pub fn play(stage: &Stage, wish: &Wish) -> Result<bool> {
     shop::refuse_if_occupied(stage)?;
     let had_crd = shop::has_crd(stage)?;
     let mut report = Report::default();
-    let played = play_scenes(stage, wish, &mut report);
+    let played = play_scenes(stage, wish, had_crd, &mut report);
     let cleared = if wish.keep || wish.ends_with_us {
         Ok(())
     } else {
@@ -45,11 +45,11 @@ pub fn play(stage: &Stage, wish: &Wish) -> Result<bool> {
     Ok(is_good)
 }
 
-fn play_scenes(stage: &Stage, wish: &Wish, report: &mut Report) -> Result<()> {
+fn play_scenes(stage: &Stage, wish: &Wish, had_crd: bool, report: &mut Report) -> Result<()> {
     report.headline("The chart and the shop");
     report.command(&format!("helm install rollcall charts/rollcall -n {SYSTEM} --create-namespace --wait"));
     let begun_ms = stage.now_ms();
-    shop::install(stage)?;
+    shop::install(stage, had_crd)?;
     let installed_ms = stage.now_ms();
     interrupt::check()?;
     report.command("kubectl apply -f examples/demo.yaml");

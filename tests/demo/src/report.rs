@@ -84,7 +84,10 @@ impl Report {
 
     /// Writes the page.
     pub(crate) fn write(&self) -> Result<PathBuf> {
-        let path = workspace().join("target/demo-report.md");
+        let folder = workspace().join("target");
+        // Where builds go elsewhere there is none yet.
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let path = folder.join("demo-report.md");
         let page = format!("# What `cargo xtask demo` measured\n{}", self.page);
         fs::write(&path, page).with_context(|| path.display().to_string())?;
         Ok(path)

@@ -8,6 +8,7 @@ use crate::{
     Stage,
     stage::{SHOP, SYSTEM},
     stream::Stream,
+    wait,
 };
 
 /// For people too: it is an example.
@@ -49,11 +50,14 @@ pub(crate) fn has_crd(stage: &Stage) -> Result<bool> {
     Ok(!stage.kubectl(&["get", CRD, "--ignore-not-found", "-o", "name"])?.is_empty())
 }
 
-/// The chart, as the README installs it.
-pub(crate) fn install(stage: &Stage) -> Result<()> {
+/// The chart, as the README installs it; a CRD that is there already stays as it is.
+pub(crate) fn install(stage: &Stage, has_crd: bool) -> Result<()> {
     let chart = rollcall_chart::chart();
     let chart = chart.to_str().context("a path that is no text")?;
     let mut args = vec!["install", "rollcall", chart, "--create-namespace", "--wait", HELM_WAITS];
+    if has_crd {
+        args.extend(["--set", "crds.enabled=false"]);
+    }
     args.extend(stage.values().iter().flat_map(|value| ["--set-string", value.as_str()]));
     stage.helm(&args)?;
     Ok(())
@@ -63,7 +67,7 @@ pub(crate) fn install(stage: &Stage) -> Result<()> {
 pub(crate) fn open(stage: &Stage) -> Result<()> {
     stage.apply(MANIFEST)?;
     // A webhook is heard of by each API server in its own time: who came before it has no sidecar, and is made anew.
-    stage.until("the shop's pods are ready, with sidecars", READY_WITHIN, || {
+    wait::until("the shop's pods are ready, with sidecars", READY_WITHIN, || {
         let pods = stage.pods(SHOP, "demo")?;
         for pod in pods.iter().filter(|pod| !pod.has_sidecar && !pod.ends) {
             stage.shop(&["delete", "pod", &pod.name, "--wait=false"])?;
@@ -76,7 +80,7 @@ pub(crate) fn open(stage: &Stage) -> Result<()> {
 /// Waits until storefront finds all instances of all services, in step.
 pub(crate) fn whole(stage: &Stage) -> Result<()> {
     let front = storefront(stage)?;
-    stage.until("storefront finds everything", READY_WITHIN, || {
+    wait::until("storefront finds everything", READY_WITHIN, || {
         for (service, count) in INSTANCES {
             let said = stage.run(&front, &format!("wget -qO- '{}?max-age=0'", lookup(service)))?;
             let found = crate::lookup::Lookup::read(&said).map_or(0, |lookup| lookup.instances.len());
@@ -121,6 +125,15 @@ pub(crate) fn requests_by_cluster_ip(stage: &Stage, service: &str, every: &str) 
     Stream::turns(stage, &storefront(stage)?, &turn)
 }
 
+/// What becomes of a service's EndpointSlices: a line for each change, as the API server says it.
+pub(crate) fn endpoint_slices(stage: &Stage, service: &str) -> Result<Stream> {
+    let path = format!(
+        "/apis/discovery.k8s.io/v1/namespaces/{SHOP}/endpointslices?watch=true\
+         &labelSelector=kubernetes.io%2Fservice-name%3D{service}"
+    );
+    Stream::begin(stage, "the EndpointSlice", &["get", "--raw", &path])
+}
+
 /// All that is ours is gone when it returns, but for namespaces that Kubernetes still clears.
 pub(crate) fn clear(stage: &Stage, had_crd: bool) -> Result<()> {
     stage.helm(&["uninstall", "rollcall", "--ignore-not-found"])?;
@@ -139,4 +152,29 @@ pub(crate) fn clear(stage: &Stage, had_crd: bool) -> Result<()> {
         std::thread::sleep(Duration::from_millis(500));
     }
     bail!("the namespaces {SHOP} and {SYSTEM} are not gone after {} s", END_WITHIN.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn the_manifest_has_as_many_instances_as_are_looked_for() {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(MANIFEST).unwrap();
+        assert_eq!(objects[0]["metadata"]["name"], SHOP);
+        let deployments: Vec<_> = objects.iter().filter(|object| object["kind"] == "Deployment").collect();
+        let pods = |of: &str| -> u64 {
+            let named = |one: &&&Value| {
+                one["spec"]["template"]["metadata"]["annotations"]["rollcall.dev/service"] == of
+                    || of.is_empty()
+            };
+            deployments.iter().filter(named).filter_map(|one| one["spec"]["replicas"].as_u64()).sum()
+        };
+        assert_eq!(pods(""), PODS as u64);
+        for (service, count) in INSTANCES {
+            assert_eq!(pods(service), count as u64, "{service}");
+        }
+        assert_eq!(pods("storefront"), 1);
+    }
 }

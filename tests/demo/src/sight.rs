@@ -18,7 +18,12 @@ pub(crate) enum Gone {
     NotWithinMs(u64),
     /// Nobody had seen it before, so nothing is known.
     NeverThere,
+    /// Nobody has looked to the end, so nothing is known.
+    Blind,
 }
+
+/// A loop that looks many times a second, and has not for so long, does not look any more.
+const SILENCE_MAX_MS: u64 = 3_000;
 
 /// What lines say of an address, by what each of them is understood as; those that are not understood say nothing.
 pub(crate) fn sights(lines: &[Line], is_present: impl Fn(&str) -> Option<bool>) -> Vec<Sight> {
@@ -42,6 +47,15 @@ impl Gone {
         }
     }
 
+    /// The same of a watcher that looks all the time, and not only when something changes.
+    pub(crate) fn of_loop(sights: &[Sight], taken_ms: u64, ended_ms: u64) -> Self {
+        match Self::of(sights, taken_ms, ended_ms) {
+            Self::NeverThere => Self::NeverThere,
+            _ if sights.last().is_none_or(|last| last.at_ms + SILENCE_MAX_MS < ended_ms) => Self::Blind,
+            gone => gone,
+        }
+    }
+
     pub(crate) fn is_within(self, limit_ms: u64) -> bool {
         matches!(self, Self::AfterMs(after_ms) if after_ms < limit_ms)
     }
@@ -51,6 +65,7 @@ impl Gone {
             Self::AfterMs(after_ms) => in_words(after_ms),
             Self::NotWithinMs(after_ms) => format!("not within {}", in_words(after_ms)),
             Self::NeverThere => "never seen".to_owned(),
+            Self::Blind => "not watched".to_owned(),
         }
     }
 }
@@ -99,9 +114,23 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_that_looks_no_more_knows_nothing() {
+        for (sights, expected) in [
+            (&[(90, true), (150, false), (3_990, false)][..], Gone::AfterMs(50)),
+            (&[(90, true), (3_990, true)], Gone::NotWithinMs(3_900)),
+            // It may have come back since.
+            (&[(90, true), (150, false), (990, false)], Gone::Blind),
+            (&[(90, true), (990, true)], Gone::Blind),
+            (&[(150, false)], Gone::NeverThere),
+        ] {
+            assert_eq!(Gone::of_loop(&seen(sights), 100, 4_000), expected, "{sights:?}");
+        }
+    }
+
+    #[test]
     fn only_what_is_gone_in_time_is_within_it() {
         assert!(Gone::AfterMs(999).is_within(1_000));
-        for late in [Gone::AfterMs(1_000), Gone::NotWithinMs(10), Gone::NeverThere] {
+        for late in [Gone::AfterMs(1_000), Gone::NotWithinMs(10), Gone::NeverThere, Gone::Blind] {
             assert!(!late.is_within(1_000), "{late:?}");
         }
     }

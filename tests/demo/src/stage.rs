@@ -1,22 +1,15 @@
 //! The cluster that the demo plays on.
 
-use std::{
-    path::PathBuf,
-    process::Command,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::Command, time::Instant};
 
-use anyhow::{Result, bail};
-use rollcall_cluster::{Cluster as Hardware, Kubectl, interrupt, output_of};
+use anyhow::Result;
+use rollcall_cluster::{Cluster as Hardware, Kubectl, output_of};
 use serde_json::Value;
 
 /// The namespace of the chart.
 pub(crate) const SYSTEM: &str = "rollcall-system";
 /// The namespace of the shop, as its manifest has it.
 pub(crate) const SHOP: &str = "rollcall-demo";
-/// Often enough to waste no time, and seldom enough not to disturb what is measured: each look is a process.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Holds a cluster, and how it is reached.
 pub struct Stage {
@@ -92,37 +85,6 @@ impl Stage {
         let mut helm = Command::new(&self.helm);
         helm.env("KUBECONFIG", &self.kubectl.kubeconfig).args(["--namespace", SYSTEM]).args(args);
         Ok(output_of("helm", &mut helm)?)
-    }
-
-    /// Waits until this holds, for so long, or until somebody asks to stop; errors on the way are kept for the end.
-    pub(crate) fn until(
-        &self,
-        what: &str,
-        limit: Duration,
-        mut holds: impl FnMut() -> Result<bool>,
-    ) -> Result<()> {
-        let begin = Instant::now();
-        let mut last = String::new();
-        while begin.elapsed() < limit {
-            interrupt::check()?;
-            match holds() {
-                Ok(true) => return Ok(()),
-                Ok(false) => last.clear(),
-                Err(error) => last = format!("; last error: {error:#}"),
-            }
-            sleep(LOOK_EVERY);
-        }
-        bail!("not within {} s: {what}{last}", limit.as_secs())
-    }
-
-    /// Lets time go by, unless somebody asks to stop.
-    pub(crate) fn pause(&self, time: Duration) -> Result<()> {
-        let begin = Instant::now();
-        while begin.elapsed() < time {
-            interrupt::check()?;
-            sleep(LOOK_EVERY.min(time.saturating_sub(begin.elapsed())));
-        }
-        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use rollcall_cluster::companion::Companion;
 
-use crate::{Line, Stage, stage::SHOP};
+use crate::{Line, Stage, stage::SHOP, wait};
 
 /// Minutes of the fastest loop; what comes later is not kept.
 const LINES_MAX: usize = 100_000;
@@ -80,8 +80,8 @@ impl Stream {
     }
 
     /// Waits until one of its lines is so.
-    pub(crate) fn says(&self, stage: &Stage, what: &str, is_it: impl Fn(&str) -> bool) -> Result<()> {
-        stage.until(&format!("{}: {what}", self.name), FIRST_WITHIN, || {
+    pub(crate) fn says(&self, what: &str, is_it: impl Fn(&str) -> bool) -> Result<()> {
+        wait::until(&format!("{}: {what}", self.name), FIRST_WITHIN, || {
             Ok(self.lines().iter().any(|line| is_it(&line.text)))
         })
     }

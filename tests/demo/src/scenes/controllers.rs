@@ -12,6 +12,7 @@ use crate::{
     sight::in_words,
     stage::{Pod, SHOP, SYSTEM},
     stream::Stream,
+    wait,
 };
 
 const CONTROLLERS: &str = "app.kubernetes.io/component=controller";
@@ -31,7 +32,7 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
     for service in CLIENTS {
         let pod = pods(stage, service)?.into_iter().next().with_context(|| format!("no pod of {service}"))?;
         let stream = Stream::turns(stage, &pod.name, &turn)?;
-        stream.says(stage, "a first lookup", |line| line.contains("instances"))?;
+        stream.says("a first lookup", |line| line.contains("instances"))?;
         streams.push((pod.name, stream));
     }
     let old: Vec<_> = stage.pods(SYSTEM, CONTROLLERS)?.into_iter().map(|pod| pod.name).collect();
@@ -39,7 +40,7 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
     report.command(&format!("kubectl -n {SYSTEM} {}", delete.join(" ")));
     let deleted_ms = stage.now_ms();
     stage.system(&[&delete[..], &["--wait=false"]].concat())?;
-    stage.until("other controllers are ready, and all are in step", BACK_WITHIN, || {
+    wait::until("other controllers are ready, and all are in step", BACK_WITHIN, || {
         let now = stage.pods(SYSTEM, CONTROLLERS)?;
         let anew = now.len() == old.len() && now.iter().all(|pod| pod.is_ready && !old.contains(&pod.name));
         let in_step = streams

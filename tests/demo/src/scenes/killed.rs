@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::{
     Line, Stage,
@@ -14,6 +15,7 @@ use crate::{
     sight::{Gone, in_words, median, sights},
     stage::{Pod, SHOP},
     stream::Stream,
+    wait,
 };
 
 /// What is promised of lookups.
@@ -31,7 +33,7 @@ struct Case {
 }
 
 const CASES: [Case; 3] = [
-    Case { service: "payments", asked: "no readinessProbe", times: 3, watched: Duration::from_secs(10) },
+    Case { service: "payments", asked: "no readinessProbe", times: 3, watched: Duration::from_secs(6) },
     Case {
         service: "orders",
         asked: "readinessProbe each second",
@@ -92,7 +94,16 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
     for case in &CASES {
         let mut all = Vec::new();
         for _ in 0..case.times {
-            all.push(kill(stage, case)?);
+            let killed = kill(stage, case)?;
+            // One after the other takes a while.
+            report.say(&format!(
+                "{}: out of lookups after {}, EndpointSlice {}, cluster DNS {}",
+                case.service,
+                killed.lookups.text(),
+                killed.slice.text(),
+                killed.cluster_dns.text()
+            ));
+            all.push(killed);
         }
         for killed in all.iter().filter(|killed| !killed.lookups.is_within(OUT_WITHIN_MS)) {
             late.push(format!("{}: {}", case.service, killed.lookups.text()));
@@ -136,13 +147,13 @@ fn kill(stage: &Stage, case: &Case) -> Result<Killed> {
     let pods = stage.pods(SHOP, &labels)?;
     let victim = pods.into_iter().find(|pod| pod.is_ready && !pod.ends).context("nobody to kill")?;
     let watch = Watch::begin(stage, case.service)?;
-    watch.sees(stage, &victim)?;
+    watch.sees(&victim)?;
     let mut killer =
         Stream::exec(stage, &victim.name, "echo ready; read go; kill -9 $(cat /www/pid) && echo killed")?;
-    killer.says(stage, "is ready to be killed", |line| line == "ready")?;
+    killer.says("is ready to be killed", |line| line == "ready")?;
     let killed_ms = stage.now_ms();
     killer.tell("go\n")?;
-    killer.says(stage, "is killed", |line| line == "killed")?;
+    killer.says("is killed", |line| line == "killed")?;
     let waited = watch.all_gone(stage, &victim, killed_ms, case.watched);
     let ended_ms = stage.now_ms();
     let seen = watch.end(&victim, killed_ms, ended_ms);
@@ -150,7 +161,7 @@ fn kill(stage: &Stage, case: &Case) -> Result<Killed> {
     stage.run(&victim.name, "kill -USR2 1")?;
     waited?;
     let is_back = || Ok(stage.pods(SHOP, &labels)?.iter().all(|pod| pod.is_ready));
-    stage.until("all are ready again", Duration::from_secs(60), is_back)?;
+    wait::until("all are ready again", Duration::from_secs(60), is_back)?;
     shop::whole(stage)?;
     Ok(seen)
 }
@@ -168,26 +179,19 @@ impl Watch {
              echo $(nslookup -type=a $name $server 2>&1); sleep 0.02"
         );
         let rollcall_dns = format!("echo $(nslookup -type=a {service}.rollcall 127.0.0.1 2>&1); sleep 0.02");
-        let slices = format!("kubernetes.io/service-name={service}");
-        const ENDPOINTS: &str =
-            r#"jsonpath={range .endpoints[*]}{.addresses[0]}={.conditions.ready} {end}{"\n"}"#;
         Ok(Self {
             lookups: Stream::turns(stage, &front, &format!("echo $(wget -qO- {url} 2>&1); sleep 0.01"))?,
             rollcall_dns: Stream::turns(stage, &front, &rollcall_dns)?,
             cluster_dns: Stream::turns(stage, &front, &cluster_dns)?,
-            slice: Stream::begin(
-                stage,
-                "the EndpointSlice",
-                &["get", "endpointslices", "-l", &slices, "--watch", "-o", ENDPOINTS],
-            )?,
+            slice: shop::endpoint_slices(stage, service)?,
             by_pick: shop::requests_by_pick(stage, service)?,
             by_service: shop::requests_by_cluster_ip(stage, service, "0.02")?,
         })
     }
 
     /// Waits until the victim is seen by all who can name it.
-    fn sees(&self, stage: &Stage, victim: &Pod) -> Result<()> {
-        stage.until("all watchers see the victim", Duration::from_secs(30), || {
+    fn sees(&self, victim: &Pod) -> Result<()> {
+        wait::until("all watchers see the victim", Duration::from_secs(30), || {
             let there = self.named().iter().all(|(lines, reads)| {
                 let last = sights(lines, |line| reads(line, &victim.address));
                 last.last().is_some_and(|sight| sight.is_present)
@@ -212,7 +216,7 @@ impl Watch {
             if all && since > Duration::from_millis(last_ms) + STAYS_GONE || since > watched {
                 return Ok(());
             }
-            stage.pause(WATCH_EVERY)?;
+            wait::pause(WATCH_EVERY)?;
         }
     }
 
@@ -227,9 +231,9 @@ impl Watch {
     }
 
     fn end(self, victim: &Pod, killed_ms: u64, ended_ms: u64) -> Killed {
-        let gone = |stream: Stream, reads: Reads| {
-            Gone::of(&sights(&stream.end(), |line| reads(line, &victim.address)), killed_ms, ended_ms)
-        };
+        let sights_of =
+            |stream: Stream, reads: Reads| sights(&stream.end(), |line| reads(line, &victim.address));
+        let gone = |stream, reads| Gone::of_loop(&sights_of(stream, reads), killed_ms, ended_ms);
         let requests = |stream: Stream| {
             let load = Load::between(&stream.end(), killed_ms, ended_ms);
             let last_failed_after_ms = load.last_failed_ms.map(|at_ms| at_ms.saturating_sub(killed_ms));
@@ -238,7 +242,7 @@ impl Watch {
         Killed {
             lookups: gone(self.lookups, in_lookup),
             rollcall_dns: gone(self.rollcall_dns, in_names),
-            slice: gone(self.slice, in_slice),
+            slice: Gone::of(&sights_of(self.slice, in_slice), killed_ms, ended_ms),
             cluster_dns: gone(self.cluster_dns, in_names),
             by_pick: requests(self.by_pick),
             by_service: requests(self.by_service),
@@ -260,12 +264,17 @@ fn in_names(line: &str, address: &str) -> Option<bool> {
 
 /// A slice of another family says nothing of the address; one that leaves the readiness out means that it is ready.
 pub(super) fn in_slice(line: &str, address: &str) -> Option<bool> {
-    let endpoints: Vec<_> = line.split_whitespace().filter_map(|one| one.rsplit_once('=')).collect();
-    let is_other_family = |other: &str| other.contains(':') != address.contains(':');
-    if endpoints.iter().any(|(other, _)| is_other_family(other)) {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let slice = &event["object"];
+    let family = if address.contains(':') { "IPv6" } else { "IPv4" };
+    if slice["addressType"] != family {
         return None;
     }
-    Some(endpoints.iter().any(|(other, ready)| *other == address && *ready != "false"))
+    let is_it = |endpoint: &Value| {
+        endpoint["addresses"].as_array().is_some_and(|all| all.iter().any(|one| one == address))
+            && endpoint["conditions"]["ready"] != false
+    };
+    Some(event["type"] != "DELETED" && slice["endpoints"].as_array().is_some_and(|all| all.iter().any(is_it)))
 }
 
 #[cfg(test)]
@@ -274,14 +283,21 @@ mod tests {
 
     #[test]
     fn a_slice_has_those_that_are_ready() {
-        let line = "10.1.2.3=true 10.1.2.30=false 10.1.2.4= ";
+        let event = |kind: &str, family: &str| {
+            let endpoints = r#"[{"addresses":["10.1.2.3"],"conditions":{"ready":true}},
+                {"addresses":["10.1.2.30"],"conditions":{"ready":false}},{"addresses":["10.1.2.4"],"conditions":{}}]"#;
+            format!(r#"{{"type":"{kind}","object":{{"addressType":"{family}","endpoints":{endpoints}}}}}"#)
+        };
         for (address, expected) in
             [("10.1.2.3", true), ("10.1.2.30", false), ("10.1.2.4", true), ("10.1.2.5", false)]
         {
-            assert_eq!(in_slice(line, address), Some(expected), "{address}");
+            assert_eq!(in_slice(&event("MODIFIED", "IPv4"), address), Some(expected), "{address}");
+            assert_eq!(in_slice(&event("DELETED", "IPv4"), address), Some(false), "{address}");
         }
-        assert_eq!(in_slice("fd00::1=true ", "10.1.2.3"), None);
-        assert_eq!(in_slice("", "10.1.2.3"), Some(false));
+        assert_eq!(in_slice(&event("ADDED", "IPv6"), "10.1.2.3"), None);
+        let empty = r#"{"type":"MODIFIED","object":{"addressType":"IPv4","endpoints":null}}"#;
+        assert_eq!(in_slice(empty, "10.1.2.3"), Some(false));
+        assert_eq!(in_slice("Error from server", "10.1.2.3"), None);
     }
 
     #[test]

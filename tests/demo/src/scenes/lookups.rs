@@ -81,7 +81,7 @@ fn how_fast(stage: &Stage, report: &mut Report, front: &str) -> Result<()> {
         );
         // The loop prints two lines, so that neither the start of kubectl nor its end counts.
         let stream = crate::stream::Stream::exec(stage, front, &format!("echo begin; {times}; echo end"))?;
-        stream.says(stage, "all lookups", |line| line == "end")?;
+        stream.says("all lookups", |line| line == "end")?;
         let lines = stream.end();
         let at_ms = |text: &str| lines.iter().find(|line| line.text == text).map(|line| line.at_ms);
         let (begin, end) = (at_ms("begin").context("no begin")?, at_ms("end").context("no end")?);

@@ -13,6 +13,7 @@ use crate::{
     sight::{Gone, sights},
     stage::{Pod, SHOP, SYSTEM},
     stream::Stream,
+    wait,
 };
 
 /// Before the silence of its sidecars counts, a controller on the node must be given up that may have heard them.
@@ -46,15 +47,11 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
     let mut lost = Vec::new();
     for pod in pods.into_iter().filter(|pod| pod.node == node) {
         let url = shop::lookup(&pod.service);
-        let slices = format!("kubernetes.io/service-name={}", pod.service);
-        const ENDPOINTS: &str =
-            r#"jsonpath={range .endpoints[*]}{.addresses[0]}={.conditions.ready} {end}{"\n"}"#;
-        let watch = ["get", "endpointslices", "-l", &slices, "--watch", "-o", ENDPOINTS];
         let lookups = Stream::turns(stage, &front, &format!("echo $(wget -qO- {url} 2>&1); sleep 0.05"))?;
-        let slice = Stream::begin(stage, "the EndpointSlice", &watch)?;
+        let slice = shop::endpoint_slices(stage, &pod.service)?;
         let is_there = |line: &str| Lookup::read(line).is_some_and(|lookup| lookup.has(&pod.address));
-        lookups.says(stage, "the pod", is_there)?;
-        slice.says(stage, "the pod", |line| in_slice(line, &pod.address) == Some(true))?;
+        lookups.says("the pod", is_there)?;
+        slice.says("the pod", |line| in_slice(line, &pod.address) == Some(true))?;
         lost.push(Lost { pod, lookups, slice });
     }
     let with = controllers.contains(&node);
@@ -91,7 +88,7 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
     );
     watched?;
     healed?;
-    stage.until("all pods are ready again", BACK_WITHIN, || {
+    wait::until("all pods are ready again", BACK_WITHIN, || {
         Ok(stage.pods(SHOP, "demo")?.iter().all(|pod| pod.is_ready))
     })?;
     shop::whole(stage)?;
@@ -120,7 +117,7 @@ fn watch(stage: &Stage, lost: &[Lost], cut_ms: u64) -> Result<()> {
         if all || Duration::from_millis(now_ms.saturating_sub(cut_ms)) > WATCHED {
             return Ok(());
         }
-        stage.pause(WATCH_EVERY)?;
+        wait::pause(WATCH_EVERY)?;
     }
 }
 
@@ -131,7 +128,7 @@ impl Lost {
         let address = &self.pod.address;
         let lookups = sights(&self.lookups.lines(), |line| Some(Lookup::read(line)?.has(address)));
         let slice = sights(&self.slice.lines(), |line| in_slice(line, address));
-        [lookups, slice].map(|sights| Gone::of(&sights, cut_ms, now_ms))
+        [Gone::of_loop(&lookups, cut_ms, now_ms), Gone::of(&slice, cut_ms, now_ms)]
     }
 
     fn end(self, cut_ms: u64, ended_ms: u64) -> (String, [Gone; 2]) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
 
-use crate::{Stage, load::Load, report::Report, shop, sight::in_words, stage::SHOP};
+use crate::{Stage, load::Load, report::Report, shop, sight::in_words, stage::SHOP, wait};
 
 const DEPLOYMENTS: [&str; 2] = ["deployment/orders", "deployment/orders-next"];
 const PODS: &str = "app.kubernetes.io/name=orders";
@@ -68,10 +68,10 @@ fn roll(stage: &Stage, report: &mut Report, prestop: Option<&str>) -> Result<Rol
     let by_pick = shop::requests_by_pick(stage, "orders")?;
     let by_service = shop::requests_by_cluster_ip(stage, "orders", "0.02")?;
     for stream in [&by_pick, &by_service] {
-        stream.says(stage, "a first request", |line| line.starts_with("ok "))?;
+        stream.says("a first request", |line| line.starts_with("ok "))?;
     }
     let from_ms = stage.now_ms();
-    stage.pause(MARGIN)?;
+    wait::pause(MARGIN)?;
     let begun_ms = stage.now_ms();
     for deployment in DEPLOYMENTS {
         report.command(&format!("kubectl -n {SHOP} patch {deployment} -p '{patch}'"));
@@ -80,11 +80,11 @@ fn roll(stage: &Stage, report: &mut Report, prestop: Option<&str>) -> Result<Rol
     for deployment in DEPLOYMENTS {
         stage.shop(&["rollout", "status", deployment, ROLLED_WITHIN])?;
     }
-    stage.until("the old pods have ended", ENDED_WITHIN, || {
+    wait::until("the old pods have ended", ENDED_WITHIN, || {
         Ok(!stage.pods(SHOP, PODS)?.iter().any(|pod| pod.ends))
     })?;
     let lasted_ms = stage.now_ms().saturating_sub(begun_ms);
-    stage.pause(MARGIN)?;
+    wait::pause(MARGIN)?;
     let to_ms = stage.now_ms();
     let stayed = names(stage)?.intersection(&before).cloned().collect();
     Ok(Rolled {
