@@ -34,8 +34,9 @@ pub(crate) fn sights(lines: &[Line], is_present: impl Fn(&str) -> Option<bool>) 
 // === impl Gone ===
 
 impl Gone {
-    /// Of a watcher that ended then.
+    /// Of a watch that ended then: what is seen later is of another story.
     pub(crate) fn of(sights: &[Sight], taken_ms: u64, ended_ms: u64) -> Self {
+        let sights = until(sights, ended_ms);
         let before = sights.iter().rev().find(|sight| sight.at_ms <= taken_ms);
         if !before.is_some_and(|sight| sight.is_present) {
             return Self::NeverThere;
@@ -49,9 +50,10 @@ impl Gone {
 
     /// The same of a watcher that looks all the time, and not only when something changes.
     pub(crate) fn of_loop(sights: &[Sight], taken_ms: u64, ended_ms: u64) -> Self {
+        let last = until(sights, ended_ms).last();
         match Self::of(sights, taken_ms, ended_ms) {
             Self::NeverThere => Self::NeverThere,
-            _ if sights.last().is_none_or(|last| last.at_ms + SILENCE_MAX_MS < ended_ms) => Self::Blind,
+            _ if last.is_none_or(|last| last.at_ms + SILENCE_MAX_MS < ended_ms) => Self::Blind,
             gone => gone,
         }
     }
@@ -68,6 +70,12 @@ impl Gone {
             Self::Blind => "not watched".to_owned(),
         }
     }
+}
+
+/// Those up to a moment; they are in the order of their times.
+fn until(sights: &[Sight], ended_ms: u64) -> &[Sight] {
+    let count = sights.partition_point(|sight| sight.at_ms <= ended_ms);
+    sights.get(..count).unwrap_or_default()
 }
 
 /// The middle one, of two the later: of what did not happen in time nothing better is said.
@@ -102,6 +110,8 @@ mod tests {
             (&[(90, true), (150, false), (190, true), (400, false)], Gone::AfterMs(300)),
             (&[(90, true), (150, false), (190, true)], Gone::NotWithinMs(900)),
             (&[(90, true), (150, true)], Gone::NotWithinMs(900)),
+            // Whoever is healed after the watch is seen again.
+            (&[(90, true), (150, false), (1_001, true)], Gone::AfterMs(50)),
             // Who has not looked since knows nothing better.
             (&[(90, true)], Gone::NotWithinMs(900)),
             (&[(90, false), (150, false)], Gone::NeverThere),
@@ -121,6 +131,7 @@ mod tests {
             // It may have come back since.
             (&[(90, true), (150, false), (990, false)], Gone::Blind),
             (&[(90, true), (990, true)], Gone::Blind),
+            (&[(90, true), (990, true), (4_001, false)], Gone::Blind),
             (&[(150, false)], Gone::NeverThere),
         ] {
             assert_eq!(Gone::of_loop(&seen(sights), 100, 4_000), expected, "{sights:?}");

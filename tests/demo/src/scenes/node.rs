@@ -64,7 +64,9 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
     report.command(&format!("cargo xtask cluster cut {node}"));
     let cut_ms = stage.now_ms();
     hardware.cut(&node)?;
+    report.say("Kubernetes gives a node up after some 40 s, unless it was told another time.");
     let watched = watch(stage, &lost, cut_ms);
+    let why = why(stage, &front, &lost, limit_ms, cut_ms);
     report.command(&format!("cargo xtask cluster heal {node}"));
     let ended_ms = stage.now_ms();
     let healed = hardware.heal(&node);
@@ -78,6 +80,9 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
         rows.push(vec![pod, lookups.text(), slice.text()]);
     }
     report.table(&rows);
+    for line in &why {
+        report.say(line);
+    }
     report.verdict(
         &format!(
             "pods of a node that is cut off{} are out of lookups within {} s",
@@ -119,6 +124,31 @@ fn watch(stage: &Stage, lost: &[Lost], cut_ms: u64) -> Result<()> {
         }
         wait::pause(WATCH_EVERY)?;
     }
+}
+
+/// What the registry itself says of those that are late; it is asked while they still are.
+fn why(stage: &Stage, front: &str, lost: &[Lost], limit_ms: u64, cut_ms: u64) -> Vec<String> {
+    let now_ms = stage.now_ms();
+    let late = lost.iter().find(|lost| {
+        let [lookups, _] = lost.gone(cut_ms, now_ms);
+        !lookups.is_within(limit_ms)
+    });
+    let Some(late) = late else { return Vec::new() };
+    let service = &late.pod.service;
+    let explain = format!("wget -qO- http://127.0.0.1:7300/v1/explain/{service}");
+    let guard = [
+        "get",
+        "events",
+        "--field-selector",
+        "reason=MassLossGuard",
+        "-o",
+        r#"jsonpath={range .items[*]}{.lastTimestamp}{.eventTime} {.message}{"\n"}{end}"#,
+    ];
+    let said = [("explain", stage.run(front, &explain)), ("MassLossGuard", stage.system(&guard))];
+    let line = |(what, said): (&str, Result<String>)| {
+        format!("{what}: {}", said.unwrap_or_else(|error| format!("{error:#}")))
+    };
+    said.into_iter().map(line).collect()
 }
 
 // === impl Lost ===
