@@ -60,8 +60,8 @@ fn on_local(home: &Home, arguments: &Arguments) -> Result<bool> {
     let played = on_cluster::load_archives(&cluster, archives.iter().map(PathBuf::as_path)).and_then(|()| {
         let wish = Wish {
             ends_with_us: true,
-            shell: Some(format!("eval \"$(cargo xtask cluster env --name {name})\"")),
-            ending: format!("cargo xtask cluster down --name {name}"),
+            shell: Some(format!("eval \"$(cargo xtask cluster env --name {KEPT})\"")),
+            ending: format!("cargo xtask cluster down --name {KEPT}"),
             ..arguments.wish()
         };
         play(&Stage::new(kubectl, helm, Some(cluster), arguments.values()), &wish)
@@ -80,8 +80,8 @@ fn on_kind(home: &Home, arguments: &Arguments) -> Result<bool> {
         on_cluster::load_archives_into_kind(home, &kind, archives.iter().map(PathBuf::as_path))?;
         let wish = Wish {
             ends_with_us: true,
-            shell: Some(format!("eval \"$(cargo xtask cluster env --name {name} --provider kind)\"")),
-            ending: format!("cargo xtask cluster down --name {name} --provider kind"),
+            shell: Some(format!("eval \"$(cargo xtask cluster env --name {KEPT} --provider kind)\"")),
+            ending: format!("cargo xtask cluster down --name {KEPT} --provider kind"),
             ..arguments.wish()
         };
         let kubectl = Kubectl { program: kubectl, kubeconfig: kind.kubeconfig() };

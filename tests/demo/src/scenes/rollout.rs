@@ -44,6 +44,7 @@ pub(super) fn play(stage: &Stage, report: &mut Report) -> Result<()> {
         row("without preStop, found by Rollcall", &without.by_pick, &without),
         row("without preStop, by ClusterIP", &without.by_service, &without),
     ]);
+    report.say("Without the hooks, and by the ClusterIP, nothing is promised: that is what was seen. The hooks wait for those who look up, and not for the rules of kube-proxy.");
     for example in &without.by_pick.examples {
         report.say(&format!("without preStop: {example}"));
     }
