@@ -7,9 +7,15 @@ use std::{io, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+/// The workspace's version; in what is released, with the commit that it was built from.
+const VERSION: &str = match option_env!("ROLLCALL_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Rollcall: a service registry for Kubernetes.
 #[derive(Parser)]
-#[command(name = "rollcall", version)]
+#[command(name = "rollcall", version = VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

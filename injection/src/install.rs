@@ -10,6 +10,12 @@ use crate::{
     amounts::{both, resources},
 };
 
+/// Where the sidecar's image is pulled from; what is released was told at its compilation.
+const REGISTRY: &str = match option_env!("ROLLCALL_REGISTRY") {
+    Some(registry) => registry,
+    None => "rollcall.dev",
+};
+
 /// Holds what whoever installs Rollcall decides; the chart writes it as a file (YAML), the controller reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -110,7 +116,7 @@ impl Default for Namespaces {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            image: concat!("rollcall.dev/sidecar:", env!("CARGO_PKG_VERSION")).to_owned(),
+            image: format!("{REGISTRY}/sidecar:{}", env!("CARGO_PKG_VERSION")),
             image_pull_policy: PullPolicy::default(),
             resources: Resources::default(),
             guaranteed: Amounts { cpu: "50m".to_owned(), memory: "48Mi".to_owned() },

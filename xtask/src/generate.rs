@@ -12,7 +12,7 @@ const CRD: &str = "crds/generated/serviceregistrations.yaml";
 /// Writes the generated files, or with `check` says which of them are out of date.
 pub(crate) fn run(check: bool) -> Result<()> {
     let workspace = static_build::workspace();
-    let crd = printed("crd")?;
+    let crd = printed(&["crd"])?;
     let of_the_chart = generated(&workspace, &crd)?.into_iter().map(|file| (file.path, file.text));
     let mut stale = Vec::new();
     for (file, fresh) in of_the_chart.chain([(CRD, crd)]) {
@@ -37,23 +37,19 @@ pub(crate) fn run(check: bool) -> Result<()> {
 }
 
 /// What `rollcall` prints.
-fn printed(argument: &str) -> Result<String> {
+pub(crate) fn printed(arguments: &[&str]) -> Result<String> {
+    let shown = arguments.join(" ");
     let mut print = Command::new(env!("CARGO"));
-    print.current_dir(static_build::workspace()).args([
-        "run",
-        "--quiet",
-        "--locked",
-        "--package",
-        "rollcall",
-        "--",
-        argument,
-    ]);
+    print
+        .current_dir(static_build::workspace())
+        .args(["run", "--quiet", "--locked", "--package", "rollcall", "--"])
+        .args(arguments);
     let printed = print
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cannot start cargo for `rollcall {argument}`"))?;
+        .with_context(|| format!("cannot start cargo for `rollcall {shown}`"))?;
     if !printed.status.success() {
-        bail!("`rollcall {argument}` failed: cargo ended with {}", printed.status);
+        bail!("`rollcall {shown}` failed: cargo ended with {}", printed.status);
     }
-    String::from_utf8(printed.stdout).with_context(|| format!("what `rollcall {argument}` printed"))
+    String::from_utf8(printed.stdout).with_context(|| format!("what `rollcall {shown}` printed"))
 }

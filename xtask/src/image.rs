@@ -11,7 +11,7 @@ pub(crate) const CONTROLLER_PROGRAM: &str = "ROLLCALL_CONTROLLER_PROGRAM";
 /// And the sidecar's.
 pub(crate) const SIDECAR_PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
 /// What the product's images are called, without the tag: the workspace's version.
-const PREFIX: &str = "rollcall.dev";
+pub(crate) const PREFIX: &str = "rollcall.dev";
 
 /// One image of the product.
 pub(crate) struct Built {
@@ -48,8 +48,13 @@ pub(crate) fn build_all() -> Result<Vec<Built>> {
 
 /// Builds programs as they are in images, and names the folder that they are in.
 pub(crate) fn build_programs(packages: &[&str]) -> Result<PathBuf> {
+    build_programs_told(packages, &[])
+}
+
+/// As `build_programs`; what their environment tells them at compilation stands beside.
+pub(crate) fn build_programs_told(packages: &[&str], environment: &[(&str, &str)]) -> Result<PathBuf> {
     let step = Step::start(format!("building {}", packages.join(" and ")));
-    let binaries = static_build::build(&step, packages, &folder()?.join("build.log"))?;
+    let binaries = static_build::build(&step, packages, environment, &folder()?.join("build.log"))?;
     step.done();
     Ok(binaries)
 }

@@ -8,7 +8,10 @@ mod generate;
 mod image;
 mod on_cluster;
 mod outcome;
+mod release;
 mod test;
+#[cfg(test)]
+mod workflows;
 
 use clap::{Parser, Subcommand};
 use rollcall_cluster::interrupt;
@@ -51,6 +54,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Make all that is handed out of this version, as target/release-VERSION
+    Release(release::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -72,5 +77,6 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
         Task::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
         Task::Generate { check } => generate::run(check).map(|()| ExitCode::SUCCESS),
+        Task::Release(arguments) => release::run(&arguments).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -4,7 +4,7 @@ use crate::faults::FAULTS;
 use crate::on_cluster::{self, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
 use anyhow::Result;
-use rollcall_cluster::{Cluster, HELM, Home, Provider, prepare_resolvers};
+use rollcall_cluster::{Cluster, HELM, Home, PROMQL, Provider, prepare_resolvers};
 use std::process::ExitCode;
 
 /// Worlds in virtual time: what fails there is told by a seed, and not by a cluster that was slow. The first has the machines
@@ -13,6 +13,9 @@ const SIMULATIONS: [&str; 2] = ["rollcall-simulation", "rollcall-whole"];
 
 /// The chart, linted and rendered: needs helm, which the first run builds.
 const CHART: &str = "rollcall-chart";
+
+/// Alerts and dashboard, by Prometheus' own engine on our own metrics: the first run builds it.
+const MONITORING: &str = "rollcall-monitoring";
 
 /// Runs all tests and says in the last line how they went.
 pub(crate) fn run(provider: &str) -> Result<ExitCode> {
@@ -25,8 +28,10 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     prepare_resolvers(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
-    let later =
-        ON_ANY_CLUSTER.iter().chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &FAULTS]).chain(&SIMULATIONS);
+    let later = ON_ANY_CLUSTER
+        .iter()
+        .chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &MONITORING, &FAULTS])
+        .chain(&SIMULATIONS);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
     outcome.cargo_test("unit, property and process tests", &without_clusters, &[])?;
@@ -38,6 +43,10 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
         // Before the tests, where it is seen to take its time.
         HELM.build(&home)?;
         outcome.cargo_test("tests of the chart", &["--package", CHART], &[])?;
+    }
+    if outcome.failed == 0 {
+        PROMQL.build(&home)?;
+        outcome.cargo_test("tests of alerts and dashboard", &["--package", MONITORING], &[])?;
     }
     if outcome.failed == 0 {
         // What they are judged by; they themselves need three nodes.

@@ -90,7 +90,7 @@ namespaces:
   except: {{ include "rollcall.exceptNamespaces" . }}
 {{- end }}
 
-{{/* "true" where the Prometheus operator is there to read a ServiceMonitor. */}}
-{{- define "rollcall.hasServiceMonitors" -}}
-{{- if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor" }}true{{ end }}
+{{/* "true" where the Prometheus operator is there to read such an object: (dict "kind" "ServiceMonitor" "root" $). */}}
+{{- define "rollcall.operatorReads" -}}
+{{- if .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) }}true{{ end }}
 {{- end }}

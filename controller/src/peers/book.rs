@@ -17,7 +17,7 @@ use super::{
 use crate::index::{PeerStanding, Replica};
 
 /// The book is looked at as often, or sooner.
-pub(super) const TICK_MS: u64 = 250;
+pub const TICK_MS: u64 = 250;
 
 /// Who stood still judges nobody for so long: as long as a link may be silent, so that whoever lives has been heard.
 const JUDGES_AGAIN_AFTER_MS: u64 = 3_000;
@@ -28,7 +28,7 @@ const PROCESSES_MAX: usize = 256;
 
 /// Holds the others' processes, and when we last looked at them.
 #[derive(Debug, Clone)]
-pub(super) struct Book {
+pub struct Book {
     /// Of our own process: it is never missed.
     own: Arc<str>,
     known: Processes,
@@ -41,20 +41,20 @@ pub(super) struct Book {
 
 /// Says what is so at a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Look {
-    pub(super) standings: BTreeMap<Arc<str>, PeerStanding>,
-    pub(super) lookout: Lookout,
-    pub(super) is_cut: bool,
+pub struct Look {
+    pub standings: BTreeMap<Arc<str>, PeerStanding>,
+    pub lookout: Lookout,
+    pub is_cut: bool,
     /// Others read on in Kubernetes while we do not.
-    pub(super) is_behind: bool,
+    pub is_behind: bool,
     /// What people may want to know, of replicas by their names.
-    pub(super) turns: Vec<(Arc<str>, Turn)>,
-    pub(super) counts: Counts,
+    pub turns: Vec<(Arc<str>, Turn)>,
+    pub counts: Counts,
 }
 
 /// Says what became of a replica's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub enum Turn {
     Lost,
     /// It was lost, and is heard again.
     Back,
@@ -72,7 +72,7 @@ pub struct Counts {
 
 /// Says what the API server answered about the sign of one that is missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
     /// Its sign, as it is now.
     Sign { version: Arc<str> },
     /// There is none, or none of this process.
@@ -82,7 +82,7 @@ pub(super) enum Answer {
 // === impl Book ===
 
 impl Book {
-    pub(super) fn new(own: Arc<str>, now_ms: u64) -> Self {
+    pub fn new(own: Arc<str>, now_ms: u64) -> Self {
         Self {
             own,
             known: Processes::new(),
@@ -97,8 +97,18 @@ impl Book {
         &self.known
     }
 
+    /// The processes that we have a link with.
+    pub fn heard(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.known.iter().filter(|(_, process)| process.is_up()).map(|(epoch, _)| epoch)
+    }
+
+    /// Those of them that have told all that they know.
+    pub fn told(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.known.iter().filter(|(_, process)| process.is_synced()).map(|(epoch, _)| epoch)
+    }
+
     /// A link with this process is open.
-    pub(super) fn linked(&mut self, who: &Introduction, beat: &Beat, now_ms: u64) {
+    pub fn linked(&mut self, who: &Introduction, beat: &Beat, now_ms: u64) {
         let line = Line::Up { since_ms: now_ms, is_synced: false, hears: beat.hears.clone() };
         let process = self.known.entry(who.epoch.clone()).or_insert_with(|| Process::new(now_ms));
         process.replica = Some(who.replica.as_str().into());
@@ -113,7 +123,7 @@ impl Book {
         }
     }
 
-    pub(super) fn beat(&mut self, epoch: &str, beat: &Beat, now_ms: u64) {
+    pub fn beat(&mut self, epoch: &str, beat: &Beat, now_ms: u64) {
         let Some(process) = self.known.get_mut(epoch) else { return };
         process.words.hear(&beat.changed, now_ms);
         process.leaves = beat.standing == Standing::Leaving;
@@ -123,26 +133,26 @@ impl Book {
     }
 
     /// It has told all that it knew.
-    pub(super) fn synced(&mut self, epoch: &str) {
+    pub fn synced(&mut self, epoch: &str) {
         if let Some(Process { line: Line::Up { is_synced, .. }, .. }) = self.known.get_mut(epoch) {
             *is_synced = true;
         }
     }
 
     /// There is no link with this process any more.
-    pub(super) fn broken(&mut self, epoch: &str, now_ms: u64) {
+    pub fn broken(&mut self, epoch: &str, now_ms: u64) {
         if let Some(process) = self.known.get_mut(epoch).filter(|process| process.is_up()) {
             process.line = Line::Broken { since_ms: now_ms };
         }
     }
 
     /// The API server has answered, whatever it was that we asked of it.
-    pub(super) fn answered(&mut self, now_ms: u64) {
+    pub fn answered(&mut self, now_ms: u64) {
         self.answered_ms = self.answered_ms.max(Some(now_ms));
     }
 
     /// The API server has answered about the sign of a process; it was asked then.
-    pub(super) fn sign(&mut self, epoch: &str, answer: Answer, asked_ms: u64, now_ms: u64) {
+    pub fn sign(&mut self, epoch: &str, answer: Answer, asked_ms: u64, now_ms: u64) {
         self.answered(now_ms);
         let Some(process) = self.known.get_mut(epoch) else { return };
         let sign = &mut process.sign;
@@ -159,7 +169,7 @@ impl Book {
     }
 
     /// What is so now. `replicas` is what Kubernetes has, where that is known; `reach`, how far we have read it.
-    pub(super) fn look(&mut self, replicas: Option<&[Replica]>, reach: &Position, now_ms: u64) -> Look {
+    pub fn look(&mut self, replicas: Option<&[Replica]>, reach: &Position, now_ms: u64) -> Look {
         let late_ms = u64::try_from(LATENESS_MAX.as_millis()).unwrap_or(u64::MAX);
         if now_ms.saturating_sub(self.looked_ms) > TICK_MS + late_ms {
             self.judges_from_ms = now_ms + JUDGES_AGAIN_AFTER_MS;

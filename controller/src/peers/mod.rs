@@ -25,11 +25,12 @@ mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use book::Counts;
+pub use book::{Answer, Book, Counts, Look, TICK_MS, Turn};
 pub use fleet::{Fleet, Other};
 pub use handle::{AwaitsSubscribers, PeersHandle};
 pub use hub::{Means, Peers, Settings, peers};
 pub(crate) use link::Moving;
+pub use standing::{Lookout, Missed};
 
 #[cfg(test)]
 mod tests;

@@ -90,16 +90,16 @@ pub(super) type Processes = BTreeMap<Arc<str>, Process>;
 
 /// Says whose signs are to be looked at, and whether we are to give our own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Lookout {
-    pub(super) gives: bool,
-    pub(super) reads: Vec<Missed>,
+pub struct Lookout {
+    pub gives: bool,
+    pub reads: Vec<Missed>,
 }
 
 /// Holds one that is missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Missed {
-    pub(super) replica: Arc<str>,
-    pub(super) epoch: Arc<str>,
+pub struct Missed {
+    pub replica: Arc<str>,
+    pub epoch: Arc<str>,
 }
 
 /// How each of these processes stands. `replicas` is what Kubernetes has, where that is known. Before `judges_from_ms`

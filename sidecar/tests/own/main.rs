@@ -19,7 +19,7 @@ mod registrations;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use bench::{Answer, Controller, Pod, pod};
+use bench::{Answer, Controller, Pod, eventually, pod};
 use rollcall_controller::Authority;
 use serde_json::Value;
 use tokio::{
@@ -31,7 +31,7 @@ const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST
 /// Headers of a request as a program of this machine sends it.
 const LOCAL: &str = "Host: localhost\r\nContent-Type: application/json\r\n";
 
-/// A controller that knows a consumer, pod 9, and pod 1 that is nothing yet; and the sidecars of both.
+/// A controller that knows a consumer, pod 9, and pod 1 that is nothing yet; and the sidecars of both, in session.
 struct Shop {
     authority: Authority,
     controller: Controller,
@@ -50,6 +50,10 @@ impl Shop {
         let controller = Controller::start(&authority, ANY, vec![pod(1, None), pod(9, None)]).await;
         let consumer = Pod::start(&authority, controller.address, "u9").await;
         let app = Pod::with_flags(&authority, controller.address, "token-of-u1", flags).await;
+        // What it says before that may be answered before the controller's word is there.
+        for pod in [&consumer, &app] {
+            eventually("it is in session", async || pod.get("/readyz").await.status == 200).await;
+        }
         Self { authority, controller, consumer, app }
     }
 }

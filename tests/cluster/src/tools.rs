@@ -65,6 +65,14 @@ pub const KWOK: GoTool =
 pub const CONSUL: GoTool =
     GoTool { name: "consul", package: "github.com/hashicorp/consul", module: "consul", stamp: Stamp::None };
 
+/// Prometheus' engine around a question of ours: no part of a cluster, and built only where expressions are tested.
+pub const PROMQL: GoTool = GoTool {
+    name: "promql",
+    package: "rollcall.dev/tests/cluster/promql",
+    module: "promql",
+    stamp: Stamp::None,
+};
+
 /// Where the built programs of one cluster are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tools {
@@ -153,8 +161,7 @@ impl GoTool {
     /// Everything that decides what the built program is.
     fn key(&self, module: &Path, flags: &str) -> Result<String, Error> {
         let mut hash = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
-            let path = module.join(file);
+        for path in ["go.mod", "go.sum"].map(|file| module.join(file)).into_iter().chain(sources(module)?) {
             hash.update(fs::read(&path).map_err(Error::file("read", &path))?);
         }
         let compiler = output_of("asking Go for its version", go().arg("version")).map_err(no_go)?;
@@ -163,6 +170,16 @@ impl GoTool {
         }
         Ok(short(hash))
     }
+}
+
+/// The sources that a module has of its own, in the order of their names.
+fn sources(module: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(module).map_err(Error::file("list", module))?;
+    let paths: Result<Vec<_>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.map_err(Error::file("list", module))?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "go"));
+    paths.sort();
+    Ok(paths)
 }
 
 fn major_and_minor(version: &str) -> (&str, &str) {
@@ -197,6 +214,7 @@ fn build_init(home: &Home) -> Result<PathBuf, Error> {
         let built = crate::static_build::build(
             &step,
             &[machine::INIT],
+            &[],
             &home.folder("logs")?.join("build-init.log"),
         )?;
         let built = built.join(machine::INIT);
@@ -306,6 +324,19 @@ mod tests {
         let flags = HELM.linker_flags(&Path::new(SOURCES).join("helm")).unwrap();
         assert!(flags.contains("version.version=v3."), "{flags}");
         assert!(flags.contains("chartutil.k8sVersionMinor=3"), "{flags}");
+    }
+
+    #[test]
+    fn what_we_wrote_ourselves_decides_too_what_a_tool_is() {
+        let module = tempfile::tempdir().unwrap();
+        let key = |text: &str| {
+            for (file, text) in [("go.mod", ""), ("go.sum", ""), ("main.go", text), ("notes.md", "")] {
+                fs::write(module.path().join(file), text).unwrap();
+            }
+            PROMQL.key(module.path(), "").unwrap()
+        };
+        assert_eq!(key("package main"), key("package main"));
+        assert_ne!(key("package main"), key("package other"));
     }
 
     #[test]

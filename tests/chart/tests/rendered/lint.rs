@@ -76,7 +76,10 @@ fn nothing_for_those_who_work_on_it_is_packaged() {
             .unwrap();
     let has = |name: &str| listed.lines().any(|line| line.starts_with(&format!("rollcall/{name}")));
     assert!(
-        has("values.schema.json") && has("profiles/single.yaml") && has("templates/NOTES.txt"),
+        has("values.schema.json")
+            && has("files/alerts.yaml")
+            && has("profiles/single.yaml")
+            && has("templates/NOTES.txt"),
         "{listed}"
     );
     assert!(!has("ci/") && !has("rbac.golden.yaml"), "{listed}");

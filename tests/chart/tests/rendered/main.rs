@@ -6,6 +6,7 @@ mod cluster_wide;
 mod controller;
 mod injection;
 mod lint;
+mod monitoring;
 mod rules;
 mod shown;
 mod switches;

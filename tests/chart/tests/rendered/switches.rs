@@ -6,8 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const OPERATOR: [&str; 2] = ["--api-versions", "monitoring.coreos.com/v1/ServiceMonitor"];
-
 #[test]
 fn the_network_policy_lets_in_whom_it_must() {
     assert_eq!(with(&[]).of_kind("NetworkPolicy").count(), 0);
@@ -36,26 +34,6 @@ fn the_network_policy_lets_in_whom_it_must() {
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
     let to_replicas = json!({"ports": [{"port": 7310, "protocol": "TCP"}], "to": replicas});
     assert_eq!(policy["egress"], json!([to_replicas, {"ports": [{"port": 6443}]}]));
-}
-
-#[test]
-fn a_service_monitor_is_there_where_it_is_wanted_and_can_be_read() {
-    let count =
-        |arguments: &[&str]| helm().rendered(NAMESPACE, arguments).unwrap().of_kind("ServiceMonitor").count();
-    let wanted = ["--set", "serviceMonitor.enabled=true"];
-    assert_eq!(count(&OPERATOR), 0);
-    assert_eq!(count(&wanted), 0);
-    let both = [wanted, OPERATOR, ["--set", "serviceMonitor.labels.release=prometheus"]].concat();
-    let rendered = helm().rendered(NAMESPACE, &both).unwrap();
-    let monitor = rendered.one("ServiceMonitor").unwrap();
-    assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
-    assert_eq!(
-        monitor["spec"]["endpoints"],
-        json!([{"port": "metrics", "path": "/metrics", "interval": "30s"}])
-    );
-    let service = &rendered.one("Service").unwrap()["metadata"]["labels"];
-    let selector = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
-    assert!(selector.iter().all(|(key, value)| service[key] == *value));
 }
 
 /// The chart with its notes among the objects: without a cluster helm shows them to nobody.
@@ -94,6 +72,9 @@ fn the_notes_name_one_next_command_and_warn_of_what_is_not_as_usual() {
         (&["replicas=1"][..], "WARNING: replicas is 1"),
         (&["injection.enabled=false"], "WARNING: injection.enabled is false"),
         (&["serviceMonitor.enabled=true"], "WARNING: serviceMonitor.enabled is true"),
+        (&["podMonitor.enabled=true"], "WARNING: podMonitor.enabled is true"),
+        (&["prometheusRule.enabled=true"], "there is no PrometheusRule."),
+        (&["prometheusRule.enabled=true"], "RollcallControllerAbsent fires"),
         (
             &["serviceMonitor.enabled=true", "networkPolicy.enabled=true"],
             "WARNING: networkPolicy.metricsFrom is empty",

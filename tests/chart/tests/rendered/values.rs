@@ -96,6 +96,9 @@ fn a_bad_value_is_refused_by_its_name() {
         ("networkPolicy.sessionsFrom=[]", "/networkPolicy/sessionsFrom"),
         (r#"networkPolicy.metricsFrom=[{"namespace":"monitoring"}]"#, "/networkPolicy/metricsFrom/0"),
         (r#"serviceMonitor.interval="often""#, "/serviceMonitor/interval"),
+        (r#"podMonitor.interval="often""#, "/podMonitor/interval"),
+        (r#"prometheusRule.runbook="docs#there""#, "/prometheusRule/runbook"),
+        (r#"grafanaDashboard.labels={"a":1}"#, "/grafanaDashboard/labels/a"),
     ] {
         let rendered = helm().rendered("x", &["--set-json", setting]);
         let said = rendered.map_or_else(|error| format!("{error:#}"), |_| "rendered".to_owned());

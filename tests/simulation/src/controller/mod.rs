@@ -88,7 +88,7 @@ impl Controller {
         Self {
             life,
             replica,
-            peers: Peers::new(ether.now_ms()),
+            peers: Peers::new(epoch.clone(), ether.now_ms() + skew_ms),
             index: Index::default().of_process(epoch.clone()),
             feed: Arc::new(Feed::new(epoch)),
             catalogue: Snapshot::default(),

@@ -7,7 +7,6 @@ use rollcall_wire::{
     server::reason,
 };
 
-use super::Process;
 use crate::{
     agenda::Millis,
     controller::{Controller, Input},
@@ -134,43 +133,28 @@ impl Controller {
         let Some(epoch) = line.link.other().map(|who| who.epoch.clone()) else { return };
         let is_its = |line: &Line| line.link.other().is_some_and(|who| who.epoch == epoch);
         let others = self.peers.links.values().any(is_its);
-        if let Some(process) = self.peers.processes.get_mut(&epoch).filter(|_| !others) {
-            process.up = false;
-            process.broke_ms = ether.now_ms();
-            (process.sign, process.moved_ms, process.asked_ms) = (None, None, None);
-            process.hears.clear();
+        if !others {
+            let now_ms = self.clock_ms(ether);
+            self.peers.book.broken(&epoch, now_ms);
         }
         self.beat(ether);
     }
 
     fn heard_from_peer(&mut self, id: ConnectionId, heard: Heard, ether: &mut Ether) {
+        let now_ms = self.clock_ms(ether);
         let Some(line) = self.peers.links.get(&id) else { return };
-        let Some(epoch) = line.link.other().map(|who| who.epoch.clone()) else { return };
+        let Some(who) = line.link.other() else { return };
         match heard {
             Heard::Hello { beat, .. } => {
-                let process = Process {
-                    replica: line.other,
-                    up: true,
-                    synced: false,
-                    hears: beat.hears,
-                    broke_ms: 0,
-                    sign: None,
-                    moved_ms: None,
-                    asked_ms: None,
-                    lost_ms: None,
-                };
-                self.peers.processes.insert(epoch, process);
+                self.peers.replicas.insert(who.epoch.clone(), line.other);
+                self.peers.book.linked(who, &beat, now_ms);
                 self.keep_one_link(id, ether);
                 self.stand(ether);
                 self.beat(ether);
             }
             Heard::Note(note) => self.input(Input::Note(note), ether),
-            Heard::Synced => self.input(Input::Synced(epoch), ether),
-            Heard::Beat(beat) => {
-                if let Some(process) = self.peers.processes.get_mut(&epoch) {
-                    process.hears = beat.hears;
-                }
-            }
+            Heard::Synced => self.input(Input::Synced(who.epoch.clone()), ether),
+            Heard::Beat(beat) => self.peers.book.beat(&who.epoch, &beat, now_ms),
             Heard::Token { .. }
             | Heard::Renewed(_)
             | Heard::Outside { .. }
