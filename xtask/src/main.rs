@@ -2,6 +2,7 @@
 
 mod bench;
 mod cluster;
+mod demo;
 mod faults;
 mod generate;
 mod image;
@@ -33,6 +34,8 @@ enum Task {
         #[arg(long, default_value = "local")]
         provider: String,
     },
+    /// Show on a real cluster what Rollcall does, with what it measures: target/demo-report.md
+    Demo(demo::Arguments),
     /// A real Kubernetes on this machine
     Cluster(cluster::Arguments),
     /// Build the images as target/images/{controller,sidecar}.tar, for containerd, kind and docker
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Test { provider } => test::run(&provider),
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
         Task::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),

@@ -64,31 +64,48 @@ fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
 
 fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let kubectl = kubectl(home)?;
-    // kubectl itself says which cluster that is: it knows how files are merged and which context counts.
-    let mut view = Command::new(&kubectl);
-    view.args(["config", "view", "--minify", "--flatten", "--raw", "--output", "json"]);
-    let said = output_of("asking kubectl for the cluster", &mut view)
-        .context("no cluster to test on: set KUBECONFIG to the file of one, with a current context")?;
-    let context: serde_json::Value = serde_json::from_str(&said)?;
-    let text =
-        |pointer: &str| context.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let whose = Whose::ask(home, &kubectl)?;
     let images = image::build_all()?;
-    if let Some(cluster) =
-        Cluster::of_authority(home, text("/clusters/0/cluster/certificate-authority-data"))?
-    {
-        load(&cluster, &images)?;
-    } else if let Some(name) = kind_name(text("/current-context")) {
-        load_into_kind(home, &Kind::new(home, name, NODES_MAX)?, &images)?;
-    } else {
+    match whose {
+        Whose::TheKits(cluster) => load(&cluster, &images)?,
+        Whose::Kinds(kind) => load_into_kind(home, &kind, &images)?,
         // Nobody but its owner can bring images into a cluster without a registry.
-        eprintln!(
+        Whose::Another => eprintln!(
             "the nodes must have {}, {} and {TOOLBOX} already: `cargo xtask image` makes the first two",
             image::reference("controller"),
             image::reference("sidecar"),
-        );
+        ),
     }
     // With the user's own KUBECONFIG, and so their credentials.
     test_on_it(home, &images, &[("ROLLCALL_KUBECTL", &kubectl)], outcome)
+}
+
+/// Says whose the cluster of KUBECONFIG is, and so how images come into it.
+pub(crate) enum Whose {
+    TheKits(Box<Cluster>),
+    Kinds(Kind),
+    Another,
+}
+
+impl Whose {
+    /// kubectl itself says which cluster that is: it knows how files are merged and which context counts.
+    pub(crate) fn ask(home: &Home, kubectl: &Path) -> Result<Self> {
+        let mut view = Command::new(kubectl);
+        view.args(["config", "view", "--minify", "--flatten", "--raw", "--output", "json"]);
+        let said = output_of("asking kubectl for the cluster", &mut view)
+            .context("no cluster there: set KUBECONFIG to the file of one, with a current context")?;
+        let context: serde_json::Value = serde_json::from_str(&said)?;
+        let text =
+            |pointer: &str| context.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let authority = text("/clusters/0/cluster/certificate-authority-data");
+        if let Some(cluster) = Cluster::of_authority(home, authority)? {
+            return Ok(Self::TheKits(Box::new(cluster)));
+        }
+        Ok(match kind_name(text("/current-context")) {
+            Some(name) => Self::Kinds(Kind::new(home, name, NODES_MAX)?),
+            None => Self::Another,
+        })
+    }
 }
 
 fn load_and_test(home: &Home, cluster: &Cluster, images: &[Built], outcome: &mut Outcome) -> Result<()> {
@@ -99,18 +116,33 @@ fn load_and_test(home: &Home, cluster: &Cluster, images: &[Built], outcome: &mut
 }
 
 pub(crate) fn load(cluster: &Cluster, images: &[Built]) -> Result<()> {
+    load_archives(cluster, images.iter().map(|image| image.archive.as_path()))
+}
+
+pub(crate) fn load_archives<'a>(
+    cluster: &Cluster,
+    archives: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
     let step = Step::start("loading the images");
-    for image in images {
-        cluster.load(&image.archive).with_context(|| format!("the image of the {}", image.name))?;
+    for archive in archives {
+        cluster.load(archive).with_context(|| archive.display().to_string())?;
     }
     step.done();
     Ok(())
 }
 
 fn load_into_kind(home: &Home, kind: &Kind, images: &[Built]) -> Result<()> {
+    load_archives_into_kind(home, kind, images.iter().map(|image| image.archive.as_path()))
+}
+
+pub(crate) fn load_archives_into_kind<'a>(
+    home: &Home,
+    kind: &Kind,
+    archives: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
     kind.load(&Cluster::toolbox_archive(home)?)?;
-    for image in images {
-        kind.load(&image.archive).with_context(|| format!("the image of the {}", image.name))?;
+    for archive in archives {
+        kind.load(archive).with_context(|| archive.display().to_string())?;
     }
     Ok(())
 }
@@ -146,12 +178,17 @@ fn own_name() -> Result<Name> {
 }
 
 /// kubectl from the PATH, or else the kit's own.
-fn kubectl(home: &Home) -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    match env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file()) {
+pub(crate) fn kubectl(home: &Home) -> Result<PathBuf> {
+    match on_the_path("kubectl") {
         Some(kubectl) => Ok(kubectl),
         None => Ok(KUBECTL.build(home)?),
     }
+}
+
+/// A program that is installed.
+pub(crate) fn on_the_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// The kind cluster that a context belongs to: kind marks its own with a prefix.

@@ -11,13 +11,18 @@ fn read(file: &str) -> String {
 }
 
 #[test]
-fn the_example_runs_on_any_cluster_and_under_the_strictest_rules() {
+fn the_examples_run_on_any_cluster_and_under_the_strictest_rules() {
     let objects: Vec<Value> = serde_saphyr::from_multiple(&read("examples/shop.yaml")).unwrap();
-    let labels = &objects[0]["metadata"]["labels"];
-    assert_eq!(labels["rollcall.dev/inject"], "enabled");
-    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
-    for deployment in &objects[1..] {
-        assert_eq!(deployment["metadata"]["namespace"], objects[0]["metadata"]["name"]);
+    let of_the_demo: Vec<Value> = serde_saphyr::from_multiple(&read("examples/demo.yaml")).unwrap();
+    for objects in [&objects, &of_the_demo] {
+        let labels = &objects[0]["metadata"]["labels"];
+        assert_eq!(labels["rollcall.dev/inject"], "enabled");
+        assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    }
+    let all = objects[1..].iter().chain(&of_the_demo[1..]);
+    for deployment in all.filter(|object| object["kind"] == "Deployment") {
+        let namespaces = [&objects[0], &of_the_demo[0]].map(|namespace| &namespace["metadata"]["name"]);
+        assert!(namespaces.contains(&&deployment["metadata"]["namespace"]));
         let pod = &deployment["spec"]["template"]["spec"];
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         let container = &pod["containers"][0];
