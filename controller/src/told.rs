@@ -9,11 +9,11 @@ use tokio::sync::watch;
 
 /// Holds whom to believe and where we are reached, as this process knows it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub struct Told {
     /// The certificates of all authorities that are to be believed, as PEM.
-    pub(crate) ca_pem: Arc<str>,
+    pub ca_pem: Arc<str>,
     /// The Service's own address with its port for sessions, where it is known.
-    pub(crate) controller: Option<SocketAddr>,
+    pub controller: Option<SocketAddr>,
 }
 
 /// A feed of it that begins with this bundle, and with no address.

@@ -208,7 +208,8 @@ mod tests {
         let ((before, before_key), (after, after_key)) = (made(), made());
         let shown = ShownCertificate::new(before.as_bytes(), before_key.as_bytes()).unwrap();
         let server = server_config_showing(shown.clone()).unwrap();
-        let [old, returning, new] = [&before, &before, &after].map(|pem| client_config(pem.as_bytes()).unwrap());
+        let [old, returning, new] =
+            [&before, &before, &after].map(|pem| client_config(pem.as_bytes()).unwrap());
         let mut far: Connection = ClientConnection::new(old, server_name().unwrap()).unwrap().into();
         let mut near: Connection = ServerConnection::new(server.clone()).unwrap().into();
         while far.is_handshaking() || near.is_handshaking() {

@@ -39,6 +39,32 @@ fn the_network_policy_lets_in_whom_it_must() {
 }
 
 #[test]
+fn cert_manager_is_asked_for_an_authority_where_it_is_wanted_and_can_be_read() {
+    let api = ["--api-versions", "cert-manager.io/v1/Certificate"];
+    let wanted = ["--set", "certificates.certManager.enabled=true"];
+    let issuer = ["--set", "certificates.certManager.issuerRef.name=company"];
+    let rendered = |arguments: &[&str]| helm().rendered(NAMESPACE, arguments);
+    assert_eq!(rendered(&api).unwrap().of_kind("Certificate").count(), 0);
+    assert_eq!(rendered(&wanted).unwrap().of_kind("Certificate").count(), 0);
+    let refused = rendered(&[wanted, api].concat()).unwrap_err().to_string();
+    assert!(refused.contains("issuerRef: name the issuer"), "{refused}");
+    let all = rendered(&[wanted, api, issuer].concat()).unwrap();
+    let spec = &all.one("Certificate").unwrap()["spec"];
+    assert_eq!(spec["secretName"], "rollcall-authority");
+    assert_eq!(spec["isCA"], true);
+    assert_eq!(
+        (&spec["privateKey"]["algorithm"], &spec["privateKey"]["size"]),
+        (&json!("ECDSA"), &json!(256))
+    );
+    assert_eq!(spec["issuerRef"], json!({"name": "company"}));
+    let named = ["--set", "certificates.authoritySecret=outer"];
+    let all = rendered(&[wanted, api, issuer, named].concat()).unwrap();
+    assert_eq!(all.one("Certificate").unwrap()["spec"]["secretName"], "outer");
+    let own = rendered(&["--set", "certificates.authoritySecret=rollcall-ca"]).unwrap_err().to_string();
+    assert!(own.contains("name another one"), "{own}");
+}
+
+#[test]
 fn a_service_monitor_is_there_where_it_is_wanted_and_can_be_read() {
     let count =
         |arguments: &[&str]| helm().rendered(NAMESPACE, arguments).unwrap().of_kind("ServiceMonitor").count();
