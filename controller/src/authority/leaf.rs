@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair, SigningKey};
+use rcgen::{DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, SigningKey};
 use rollcall_net::TLS_NAME;
 
 use super::pair::{Authority, BACKDATE, dated};
@@ -40,6 +40,7 @@ impl LeafWish<'_> {
         let mut names = vec![TLS_NAME.to_owned()];
         names.extend(self.names.iter().filter(|name| *name != TLS_NAME).cloned());
         let mut params = dated(self.lifetime, self.now, names)?;
+        params.distinguished_name.push(DnType::CommonName, TLS_NAME);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let certificate_pem = params.signed_by(&key, issuer)?.pem();
