@@ -219,7 +219,7 @@ async fn what_is_deleted_or_broken_is_back_within_a_look() {
         assert_eq!(stage.entry("tls.crt").as_deref(), Some(&*bundle));
         assert_eq!(one.bundle(), bundle, "nobody is told anything");
         assert_eq!(stage.writes(), 2 + number as u64);
-        sleep(seconds(200)).await;
+        sleep(seconds(100)).await;
     }
     assert_eq!(stage.events()[1..], ["AuthorityRepaired"; 4]);
 }
