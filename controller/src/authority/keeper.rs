@@ -322,7 +322,7 @@ impl Looker {
             Ok(secret) => (Seen::There(read(&secret, &place, now, self.setting.terms)), Some(secret)),
             Err(Failure::Absent) => (Seen::Absent, None),
             Err(failure) => {
-                self.say(Some(Trouble::Unreadable(place, failure.text())));
+                self.say(Some(&Trouble::Unreadable(place, failure.text())));
                 (Seen::Unknown, None)
             }
         };
@@ -381,21 +381,21 @@ impl Looker {
             Due::Make(why) => match self.made(made.state.as_ref(), &place) {
                 Ok(next) => (next, why),
                 Err(error) => {
-                    self.say(Some(Trouble::NotMade(place, error)));
+                    self.say(Some(&Trouble::NotMade(place, error)));
                     return Wrote::Failed;
                 }
             },
         };
         if !self.allowance.take(Instant::now()) {
             let pause = self.allowance.another_after();
-            self.say(Some(Trouble::Contested(place, pause)));
+            self.say(Some(&Trouble::Contested(place, pause)));
             self.setting.metrics.authority_saved(false);
             return Wrote::Nothing;
         }
         if let Seen::There(reading) = look.seen
             && let (Why::Repaired, Some(damage)) = (why, reading.damage)
         {
-            self.say(Some(Trouble::Broken(damage)));
+            self.say(Some(&Trouble::Broken(damage)));
         }
         self.setting.metrics.writes().count(WriteKind::Secret);
         let name = &self.setting.secret;
@@ -420,7 +420,7 @@ impl Looker {
                 Wrote::Failed
             }
             Err(failure) => {
-                self.say(Some(Trouble::Unwritable(place, failure.text())));
+                self.say(Some(&Trouble::Unwritable(place, failure.text())));
                 self.setting.metrics.authority_saved(false);
                 Wrote::Failed
             }
@@ -476,16 +476,16 @@ impl Looker {
                 _ => place,
             }),
         };
-        self.say(Some(trouble));
+        self.say(Some(&trouble));
     }
 
     /// Says what is wrong, where that was not what was said last; and when it is over.
-    fn say(&mut self, trouble: Option<Trouble>) {
-        let text = trouble.as_ref().map(ToString::to_string);
+    fn say(&mut self, trouble: Option<&Trouble>) {
+        let text = trouble.map(ToString::to_string);
         if self.said == text {
             return;
         }
-        match (&trouble, &text) {
+        match (trouble, &text) {
             (None, _) | (_, None) => debug!("the authority's Secret is as it should be again"),
             (Some(Trouble::Broken(_) | Trouble::Awaited(..) | Trouble::Contested(..)), Some(text)) => {
                 warn!("{text}");

@@ -201,19 +201,11 @@ async fn what_is_deleted_or_broken_is_back_within_a_look() {
     let stage = Stage::new(Kept::default(), None);
     let one = stage.start().await;
     let bundle = one.bundle();
-    let entry = |name: &'static str| {
-        move |kept: &mut Kept| {
-            kept.secret.as_mut().unwrap()["data"][name] = "Z2FyYmFnZQ==".into();
-        }
-    };
-    let table: [Box<dyn Fn(&mut Kept)>; 4] = [
-        Box::new(|kept| kept.secret = None),
-        Box::new(entry("tls.crt")),
-        Box::new(entry("tls.key")),
-        Box::new(entry("ca.crt")),
-    ];
-    for (number, spoil) in table.iter().enumerate() {
-        stage.change(|kept| spoil(kept));
+    for (number, entry) in [None, Some("tls.crt"), Some("tls.key"), Some("ca.crt")].into_iter().enumerate() {
+        stage.change(|kept| match entry {
+            None => kept.secret = None,
+            Some(entry) => kept.secret.as_mut().unwrap()["data"][entry] = "Z2FyYmFnZQ==".into(),
+        });
         sleep(seconds(7)).await;
         assert_eq!(stage.entry("ca.crt").as_deref(), Some(&*bundle), "{number}");
         assert_eq!(stage.entry("tls.crt").as_deref(), Some(&*bundle));
