@@ -6,40 +6,36 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use kube::{Client, Config};
 use rollcall_injection::Settings;
 use rollcall_net::{
-    Jitter, Kernel, LogFilter, Trigger, bind_any, client_config, raise_descriptors, server_config, shutdown,
+    Kernel, LogFilter, Shutdown, Trigger, bind_any, raise_descriptors, server_config_showing, shutdown,
 };
 use tokio::{
     net::TcpListener,
-    sync::oneshot,
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
-    admission::{self, Installation, Names, Trust},
+    admission::{self, Installation, Names},
     args::{Args, LivenessMode},
     auth::{KubeReviewer, user_of},
-    ca::{Authority, CaError},
+    authority::{self, Terms, Trust},
     index::{Index, ObjectKey},
     lease,
-    operate::{Metrics, WriteCounts, api, health::Health},
+    operate::{Metrics, api, health::Health},
     parts::Beneath,
     peers::{self, Means, peers},
     sessions::{Consumers, DESCRIPTORS, Sessions},
 };
 
-/// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
-const CA_RETRY_MAX: Duration = Duration::from_secs(5);
-/// Reading the authority and, the first time, creating it: two or three small calls.
-const AUTHORITY_MAX: Duration = Duration::from_secs(15);
 /// The longest silence of the API server on a connection. A watch call ends after 60 s even where nothing happens;
 /// whatever says nothing for longer than that is dead.
 const READ_MAX: Duration = Duration::from_secs(75);
@@ -58,6 +54,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         );
     }
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
+    let terms = args.terms()?;
     let ((trigger, ear), (farewell, leaving)) = (shutdown(), shutdown());
     let metrics = Metrics::new();
     let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
@@ -83,12 +80,19 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let (index, asks_outside) = beneath.start(&mut parts, &ear);
     let (replicas, others) =
         peers(among(&args, sessions_listener.local_addr()?), index.clone(), metrics.clone());
-    let (believed, belief) = oneshot::channel();
-    let (peer_client, peer_ear) = (client.clone(), ear.clone());
+    let (trusted, trust) = watch::channel(None);
+    let keeping = authority(&args, terms, client.clone(), metrics.clone());
+    let keeper_ear = ear.clone();
     parts.spawn(async move {
-        // Nobody is met before the process ends, where the authority never comes.
-        let Ok(tls) = belief.await else { return Ok("peers") };
-        let means = Means { client: peer_client, network: Arc::new(Kernel), tls, asks_outside };
+        keep(keeping, trusted, keeper_ear).await?;
+        Ok("authority")
+    });
+    let (peer_client, mut peer_ear) = (client.clone(), ear.clone());
+    let mut peer_trust = trust.clone();
+    parts.spawn(async move {
+        let Some(trust) = trust_of(&mut peer_trust, &mut peer_ear).await else { return Ok("peers") };
+        let means =
+            Means { client: peer_client, network: Arc::new(Kernel), tls: trust.believed, asks_outside };
         others.run(means, peer_ear).await?;
         Ok("peers")
     });
@@ -100,13 +104,11 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         leaving: Arc::default(),
         metrics: metrics.clone(),
     };
-    let (trusted, trust) = oneshot::channel();
     if let Some((installation, listener)) = admission {
-        let (client, metrics, ear) = (client.clone(), metrics.clone(), ear.clone());
-        let admitting = health.admitting.clone();
+        let (client, metrics, mut ear) = (client.clone(), metrics.clone(), ear.clone());
+        let (admitting, mut trust) = (health.admitting.clone(), trust.clone());
         parts.spawn(async move {
-            // Nobody is to be believed before the process ends, where the authority never comes.
-            let Ok(trust) = trust.await else { return Ok("admission") };
+            let Some(trust) = trust_of(&mut trust, &mut ear).await else { return Ok("admission") };
             admission::run(installation, trust, client, listener, metrics, admitting, ear).await?;
             Ok("admission")
         });
@@ -127,19 +129,15 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
             Ok("read API")
         });
     }
-    let mut ends = ear.clone();
+    let (mut ends, mut trust) = (ear.clone(), trust);
     parts.spawn(async move {
-        // A loop that waits for the API server must not outlive the word to end.
+        // Whoever waits for the API server must not outlive the word to end.
         let trust = tokio::select! {
-            trust = authority(&client, &args, metrics.writes()) => trust?,
-            () = early.requested() => return Ok("sessions"),
-            () = ends.requested() => return Ok("sessions"),
+            trust = trust_of(&mut trust, &mut ends) => trust,
+            () = early.requested() => None,
         };
-        let tls = server_config(trust.leaf.certificate_pem.as_bytes(), trust.leaf.key_pem.as_bytes())?;
-        // They wait for it until the process ends.
-        let _ = believed.send(client_config(trust.authority_pem.as_bytes())?);
-        // Nobody waits for it without a webhook.
-        let _ = trusted.send(trust);
+        let Some(trust) = trust else { return Ok("sessions") };
+        let tls = server_config_showing(trust.shown)?;
         let replica_user = user_of(&args.namespace, &args.service_account);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
         let sessions =
@@ -245,25 +243,42 @@ fn tuned(mut config: Config) -> Config {
     config
 }
 
-/// The certificate for sessions and the webhook, and whose it is. An API server that is away is waited for; a broken Secret is not.
-async fn authority(client: &Client, args: &Args, writes: &WriteCounts) -> anyhow::Result<Trust> {
-    let names = Names::of(args).map(|names| names.of_certificate().to_vec()).unwrap_or_default();
-    let mut jitter = Jitter::from_entropy();
-    loop {
-        let load = Authority::load_or_create(client.clone(), &args.namespace, &args.ca_secret, writes);
-        match timeout(AUTHORITY_MAX, load).await {
-            Ok(Ok(authority)) => {
-                let leaf = authority.leaf_also_for(&args.ca_secret, &names)?;
-                let secret = args.ca_secret.clone();
-                return Ok(Trust { authority_pem: authority.certificate_pem, secret, leaf });
-            }
-            Ok(Err(CaError::Api(place, source))) => {
-                error!(place, error = %source, "the authority cannot be read or created, and is tried again");
-            }
-            Ok(Err(broken)) => bail!(broken),
-            Err(_) => error!(limit = ?AUTHORITY_MAX, "no answer about the authority, and it is tried again"),
-        }
-        sleep(jitter.up_to(CA_RETRY_MAX)).await;
+/// What the authority is kept by.
+fn authority(args: &Args, terms: Terms, client: Client, metrics: Metrics) -> authority::Setting {
+    authority::Setting {
+        client,
+        namespace: args.namespace.clone(),
+        secret: args.ca_secret.clone(),
+        source: args.authority_secret_from.clone(),
+        lease_name: args.lease_name.clone(),
+        replica: args.replica.clone(),
+        terms,
+        names: Names::of(args).map(|names| names.of_certificate().to_vec()).unwrap_or_default(),
+        metrics,
+        clock: Arc::new(SystemTime::now),
+    }
+}
+
+/// Keeps the authority until the process ends; everyone else hears of it as soon as there is one.
+async fn keep(
+    setting: authority::Setting,
+    trusted: watch::Sender<Option<Trust>>,
+    mut ear: Shutdown,
+) -> anyhow::Result<()> {
+    let (keeper, trust) = tokio::select! {
+        begun = authority::begin(setting) => begun?,
+        () = ear.requested() => return Ok(()),
+    };
+    trusted.send_replace(Some(trust));
+    keeper.run(ear).await;
+    Ok(())
+}
+
+/// Whom to believe and what to show, once that is known; none where the process is to end before.
+async fn trust_of(trust: &mut watch::Receiver<Option<Trust>>, ear: &mut Shutdown) -> Option<Trust> {
+    tokio::select! {
+        known = trust.wait_for(Option::is_some) => known.ok().and_then(|trust| trust.clone()),
+        () = ear.requested() => None,
     }
 }
 

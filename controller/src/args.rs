@@ -1,10 +1,12 @@
 //! The flags of the process; each can be given by its environment variable.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use rollcall_net::loopback;
+
+use crate::authority::{Terms, TermsError, term};
 
 /// The controller of Rollcall: watches Kubernetes and serves the catalogue to sidecars.
 #[derive(Debug, Clone, Parser)]
@@ -50,6 +52,23 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_CA_SECRET", default_value = "rollcall-ca")]
     pub ca_secret: String,
 
+    /// A Secret in the controller's own namespace with an authority that somebody else maintains (`tls.crt` and `tls.key` of
+    /// ECDSA P-256): whenever it holds another one, that is announced and taken over. Without, the controller makes its own.
+    #[arg(long, env = "ROLLCALL_AUTHORITY_SECRET_FROM")]
+    pub authority_secret_from: Option<String>,
+
+    /// For how long an authority is good that the controller makes, as 3650d.
+    #[arg(long, env = "ROLLCALL_AUTHORITY_LIFETIME", value_parser = term, default_value = "3650d")]
+    pub authority_lifetime: Duration,
+
+    /// For how long a new authority is announced before it signs, and the one before it is believed afterwards, as 30d.
+    #[arg(long, env = "ROLLCALL_AUTHORITY_OVERLAP", value_parser = term, default_value = "30d")]
+    pub authority_overlap: Duration,
+
+    /// For how long a certificate of the controller is good, as 30d; it is renewed after two thirds.
+    #[arg(long, env = "ROLLCALL_LEAF_LIFETIME", value_parser = term, default_value = "30d")]
+    pub leaf_lifetime: Duration,
+
     /// Ranges, as 10.20.0.0/16, that registrations may name although the cluster gave them out.
     #[arg(long, env = "ROLLCALL_ALLOWED_ADDRESSES", value_delimiter = ',')]
     pub allowed_addresses: Vec<IpNet>,
@@ -84,6 +103,17 @@ pub struct Args {
     pub replica: String,
 }
 
+// === impl Args ===
+
+impl Args {
+    /// For how long certificates are good, if that fits together.
+    pub(crate) fn terms(&self) -> Result<Terms, TermsError> {
+        let Self { authority_lifetime: authority, authority_overlap: overlap, leaf_lifetime: leaf, .. } =
+            *self;
+        Terms { authority, overlap, leaf }.checked()
+    }
+}
+
 /// Says what the sidecars' word is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LivenessMode {
@@ -94,6 +124,16 @@ pub enum LivenessMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_terms_are_the_designs_unless_flags_say_otherwise() {
+        let terms = |flags: &[&str]| Args::try_parse_from([&["controller"], flags].concat()).unwrap().terms();
+        assert_eq!(terms(&[]), Ok(Terms::default()));
+        let short = ["--authority-lifetime=40s", "--authority-overlap=10s", "--leaf-lifetime=6s"];
+        assert_eq!(terms(&short).unwrap().authority, Duration::from_secs(40));
+        assert_eq!(terms(&short[..1]), Err(TermsError::Authority));
+        assert!(Args::try_parse_from(["controller", "--leaf-lifetime=30"]).is_err());
+    }
 
     #[test]
     fn the_catalogue_is_read_on_loopback_only() {

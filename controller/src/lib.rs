@@ -10,7 +10,7 @@ mod admission;
 pub mod app;
 pub mod args;
 pub mod auth;
-mod ca;
+pub mod authority;
 pub mod index;
 mod kubernetes;
 pub mod lease;
@@ -24,6 +24,8 @@ pub mod peers;
 mod scripted_api;
 pub mod sessions;
 pub mod status;
+mod told;
 
-pub use ca::{Authority, CaError, Leaf};
+pub use authority::{Authority, CaError, Leaf};
 pub use owner::{IndexHandle, Owner, OwnerGone, Progress, Read, View, owner};
+pub use told::Told;

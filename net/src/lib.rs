@@ -26,4 +26,7 @@ pub use network::{Accept, Accepted, Kernel, Network, Stream};
 pub use places::{Place, Places};
 pub use shutdown::{Shutdown, Trigger, shutdown};
 pub use surroundings::{pretend_chance, pretend_time_of_day, time_of_day};
-pub use tls::{TLS_NAME, TlsError, client_config, server_config, server_name, webhook_server_config};
+pub use tls::{
+    ShownCertificate, TLS_NAME, TlsError, client_config, server_config, server_config_showing, server_name,
+    webhook_server_config_showing,
+};

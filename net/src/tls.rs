@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::{
         CryptoProvider,
         aws_lc_rs::{self, Ticketer},
     },
-    server::NoServerSessionStorage,
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject};
@@ -52,27 +54,61 @@ fn certificates(pem: &[u8], field: &'static str) -> Result<Vec<CertificateDer<'s
     if list.is_empty() { Err(TlsError::Empty { field }) } else { Ok(list) }
 }
 
-/// A server of HTTP/2 that shows this certificate chain. Whoever comes back with its ticket costs no signature; what is
-/// in the ticket is not kept here.
-pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
-    serving(ALPN_HTTP2, chain_pem, key_pem)
+/// Holds the certificate that servers show at this moment. Another one is shown to whoever connects from then on:
+/// open connections stay, and so do the tickets that were given out.
+#[derive(Debug)]
+pub struct ShownCertificate(ArcSwap<CertifiedKey>);
+
+// === impl ShownCertificate ===
+
+impl ShownCertificate {
+    pub fn new(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<Self>, TlsError> {
+        Ok(Arc::new(Self(ArcSwap::from_pointee(certified(chain_pem, key_pem)?))))
+    }
+
+    /// Shows this one from now on; where it is bad, the one before.
+    pub fn show(&self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), TlsError> {
+        self.0.store(Arc::new(certified(chain_pem, key_pem)?));
+        Ok(())
+    }
 }
 
-/// The same of HTTP/1.1, for API servers.
-pub fn webhook_server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
-    serving(ALPN_HTTP1, chain_pem, key_pem)
+impl ResolvesServerCert for ShownCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
 }
 
-fn serving(protocol: &[u8], chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+fn certified(chain_pem: &[u8], key_pem: &[u8]) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(chain_pem, "certificate chain")?;
     let key = PrivateKeyDer::from_pem_slice(key_pem)
         .map_err(|source| TlsError::Pem { field: "private key", source })?;
+    CertifiedKey::from_der(chain, key, &provider())
+        .map_err(|source| TlsError::Refused { field: "private key", source })
+}
+
+/// A server of HTTP/2 that shows this certificate chain, for ever.
+pub fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    server_config_showing(ShownCertificate::new(chain_pem, key_pem)?)
+}
+
+/// A server of HTTP/2 that shows what stands there. Whoever comes back with its ticket costs no signature; what is in the
+/// ticket is not kept here.
+pub fn server_config_showing(shown: Arc<ShownCertificate>) -> Result<Arc<ServerConfig>, TlsError> {
+    serving(ALPN_HTTP2, shown)
+}
+
+/// The same of HTTP/1.1, for API servers.
+pub fn webhook_server_config_showing(shown: Arc<ShownCertificate>) -> Result<Arc<ServerConfig>, TlsError> {
+    serving(ALPN_HTTP1, shown)
+}
+
+fn serving(protocol: &[u8], shown: Arc<ShownCertificate>) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(|source| TlsError::Refused { field: "protocol versions", source })?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|source| TlsError::Refused { field: "private key", source })?;
+        .with_cert_resolver(shown);
     config.alpn_protocols = vec![protocol.to_vec()];
     config.ticketer =
         Ticketer::new().map_err(|source| TlsError::Refused { field: "session tickets", source })?;
@@ -150,6 +186,56 @@ mod tests {
         }
         let restarted = server_config(certificate.as_bytes(), key.as_bytes()).unwrap();
         assert_eq!(shake(&clients[0], &restarted), HandshakeKind::Full, "its tickets are its own");
+    }
+
+    /// A self-signed certificate for our name, and its key.
+    fn made() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed([TLS_NAME.to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    /// Says something over a connection that is open.
+    fn says(from: &mut Connection, to: &mut Connection, word: &[u8]) {
+        from.writer().write_all(word).unwrap();
+        carry(from, to);
+        let mut read = vec![0; word.len()];
+        to.reader().read_exact(&mut read).unwrap();
+        assert_eq!(read, word);
+    }
+
+    #[test]
+    fn another_certificate_is_shown_to_whoever_comes_next_and_nobody_is_cut_off() {
+        let ((before, before_key), (after, after_key)) = (made(), made());
+        let shown = ShownCertificate::new(before.as_bytes(), before_key.as_bytes()).unwrap();
+        let server = server_config_showing(shown.clone()).unwrap();
+        let [old, returning, new] =
+            [&before, &before, &after].map(|pem| client_config(pem.as_bytes()).unwrap());
+        let mut far: Connection = ClientConnection::new(old, server_name().unwrap()).unwrap().into();
+        let mut near: Connection = ServerConnection::new(server.clone()).unwrap().into();
+        while far.is_handshaking() || near.is_handshaking() {
+            carry(&mut far, &mut near);
+            carry(&mut near, &mut far);
+        }
+        assert_eq!(shake(&returning, &server), HandshakeKind::Full);
+
+        // Key and certificate that do not belong together, and no PEM: what is shown stays.
+        assert!(shown.show(after.as_bytes(), before_key.as_bytes()).is_err());
+        assert!(shown.show(b"no pem", after_key.as_bytes()).is_err());
+        assert_eq!(shake(&client_config(before.as_bytes()).unwrap(), &server), HandshakeKind::Full);
+
+        shown.show(after.as_bytes(), after_key.as_bytes()).unwrap();
+        assert_eq!(shake(&new, &server), HandshakeKind::Full);
+        says(&mut far, &mut near, b"still here");
+        says(&mut near, &mut far, b"and we");
+        assert_eq!(shake(&returning, &server), HandshakeKind::Resumed, "its ticket is good");
+        let stranger = client_config(before.as_bytes()).unwrap();
+        let mut far: Connection = ClientConnection::new(stranger, server_name().unwrap()).unwrap().into();
+        let mut near: Connection = ServerConnection::new(server).unwrap().into();
+        carry(&mut far, &mut near);
+        let mut bytes = Vec::new();
+        near.write_tls(&mut bytes).unwrap();
+        far.read_tls(&mut bytes.as_slice()).unwrap();
+        assert!(far.process_new_packets().is_err(), "it is no trap");
     }
 
     #[test]

@@ -90,6 +90,18 @@ namespaces:
   except: {{ include "rollcall.exceptNamespaces" . }}
 {{- end }}
 
+{{/* The Secret that somebody else keeps an authority in; empty: the controller makes its own. */}}
+{{- define "rollcall.authoritySecret" -}}
+{{- $given := .Values.certificates.authoritySecret -}}
+{{- if eq $given "rollcall-ca" }}{{ fail "certificates.authoritySecret: rollcall-ca is the controller's own; name another one" }}{{ end -}}
+{{- if $given }}{{ $given }}{{ else if .Values.certificates.certManager.enabled }}rollcall-authority{{ end }}
+{{- end }}
+
+{{/* "true" where cert-manager is there to read a Certificate. */}}
+{{- define "rollcall.hasCertificates" -}}
+{{- if .Capabilities.APIVersions.Has "cert-manager.io/v1/Certificate" }}true{{ end }}
+{{- end }}
+
 {{/* "true" where the Prometheus operator is there to read such an object: (dict "kind" "ServiceMonitor" "root" $). */}}
 {{- define "rollcall.operatorReads" -}}
 {{- if .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) }}true{{ end }}

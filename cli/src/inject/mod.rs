@@ -99,7 +99,7 @@ impl Inject {
         // It is written into manifests, which anybody may read.
         if !ca_pem.contains("-----BEGIN CERTIFICATE-----") || ca_pem.contains("PRIVATE KEY-----") {
             bail!(
-                "{}: holds more or less than certificates; give `tls.crt` of the Secret rollcall-ca",
+                "{}: holds more or less than certificates; give `ca.crt` of the Secret rollcall-ca",
                 path.display()
             );
         }

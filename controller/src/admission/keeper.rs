@@ -1,9 +1,8 @@
 //! Sees to it that the API server can ask us, and that we know what to tell pods: looks at our Service and at the webhook's
-//! configuration, and writes our authority's certificate into the latter where it is missing.
+//! configuration, and writes our authorities' certificates into the latter where they are missing.
 //!
-//! Each replica does so, and no Lease is asked for: they have the authority of one Secret, so that they write the same
-//! bytes, and only where others stand there. One whose Secret holds another authority by now ends its process before it
-//! writes anything, and is begun anew with that one. Two that notice at the same time are told apart by the object's version; who comes second
+//! Each replica does so, and no Lease is asked for: they have the authorities of one Secret, so that they write the same
+//! bytes, and only where others stand there; what has changed is written at once. Two that notice at the same time are told apart by the object's version; who comes second
 //! looks again, and finds nothing to do. A replica that waits for a Lease would be one that the API server does not
 //! believe meanwhile.
 
@@ -17,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::Service;
 use kube::Client;
 use rollcall_injection::Way;
 use rollcall_net::{Backoff, Jitter, Shutdown};
@@ -33,9 +32,9 @@ use super::{
     webhook::{Configuration, Due, WebhookApi},
 };
 use crate::{
-    ca::{Authority, CaError},
     operate::{WriteCounts, WriteKind},
     own_objects::OwnObjects,
+    told::Told,
 };
 
 /// How often it is looked whether all is as it should be: a certificate that somebody took away is back within so long.
@@ -54,32 +53,15 @@ const SESSIONS: &str = "sessions";
 pub(super) struct Keeper {
     services: OwnObjects<Service>,
     webhooks: WebhookApi,
-    secrets: OwnObjects<Secret>,
     names: Names,
-    authority: Believed,
+    told: watch::Sender<Told>,
     writes: Arc<WriteCounts>,
     way: watch::Sender<Option<Arc<Way>>>,
     admitting: Arc<AtomicBool>,
     /// What was said last of each: what lasts is said once.
-    of_secret: Option<String>,
     of_service: Option<String>,
     of_webhook: Option<String>,
 }
-
-/// Holds whom we tell others to believe.
-#[derive(Debug, Clone)]
-pub(super) struct Believed {
-    /// The Secret in which the authority is kept.
-    pub(super) secret: String,
-    pub(super) pem: String,
-}
-
-/// Says that the process holds an authority that is no longer the installation's.
-#[derive(Debug, Error)]
-#[error(
-    "the Secret {0} holds another authority than this process; it ends, to be started with the new one: make pods anew that were given the old one, since their sidecars believe no other"
-)]
-pub(crate) struct Replaced(String);
 
 /// Says what is wrong, and what helps.
 #[derive(Debug, Error)]
@@ -98,12 +80,6 @@ enum Trouble {
     NoPort(String),
     #[error("{what} is forbidden; grant the controller `{verb}`: {message}")]
     Denied { what: String, verb: &'static str, message: String },
-    #[error(
-        "there is no Secret {0}: this process goes on with the authority that it held, and the next one to start makes another, which no sidecar of now believes; restore it"
-    )]
-    NoSecret(String),
-    #[error("{0}; this process goes on with the authority that it held")]
-    BrokenSecret(#[from] CaError),
     /// Whoever installs wants no injection, or not yet: nothing of ours is amiss.
     #[error(
         "no MutatingWebhookConfiguration {0} leads to the Service {1}: pods get no sidecar until one does"
@@ -121,32 +97,19 @@ impl Keeper {
     pub(super) fn new(
         client: Client,
         names: Names,
-        authority: Believed,
+        told: watch::Sender<Told>,
         writes: Arc<WriteCounts>,
         way: watch::Sender<Option<Arc<Way>>>,
         admitting: Arc<AtomicBool>,
     ) -> Self {
         let services = OwnObjects::new(client.clone(), &names.namespace);
-        let secrets = OwnObjects::new(client.clone(), &names.namespace);
         let webhooks = WebhookApi::new(client, &names.webhook);
-        let (of_secret, of_service, of_webhook) = (None, None, None);
-        Self {
-            services,
-            webhooks,
-            secrets,
-            names,
-            authority,
-            writes,
-            way,
-            admitting,
-            of_secret,
-            of_service,
-            of_webhook,
-        }
+        let (of_service, of_webhook) = (None, None);
+        Self { services, webhooks, names, told, writes, way, admitting, of_service, of_webhook }
     }
 
     /// Looks after them until the process ends, or is to.
-    pub(super) async fn run(self, mut ear: Shutdown) -> Result<(), Replaced> {
+    pub(super) async fn run(self, mut ear: Shutdown) {
         let admitting = self.admitting.clone();
         let patience = async {
             sleep(AWAITED_MAX).await;
@@ -156,63 +119,44 @@ impl Keeper {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = ear.requested() => Ok(()),
-            () = patience => Ok(()),
-            replaced = self.keep(Jitter::from_entropy()) => Err(replaced),
+            () = ear.requested() => {}
+            () = patience => {}
+            () = self.keep(Jitter::from_entropy()) => {}
         }
     }
 
-    async fn keep(mut self, mut jitter: Jitter) -> Replaced {
+    async fn keep(mut self, mut jitter: Jitter) {
         let mut backoff = Backoff::default();
+        let mut told = self.told.subscribe();
         loop {
-            if let Err(replaced) = self.look_at_the_secret().await {
-                return replaced;
-            }
-            let pause = if self.look().await {
+            let bundle = told.borrow_and_update().ca_pem.clone();
+            let pause = if self.look(&bundle).await {
                 self.admitting.store(true, Ordering::Release);
                 backoff.reset();
                 LOOK_EVERY - jitter.up_to(LOOK_JITTER)
             } else {
                 backoff.next(&mut jitter)
             };
-            sleep(pause).await;
+            let changed = told.wait_for(|told| told.ca_pem != bundle);
+            // Whoever asks us must believe an authority before it signs: what is news is not left to wait.
+            let _ = timeout(pause, changed).await;
         }
     }
 
     /// Looks at both, and does what is to be done; false where that is to be tried again soon.
-    async fn look(&mut self) -> bool {
+    async fn look(&mut self, bundle: &Arc<str>) -> bool {
         let service = self.service().await;
         match &service {
-            Ok(controller) => self.tell(Some(*controller)),
-            Err(trouble) if trouble.is_of_the_service() => self.tell(None),
+            Ok(controller) => self.tell(Some(*controller), bundle),
+            Err(trouble) if trouble.is_of_the_service() => self.tell(None, bundle),
             // It is out of our sight, and most likely as it was.
-            Err(_) => {}
+            Err(_) => self.tell(self.told.borrow().controller, bundle),
         }
-        let webhook = self.webhook().await;
+        let webhook = self.webhook(bundle).await;
         let good = service.is_ok() && matches!(webhook, Ok(()) | Err(Trouble::NoWebhook(..)));
         say(&mut self.of_service, service.err());
         say(&mut self.of_webhook, webhook.err());
         good
-    }
-
-    /// One that is gone or cannot be read says nothing of the authority: sidecars believe the one that we hold.
-    async fn look_at_the_secret(&mut self) -> Result<(), Replaced> {
-        let Believed { secret, pem } = &self.authority;
-        let name = || format!("{}/{secret}", self.names.namespace);
-        let trouble = match called(self.secrets.get(secret)).await {
-            Ok(found) => match Authority::read(&found, &name()) {
-                Ok(there) if there.certificate_pem == *pem => None,
-                Ok(_) => return Err(Replaced(name())),
-                Err(broken) => Some(broken.into()),
-            },
-            Err(Failure::Absent) => Some(Trouble::NoSecret(name())),
-            Err(Failure::Denied(why) | Failure::Unavailable(why)) => {
-                Some(Trouble::Unavailable { what: format!("Secret {}", name()), why })
-            }
-            Err(Failure::Conflict) => None,
-        };
-        say(&mut self.of_secret, trouble);
-        Ok(())
     }
 
     /// Where pods reach us.
@@ -234,25 +178,30 @@ impl Keeper {
         }
     }
 
-    fn tell(&self, controller: Option<SocketAddr>) {
-        let way = controller.map(|controller| Arc::new(direct(controller, &self.authority.pem)));
-        let before = self.way.borrow().clone();
-        if before == way {
+    fn tell(&self, controller: Option<SocketAddr>, bundle: &Arc<str>) {
+        let way = controller.map(|controller| Arc::new(direct(controller, bundle)));
+        self.way.send_if_modified(|known| {
+            let is_news = *known != way;
+            *known = way;
+            is_news
+        });
+        let before = self.told.borrow().controller;
+        if before == controller {
             return;
         }
-        self.way.send_replace(way);
+        self.told.send_modify(|told| told.controller = controller);
         let controller = controller.map(tracing::field::display);
-        match before.as_deref() {
-            Some(Way::Direct { controller: before, .. }) => warn!(
+        match before {
+            Some(before) => warn!(
                 %before, controller,
-                "the Service's address has changed; pods that were given the one before call it still: make them anew"
+                "the Service's address has changed; sidecars in session are told, others that were given the one before ask DNS"
             ),
-            _ => info!(controller, "where new pods reach us"),
+            None => info!(controller, "where new pods reach us"),
         }
     }
 
     /// Puts the configuration right.
-    async fn webhook(&self) -> Result<(), Trouble> {
+    async fn webhook(&self, bundle: &str) -> Result<(), Trouble> {
         let Names { namespace, service, webhook } = &self.names;
         let none = || Trouble::NoWebhook(webhook.clone(), format!("{namespace}/{service}"));
         let about = |failure: Failure| {
@@ -264,22 +213,22 @@ impl Keeper {
             Err(Failure::Absent) => return Err(none()),
             Err(failure) => return Err(about(failure)),
         };
-        let patch = match self.due(&found) {
+        let patch = match self.due(&found, bundle) {
             Due::Nothing => return Ok(()),
             Due::NotOurs => return Err(none()),
             Due::Patch(patch) => patch,
         };
         self.writes.count(WriteKind::Webhook);
         let patched = called(self.webhooks.patch(patch)).await.map_err(about)?;
-        match self.due(&patched) {
+        match self.due(&patched, bundle) {
             Due::Nothing => info!(webhook, "the API server is told whom to believe when it asks us"),
             _ => return Err(about(Failure::Conflict)),
         }
         Ok(())
     }
 
-    fn due(&self, configuration: &Configuration) -> Due {
-        configuration.due(&self.names, &self.authority.pem)
+    fn due(&self, configuration: &Configuration, bundle: &str) -> Due {
+        configuration.due(&self.names, bundle)
     }
 }
 
@@ -292,7 +241,7 @@ fn say(last: &mut Option<String>, trouble: Option<Trouble>) {
     match trouble {
         None => debug!("it is as it should be again"),
         Some(Trouble::Conflict(what)) => debug!(what, "somebody else wrote it as well"),
-        Some(Trouble::NoWebhook(..) | Trouble::NoSecret(_) | Trouble::BrokenSecret(_)) => {
+        Some(Trouble::NoWebhook(..)) => {
             warn!("{}", text.as_deref().unwrap_or_default());
         }
         Some(trouble @ Trouble::Unavailable { .. }) => warn!(error = %trouble, "tried again"),

@@ -26,16 +26,12 @@ use std::{
 
 use kube::Client;
 use rollcall_injection::{ClusterDns, Settings, Way};
-use rollcall_net::{Shutdown, TlsError, webhook_server_config};
-use thiserror::Error;
+use rollcall_net::{Shutdown, TlsError, webhook_server_config_showing};
 use tokio::{net::TcpListener, sync::watch};
 
-use self::{
-    keeper::{Believed, Keeper, Replaced},
-    server::Server,
-};
+use self::{keeper::Keeper, server::Server};
 pub(crate) use self::{outcome::Outcome, settings::cluster_dns, settings::read as read_settings};
-use crate::{args::Args, ca::Leaf, operate::Metrics};
+use crate::{args::Args, authority::Trust, operate::Metrics};
 
 /// Holds by which names Kubernetes knows us.
 #[derive(Debug, Clone)]
@@ -55,23 +51,6 @@ pub(crate) struct Installation {
     pub(crate) dns: Option<ClusterDns>,
 }
 
-/// Holds whom pods and the API server are to believe, and what we show them.
-pub(crate) struct Trust {
-    pub(crate) authority_pem: String,
-    /// The Secret in which the authority is kept.
-    pub(crate) secret: String,
-    pub(crate) leaf: Leaf,
-}
-
-/// Says why nobody is answered any more.
-#[derive(Debug, Error)]
-pub(crate) enum Ended {
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Replaced(#[from] Replaced),
-}
-
 /// How pods reach us; none until we know it ourselves.
 type Known = Option<Arc<Way>>;
 
@@ -85,19 +64,13 @@ pub(crate) async fn run(
     metrics: Metrics,
     admitting: Arc<AtomicBool>,
     ear: Shutdown,
-) -> Result<(), Ended> {
-    let Trust { authority_pem: pem, secret, leaf } = trust;
-    let tls = webhook_server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes())?;
-    let (told, way) = watch::channel(Known::None);
+) -> Result<(), TlsError> {
+    let tls = webhook_server_config_showing(trust.shown)?;
+    let (known, way) = watch::channel(Known::None);
     let writes = metrics.writes().clone();
-    let keeper =
-        Keeper::new(client, installation.names.clone(), Believed { secret, pem }, writes, told, admitting);
+    let keeper = Keeper::new(client, installation.names.clone(), trust.told, writes, known, admitting);
     let server = Arc::new(Server::new(installation, way, metrics));
-    let serving = async {
-        server.serve(listener, tls, ear.clone()).await;
-        Ok(())
-    };
-    tokio::try_join!(serving, keeper.run(ear.clone()))?;
+    tokio::join!(server.serve(listener, tls, ear.clone()), keeper.run(ear.clone()));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use rollcall_injection::Settings;
-use rollcall_net::{Trigger, bind, client_config, shutdown, webhook_server_config};
+use rollcall_net::{ShownCertificate, Trigger, bind, client_config, shutdown, webhook_server_config_showing};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::{
@@ -53,7 +53,8 @@ impl House {
             Names { namespace: "infra".to_owned(), service: "registry".to_owned(), webhook: "w".to_owned() };
         let authority = Authority::generate("test").unwrap();
         let leaf = authority.leaf_also_for("test", &names.of_certificate()).unwrap();
-        let tls = webhook_server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
+        let shown = ShownCertificate::new(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
+        let tls = webhook_server_config_showing(shown).unwrap();
         let way = direct(([10, 96, 0, 7], 7310).into(), &authority.certificate_pem);
         let (_, way) = watch::channel(Some(Arc::new(way)));
         let metrics = Metrics::new();

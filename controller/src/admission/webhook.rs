@@ -92,8 +92,8 @@ impl WebhookApi {
 // === impl Configuration ===
 
 impl Configuration {
-    /// What is to be done so that the API server believes this authority wherever it means us.
-    pub(super) fn due(&self, names: &Names, authority_pem: &str) -> Due {
+    /// What is to be done so that the API server believes all of this bundle, and nobody else, wherever it means us.
+    pub(super) fn due(&self, names: &Names, bundle_pem: &str) -> Due {
         let ours = |entry: &&Entry| {
             let service = entry.client_config.service.as_ref();
             service
@@ -103,7 +103,7 @@ impl Configuration {
         if ours.peek().is_none() {
             return Due::NotOurs;
         }
-        let bundle = BASE64_STANDARD.encode(authority_pem);
+        let bundle = BASE64_STANDARD.encode(bundle_pem);
         let wrong = ours.filter(|entry| entry.client_config.ca_bundle.as_ref() != Some(&bundle));
         let entries: Vec<_> =
             wrong.map(|entry| json!({"name": entry.name, "clientConfig": {"caBundle": bundle}})).collect();

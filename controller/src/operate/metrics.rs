@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use prometheus_client::{
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     admission::Outcome,
+    authority::Why,
     index::{Alarms, FALSE_ALARMS, Kind, OBSERVED, WithoutSidecar},
     kubernetes::{Drift, WatchAges},
     owner::View,
@@ -82,6 +83,17 @@ struct Inner {
     relist_doubts: Counters,
     injections: Counters,
     events_dropped: Counter,
+    certificate_ends: Mutex<Option<Ends>>,
+    certificate_expiry: Family<Label, Gauge<f64, AtomicU64>>,
+    authority_writes: Counters,
+    authority_unsaved: Gauge,
+}
+
+/// Holds when what we show and whom it is signed by end.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    leaf: SystemTime,
+    authority: SystemTime,
 }
 
 // === impl Metrics ===
@@ -118,6 +130,10 @@ impl Metrics {
             relist_doubts: Counters::default(),
             injections: Counters::default(),
             events_dropped: Counter::default(),
+            certificate_ends: Mutex::default(),
+            certificate_expiry: Family::default(),
+            authority_writes: Counters::default(),
+            authority_unsaved: Gauge::default(),
         };
         inner.register();
         inner.begin_at_zero();
@@ -214,6 +230,23 @@ impl Metrics {
     /// The API server has asked what a pod gets.
     pub fn reviewed(&self, outcome: Outcome) {
         self.0.injections.get_or_create(&[("result", outcome.as_str())]).inc();
+    }
+
+    /// What we show, and the authority that signs or is about to, are good until then.
+    pub(crate) fn certificates_end(&self, leaf: SystemTime, authority: SystemTime) {
+        // Nobody leaves it half written.
+        let mut ends = self.0.certificate_ends.lock().unwrap_or_else(PoisonError::into_inner);
+        *ends = Some(Ends { leaf, authority });
+    }
+
+    /// The authority's Secret was written.
+    pub(crate) fn authority_written(&self, why: Why) {
+        self.0.authority_writes.get_or_create(&[("reason", why.as_str())]).inc();
+    }
+
+    /// Whether the Secret has what this process goes by.
+    pub(crate) fn authority_saved(&self, saved: bool) {
+        self.0.authority_unsaved.set(i64::from(!saved));
     }
 
     /// Where the watches note that they work.
@@ -360,6 +393,21 @@ impl Inner {
             "Questions of the API server what a pod gets, by what came of them",
             self.injections.clone(),
         );
+        registry.register(
+            "certificate_expiry_seconds",
+            "Until the certificate that is shown ends, and the authority that signs or is about to; 0 before there is one",
+            self.certificate_expiry.clone(),
+        );
+        registry.register(
+            "authority_writes",
+            "Writes of the authority's Secret that succeeded, by why",
+            self.authority_writes.clone(),
+        );
+        registry.register(
+            "authority_unsaved",
+            "1 while the Secret does not have what this replica goes by, and cannot be written",
+            self.authority_unsaved.clone(),
+        );
     }
 
     /// A counter that appears with its first count hides that count from `rate()`.
@@ -378,6 +426,9 @@ impl Inner {
         }
         for ending in Ending::ALL {
             self.sessions_ended.get_or_create(&[("reason", ending.as_str())]).inc_by(0);
+        }
+        for why in Why::ALL {
+            self.authority_writes.get_or_create(&[("reason", why.as_str())]).inc_by(0);
         }
         for outcome in Outcome::ALL {
             self.injections.get_or_create(&[("result", outcome.as_str())]).inc_by(0);
@@ -406,6 +457,20 @@ impl Inner {
             read(&self.api_writes.get_or_create(&[("kind", kind.as_str())]), self.writes.of(kind));
         }
         read(&self.events_dropped, self.writes.events_dropped());
+        let ends = *self.certificate_ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let (leaf, authority) = ends.map_or((0.0, 0.0), |ends| (until(ends.leaf), until(ends.authority)));
+        for (of, left) in [("leaf", leaf), ("authority", authority)] {
+            self.certificate_expiry.get_or_create(&[("of", of)]).set(left);
+        }
+    }
+}
+
+/// Seconds until then by this machine's clock; less than 0 after it.
+fn until(end: SystemTime) -> f64 {
+    let now = SystemTime::now();
+    match end.duration_since(now) {
+        Ok(left) => left.as_secs_f64(),
+        Err(ago) => -ago.duration().as_secs_f64(),
     }
 }
 

@@ -12,7 +12,10 @@ use rollcall_net::{Network, TLS_NAME, TlsError, server_name};
 use rollcall_wire::{Token, limits::FRAME_BYTES_MAX};
 use rustls::ClientConfig;
 use thiserror::Error;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tokio_rustls::TlsConnector;
 
 use super::link::Way;
@@ -33,8 +36,8 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 #[derive(Debug, Clone)]
 pub(super) struct Dialer {
     pub(super) network: Arc<dyn Network>,
-    /// Believes our own authority alone: so our token is shown to nobody but replicas.
-    pub(super) tls: Arc<ClientConfig>,
+    /// Believes our own authorities alone, as they are at each try: so our token is shown to nobody but replicas.
+    pub(super) tls: watch::Receiver<Arc<ClientConfig>>,
     pub(super) token_file: PathBuf,
 }
 
@@ -70,7 +73,8 @@ impl Dialer {
         let authorization = self.bearer()?;
         let connected = timeout(CONNECT_MAX, async {
             let stream = self.network.dial(address).await.map_err(DialError::Unreachable)?;
-            let tls = TlsConnector::from(self.tls.clone()).connect(server_name()?, stream).await;
+            let believes = self.tls.borrow().clone();
+            let tls = TlsConnector::from(believes).connect(server_name()?, stream).await;
             let tls = tls.map_err(DialError::Untrusted)?;
             let handshake = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())

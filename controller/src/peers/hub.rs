@@ -82,8 +82,8 @@ pub struct Settings {
 pub struct Means {
     pub client: Client,
     pub network: Arc<dyn Network>,
-    /// Believes our own authority alone.
-    pub tls: Arc<ClientConfig>,
+    /// Believes our own authorities alone, as they are at each time.
+    pub tls: watch::Receiver<Arc<ClientConfig>>,
     /// Whether we hold the Lease, and ask the addresses outside the cluster.
     pub asks_outside: watch::Receiver<bool>,
 }

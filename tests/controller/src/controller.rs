@@ -56,6 +56,8 @@ pub struct Among {
     pub others: Vec<SocketAddr>,
     /// Of a token of the service account `default` in the controller's namespace.
     pub token_file: PathBuf,
+    /// What else it is told.
+    pub flags: Vec<String>,
 }
 
 /// Holds what a process has cost so far.
@@ -81,15 +83,16 @@ impl Controller {
         let (kubeconfig, namespace) = (settings.kubeconfig.clone(), settings.namespace.clone());
         let webhook = settings.webhook.clone();
         let listen = match &settings.replica {
-            Some(Among { name, others, token_file }) => {
+            Some(Among { name, others, token_file, flags }) => {
                 let others: Vec<_> = others.iter().map(SocketAddr::to_string).collect();
-                vec![
+                let known = vec![
                     format!("--sessions-listen={sessions}"),
                     format!("--replica={name}"),
                     format!("--peers={}", others.join(",")),
                     "--service-account=default".to_owned(),
                     format!("--replica-token-file={}", token_file.display()),
-                ]
+                ];
+                [known, flags.clone()].concat()
             }
             None => vec![format!("--sessions-listen=0.0.0.0:{}", sessions.port())],
         };

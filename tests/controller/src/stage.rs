@@ -138,12 +138,24 @@ impl Stage {
     /// Starts one of several replicas, of this name and with its sessions there, which knows where the others are: in the
     /// place of the stage's own controller, while that is away.
     pub fn replica(&self, name: &str, sessions: SocketAddr, others: &[SocketAddr]) -> Result<Controller> {
+        self.replica_with(name, sessions, others, &[])
+    }
+
+    /// The same with these flags beside all others.
+    pub fn replica_with(
+        &self,
+        name: &str,
+        sessions: SocketAddr,
+        others: &[SocketAddr],
+        flags: &[&str],
+    ) -> Result<Controller> {
         let log = self.folder.path().join(format!("{name}.log"));
         let token_file = self.folder.path().join("replica-token");
         let token = ["create", "token", "default", "--duration", "2h", "--audience", "rollcall-replica"];
         let token = self.kubectl.call(&[&["-n", &self.settings.namespace], token.as_slice()].concat())?;
         fs::write(&token_file, token)?;
-        let replica = Some(Among { name: name.to_owned(), others: others.to_vec(), token_file });
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let replica = Some(Among { name: name.to_owned(), others: others.to_vec(), token_file, flags });
         Controller::start(&Settings { sessions, log, replica, ..self.settings.clone() })
     }
 
@@ -163,10 +175,10 @@ impl Stage {
         self.folder.path()
     }
 
-    /// The certificate of the controller's authority, in PEM.
+    /// The certificates of all authorities that are to be believed, in PEM.
     pub fn authority(&self) -> Result<String> {
         let secret = ["-n", &self.settings.namespace, "get", "secret", "rollcall-ca", "-o"];
-        let decoded = "go-template={{index .data `tls.crt` | base64decode}}";
+        let decoded = "go-template={{index .data `ca.crt` | base64decode}}";
         Ok(self.kubectl.call(&[secret.as_slice(), &[decoded]].concat())?)
     }
 

@@ -4,12 +4,12 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::SystemTime};
 
 use anyhow::bail;
 use rollcall_controller::{
-    Authority, Leaf,
     auth::{KubeReviewer, user_of},
+    authority::{self, Terms},
     index::{Index, ObjectKey},
     lease as leases,
     operate::Metrics,
@@ -17,11 +17,8 @@ use rollcall_controller::{
     peers::{self, Means, peers},
     sessions::Sessions,
 };
-use rollcall_net::{Accept, Jitter, client_config, server_config, shutdown};
-use tokio::{
-    sync::oneshot,
-    time::{sleep, timeout},
-};
+use rollcall_net::{Accept, server_config_showing, shutdown};
+use tokio::sync::oneshot;
 
 use crate::{
     kubernetes::{CONTROLLERS, OURS, client},
@@ -30,9 +27,6 @@ use crate::{
 
 /// The account that controllers run as here: the one that each namespace has.
 const ACCOUNT: &str = "default";
-/// As the process tries for it.
-const AUTHORITY_MAX: Duration = Duration::from_secs(15);
-const AUTHORITY_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Holds what a controller that starts is given.
 #[derive(Debug)]
@@ -65,12 +59,6 @@ impl Ready {
     }
 }
 
-/// Holds whom everyone believes, and what we show for it.
-struct Trust {
-    authority_pem: String,
-    leaf: Leaf,
-}
-
 /// Runs until the process is killed.
 pub async fn run(setting: Setting) -> anyhow::Result<()> {
     let Setting { replica, lease, endpoint, api, sessions: listener, token, ready } = setting;
@@ -90,13 +78,34 @@ pub async fn run(setting: Setting) -> anyhow::Result<()> {
     let among = peers::Settings {
         replica: replica.clone(),
         namespace: OURS.to_owned(),
-        lease_name: lease,
+        lease_name: lease.clone(),
         port: listener.local_address()?.port(),
         named: Vec::new(),
         token_file: token,
     };
     let (replicas, others) = peers(among, index.clone(), metrics.clone());
+    let (trusted, trust) = oneshot::channel();
     let (believed, belief) = oneshot::channel();
+    let setting = authority::Setting {
+        client: client.clone(),
+        namespace: OURS.to_owned(),
+        secret: "rollcall-ca".to_owned(),
+        source: None,
+        lease_name: lease.clone(),
+        replica: replica.clone(),
+        terms: Terms::default(),
+        names: Vec::new(),
+        metrics: metrics.clone(),
+        clock: Arc::new(SystemTime::now),
+    };
+    let keeper_ear = ear.clone();
+    parts.spawn(async move {
+        let (keeper, trust) = authority::begin(setting).await?;
+        let _ = believed.send(trust.believed.clone());
+        let _ = trusted.send(trust);
+        keeper.run(keeper_ear).await;
+        Ok("authority")
+    });
     let (peer_client, peer_ear) = (client.clone(), ear.clone());
     parts.spawn(async move {
         let means =
@@ -107,9 +116,8 @@ pub async fn run(setting: Setting) -> anyhow::Result<()> {
     let mut fleet = replicas.fleet();
     let mut view = index.view();
     parts.spawn(async move {
-        let trust = authority(&client, &metrics).await?;
-        let tls = server_config(trust.leaf.certificate_pem.as_bytes(), trust.leaf.key_pem.as_bytes())?;
-        let _ = believed.send(client_config(trust.authority_pem.as_bytes())?);
+        let trust = trust.await?;
+        let tls = server_config_showing(trust.shown)?;
         let replica_user = user_of(OURS, ACCOUNT);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
         let sessions = Sessions::among(replicas, replica, index, reviewer, metrics);
@@ -127,18 +135,5 @@ pub async fn run(setting: Setting) -> anyhow::Result<()> {
         Some(Ok(Err(error))) => Err(error),
         Some(Err(error)) => Err(error.into()),
         None => bail!("there were no parts"),
-    }
-}
-
-/// The certificate that everyone's sessions are served with, once the API server gives its authority.
-async fn authority(client: &kube::Client, metrics: &Metrics) -> anyhow::Result<Trust> {
-    let mut jitter = Jitter::from_entropy();
-    loop {
-        let load = Authority::load_or_create(client.clone(), OURS, "rollcall-ca", metrics.writes());
-        if let Ok(Ok(authority)) = timeout(AUTHORITY_MAX, load).await {
-            let leaf = authority.leaf("rollcall-ca")?;
-            return Ok(Trust { authority_pem: authority.certificate_pem, leaf });
-        }
-        sleep(jitter.up_to(AUTHORITY_RETRY_MAX)).await;
     }
 }

@@ -207,7 +207,7 @@ async fn nobody_but_a_replica_gets_a_link() {
         let network: Machine = world.ether.machine(ip(9));
         let dialer = Dialer {
             network: Arc::new(network),
-            tls: world.client.clone(),
+            tls: watch::channel(world.client.clone()).1,
             token_file: file.path().to_owned(),
         };
         let refused = dialer.dial(one.address).await.err().unwrap().to_string();
@@ -218,7 +218,8 @@ async fn nobody_but_a_replica_gets_a_link() {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(format!("x.{claims}.y").as_bytes()).unwrap();
     let network = Arc::new(world.ether.machine(ip(9)));
-    let dialer = Dialer { network, tls: world.client.clone(), token_file: file.path().to_owned() };
+    let tls = watch::channel(world.client.clone()).1;
+    let dialer = Dialer { network, tls, token_file: file.path().to_owned() };
     let refused = dialer.dial(one.address).await.err().unwrap().to_string();
     assert!(refused.contains("403"), "{refused}");
     assert_eq!(one.count("linked"), 0);

@@ -187,7 +187,7 @@ impl World {
         let means = Means {
             client,
             network: Arc::new(machine.clone()),
-            tls: self.client.clone(),
+            tls: watch::channel(self.client.clone()).1,
             asks_outside: watch::channel(number == 1).1,
         };
         let mut parts = JoinSet::new();

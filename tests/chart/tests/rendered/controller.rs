@@ -120,7 +120,10 @@ fn its_environment_says_what_the_values_say() {
     let rendered = with(&[]);
     let defaults = environment(&rendered);
     let expected = [
+        ("ROLLCALL_AUTHORITY_LIFETIME", "3650d"),
+        ("ROLLCALL_AUTHORITY_OVERLAP", "30d"),
         ("ROLLCALL_INJECTION_FILE", "/etc/rollcall-controller/injection.yaml"),
+        ("ROLLCALL_LEAF_LIFETIME", "30d"),
         ("ROLLCALL_LIVENESS_MODE", "enforce"),
         ("ROLLCALL_SERVICE_ACCOUNT", "rollcall-controller"),
         ("ROLLCALL_SERVICE_NAME", "rollcall-controller"),
@@ -149,11 +152,15 @@ fn its_environment_says_what_the_values_say() {
         r#"liveness.mode="observe""#,
         r#"staticAddresses.allowedCIDRs=["10.20.0.0/16","fd00::/8"]"#,
         r#"logLevel="debug""#,
+        r#"certificates.authoritySecret="outer""#,
+        r#"certificates.leafLifetime="7d""#,
     ]);
     let changed = environment(&rendered);
     assert_eq!(changed["ROLLCALL_LIVENESS_MODE"], "observe");
     assert_eq!(changed["ROLLCALL_ALLOWED_ADDRESSES"], "10.20.0.0/16,fd00::/8");
     assert_eq!(changed["RUST_LOG"], "debug");
+    assert_eq!(changed["ROLLCALL_AUTHORITY_SECRET_FROM"], "outer");
+    assert_eq!(changed["ROLLCALL_LEAF_LIFETIME"], "7d");
 }
 
 #[test]
@@ -225,7 +232,7 @@ fn the_test_goes_through_a_sidecar_like_any_other() {
     let token = &test["spec"]["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"];
     assert_eq!(token["audience"], "rollcall");
     let authority = &sidecar["env"][1]["valueFrom"]["secretKeyRef"];
-    assert_eq!(*authority, json!({"name": "rollcall-ca", "key": "tls.crt"}));
+    assert_eq!(*authority, json!({"name": "rollcall-ca", "key": "ca.crt"}));
     // Only a test that can fail is one.
     let arguments = &test["spec"]["containers"][0]["args"];
     assert_eq!(

@@ -26,7 +26,9 @@ fn the_rendered_rules_are_the_golden_ones() {
         .into_iter()
         .map(|role| ((role.kind, role.name), role.rules.into_iter().map(|rule| rule.may).collect()))
         .collect();
-    assert_eq!(rules(&with(&[])), expected);
+    assert_eq!(rules(&with(&["certificates.certManager.enabled=true"])), expected);
+    let mut unset = rules(&with(&[])).into_values().flatten();
+    assert!(unset.all(|rule| rule.resource_names != ["rollcall-authority"]), "only where it is named");
 }
 
 #[test]
@@ -75,6 +77,7 @@ fn no_rule_is_a_wildcard_or_reads_secrets_at_large_or_changes_pods() {
             let reads = rule.verbs.iter().any(|verb| ["get", "list", "watch"].contains(&verb.as_str()));
             if rule.resources.iter().any(|resource| resource == "secrets") && reads {
                 assert_eq!(rule.resource_names, ["rollcall-ca"], "{role}: {rule:?}");
+                assert_eq!(rule.verbs, ["get", "update"], "{role}: {rule:?}");
             }
             let only_looks = rule.verbs.iter().all(|verb| ["list", "watch"].contains(&verb.as_str()));
             assert!(

@@ -36,6 +36,32 @@ fn the_network_policy_lets_in_whom_it_must() {
     assert_eq!(policy["egress"], json!([to_replicas, {"ports": [{"port": 6443}]}]));
 }
 
+#[test]
+fn cert_manager_is_asked_for_an_authority_where_it_is_wanted_and_can_be_read() {
+    let api = ["--api-versions", "cert-manager.io/v1/Certificate"];
+    let wanted = ["--set", "certificates.certManager.enabled=true"];
+    let issuer = ["--set", "certificates.certManager.issuerRef.name=company"];
+    let rendered = |arguments: &[&str]| helm().rendered(NAMESPACE, arguments);
+    assert_eq!(rendered(&api).unwrap().of_kind("Certificate").count(), 0);
+    assert_eq!(rendered(&wanted).unwrap().of_kind("Certificate").count(), 0);
+    let refused = rendered(&[wanted, api].concat()).unwrap_err().to_string();
+    assert!(refused.contains("issuerRef: name the issuer"), "{refused}");
+    let all = rendered(&[wanted, api, issuer].concat()).unwrap();
+    let spec = &all.one("Certificate").unwrap()["spec"];
+    assert_eq!(spec["secretName"], "rollcall-authority");
+    assert_eq!(spec["isCA"], true);
+    assert_eq!(
+        (&spec["privateKey"]["algorithm"], &spec["privateKey"]["size"]),
+        (&json!("ECDSA"), &json!(256))
+    );
+    assert_eq!(spec["issuerRef"], json!({"name": "company"}));
+    let named = ["--set", "certificates.authoritySecret=outer"];
+    let all = rendered(&[wanted, api, issuer, named].concat()).unwrap();
+    assert_eq!(all.one("Certificate").unwrap()["spec"]["secretName"], "outer");
+    let own = rendered(&["--set", "certificates.authoritySecret=rollcall-ca"]).unwrap_err().to_string();
+    assert!(own.contains("name another one"), "{own}");
+}
+
 /// The chart with its notes among the objects: without a cluster helm shows them to nobody.
 fn with_notes() -> PathBuf {
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("with-notes");

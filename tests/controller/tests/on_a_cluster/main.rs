@@ -11,6 +11,7 @@
 )]
 
 mod adoption;
+mod certificates;
 mod churn;
 mod endpoints;
 mod faults;

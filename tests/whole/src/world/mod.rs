@@ -330,7 +330,7 @@ impl World {
     fn authority(&self) -> PathBuf {
         let path = self.folder.path().join("ca.crt");
         let secret = self.api(|api| api.object("secrets", OURS, "rollcall-ca"));
-        let text = secret.as_ref().and_then(|secret| secret["data"]["tls.crt"].as_str());
+        let text = secret.as_ref().and_then(|secret| secret["data"]["ca.crt"].as_str());
         if let Some(pem) = text.and_then(|text| BASE64_STANDARD.decode(text).ok()) {
             std::fs::write(&path, pem).expect("a file in our own folder");
         }
