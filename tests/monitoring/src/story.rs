@@ -112,6 +112,10 @@ impl Story {
         for kind in ["Pod", "ServiceRegistration", "Service", "EndpointSlice", "Namespace", "Node"] {
             endpoint.always(&format!("rollcall_watch_age_seconds{{kind=\"{kind}\"}}"), Course::Is(45.0));
         }
+        for (of, seconds) in [("leaf", 1_728_000.0), ("authority", 15_552_000.0)] {
+            endpoint
+                .always(&format!("rollcall_certificate_expiry_seconds{{of=\"{of}\"}}"), Course::Is(seconds));
+        }
         self.controllers.push(endpoint);
         let last = self.controllers.len() - 1;
         &mut self.controllers[last]

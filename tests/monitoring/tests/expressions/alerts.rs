@@ -30,7 +30,7 @@ fn lost(story: &mut Story, sidecars: usize, state: &str) {
     }
 }
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 23] = [
     Case {
         tells: "no replica serves",
         fires: &["RollcallNobodyServes"],
@@ -186,6 +186,13 @@ const CASES: [Case; 22] = [
                 FROM_S + 300,
                 Course::Grows(0.5),
             );
+        },
+    },
+    Case {
+        tells: "a certificate is not renewed",
+        fires: &["RollcallCertificateExpiring"],
+        changes: |story| {
+            all(story, "rollcall_certificate_expiry_seconds{of=\"leaf\"}", Course::Is(500_000.0));
         },
     },
 ];
