@@ -34,6 +34,7 @@ use crate::{
     parts::Beneath,
     peers::{self, Means, peers},
     sessions::{DESCRIPTORS, Sessions},
+    told,
 };
 
 /// The pause between two tries for the authority, drawn from this range: the API server may be starting as well.
@@ -60,7 +61,8 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let client = client().await.context("no way to the API server: run in a cluster, or set KUBECONFIG")?;
     let ((trigger, ear), (farewell, leaving)) = (shutdown(), shutdown());
     let metrics = Metrics::new();
-    let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
+    let settings =
+        admission::read_settings(args.injection_file.as_deref(), &args.service_name, &args.namespace)?;
     let beneath = Beneath {
         client: client.clone(),
         index: index(&args, &settings)?,
@@ -137,11 +139,12 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         let tls = server_config(trust.leaf.certificate_pem.as_bytes(), trust.leaf.key_pem.as_bytes())?;
         // They wait for it until the process ends.
         let _ = believed.send(client_config(trust.authority_pem.as_bytes())?);
+        let (_telling, told) = told::feed(&trust.authority_pem);
         // Nobody waits for it without a webhook.
         let _ = trusted.send(trust);
         let replica_user = user_of(&args.namespace, &args.service_account);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
-        let sessions = Sessions::among(replicas, args.replica.clone(), index, reviewer, metrics);
+        let sessions = Sessions::among(replicas, args.replica.clone(), index, reviewer, metrics, told);
         serving.store(true, Ordering::Release);
         let leaves = async {
             early.requested().await;

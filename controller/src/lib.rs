@@ -24,6 +24,8 @@ pub mod peers;
 mod scripted_api;
 pub mod sessions;
 pub mod status;
+mod told;
 
 pub use ca::{Authority, CaError, Leaf};
 pub use owner::{IndexHandle, Owner, OwnerGone, Progress, Read, View, owner};
+pub use told::Told;

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::bail;
 use rollcall_controller::{
-    Authority, Leaf,
+    Authority, Leaf, Told,
     auth::{KubeReviewer, user_of},
     index::{Index, ObjectKey},
     lease as leases,
@@ -19,7 +19,7 @@ use rollcall_controller::{
 };
 use rollcall_net::{Accept, Jitter, client_config, server_config, shutdown};
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{sleep, timeout},
 };
 
@@ -112,7 +112,8 @@ pub async fn run(setting: Setting) -> anyhow::Result<()> {
         let _ = believed.send(client_config(trust.authority_pem.as_bytes())?);
         let replica_user = user_of(OURS, ACCOUNT);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
-        let sessions = Sessions::among(replicas, replica, index, reviewer, metrics);
+        let (_telling, told) = watch::channel(Told { ca_pem: trust.authority_pem.into(), controller: None });
+        let sessions = Sessions::among(replicas, replica, index, reviewer, metrics, told);
         sessions.serve(listener, tls, ear).await?;
         Ok("sessions")
     });

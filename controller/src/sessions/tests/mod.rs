@@ -4,3 +4,4 @@ mod house;
 mod lives;
 mod moves;
 mod renewals;
+mod told;

@@ -5,6 +5,7 @@ mod property;
 mod replicas;
 mod services;
 mod summary;
+mod way;
 
 use super::*;
 use crate::testing::{Registry, key};
@@ -52,7 +53,13 @@ fn opening() -> Opening {
         zone: None,
         addresses: vec![],
     };
-    Opening { replica: "c".to_owned(), replicas: Arc::default(), ca: None, pod, life_ms: 12 * 3_600_000 }
+    Opening {
+        replica: "c".to_owned(),
+        replicas: Arc::default(),
+        way: Way::default(),
+        pod,
+        life_ms: 12 * 3_600_000,
+    }
 }
 
 /// A frame in short.
