@@ -38,8 +38,17 @@ pub(crate) struct Trust {
     given: Option<Vec<u8>>,
     /// From the first word of a controller on.
     told: Option<Authorities>,
-    /// What was believed last, in PEM.
-    held: Option<(Vec<u8>, Arc<ClientConfig>)>,
+    held: Option<Held>,
+}
+
+/// Holds the settings that were used last.
+#[derive(Debug)]
+struct Held {
+    /// The SHA-256 of the text in which the certificates stood.
+    text: GivenDigest,
+    certificates: Vec<Vec<u8>>,
+    /// None where the tickets in it are not to be used any more.
+    config: Option<Arc<ClientConfig>>,
 }
 
 /// Says why what a controller tells is not believed.
@@ -124,7 +133,7 @@ impl Trust {
         let mut trust = Self::default();
         if !ca_pem.trim().is_empty() {
             let given = ca_pem.trim().as_bytes().to_vec();
-            trust.settings(given.clone())?;
+            trust.settings(&given)?;
             trust.given = Some(given);
         }
         Ok(trust)
@@ -155,9 +164,7 @@ impl Trust {
     pub(crate) fn believed(&self) -> Vec<String> {
         match (&self.told, &self.held) {
             (Some(told), _) => shown(told),
-            (None, Some((pem, _))) => {
-                certificates(pem).unwrap_or_default().iter().map(|one| fingerprint(one)).collect()
-            }
+            (None, Some(held)) => held.certificates.iter().map(|one| fingerprint(one)).collect(),
             (None, None) => Vec::new(),
         }
     }
@@ -172,7 +179,7 @@ impl Trust {
             Some(given) => Ok(given.clone()),
             None => file(),
         };
-        let Some(told) = &mut self.told else { return Ok(self.settings(given?)?) };
+        let Some(told) = &mut self.told else { return Ok(self.settings(&given?)?) };
         // What was told is enough: who has mounted nothing, or nothing that can be read, has said nothing.
         let given = given.ok().filter(|given| digest(given) != told.given());
         if let Some(given) = given
@@ -181,8 +188,8 @@ impl Trust {
         {
             info!(believed = ?shown(told), "the pod was given another authority, which counts beside what was told");
         }
-        let pem = pem_of(told.certificates()).into_bytes();
-        Ok(self.settings(pem)?)
+        let pem = pem_of(told.certificates());
+        Ok(self.settings(pem.as_bytes())?)
     }
 
     /// A controller tells these, in a session that this has opened; whether others are believed from now on.
@@ -197,12 +204,13 @@ impl Trust {
         client_config(ca_pem.as_bytes()).map_err(|_| Unfit::Unreadable)?;
         if !proof.convinces(new.iter().map(Vec::as_slice)) {
             // A ticket would open the next session by the same old proof.
-            self.held = None;
+            self.held.iter_mut().for_each(|held| held.config = None);
             return Err(Unfit::Stranger);
         }
-        let given =
-            self.given.as_deref().or(self.held.as_ref().map(|(pem, _)| pem.as_slice())).unwrap_or_default();
-        let begin = || Authorities::new(certificates(given).unwrap_or_default(), digest(given));
+        let begin = || match &self.held {
+            Some(held) => Authorities::new(held.certificates.clone(), held.text),
+            None => Authorities::new(Vec::new(), GivenDigest::default()),
+        };
         let told = self.told.get_or_insert_with(begin);
         let changed = told.tell(&new, now_ms);
         if changed {
@@ -224,15 +232,18 @@ impl Trust {
         true
     }
 
-    /// Made anew where they are of another text than before.
-    fn settings(&mut self, pem: Vec<u8>) -> Result<Arc<ClientConfig>, TlsError> {
-        if let Some((same, config)) = &self.held
-            && *same == pem
+    /// Made anew where they are of others than before.
+    fn settings(&mut self, pem: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
+        let certificates = certificates(pem).unwrap_or_default();
+        if let Some(held) = &mut self.held
+            && held.certificates == certificates
+            && let Some(config) = held.config.clone()
         {
-            return Ok(config.clone());
+            held.text = digest(pem);
+            return Ok(config);
         }
-        let config = client_config(&pem)?;
-        self.held = Some((pem, config.clone()));
+        let config = client_config(pem)?;
+        self.held = Some(Held { text: digest(pem), certificates, config: Some(config.clone()) });
         Ok(config)
     }
 }
