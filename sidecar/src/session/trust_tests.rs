@@ -165,7 +165,8 @@ async fn a_rotation_is_followed_from_its_announcement_to_its_end() {
     // The old one is retired, and goes in time.
     assert_eq!(trust.hear(&new.pem, &shown, HOUR_MS), Ok(false));
     assert!(!trust.forget_untold(&shown, 2 * HOUR_MS - 1));
-    assert!(proof(&mut trust, &old).await.is_some());
+    let (by_old, _) = proof(&mut trust, &old).await.unwrap();
+    assert!(!trust.forget_untold(&by_old, 2 * HOUR_MS), "not in a session that is good by it alone");
     assert!(trust.forget_untold(&shown, 2 * HOUR_MS));
     assert!(proof(&mut trust, &old).await.is_none(), "nor is what the pod was given");
     assert!(proof(&mut trust, &new).await.is_some());
