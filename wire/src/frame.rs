@@ -122,6 +122,10 @@ pub enum Drain {
 
 /// Says what the controller tells a sidecar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames are held one at a time, and some hundred bytes longer cost nothing"
+)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Down {
     /// The first frame of every session.

@@ -44,24 +44,25 @@ fn a_question_is_what_dns_calls_one() {
 
 #[test]
 fn the_addresses_of_an_answer_are_those_that_were_asked_for() {
+    type Row<'a> = (Kind, u16, Vec<Vec<u8>>, &'a [&'a str]);
     let (v4, v6) = (record(1, &[10, 96, 0, 7], false), record(28, &[0xFD; 16], false));
     let alias = record(5, b"\x03web\x00", false);
     let behind = record(1, &[10, 96, 0, 8], true);
     let (a, aaaa) = ("10.96.0.7", "fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd");
-    let table: &[(Kind, u16, &[Vec<u8>], &[&str])] = &[
-        (Kind::A, 0, &[v4.clone()], &[a]),
-        (Kind::Aaaa, 0, &[v6.clone()], &[aaaa]),
-        (Kind::A, 0, &[alias, v4.clone(), behind], &[a, "10.96.0.8"]),
-        (Kind::A, 0, &[v6], &[]),
-        (Kind::A, 0, &[], &[]),
-        (Kind::A, 3, &[], &[]),
-        (Kind::A, 0, &[record(1, &[10, 96, 0], false), v4], &[a]),
-        (Kind::A, 0, &[record(1, &[0; 4], false), record(1, &[224, 0, 0, 1], false)], &[]),
+    let table: [Row<'_>; 8] = [
+        (Kind::A, 0, vec![v4.clone()], &[a]),
+        (Kind::Aaaa, 0, vec![v6.clone()], &[aaaa]),
+        (Kind::A, 0, vec![alias, v4.clone(), behind], &[a, "10.96.0.8"]),
+        (Kind::A, 0, vec![v6], &[]),
+        (Kind::A, 0, vec![], &[]),
+        (Kind::A, 3, vec![], &[]),
+        (Kind::A, 0, vec![record(1, &[10, 96, 0], false), v4], &[a]),
+        (Kind::A, 0, vec![record(1, &[0; 4], false), record(1, &[224, 0, 0, 1], false)], &[]),
     ];
     for (kind, code, records, expected) in table {
-        let question = asked(*kind);
+        let question = asked(kind);
         let expected = expected.iter().map(|address| address.parse().unwrap()).collect();
-        let reply = reply(&answered(&question, *code, records), &question, *kind);
+        let reply = reply(&answered(&question, code, &records), &question, kind);
         assert_eq!(reply, Some(Reply::Addresses(expected)), "{records:?}");
     }
     for code in [1, 2, 4, 5] {

@@ -56,7 +56,7 @@ pub(super) fn fingerprint(certificate: &[u8]) -> String {
 impl Authorities {
     /// Those that were believed before anything was told, or by the process before this one: each is told of from now on, or
     /// goes in time.
-    pub(super) fn new(certificates: Vec<Vec<u8>>, given: GivenDigest) -> Self {
+    pub(super) fn new(certificates: &[Vec<u8>], given: GivenDigest) -> Self {
         let mut made = Self { of: Vec::new(), given };
         made.add(certificates.iter().map(Vec::as_slice), None);
         made

@@ -26,7 +26,7 @@ enum Happens {
 use Happens::{Given, Passes, Told};
 
 fn lived(begin: &str, history: &[Happens]) -> String {
-    let (mut authorities, mut now_ms, mut digest) = (Authorities::new(of(begin), GIVEN), 0, GIVEN);
+    let (mut authorities, mut now_ms, mut digest) = (Authorities::new(&of(begin), GIVEN), 0, GIVEN);
     for happens in history {
         match happens {
             Told(names) => drop(authorities.tell(&of(names), now_ms)),
@@ -75,7 +75,7 @@ fn what_is_believed_after_what_was_told() {
 
 #[test]
 fn what_changes_is_said_and_what_was_given_before_is_no_news() {
-    let mut authorities = Authorities::new(of("a"), GIVEN);
+    let mut authorities = Authorities::new(&of("a"), GIVEN);
     assert!(!authorities.tell(&of("a"), 0));
     assert!(authorities.tell(&of("ab"), 0));
     assert!(!authorities.tell(&of("b"), 0), "nobody goes at once");
@@ -103,7 +103,7 @@ fn live(
     history: Vec<(Vec<Vec<u8>>, Option<u8>, u64)>,
     mut look: impl FnMut(&Authorities, Option<Vec<Vec<u8>>>, u64) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
-    let (mut authorities, mut now_ms) = (Authorities::new(of("a"), GIVEN), 0);
+    let (mut authorities, mut now_ms) = (Authorities::new(&of("a"), GIVEN), 0);
     for (certificates, given, passes_ms) in history {
         now_ms += passes_ms;
         let told = match given {

@@ -144,7 +144,7 @@ impl Trust {
         let pem = learned.ca_pem.as_bytes();
         match certificates(pem).filter(|_| client_config(pem).is_ok()) {
             Some(certificates) => {
-                let told = Authorities::new(certificates, learned.given);
+                let told = Authorities::new(&certificates, learned.given);
                 info!(believed = ?shown(&told), "what a controller told before counts, and not what the pod was given");
                 self.told = Some(told);
             }
@@ -208,8 +208,8 @@ impl Trust {
             return Err(Unfit::Stranger);
         }
         let begin = || match &self.held {
-            Some(held) => Authorities::new(held.certificates.clone(), held.text),
-            None => Authorities::new(Vec::new(), GivenDigest::default()),
+            Some(held) => Authorities::new(&held.certificates, held.text),
+            None => Authorities::new(&[], GivenDigest::default()),
         };
         let told = self.told.get_or_insert_with(begin);
         let changed = told.tell(&new, now_ms);
