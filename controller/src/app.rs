@@ -57,7 +57,8 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
     let terms = args.terms()?;
     let ((trigger, ear), (farewell, leaving)) = (shutdown(), shutdown());
     let metrics = Metrics::new();
-    let settings = admission::read_settings(args.injection_file.as_deref(), &args.namespace)?;
+    let settings =
+        admission::read_settings(args.injection_file.as_deref(), &args.service_name, &args.namespace)?;
     let beneath = Beneath {
         client: client.clone(),
         index: index(&args, &settings)?,
@@ -137,11 +138,12 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
             () = early.requested() => None,
         };
         let Some(trust) = trust else { return Ok("sessions") };
+        let told = trust.told.subscribe();
         let tls = server_config_showing(trust.shown)?;
         let replica_user = user_of(&args.namespace, &args.service_account);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
         let sessions =
-            Sessions::shown_by(&consumers, replicas, args.replica.clone(), index, reviewer, metrics);
+            Sessions::shown_by(&consumers, replicas, args.replica.clone(), index, reviewer, metrics, told);
         serving.store(true, Ordering::Release);
         let leaves = async {
             early.requested().await;

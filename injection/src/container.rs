@@ -163,6 +163,9 @@ fn environment(install: &Install<'_>, dns: Option<&ClusterDns>, resources: &Valu
             from(ca, "configMapKeyRef", json!({"name": map, "key": "ca.crt"})),
         ],
     };
+    if let Some(name) = &install.settings.controller_name {
+        environment.push(plain("ROLLCALL_CONTROLLER_NAME", name.clone()));
+    }
     environment.push(from("ROLLCALL_NAMESPACE", "fieldRef", json!({"fieldPath": "metadata.namespace"})));
     if resources.pointer("/limits/memory").is_some() {
         let limit = json!({"containerName": SIDECAR, "resource": "limits.memory", "divisor": "1Mi"});

@@ -15,6 +15,8 @@ const REGISTRY: &str = match option_env!("ROLLCALL_REGISTRY") {
     Some(registry) => registry,
     None => "rollcall.dev",
 };
+/// What a sidecar asks the cluster's DNS for that is told no other name: the Service of an installation as the chart makes it.
+pub const CONTROLLER_NAME: &str = "rollcall-controller.rollcall-system.svc";
 
 /// Holds what whoever installs Rollcall decides; the chart writes it as a file (YAML), the controller reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -32,6 +34,10 @@ pub struct Settings {
     /// For how long an init container waits for what its pod requires, before the pod starts without it.
     pub requires_timeout_seconds: u32,
     pub namespaces: Namespaces,
+    /// The name of the controller's Service in the cluster's DNS, where it is another than [`CONTROLLER_NAME`]; with its
+    /// port where that is not the address's.
+    #[serde(deserialize_with = "controller_name")]
+    pub controller_name: Option<String>,
 }
 
 /// Says when the kubelet pulls the image.
@@ -94,6 +100,21 @@ fn image<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     }
 }
 
+fn controller_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(from)?;
+    let is_odd = |odd: char| !odd.is_ascii_alphanumeric() && !matches!(odd, '-' | '.' | ':');
+    // A sidecar that cannot read it would not start.
+    match name.as_deref() {
+        Some(odd) if odd.is_empty() || odd.len() > 253 || odd.contains(is_odd) => {
+            Err(D::Error::custom(format!(
+                "controllerName: `{}` is no name of a Service; give one, as rollcall-controller.rollcall-system.svc",
+                shortened(odd)
+            )))
+        }
+        _ => Ok(name),
+    }
+}
+
 // === impl Namespaces ===
 
 impl Namespaces {
@@ -122,6 +143,7 @@ impl Default for Settings {
             guaranteed: Amounts { cpu: "50m".to_owned(), memory: "48Mi".to_owned() },
             requires_timeout_seconds: 60,
             namespaces: Namespaces::default(),
+            controller_name: None,
         }
     }
 }

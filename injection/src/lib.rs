@@ -21,7 +21,7 @@ mod wish;
 
 pub use amounts::{Amounts, Resources};
 pub use decision::{Addition, Decision, Injected, NotAPod, inject};
-pub use install::{ClusterDns, Install, Namespaces, PullPolicy, Settings, Way};
+pub use install::{CONTROLLER_NAME, ClusterDns, Install, Namespaces, PullPolicy, Settings, Way};
 pub use patch::apply;
 pub use wish::{Exemption, Shape, Wish, exemption, wish};
 

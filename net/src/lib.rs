@@ -11,6 +11,7 @@ mod network;
 mod patient;
 mod places;
 pub mod probe;
+mod proof;
 mod provider;
 mod shutdown;
 mod surroundings;
@@ -24,6 +25,7 @@ pub use listener::{Callers, Http1, bind, bind_any, bind_if_present};
 pub use logs::{FILTER_BYTES_MAX, FilterError, LogFilter, LogsError, init_logs};
 pub use network::{Accept, Accepted, Kernel, Network, Stream};
 pub use places::{Place, Places};
+pub use proof::Proof;
 pub use shutdown::{Shutdown, Trigger, shutdown};
 pub use surroundings::{pretend_chance, pretend_time_of_day, time_of_day};
 pub use tls::{

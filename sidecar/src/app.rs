@@ -14,6 +14,7 @@ use crate::{
     args::Args,
     core::Core,
     dns::{self, Dns, Forwarder, Search, Sockets},
+    finder::{Find, Finder},
     health,
     prestop::PreStop,
     session::Trust,
@@ -105,7 +106,9 @@ impl Sidecar {
     pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
         let addresses = self.api_addresses()?;
         let controller = self.args.controller;
-        let core = Core::new(self.args, Arc::new(Kernel), self.trust);
+        let finder = Finder::new(self.args.controller_name.clone(), self.args.dns_forward.clone());
+        let finder = finder.map(|finder| Box::new(finder) as Box<dyn Find>);
+        let core = Core::new(self.args, Arc::new(Kernel), finder, self.trust);
         let (store, api, hooks) = (core.store.clone(), core.api.clone(), core.hooks.clone());
         let dns = Arc::new(Dns::new(api.clone(), self.forwarder));
         let mut parts = JoinSet::new();

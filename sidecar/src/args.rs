@@ -4,9 +4,9 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use rollcall_catalogue::{Namespace, limits::SIDECAR_MEMORY_MIB};
-use rollcall_net::loopback;
+use rollcall_net::{TLS_NAME, loopback};
 
-use crate::{dns::Servers, own::Declared, requires::Requires};
+use crate::{dns::Servers, finder::Name, own::Declared, requires::Requires};
 
 /// Says what the process is to do.
 #[derive(Debug, Clone)]
@@ -25,6 +25,11 @@ pub struct Args {
     /// Service's address to the pods beside it, is taken too.
     #[arg(long, env = "ROLLCALL_CONTROLLER", value_parser = address)]
     pub controller: SocketAddr,
+
+    /// The name of the controller's Service. The cluster's DNS is asked for it once nobody has answered for half a minute; with a
+    /// port where that is not the address's. An empty one is not asked for.
+    #[arg(long, env = "ROLLCALL_CONTROLLER_NAME", default_value = TLS_NAME)]
+    pub controller_name: Name,
 
     /// The authority of the controller's certificate, as PEM text; wins over the file. An empty one says nothing.
     #[arg(

@@ -27,10 +27,10 @@ pub struct App(Arc<Api>);
 // === impl Embedded ===
 
 impl Embedded {
-    /// With these flags, of which those that name ports are of no matter.
+    /// With these flags, of which those that name ports are of no matter, nor those that say how names are resolved.
     pub fn new(mut args: Args, network: Arc<dyn Network>) -> anyhow::Result<Self> {
         let trust = Trust::new(&std::mem::take(&mut args.ca_pem)).context("--ca-pem (ROLLCALL_CA_PEM)")?;
-        Ok(Self(Core::new(args, network, trust)))
+        Ok(Self(Core::new(args, network, None, trust)))
     }
 
     pub fn app(&self) -> App {

@@ -18,6 +18,7 @@ mod core;
 mod disk;
 mod dns;
 pub mod embedded;
+mod finder;
 mod health;
 mod interest;
 mod metrics;
@@ -29,5 +30,6 @@ mod session;
 mod store;
 
 pub use dns::{Servers, ServersError};
+pub use finder::{BadName, Name};
 pub use own::Declared;
 pub use requires::Requires;

@@ -7,7 +7,7 @@ use rollcall_wire::Reports;
 
 use crate::{
     dns::{Counts, Outcome},
-    store::{Contact, Dialect, Store},
+    store::{Believed, Contact, Dialect, Store},
 };
 
 /// The older of the two texts that Prometheus reads; who asks for the newer one takes this as well.
@@ -15,6 +15,9 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// What a session can be like. `in-step`: all that was asked for is current. `catching-up`: it is open, and something
 /// awaits its answer, the controller is silent, or its replica is behind. `lost`, `never`: there is none now, or was none yet.
+/// Why authorities that a controller tells are not believed, as [`crate::store::Believed::refused`] counts them.
+const REFUSED: [&str; 3] = ["too-large", "unreadable", "stranger"];
+
 const STATES: [&str; 4] = ["never", "catching-up", "in-step", "lost"];
 
 /// All of them as they are now. Nothing of the catalogue's contents is among them: anyone in the cluster can read this.
@@ -40,6 +43,13 @@ pub(crate) fn render(store: &Store, dns: &Counts) -> String {
     let states = STATES.map(|state| (state, u8::from(state == now)));
     let says = "1 for what the session to the controller is like now.";
     family(&mut text, "rollcall_session_state", "gauge", says, Some("state"), states);
+    let Believed { authorities, refused } = store.around().believed.clone();
+    let says = "1 for each authority that is believed.";
+    let authorities = authorities.into_iter().map(|authority| (authority, 1));
+    family(&mut text, "rollcall_authority", "gauge", says, Some("sha256"), authorities);
+    let says = "Authorities told by a controller and not believed.";
+    let refused = REFUSED.into_iter().zip(refused);
+    family(&mut text, "rollcall_authorities_refused_total", "counter", says, Some("reason"), refused);
     text
 }
 
@@ -58,7 +68,7 @@ fn family<T: Display>(
     kind: &str,
     help: &str,
     label: Option<&str>,
-    samples: impl IntoIterator<Item = (&'static str, T)>,
+    samples: impl IntoIterator<Item = (impl Display, T)>,
 ) {
     // A String takes all that is written to it.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -149,6 +159,12 @@ mod tests {
         has("rollcall_age_seconds 1");
         has("rollcall_session_state{state=\"lost\"} 1");
         has("rollcall_session_state{state=\"in-step\"} 0");
+        writer.change_around(|around| {
+            around.believed = Believed { authorities: vec!["0a1b".to_owned()], refused: [0, 1, 2] };
+        });
+        has("rollcall_authority{sha256=\"0a1b\"} 1");
+        has("rollcall_authorities_refused_total{reason=\"too-large\"} 0");
+        has("rollcall_authorities_refused_total{reason=\"stranger\"} 2");
         assert!(!render(&store, &dns).contains("orders"), "nothing of the catalogue");
     }
 }

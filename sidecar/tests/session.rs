@@ -13,6 +13,7 @@ mod alone;
 mod bench;
 mod peer;
 mod replicas;
+mod trust;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -125,6 +125,10 @@ pub enum Drain {
 
 /// Says what the controller tells a sidecar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames are held one at a time, and some hundred bytes longer cost nothing"
+)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Down {
     /// The first frame of every session.
@@ -137,9 +141,12 @@ pub enum Down {
         /// Where sessions are served, this replica included.
         #[serde(default)]
         replicas: Vec<SocketAddr>,
-        /// The authorities to be trusted from now on, in PEM; none where nothing changes.
+        /// The authorities to be believed from now on, in PEM; none where nothing changes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        ca: Option<String>,
+        ca: Option<Arc<str>>,
+        /// Where the controller is reached from now on, whichever replica answers there; none where nothing changes. Of 1.2.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        controller: Option<SocketAddr>,
         /// Who the caller is, as Kubernetes says.
         pod: PodIdentity,
         /// How far this replica has read Kubernetes; empty where an older one does not say.
@@ -152,6 +159,13 @@ pub enum Down {
     },
     /// Where sessions are served from now on, in place of what `welcome` said.
     Replicas { replicas: Vec<SocketAddr> },
+    /// Whom to believe and where to call from now on, in place of what `welcome` said of it. Of 1.2.
+    Way {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<Arc<str>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        controller: Option<SocketAddr>,
+    },
     /// What the app registered is in the catalogue.
     Registered {
         #[serde(flatten)]

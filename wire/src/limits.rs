@@ -38,6 +38,9 @@ pub const REPLICAS_MAX: usize = 16;
 /// by seconds; who is behind for longer reads another history, as that of a backup.
 pub const BEHIND_MAX: Duration = Duration::from_secs(600);
 
+/// Bytes of the authorities that are told, as PEM: one of P-256 takes 700, and while one replaces another there are two.
+pub const CA_BYTES_MAX: usize = 16 * 1024;
+
 /// Bytes of a bearer token: a projected service-account token is about 1.2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rollcall_catalogue::shortened;
-use rollcall_injection::{ClusterDns, Settings};
+use rollcall_injection::{CONTROLLER_NAME, ClusterDns, Settings};
 use thiserror::Error;
 use tracing::warn;
 
@@ -32,8 +32,8 @@ pub(crate) enum SettingsError {
 }
 
 /// The settings of this file, or what they are without one. Pods of our own namespace get no sidecar: it would be one of the
-/// controller's, which has to be there first.
-pub(crate) fn read(path: Option<&Path>, namespace: &str) -> Result<Settings, SettingsError> {
+/// controller's, which has to be there first. Pods call us by the name of this Service where its address is nobody's any more.
+pub(crate) fn read(path: Option<&Path>, service: &str, namespace: &str) -> Result<Settings, SettingsError> {
     let mut settings = match path {
         None => Settings::default(),
         Some(path) => parsed(&content(path)?)
@@ -42,6 +42,10 @@ pub(crate) fn read(path: Option<&Path>, namespace: &str) -> Result<Settings, Set
     let except = &mut settings.namespaces.except;
     if !except.iter().any(|name| name == namespace) {
         except.push(namespace.to_owned());
+    }
+    let name = format!("{service}.{namespace}.svc");
+    if name != CONTROLLER_NAME {
+        settings.controller_name.get_or_insert(name);
     }
     Ok(settings)
 }

@@ -16,7 +16,7 @@ use rollcall_catalogue::PodFacts;
 use rollcall_net::{Accept, Accepted, Jitter, Shutdown};
 use rollcall_wire::{
     PodIdentity, SERVING,
-    server::{Opening, Server},
+    server::{Opening, Server, Way},
 };
 use rustls::ServerConfig;
 use thiserror::Error;
@@ -45,6 +45,7 @@ use crate::{
     operate::Metrics,
     owner::IndexHandle,
     peers::{Fleet, Moving, PeersHandle},
+    told::{self, Told},
 };
 
 /// What a `goaway` gets to reach its peer when the process ends.
@@ -79,6 +80,7 @@ pub struct Sessions<R> {
     pub(super) board: Arc<Board>,
     inquiries: Arc<Inquiries>,
     returns: Returns,
+    told: watch::Receiver<Told>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -142,20 +144,22 @@ enum Closed {
 // === impl Sessions ===
 
 impl<R: Reviewer> Sessions<R> {
-    /// Those of a process that has no others beside it.
+    /// Those of a process that has no others beside it, and tells nobody of the installation.
     pub fn new(replica: String, index: IndexHandle, reviewer: R, metrics: Metrics) -> Arc<Self> {
-        Self::among(PeersHandle::alone(), replica, index, reviewer, metrics)
+        let (_, told) = told::feed("");
+        Self::among(PeersHandle::alone(), replica, index, reviewer, metrics, told)
     }
 
-    /// Those of a process that shares them with other replicas.
+    /// Those of a process that shares them with other replicas; sidecars are told whom to believe, and where to call.
     pub fn among(
         peers: PeersHandle,
         replica: String,
         index: IndexHandle,
         reviewer: R,
         metrics: Metrics,
+        told: watch::Receiver<Told>,
     ) -> Arc<Self> {
-        Self::shown_by(&Consumers::default(), peers, replica, index, reviewer, metrics)
+        Self::shown_by(&Consumers::default(), peers, replica, index, reviewer, metrics, told)
     }
 
     /// The same, and who calls whom is shown by this.
@@ -166,6 +170,7 @@ impl<R: Reviewer> Sessions<R> {
         index: IndexHandle,
         reviewer: R,
         metrics: Metrics,
+        told: watch::Receiver<Told>,
     ) -> Arc<Self> {
         let tokens = peers.tokens().clone();
         let authenticator = Arc::new(Authenticator::new(reviewer, index.clone(), tokens));
@@ -187,6 +192,7 @@ impl<R: Reviewer> Sessions<R> {
             board,
             inquiries,
             returns: Returns::default(),
+            told,
             clock,
             metrics,
         })
@@ -367,10 +373,11 @@ impl<R: Reviewer> Sessions<R> {
             self.metrics.clone(),
         );
         let life = LIFE_MAX - Jitter::from_entropy().up_to(LIFE_JITTER);
+        let mut told = self.told.clone();
         let opening = Opening {
             replica: self.replica.clone(),
             replicas: replicas(local, &place.others()),
-            ca: None,
+            way: way(&told.borrow_and_update()),
             pod,
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
@@ -386,6 +393,7 @@ impl<R: Reviewer> Sessions<R> {
             view,
             place,
             local,
+            told,
             peers: self.peers.clone(),
             metrics: self.metrics.clone(),
             renewal,
@@ -417,6 +425,11 @@ fn streamed(mut frames: mpsc::Receiver<Bytes>) -> Response<Body> {
 /// An IPv4 address as such, also where a socket for both kinds has taken the connection.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// What of it a sidecar is told.
+pub(super) fn way(told: &Told) -> Way {
+    Way { ca: Some(told.ca_pem.clone()), controller: told.controller }
 }
 
 fn identity(facts: PodFacts, zone: Option<&str>) -> PodIdentity {

@@ -27,11 +27,13 @@ use super::{
     errands::{DRAINS_MAX, Errands, Reply},
     inquiries::Inquiries,
     renewal::{PUT_OFF_BY, Renewal},
+    server::way,
 };
 use crate::{
     operate::Metrics,
     owner::{Answer, Dismissal, IndexHandle, News, Opened, OwnerGone, Presence, View, Word},
     peers::PeersHandle,
+    told::Told,
 };
 
 /// How long a session may keep others waiting for their first state: a peer that is slower goes on beside them.
@@ -54,6 +56,8 @@ pub(crate) struct Session {
     pub(crate) place: Place,
     /// Where its peer has reached this replica.
     pub(crate) local: Option<SocketAddr>,
+    /// What its peer is to know of the installation.
+    pub(crate) told: watch::Receiver<Told>,
     pub(crate) peers: PeersHandle,
     pub(crate) metrics: Metrics,
     pub(crate) renewal: Renewal,
@@ -107,6 +111,7 @@ enum Moved {
     Turn(OwnedSemaphorePermit),
     Answered(Result<Reply, OwnerGone>),
     News(News),
+    Told,
     Judged,
     Shutdown,
 }
@@ -159,7 +164,7 @@ impl Running {
         // One answer to a person is held at a time, and is long.
         let may_answer = !self.session.server.is_telling();
         let Self { session, presence, errands, alarm, .. } = self;
-        let renewal = &mut session.renewal;
+        let (renewal, told) = (&mut session.renewal, &mut session.told);
         tokio::select! {
             room = session.outgoing.reserve(), if session.server.has_more() => match room {
                 Ok(_) => Moved::Room,
@@ -172,6 +177,7 @@ impl Running {
             answer = errands.next(may_answer), if stays => Moved::Answered(answer),
             news = news(presence), if stays => Moved::News(news),
             () = renewal.judged(), if stays => Moved::Judged,
+            () = changed(told), if stays => Moved::Told,
             () = shutdown.requested(), if stays => Moved::Shutdown,
         }
     }
@@ -208,6 +214,10 @@ impl Running {
             Moved::Answered(Ok(Reply::Frame(frame))) => self.session.server.say(*frame),
             Moved::Answered(Ok(Reply::Told { ask, told })) => self.session.server.tell(ask, told),
             Moved::Answered(Err(OwnerGone)) | Moved::Shutdown => self.end(Ending::Shutdown),
+            Moved::Told => {
+                let told = way(&self.session.told.borrow_and_update());
+                self.session.server.set_way(told);
+            }
             Moved::Judged => self.session.place.shows(self.session.renewal.shown()),
             Moved::News(News::Duties(duties)) => self.session.server.set_duties(duties),
             Moved::News(News::Dismissed(Dismissal::PodGone)) => self.end(Ending::PodGone),
@@ -442,6 +452,13 @@ impl Running {
 /// Where sessions are served, as one peer is told: here first, as it has reached us.
 pub(super) fn replicas(local: Option<SocketAddr>, others: &[SocketAddr]) -> Arc<[SocketAddr]> {
     local.iter().chain(others).copied().collect()
+}
+
+/// Returns when something else is to be told; what nobody changes any more stays as it is.
+async fn changed(told: &mut watch::Receiver<Told>) {
+    if told.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn news(presence: &mut Option<Presence>) -> News {

@@ -1,6 +1,6 @@
 //! What each pod gets, case by case.
 
-use rollcall_injection::{Decision, Exemption, Install, NotAPod, PullPolicy, Way, inject};
+use rollcall_injection::{Decision, Exemption, Install, NotAPod, PullPolicy, Settings, Way, inject};
 use serde_json::json;
 
 use crate::support::{dns, injected, injected_by, names, plain, pod, settings, sidecar, variable, way};
@@ -51,6 +51,17 @@ fn a_plain_pod_in_full() {
         }
     });
     assert_eq!(made, expected);
+}
+
+#[test]
+fn the_name_of_the_controllers_service_is_told_where_it_is_not_the_usual_one() {
+    let way = way();
+    for name in [None, Some("rollcall-controller.other.svc")] {
+        let settings = Settings { controller_name: name.map(str::to_owned), ..settings() };
+        let (made, _) = injected_by(&plain(), &Install { settings: &settings, way: &way, dns: None });
+        let expected = name.map(|name| json!({"name": "ROLLCALL_CONTROLLER_NAME", "value": name}));
+        assert_eq!(*variable(sidecar(&made), "ROLLCALL_CONTROLLER_NAME"), expected.unwrap_or_default());
+    }
 }
 
 #[test]

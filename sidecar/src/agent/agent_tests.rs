@@ -53,6 +53,7 @@ fn welcome() -> Down {
         epoch: "e".to_owned(),
         replicas: vec![],
         ca: None,
+        controller: None,
         pod,
         position: Default::default(),
         changed: Default::default(),
@@ -202,12 +203,13 @@ async fn a_token_that_is_renewed_is_shown_once() {
         assert_eq!(bench.agent.show_token(&mut shown), None, "{odd}");
     }
     write("third");
-    let Down::Welcome { replica, epoch, replicas, ca, pod, position, changed, .. } = welcome() else {
+    let Down::Welcome { replica, epoch, replicas, ca, controller, pod, position, changed, .. } = welcome()
+    else {
         panic!()
     };
     bench.agent.client.open(0);
     let protocol = "1.0".to_owned();
-    bench.hear(Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed });
+    bench.hear(Down::Welcome { protocol, replica, epoch, replicas, ca, controller, pod, position, changed });
     assert_eq!(bench.agent.show_token(&mut shown), None, "an older controller does not know of it");
     bench.open();
     assert_eq!(bench.agent.show_token(&mut shown), Some(Up::Token { token: token("third") }));

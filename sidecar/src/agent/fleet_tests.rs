@@ -37,6 +37,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use super::*;
 use crate::{
+    finder::Find,
     prestop::prestop,
     store::{Known, Store, store},
 };
@@ -56,6 +57,8 @@ struct Script {
     goaway: Option<(&'static str, Option<u8>)>,
     /// Its callers are told to go there.
     stands_by_for: Option<u8>,
+    /// Where it says that the controller is.
+    controller: Option<u8>,
 }
 
 #[derive(Debug)]
@@ -82,6 +85,26 @@ struct Fleet {
     tls: Arc<ServerConfig>,
     places: Mutex<BTreeMap<u8, Place>>,
     dials: Mutex<Vec<(Instant, u8)>>,
+    /// Where the controller is by DNS, and when that was asked.
+    by_dns: Mutex<Vec<u8>>,
+    lookups: Mutex<Vec<Instant>>,
+}
+
+/// Holds the way to the fleet's DNS.
+struct ByDns(Arc<Fleet>);
+
+impl Find for ByDns {
+    fn find(&self, port: u16) -> BoxFuture<'_, Vec<SocketAddr>> {
+        async move {
+            assert_eq!(port, 7310, "that of the address");
+            self.0.lookups.lock().unwrap().push(Instant::now());
+            let found = self.0.by_dns.lock().unwrap().iter().copied().map(at).collect();
+            // As long as a real one may take.
+            sleep(Duration::from_secs(5)).await;
+            found
+        }
+        .boxed()
+    }
 }
 
 /// Holds an agent in session with the fleet.
@@ -232,6 +255,7 @@ async fn session(mut body: Incoming, frames: mpsc::Sender<Bytes>, replica: Arc<R
         epoch: format!("{:p}", Arc::as_ptr(&replica)),
         replicas: script.replicas.iter().copied().map(at).collect(),
         ca: None,
+        controller: script.controller.map(at),
         pod,
         position: position(&script),
         changed: Default::default(),
@@ -311,7 +335,13 @@ impl World {
         };
         let mut places: BTreeMap<_, _> = all.iter().map(replica).collect();
         places.insert(CONFIGURED, Place::Any);
-        let fleet = Arc::new(Fleet { tls, places: Mutex::new(places), dials: Mutex::default() });
+        let fleet = Arc::new(Fleet {
+            tls,
+            places: Mutex::new(places),
+            dials: Mutex::default(),
+            by_dns: Mutex::default(),
+            lookups: Mutex::default(),
+        });
         let args = Args::parse_from([
             "sidecar".to_owned(),
             format!("--controller={}", at(CONFIGURED)),
@@ -321,7 +351,8 @@ impl World {
         let (errands, inbox) = errands();
         let (_, hooks) = prestop(store.clone());
         let trust = Trust::new(&authority.certificate_pem).unwrap();
-        let agent = Agent::new(args, fleet.clone(), trust, writer, inbox, hooks, Own::default());
+        let mut agent = Agent::new(args, fleet.clone(), trust, writer, inbox, hooks, Own::default());
+        agent.finds_by(Box::new(ByDns(fleet.clone())));
         let mut parts = JoinSet::new();
         parts.spawn(agent.run());
         errands.wish(&"orders.shop".parse().unwrap());
@@ -512,4 +543,56 @@ async fn without_anybody_all_are_tried_and_then_less_and_less_often() {
     // Some 5 at first, and then one in 17 s or so, of which two are spent on the one that says nothing.
     assert!(counts.iter().all(|count| (15..70).contains(count)), "{counts:?}");
     assert!(world.shows(&[1, 2]) && world.store.age() >= 600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clusters_dns_is_asked_once_nobody_has_answered_for_half_a_minute() {
+    let world = World::new(1).await;
+    let begin = Instant::now();
+    world.fleet.places.lock().unwrap().insert(CONFIGURED, Place::Void);
+    world.kill(1, Place::Nobody).await;
+    // A new one, at an address that nobody was ever told.
+    let script = Script { orders: vec![1, 2, 3], position: 6, replicas: vec![7], ..Script::default() };
+    let replica =
+        Replica { script: watch::Sender::new(script), frozen: Arc::default(), connections: Mutex::default() };
+    world.fleet.places.lock().unwrap().insert(7, Place::Replica(Arc::new(replica)));
+    let asked = || world.fleet.lookups.lock().unwrap().clone();
+    world.until("DNS is asked, and does not know", || asked().len() == 1).await;
+    assert!(begin.elapsed() >= Duration::from_secs(30), "{:?}", begin.elapsed());
+    // One dial and its pause may be under way when it is due.
+    assert!(begin.elapsed() <= Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert!(world.shows(&[1, 2]), "lookups go on meanwhile");
+    world.fleet.by_dns.lock().unwrap().push(7);
+    world.until("it is asked again", || asked().len() == 2).await;
+    let apart = asked()[1] - asked()[0];
+    assert!((30..90).contains(&apart.as_secs()), "{apart:?}");
+    let took =
+        world.served_until(&[1, 2], "the new one", || world.store.in_step() && world.shows(&[1, 2, 3])).await;
+    assert!(took <= Duration::from_secs(10), "it is dialled next: {took:?}");
+    // Whoever is in session asks nobody.
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(asked().len(), 2);
+    // And where it was found, it is looked for again without DNS.
+    world.kill(7, Place::Nobody).await;
+    world.dialled();
+    sleep(Duration::from_secs(20)).await;
+    assert!(world.dialled().contains(&7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_controller_says_that_it_is_it_is_called_first_and_where_the_pod_was_told_too() {
+    let world = World::new(1).await;
+    world.script(1, |script| script.controller = Some(50));
+    // The next session's welcome says so.
+    let frozen = Duration::from_secs(20);
+    world.replica(1).frozen.store(true, Ordering::Relaxed);
+    sleep(frozen).await;
+    world.replica(1).frozen.store(false, Ordering::Relaxed);
+    world.until("the next session", || world.store.in_step()).await;
+    world.dialled();
+    world.kill(1, Place::Nobody).await;
+    sleep(Duration::from_secs(60)).await;
+    let dialled = world.dialled();
+    let first = |number: u8| dialled.iter().position(|one| *one == number).unwrap_or(usize::MAX);
+    assert!(first(50) < first(CONFIGURED) && first(CONFIGURED) < usize::MAX, "{dialled:?}");
 }

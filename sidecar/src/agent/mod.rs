@@ -11,6 +11,7 @@ mod drains;
 mod errands;
 mod session;
 mod usage;
+mod way;
 
 use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc};
 
@@ -24,14 +25,14 @@ use tokio::{
 use tracing::{info, warn};
 
 pub(crate) use self::errands::{Errands, Inbox, TooMany, errands, without_session};
-use self::{drains::Drains, errands::Errand, usage::Usage};
+use self::{drains::Drains, errands::Errand, usage::Usage, way::Ways};
 use crate::{
     args::Args,
     disk::State,
     interest::{Interest, Wish},
     own::{Own, Say},
     prestop::Questions,
-    session::{Dial, Failure, Link, LinkError, Loss, Plan, Trust, connect},
+    session::{Call, Dial, Failure, Link, LinkError, Lookout, Loss, Plan, Trust, connect},
     store::{Alike, Contact, Writer},
 };
 
@@ -69,6 +70,7 @@ pub(crate) struct Agent {
     warned: Option<Instant>,
     network: Arc<dyn Network>,
     trust: Trust,
+    ways: Ways,
     jitter: Jitter,
     /// Where the client's clock begins.
     begin: Instant,
@@ -107,6 +109,7 @@ impl Agent {
             warned: None,
             network,
             trust,
+            ways: Ways::default(),
             jitter,
             begin: Instant::now(),
         }
@@ -153,14 +156,18 @@ impl Agent {
     /// Keeps a session for as long as the process lives.
     pub(crate) async fn run(mut self) {
         let mut plan = Plan::new(self.args.controller);
+        plan.configure(self.controller());
         let mut dial = plan.next(&mut self.jitter);
+        let mut lookout = Lookout::new(Instant::now(), &mut self.jitter);
         loop {
             let Dial { address, pause } = dial;
             self.attend(sleep(pause)).await;
             let begin = Instant::now();
-            let error = match self.connect(address).await {
+            let error = match self.connect(address, plan.is_door(address)).await {
                 Ok(link) => {
                     let error = self.session(link).await;
+                    lookout = Lookout::new(Instant::now(), &mut self.jitter);
+                    plan.configure(self.controller());
                     plan.lost(address, self.loss(&error, begin), self.client.replicas(), &mut self.jitter);
                     self.lost();
                     error
@@ -168,9 +175,16 @@ impl Agent {
                 Err(error) => {
                     let (named, retry_after) = (error.named(), error.retry_after());
                     plan.failed(Failure { named, retry_after, is_ours: error.is_ours() });
+                    if error.is_answer() {
+                        lookout = Lookout::new(Instant::now(), &mut self.jitter);
+                    }
                     error
                 }
             };
+            if lookout.is_due(Instant::now()) {
+                plan.find(self.find().await);
+                lookout = Lookout::new(Instant::now(), &mut self.jitter);
+            }
             dial = plan.next(&mut self.jitter);
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             let (next, pause_ms) = (dial.address, dial.pause.as_millis());
@@ -195,11 +209,13 @@ impl Agent {
     }
 
     /// Opens a session with the replica at this address.
-    async fn connect(&mut self, address: SocketAddr) -> Result<Link, LinkError> {
+    async fn connect(&mut self, address: SocketAddr, is_door: bool) -> Result<Link, LinkError> {
         let (args, network) = (self.args.clone(), self.network.clone());
         let mut trust = std::mem::take(&mut self.trust);
-        let link = self.attend(connect(&*network, &args, address, &mut trust)).await;
+        let call = Call { address, is_door, now_ms: self.now_ms() };
+        let link = self.attend(connect(&*network, &args, call, &mut trust)).await;
         self.trust = trust;
+        self.show_believed();
         link
     }
 

@@ -63,13 +63,19 @@ impl Agent {
                                 _ => LinkError::Dismissed { dial },
                             });
                         }
-                        self.apply(event);
+                        match event {
+                            Event::Way { ca, controller } => self.hear_way(ca.as_deref(), controller, link.proof()),
+                            event => self.apply(event),
+                        }
                     }
                     self.writer.heard();
                     Vec::new()
                 }
                 said = self.hear_us() => said,
-                _ = expiry.tick() => self.expire(),
+                _ = expiry.tick() => {
+                    self.forget_untold(link.proof());
+                    self.expire()
+                }
                 () = shown.due() => self.show_token(&mut shown).into_iter().collect(),
                 () = sleep(idle) => {
                     self.client.tick(self.now_ms())?;
@@ -97,7 +103,7 @@ impl Agent {
         Some(said)
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(super) fn now_ms(&self) -> u64 {
         u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -176,8 +182,8 @@ impl Agent {
                     self.own.set_drain(self.drains.word());
                 }
             }
-            // The session looks at it itself.
-            Event::Dismissed { .. } => {}
+            // The session looks at these itself.
+            Event::Dismissed { .. } | Event::Way { .. } => {}
         }
     }
 }

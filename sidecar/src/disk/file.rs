@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use super::{
     format::{Damaged, State, Written, decode, encode},
+    way::Way,
     words::Words,
 };
 
@@ -28,6 +29,8 @@ use super::{
 const STATE: Place = Place { file: "state", next: "state.next" };
 /// What the app said of itself.
 const WORDS: Place = Place { file: "words", next: "words.next" };
+/// What a controller told of the way to it.
+const WAY: Place = Place { file: "way", next: "way.next" };
 /// Bytes that are written together.
 const CHUNK_BYTES: usize = 32 * 1024;
 /// A rest as long as a few lookups: all 7 MiB take a quarter of a second longer for it.
@@ -83,6 +86,12 @@ impl Folder {
         Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WORDS, source))
     }
 
+    /// What was told last of the way to the controller; none where nothing was.
+    pub(super) fn read_way(&self) -> Result<Option<Way>, FileError> {
+        let Some((file, about)) = self.opened(WAY)? else { return Ok(None) };
+        Way::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WAY, source))
+    }
+
     /// Replaces the file.
     pub(super) fn write(&self, state: &State) -> Result<Written, FileError> {
         self.replace(STATE, |file| fill(file, state))
@@ -91,6 +100,13 @@ impl Folder {
     pub(super) fn write_words(&self, words: &Words) -> Result<(), FileError> {
         self.replace(WORDS, |file| {
             words.encode(BufWriter::with_capacity(CHUNK_BYTES, file))?;
+            file.sync_all()
+        })
+    }
+
+    pub(super) fn write_way(&self, way: &Way) -> Result<(), FileError> {
+        self.replace(WAY, |file| {
+            way.encode(BufWriter::with_capacity(CHUNK_BYTES, file))?;
             file.sync_all()
         })
     }

@@ -27,7 +27,7 @@ use thiserror::Error;
 use crate::store::Alike;
 
 /// Bytes of the file. The volume has 16 MiB, beyond which Kubernetes ends the pod, and while the file is replaced there are
-/// two; what the app said takes a megabyte at most, in the same way. 1,000 services of 10 instances take about 4 MiB.
+/// two; what the app said and what a controller told take 1.4 MiB at most, in the same way. 1,000 services of 10 instances take about 4 MiB.
 pub(super) const FILE_BYTES_MAX: u64 = 7 * 1024 * 1024;
 /// With the number of the format: another one is another build's, and says nothing to this one.
 const MAGIC: &[u8; 16] = b"rollcall state1\n";

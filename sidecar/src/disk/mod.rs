@@ -1,9 +1,10 @@
 //! What outlives the process, on a volume of the pod: the last good state, from which a sidecar that starts answers before it
-//! has reached anybody, and what the app said of itself.
+//! has reached anybody, what the app said of itself, and what a controller told of the way to it.
 //!
 //! ```text
 //!  start ─► read ─┬─► State ─► Client, Store     while it runs: Keeper ─► write, at most every 5 s after a change
-//!             │   └─► Words ─► Own                             Scribe ─► write, at once
+//!             │   ├─► Words ─► Own                             Scribe ─► write, at once
+//!             │   └─► Way ─► Trust, Plan                       Usher ──► write, at once
 //!             └─ damaged, foreign, missing, another pod's: nothing is believed, one warning
 //! ```
 //!
@@ -13,6 +14,8 @@ mod file;
 mod format;
 mod keeper;
 mod scribe;
+mod usher;
+mod way;
 mod words;
 
 use rollcall_net::time_of_day;
@@ -20,7 +23,7 @@ use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use self::file::{FileError, wall_ms};
-pub(crate) use self::{file::Folder, format::State, keeper::Keeper, scribe::Scribe};
+pub(crate) use self::{file::Folder, format::State, keeper::Keeper, scribe::Scribe, usher::Usher, way::Way};
 
 /// Holds what the process before this one left, as far as it can be believed.
 #[derive(Debug, Default)]
@@ -28,6 +31,7 @@ pub(crate) struct Left {
     pub(crate) state: Option<State>,
     /// What the app said, in words of those who look after it.
     pub(crate) said: Option<Vec<u8>>,
+    pub(crate) way: Option<Way>,
 }
 
 /// What was left for the pod of this UID. Without knowing who we are, we take the volume for our own.
@@ -46,13 +50,15 @@ pub(crate) fn read(folder: &Folder, pod: Option<&str>) -> Left {
     }
     let words =
         believed(folder.read_words()).filter(|words| ours(words.pod.as_deref(), "what an app registered"));
-    Left { state, said: words.map(|words| words.said) }
+    let way = believed(folder.read_way())
+        .filter(|way| ours(way.pod.as_deref(), "whom a controller told to believe"));
+    Left { state, said: words.map(|words| words.said), way }
 }
 
 fn believed<T>(read: Result<Option<T>, FileError>) -> Option<T> {
     read.unwrap_or_else(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        warn!(%error, cause, "the last state is not used");
+        warn!(%error, cause, "a file of the process before is not used");
         None
     })
 }

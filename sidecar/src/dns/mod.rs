@@ -31,7 +31,7 @@ pub use self::servers::{Servers, ServersError};
 pub(crate) use self::{
     counts::{Counts, Outcome},
     forward::Forwarder,
-    search::Search,
+    search::{Search, resolv_conf},
     sockets::Sockets,
 };
 use self::{

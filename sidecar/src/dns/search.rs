@@ -18,6 +18,17 @@ const ZONE: &str = "rollcall";
 #[derive(Debug, Default)]
 pub(crate) struct Search(Vec<String>);
 
+/// What the kubelet has written for the pod's resolvers; none where it has not.
+pub(crate) fn resolv_conf() -> Option<String> {
+    text(Path::new(RESOLV_CONF))
+}
+
+fn text(path: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    File::open(path).and_then(|file| file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut text)).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
 // === impl Search ===
 
 impl Search {
@@ -27,16 +38,11 @@ impl Search {
     }
 
     fn read(path: &Path) -> Self {
-        let mut text = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut text));
-        match read {
-            Ok(_) => Self::of(&String::from_utf8_lossy(&text)),
-            Err(_) => Self::default(),
-        }
+        text(path).map(|text| Self::of(&text)).unwrap_or_default()
     }
 
     /// The last of the lines counts, as it does for resolvers.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let domains = |line: &str| {
             let mut words = line.split_ascii_whitespace();
             let named = matches!(words.next(), Some("search" | "domain"));
@@ -49,7 +55,7 @@ impl Search {
 
     /// The cluster's own zone: the shortest domain that the first one is under. Behind the three of the cluster, the kubelet
     /// puts those of its machine, which the cluster's DNS asks others for.
-    pub(super) fn cluster(&self) -> Option<&str> {
+    pub(crate) fn cluster(&self) -> Option<&str> {
         let first = self.0.first()?;
         let above = self.0.iter().filter(|domain| is_within(first, domain));
         above.min_by_key(|domain| domain.len()).map(String::as_str)

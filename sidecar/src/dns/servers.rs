@@ -52,6 +52,10 @@ struct Standing {
 // === impl Servers ===
 
 impl Servers {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.0
+    }
+
     /// Each of them, unless one of them is ourselves: a query would go round until there is no room for it.
     pub(super) fn besides(&self, own: &[SocketAddr]) -> Result<&[SocketAddr], ServersError> {
         let is_own = |server: &&SocketAddr| {

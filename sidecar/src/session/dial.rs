@@ -4,7 +4,7 @@
 //! ```text
 //!  session lost ─ pause ─► another replica ─► … ─► the lost one ─► the controller's own address ─┐
 //!                             ┌─────────────────── pause ◄──────────────────────────────────────┘
-//!                             └─► the controller's own address ─► each replica ─► … ─ pause ─►
+//!                             └─► the controller's own address ─► each replica ─► its other addresses ─► … ─ pause ─►
 //!  a hint (`goaway`, 503): that address at once, a few times between two pauses
 //! ```
 
@@ -25,6 +25,9 @@ const RETURN_SPREAD: Duration = Duration::from_secs(1);
 pub(crate) struct Plan {
     /// The controller's own address, behind which any replica may answer.
     configured: SocketAddr,
+    /// Where it may be as well: as the pod was given it, before something else was told; and as DNS says.
+    given: SocketAddr,
+    found: Vec<SocketAddr>,
     /// Where sessions are served, as was told last.
     replicas: Vec<SocketAddr>,
     /// What is left of this round.
@@ -80,6 +83,8 @@ impl Plan {
     pub(crate) fn new(configured: SocketAddr) -> Self {
         Self {
             configured,
+            given: configured,
+            found: Vec::new(),
             replicas: Vec::new(),
             round: [configured].into(),
             pause_due: false,
@@ -89,6 +94,28 @@ impl Plan {
             asked: None,
             forgiven: false,
         }
+    }
+
+    /// A controller says where it is.
+    pub(crate) fn configure(&mut self, configured: SocketAddr) {
+        self.configured = configured;
+    }
+
+    /// DNS says where the controller is: these are dialled next, and in each round from now on.
+    pub(crate) fn find(&mut self, found: Vec<SocketAddr>) {
+        let is_new = |one: &&SocketAddr| !self.is_door(**one);
+        let new: Vec<_> = found.iter().filter(is_new).copied().collect();
+        if !found.is_empty() {
+            self.found = found;
+        }
+        for address in new.into_iter().rev() {
+            self.round.push_front(address);
+        }
+    }
+
+    /// Whether any replica may answer there, as far as we know.
+    pub(crate) fn is_door(&self, address: SocketAddr) -> bool {
+        address == self.configured || address == self.given || self.found.contains(&address)
     }
 
     /// Whom to dial now.
@@ -101,6 +128,11 @@ impl Plan {
             // The replicas that were known may all be others by now, which the controller's own address leads to.
             let others = self.others(None, jitter);
             self.round = [self.configured].into_iter().chain(others).collect();
+            for door in self.found.iter().chain([&self.given]) {
+                if !self.round.contains(door) {
+                    self.round.push_back(*door);
+                }
+            }
             self.pause_due = true;
         }
         let pause = if std::mem::take(&mut self.pause_due) { self.pause(jitter) } else { Duration::ZERO };
@@ -134,7 +166,8 @@ impl Plan {
             self.hops = 0;
         }
         // Behind the controller's own address, it was the one that has named itself first.
-        let lost = if at == self.configured { replicas.first().copied() } else { Some(at) };
+        let is_behind_it = at == self.configured || (self.is_door(at) && !replicas.contains(&at));
+        let lost = if is_behind_it { replicas.first().copied() } else { Some(at) };
         let others = self.others(lost, jitter);
         self.round = others.into_iter().chain(lost.filter(|lost| *lost != self.configured)).collect();
         self.round.push_back(self.configured);

@@ -11,7 +11,7 @@ use hyper::{
     client::conn::http2,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rollcall_net::{Network, Stream, TLS_NAME, TlsError, server_name};
+use rollcall_net::{Network, Proof, Stream, TLS_NAME, TlsError, server_name};
 use rollcall_wire::{
     CodecError, Decoder, Down, SERVING, Token, Up,
     client::Violation,
@@ -58,8 +58,19 @@ pub(crate) struct Link {
     decoder: Decoder<Down>,
     /// With which it was opened.
     token: Token,
+    /// What the controller has shown of itself.
+    proof: Option<Proof>,
     /// When the controller last said something; opening the session counts.
     last_heard: Instant,
+}
+
+/// Says whom to call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) address: SocketAddr,
+    /// Any replica may answer there: one that does not at once may lead to one that does.
+    pub(crate) is_door: bool,
+    pub(crate) now_ms: u64,
 }
 
 /// Says why there is no session.
@@ -75,8 +86,14 @@ pub(crate) enum LinkError {
     Unreachable(SocketAddr, #[source] io::Error),
     #[error("controller {0}: did not answer in time")]
     TimedOut(SocketAddr),
-    #[error("controller {controller}: {remedy}")]
-    Untrusted { controller: SocketAddr, remedy: &'static str, source: io::Error },
+    #[error("controller {controller}: {remedy} (believed: {})", believed.join(", "))]
+    Untrusted {
+        controller: SocketAddr,
+        remedy: &'static str,
+        /// The fingerprints of all authorities that would do.
+        believed: Vec<String>,
+        source: io::Error,
+    },
     #[error("controller: refused the session with {status}")]
     Refused {
         status: StatusCode,
@@ -112,32 +129,33 @@ pub(crate) enum LinkError {
 pub(crate) async fn connect(
     network: &dyn Network,
     args: &Args,
-    controller: SocketAddr,
+    call: Call,
     trust: &mut Trust,
 ) -> Result<Link, LinkError> {
-    let most = if controller == args.controller { CONNECT_MAX } else { NAMED_MAX };
-    let opened = timeout(most, open(network, args, controller, trust)).await;
-    opened.map_err(|_| LinkError::TimedOut(controller))?
+    let most = if call.is_door { CONNECT_MAX } else { NAMED_MAX };
+    let opened = timeout(most, open(network, args, call, trust)).await;
+    opened.map_err(|_| LinkError::TimedOut(call.address))?
 }
 
-async fn open(
-    network: &dyn Network,
-    args: &Args,
-    controller: SocketAddr,
-    trust: &mut Trust,
-) -> Result<Link, LinkError> {
-    let tls = trust.config(|| read(&args.ca_file))?;
+async fn open(network: &dyn Network, args: &Args, call: Call, trust: &mut Trust) -> Result<Link, LinkError> {
+    let Call { address: controller, is_door, now_ms } = call;
+    let tls = trust.config(|| read(&args.ca_file), now_ms)?;
+    let believed = || trust.believed();
     let unusable = || LinkError::Token { path: args.token_file.clone() };
     let token = Token::read(&read(&args.token_file)?).ok_or_else(unusable)?;
     let authorization = bearer(args, &token)?;
     let unreachable = |source| LinkError::Unreachable(controller, source);
-    let connect_max = if controller == args.controller { CONNECT_MAX } else { NAMED_CONNECT_MAX };
-    let untrusted = |source: io::Error| LinkError::Untrusted { controller, remedy: remedy(&source), source };
+    let connect_max = if is_door { CONNECT_MAX } else { NAMED_CONNECT_MAX };
+    let untrusted = |source: io::Error| {
+        let (remedy, believed) = (remedy(&source), believed());
+        LinkError::Untrusted { controller, remedy, believed, source }
+    };
     let secured = async {
         let stream = network.dial(controller).await.map_err(unreachable)?;
         TlsConnector::from(tls).connect(server_name()?, stream).await.map_err(untrusted)
     };
     let stream = timeout(connect_max, secured).await.map_err(|_| LinkError::TimedOut(controller))??;
+    let proof = Proof::of(stream.get_ref().1);
 
     let (mut sender, mut connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -165,6 +183,7 @@ async fn open(
         _requests: sender,
         decoder: Decoder::default(),
         token,
+        proof,
         last_heard: Instant::now(),
     })
 }
@@ -215,6 +234,11 @@ impl LinkError {
         }
     }
 
+    /// Whether somebody has answered whom we believe to be the controller.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether it is for what this pod was given, so that it is the same with every replica.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Self::File { .. } | Self::Token { .. } | Self::Tls(_) | Self::Request(_))
@@ -235,6 +259,11 @@ impl Link {
     /// With which token the session was opened.
     pub(crate) fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// What the controller has shown of itself when the session was opened.
+    pub(crate) fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
     }
 
     /// Sends this as soon as there is room, while the connection moves on. Nothing is heard meanwhile, so that a

@@ -1,20 +1,75 @@
-//! Whom we believe to be the controller: who shows a certificate of the authority that the pod was given.
+//! Whom we believe to be the controller: who shows a certificate of an authority that the pod was given, or that a controller
+//! told us of in a session.
+//!
+//! ```text
+//!  given (flag, file) ─────────────────────┐ until something was told
+//!                                          ├─► TLS settings ─► session ─┐
+//!  disk ─► told before ─► [ Authorities ] ─┘                            │ a bundle that this very session is good by
+//!                              ▲                                        │
+//!                              └────────────────────────────────────────┘
+//! ```
 
-use std::{io, sync::Arc};
+use std::{io, str, sync::Arc};
 
-use rollcall_net::{TlsError, client_config};
-use tokio_rustls::rustls::{CertificateError, ClientConfig, Error};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rollcall_net::{Proof, TlsError, client_config};
+use rollcall_wire::limits::CA_BYTES_MAX;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, Error,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tracing::{info, warn};
 
-use super::LinkError;
+use super::{
+    LinkError,
+    authorities::{AUTHORITIES_MAX, Authorities, GivenDigest, fingerprint},
+};
 
-/// Holds the TLS settings of the authority. As long as it stays the same, so do they, and with them the tickets that the
-/// controller gave: to come back costs neither end a signature.
+/// Characters of a line of PEM.
+const PEM_LINE: usize = 64;
+
+/// Holds whom we believe, and the TLS settings of it. As long as it stays the same, so do they, and with them the tickets that
+/// the controller gave: to come back costs neither end a signature.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    /// With the flags, in PEM; none where it is in a file, which is read at each connect.
+    given: Option<Vec<u8>>,
+    /// From the first word of a controller on.
+    told: Option<Authorities>,
+    held: Option<Held>,
+}
+
+/// Holds the settings that were used last.
 #[derive(Debug)]
-pub(crate) enum Trust {
-    /// It was given with the flags, and is this one as long as the process lives.
-    Given(Arc<ClientConfig>),
-    /// It is in a file; here with what was read there last.
-    File(Option<(Vec<u8>, Arc<ClientConfig>)>),
+struct Held {
+    /// The SHA-256 of the text in which the certificates stood.
+    text: GivenDigest,
+    certificates: Vec<Vec<u8>>,
+    /// None where the tickets in it are not to be used any more.
+    config: Option<Arc<ClientConfig>>,
+}
+
+/// Says why what a controller tells is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Unfit {
+    #[error("more than {CA_BYTES_MAX} bytes, or {AUTHORITIES_MAX} certificates")]
+    TooLarge,
+    #[error("no certificate of an authority, or something else among them")]
+    Unreadable,
+    /// The authority that signs is always told of. Who lacks it is wrong, or was heard in a session that began before the
+    /// authority was replaced: the next one begins with a new handshake, and is told again.
+    #[error("not of the authority that this session is good by")]
+    Stranger,
+}
+
+/// Holds what is to be known of it after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Learned {
+    /// The SHA-256 of what was given meanwhile.
+    pub(crate) given: GivenDigest,
+    pub(crate) ca_pem: String,
 }
 
 /// What to do about a TLS handshake that failed.
@@ -25,7 +80,8 @@ pub(super) fn remedy(error: &io::Error) -> &'static str {
     };
     match reason {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate is not of our authority; a pod made before the authority was replaced must be made anew"
+            "its certificate is not of our authority; a pod made before the authority was replaced, and in no session since, must be \
+             made anew"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is another server's; check ROLLCALL_CONTROLLER"
@@ -40,161 +96,162 @@ pub(super) fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// All certificates of a text, in DER, each once; none where there is something that is none.
+fn certificates(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.ok()?;
+        if !all.iter().any(|held| *held == *certificate) {
+            all.push(certificate.to_vec());
+        }
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn pem_of<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut pem = String::new();
+    for certificate in certificates {
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in STANDARD.encode(certificate).as_bytes().chunks(PEM_LINE) {
+            pem.push_str(str::from_utf8(line).unwrap_or_default());
+            pem.push('\n');
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+    }
+    pem
+}
+
+fn digest(given: &[u8]) -> GivenDigest {
+    Sha256::digest(given).into()
+}
+
 // === impl Trust ===
 
 impl Trust {
     /// In the authority of this text; in that of the file where the text says nothing.
     pub(crate) fn new(ca_pem: &str) -> Result<Self, TlsError> {
-        match ca_pem.trim() {
-            "" => Ok(Self::default()),
-            ca_pem => client_config(ca_pem.as_bytes()).map(Self::Given),
+        let mut trust = Self::default();
+        if !ca_pem.trim().is_empty() {
+            let given = ca_pem.trim().as_bytes().to_vec();
+            trust.settings(&given)?;
+            trust.given = Some(given);
+        }
+        Ok(trust)
+    }
+
+    /// Takes over what the process before this one was told.
+    pub(crate) fn restore(&mut self, learned: &Learned) {
+        let pem = learned.ca_pem.as_bytes();
+        match certificates(pem).filter(|_| client_config(pem).is_ok()) {
+            Some(certificates) => {
+                let told = Authorities::new(&certificates, learned.given);
+                info!(believed = ?shown(&told), "what a controller told before counts, and not what the pod was given");
+                self.told = Some(told);
+            }
+            None => warn!(
+                "the authorities that were kept cannot be read; only those that the pod was given are believed"
+            ),
         }
     }
 
-    /// The settings that believe the authority; the file is read where it is to be found there.
+    /// What is to be kept; none before something was told.
+    pub(crate) fn learned(&self) -> Option<Learned> {
+        let told = self.told.as_ref()?;
+        Some(Learned { given: told.given(), ca_pem: pem_of(told.certificates()) })
+    }
+
+    /// The fingerprints of all that were believed last; none before anything was.
+    pub(crate) fn believed(&self) -> Vec<String> {
+        match (&self.told, &self.held) {
+            (Some(told), _) => shown(told),
+            (None, Some(held)) => held.certificates.iter().map(|one| fingerprint(one)).collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// The settings that believe them; the file is read where it is to be found there.
     pub(super) fn config(
         &mut self,
         file: impl FnOnce() -> Result<Vec<u8>, LinkError>,
+        now_ms: u64,
     ) -> Result<Arc<ClientConfig>, LinkError> {
-        let held = match self {
-            Self::Given(config) => return Ok(config.clone()),
-            Self::File(held) => held,
+        let given = match &self.given {
+            Some(given) => Ok(given.clone()),
+            None => file(),
         };
-        let ca_pem = file()?;
-        if let Some((same, config)) = held
-            && *same == ca_pem
+        let Some(told) = &mut self.told else { return Ok(self.settings(&given?)?) };
+        // What was told is enough: who has mounted nothing, or nothing that can be read, has said nothing.
+        let given = given.ok().filter(|given| digest(given) != told.given());
+        if let Some(given) = given
+            && let Some(certificates) = certificates(&given).filter(|_| client_config(&given).is_ok())
+            && told.give(&certificates, digest(&given), now_ms)
         {
-            return Ok(config.clone());
+            info!(believed = ?shown(told), "the pod was given another authority, which counts beside what was told");
         }
-        let config = client_config(&ca_pem)?;
-        *held = Some((ca_pem, config.clone()));
+        let pem = pem_of(told.certificates());
+        Ok(self.settings(pem.as_bytes())?)
+    }
+
+    /// A controller tells these, in a session that this has opened; whether others are believed from now on.
+    pub(crate) fn hear(&mut self, ca_pem: &str, proof: &Proof, now_ms: u64) -> Result<bool, Unfit> {
+        if ca_pem.len() > CA_BYTES_MAX {
+            return Err(Unfit::TooLarge);
+        }
+        let new = certificates(ca_pem.as_bytes()).ok_or(Unfit::Unreadable)?;
+        if new.len() > AUTHORITIES_MAX {
+            return Err(Unfit::TooLarge);
+        }
+        client_config(ca_pem.as_bytes()).map_err(|_| Unfit::Unreadable)?;
+        if !proof.convinces(new.iter().map(Vec::as_slice)) {
+            // A ticket would open the next session by the same old proof.
+            self.held.iter_mut().for_each(|held| held.config = None);
+            return Err(Unfit::Stranger);
+        }
+        let begin = || match &self.held {
+            Some(held) => Authorities::new(&held.certificates, held.text),
+            None => Authorities::new(&[], GivenDigest::default()),
+        };
+        let told = self.told.get_or_insert_with(begin);
+        let changed = told.tell(&new, now_ms);
+        if changed {
+            info!(believed = ?shown(told), "the controller tells whom to believe");
+        }
+        Ok(changed)
+    }
+
+    /// Those that nobody has told of for long are believed no more, where this session is good without them; whether there were
+    /// any.
+    pub(crate) fn forget_untold(&mut self, proof: &Proof, now_ms: u64) -> bool {
+        let Some(told) = &mut self.told else { return false };
+        let Some(fewer) = told.without_untold(now_ms).filter(|fewer| proof.convinces(fewer.certificates()))
+        else {
+            return false;
+        };
+        info!(believed = ?shown(&fewer), "an authority that no controller tells of any more is not believed");
+        *told = fewer;
+        true
+    }
+
+    /// Made anew where they are of others than before.
+    fn settings(&mut self, pem: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
+        let certificates = certificates(pem).unwrap_or_default();
+        if let Some(held) = &mut self.held
+            && held.certificates == certificates
+            && let Some(config) = held.config.clone()
+        {
+            held.text = digest(pem);
+            return Ok(config);
+        }
+        let config = client_config(pem)?;
+        self.held = Some(Held { text: digest(pem), certificates, config: Some(config.clone()) });
         Ok(config)
     }
 }
 
-impl Default for Trust {
-    fn default() -> Self {
-        Self::File(None)
-    }
+fn shown(told: &Authorities) -> Vec<String> {
+    told.certificates().map(fingerprint).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-    use rollcall_net::{TLS_NAME, server_config, server_name};
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::{TcpListener, TcpStream},
-        task::JoinHandle,
-    };
-    use tokio_rustls::{
-        TlsAcceptor, TlsConnector,
-        rustls::{HandshakeKind, ServerConfig},
-    };
-
-    use super::*;
-
-    /// A certificate that is its own authority, and a server that shows it.
-    fn made(name: &str, last_year: i32) -> (Vec<u8>, Arc<ServerConfig>) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(last_year, 1, 1));
-        let pem = params.self_signed(&key).unwrap().pem().into_bytes();
-        let config = server_config(&pem, key.serialize_pem().as_bytes()).unwrap();
-        (pem, config)
-    }
-
-    /// Shakes hands so often, and tells how; each peer gets one byte.
-    async fn serve(
-        config: Arc<ServerConfig>,
-        times: usize,
-    ) -> (std::net::SocketAddr, JoinHandle<Vec<Option<HandshakeKind>>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move {
-            let mut kinds = Vec::new();
-            for _ in 0..times {
-                let (stream, _) = listener.accept().await.unwrap();
-                let Ok(mut stream) = TlsAcceptor::from(config.clone()).accept(stream).await else {
-                    kinds.push(None);
-                    continue;
-                };
-                stream.write_all(b"x").await.unwrap();
-                kinds.push(stream.get_ref().1.handshake_kind());
-            }
-            kinds
-        });
-        (address, server)
-    }
-
-    async fn shake(trust: &mut Trust, ca_pem: &[u8], address: std::net::SocketAddr) -> io::Result<()> {
-        let connector = TlsConnector::from(trust.config(|| Ok(ca_pem.to_vec())).unwrap());
-        let stream = TcpStream::connect(address).await.unwrap();
-        let mut stream = connector.connect(server_name().unwrap(), stream).await?;
-        // The tickets come before the first byte.
-        stream.read_exact(&mut [0]).await.map(drop)
-    }
-
-    #[tokio::test]
-    async fn who_comes_back_under_the_same_authority_needs_no_new_signature() {
-        let (ca_pem, config) = made(TLS_NAME, 2900);
-        let (address, server) = serve(config, 3).await;
-        let mut trust = Trust::default();
-        let other = made(TLS_NAME, 2900).0;
-        shake(&mut trust, &ca_pem, address).await.unwrap();
-        shake(&mut trust, &ca_pem, address).await.unwrap();
-        trust.config(|| Ok(other)).unwrap();
-        // What was believed by another authority is not believed by this one.
-        shake(&mut trust, &ca_pem, address).await.unwrap();
-        let [full, resumed] = [HandshakeKind::Full, HandshakeKind::Resumed].map(Some);
-        assert_eq!(server.await.unwrap(), [full, resumed, full]);
-    }
-
-    #[tokio::test]
-    async fn an_authority_that_is_given_wins_and_an_empty_one_says_nothing() {
-        let (ca_pem, config) = made(TLS_NAME, 2900);
-        let (address, server) = serve(config, 3).await;
-        let mut given = Trust::new(&String::from_utf8(ca_pem.clone()).unwrap()).unwrap();
-        let other = made(TLS_NAME, 2900).0;
-        shake(&mut given, &other, address).await.unwrap();
-        for nothing in ["", " \n"] {
-            shake(&mut Trust::new(nothing).unwrap(), &other, address).await.unwrap_err();
-        }
-        assert_eq!(server.await.unwrap(), [Some(HandshakeKind::Full), None, None]);
-        for bad in [
-            "no PEM",
-            "-----BEGIN CERTIFICATE-----\nAA",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
-        ] {
-            assert!(Trust::new(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[tokio::test]
-    async fn who_is_not_the_controller_is_refused_with_a_remedy() {
-        let (ours, _) = made(TLS_NAME, 2900);
-        let [another, elsewhere, expired] =
-            [(TLS_NAME, 2900), ("web.shop.svc", 2900), (TLS_NAME, 2001)].map(|(name, year)| made(name, year));
-        let table = [
-            (&ours, another.1, "authority was replaced"),
-            (&elsewhere.0, elsewhere.1, "another server's"),
-            (&expired.0, expired.1, "not valid now"),
-        ];
-        for (ca_pem, config, remedy_says) in table {
-            let (address, server) = serve(config, 1).await;
-            let error = shake(&mut Trust::default(), ca_pem, address).await.unwrap_err();
-            assert!(remedy(&error).contains(remedy_says), "{error}: {}", remedy(&error));
-            assert_eq!(server.await.unwrap(), [None], "no session");
-        }
-        let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = plain.local_addr().unwrap();
-        let server = tokio::spawn(async move {
-            let (mut stream, _) = plain.accept().await.unwrap();
-            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
-            stream
-        });
-        let error = shake(&mut Trust::default(), &ours, address).await.unwrap_err();
-        assert!(remedy(&error).contains("port for sessions"), "{error}");
-        drop(server);
-    }
-}
+#[path = "trust_tests.rs"]
+mod tests;

@@ -60,6 +60,16 @@ pub(crate) struct Around {
     pub(crate) pod: Option<PodIdentity>,
     /// The list of all services that may be seen, where somebody asked for it.
     pub(crate) summary: Option<Arc<BTreeMap<ServiceKey, ServiceSummary>>>,
+    pub(crate) believed: Believed,
+}
+
+/// Holds who is believed to be the controller, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Believed {
+    /// The fingerprints of the authorities.
+    pub(crate) authorities: Vec<String>,
+    /// What controllers told that was not taken: too large, unreadable, and strangers.
+    pub(crate) refused: [u64; 3],
 }
 
 /// Holds the way to the state for readers.
@@ -234,6 +244,13 @@ impl Writer {
         change(&mut next);
         self.0.around.store(Arc::new(next));
         self.0.changed.send_replace(());
+    }
+
+    /// These authorities are believed, by their fingerprints.
+    pub(crate) fn believes(&self, authorities: Vec<String>) {
+        if self.0.around.load().believed.authorities != authorities {
+            self.change_around(|around| around.believed.authorities = authorities);
+        }
     }
 
     /// How far Kubernetes is known by what is held.

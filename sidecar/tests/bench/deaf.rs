@@ -87,6 +87,7 @@ fn welcome(request: Request<Incoming>) -> impl Stream<Item = Result<Frame<Bytes>
         epoch: "deaf".to_owned(),
         replicas: vec![],
         ca: None,
+        controller: None,
         pod,
         position: Default::default(),
         changed: Default::default(),

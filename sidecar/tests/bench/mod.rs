@@ -17,7 +17,7 @@ use std::{
 use clap::Parser;
 use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Target, liveness::PodLife};
 use rollcall_controller::{
-    Authority, IndexHandle,
+    Authority, IndexHandle, Told,
     auth::{AuthError, Review, Reviewer},
     index::{Change, Index, Key, Kind, NodeFacts},
     operate::Metrics,
@@ -70,6 +70,8 @@ pub struct Controller {
     pub address: SocketAddr,
     /// The other replicas.
     pub fleet: watch::Sender<Arc<Fleet>>,
+    /// What sidecars are told of the installation.
+    pub telling: watch::Sender<Told>,
     sessions: Arc<Sessions<Tokens>>,
     tokens: Tokens,
     trigger: Trigger,
@@ -145,7 +147,9 @@ impl Controller {
         let (fleet, watched) = watch::channel(Arc::new(Fleet { is_met: true, ..Fleet::default() }));
         let (replica, metrics) = ("test".to_owned(), Metrics::new());
         let peers = PeersHandle::watching(watched);
-        let sessions = Sessions::among(peers, replica, index.clone(), tokens.clone(), metrics);
+        let (telling, told) =
+            watch::channel(Told { ca_pem: authority.certificate_pem.as_str().into(), controller: None });
+        let sessions = Sessions::among(peers, replica, index.clone(), tokens.clone(), metrics, told);
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         let served = sessions.clone();
@@ -164,7 +168,7 @@ impl Controller {
             }
             index.apply(Change::ListEnds(kind)).await.unwrap();
         }
-        Self { index, address, fleet, sessions, tokens, trigger, parts }
+        Self { index, address, fleet, telling, sessions, tokens, trigger, parts }
     }
 
     pub async fn apply(&self, change: Change) {

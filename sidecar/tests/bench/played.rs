@@ -136,6 +136,7 @@ pub fn welcome() -> Down {
         epoch: "played".to_owned(),
         replicas: vec![],
         ca: None,
+        controller: None,
         pod,
         position: Default::default(),
         changed: Default::default(),

@@ -50,10 +50,10 @@ async fn replica(authority: &Authority, name: &str, beside: &[&Played], tells: T
     let others: Vec<_> = beside.iter().map(|played| played.address).collect();
     let name = name.to_owned();
     let greeting = move |own: SocketAddr| match welcome() {
-        Down::Welcome { protocol, ca, pod, changed, .. } => {
+        Down::Welcome { protocol, ca, controller, pod, changed, .. } => {
             let replicas = [own].into_iter().chain(others.iter().copied()).collect();
             let (replica, epoch, position) = (name.clone(), name.clone(), at.clone());
-            Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed }
+            Down::Welcome { protocol, replica, epoch, replicas, ca, controller, pod, position, changed }
         }
         other => other,
     };

@@ -117,10 +117,11 @@ pub async fn run(setting: Setting) -> anyhow::Result<()> {
     let mut view = index.view();
     parts.spawn(async move {
         let trust = trust.await?;
+        let told = trust.told.subscribe();
         let tls = server_config_showing(trust.shown)?;
         let replica_user = user_of(OURS, ACCOUNT);
         let reviewer = KubeReviewer { client, writes: metrics.writes().clone(), replica_user };
-        let sessions = Sessions::among(replicas, replica, index, reviewer, metrics);
+        let sessions = Sessions::among(replicas, replica, index, reviewer, metrics, told);
         sessions.serve(listener, tls, ear).await?;
         Ok("sessions")
     });

@@ -15,6 +15,12 @@ pub enum Event {
         replica: String,
         pod: PodIdentity,
     },
+    /// Whom to believe and where to call from now on, as far as it is told: whether that can be is for others to judge.
+    Way {
+        /// In PEM.
+        ca: Option<Arc<str>>,
+        controller: Option<SocketAddr>,
+    },
     /// What is shown is another content than before, under a higher revision than any that was shown of this name.
     Changed {
         key: ServiceKey,

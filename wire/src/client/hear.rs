@@ -61,7 +61,7 @@ impl Client {
             _ => {}
         }
         Ok(match frame {
-            Down::Welcome { protocol, replica, epoch, replicas, pod, position, changed, .. } => {
+            Down::Welcome { protocol, replica, epoch, replicas, ca, controller, pod, position, changed } => {
                 session.welcome = Some(Welcome {
                     verify: is_known(&protocol),
                     takes_tokens: takes_tokens(&protocol),
@@ -70,7 +70,8 @@ impl Client {
                 self.begin_epoch(&protocol, epoch)?;
                 self.horizon.welcome(Reading::of_told(position, &changed), now_ms)?;
                 self.know(replicas);
-                vec![Event::Welcomed { replica, pod }]
+                let way = (ca.is_some() || controller.is_some()).then_some(Event::Way { ca, controller });
+                [Event::Welcomed { replica, pod }].into_iter().chain(way).collect()
             }
             Down::Upsert {
                 service: key,
@@ -138,6 +139,7 @@ impl Client {
                 self.know(replicas);
                 Vec::new()
             }
+            Down::Way { ca, controller } => vec![Event::Way { ca, controller }],
             Down::Goaway { reason, dial } => vec![Event::Dismissed { reason, dial }],
             Down::Unknown => {
                 self.unknown_frames += 1;

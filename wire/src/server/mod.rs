@@ -16,6 +16,7 @@ mod talk;
 mod telling;
 mod told;
 mod version;
+mod way;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -27,6 +28,7 @@ use talk::Talk;
 use telling::Telling;
 use thiserror::Error;
 use version::Version;
+pub use way::Way;
 
 use crate::{
     duty::{DUTIES_MAX, Duty},
@@ -68,7 +70,7 @@ pub struct Opening {
     pub replica: String,
     /// Where sessions are served: this one first, as the peer has reached it.
     pub replicas: Arc<[SocketAddr]>,
-    pub ca: Option<String>,
+    pub way: Way,
     pub pod: PodIdentity,
     /// How long the session may last.
     pub life_ms: u64,
@@ -81,11 +83,14 @@ pub struct Server {
     feed: Arc<Feed>,
     stage: Stage,
     version: Version,
-    /// Sent after the peer's hello.
-    welcome: Option<Welcome>,
+    /// Names this replica in the welcome, which is sent after the peer's hello.
+    welcome: Option<String>,
     replicas: Arc<[SocketAddr]>,
     /// They are others than the peer was told.
     replicas_due: bool,
+    way: Way,
+    /// It is another one than the peer was told.
+    way_due: bool,
     answers: VecDeque<Down>,
     /// The newest, where the peer has not heard it.
     duties: Option<Arc<[Duty]>>,
@@ -103,13 +108,6 @@ pub struct Server {
     token_ms: Option<u64>,
     usage: Allowance,
     unknown_frames: u64,
-}
-
-/// Holds what of `welcome` is said once.
-#[derive(Debug)]
-struct Welcome {
-    replica: String,
-    ca: Option<String>,
 }
 
 /// Holds the last word.
@@ -199,16 +197,18 @@ pub enum Violation {
 
 impl Server {
     pub fn new(opening: Opening, feed: Arc<Feed>, now_ms: u64) -> Self {
-        let Opening { replica, replicas, ca, pod, life_ms } = opening;
+        let Opening { replica, replicas, way, pod, life_ms } = opening;
         Self {
             talk: Talk::new(pod.namespace.clone(), feed.clone()),
             pod,
             feed,
             stage: Stage::Silent,
             version: Version::default(),
-            welcome: Some(Welcome { replica, ca }),
+            welcome: Some(replica),
             replicas,
             replicas_due: false,
+            way: way.fit(),
+            way_due: false,
             answers: VecDeque::new(),
             duties: None,
             telling: Telling::default(),
@@ -311,6 +311,16 @@ impl Server {
         }
     }
 
+    /// Whom to believe and where to call from now on: only the newest is told.
+    pub fn set_way(&mut self, way: Way) {
+        let way = way.fit();
+        if self.way != way {
+            self.way = way;
+            // Who was not greeted yet hears it then.
+            self.way_due = self.welcome.is_none() && self.version.knows_the_installation();
+        }
+    }
+
     /// The session ends after this word.
     pub fn go_away(&mut self, reason: impl Into<String>) {
         self.send_away(reason, None);
@@ -335,6 +345,7 @@ impl Server {
             Stage::Open => {
                 self.welcome.is_some()
                     || self.replicas_due
+                    || self.way_due
                     || self.duties.is_some()
                     || !self.answers.is_empty()
                     || self.telling.has_more()
@@ -357,7 +368,7 @@ impl Server {
         if self.stage == Stage::Silent {
             return None;
         }
-        let first = self.greet().or_else(|| self.name_replicas());
+        let first = self.greet().or_else(|| self.name_replicas()).or_else(|| self.name_way());
         // Answers hold a few names and sentences, and fit.
         let answer = |answers: &mut VecDeque<Down>| answers.pop_front().and_then(|one| encoded(&one).ok());
         let mut talk = |clock: &mut Clock| match self.held_back {
@@ -410,8 +421,8 @@ impl Server {
     }
 
     fn greet(&mut self) -> Option<Bytes> {
-        let Welcome { replica, ca } = self.welcome.take()?;
-        self.replicas_due = false;
+        let replica = self.welcome.take()?;
+        (self.replicas_due, self.way_due) = (false, false);
         let reading = match self.version.knows_replicas() {
             true => self.talk.tell_reading(),
             false => Arc::default(),
@@ -419,7 +430,12 @@ impl Server {
         let (position, changed) = (reading.reach.clone(), reading.changed_otherwise());
         let (protocol, epoch) = (self.version.to_string(), self.feed.epoch().to_string());
         let (replicas, pod) = (self.replicas.to_vec(), self.pod.clone());
-        encoded(&Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed }).ok()
+        // The first minor has a field for the authorities.
+        let Way { ca, controller } = self.way.clone();
+        let controller = controller.filter(|_| self.version.knows_the_installation());
+        let welcome =
+            Down::Welcome { protocol, replica, epoch, replicas, ca, controller, pod, position, changed };
+        encoded(&welcome).ok()
     }
 
     fn name_replicas(&mut self) -> Option<Bytes> {
@@ -427,6 +443,14 @@ impl Server {
             return None;
         }
         encoded(&Down::Replicas { replicas: self.replicas.to_vec() }).ok()
+    }
+
+    fn name_way(&mut self) -> Option<Bytes> {
+        if !std::mem::take(&mut self.way_due) {
+            return None;
+        }
+        let Way { ca, controller } = self.way.clone();
+        encoded(&Down::Way { ca, controller }).ok()
     }
 
     /// The next frame of an answer to a person: after all that lookups need.

@@ -27,7 +27,7 @@ impl Version {
         self.minor >= 1
     }
 
-    /// Frames and fields about the installation itself: `way`, and `usage` from clients.
+    /// Frames and fields about the installation itself: `way` and `controller`, and `usage` from clients.
     pub(super) fn knows_the_installation(self) -> bool {
         self.minor >= 2
     }

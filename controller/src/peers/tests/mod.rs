@@ -37,6 +37,7 @@ use crate::{
     owner::{IndexHandle, Opened, Presence, View, owner},
     scripted_api::{Reply, problem, scripted},
     sessions::{Sessions, roster::Outcome},
+    told,
 };
 
 /// Longer than anything that is to happen, on the tests' own clock.
@@ -176,8 +177,14 @@ impl World {
         let leaf = self.authority.leaf("test").unwrap();
         let tls = server_config(leaf.certificate_pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap();
         let tokens = Tokens { answers: self.reviews.clone() };
-        let sessions =
-            Sessions::among(handle.clone(), name.to_owned(), index.clone(), tokens, metrics.clone());
+        let sessions = Sessions::among(
+            handle.clone(),
+            name.to_owned(),
+            index.clone(),
+            tokens,
+            metrics.clone(),
+            told::feed("").1,
+        );
         let api = Arc::new(AtomicBool::new(true));
         let (answers, leases) = (api.clone(), self.leases.clone());
         let (client, _) = scripted(move |asked| match answers.load(Ordering::Relaxed) {

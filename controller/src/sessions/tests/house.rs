@@ -28,7 +28,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::{
     io::{DuplexStream, duplex},
     net::TcpListener,
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
@@ -45,6 +45,7 @@ use crate::{
         testing::{Played, played},
     },
     sessions::{Consumers, Sessions, connection::Connection},
+    told::{self, Told},
 };
 
 /// Longer than anything that is to happen, on the tests' own clock.
@@ -81,6 +82,8 @@ pub(super) struct House {
     pub(super) is_away: Arc<AtomicBool>,
     pub(super) trigger: Trigger,
     pub(super) metrics: Metrics,
+    /// What sidecars are to know of the installation.
+    pub(super) telling: watch::Sender<Told>,
     tls: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
     shutdown: rollcall_net::Shutdown,
@@ -177,8 +180,16 @@ impl House {
         let is_away = Arc::<AtomicBool>::default();
         let (tokens, name) = (Tokens { is_away: is_away.clone() }, "test".to_owned());
         let consumers = Consumers::default();
-        let sessions =
-            Sessions::shown_by(&consumers, handle.clone(), name, index.clone(), tokens, metrics.clone());
+        let (telling, told) = told::feed(&authority.certificate_pem);
+        let sessions = Sessions::shown_by(
+            &consumers,
+            handle.clone(),
+            name,
+            index.clone(),
+            tokens,
+            metrics.clone(),
+            told,
+        );
         let mut parts = JoinSet::new();
         parts.spawn(owner.run(ear.clone()));
         parts.spawn(sessions.follow());
@@ -207,6 +218,7 @@ impl House {
             is_away,
             trigger,
             metrics,
+            telling,
             tls,
             client,
             shutdown,

@@ -4,4 +4,5 @@ mod house;
 mod lives;
 mod moves;
 mod renewals;
+mod told;
 mod usage;

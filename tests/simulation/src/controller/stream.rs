@@ -70,7 +70,7 @@ impl Controller {
         let opening = Opening {
             replica: format!("controller-{}", self.life),
             replicas: self.addresses(),
-            ca: None,
+            way: Default::default(),
             pod: identity,
             life_ms: ether.chance.within(LIFE_MS),
         };

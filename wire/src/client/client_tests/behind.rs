@@ -410,9 +410,9 @@ fn address(number: u8) -> SocketAddr {
 /// Welcome by one of these.
 fn welcome_of(replicas: &[u8]) -> Down {
     match welcome("e") {
-        Down::Welcome { protocol, replica, epoch, ca, pod, position, changed, .. } => {
+        Down::Welcome { protocol, replica, epoch, ca, controller, pod, position, changed, .. } => {
             let replicas = replicas.iter().copied().map(address).collect();
-            Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed }
+            Down::Welcome { protocol, replica, epoch, replicas, ca, controller, pod, position, changed }
         }
         other => panic!("{other:?}"),
     }
@@ -464,16 +464,19 @@ fn hashes_are_compared_where_all_fields_are_known() {
     let (orders, one) = with("orders", 5, &[1]);
     let forged = Service { hash: ContentHash(1), ..one };
     let said = |protocol: &str| match welcome("e") {
-        Down::Welcome { replica, epoch, replicas, ca, pod, position, changed, .. } => Down::Welcome {
-            protocol: protocol.to_owned(),
-            replica,
-            epoch,
-            replicas,
-            ca,
-            pod,
-            position,
-            changed,
-        },
+        Down::Welcome { replica, epoch, replicas, ca, controller, pod, position, changed, .. } => {
+            Down::Welcome {
+                protocol: protocol.to_owned(),
+                replica,
+                epoch,
+                replicas,
+                ca,
+                controller,
+                pod,
+                position,
+                changed,
+            }
+        }
         other => panic!("{other:?}"),
     };
     let table = [

@@ -8,6 +8,7 @@ mod lag;
 mod memory;
 mod rules;
 mod usage;
+mod way;
 
 use std::sync::Arc;
 
@@ -60,7 +61,17 @@ fn welcome_by(epoch: &str, reading: &Reading) -> Down {
     };
     let (protocol, replica, epoch) = (PROTOCOL.to_owned(), "c".to_owned(), epoch.to_owned());
     let (position, changed) = (reading.reach.clone(), reading.changed_otherwise());
-    Down::Welcome { protocol, replica, epoch, replicas: vec![], ca: None, pod, position, changed }
+    Down::Welcome {
+        protocol,
+        replica,
+        epoch,
+        replicas: vec![],
+        ca: None,
+        controller: None,
+        pod,
+        position,
+        changed,
+    }
 }
 
 fn read_to(position: Position) -> Reading {

@@ -7,6 +7,7 @@ mod replicas;
 mod services;
 mod summary;
 mod usage;
+mod way;
 
 use super::*;
 use crate::testing::{Registry, key};
@@ -54,7 +55,13 @@ fn opening() -> Opening {
         zone: None,
         addresses: vec![],
     };
-    Opening { replica: "c".to_owned(), replicas: Arc::default(), ca: None, pod, life_ms: 12 * 3_600_000 }
+    Opening {
+        replica: "c".to_owned(),
+        replicas: Arc::default(),
+        way: Way::default(),
+        pod,
+        life_ms: 12 * 3_600_000,
+    }
 }
 
 /// A frame in short.
