@@ -21,6 +21,7 @@ mod early;
 mod endpoints;
 mod explain;
 mod foreign;
+mod hearings;
 mod join;
 mod lists;
 mod lookout;
@@ -74,6 +75,7 @@ use crate::index::{
 };
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
+pub(crate) use hearings::Hearing;
 pub(crate) use lists::Tally;
 pub(crate) use lookout::{Lacking, WithoutSidecar};
 

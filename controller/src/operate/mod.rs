@@ -10,6 +10,7 @@ mod evictions;
 mod explain;
 mod format;
 pub mod health;
+mod hearings;
 mod lacking;
 mod metrics;
 mod writes;

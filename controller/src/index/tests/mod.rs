@@ -3,6 +3,7 @@
 mod addresses;
 mod adoption;
 mod crowd;
+mod hearings;
 mod lookout;
 mod order;
 mod pods;

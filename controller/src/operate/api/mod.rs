@@ -34,7 +34,7 @@ use self::{
     dump::{DUMPS_MAX, Dump},
     route::Route,
 };
-use super::{explain::explained, lacking::lacking_body};
+use super::{explain::explained, hearings::hearings_body, lacking::lacking_body};
 use crate::owner::{IndexHandle, OwnerGone, View};
 
 /// Connections of people and their scripts.
@@ -43,6 +43,8 @@ const CONNECTIONS_MAX: usize = 64;
 const ASK_MAX: Duration = Duration::from_secs(5);
 /// Pods without a sidecar that are listed: whoever sees so many looks for one cause, and asks for a namespace.
 const LISTED_MAX: usize = 500;
+/// Sessions that are listed: as many as a replica has places for, at some 100 bytes each.
+const SESSIONS_MAX: usize = 10_000;
 
 const INDEX: &str = "Rollcall controller
 
@@ -52,6 +54,7 @@ GET /v1/instances?address=             whose address is this?
 GET /v1/explain/{service}.{namespace}  what each witness says of its instances; /{id} behind it for one alone
 GET /v1/catalogue                      everything, one instance a line; ?namespace=
 GET /v1/without-sidecar                pods that asked for a sidecar and have none; ?namespace=
+GET /v1/sessions                       pods with a sidecar, and who is heard; ?namespace=
 GET /v1/log-level                      what is logged
 PUT /v1/log-level                      {\"filter\":\"info,rollcall_controller=debug\"}
 
@@ -159,6 +162,11 @@ impl Api {
                 self.complete()?;
                 self.without_sidecar(namespace).await
             }
+            Route::Sessions => {
+                let namespace = namespace(parameters)?;
+                self.complete()?;
+                self.sessions(namespace).await
+            }
             Route::Catalogue => {
                 let namespace = namespace(parameters)?;
                 let view = self.complete()?;
@@ -178,6 +186,13 @@ impl Api {
         let question = self.index.ask(move |index| index.lacking(namespace.as_ref(), LISTED_MAX));
         let (pods, total) = in_its_turn(question).await?;
         Ok(json(lacking_body(&pods, total)))
+    }
+
+    async fn sessions(&self, namespace: Option<Namespace>) -> Result<Answer, Problem> {
+        let now_ms = self.index.now_ms();
+        let question = self.index.ask(move |index| index.hearings(namespace.as_ref(), SESSIONS_MAX, now_ms));
+        let (pods, total) = in_its_turn(question).await?;
+        Ok(json(hearings_body(&self.replica, &pods, total)))
     }
 
     async fn explain(&self, key: ServiceKey, id: Option<&str>) -> Result<Answer, Problem> {
