@@ -103,7 +103,7 @@ pub(super) async fn before(reach: &Reach) -> Before {
         crd,
         webhooks: webhooks.map(|listed| listed.items),
         deployment: deployment.map(objects::deployment),
-        namespace: namespace.map(objects::namespace),
+        namespace: namespace.map(|found| objects::namespace(&found)),
     }
 }
 

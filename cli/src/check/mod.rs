@@ -47,8 +47,8 @@ impl Check {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let reach = Reach::new(&self.place).await?;
         let findings = match self.pre {
-            true => judge::judged_before(&gather::before(&reach).await),
-            false => judge::judged(&in_step(&reach, gather::all(&reach).await?).await),
+            true => judge::judged_before(&Box::pin(gather::before(&reach)).await),
+            false => judge::judged(&in_step(&reach, Box::pin(gather::all(&reach)).await?).await),
         };
         match self.output {
             Some(Form::Json) => print_body(&page::json(&findings))?,

@@ -160,7 +160,7 @@ pub(super) fn sidecar(found: Pod) -> Option<Sidecar> {
     })
 }
 
-pub(super) fn namespace(found: Namespace) -> NamespaceLabels {
+pub(super) fn namespace(found: &Namespace) -> NamespaceLabels {
     let enforce = label(&found.metadata, "pod-security.kubernetes.io/enforce");
     NamespaceLabels { enforce, terminating: found.metadata.deletion_timestamp.is_some() }
 }

@@ -71,7 +71,7 @@ impl Explain {
                 service::explain(&reach, &key, self.id.as_deref(), self.output).await
             }
             Subject::Pod(name) => {
-                let facts = gather::facts(&reach, name, self.from.as_ref()).await?;
+                let facts = Box::pin(gather::facts(&reach, name, self.from.as_ref())).await?;
                 let steps = walk(&facts);
                 let broken = steps.iter().find(|step| step.state == State::Broken);
                 match self.output {

@@ -89,7 +89,7 @@ pub(crate) fn escaped(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                told.push(char::from(byte))
+                told.push(char::from(byte));
             }
             other => told.push_str(&format!("%{other:02X}")),
         }

@@ -38,7 +38,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let renew = "restart the controllers, which make the next one; their log says what keeps them from it";
     findings.push(match left_s {
         ..=0 => Finding::fail(Topic::AuthorityTerm, "the authority has expired", renew),
-        ..SOON_S => Finding::warn(
+        1..SOON_S => Finding::warn(
             Topic::AuthorityTerm,
             format!("the authority ends in {} days, and no other one is made", left_s / DAY_S),
             renew,
