@@ -5,6 +5,8 @@ mod body;
 mod forward;
 mod replicas;
 mod seen;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, time::Duration};
 

@@ -1,12 +1,9 @@
 //! Whether the installation's own authority lasts.
 
 use super::unseen;
-use crate::{
-    check::{
-        facts::{Authority, Facts},
-        finding::{Finding, Topic},
-    },
-    reach::Seen,
+use crate::check::{
+    facts::{Authority, Facts},
+    finding::{Finding, Topic},
 };
 
 const DAY_S: i64 = 24 * 60 * 60;
@@ -73,7 +70,10 @@ fn rotation(signs_from_s: Option<i64>, has_previous: bool, now_s: i64) -> Findin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{facts::Certificate, finding::Level, judge::sample};
+    use crate::{
+        check::{facts::Certificate, finding::Level, judge::sample},
+        reach::Seen,
+    };
 
     fn found(authority: Seen<Authority>) -> Vec<(Topic, Level)> {
         let facts = Facts { authority, now_s: 1_000 * DAY_S, ..sample::facts() };
