@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ContainerState, Namespace as NamespaceObject, Pod};
 use kube::{Api, api::LogParams};
-use rollcall_catalogue::{Namespace, Visibility, by_annotations};
+use rollcall_catalogue::{Namespace, Port, Visibility, by_annotations};
 use rollcall_injection::{INJECT, SIDECAR, Shape, exemption, wish};
 use serde::Deserialize;
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn of_pod(reach: &Reach, pod: &Pod, label: Option<&str>) -> PodFacts {
     let annotations = pod.metadata.annotations.clone().unwrap_or_default();
     let annotations: BTreeMap<_, _> =
         annotations.into_iter().filter(|(name, _)| name.starts_with("rollcall.dev/")).collect();
-    let (_, problems) = by_annotations(&reach.namespace, &annotations, None);
+    let (_, problems) = by_annotations(&reach.namespace, &annotations, first_port(pod));
     let shape = serde_json::to_value(pod).map(|pod| Shape::of(&pod)).ok();
     let spec = pod.spec.as_ref();
     let ours = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
@@ -120,6 +120,13 @@ fn of_pod(reach: &Reach, pod: &Pod, label: Option<&str>) -> PodFacts {
         refused: Vec::new(),
         caller: None,
     }
+}
+
+/// The first port that its containers declare, which is meant where no annotation names one.
+fn first_port(pod: &Pod) -> Option<Port> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+    ports.find_map(|port| Some(Port::tcp(port.name.as_deref(), u16::try_from(port.container_port).ok()?)))
 }
 
 fn sidecar(pod: &Pod) -> Sidecar {

@@ -116,7 +116,7 @@ fn broken_pods(rollcall: &Rollcall<'_>) -> Result<()> {
     shop.apply(&[
         with_annotations(pod("port-1", SERVES), &wrong_port),
         with_annotations(pod("misspelt-1", SERVES), &misspelt),
-        with_annotations(pod("declines-1", WAITS), &declines),
+        with_annotations(pod("declines-1", SERVES), &declines),
         unready,
         with_annotations(pod("hidden-1", SERVES), &hidden),
     ])?;
