@@ -193,7 +193,7 @@ fn injection(facts: &PodFacts) -> Option<Step> {
             "delete it, so that it is made anew; `rollcall check` says whether the webhook is well",
         ),
         Wish::Declined | Wish::None if is_member => {
-            link.good("it has no sidecar, and did not ask; a registration names it all the same")
+            link.good("it has no sidecar, and is in the catalogue all the same")
         }
         Wish::Declined => link.broken(
             "its annotation rollcall.dev/inject declines a sidecar",

@@ -108,7 +108,7 @@ fn broken_pods(rollcall: &Rollcall<'_>) -> Result<()> {
     let shop = &rollcall.cluster.shop;
     let wrong_port = json!({"rollcall.dev/service": "cart", "rollcall.dev/port": "http:9999"});
     let misspelt = json!({"rollcall.dev/sevice": "cart"});
-    let declines = json!({"rollcall.dev/service": "cart", "rollcall.dev/inject": "false"});
+    let declines = json!({"rollcall.dev/inject": "false"});
     let mut unready = with_annotations(pod("unready-1", SERVES), &json!({"rollcall.dev/service": "cart2"}));
     unready["spec"]["containers"][0]["readinessProbe"] =
         json!({"tcpSocket": {"port": 9999}, "periodSeconds": 1});
@@ -116,7 +116,7 @@ fn broken_pods(rollcall: &Rollcall<'_>) -> Result<()> {
     shop.apply(&[
         with_annotations(pod("port-1", SERVES), &wrong_port),
         with_annotations(pod("misspelt-1", SERVES), &misspelt),
-        with_annotations(pod("declines-1", SERVES), &declines),
+        with_annotations(pod("declines-1", WAITS), &declines),
         unready,
         with_annotations(pod("hidden-1", SERVES), &hidden),
     ])?;
