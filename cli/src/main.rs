@@ -1,11 +1,28 @@
-//! The `rollcall` command.
+//! The `rollcall` command, which is `kubectl rollcall` under the name `kubectl-rollcall`.
 
+mod check;
+mod explain;
+mod failure;
 mod inject;
+mod names;
+mod options;
+mod print;
+mod reach;
+mod verbs;
 
-use std::{io, process::ExitCode};
+use std::{
+    env,
+    io::{self, ErrorKind, Write},
+    path::Path,
+    process::ExitCode,
+};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use failure::Failure;
+
+/// The name by which kubectl finds its plugin.
+const PLUGIN: &str = "kubectl-rollcall";
 
 /// The workspace's version; in what is released, with the commit that it was built from.
 const VERSION: &str = match option_env!("ROLLCALL_VERSION") {
@@ -23,6 +40,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Find what is wrong with an installation, or with a cluster before one.
+    Check(check::Check),
+    /// List the services of a namespace, or of all.
+    Services(verbs::Services),
+    /// Print who serves a service, an ip:port a line.
+    Resolve(verbs::Resolve),
+    /// Say why the instances of a service, or a pod, are as they are.
+    Explain(explain::Explain),
+    /// List the pods that have a sidecar, and whether it is in session.
+    Sidecars(verbs::Sidecars),
+    /// Print what changes in a service.
+    Watch(verbs::Watch),
+    /// Take a pod out of the lookups, and wait until its callers know.
+    Drain(verbs::Drain),
     /// Print manifests with the sidecar that the webhook would give their pods, for `kubectl apply -f -`.
     Inject(inject::Inject),
     /// Print the ServiceRegistration CRD, for `kubectl apply -f -`.
@@ -31,26 +62,61 @@ enum Command {
     Completion { shell: Shell },
 }
 
-/// Exit codes: 0 ok, 1 failed, 2 usage (clap's own).
+/// Exit codes: 0 ok, 1 a check failed or nothing found, 2 usage (clap's own, too), 3 unreachable.
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rollcall: {error:#}");
-            ExitCode::from(1)
+        Err(failure) => {
+            if let Some(sentence) = failure.sentence() {
+                eprintln!("rollcall: {sentence}");
+            }
+            ExitCode::from(failure.code())
         }
     }
 }
 
-fn run(command: &Command) -> anyhow::Result<()> {
-    let mut output = Vec::new();
+/// The command by the name that it was called by.
+fn command() -> clap::Command {
+    let called = env::args_os().next().unwrap_or_default();
+    let is_plugin = Path::new(&called).file_stem().is_some_and(|name| name == PLUGIN);
+    let command = Cli::command();
+    if is_plugin { command.bin_name("kubectl rollcall") } else { command }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let on_cluster = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let on_cluster = on_cluster.map_err(anyhow::Error::from)?;
     match command {
-        Command::Inject(inject) => output.extend(inject.run()?.into_bytes()),
-        Command::Crd => output.extend(rollcall_crds::crd_yaml()?.into_bytes()),
+        Command::Check(check) => on_cluster.block_on(check.run()),
+        Command::Services(services) => on_cluster.block_on(services.run()),
+        Command::Resolve(resolve) => on_cluster.block_on(resolve.run()),
+        Command::Explain(explain) => on_cluster.block_on(explain.run()),
+        Command::Sidecars(sidecars) => on_cluster.block_on(sidecars.run()),
+        Command::Watch(watch) => on_cluster.block_on(watch.run()),
+        Command::Drain(drain) => on_cluster.block_on(drain.run()),
+        Command::Inject(inject) => print(inject.run()?.as_bytes()),
+        Command::Crd => print(rollcall_crds::crd_yaml().map_err(anyhow::Error::from)?.as_bytes()),
         Command::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "rollcall", &mut output);
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "rollcall", &mut script);
+            print(&script)
         }
     }
-    io::Write::write_all(&mut io::stdout(), &output)?;
-    Ok(())
+}
+
+/// Writes it to standard output. Whoever reads no further has read enough.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::from(error).into()),
+        _ => Ok(()),
+    }
+}
+
+/// A body as it came, in a line of its own.
+fn print_body(body: &[u8]) -> Result<(), Failure> {
+    print(body)?;
+    if body.ends_with(b"\n") { Ok(()) } else { print(b"\n") }
 }

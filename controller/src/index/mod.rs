@@ -22,6 +22,7 @@ mod endpoints;
 mod explain;
 mod failing;
 mod foreign;
+mod hearings;
 mod join;
 mod lists;
 mod lookout;
@@ -77,6 +78,7 @@ use crate::index::{
 
 pub(crate) use alarms::{Alarms, FALSE_ALARMS, OBSERVED, because};
 pub(crate) use failing::{FailingPod, REMEDY as FAILING_REMEDY};
+pub(crate) use hearings::Hearing;
 pub(crate) use lists::Tally;
 pub(crate) use lookout::{Lacking, WithoutSidecar};
 

@@ -12,6 +12,7 @@ mod explain;
 mod failing;
 mod format;
 pub mod health;
+mod hearings;
 mod lacking;
 mod metrics;
 mod writes;

@@ -4,6 +4,7 @@ mod addresses;
 mod adoption;
 mod crowd;
 mod failing;
+mod hearings;
 mod lookout;
 mod order;
 mod pods;

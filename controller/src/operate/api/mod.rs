@@ -42,6 +42,7 @@ use super::{
     consumers::{Asked, consumers_body},
     explain::explained,
     failing::failing_body,
+    hearings::hearings_body,
     lacking::lacking_body,
 };
 use crate::{
@@ -55,6 +56,8 @@ const CONNECTIONS_MAX: usize = 64;
 const ASK_MAX: Duration = Duration::from_secs(5);
 /// Pods that are listed, without a sidecar, failing, or calling a service: whoever sees so many looks for one cause, and asks for a namespace.
 const LISTED_MAX: usize = 500;
+/// Sessions that are listed: as many as a replica has places for, at some 100 bytes each.
+const SESSIONS_MAX: usize = 10_000;
 
 const INDEX: &str = "Rollcall controller
 
@@ -66,6 +69,7 @@ GET /v1/explain/{service}.{namespace}  what each witness says of its instances; 
 GET /v1/catalogue                      everything, one instance a line; ?namespace=
 GET /v1/without-sidecar                pods that asked for a sidecar and have none; ?namespace=
 GET /v1/failing                        pods whose app fails and is restarted by nobody; ?namespace=
+GET /v1/sessions                       pods with a sidecar, and who is heard; ?namespace=
 GET /v1/log-level                      what is logged
 PUT /v1/log-level                      {\"filter\":\"info,rollcall_controller=debug\"}
 
@@ -187,6 +191,11 @@ impl Api {
                 self.complete()?;
                 self.failing(namespace).await
             }
+            Route::Sessions => {
+                let namespace = namespace(parameters)?;
+                self.complete()?;
+                self.sessions(namespace).await
+            }
             Route::Catalogue => {
                 let namespace = namespace(parameters)?;
                 let view = self.complete()?;
@@ -224,6 +233,13 @@ impl Api {
             view.replicas.iter().map(|replica| &*replica.name).filter(|name| **name != *self.replica);
         let asked = Asked { replica: &self.replica, others: others.collect(), now: Instant::now() };
         Ok(json(consumers_body(key, &consumers, total, asked)))
+    }
+
+    async fn sessions(&self, namespace: Option<Namespace>) -> Result<Answer, Problem> {
+        let now_ms = self.index.now_ms();
+        let question = self.index.ask(move |index| index.hearings(namespace.as_ref(), SESSIONS_MAX, now_ms));
+        let (pods, total) = in_its_turn(question).await?;
+        Ok(json(hearings_body(&self.replica, &pods, total)))
     }
 
     async fn explain(&self, key: ServiceKey, id: Option<&str>) -> Result<Answer, Problem> {

@@ -16,6 +16,7 @@ pub(super) enum Route {
     Catalogue,
     WithoutSidecar,
     Failing,
+    Sessions,
     LogLevel,
 }
 
@@ -40,6 +41,7 @@ impl Route {
             [Some("v1"), Some("catalogue"), None, _] => Self::Catalogue,
             [Some("v1"), Some("without-sidecar"), None, _] => Self::WithoutSidecar,
             [Some("v1"), Some("failing"), None, _] => Self::Failing,
+            [Some("v1"), Some("sessions"), None, _] => Self::Sessions,
             [Some("v1"), Some("log-level"), None, _] => Self::LogLevel,
             _ => return Err(nothing_here()),
         };
@@ -87,6 +89,7 @@ mod tests {
             ("/v1/catalogue", Route::Catalogue),
             ("/v1/without-sidecar", Route::WithoutSidecar),
             ("/v1/failing", Route::Failing),
+            ("/v1/sessions", Route::Sessions),
             ("/v1/log-level", Route::LogLevel),
         ];
         for (path, route) in table {

@@ -1,0 +1,203 @@
+//! What the checks go by, as the API server and the controllers tell it now. Nothing is judged here.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration,
+        apps::v1::Deployment,
+        authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+        core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{Api, api::PostParams};
+use rollcall_crds::ServiceRegistration;
+
+pub(super) use super::ask::dumps_again;
+use super::{
+    ask::{first, replied},
+    facts::{self, Before, Build, Catalogue, Crd, Facts, Installation, Kubernetes},
+    objects,
+};
+use crate::{
+    failure::Failure,
+    reach::{Reach, Replica, Seen},
+};
+
+pub(crate) const CRD: &str = "serviceregistrations.rollcall.dev";
+/// Deployment, Service and ConfigMap have this name whatever the release is called.
+const CONTROLLER: &str = "rollcall-controller";
+const AUTHORITY: &str = "rollcall-ca";
+/// What helm makes in the release's namespace, beside the record of the release itself (a Secret).
+const IN_NAMESPACE: [(&str, &str); 8] = [
+    ("apps", "deployments"),
+    ("", "services"),
+    ("", "serviceaccounts"),
+    ("", "configmaps"),
+    ("", "secrets"),
+    ("policy", "poddisruptionbudgets"),
+    ("rbac.authorization.k8s.io", "roles"),
+    ("rbac.authorization.k8s.io", "rolebindings"),
+];
+/// What it makes for the whole cluster.
+const IN_CLUSTER: [(&str, &str); 5] = [
+    ("", "namespaces"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("rbac.authorization.k8s.io", "clusterroles"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+];
+
+/// Everything that an installation is judged by.
+pub(super) async fn all(reach: &Reach) -> Result<Facts, Failure> {
+    let build = build()?;
+    let client = || reach.client.clone();
+    let system = reach.system.as_str();
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client());
+    let secrets: Api<Secret> = Api::namespaced(client(), system);
+    let pods: Api<Pod> = Api::all(client());
+    let webhook_name = format!("{system}-injection");
+    let (kubernetes, crd, installation, webhook, authority, pods) = tokio::join!(
+        kubernetes(reach),
+        crd(reach),
+        installation(reach),
+        reach.seen(webhooks.get(&webhook_name)),
+        reach.seen(secrets.get(AUTHORITY)),
+        reach.all(&pods, None, objects::sidecar),
+    );
+    let catalogue = catalogue(reach, &installation.replicas).await;
+    Ok(Facts {
+        build,
+        system: system.to_owned(),
+        now_s: now_s(),
+        kubernetes,
+        crd,
+        installation,
+        webhook: webhook.map(objects::webhook),
+        authority: authority.map(objects::authority),
+        catalogue,
+        pods,
+    })
+}
+
+/// What a cluster is judged by before an install.
+pub(super) async fn before(reach: &Reach) -> Before {
+    let client = || reach.client.clone();
+    let system = reach.system.as_str();
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client());
+    let deployments: Api<Deployment> = Api::namespaced(client(), system);
+    let namespaces: Api<Namespace> = Api::all(client());
+    let (kubernetes, crd, webhooks, deployment, namespace, rights) = tokio::join!(
+        kubernetes(reach),
+        crd(reach),
+        reach.all(&webhooks, None, objects::our_webhook),
+        reach.seen(deployments.get(CONTROLLER)),
+        reach.seen(namespaces.get(system)),
+        rights(reach),
+    );
+    Before {
+        system: system.to_owned(),
+        kubernetes,
+        rights,
+        crd,
+        webhooks: webhooks.map(|listed| listed.items),
+        deployment: deployment.map(objects::deployment),
+        namespace: namespace.map(|found| objects::namespace(&found)),
+    }
+}
+
+/// What this program is.
+pub(crate) fn build() -> Result<Build, Failure> {
+    let yaml = rollcall_crds::crd_yaml().map_err(anyhow::Error::from)?;
+    Ok(Build { version: env!("CARGO_PKG_VERSION").to_owned(), schema: objects::own_schema(&yaml)? })
+}
+
+async fn kubernetes(reach: &Reach) -> Kubernetes {
+    let nodes: Api<Node> = Api::all(reach.client.clone());
+    let (version, nodes) = tokio::join!(
+        reach.seen(reach.client.apiserver_version()),
+        reach.all(&nodes, None, |node| {
+            let kubelet = node.status?.node_info?.kubelet_version;
+            Some(facts::Node { name: node.metadata.name?, kubelet })
+        })
+    );
+    Kubernetes { version: version.map(|info| info.git_version), nodes: nodes.map(|listed| listed.items) }
+}
+
+pub(crate) async fn crd(reach: &Reach) -> Seen<Crd> {
+    let crds: Api<CustomResourceDefinition> = Api::all(reach.client.clone());
+    reach.seen(crds.get(CRD)).await.map(objects::crd)
+}
+
+pub(crate) async fn deployment(reach: &Reach) -> Seen<facts::Deployment> {
+    let deployments: Api<Deployment> = Api::namespaced(reach.client.clone(), reach.system.as_str());
+    reach.seen(deployments.get(CONTROLLER)).await.map(objects::deployment)
+}
+
+async fn installation(reach: &Reach) -> Installation {
+    let system = reach.system.as_str();
+    let services: Api<Service> = Api::namespaced(reach.client.clone(), system);
+    let settings: Api<ConfigMap> = Api::namespaced(reach.client.clone(), system);
+    let (deployment, replicas, service, settings) = tokio::join!(
+        deployment(reach),
+        reach.replicas(),
+        reach.seen(services.get(CONTROLLER)),
+        reach.seen(settings.get(CONTROLLER)),
+    );
+    Installation {
+        deployment,
+        replicas,
+        service: service.map(objects::service),
+        sidecar_image: settings.map(|settings| objects::sidecar_image(&settings)),
+    }
+}
+
+async fn catalogue(reach: &Reach, replicas: &Seen<Vec<Replica>>) -> Catalogue {
+    let replicas = replicas.here().map(Vec::as_slice).unwrap_or_default();
+    let registrations: Api<ServiceRegistration> = Api::all(reach.client.clone());
+    let (told, without_sidecar, failing, sessions, registrations) = tokio::join!(
+        replied(reach, replicas),
+        first(reach, replicas, "/v1/without-sidecar"),
+        first(reach, replicas, "/v1/failing"),
+        first(reach, replicas, "/v1/sessions"),
+        reach.all(&registrations, None, objects::refused),
+    );
+    Catalogue { told, without_sidecar, failing, sessions, registrations }
+}
+
+/// Registrations that are refused in one namespace.
+pub(crate) async fn refused_in(reach: &Reach, namespace: &str) -> Seen<Vec<facts::Refused>> {
+    let registrations: Api<ServiceRegistration> = Api::namespaced(reach.client.clone(), namespace);
+    reach.all(&registrations, None, objects::refused).await.map(|listed| listed.items)
+}
+
+/// Whether the user may do what helm does.
+async fn rights(reach: &Reach) -> Vec<(String, Seen<bool>)> {
+    let in_namespace = IN_NAMESPACE.map(|(group, resource)| (group, resource, Some(reach.system.as_str())));
+    let in_cluster = IN_CLUSTER.map(|(group, resource)| (group, resource, None));
+    let asked = in_namespace.into_iter().chain(in_cluster).map(|(group, resource, namespace)| async move {
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(reach.client.clone());
+        let attributes = ResourceAttributes {
+            group: Some(group.to_owned()),
+            resource: Some(resource.to_owned()),
+            namespace: namespace.map(str::to_owned),
+            verb: Some("create".to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let told = reach.seen(reviews.create(&PostParams::default(), &review)).await;
+        let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+        (format!("create {name}"), told.map(|review| review.status.is_some_and(|status| status.allowed)))
+    });
+    futures::future::join_all(asked).await
+}
+
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,170 @@
+//! Whether the sidecars are what the installation gives, and heard.
+
+use super::unseen;
+use crate::{
+    check::{
+        facts::{Asked, Facts, Sidecar},
+        finding::{Finding, Topic},
+    },
+    print::{counted, first_of},
+    reach::{Listed, Seen},
+};
+
+/// What sidecars come for.
+const SESSIONS_PORT: u16 = 7310;
+const NAMED_MAX: usize = 5;
+/// A sidecar keeps its image for as long as its pod lives.
+const RESTART: &str =
+    "`kubectl -n NAMESPACE rollout restart deployment/NAME` gives their pods the installation's";
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let Some(pods) = facts.pods.here() else {
+        return unseen(Topic::SidecarImages, "the pods", "list pods in all namespaces", &facts.pods)
+            .into_iter()
+            .collect();
+    };
+    [images(facts, pods), Some(sessions(facts)), address(facts, &pods.items)].into_iter().flatten().collect()
+}
+
+fn names<'a>(pods: impl Iterator<Item = &'a Sidecar>) -> Vec<String> {
+    pods.map(|one| format!("{}/{}", one.namespace, one.pod)).collect()
+}
+
+fn images(facts: &Facts, pods: &Listed<Sidecar>) -> Option<Finding> {
+    let topic = Topic::SidecarImages;
+    let wanted = match &facts.installation.sidecar_image {
+        Seen::Here(Some(wanted)) => wanted,
+        Seen::Here(None) | Seen::Missing => return None,
+        other => {
+            let right = format!("get the ConfigMap rollcall-controller in {}", facts.system);
+            return unseen(topic, "what sidecars are to be", &right, other);
+        }
+    };
+    let other = names(pods.items.iter().filter(|one| one.image != *wanted));
+    let seen = if pods.truncated { " of those that were looked at" } else { "" };
+    Some(match other.as_slice() {
+        [] => Finding::ok(topic, format!("{} of {wanted}{seen}", counted(pods.items.len(), "sidecar"))),
+        other => Finding::warn(
+            topic,
+            format!(
+                "{} of {}{seen} are not of {wanted}: {}",
+                other.len(),
+                counted(pods.items.len(), "sidecar"),
+                first_of(other, NAMED_MAX)
+            ),
+            RESTART,
+        ),
+    })
+}
+
+fn sessions(facts: &Facts) -> Finding {
+    let topic = Topic::SidecarSessions;
+    let told = match &facts.catalogue.sessions {
+        Asked::Told(told) => told,
+        Asked::NotKnown => {
+            return Finding::skipped(topic, "the controllers do not tell who is in session", "upgrade them");
+        }
+        Asked::Unanswered(why) => {
+            let remedy = "see the findings on the controllers";
+            return Finding::skipped(topic, format!("nobody says who is in session: {why}"), remedy);
+        }
+    };
+    let silent: Vec<_> = told
+        .pods
+        .iter()
+        .filter(|one| !one.is_heard())
+        .map(|one| format!("{}/{} ({})", one.namespace, one.pod, one.session))
+        .collect();
+    match silent.as_slice() {
+        [] => Finding::ok(topic, format!("{} in session", counted(told.total, "sidecar"))),
+        silent => Finding::warn(
+            topic,
+            format!("{} not in session: {}", counted(silent.len(), "sidecar"), first_of(silent, NAMED_MAX)),
+            "`rollcall explain pod/NAME -n NAMESPACE` says why; one that has just started is given a moment",
+        ),
+    }
+}
+
+/// Whether they were told where the controller is now.
+fn address(facts: &Facts, pods: &[Sidecar]) -> Option<Finding> {
+    let topic = Topic::SidecarAddress;
+    let service = facts.installation.service.here()?.cluster_ip.as_ref()?;
+    let ip: std::net::IpAddr = service.parse().ok()?;
+    let now = std::net::SocketAddr::new(ip, SESSIONS_PORT).to_string();
+    let astray =
+        names(pods.iter().filter(|one| one.controller.as_ref().is_some_and(|address| *address != now)));
+    Some(match astray.as_slice() {
+        [] => Finding::ok(topic, format!("all of them know the controller's address, {now}")),
+        astray => Finding::warn(
+            topic,
+            format!(
+                "made with another address of the controller than {now}: {}",
+                first_of(astray, NAMED_MAX)
+            ),
+            RESTART,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{facts::Many, finding::Level, judge::sample};
+
+    fn found(change: impl FnOnce(&mut Facts)) -> Vec<Finding> {
+        let mut facts = sample::facts();
+        change(&mut facts);
+        findings(&facts)
+    }
+
+    fn level(findings: &[Finding], topic: Topic) -> Option<Level> {
+        findings.iter().find(|one| one.topic == topic).map(|one| one.level)
+    }
+
+    fn first(facts: &mut Facts) -> &mut Sidecar {
+        match &mut facts.pods {
+            Seen::Here(listed) => &mut listed.items[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sidecars_are_to_be_the_installations_and_heard() {
+        assert!(found(|_| {}).iter().all(|one| one.level == Level::Ok));
+        type Change = fn(&mut Facts);
+        let table: [(Change, Topic, Option<Level>); 7] = [
+            (|facts| first(facts).image = "sidecar:0.0.9".into(), Topic::SidecarImages, Some(Level::Warn)),
+            (|facts| facts.installation.sidecar_image = Seen::Missing, Topic::SidecarImages, None),
+            (|facts| facts.pods = Seen::Forbidden(String::new()), Topic::SidecarImages, Some(Level::Skipped)),
+            (|facts| facts.catalogue.sessions = silent(), Topic::SidecarSessions, Some(Level::Warn)),
+            (
+                |facts| facts.catalogue.sessions = Asked::NotKnown,
+                Topic::SidecarSessions,
+                Some(Level::Skipped),
+            ),
+            (
+                |facts| first(facts).controller = Some("10.96.0.8:7310".into()),
+                Topic::SidecarAddress,
+                Some(Level::Warn),
+            ),
+            (|facts| first(facts).controller = None, Topic::SidecarAddress, Some(Level::Ok)),
+        ];
+        for (change, topic, expected) in table {
+            let found = found(change);
+            assert_eq!(level(&found, topic), expected, "{topic:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_out_of_step_is_named_with_the_remedy() {
+        let found = found(|facts| first(facts).image = "sidecar:0.0.9".into());
+        let images = found.iter().find(|one| one.topic == Topic::SidecarImages).unwrap();
+        assert_eq!(images.says, "1 of 2 sidecars are not of rollcall.dev/sidecar:0.1.0: shop/orders-1");
+        assert!(images.remedy.as_ref().unwrap().contains("rollout restart"));
+    }
+
+    fn silent() -> Asked<Many<crate::verbs::Heard>> {
+        let one = r#"{"pods":[{"namespace":"shop","pod":"orders-1","session":"lost-long"}],"total":1}"#;
+        Asked::Told(serde_json::from_str(one).unwrap())
+    }
+}

@@ -1,0 +1,238 @@
+//! Kubernetes' objects, as far as a check goes by them.
+
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration,
+        apps::v1,
+        core::v1::{ConfigMap, Namespace, Pod, Secret, Service},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::Timestamp,
+};
+use rollcall_crds::ServiceRegistration;
+use rollcall_injection::SIDECAR;
+use serde_json::Value;
+
+use super::{
+    certificate::certificates,
+    facts::{Authority, Crd, Deployment, Entry, NamespaceLabels, Refused, Sidecar, Webhook},
+    judge::SERVED,
+};
+
+/// How helm and charts name a version.
+const VERSION: &str = "app.kubernetes.io/version";
+/// By it the controller knows the webhook that it is to write to.
+const WEBHOOK_ENV: &str = "ROLLCALL_WEBHOOK";
+/// From when on the newer authority signs.
+const SIGN_FROM: &str = "rollcall.dev/sign-from";
+
+fn label(meta: &ObjectMeta, name: &str) -> Option<String> {
+    meta.labels.as_ref()?.get(name).cloned()
+}
+
+fn annotation(meta: &ObjectMeta, name: &str) -> Option<String> {
+    meta.annotations.as_ref()?.get(name).cloned()
+}
+
+pub(crate) fn crd(found: CustomResourceDefinition) -> Crd {
+    let meta = &found.metadata;
+    let release =
+        annotation(meta, "meta.helm.sh/release-name").zip(annotation(meta, "meta.helm.sh/release-namespace"));
+    let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
+    let established = conditions.iter().any(|one| one.type_ == "Established" && one.status == "True");
+    let version = label(meta, VERSION);
+    let versions = found.spec.versions;
+    let served = versions.iter().filter(|one| one.served).map(|one| one.name.clone()).collect();
+    let ours = versions.into_iter().find(|one| one.name == SERVED);
+    let schema = ours
+        .and_then(|one| one.schema)
+        .and_then(|schema| schema.open_api_v3_schema)
+        .and_then(|schema| serde_json::to_value(schema).ok());
+    Crd { version, release, established, served, schema }
+}
+
+/// The schema that this build knows, in the same form.
+pub(crate) fn own_schema(yaml: &str) -> anyhow::Result<Value> {
+    let own: CustomResourceDefinition = serde_saphyr::from_str(yaml)?;
+    crd(own).schema.ok_or_else(|| anyhow::anyhow!("crd: this build has none; this is a bug"))
+}
+
+pub(crate) fn deployment(found: v1::Deployment) -> Deployment {
+    let version = label(&found.metadata, VERSION);
+    let status = found.status.unwrap_or_default();
+    let spec = found.spec.unwrap_or_default();
+    let containers = spec.template.spec.map(|spec| spec.containers).unwrap_or_default();
+    let env = containers.iter().flat_map(|container| container.env.iter().flatten());
+    Deployment {
+        version,
+        // As Kubernetes has it where nothing is said.
+        wanted: spec.replicas.unwrap_or(1),
+        ready: status.ready_replicas.unwrap_or(0),
+        injects: env.into_iter().any(|variable| variable.name == WEBHOOK_ENV),
+    }
+}
+
+pub(super) fn service(found: Service) -> super::facts::Service {
+    let spec = found.spec.unwrap_or_default();
+    let cluster_ip = spec.cluster_ip.filter(|address| !address.is_empty() && address != "None");
+    let ports = spec.ports.unwrap_or_default().iter().map(|port| port.port).collect();
+    super::facts::Service { cluster_ip, ports }
+}
+
+pub(super) fn webhook(found: MutatingWebhookConfiguration) -> Webhook {
+    let entries = found.webhooks.unwrap_or_default().into_iter().map(|entry| {
+        let service = entry
+            .client_config
+            .service
+            .map(|service| format!("{}/{}:{}", service.namespace, service.name, service.port.unwrap_or(443)));
+        let bundle = entry.client_config.ca_bundle.map(|bundle| bundle.0).unwrap_or_default();
+        Entry {
+            name: entry.name,
+            service,
+            bundle: certificates(&bundle).into_iter().map(|certificate| certificate.der).collect(),
+            fails_open: entry.failure_policy.as_deref() == Some("Ignore"),
+        }
+    });
+    Webhook { entries: entries.collect() }
+}
+
+/// The name of a webhook's configuration, if it is one of Rollcall's.
+pub(super) fn our_webhook(found: MutatingWebhookConfiguration) -> Option<String> {
+    let ours = found.webhooks.iter().flatten().any(|entry| entry.name.ends_with(".inject.rollcall.dev"));
+    found.metadata.name.filter(|_| ours)
+}
+
+/// The authority; its keys are not looked at.
+pub(super) fn authority(found: Secret) -> Authority {
+    let from = annotation(&found.metadata, SIGN_FROM).and_then(|text| text.parse::<Timestamp>().ok());
+    let data = found.data.unwrap_or_default();
+    let first = |name: &str| certificates(&data.get(name)?.0).into_iter().next();
+    Authority {
+        signer: first("tls.crt"),
+        previous: first("previous.crt"),
+        sign_from_s: from.map(Timestamp::as_second),
+    }
+}
+
+/// The image that sidecars are to have.
+pub(super) fn sidecar_image(found: &ConfigMap) -> Option<String> {
+    let settings = found.data.as_ref()?.get("injection.yaml")?;
+    let settings: Value = serde_saphyr::from_str(settings).ok()?;
+    settings.get("image")?.as_str().map(str::to_owned)
+}
+
+/// A registration that the controller does not take.
+pub(crate) fn refused(found: ServiceRegistration) -> Option<Refused> {
+    let status = found.status?;
+    let told = serde_json::to_value(status.conditions).ok()?;
+    let accepted =
+        told.as_array()?.iter().find(|one| one.get("type").is_some_and(|kind| kind == "Accepted"))?;
+    if accepted.get("status")? != "False" {
+        return None;
+    }
+    let word = |name: &str| accepted.get(name).and_then(Value::as_str).unwrap_or_default();
+    let message = match word("message") {
+        "" => word("reason"),
+        message => message,
+    };
+    Some(Refused {
+        namespace: found.metadata.namespace?,
+        name: found.metadata.name?,
+        message: message.to_owned(),
+    })
+}
+
+/// A pod's sidecar, where it has one and has not ended.
+pub(super) fn sidecar(found: Pod) -> Option<Sidecar> {
+    let phase = found.status.and_then(|status| status.phase);
+    if found.metadata.deletion_timestamp.is_some() || matches!(phase.as_deref(), Some("Succeeded" | "Failed"))
+    {
+        return None;
+    }
+    let ours = found.spec?.init_containers?.into_iter().find(|container| container.name == SIDECAR)?;
+    let controller = ours.env.into_iter().flatten().find(|variable| variable.name == "ROLLCALL_CONTROLLER");
+    Some(Sidecar {
+        namespace: found.metadata.namespace?,
+        pod: found.metadata.name?,
+        image: ours.image.unwrap_or_default(),
+        controller: controller.and_then(|variable| variable.value),
+    })
+}
+
+pub(super) fn namespace(found: &Namespace) -> NamespaceLabels {
+    let enforce = label(&found.metadata, "pod-security.kubernetes.io/enforce");
+    NamespaceLabels { enforce, terminating: found.metadata.deletion_timestamp.is_some() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object<K: DeserializeOwned>(value: Value) -> K {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn the_crd_of_this_build_is_the_same_in_a_cluster() {
+        let yaml = rollcall_crds::crd_yaml().unwrap();
+        let mut whole: Value = serde_saphyr::from_str(&yaml).unwrap();
+        whole["metadata"]["labels"] = json!({VERSION: "0.1.0"});
+        whole["metadata"]["annotations"] = json!({"meta.helm.sh/release-name": "rollcall", "meta.helm.sh/release-namespace": "rollcall-system"});
+        let no_names = json!({"plural": "serviceregistrations", "kind": "ServiceRegistration"});
+        let conditions = json!([{"type": "Established", "status": "True"}]);
+        whole["status"] =
+            json!({"conditions": conditions, "acceptedNames": no_names, "storedVersions": [SERVED]});
+        let found = crd(object(whole));
+        assert_eq!(found.schema, Some(own_schema(&yaml).unwrap()));
+        assert_eq!(found.served, [SERVED]);
+        assert!(found.established);
+        assert_eq!(found.version.as_deref(), Some("0.1.0"));
+        assert_eq!(found.release, Some(("rollcall".to_owned(), "rollcall-system".to_owned())));
+    }
+
+    #[test]
+    fn a_deployment_says_whether_it_injects() {
+        let template =
+            |env: Value| json!({"spec": {"containers": [{"name": "controller", "image": "i", "env": env}]}});
+        let with = |env: Value| -> Deployment {
+            deployment(object(json!({"metadata": {"labels": {VERSION: "0.1.0"}},
+                "spec": {"replicas": 2, "selector": {}, "template": template(env)}, "status": {"readyReplicas": 1}})))
+        };
+        let found = with(json!([{"name": WEBHOOK_ENV, "value": "x"}]));
+        assert_eq!((found.wanted, found.ready, found.injects), (2, 1, true));
+        assert!(!with(json!([])).injects);
+    }
+
+    #[test]
+    fn a_registration_that_is_refused_says_why() {
+        let registration = |status: &str| -> ServiceRegistration {
+            object(json!({"apiVersion": "rollcall.dev/v1alpha1", "kind": "ServiceRegistration",
+                "metadata": {"namespace": "shop", "name": "a"}, "spec": {"target": {"service": {"name": "x"}}},
+                "status": {"conditions": [{"type": "Accepted", "status": status, "reason": "Invalid", "message": "spec.target: two of them",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
+        };
+        assert_eq!(refused(registration("False")).unwrap().message, "spec.target: two of them");
+        assert_eq!(refused(registration("True")), None);
+    }
+
+    #[test]
+    fn a_pod_tells_its_sidecar() {
+        let pod = |phase: &str| -> Pod {
+            object(json!({"metadata": {"namespace": "shop", "name": "web-1"},
+                "spec": {"containers": [], "initContainers": [{"name": SIDECAR, "image": "s:1",
+                    "env": [{"name": "ROLLCALL_CONTROLLER", "value": "10.96.0.7:7310"}]}]},
+                "status": {"phase": phase}}))
+        };
+        let found = sidecar(pod("Running")).unwrap();
+        assert_eq!((found.image.as_str(), found.controller.as_deref()), ("s:1", Some("10.96.0.7:7310")));
+        assert_eq!(sidecar(pod("Succeeded")), None);
+        let settings: ConfigMap =
+            object(json!({"data": {"injection.yaml": "image: s:2\nimagePullPolicy: Always\n"}}));
+        assert_eq!(sidecar_image(&settings).as_deref(), Some("s:2"));
+        assert_eq!(sidecar_image(&ConfigMap::default()), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! `rollcall explain`: why the instances of a service are in their states, or where the way of a pod into the catalogue ends.
+
+mod facts;
+mod gather;
+mod service;
+mod walk;
+
+use clap::Args;
+use rollcall_catalogue::Namespace;
+use serde::Serialize;
+use walk::{State, Step, walk};
+
+use crate::{
+    failure::Failure,
+    names::{Subject, key},
+    options::{Form, Where},
+    print,
+    print::{Paint, Tone},
+    print_body,
+    reach::Reach,
+};
+
+/// Holds what `rollcall explain` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A service, as orders or orders.shop; or a pod, as pod/orders-1
+    #[arg(value_name = "NAME|pod/NAME")]
+    subject: Subject,
+
+    /// One instance of the service.
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+
+    /// Of a pod: whether a caller in this namespace may see it.
+    #[arg(long, value_name = "NAMESPACE")]
+    from: Option<Namespace>,
+
+    #[arg(long, short, value_name = "FORM")]
+    output: Option<Form>,
+
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Holds what is told of a pod, for programs.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    namespace: &'a str,
+    pod: &'a str,
+    steps: &'a [Step],
+    /// The first link that is broken.
+    broken: Option<walk::Link>,
+}
+
+// === impl Explain ===
+
+impl Explain {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let usage = |says: &str| Err(Failure::Usage(says.to_owned()));
+        match (&self.subject, &self.id, &self.from) {
+            (Subject::Pod(_), Some(_), _) => return usage("an ID is of a service; leave it out for a pod"),
+            (Subject::Service(_), _, Some(_)) => {
+                return usage("--from is for pods; use `explain pod/NAME --from NAMESPACE`");
+            }
+            _ => {}
+        }
+        let reach = Reach::new(&self.place).await?;
+        match &self.subject {
+            Subject::Service(named) => {
+                let key = key(named, &reach.namespace);
+                service::explain(&reach, &key, self.id.as_deref(), self.output).await
+            }
+            Subject::Pod(name) => {
+                let facts = Box::pin(gather::facts(&reach, name, self.from.as_ref())).await?;
+                let steps = walk(&facts);
+                let broken = steps.iter().find(|step| step.state == State::Broken);
+                match self.output {
+                    Some(Form::Json) => {
+                        let (namespace, pod) = (reach.namespace.as_str(), name.as_str());
+                        let broken = broken.map(|step| step.link);
+                        // Text, which serde_json cannot fail to write.
+                        let body = serde_json::to_vec(&Body { namespace, pod, steps: &steps, broken });
+                        print_body(&body.unwrap_or_default())?;
+                    }
+                    None => print(text(name, &steps, Paint::of_stdout()).as_bytes())?,
+                }
+                if broken.is_some() { Err(Failure::Told) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// The steps in their order, and where the way ends.
+fn text(pod: &str, steps: &[Step], paint: Paint) -> String {
+    let mut text = String::new();
+    for step in steps {
+        let (tone, word) = match step.state {
+            State::Good => (Tone::Good, "ok     "),
+            State::Unknown => (Tone::Doubtful, "unknown"),
+            State::Broken => (Tone::Bad, "broken "),
+        };
+        text.push_str(&format!("{}  {:<12}  {}\n", paint.on(tone, word), step.link.name(), step.says));
+        if let Some(remedy) = &step.remedy {
+            text.push_str(&format!("{:23}{remedy}\n", ""));
+        }
+    }
+    let end = match steps.iter().find(|step| step.state == State::Broken) {
+        Some(step) => {
+            paint.on(Tone::Bad, &format!("pod/{pod}: the first broken link is {}", step.link.name()))
+        }
+        None => paint.on(Tone::Good, &format!("pod/{pod}: no link is broken")),
+    };
+    text.push_str(&format!("\n{end}\n"));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_told_up_to_where_it_ends() {
+        let step = |link, state, says: &str, remedy: Option<&str>| Step {
+            link,
+            state,
+            says: says.to_owned(),
+            remedy: remedy.map(str::to_owned),
+        };
+        let steps = [
+            step(walk::Link::Controller, State::Good, "2 of them are ready", None),
+            step(walk::Link::Session, State::Broken, "it has none", Some("allow it")),
+        ];
+        assert_eq!(
+            text("web-1", &steps, Paint::new(false)),
+            "ok       controller    2 of them are ready\n\
+             broken   session       it has none\n\
+             \u{20}                      allow it\n\
+             \npod/web-1: the first broken link is session\n"
+        );
+        assert!(text("web-1", &steps[..1], Paint::new(false)).ends_with("pod/web-1: no link is broken\n"));
+    }
+}

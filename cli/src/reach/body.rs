@@ -1,0 +1,44 @@
+//! What an answer of the controller holds, or says no with.
+
+use serde::de::DeserializeOwned;
+
+use super::{Answer, replicas::problem_of};
+use crate::failure::Failure;
+
+/// The body of an answer that is one; its problem otherwise.
+pub(crate) fn body(answer: &Answer) -> Result<&[u8], Failure> {
+    match answer.status {
+        _ if answer.is_ok() => Ok(&answer.body),
+        404 => Err(Failure::Nothing(problem_of(answer))),
+        400 | 422 => Err(Failure::Usage(problem_of(answer))),
+        _ => Err(Failure::Other(anyhow::anyhow!("controller: {}", problem_of(answer)))),
+    }
+}
+
+/// The same, read.
+pub(crate) fn decoded<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
+    serde_json::from_slice(body(answer)?).map_err(|error| {
+        let remedy = "use a `rollcall` of the controller's version";
+        Failure::Other(anyhow::anyhow!("controller: its answer cannot be read ({error}); {remedy}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_ends_the_command_as_its_kind_wants() {
+        let answer = |status: u16, body: &str| Answer { status, body: body.as_bytes().to_vec() };
+        let said = r#"{"detail":"no registration names `x`","hint":"look"}"#;
+        for (status, code) in [(404, 1), (400, 2), (422, 2), (500, 1)] {
+            let failure = body(&answer(status, said)).unwrap_err();
+            assert_eq!(failure.code(), code, "{status}");
+            assert!(failure.sentence().unwrap().contains("no registration names `x`; look"), "{failure}");
+        }
+        assert_eq!(decoded::<Vec<u8>>(&answer(200, "[1]")).unwrap(), [1]);
+        let unread = decoded::<Vec<u8>>(&answer(200, "{}")).unwrap_err();
+        assert!(unread.to_string().contains("controller's version"), "{unread}");
+        assert!(body(&answer(418, "tea")).unwrap_err().to_string().contains("418"));
+    }
+}

@@ -1,0 +1,174 @@
+//! The way to a cluster: its API server by the user's own kubeconfig, and what listens on a pod's loopback by the user's own
+//! right to forward ports. Thin IO: what it brings, others judge.
+
+mod body;
+mod forward;
+mod replicas;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, time::Duration};
+
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, ObjectList},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+use rollcall_catalogue::Namespace;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+pub(crate) use self::{
+    body::{body, decoded},
+    forward::{Answer, ForwardError, Line},
+    replicas::{READ_PORT, Replica, Told},
+    seen::Seen,
+};
+use crate::{failure::Failure, options::Where};
+
+/// Objects of one page, as kubectl asks for them.
+const PAGE: u32 = 500;
+/// Pages of one list: 20,000 pods are the largest installation that Rollcall is measured with.
+const PAGES_MAX: usize = 40;
+
+/// Holds the way to a cluster.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    pub(crate) client: Client,
+    /// The namespace that is meant where none is said.
+    pub(crate) namespace: Namespace,
+    /// Where Rollcall is.
+    pub(crate) system: Namespace,
+    /// For how long an answer is waited for.
+    pub(crate) timeout: Duration,
+}
+
+// === impl Reach ===
+
+impl Reach {
+    /// Reads the kubeconfig; asks nobody yet, but whoever gives the user's token.
+    pub(crate) async fn new(place: &Where) -> Result<Self, Failure> {
+        let config = timeout(place.timeout, config(place))
+            .await
+            .map_err(|_| unreachable("kubeconfig", "whoever gives its token gave no answer", LONGER))??;
+        let said = || config.default_namespace.parse();
+        let namespace = match place.namespace.clone() {
+            Some(namespace) => namespace,
+            None => said().map_err(|error| Failure::Usage(format!("kubeconfig: {error}; use -n")))?,
+        };
+        let client = Client::try_from(config)
+            .map_err(|error| unreachable("API server", &error.to_string(), "check the kubeconfig"))?;
+        Ok(Self { client, namespace, system: place.system_namespace.clone(), timeout: place.timeout })
+    }
+
+    /// What comes of one call.
+    pub(crate) async fn seen<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Seen<T> {
+        match timeout(self.timeout, call).await {
+            Ok(result) => Seen::of(result),
+            Err(_) => Seen::Unknown(format!("no answer within {:?}", self.timeout)),
+        }
+    }
+
+    /// All objects, page by page, each as `kept` has it: an installation's pods whole would be a lot to hold. Where there are
+    /// more than we read, says so.
+    pub(crate) async fn all<K, T>(
+        &self,
+        api: &Api<K>,
+        selector: Option<&str>,
+        kept: impl Fn(K) -> Option<T>,
+    ) -> Seen<Listed<T>>
+    where
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let mut items = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut asked = ListParams::default().limit(PAGE);
+            asked.label_selector = selector.map(str::to_owned);
+            asked.continue_token = after.take();
+            let page: ObjectList<K> = match self.seen(api.list(&asked)).await {
+                Seen::Here(page) => page,
+                Seen::Missing => return Seen::Missing,
+                Seen::Forbidden(why) => return Seen::Forbidden(why),
+                Seen::Unknown(why) => return Seen::Unknown(why),
+            };
+            after = page.metadata.continue_.filter(|token| !token.is_empty());
+            items.extend(page.items.into_iter().filter_map(&kept));
+            if after.is_none() {
+                return Seen::Here(Listed { items, truncated: false });
+            }
+        }
+        Seen::Here(Listed { items, truncated: true })
+    }
+
+    /// A pod of this namespace; an error where it is not there, or cannot be read.
+    pub(crate) async fn pod(&self, name: &str) -> Result<Pod, Failure> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace.as_str());
+        match self.seen(pods.get(name)).await {
+            Seen::Here(pod) => Ok(pod),
+            Seen::Missing => Err(Failure::Nothing(format!(
+                "there is no pod `{name}` in the namespace {}; `kubectl get pods -A` shows where it is",
+                self.namespace
+            ))),
+            Seen::Forbidden(why) => Err(unreachable("API server", &why, "you need the right to get pods")),
+            Seen::Unknown(why) => Err(api_server(&why)),
+        }
+    }
+
+    /// What a pod's own loopback answers.
+    pub(crate) async fn ask(
+        &self,
+        namespace: &Namespace,
+        pod: &str,
+        port: u16,
+        method: Method,
+        path: &str,
+    ) -> Result<Answer, ForwardError> {
+        let asked = async {
+            let mut line = Line::open(&self.client, namespace.as_str(), pod, port).await?;
+            line.ask(method, path).await
+        };
+        timeout(self.timeout, asked).await.unwrap_or(Err(ForwardError::TimedOut(self.timeout)))
+    }
+}
+
+const LONGER: &str = "give it more by --timeout";
+
+/// Holds what a list had.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listed<T> {
+    pub(crate) items: Vec<T>,
+    /// There are more than were read.
+    pub(crate) truncated: bool,
+}
+
+/// The API server is not there for us.
+pub(crate) fn api_server(why: &str) -> Failure {
+    unreachable(
+        "API server",
+        why,
+        "check the kubeconfig and the way to the cluster, as `kubectl version` does",
+    )
+}
+
+pub(crate) fn unreachable(what: &str, why: &str, remedy: &str) -> Failure {
+    Failure::Unreachable { what: what.to_owned(), why: why.to_owned(), remedy: remedy.to_owned() }
+}
+
+async fn config(place: &Where) -> Result<Config, Failure> {
+    let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
+    let usage = |error: KubeconfigError| Failure::Usage(format!("kubeconfig: {error}"));
+    if let Some(path) = &place.kubeconfig {
+        let read = Kubeconfig::read_from(path).map_err(usage)?;
+        return Config::from_custom_kubeconfig(read, &options).await.map_err(usage);
+    }
+    if place.context.is_some() {
+        return Config::from_kubeconfig(&options).await.map_err(usage);
+    }
+    Config::infer()
+        .await
+        .map_err(|error| unreachable("kubeconfig", &error.to_string(), "set KUBECONFIG, or use --kubeconfig"))
+}

@@ -1,0 +1,211 @@
+//! `rollcall watch`: what changes in a service, a line each.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use rollcall_catalogue::ServiceKey;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Instance, ServiceAnswer,
+    catalogue::{GET, escaped, found},
+};
+use crate::{
+    failure::Failure,
+    names::Named,
+    options::{Form, Where},
+    print,
+    print::{Paint, Tone},
+    print_body,
+    reach::{Answer, Line, Reach, decoded, unreachable},
+};
+
+/// A person sees no sooner that something has changed; a question is a few KiB.
+const EVERY: Duration = Duration::from_secs(1);
+/// Without an answer for so long, the watch ends: whoever looks would take silence for calm.
+const SILENT_MAX: Duration = Duration::from_secs(60);
+
+/// Holds what `rollcall watch` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// A service, as orders or orders.shop, and which versions of it
+    #[arg(value_name = "NAME[@VERSION]")]
+    named: Named,
+
+    /// `json`: the whole answer, a line each time that it changes.
+    #[arg(long, short, value_name = "FORM")]
+    output: Option<Form>,
+
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Says what became of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Turn<'a> {
+    Came(&'a Instance),
+    Changed { from: &'a str, to: &'a Instance },
+    Went(&'a Instance),
+}
+
+// === impl Watch ===
+
+impl Watch {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let reach = Reach::new(&self.place).await?;
+        let key = self.named.key(&reach.namespace);
+        let mut path = format!("/v1/services/{key}?all=true");
+        if let Some(version) = &self.named.version {
+            path.push_str(&format!("&version={}", escaped(version)));
+        }
+        let first = found(&reach, &key, &path).await?;
+        self.follow(&reach, &key, &path, first).await
+    }
+
+    /// Until nobody answers any more, or whoever reads it goes away.
+    async fn follow(
+        &self,
+        reach: &Reach,
+        key: &ServiceKey,
+        path: &str,
+        first: Answer,
+    ) -> Result<(), Failure> {
+        let (mut held, mut line) = (None, None);
+        let (mut answered, mut next) = (Instant::now(), first);
+        loop {
+            let now = read(&next)?;
+            self.tell(key, held.as_ref(), &now, &next)?;
+            held = Some(now);
+            next = loop {
+                sleep(EVERY).await;
+                match asked(reach, &mut line, path).await {
+                    Ok(answer) if answer.is_ok() || answer.status == 404 => break answer,
+                    Ok(_) | Err(_) if answered.elapsed() < SILENT_MAX => line = None,
+                    Ok(answer) => {
+                        let why = format!("it answers {}", answer.status);
+                        return Err(unreachable("controller", &why, "`rollcall check` says what is wrong"));
+                    }
+                    Err(failure) => return Err(failure),
+                }
+            };
+            answered = Instant::now();
+        }
+    }
+
+    fn tell(
+        &self,
+        key: &ServiceKey,
+        held: Option<&ServiceAnswer>,
+        now: &ServiceAnswer,
+        answer: &Answer,
+    ) -> Result<(), Failure> {
+        let nothing = ServiceAnswer { instances: Vec::new() };
+        let turns = turns(held.unwrap_or(&nothing), now);
+        if held.is_some() && turns.is_empty() {
+            return Ok(());
+        }
+        if self.output == Some(Form::Json) {
+            return print_body(&answer.body);
+        }
+        if turns.is_empty() {
+            return print(format!("{key} has no instance yet\n").as_bytes());
+        }
+        let paint = Paint::of_stdout();
+        print(turns.iter().map(|turn| turn.line(paint)).collect::<String>().as_bytes())
+    }
+}
+
+/// With its last registration a service is gone, and all that it had.
+fn read(answer: &Answer) -> Result<ServiceAnswer, Failure> {
+    if answer.status == 404 { Ok(ServiceAnswer { instances: Vec::new() }) } else { decoded(answer) }
+}
+
+/// Asks once more over the connection that is there, or over a new one.
+async fn asked(reach: &Reach, line: &mut Option<Line>, path: &str) -> Result<Answer, Failure> {
+    let mut open = match line.take() {
+        Some(open) => open,
+        None => reach.line().await?,
+    };
+    let failed = |why: &str| unreachable("controller", why, "`rollcall check` says what is wrong");
+    let answer = timeout(reach.timeout, open.ask(GET, path)).await;
+    let answer =
+        answer.map_err(|_| failed("no answer in time"))?.map_err(|error| failed(&error.to_string()))?;
+    *line = Some(open);
+    Ok(answer)
+}
+
+// === impl Turn ===
+
+impl Turn<'_> {
+    fn line(&self, paint: Paint) -> String {
+        let (sign, tone, instance, state) = match self {
+            Self::Came(instance) => {
+                ('+', Tone::Good, instance, format!("{} {}", instance.state, instance.reason))
+            }
+            Self::Changed { from, to } => {
+                let tone = if to.state == "Serving" { Tone::Good } else { Tone::Doubtful };
+                ('~', tone, to, format!("{from} -> {} {}", to.state, to.reason))
+            }
+            Self::Went(instance) => ('-', Tone::Bad, instance, "removed".to_owned()),
+        };
+        let of = [instance.pod.as_deref(), instance.version.as_deref()];
+        let of: Vec<_> = of.into_iter().flatten().collect();
+        let text = format!("{sign} {} {state} {}", instance.socket(), of.join(" "));
+        format!("{}\n", paint.on(tone, text.trim_end()))
+    }
+}
+
+/// What became of the instances from one answer to the next, in the order of their ids.
+fn turns<'a>(before: &'a ServiceAnswer, after: &'a ServiceAnswer) -> Vec<Turn<'a>> {
+    let by_id = |answer: &'a ServiceAnswer| -> BTreeMap<&'a str, &'a Instance> {
+        answer.instances.iter().map(|instance| (instance.id.as_str(), instance)).collect()
+    };
+    let (before, after) = (by_id(before), by_id(after));
+    let mut turns = Vec::new();
+    for (id, instance) in &before {
+        if !after.contains_key(id) {
+            turns.push(Turn::Went(instance));
+        }
+    }
+    for (id, instance) in &after {
+        match before.get(id) {
+            None => turns.push(Turn::Came(instance)),
+            Some(held) if held != instance => turns.push(Turn::Changed { from: &held.state, to: instance }),
+            Some(_) => {}
+        }
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(instances: &[(u8, &str, &str)]) -> ServiceAnswer {
+        let instances = instances.iter().map(|(number, state, reason)| {
+            json!({"id": format!("u{number}"), "address": format!("10.0.0.{number}"), "port": 80, "state": state,
+                   "reason": reason, "pod": format!("orders-{number}"), "version": "1.4.2"})
+        });
+        serde_json::from_value(json!({"instances": instances.collect::<Vec<_>>()})).unwrap()
+    }
+
+    #[test]
+    fn each_change_is_a_line() {
+        let before = answer(&[(1, "Serving", "Ready"), (2, "Serving", "Ready"), (3, "Serving", "Ready")]);
+        let after =
+            answer(&[(1, "Serving", "Ready"), (2, "Failing", "ProbeRefused"), (4, "Starting", "NotReady")]);
+        let told: String = turns(&before, &after).iter().map(|turn| turn.line(Paint::new(false))).collect();
+        assert_eq!(
+            told,
+            "- 10.0.0.3:80 removed orders-3 1.4.2\n\
+             ~ 10.0.0.2:80 Serving -> Failing ProbeRefused orders-2 1.4.2\n\
+             + 10.0.0.4:80 Starting NotReady orders-4 1.4.2\n"
+        );
+        assert_eq!(turns(&before, &before), []);
+    }
+}
