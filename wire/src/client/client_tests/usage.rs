@@ -24,7 +24,8 @@ fn welcomed(protocol: &str) -> Client {
         panic!()
     };
     let protocol = protocol.to_owned();
-    let frame = Down::Welcome { protocol, replica, epoch, replicas, ca, pod, position, changed };
+    let frame =
+        Down::Welcome { protocol, replica, epoch, replicas, ca, controller: None, pod, position, changed };
     client.hear(frame, 0).unwrap();
     client
 }
