@@ -28,7 +28,8 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 pub const SILENCE_MAX: Duration = Duration::from_secs(9);
 
 /// Where a sidecar knows of another replica, it waits for this one no longer: a heartbeat lost, and half of the next. It
-/// loses nothing by going elsewhere.
+/// loses nothing by going elsewhere; and since it answers each heartbeat by one of its own, it is there before anybody doubts
+/// it.
 pub const SILENCE_WITH_OTHERS_MAX: Duration = Duration::from_millis(4_500);
 
 /// Replicas whose addresses a sidecar remembers: far more than anybody runs.

@@ -134,7 +134,12 @@ impl Client {
                 let drained = Drained { complete, terminating, acked, subscribers, late, elapsed_ms };
                 vec![Event::Drained { ask, drained }]
             }
-            Down::Heartbeat => Vec::new(),
+            Down::Heartbeat => {
+                // At once, so that both ends know of one silence: whoever waits for the other one, and goes, is there before
+                // it is missed.
+                session.beat(now_ms);
+                Vec::new()
+            }
             Down::Replicas { replicas } => {
                 self.know(replicas);
                 Vec::new()

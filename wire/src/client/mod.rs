@@ -106,6 +106,16 @@ struct Welcome {
     takes_usage: bool,
 }
 
+// === impl Session ===
+
+impl Session {
+    /// A heartbeat is due, and the next one a whole time later.
+    fn beat(&mut self, now_ms: u64) {
+        self.beat_due = true;
+        self.beat_at_ms = now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY));
+    }
+}
+
 // === impl Client ===
 
 impl Client {
@@ -324,8 +334,7 @@ impl Client {
         self.horizon.pass(now_ms);
         session.position_due |= self.horizon.take_ask(now_ms);
         if now_ms >= session.beat_at_ms {
-            session.beat_due = true;
-            session.beat_at_ms = now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY));
+            session.beat(now_ms);
         }
         Ok(())
     }

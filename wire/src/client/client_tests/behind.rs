@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rollcall_catalogue::{
     ContentHash, Service, ServiceKey,
     changes::{Position, Reading},
+    liveness::QUIET_AFTER_MS,
 };
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     Down, ServiceSummary, Up,
     client::{Client, Event, Violation, weight},
-    limits::{BEHIND_MAX, REPLICAS_MAX, milliseconds},
+    limits::{BEHIND_MAX, REPLICAS_MAX, SILENCE_WITH_OTHERS_MAX, milliseconds},
 };
 
 fn pods(revision: u64) -> Position {
@@ -437,6 +438,27 @@ fn where_there_is_another_one_silence_is_shorter() {
         client.tick(100_000 + silence_ms + 1_000).unwrap();
         client.tick(100_000 + silence_ms + 3_000).unwrap();
     }
+}
+
+#[test]
+fn a_heartbeat_is_answered_by_one_so_that_a_silence_is_the_same_for_both_ends() {
+    let mut client = Client::new("i".into(), usize::MAX);
+    client.open(0);
+    client.hear(welcome_of(&[1, 2]), 0).unwrap();
+    client.take_up();
+    let beats = |client: &mut Client| {
+        client.take_up().iter().filter(|frame| matches!(frame, Up::Heartbeat { .. })).count()
+    };
+    client.hear(Down::Heartbeat, 2_900).unwrap();
+    assert_eq!(beats(&mut client), 1);
+    client.tick(3_000).unwrap();
+    assert_eq!(beats(&mut client), 0, "its own time begins anew");
+    client.tick(5_900).unwrap();
+    assert_eq!(beats(&mut client), 1);
+    // Who goes elsewhere pauses for a second at most, and is let in within half of one: the replica that hears it no longer
+    // does not doubt it before that.
+    let there_ms = milliseconds(SILENCE_WITH_OTHERS_MAX) + 1_000 + 500;
+    assert!(there_ms <= QUIET_AFTER_MS, "{there_ms}");
 }
 
 #[test]

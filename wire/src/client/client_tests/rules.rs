@@ -203,7 +203,14 @@ fn each_end_beats_and_silence_ends_the_session() {
     client.tick(3_000).unwrap();
     assert_eq!(client.take_up(), [Up::Heartbeat { cursor: 0, digest: ContentHash(0) }]);
     client.hear(Down::Heartbeat, 3_500).unwrap();
-    for now_ms in [6_000, 9_000, 12_000] {
+    assert_eq!(
+        client.take_up(),
+        [Up::Heartbeat { cursor: 0, digest: ContentHash(0) }],
+        "the same of both ends"
+    );
+    client.tick(6_000).unwrap();
+    assert!(client.take_up().is_empty());
+    for now_ms in [6_500, 9_500, 12_000] {
         client.tick(now_ms).unwrap();
     }
     assert_eq!(client.wake_at_ms(), 12_500, "silent since the last frame");
