@@ -70,7 +70,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(sentence) = failure.sentence() {
-                eprintln!("rollcall: {sentence}");
+                // Where nobody hears it, the code still tells.
+                drop(writeln!(io::stderr(), "rollcall: {sentence}"));
             }
             ExitCode::from(failure.code())
         }
@@ -108,10 +109,15 @@ fn run(command: Command) -> Result<(), Failure> {
 
 /// Writes it to standard output. Whoever reads no further has read enough.
 fn print(text: &[u8]) -> Result<(), Failure> {
-    let mut output = io::stdout().lock();
+    is_read(&mut io::stdout().lock(), text).map(drop)
+}
+
+/// Writes it, and says whether somebody still reads.
+fn is_read(output: &mut impl Write, text: &[u8]) -> Result<bool, Failure> {
     match output.write_all(text).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::from(error).into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::Error::from(error).into()),
     }
 }
 
