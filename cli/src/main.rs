@@ -44,6 +44,8 @@ enum Command {
     Check(check::Check),
     /// List the services of a namespace, or of all.
     Services(verbs::Services),
+    /// List the pods that look a service up, and how they fare.
+    Consumers(verbs::Consumers),
     /// Print who serves a service, an ip:port a line.
     Resolve(verbs::Resolve),
     /// Say why the instances of a service, or a pod, are as they are.
@@ -92,6 +94,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(check) => on_cluster.block_on(check.run()),
         Command::Services(services) => on_cluster.block_on(services.run()),
+        Command::Consumers(consumers) => on_cluster.block_on(consumers.run()),
         Command::Resolve(resolve) => on_cluster.block_on(resolve.run()),
         Command::Explain(explain) => on_cluster.block_on(explain.run()),
         Command::Sidecars(sidecars) => on_cluster.block_on(sidecars.run()),

@@ -68,10 +68,10 @@ pub(crate) fn service(text: &str) -> Result<ServiceRef, String> {
 /// The name of a pod, with or without `pod/` before it.
 pub(crate) fn pod(text: &str) -> Result<String, String> {
     let name = text.strip_prefix("pod/").unwrap_or(text);
-    let is_edge = |character: &u8| matches!(character, b'a'..=b'z' | b'0'..=b'9');
+    let is_edge = |character: &u8| matches!(*character, b'a'..=b'z' | b'0'..=b'9');
     let is_label = |label: &str| {
         let label = label.as_bytes();
-        [label.first(), label.last()].iter().all(|edge| edge.is_some_and(|edge| is_edge(edge)))
+        [label.first(), label.last()].iter().all(|edge| edge.is_some_and(is_edge))
             && label.iter().all(|character| is_edge(character) || *character == b'-')
     };
     // It becomes part of a path: `..` would lead elsewhere.
