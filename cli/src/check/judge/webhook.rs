@@ -137,7 +137,7 @@ mod tests {
         let well = levels(|_| {});
         assert!(well.iter().all(|(_, level)| *level == Level::Ok), "{well:?}");
         type Change = fn(&mut Facts);
-        let table: [(Change, Topic, Level); 9] = [
+        let table: [(Change, Topic, Level); 10] = [
             (|facts| facts.webhook = Seen::Missing, Topic::Webhook, Level::Fail),
             (|facts| facts.webhook = Seen::Forbidden(String::new()), Topic::Webhook, Level::Skipped),
             (|facts| facts.webhook = Seen::Here(Webhook { entries: vec![] }), Topic::Webhook, Level::Fail),
@@ -145,6 +145,15 @@ mod tests {
             (|facts| entry(facts).service = None, Topic::WebhookTarget, Level::Fail),
             (|facts| entry(facts).bundle.clear(), Topic::WebhookAuthority, Level::Fail),
             (|facts| entry(facts).bundle = vec![vec![9]], Topic::WebhookAuthority, Level::Fail),
+            (
+                // Who may not read the Secret sees it all the same.
+                |facts| {
+                    facts.authority = Seen::Forbidden(String::new());
+                    entry(facts).bundle.clear();
+                },
+                Topic::WebhookAuthority,
+                Level::Fail,
+            ),
             (
                 |facts| facts.authority = Seen::Forbidden(String::new()),
                 Topic::WebhookAuthority,
