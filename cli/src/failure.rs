@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::print::plain;
+
 /// Says why a command did not do what it was asked to; each kind has an exit code of its own.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
@@ -37,7 +39,19 @@ impl Failure {
     pub(crate) fn sentence(&self) -> Option<String> {
         match self {
             Self::Told => None,
-            other => Some(other.to_string()),
+            // A parser's own picture of a file has lines.
+            other => Some(other.to_string().lines().map(plain).collect::<Vec<_>>().join("\n")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_said_steers_no_terminal() {
+        let failure = Failure::Other(anyhow::anyhow!("kubeconfig:\n1 | \u{1b}[2J"));
+        assert_eq!(failure.sentence().unwrap(), "kubeconfig:\n1 | \u{fffd}[2J");
     }
 }

@@ -44,6 +44,8 @@ enum Command {
     Check(check::Check),
     /// List the services of a namespace, or of all.
     Services(verbs::Services),
+    /// List the pods that look a service up, and how they fare.
+    Consumers(verbs::Consumers),
     /// Print who serves a service, an ip:port a line.
     Resolve(verbs::Resolve),
     /// Say why the instances of a service, or a pod, are as they are.
@@ -70,7 +72,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(sentence) = failure.sentence() {
-                eprintln!("rollcall: {sentence}");
+                // Where nobody hears it, the code still tells.
+                drop(writeln!(io::stderr(), "rollcall: {sentence}"));
             }
             ExitCode::from(failure.code())
         }
@@ -91,6 +94,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(check) => on_cluster.block_on(check.run()),
         Command::Services(services) => on_cluster.block_on(services.run()),
+        Command::Consumers(consumers) => on_cluster.block_on(consumers.run()),
         Command::Resolve(resolve) => on_cluster.block_on(resolve.run()),
         Command::Explain(explain) => on_cluster.block_on(explain.run()),
         Command::Sidecars(sidecars) => on_cluster.block_on(sidecars.run()),
@@ -108,10 +112,15 @@ fn run(command: Command) -> Result<(), Failure> {
 
 /// Writes it to standard output. Whoever reads no further has read enough.
 fn print(text: &[u8]) -> Result<(), Failure> {
-    let mut output = io::stdout().lock();
+    is_read(&mut io::stdout().lock(), text).map(drop)
+}
+
+/// Writes it, and says whether somebody still reads.
+fn is_read(output: &mut impl Write, text: &[u8]) -> Result<bool, Failure> {
     match output.write_all(text).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::from(error).into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::Error::from(error).into()),
     }
 }
 

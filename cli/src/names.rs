@@ -68,8 +68,14 @@ pub(crate) fn service(text: &str) -> Result<ServiceRef, String> {
 /// The name of a pod, with or without `pod/` before it.
 pub(crate) fn pod(text: &str) -> Result<String, String> {
     let name = text.strip_prefix("pod/").unwrap_or(text);
-    let is_name = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '.');
-    if name.is_empty() || name.len() > 253 || !name.chars().all(is_name) {
+    let is_edge = |character: &u8| matches!(*character, b'a'..=b'z' | b'0'..=b'9');
+    let is_label = |label: &str| {
+        let label = label.as_bytes();
+        [label.first(), label.last()].iter().all(|edge| edge.is_some_and(is_edge))
+            && label.iter().all(|character| is_edge(character) || *character == b'-')
+    };
+    // It becomes part of a path: `..` would lead elsewhere.
+    if name.len() > 253 || !name.split('.').all(is_label) {
         return Err(format!("`{}` is no name of a pod; `kubectl get pods` has them", shortened(name)));
     }
     Ok(name.to_owned())
@@ -159,6 +165,17 @@ mod tests {
         {
             let error = bad.parse::<Subject>().unwrap_err();
             assert!(error.contains(told), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_pod_leads_nowhere_else() {
+        for name in ["orders-1", "pod/orders-1", "orders.v1-0", "a"] {
+            assert_eq!(pod(name).unwrap(), name.trim_start_matches("pod/"));
+        }
+        for bad in ["", "..", ".", "a..b", "-a", "a-", "a.-b", "a/b", "Orders", "ä", "a%2f", &"a".repeat(254)]
+        {
+            assert!(pod(bad).unwrap_err().contains("kubectl get pods"), "{bad}");
         }
     }
 

@@ -43,6 +43,9 @@ fn what_is_no_use_of_a_verb_ends_with_two_and_a_sentence() {
         (&["services", "-A", "-n", "shop"], "--namespace"),
         (&["services", "-n", "Shop"], "Shop"),
         (&["services", "-o", "yaml"], "json"),
+        (&["consumers"], "NAME"),
+        (&["consumers", "orders@1.4.2"], "NAME.NAMESPACE"),
+        (&["consumers", "orders", "-o", "wide"], "json"),
         (&["resolve"], "NAME"),
         (&["resolve", "Orders"], "NAME.NAMESPACE"),
         (&["resolve", "orders@"], "orders@1.4.2"),
@@ -59,6 +62,8 @@ fn what_is_no_use_of_a_verb_ends_with_two_and_a_sentence() {
         (&["watch", "a.b.c"], "NAME.NAMESPACE"),
         (&["drain"], "POD"),
         (&["drain", "orders_1"], "kubectl get pods"),
+        (&["drain", ".."], "kubectl get pods"),
+        (&["explain", "pod/.."], "kubectl get pods"),
         (&["drain", "orders-1", "--deadline", "2m"], "60s"),
         (&["drain", "orders-1", "--stop", "--deadline", "2s"], "--deadline"),
         (&["services", "--kubeconfig", "/nowhere/config"], "kubeconfig"),
@@ -80,6 +85,7 @@ fn where_nobody_answers_it_ends_with_three_and_says_so() {
         &["check", "--pre"],
         &["services"],
         &["services", "-A", "-o", "json"],
+        &["consumers", "orders"],
         &["resolve", "orders"],
         &["explain", "orders"],
         &["explain", "pod/orders-1"],
@@ -94,6 +100,31 @@ fn where_nobody_answers_it_ends_with_three_and_says_so() {
     let (code, _, said) = rollcall(&["services"], None);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("--kubeconfig"), "{said}");
+}
+
+#[test]
+fn a_list_of_kubeconfigs_may_name_one_that_is_not_there() {
+    let directory = TempDir::new().unwrap();
+    let there = nobody(&directory);
+    let list = std::env::join_paths([directory.path().join("missing"), there]).unwrap();
+    let (code, _, said) = rollcall(&["services"], Some(&list.into()));
+    assert!(
+        code == 3 && said.contains("kubectl version"),
+        "asked the server of the one that is there: {said}"
+    );
+    let broken = directory.path().join("broken");
+    fs::write(&broken, "clusters: [").unwrap();
+    let (code, _, said) = rollcall(&["services"], Some(&broken));
+    assert!(code == 2 && !said.contains("in-cluster"), "{said}");
+}
+
+#[test]
+fn where_nobody_hears_what_went_wrong_the_code_still_tells() {
+    let directory = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = command.arg("services").env("KUBECONFIG", nobody(&directory)).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(3));
 }
 
 #[test]

@@ -75,6 +75,8 @@ pub(crate) struct Deployment {
     pub(crate) ready: i32,
     /// It is told to give pods their sidecars.
     pub(crate) injects: bool,
+    /// For how long it announces an authority before that signs; none where it is not told.
+    pub(crate) overlap_s: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -106,8 +108,22 @@ pub(crate) struct Authority {
     pub(crate) signer: Option<Certificate>,
     /// The one before.
     pub(crate) previous: Option<Certificate>,
-    /// From when on the first of them signs, of Unix time; none: it does.
-    pub(crate) sign_from_s: Option<i64>,
+    /// From when on the first of them signs.
+    pub(crate) sign_from: SignFrom,
+    /// All who are to be believed, by the Secret's own bundle; none where it has no such entry, as older ones.
+    pub(crate) bundle: Option<Vec<Vec<u8>>>,
+}
+
+/// Says from when on the newer authority signs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum SignFrom {
+    /// It is not said: it does.
+    #[default]
+    Now,
+    /// Of Unix time.
+    At(i64),
+    /// What is said is no time.
+    Unread,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -225,4 +241,16 @@ pub(crate) struct NamespaceLabels {
     /// Pod Security's level.
     pub(crate) enforce: Option<String>,
     pub(crate) terminating: bool,
+}
+
+// === impl Authority ===
+
+impl Authority {
+    /// Who signs at this time; the newer one where nothing else is known.
+    pub(crate) fn signs(&self, now_s: i64) -> Option<&Certificate> {
+        match (self.sign_from, &self.previous) {
+            (SignFrom::At(from_s), Some(previous)) if now_s < from_s => Some(previous),
+            _ => self.signer.as_ref(),
+        }
+    }
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     certificate::certificates,
-    facts::{Authority, Crd, Deployment, Entry, NamespaceLabels, Refused, Sidecar, Webhook},
+    facts::{Authority, Crd, Deployment, Entry, NamespaceLabels, Refused, Sidecar, SignFrom, Webhook},
     judge::SERVED,
 };
 
@@ -24,6 +24,8 @@ use super::{
 const VERSION: &str = "app.kubernetes.io/version";
 /// By it the controller knows the webhook that it is to write to.
 const WEBHOOK_ENV: &str = "ROLLCALL_WEBHOOK";
+/// By it the controller knows for how long it announces an authority.
+const OVERLAP_ENV: &str = "ROLLCALL_AUTHORITY_OVERLAP";
 /// From when on the newer authority signs.
 const SIGN_FROM: &str = "rollcall.dev/sign-from";
 
@@ -63,14 +65,29 @@ pub(crate) fn deployment(found: v1::Deployment) -> Deployment {
     let status = found.status.unwrap_or_default();
     let spec = found.spec.unwrap_or_default();
     let containers = spec.template.spec.map(|spec| spec.containers).unwrap_or_default();
-    let env = containers.iter().flat_map(|container| container.env.iter().flatten());
+    let env = || containers.iter().flat_map(|container| container.env.iter().flatten());
+    let overlap =
+        env().find(|variable| variable.name == OVERLAP_ENV).and_then(|found| found.value.as_deref());
     Deployment {
         version,
         // As Kubernetes has it where nothing is said.
         wanted: spec.replicas.unwrap_or(1),
         ready: status.ready_replicas.unwrap_or(0),
-        injects: env.into_iter().any(|variable| variable.name == WEBHOOK_ENV),
+        injects: env().any(|variable| variable.name == WEBHOOK_ENV),
+        overlap_s: overlap.and_then(term_s),
     }
+}
+
+/// A time as the controller takes it: a number with its unit, as `30d`.
+fn term_s(text: &str) -> Option<i64> {
+    let unit_s = match text.chars().next_back()? {
+        'd' => 24 * 60 * 60,
+        'h' => 60 * 60,
+        'm' => 60,
+        's' => 1,
+        _ => return None,
+    };
+    text.get(..text.len() - 1)?.parse::<u32>().ok().map(|number| i64::from(number) * unit_s)
 }
 
 pub(super) fn service(found: Service) -> super::facts::Service {
@@ -105,13 +122,20 @@ pub(super) fn our_webhook(found: MutatingWebhookConfiguration) -> Option<String>
 
 /// The authority; its keys are not looked at.
 pub(super) fn authority(found: Secret) -> Authority {
-    let from = annotation(&found.metadata, SIGN_FROM).and_then(|text| text.parse::<Timestamp>().ok());
+    let sign_from = match annotation(&found.metadata, SIGN_FROM).map(|text| text.parse::<Timestamp>()) {
+        None => SignFrom::Now,
+        Some(Ok(from)) => SignFrom::At(from.as_second()),
+        Some(Err(_)) => SignFrom::Unread,
+    };
     let data = found.data.unwrap_or_default();
     let first = |name: &str| certificates(&data.get(name)?.0).into_iter().next();
     Authority {
         signer: first("tls.crt"),
         previous: first("previous.crt"),
-        sign_from_s: from.map(Timestamp::as_second),
+        sign_from,
+        bundle: data
+            .get("ca.crt")
+            .map(|bundle| certificates(&bundle.0).into_iter().map(|one| one.der).collect()),
     }
 }
 
@@ -202,9 +226,51 @@ mod tests {
             deployment(object(json!({"metadata": {"labels": {VERSION: "0.1.0"}},
                 "spec": {"replicas": 2, "selector": {}, "template": template(env)}, "status": {"readyReplicas": 1}})))
         };
-        let found = with(json!([{"name": WEBHOOK_ENV, "value": "x"}]));
+        let found = with(json!([{"name": WEBHOOK_ENV, "value": "x"}, {"name": OVERLAP_ENV, "value": "30d"}]));
         assert_eq!((found.wanted, found.ready, found.injects), (2, 1, true));
+        assert_eq!(found.overlap_s, Some(30 * 24 * 60 * 60));
         assert!(!with(json!([])).injects);
+        for no_time in ["", "d", "30", "ä", "-1d", "99999999999d"] {
+            assert_eq!(term_s(no_time), None, "{no_time}");
+        }
+    }
+
+    #[test]
+    fn the_secret_tells_who_signs_and_who_is_believed() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = |year: i32| {
+            let mut wanted = rcgen::CertificateParams::default();
+            wanted.not_after = rcgen::date_time_ymd(year, 12, 31);
+            wanted.self_signed(&key).unwrap().pem()
+        };
+        let (new, old) = (pem(2040), pem(2030));
+        let secret = |from: Option<&str>, bundle: bool| -> Authority {
+            let bytes = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
+            let mut data = std::collections::BTreeMap::from([
+                ("tls.crt".to_owned(), bytes(&new)),
+                ("previous.crt".to_owned(), bytes(&old)),
+            ]);
+            if bundle {
+                data.insert("ca.crt".to_owned(), bytes(&format!("{new}{old}")));
+            }
+            let annotations = from.map(|from| [(SIGN_FROM.to_owned(), from.to_owned())].into());
+            let metadata = ObjectMeta { annotations, ..ObjectMeta::default() };
+            authority(Secret { metadata, data: Some(data), ..Secret::default() })
+        };
+        let found = secret(Some("1970-01-02T00:00:00Z"), true);
+        assert_eq!(found.sign_from, SignFrom::At(86_400));
+        assert_eq!(
+            (found.signs(86_399), found.signs(86_400)),
+            (found.previous.as_ref(), found.signer.as_ref())
+        );
+        assert_ne!(found.previous, found.signer);
+        let der = |one: &Option<super::super::facts::Certificate>| one.as_ref().unwrap().der.clone();
+        assert_eq!(found.bundle, Some(vec![der(&found.signer), der(&found.previous)]));
+        assert_eq!(
+            (secret(Some("soon"), false).sign_from, secret(None, false).sign_from),
+            (SignFrom::Unread, SignFrom::Now)
+        );
+        assert_eq!(secret(None, false).bundle, None);
     }
 
     #[test]

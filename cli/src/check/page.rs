@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::finding::{Finding, Group, Level};
-use crate::print::{Paint, Tone, counted};
+use crate::print::{Paint, Tone, counted, plain};
 
 /// Holds the same for programs.
 #[derive(Debug, Serialize)]
@@ -53,9 +53,9 @@ pub(super) fn text(findings: &[Finding], paint: Paint) -> String {
             Level::Warn => (Tone::Doubtful, "warn"),
             Level::Fail => (Tone::Bad, "fail"),
         };
-        text.push_str(&format!("  {}  {}\n", paint.on(tone, word), finding.says));
+        text.push_str(&format!("  {}  {}\n", paint.on(tone, word), plain(&finding.says)));
         if let Some(remedy) = &finding.remedy {
-            text.push_str(&format!("        {remedy}\n"));
+            text.push_str(&format!("        {}\n", plain(remedy)));
             text.push_str(&format!("        {}\n", paint.on(Tone::Quiet, &finding.topic.docs())));
         }
     }
@@ -112,6 +112,13 @@ Installation
         assert!(text(&findings()[..1], Paint::new(false)).ends_with("\nall is ok\n"));
         assert!(text(&findings()[..3], Paint::new(false)).ends_with("\nok, with 1 warning\n"));
         assert!(text(&findings(), Paint::new(true)).contains("\u{1b}[31mfail\u{1b}[0m  there"));
+    }
+
+    #[test]
+    fn what_a_registration_says_is_told_and_not_obeyed() {
+        let forged = Finding::warn(Topic::Registrations, "a (\u{1b}[2J\n  ok    all)", "look\n  ok");
+        let text = text(&[forged], Paint::new(false));
+        assert!(!text.contains('\u{1b}') && !text.contains("\n  ok"), "{text:?}");
     }
 
     #[test]

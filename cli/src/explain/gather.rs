@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{ContainerState, Namespace as NamespaceObject, Pod};
+use k8s_openapi::api::core::v1::{ContainerPort, ContainerState, Namespace as NamespaceObject, Pod};
 use kube::{Api, api::LogParams};
 use rollcall_catalogue::{Namespace, Port, Visibility, by_annotations};
 use rollcall_injection::{INJECT, SIDECAR, Shape, exemption, wish};
@@ -61,7 +61,7 @@ pub(super) async fn facts(
     let asked = replicas.here().map(Vec::as_slice).unwrap_or_default();
     let (instances, session) = tokio::join!(members(reach, asked, &pod), session(reach, asked, name));
     let label = labels.here().and_then(|found| found.metadata.labels.as_ref()?.get(INJECT).cloned());
-    let mut facts = of_pod(reach, &pod, label.as_deref());
+    let mut facts = of_pod(&reach.namespace, &pod, label.as_deref());
     facts.pod = name.to_owned();
     facts.controllers = controllers(&replicas);
     facts.crd = crd.here().map(|crd| judge::crd::age(crd, &known));
@@ -90,20 +90,18 @@ fn controllers(replicas: &Seen<Vec<Replica>>) -> Controllers {
 }
 
 /// What the pod's own object says.
-fn of_pod(reach: &Reach, pod: &Pod, label: Option<&str>) -> PodFacts {
+fn of_pod(namespace: &Namespace, pod: &Pod, label: Option<&str>) -> PodFacts {
     let annotations = pod.metadata.annotations.clone().unwrap_or_default();
     let annotations: BTreeMap<_, _> =
         annotations.into_iter().filter(|(name, _)| name.starts_with("rollcall.dev/")).collect();
-    let (_, problems) = by_annotations(&reach.namespace, &annotations, first_port(pod));
+    let (_, problems) = by_annotations(namespace, &annotations, first_port(pod));
     let shape = serde_json::to_value(pod).map(|pod| Shape::of(&pod)).ok();
     let spec = pod.spec.as_ref();
     let ours = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
     let has_sidecar = ours.into_iter().any(|container| container.name == SIDECAR);
     let status = pod.status.as_ref();
-    let containers = spec.into_iter().flat_map(|spec| &spec.containers);
-    let declared = containers.flat_map(|container| container.ports.iter().flatten());
     PodFacts {
-        namespace: reach.namespace.to_string(),
+        namespace: namespace.to_string(),
         pod: String::new(),
         controllers: Controllers::NotInstalled,
         crd: None,
@@ -115,7 +113,7 @@ fn of_pod(reach: &Reach, pod: &Pod, label: Option<&str>) -> PodFacts {
         ending: pod.metadata.deletion_timestamp.is_some(),
         phase: status.and_then(|status| status.phase.clone()).unwrap_or_default(),
         unready: unready(pod),
-        declared_ports: declared.map(|port| port.container_port).collect(),
+        declared_ports: ports(pod).map(|port| port.container_port).collect(),
         instances: None,
         refused: Vec::new(),
         caller: None,
@@ -124,9 +122,15 @@ fn of_pod(reach: &Reach, pod: &Pod, label: Option<&str>) -> PodFacts {
 
 /// The first port that its containers declare, which is meant where no annotation names one.
 fn first_port(pod: &Pod) -> Option<Port> {
+    ports(pod)
+        .find_map(|port| Some(Port::tcp(port.name.as_deref(), u16::try_from(port.container_port).ok()?)))
+}
+
+/// The ports that the containers of its app declare; what a sidecar declares is none of them.
+fn ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
-    ports.find_map(|port| Some(Port::tcp(port.name.as_deref(), u16::try_from(port.container_port).ok()?)))
+    let of_app = containers.filter(|container| container.name != SIDECAR);
+    of_app.flat_map(|container| container.ports.iter().flatten())
 }
 
 fn sidecar(pod: &Pod) -> Sidecar {
@@ -310,6 +314,30 @@ mod tests {
         let found = sidecar(&pod);
         assert_eq!((found.running, found.why.as_str()), (false, "ImagePullBackOff: no such image"));
         assert_eq!(unready(&pod), ["app (its readiness probe fails)", "late (not begun)"]);
+    }
+
+    #[test]
+    fn a_port_that_a_container_declares_needs_no_annotation() {
+        let problems = |container: &str, ports: Value, annotations: Value| {
+            let pod: Pod = serde_json::from_value(json!({
+                "metadata": {"name": "orders-1", "annotations": annotations},
+                "spec": {"containers": [{"name": container, "ports": ports}]}
+            }))
+            .unwrap();
+            let facts = of_pod(&"shop".parse().unwrap(), &pod, None);
+            (facts.problems, facts.declared_ports)
+        };
+        let service = json!({"rollcall.dev/service": "orders"});
+        let declared = json!([{"containerPort": 8080, "name": "http"}]);
+        assert_eq!(problems("app", declared.clone(), service.clone()), (vec![], vec![8080]));
+        let named = json!({"rollcall.dev/service": "orders", "rollcall.dev/port": "8080"});
+        assert_eq!(problems("app", json!([]), named), (vec![], vec![]));
+        let (said, _) = problems("app", json!([]), service.clone());
+        assert!(said.len() == 1 && said[0].contains("rollcall.dev/port"), "{said:?}");
+        let (said, ports) = problems(SIDECAR, declared, service);
+        assert_eq!((said.len(), ports.len()), (1, 0), "a sidecar's port is not the app's");
+        let none = problems("app", json!([]), json!({"rollcall.dev/version": "1.4.2"}));
+        assert_eq!(none, (vec![], vec![]), "who names no service needs no port");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     names::{Subject, key},
     options::{Form, Where},
     print,
-    print::{Paint, Tone},
+    print::{Paint, Tone, plain},
     print_body,
     reach::Reach,
 };
@@ -99,9 +99,14 @@ fn text(pod: &str, steps: &[Step], paint: Paint) -> String {
             State::Unknown => (Tone::Doubtful, "unknown"),
             State::Broken => (Tone::Bad, "broken "),
         };
-        text.push_str(&format!("{}  {:<12}  {}\n", paint.on(tone, word), step.link.name(), step.says));
+        text.push_str(&format!(
+            "{}  {:<12}  {}\n",
+            paint.on(tone, word),
+            step.link.name(),
+            plain(&step.says)
+        ));
         if let Some(remedy) = &step.remedy {
-            text.push_str(&format!("{:23}{remedy}\n", ""));
+            text.push_str(&format!("{:23}{}\n", "", plain(remedy)));
         }
     }
     let end = match steps.iter().find(|step| step.state == State::Broken) {
@@ -137,6 +142,9 @@ mod tests {
              \u{20}                      allow it\n\
              \npod/web-1: the first broken link is session\n"
         );
+        let forged = [step(walk::Link::Annotation, State::Good, "it is `\u{1b}[2J\nok`", Some("\u{1b}"))];
+        let told = text("web-1", &forged, Paint::new(false));
+        assert!(!told.contains('\u{1b}') && !told.contains("\nok"), "{told:?}");
         assert!(text("web-1", &steps[..1], Paint::new(false)).ends_with("pod/web-1: no link is broken\n"));
     }
 }

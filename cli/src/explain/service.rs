@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     options::Form,
     print,
-    print::{Cell, Paint, Table, Tone, ago},
+    print::{Cell, Paint, Table, Tone, ago, plain},
     print_body,
     reach::{Reach, body, decoded},
     verbs::{escaped, found},
@@ -56,10 +56,10 @@ pub(super) async fn explain(
 ) -> Result<(), Failure> {
     let id = id.map(|id| format!("/{}", escaped(id))).unwrap_or_default();
     let answer = found(reach, key, &format!("/v1/explain/{key}{id}")).await?;
+    let told: ExplainAnswer = decoded(&answer)?;
     if output == Some(Form::Json) {
         return print_body(body(&answer)?);
     }
-    let told: ExplainAnswer = decoded(&answer)?;
     print(text(key, &told, Paint::of_stdout()).as_bytes())
 }
 
@@ -95,7 +95,10 @@ fn text(key: &ServiceKey, told: &ExplainAnswer, paint: Paint) -> String {
     for one in &told.instances {
         for problem in &one.problems {
             text.push_str(
-                &paint.on(Tone::Doubtful, &format!("{}: {problem}", one.pod.as_ref().unwrap_or(&one.id))),
+                &paint.on(
+                    Tone::Doubtful,
+                    &plain(&format!("{}: {problem}", one.pod.as_ref().unwrap_or(&one.id))),
+                ),
             );
             text.push('\n');
         }

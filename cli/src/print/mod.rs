@@ -6,6 +6,11 @@ mod table;
 pub(crate) use paint::{Paint, Tone};
 pub(crate) use table::{Cell, Table};
 
+/// A piece of a line as a terminal may have it: what comes from a cluster steers none, and makes no line of its own.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
 /// A time as people read it: the two largest of its units.
 pub(crate) fn ago(seconds: u64) -> String {
     match seconds {
@@ -33,6 +38,14 @@ pub(crate) fn first_of<T: AsRef<str>>(names: &[T], max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_from_a_cluster_steers_no_terminal_and_forges_no_line() {
+        assert_eq!(
+            plain("größe \u{1b}[2J\n  ok  all\r\u{9b}1m"),
+            "größe \u{fffd}[2J\u{fffd}  ok  all\u{fffd}\u{fffd}1m"
+        );
+    }
 
     #[test]
     fn a_time_is_told_in_its_largest_unit() {

@@ -1,6 +1,6 @@
 //! A table as kubectl prints one: columns as wide as what is in them, three spaces between.
 
-use super::{Paint, Tone};
+use super::{Paint, Tone, plain};
 
 const GAP: usize = 3;
 
@@ -22,13 +22,13 @@ pub(crate) struct Table {
 
 impl Cell {
     pub(crate) fn toned(tone: Tone, text: impl Into<String>) -> Self {
-        Self { text: plain(&text.into()), tone: Some(tone) }
+        Self { text: field(&text.into()), tone: Some(tone) }
     }
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: plain(&text.into()), tone: None }
+        Self { text: field(&text.into()), tone: None }
     }
 }
 
@@ -70,12 +70,9 @@ impl Table {
     }
 }
 
-/// What comes from a cluster does not steer a terminal, and an empty field is seen.
-fn plain(text: &str) -> String {
-    if text.is_empty() {
-        return "-".to_owned();
-    }
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+/// An empty field is seen.
+fn field(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { plain(text) }
 }
 
 #[cfg(test)]

@@ -67,9 +67,7 @@ impl Line {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let mut forwarder = pods.portforward(pod, &[port]).await.map_err(|error| {
             match refused_upgrade(&error).and_then(|status| StatusCode::from_u16(status).ok()) {
-                Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
-                    ForwardError::Forbidden(namespace.to_owned())
-                }
+                Some(StatusCode::FORBIDDEN) => ForwardError::Forbidden(namespace.to_owned()),
                 Some(StatusCode::NOT_FOUND) => ForwardError::NoPod(pod.to_owned()),
                 _ => ForwardError::NoWay(cause(&error)),
             }

@@ -8,7 +8,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, time::Duration};
+use std::{env, future::Future, path::PathBuf, time::Duration};
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
@@ -161,8 +161,11 @@ pub(crate) fn unreachable(what: &str, why: &str, remedy: &str) -> Failure {
 async fn config(place: &Where) -> Result<Config, Failure> {
     let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
     let usage = |error: KubeconfigError| Failure::Usage(format!("kubeconfig: {error}"));
-    if let Some(path) = &place.kubeconfig {
-        let read = Kubeconfig::read_from(path).map_err(usage)?;
+    let read = match &place.kubeconfig {
+        Some(path) => Some(Kubeconfig::read_from(path).map_err(usage)?),
+        None => merged(env::split_paths(&env::var_os("KUBECONFIG").unwrap_or_default())).map_err(usage)?,
+    };
+    if let Some(read) = read {
         return Config::from_custom_kubeconfig(read, &options).await.map_err(usage);
     }
     if place.context.is_some() {
@@ -171,4 +174,17 @@ async fn config(place: &Where) -> Result<Config, Failure> {
     Config::infer()
         .await
         .map_err(|error| unreachable("kubeconfig", &error.to_string(), "set KUBECONFIG, or use --kubeconfig"))
+}
+
+/// What those of the files hold that are there, as kubectl has it: a list may name what is made later. None where none is.
+fn merged(paths: impl Iterator<Item = PathBuf>) -> Result<Option<Kubeconfig>, KubeconfigError> {
+    let mut whole: Option<Kubeconfig> = None;
+    for path in paths.filter(|path| path.exists()) {
+        let read = Kubeconfig::read_from(path)?;
+        whole = Some(match whole {
+            Some(before) => before.merge(read)?,
+            None => read,
+        });
+    }
+    Ok(whole)
 }

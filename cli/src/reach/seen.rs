@@ -21,7 +21,10 @@ impl<T> Seen<T> {
         match result {
             Ok(value) => Self::Here(value),
             Err(kube::Error::Api(status)) if status.is_not_found() => Self::Missing,
-            Err(kube::Error::Api(status)) if status.is_forbidden() || status.code == 401 => {
+            Err(kube::Error::Api(status)) if status.code == 401 => {
+                Self::Unknown(format!("your credentials are not taken: {}", status.message))
+            }
+            Err(kube::Error::Api(status)) if status.is_forbidden() || status.code == 403 => {
                 Self::Forbidden(status.message)
             }
             Err(error) => Self::Unknown(cause(&error)),
@@ -81,7 +84,10 @@ mod tests {
     fn who_may_not_look_knows_nothing() {
         assert_eq!(Seen::of(refused(404, "NotFound")), Seen::Missing);
         assert_eq!(Seen::of(refused(403, "Forbidden")), Seen::Forbidden("why".to_owned()));
-        assert_eq!(Seen::of(refused(401, "Unauthorized")), Seen::Forbidden("why".to_owned()));
+        assert_eq!(Seen::of(refused(403, "Failed to parse error data")), Seen::Forbidden("why".to_owned()));
+        assert!(
+            matches!(Seen::of(refused(401, "Unauthorized")), Seen::Unknown(why) if why.contains("credentials"))
+        );
         assert!(matches!(Seen::of(refused(500, "InternalError")), Seen::Unknown(_)));
         assert_eq!(Seen::of(Ok(1)).map(|one| one + 1).here(), Some(&2));
     }

@@ -30,6 +30,13 @@ fn reach(answers: impl Fn(&str) -> Option<(u16, serde_json::Value)> + Clone + Se
     }
 }
 
+impl Reach {
+    /// A way to an API server that never answers.
+    pub(crate) fn silent() -> Self {
+        reach(|_| None)
+    }
+}
+
 fn refusal(code: u16, reason: &str) -> serde_json::Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason})
 }
@@ -80,6 +87,9 @@ async fn a_right_that_is_missing_is_named() {
     let sees_nothing = reach(|_| Some((403, refusal(403, "Forbidden"))));
     let said = sees_nothing.read("/v1/services").await.unwrap_err().to_string();
     assert!(said.contains("the right to list pods in rollcall-system"), "{said}");
+    let not_known = reach(|_| Some((401, refusal(401, "Unauthorized"))));
+    let said = not_known.read("/v1/services").await.unwrap_err().to_string();
+    assert!(said.contains("your credentials are not taken") && !said.contains("the right to"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use crate::{
     names::pod,
     options::{Form, Where, duration},
     print,
-    print::{counted, first_of},
+    print::{counted, first_of, plain},
     print_body,
     reach::{Answer, ForwardError, Reach, body, decoded, unreachable},
 };
@@ -87,7 +87,7 @@ impl Drain {
             print_body(body(&answer)?)?;
         } else {
             body(&answer)?;
-            print(format!("{}\n", sentence(&self.pod, drained.as_ref())).as_bytes())?;
+            print(format!("{}\n", plain(&sentence(&self.pod, drained.as_ref()))).as_bytes())?;
         }
         if drained.is_some_and(|drained| drained.complete) { Ok(()) } else { Err(Failure::Told) }
     }

@@ -1,6 +1,7 @@
 //! The verbs that ask the controller one thing and print it.
 
 mod catalogue;
+mod consumers;
 mod drain;
 mod resolve;
 mod services;
@@ -9,6 +10,7 @@ mod watch;
 
 pub(crate) use self::{
     catalogue::{Instance, ServiceAnswer, escaped, found},
+    consumers::Consumers,
     drain::Drain,
     resolve::Resolve,
     services::Services,

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::{
     failure::Failure,
@@ -41,9 +40,9 @@ struct Row {
     versions: Vec<String>,
     serving: u64,
     total: u64,
-    /// Of the sessions of the replica that was asked; a controller may not say so.
+    /// How many pods look it up, of those in session with the replica that was asked; an older one does not say.
     #[serde(default)]
-    consumers: Value,
+    consumers: Option<u64>,
 }
 
 // === impl Services ===
@@ -55,9 +54,6 @@ impl Services {
             true => "/v1/services".to_owned(),
             false => format!("/v1/services?namespace={}", reach.namespace),
         };
-        if self.output == Some(WideForm::Json) {
-            return print_body(body(&reach.read(&path).await?)?);
-        }
         let is_wide = self.output == Some(WideForm::Wide);
         let answers = match is_wide {
             true => {
@@ -67,13 +63,20 @@ impl Services {
             }
             false => Vec::new(),
         };
-        let listed: ServicesAnswer = decoded(&reach.read(&path).await?)?;
+        let answer = reach.read(&path).await?;
+        let listed: ServicesAnswer = decoded(&answer)?;
+        if self.output == Some(WideForm::Json) {
+            print_body(body(&answer)?)?;
+        }
         if listed.services.is_empty() {
             let whose = match self.all_namespaces {
                 true => "in the cluster".to_owned(),
                 false => format!("in the namespace {}; -A shows those of all", reach.namespace),
             };
             return Err(Failure::Nothing(format!("there is no service {whose}")));
+        }
+        if self.output == Some(WideForm::Json) {
+            return Ok(());
         }
         let consumers = is_wide.then(|| each_replicas(&answers));
         let table = table(&listed.services, self.all_namespaces, consumers.as_deref());
@@ -97,8 +100,7 @@ fn consumers(row: &Row, each: &[Option<ServicesAnswer>]) -> Option<u64> {
         match services.iter().find(same).map(|one| &one.consumers) {
             // It has not heard of the service yet, and so nobody looks it up there.
             None => Some(0),
-            Some(Value::Array(pods)) => u64::try_from(pods.len()).ok(),
-            Some(number) => number.as_u64(),
+            Some(number) => *number,
         }
     };
     each.iter().map(said).sum()
@@ -130,7 +132,7 @@ fn table(rows: &[Row], all: bool, each: Option<&[Option<ServicesAnswer>]>) -> Ta
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -170,7 +172,9 @@ mod tests {
         let billing = &one.services[0];
         assert_eq!(consumers(billing, &[Some(one.clone()), None]), None, "one of them gave no answer");
         assert_eq!(consumers(billing, &[]), None);
-        let named = answer(&[Some(json!([{"pod": "web"}])), None]);
-        assert_eq!(consumers(billing, &[Some(named)]), Some(1));
+        let knows_less = ServicesAnswer { services: other.services[1..].to_vec() };
+        assert_eq!(consumers(billing, &[Some(one.clone()), Some(knows_less)]), Some(2), "not heard of: none");
+        let none = answer(&[Some(json!(0)), Some(json!(0))]);
+        assert_eq!(consumers(billing, &[Some(none.clone()), Some(none)]), Some(0), "nobody is no unknown");
     }
 }

@@ -73,8 +73,16 @@ impl Sidecars {
             true => "/v1/sessions".to_owned(),
             false => format!("/v1/sessions?namespace={}", reach.namespace),
         };
+        let whose = match self.all_namespaces {
+            true => "in the cluster".to_owned(),
+            false => format!("in the namespace {}; -A shows those of all", reach.namespace),
+        };
+        let nothing = || Failure::Nothing(format!("no pod has a sidecar {whose}"));
         if self.output == Some(WideForm::Json) {
-            return print_body(body(&reach.read(&path).await?)?);
+            let answer = reach.read(&path).await?;
+            let heard: Many<Heard> = decoded(&answer)?;
+            print_body(body(&answer)?)?;
+            return if heard.pods.is_empty() { Err(nothing()) } else { Ok(()) };
         }
         let pods: Api<Pod> = match self.all_namespaces {
             true => Api::all(reach.client.clone()),
@@ -93,11 +101,7 @@ impl Sidecars {
             Seen::Unknown(why) => return Err(api_server(&why)),
         };
         if pods.is_empty() {
-            let whose = match self.all_namespaces {
-                true => "in the cluster".to_owned(),
-                false => format!("in the namespace {}; -A shows those of all", reach.namespace),
-            };
-            return Err(Failure::Nothing(format!("no pod has a sidecar {whose}")));
+            return Err(nothing());
         }
         let is_wide = self.output == Some(WideForm::Wide);
         let table = table(&pods, heard.as_ref(), self.all_namespaces, is_wide);

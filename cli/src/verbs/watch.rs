@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant},
+    io::{self, Write},
+    time::Duration,
 };
 
 use clap::Args;
 use rollcall_catalogue::ServiceKey;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Instance, ServiceAnswer,
@@ -15,11 +16,10 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    is_read,
     names::Named,
     options::{Form, Where},
-    print,
-    print::{Paint, Tone},
-    print_body,
+    print::{Paint, Tone, plain},
     reach::{Answer, Line, Reach, decoded, unreachable},
 };
 
@@ -62,7 +62,7 @@ impl Watch {
             path.push_str(&format!("&version={}", escaped(version)));
         }
         let first = found(&reach, &key, &path).await?;
-        self.follow(&reach, &key, &path, first).await
+        self.follow(&reach, &key, &path, first, &mut io::stdout()).await
     }
 
     /// Until nobody answers any more, or whoever reads it goes away.
@@ -72,12 +72,15 @@ impl Watch {
         key: &ServiceKey,
         path: &str,
         first: Answer,
+        output: &mut impl Write,
     ) -> Result<(), Failure> {
         let (mut held, mut line) = (None, None);
         let (mut answered, mut next) = (Instant::now(), first);
         loop {
             let now = read(&next)?;
-            self.tell(key, held.as_ref(), &now, &next)?;
+            if !self.tell(key, held.as_ref(), &now, &next, output)? {
+                return Ok(());
+            }
             held = Some(now);
             next = loop {
                 sleep(EVERY).await;
@@ -95,26 +98,29 @@ impl Watch {
         }
     }
 
+    /// Says whether somebody still reads it.
     fn tell(
         &self,
         key: &ServiceKey,
         held: Option<&ServiceAnswer>,
         now: &ServiceAnswer,
         answer: &Answer,
-    ) -> Result<(), Failure> {
+        output: &mut impl Write,
+    ) -> Result<bool, Failure> {
         let nothing = ServiceAnswer { instances: Vec::new() };
         let turns = turns(held.unwrap_or(&nothing), now);
         if held.is_some() && turns.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         if self.output == Some(Form::Json) {
-            return print_body(&answer.body);
+            let line = [answer.body.trim_ascii_end(), b"\n"].concat();
+            return is_read(output, &line);
         }
         if turns.is_empty() {
-            return print(format!("{key} has no instance yet\n").as_bytes());
+            return is_read(output, format!("{key} has no instance yet\n").as_bytes());
         }
         let paint = Paint::of_stdout();
-        print(turns.iter().map(|turn| turn.line(paint)).collect::<String>().as_bytes())
+        is_read(output, turns.iter().map(|turn| turn.line(paint)).collect::<String>().as_bytes())
     }
 }
 
@@ -154,7 +160,7 @@ impl Turn<'_> {
         let of = [instance.pod.as_deref(), instance.version.as_deref()];
         let of: Vec<_> = of.into_iter().flatten().collect();
         let text = format!("{sign} {} {state} {}", instance.socket(), of.join(" "));
-        format!("{}\n", paint.on(tone, text.trim_end()))
+        format!("{}\n", paint.on(tone, &plain(text.trim_end())))
     }
 }
 
@@ -207,5 +213,35 @@ mod tests {
              + 10.0.0.4:80 Starting NotReady orders-4 1.4.2\n"
         );
         assert_eq!(turns(&before, &before), []);
+    }
+
+    /// Whom nobody reads.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_ends_when_nobody_reads_it_any_more() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            watch: Watch,
+        }
+        let Line { watch } = clap::Parser::parse_from(["watch", "orders"]);
+        let silent = Reach::silent();
+        let first = Answer { status: 200, body: br#"{"instances":[]}"#.to_vec() };
+        let key = "orders.shop".parse().unwrap();
+        let mut read = Vec::new();
+        let failure = watch.follow(&silent, &key, "/", first.clone(), &mut read).await.unwrap_err();
+        assert_eq!((failure.code(), read.as_slice()), (3, &b"orders.shop has no instance yet\n"[..]));
+        assert!(watch.follow(&silent, &key, "/", first, &mut Gone).await.is_ok());
     }
 }

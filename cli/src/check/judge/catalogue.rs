@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::unseen;
 use crate::{
     check::{
-        facts::{Asked, Catalogue, Dump, Many, Metrics, Replied, Silence},
+        facts::{Asked, Catalogue, Dump, Facts, Many, Metrics, Replied, Silence},
         finding::{Finding, Topic},
     },
     print::{counted, first_of},
@@ -15,8 +15,12 @@ use crate::{
 const WATCH_AGE_MAX_S: f64 = 120.0;
 const NAMED_MAX: usize = 5;
 
-pub(super) fn findings(facts: &Catalogue) -> Vec<Finding> {
-    let mut findings = vec![answers(&facts.told)];
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    // Who may not see the controllers knows nothing of their answers.
+    let right = format!("list pods in {}", facts.system);
+    let not_asked = unseen(Topic::Answers, "the controllers", &right, &facts.installation.replicas);
+    let facts = &facts.catalogue;
+    let mut findings = vec![not_asked.unwrap_or_else(|| answers(&facts.told))];
     findings.extend(in_step(&facts.told));
     let metrics: Vec<_> =
         facts.told.iter().filter_map(|one| Some((one.pod.as_str(), one.metrics.as_ref().ok()?))).collect();
@@ -233,8 +237,8 @@ mod tests {
     };
 
     fn found(change: impl FnOnce(&mut Catalogue)) -> Vec<(Topic, Level)> {
-        let mut facts = sample::facts().catalogue;
-        change(&mut facts);
+        let mut facts = sample::facts();
+        change(&mut facts.catalogue);
         findings(&facts).iter().map(|one| (one.topic, one.level)).collect()
     }
 

@@ -1,5 +1,7 @@
 //! Whether the sidecars are what the installation gives, and heard.
 
+use std::{collections::BTreeSet, net::SocketAddr};
+
 use super::unseen;
 use crate::{
     check::{
@@ -85,23 +87,48 @@ fn sessions(facts: &Facts) -> Finding {
     }
 }
 
-/// Whether they were told where the controller is now.
+/// Whether they find the controller. The address that a pod was made with is where its sidecar begins: in each session it is
+/// told the one of now, so that an old one matters to those alone that nobody hears.
 fn address(facts: &Facts, pods: &[Sidecar]) -> Option<Finding> {
     let topic = Topic::SidecarAddress;
     let service = facts.installation.service.here()?.cluster_ip.as_ref()?;
-    let ip: std::net::IpAddr = service.parse().ok()?;
-    let now = std::net::SocketAddr::new(ip, SESSIONS_PORT).to_string();
-    let astray =
-        names(pods.iter().filter(|one| one.controller.as_ref().is_some_and(|address| *address != now)));
-    Some(match astray.as_slice() {
-        [] => Finding::ok(topic, format!("all of them know the controller's address, {now}")),
-        astray => Finding::warn(
+    let now = SocketAddr::new(service.parse().ok()?, SESSIONS_PORT);
+    let is_other = |one: &&Sidecar| {
+        let given = one.controller.as_ref().and_then(|given| given.parse::<SocketAddr>().ok());
+        given.is_some_and(|given| given != now)
+    };
+    let astray: Vec<_> = pods.iter().filter(is_other).collect();
+    if astray.is_empty() {
+        return Some(Finding::ok(
             topic,
-            format!(
-                "made with another address of the controller than {now}: {}",
-                first_of(astray, NAMED_MAX)
-            ),
-            RESTART,
+            format!("all of them were made with the controller's address, {now}"),
+        ));
+    }
+    let made = format!("made with another address of the controller than {now}");
+    let Asked::Told(told) = &facts.catalogue.sessions else {
+        let says = format!(
+            "{} {made}; whether they know the new one is not known",
+            counted(astray.len(), "sidecar")
+        );
+        return Some(Finding::skipped(topic, says, "see the finding on their sessions"));
+    };
+    let heard: BTreeSet<_> = told
+        .pods
+        .iter()
+        .filter(|one| one.is_heard())
+        .map(|one| (one.namespace.as_str(), one.pod.as_str()))
+        .collect();
+    let is_lost = |one: &&Sidecar| !heard.contains(&(one.namespace.as_str(), one.pod.as_str()));
+    let lost = names(astray.iter().copied().filter(is_lost));
+    Some(match lost.as_slice() {
+        [] => Finding::ok(
+            topic,
+            format!("{} {made}, and in session, where they are told it", counted(astray.len(), "sidecar")),
+        ),
+        lost => Finding::warn(
+            topic,
+            format!("{made}, and not in session: {}", first_of(lost, NAMED_MAX)),
+            "let them reach the cluster's DNS (UDP 53), by which they find it within half a minute; making their pods anew helps in any case",
         ),
     })
 }
@@ -132,7 +159,7 @@ mod tests {
     fn sidecars_are_to_be_the_installations_and_heard() {
         assert!(found(|_| {}).iter().all(|one| one.level == Level::Ok));
         type Change = fn(&mut Facts);
-        let table: [(Change, Topic, Option<Level>); 7] = [
+        let table: [(Change, Topic, Option<Level>); 11] = [
             (|facts| first(facts).image = "sidecar:0.0.9".into(), Topic::SidecarImages, Some(Level::Warn)),
             (|facts| facts.installation.sidecar_image = Seen::Missing, Topic::SidecarImages, None),
             (|facts| facts.pods = Seen::Forbidden(String::new()), Topic::SidecarImages, Some(Level::Skipped)),
@@ -142,10 +169,17 @@ mod tests {
                 Topic::SidecarSessions,
                 Some(Level::Skipped),
             ),
+            (|facts| moved(facts, Some("live")), Topic::SidecarAddress, Some(Level::Ok)),
+            (|facts| moved(facts, Some("heard-by-peer")), Topic::SidecarAddress, Some(Level::Ok)),
+            (|facts| moved(facts, Some("lost-long")), Topic::SidecarAddress, Some(Level::Warn)),
+            (|facts| moved(facts, None), Topic::SidecarAddress, Some(Level::Skipped)),
             (
-                |facts| first(facts).controller = Some("10.96.0.8:7310".into()),
+                |facts| {
+                    moved(facts, Some("lost-long"));
+                    first(facts).controller = Some("somewhere".into());
+                },
                 Topic::SidecarAddress,
-                Some(Level::Warn),
+                Some(Level::Ok),
             ),
             (|facts| first(facts).controller = None, Topic::SidecarAddress, Some(Level::Ok)),
         ];
@@ -161,6 +195,23 @@ mod tests {
         let images = found.iter().find(|one| one.topic == Topic::SidecarImages).unwrap();
         assert_eq!(images.says, "1 of 2 sidecars are not of rollcall.dev/sidecar:0.1.0: shop/orders-1");
         assert!(images.remedy.as_ref().unwrap().contains("rollout restart"));
+    }
+
+    /// The controller has another address than the pod was made with, and its session stands like this.
+    fn moved(facts: &mut Facts, session: Option<&str>) {
+        first(facts).controller = Some("10.96.0.8:7310".into());
+        facts.catalogue.sessions = match session {
+            Some(word) => {
+                let heard = crate::verbs::Heard {
+                    namespace: "shop".into(),
+                    pod: "orders-1".into(),
+                    session: word.to_owned(),
+                    since_seconds: None,
+                };
+                Asked::Told(Many { pods: vec![heard], total: 1 })
+            }
+            None => Asked::Unanswered("late".to_owned()),
+        };
     }
 
     fn silent() -> Asked<Many<crate::verbs::Heard>> {

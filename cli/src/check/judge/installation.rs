@@ -108,7 +108,7 @@ fn command_version(deployment: &Deployment, own: &str) -> Finding {
 
 fn service(facts: &Facts) -> Finding {
     let topic = Topic::Service;
-    let upgrade = "upgrade the release by helm, which puts it back; sidecars know its address and no other";
+    let upgrade = "upgrade the release by helm, which puts it back; new pods are told its address, and sidecars ask DNS for it";
     let there = match &facts.installation.service {
         Seen::Here(there) => there,
         Seen::Missing => {

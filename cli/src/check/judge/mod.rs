@@ -32,7 +32,7 @@ pub(crate) fn judged(facts: &Facts) -> Vec<Finding> {
     findings.extend(installation::findings(facts));
     findings.extend(webhook::findings(facts));
     findings.extend(certificates::findings(facts));
-    findings.extend(catalogue::findings(&facts.catalogue));
+    findings.extend(catalogue::findings(facts));
     findings.extend(data_plane::findings(facts));
     findings
 }
@@ -68,4 +68,65 @@ fn minor(version: &str) -> Option<(u64, u64)> {
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']);
     let mut next = || numbers.next()?.parse().ok();
     Some((next()?, next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{
+        facts::{Asked, Silence},
+        finding::Level,
+    };
+
+    #[test]
+    fn a_right_that_is_missing_is_no_fault_of_the_installation() {
+        fn no<T>() -> Seen<T> {
+            Seen::Forbidden("no".to_owned())
+        }
+        fn unasked(facts: &mut Facts) {
+            let catalogue = &mut facts.catalogue;
+            catalogue.sessions = Asked::Unanswered("forbidden".to_owned());
+            catalogue.failing = Asked::Unanswered("forbidden".to_owned());
+            catalogue.without_sidecar = Asked::Unanswered("forbidden".to_owned());
+        }
+        type Change = fn(&mut Facts);
+        let rights: [(&str, Change, Topic); 11] = [
+            ("nodes", |facts| facts.kubernetes.nodes = no(), Topic::NativeSidecars),
+            ("the CRD", |facts| facts.crd = no(), Topic::CrdThere),
+            ("deployments", |facts| facts.installation.deployment = no(), Topic::Deployment),
+            (
+                "the controllers' pods",
+                |facts| {
+                    facts.installation.replicas = no();
+                    facts.catalogue.told.clear();
+                    unasked(facts);
+                },
+                Topic::Answers,
+            ),
+            ("the Service", |facts| facts.installation.service = no(), Topic::Service),
+            ("the ConfigMap", |facts| facts.installation.sidecar_image = no(), Topic::SidecarImages),
+            ("the webhook", |facts| facts.webhook = no(), Topic::Webhook),
+            ("the Secret", |facts| facts.authority = no(), Topic::Authority),
+            (
+                "portforward",
+                |facts| {
+                    for one in &mut facts.catalogue.told {
+                        (one.dump, one.metrics) = (Err(Silence::Forbidden), Err(Silence::Forbidden));
+                    }
+                    unasked(facts);
+                },
+                Topic::Answers,
+            ),
+            ("registrations", |facts| facts.catalogue.registrations = no(), Topic::Registrations),
+            ("pods", |facts| facts.pods = no(), Topic::SidecarImages),
+        ];
+        for (right, change, topic) in rights {
+            let mut facts = sample::facts();
+            change(&mut facts);
+            let findings = judged(&facts);
+            assert!(findings.iter().all(|one| one.level < Level::Warn), "{right}: {findings:?}");
+            let of = findings.iter().find(|one| one.topic == topic).map(|one| one.level);
+            assert_eq!(of, Some(Level::Skipped), "{right}");
+        }
+    }
 }

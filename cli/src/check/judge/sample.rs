@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     check::facts::{
         Asked, Authority, Build, Catalogue, Certificate, Crd, Deployment, Dump, Entry, Facts, Installation,
-        Kubernetes, Many, Metrics, Node, Replied, Service, Sidecar, Webhook,
+        Kubernetes, Many, Metrics, Node, Replied, Service, Sidecar, SignFrom, Webhook,
     },
     reach::{Listed, Replica, Seen},
 };
@@ -52,6 +52,7 @@ pub(crate) fn facts() -> Facts {
                 wanted: 2,
                 ready: 2,
                 injects: true,
+                overlap_s: Some(30 * 24 * 60 * 60),
             }),
             replicas: Seen::Here(vec![replica("c-1"), replica("c-2")]),
             service: Seen::Here(Service {
@@ -64,7 +65,8 @@ pub(crate) fn facts() -> Facts {
         authority: Seen::Here(Authority {
             signer: Some(Certificate { der: vec![1], not_after_s: 300_000_000 }),
             previous: None,
-            sign_from_s: None,
+            sign_from: SignFrom::Now,
+            bundle: Some(vec![vec![1]]),
         }),
         catalogue: Catalogue {
             told: vec![told("c-1"), told("c-2")],

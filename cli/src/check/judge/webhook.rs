@@ -24,7 +24,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
         Seen::Here(webhook) => {
             let there = format!("pods are shown to the controller by {}-injection", facts.system);
             let mut findings = vec![Finding::ok(topic, there), target(webhook, &facts.system)];
-            findings.push(authority(webhook, &facts.authority));
+            findings.push(authority(webhook, &facts.authority, facts.now_s));
             findings.push(failure_policy(webhook));
             findings
         }
@@ -61,8 +61,9 @@ fn target(webhook: &Webhook, system: &str) -> Finding {
     Finding::fail(Topic::WebhookTarget, says, upgrade())
 }
 
-/// The bundle is the controllers' to write; it must have the authority that signs now.
-fn authority(webhook: &Webhook, secret: &Seen<Authority>) -> Finding {
+/// The bundle is the controllers' to write, and is that of all who are to be believed: a next authority is believed before it
+/// signs. Without whoever signs now no pod gets a sidecar.
+fn authority(webhook: &Webhook, secret: &Seen<Authority>, now_s: i64) -> Finding {
     let topic = Topic::WebhookAuthority;
     let restart = "a controller that runs writes it within half a minute; its log says why it cannot";
     let empty = names(webhook.entries.iter().filter(|entry| entry.bundle.is_empty()));
@@ -71,19 +72,30 @@ fn authority(webhook: &Webhook, secret: &Seen<Authority>) -> Finding {
             format!("the API server believes nobody there: no caBundle in {}", first_of(&empty, NAMED_MAX));
         return Finding::fail(topic, says, restart);
     }
-    let Some(Authority { signer: Some(signer), .. }) = secret.here() else {
+    let read = secret.here().and_then(|authority| Some((authority, authority.signs(now_s)?)));
+    let Some((Authority { signer, previous, .. }, signs)) = read else {
         let remedy = "you need the right to get the Secret rollcall-ca to compare it";
         return Finding::skipped(topic, "the API server believes somebody; whom, was not compared", remedy);
     };
-    let lacks = names(webhook.entries.iter().filter(|entry| !entry.bundle.contains(&signer.der)));
-    if lacks.is_empty() {
-        return Finding::ok(topic, "the API server believes the authority of rollcall-ca");
+    let wanted: Vec<_> = signer.iter().chain(previous).map(|one| &one.der).collect();
+    let those = |is_wrong: &dyn Fn(&Entry) -> bool| {
+        let wrong = names(webhook.entries.iter().filter(|entry| is_wrong(entry)));
+        (!wrong.is_empty()).then(|| first_of(&wrong, NAMED_MAX))
+    };
+    if let Some(lacks) = those(&|entry| !entry.bundle.contains(&signs.der)) {
+        let says =
+            format!("the API server does not believe the authority of rollcall-ca that signs: {lacks}");
+        return Finding::fail(topic, says, restart);
     }
-    let says = format!(
-        "the API server does not believe the authority of rollcall-ca: {}",
-        first_of(&lacks, NAMED_MAX)
-    );
-    Finding::fail(topic, says, restart)
+    if let Some(lacks) = those(&|entry| wanted.iter().any(|one| !entry.bundle.contains(one))) {
+        let says = format!("the API server does not believe all authorities of rollcall-ca: {lacks}");
+        return Finding::warn(topic, says, restart);
+    }
+    if let Some(more) = those(&|entry| entry.bundle.iter().any(|one| !wanted.contains(&one))) {
+        let says = format!("the API server believes somebody who is not in rollcall-ca: {more}");
+        return Finding::warn(topic, says, restart);
+    }
+    Finding::ok(topic, "the API server believes the authorities of rollcall-ca, and nobody else")
 }
 
 fn failure_policy(webhook: &Webhook) -> Finding {
@@ -101,7 +113,11 @@ fn failure_policy(webhook: &Webhook) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{finding::Level, judge::sample};
+    use crate::check::{
+        facts::{Certificate, SignFrom},
+        finding::Level,
+        judge::sample,
+    };
 
     fn levels(change: impl FnOnce(&mut Facts)) -> Vec<(Topic, Level)> {
         let mut facts = sample::facts();
@@ -121,7 +137,7 @@ mod tests {
         let well = levels(|_| {});
         assert!(well.iter().all(|(_, level)| *level == Level::Ok), "{well:?}");
         type Change = fn(&mut Facts);
-        let table: [(Change, Topic, Level); 9] = [
+        let table: [(Change, Topic, Level); 10] = [
             (|facts| facts.webhook = Seen::Missing, Topic::Webhook, Level::Fail),
             (|facts| facts.webhook = Seen::Forbidden(String::new()), Topic::Webhook, Level::Skipped),
             (|facts| facts.webhook = Seen::Here(Webhook { entries: vec![] }), Topic::Webhook, Level::Fail),
@@ -129,6 +145,15 @@ mod tests {
             (|facts| entry(facts).service = None, Topic::WebhookTarget, Level::Fail),
             (|facts| entry(facts).bundle.clear(), Topic::WebhookAuthority, Level::Fail),
             (|facts| entry(facts).bundle = vec![vec![9]], Topic::WebhookAuthority, Level::Fail),
+            (
+                // Who may not read the Secret sees it all the same.
+                |facts| {
+                    facts.authority = Seen::Forbidden(String::new());
+                    entry(facts).bundle.clear();
+                },
+                Topic::WebhookAuthority,
+                Level::Fail,
+            ),
             (
                 |facts| facts.authority = Seen::Forbidden(String::new()),
                 Topic::WebhookAuthority,
@@ -139,6 +164,37 @@ mod tests {
         for (change, topic, level) in table {
             let found = levels(change);
             assert!(found.contains(&(topic, level)), "{topic:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_whole_bundle_is_believed_and_whoever_signs_above_all() {
+        let one = |der: u8| Some(Certificate { der: vec![der], not_after_s: 300_000_000 });
+        let steady = Authority { signer: one(1), ..Authority::default() };
+        let announced =
+            Authority { signer: one(2), previous: one(1), sign_from: SignFrom::At(10), bundle: None };
+        let turned = Authority { sign_from: SignFrom::At(-10), ..announced.clone() };
+        for (secret, bundle, level) in [
+            (&steady, &[1][..], Level::Ok),
+            (&steady, &[9, 1], Level::Warn),
+            (&steady, &[9], Level::Fail),
+            (&announced, &[2, 1], Level::Ok),
+            (&announced, &[1, 2], Level::Ok),
+            (&announced, &[1], Level::Warn),
+            (&announced, &[2], Level::Fail),
+            (&turned, &[2, 1], Level::Ok),
+            (&turned, &[2], Level::Warn),
+            (&turned, &[1], Level::Fail),
+        ] {
+            let found = levels(|facts| {
+                facts.authority = Seen::Here(secret.clone());
+                let Seen::Here(webhook) = &mut facts.webhook else { panic!("no webhook") };
+                webhook
+                    .entries
+                    .iter_mut()
+                    .for_each(|entry| entry.bundle = bundle.iter().map(|der| vec![*der]).collect());
+            });
+            assert!(found.contains(&(Topic::WebhookAuthority, level)), "{secret:?} {bundle:?}: {found:?}");
         }
     }
 
