@@ -1,6 +1,9 @@
 //! What a server has shown of itself in a handshake, to be looked at again: whether others would have believed it too.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rustls::{
     ClientConnection, RootCertStore,
@@ -24,6 +27,12 @@ impl Proof {
     pub fn of(connection: &ClientConnection) -> Option<Self> {
         let chain = connection.peer_certificates()?.iter().cloned().map(CertificateDer::into_owned).collect();
         Some(Self { chain, at: UnixTime::now() })
+    }
+
+    /// Of a server that shows this certificate at this time, before anybody has seen it.
+    pub fn of_certificate(own: CertificateDer<'static>, at: SystemTime) -> Self {
+        let since: Duration = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { chain: vec![own], at: UnixTime::since_unix_epoch(since) }
     }
 
     /// Whether whoever believes these authorities alone would have believed it, then.

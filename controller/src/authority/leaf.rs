@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rcgen::{DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, SigningKey};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, SigningKey};
 use rollcall_net::TLS_NAME;
 
 use super::pair::{Authority, BACKDATE, dated};
@@ -37,15 +37,20 @@ impl LeafWish<'_> {
     /// sidecars ask of an authority whose key it is, not how old.
     pub(super) fn signed_by<K: SigningKey>(&self, issuer: &Issuer<'_, K>) -> Result<Leaf, rcgen::Error> {
         let key = KeyPair::generate()?;
+        let certificate_pem = self.params()?.signed_by(&key, issuer)?.pem();
+        let (made, ends) = (self.now, self.now + self.lifetime);
+        Ok(Leaf { certificate_pem, key_pem: key.serialize_pem(), made, ends })
+    }
+
+    /// What stands in it.
+    pub(super) fn params(&self) -> Result<CertificateParams, rcgen::Error> {
         let mut names = vec![TLS_NAME.to_owned()];
         names.extend(self.names.iter().filter(|name| *name != TLS_NAME).cloned());
         let mut params = dated(self.lifetime, self.now, names)?;
         params.distinguished_name.push(DnType::CommonName, TLS_NAME);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let certificate_pem = params.signed_by(&key, issuer)?.pem();
-        let (made, ends) = (self.now, self.now + self.lifetime);
-        Ok(Leaf { certificate_pem, key_pem: key.serialize_pem(), made, ends })
+        Ok(params)
     }
 }
 

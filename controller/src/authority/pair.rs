@@ -10,6 +10,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
+use rollcall_net::Proof;
+use rollcall_wire::limits::CA_BYTES_MAX;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time};
@@ -21,6 +23,10 @@ use super::{
 
 /// Clocks of nodes differ; a certificate must not be from the future anywhere.
 pub(super) const BACKDATE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of an authority's certificate as PEM: two are told together while one replaces another.
+const CERTIFICATE_BYTES_MAX: usize = CA_BYTES_MAX / 2;
+/// The time of the certificate by which an authority is tried. Any would do: nobody asks an authority how old it is.
+const TRIED_AT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// Bytes of base64 in a line of PEM.
 const LINE: usize = 64;
 
@@ -51,6 +57,14 @@ pub enum CaError {
     Kind(String),
     #[error("{0}: its key and its certificate do not belong together; give the two that do")]
     Apart(String),
+    #[error(
+        "{0}: nobody believes what {1} signs, for the names that it allows, an extension, or its subject; give one without name constraints and with a plain subject, as /CN=rollcall"
+    )]
+    Unbelievable(String, &'static str),
+    #[error(
+        "{0}: {1} is longer than {CERTIFICATE_BYTES_MAX} bytes, and sidecars take no more; give a shorter certificate"
+    )]
+    Large(String, &'static str),
     #[error("{0}: {1} has ended; give a certificate that is good")]
     Ended(String, &'static str),
     #[error("{0}: the annotation {1} is no time that makes sense; remove it")]
@@ -100,11 +114,18 @@ impl Authority {
         if key.subject_public_key_info() != certificate.public_key().raw {
             return Err(CaError::Apart(place.to_owned()));
         }
+        let certificate_pem = pem(&der);
+        if certificate_pem.len() > CERTIFICATE_BYTES_MAX {
+            return Err(CaError::Large(place.to_owned(), entry));
+        }
+        if !is_believed(&der, &key) {
+            return Err(CaError::Unbelievable(place.to_owned(), entry));
+        }
         let validity = certificate.validity();
         Ok(Self {
             begins: moment(validity.not_before),
             ends: moment(validity.not_after),
-            certificate_pem: pem(&der),
+            certificate_pem,
             key_pem: key_pem.to_owned(),
         })
     }
@@ -155,10 +176,23 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// It says what its key is for, and that is not signing.
+/// It says what its key is for, and that is not signing; or what those are for that it signs, and they are no servers, which
+/// API servers look at.
 fn signs_nothing(certificate: &X509Certificate<'_>) -> bool {
     let usage = certificate.key_usage().ok().flatten();
+    let extended = certificate.extended_key_usage().ok().flatten();
     usage.is_some_and(|usage| !usage.value.key_cert_sign())
+        || extended.is_some_and(|extended| !extended.value.any && !extended.value.server_auth)
+}
+
+/// Whether whoever believes this authority would believe what it signs, tried as sidecars do it: what they refuse of it is
+/// theirs to say, and must be heard before it signs for all of them.
+fn is_believed(der: &CertificateDer<'_>, key: &KeyPair) -> bool {
+    let at = SystemTime::UNIX_EPOCH + TRIED_AT;
+    let wish = LeafWish { names: &[], lifetime: BACKDATE, now: at };
+    let made = || wish.params()?.signed_by(key, &Issuer::from_ca_cert_der(der, key)?);
+    // Its own key is as good as another one, and need not be made.
+    made().is_ok_and(|made| Proof::of_certificate(made.der().clone(), at).convinces([&**der]))
 }
 
 /// A certificate's time; those before 1970 are all the same to us.

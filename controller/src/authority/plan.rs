@@ -168,7 +168,7 @@ fn merged(
     let signer = ours.signer(*now);
     let is_given = matches!(source, Source::Gives(given) if *given == seen.current);
     if seen.is_of(&ours.current) {
-        return if of_the_same(seen, damage, held, situation) { as_it_is() } else { put_back() };
+        return if of_the_same(seen, damage, is_settled, held, situation) { as_it_is() } else { put_back() };
     }
     if let Some(outgoing) = &seen.outgoing
         && [&ours.current, signer].contains(&&outgoing.authority)
@@ -197,14 +197,21 @@ fn merged(
 }
 
 /// Whether a Secret with the authority that we hold is right about the one on its way out; if not, we are.
-fn of_the_same(seen: &State, damage: Option<&CaError>, held: &Held, situation: &Situation<'_>) -> bool {
+fn of_the_same(
+    seen: &State,
+    damage: Option<&CaError>,
+    is_settled: bool,
+    held: &Held,
+    situation: &Situation<'_>,
+) -> bool {
     let Situation { now, terms, .. } = situation;
     let ours = &held.state;
     let was_told = held.told_for >= terms.heard_within();
     match (&seen.outgoing, &ours.outgoing) {
         (None, None) => true,
-        // Who was retired is believed by nobody any more.
-        (Some(_), None) => false,
+        // Who was retired is believed by nobody any more. But whoever signs still was not: another replica knows it, which we
+        // began without, and all of its sidecars.
+        (Some(theirs), None) => damage.is_none() && is_settled && *now < theirs.signs_until,
         // The time of the one before is over, or somebody wants it to be: once everyone was told of its successor.
         (None, Some(_)) => damage.is_none() && (was_told || ours.signer(*now) == &ours.current),
         (Some(theirs), Some(own)) if theirs.authority == own.authority => damage.is_none(),

@@ -62,7 +62,7 @@ pub(super) fn read(secret: &Secret, place: &str, now: SystemTime, terms: Terms) 
         Err(damage) => return Reading { state: None, damage: Some(damage), is_settled: false },
     };
     let (mut state, mut damage) = (State::steady(current), None);
-    if text(secret, PREVIOUS_CERTIFICATE).is_some() || text(secret, PREVIOUS_KEY).is_some() {
+    if [PREVIOUS_CERTIFICATE, PREVIOUS_KEY].iter().any(|entry| holds(secret, entry)) {
         match pair(secret, PREVIOUS_CERTIFICATE, PREVIOUS_KEY, place) {
             Ok(authority) if state.is_of(&authority) => {}
             Ok(authority) => {
@@ -125,6 +125,11 @@ fn pair(
     let entry =
         |name: &'static str| text(secret, name).ok_or_else(|| CaError::Incomplete(place.to_owned(), name));
     Authority::read(entry(certificate)?, entry(key)?, place, certificate)
+}
+
+/// Something stands there, and be it no text: what is broken is not what was removed.
+fn holds(secret: &Secret, entry: &str) -> bool {
+    secret.data.as_ref().is_some_and(|data| data.contains_key(entry))
 }
 
 fn text<'a>(secret: &'a Secret, entry: &str) -> Option<&'a str> {

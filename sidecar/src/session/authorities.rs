@@ -74,6 +74,12 @@ impl Authorities {
         self.add(told.iter().map(Vec::as_slice), None)
     }
 
+    /// Whether the last that was told has one of these in it.
+    pub(super) fn tells_of(&self, certificates: &[Vec<u8>]) -> bool {
+        let mut told = self.of.iter().filter(|one| one.untold_since_ms.is_none());
+        told.any(|one| certificates.contains(&one.certificate))
+    }
+
     /// The pod is given these; whether others are believed now. What it was given before says nothing new.
     pub(super) fn give(&mut self, certificates: &[Vec<u8>], given: GivenDigest, now_ms: u64) -> bool {
         if self.given == given {

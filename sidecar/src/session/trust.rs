@@ -58,9 +58,9 @@ pub(crate) enum Unfit {
     TooLarge,
     #[error("no certificate of an authority, or something else among them")]
     Unreadable,
-    /// The authority that signs is always told of. Who lacks it is wrong, or was heard in a session that began before the
-    /// authority was replaced: the next one begins with a new handshake, and is told again.
-    #[error("not of the authority that this session is good by")]
+    /// The authority that signs is always told of, and while another one replaces it, both are. Who tells of neither the one that
+    /// the session is good by nor one that it told of before is wrong; the next session begins with a new handshake.
+    #[error("neither of the authority that this session is good by nor of one that was told before")]
     Stranger,
 }
 
@@ -205,7 +205,10 @@ impl Trust {
         if !proof.convinces(new.iter().map(Vec::as_slice)) {
             // A ticket would open the next session by the same old proof.
             self.held.iter_mut().for_each(|held| held.config = None);
-            return Err(Unfit::Stranger);
+            // A session may outlive the authority that it is good by, and the one after that must be heard of in it.
+            if !self.told.as_ref().is_some_and(|told| told.tells_of(&new)) {
+                return Err(Unfit::Stranger);
+            }
         }
         let begin = || match &self.held {
             Some(held) => Authorities::new(&held.certificates, held.text),

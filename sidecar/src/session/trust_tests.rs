@@ -237,9 +237,28 @@ async fn a_session_by_an_old_ticket_does_not_keep_the_old_authority_for_ever() {
     let (shown, again) = proof(&mut trust, &old).await.unwrap();
     assert_eq!((first, again), (Some(HandshakeKind::Full), Some(HandshakeKind::Resumed)));
     // Meanwhile the old one was retired, and this session is good by it.
-    assert_eq!(trust.hear(&new.pem, &shown, 0), Err(Unfit::Stranger));
+    assert_eq!(trust.hear(&new.pem, &shown, 0), Ok(false));
     let (_, next) = proof(&mut trust, &old).await.unwrap();
     assert_eq!(next, Some(HandshakeKind::Full), "the next one shows what is so now");
+}
+
+#[tokio::test]
+async fn a_session_that_outlives_its_authority_hears_of_the_one_after_the_next() {
+    let [first, second, third, stranger] = ["first", "second", "third", "stranger"].map(house);
+    let mut trust = Trust::new(&first.pem).unwrap();
+    let (shown, _) = proof(&mut trust, &first).await.unwrap();
+    // Two swaps by hand within one session.
+    assert_eq!(trust.hear(&both(&second, &first), &shown, 0), Ok(true));
+    assert_eq!(trust.hear(&both(&third, &second), &shown, 0), Ok(true));
+    assert_eq!(trust.hear(&both(&stranger, &first), &shown, 1), Ok(true), "good by the session");
+    assert_eq!(trust.hear(&third.pem, &shown, 1), Err(Unfit::Stranger), "of nobody who is told of now");
+    assert_eq!(trust.hear(&both(&third, &first), &shown, 2), Ok(false));
+    assert_eq!(trust.hear(&third.pem, &shown, 2), Ok(false));
+    assert!(!trust.forget_untold(&shown, 2 * HOUR_MS), "this session is good by the first one alone");
+    let (shown, _) = proof(&mut trust, &third).await.unwrap();
+    assert_eq!(trust.hear(&third.pem, &shown, 2 * HOUR_MS), Ok(false));
+    assert!(trust.forget_untold(&shown, 2 * HOUR_MS));
+    assert_eq!(trust.believed().len(), 1);
 }
 
 #[tokio::test]

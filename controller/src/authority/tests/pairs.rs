@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256,
+};
 use rollcall_net::{client_config, server_config};
 
 use super::{
@@ -94,6 +97,12 @@ fn a_secret_that_is_broken_is_named_with_the_remedy() {
         let text = reading.damage.unwrap().to_string();
         assert!(text.contains(says) && text.contains(PLACE) && text.contains("; give "), "{text}");
     }
+    // No text is not nothing.
+    let mut binary = whole.clone();
+    for entry in ["previous.crt", "previous.key"] {
+        binary.data.as_mut().unwrap().insert(entry.to_owned(), ByteString(vec![0xff, 0xfe]));
+    }
+    assert!(read(&binary, PLACE, now, SHORT).damage.is_some(), "it was not removed");
     // What is broken of the one before costs that alone.
     for (entry, text) in
         [("previous.crt", "garbage"), ("previous.key", "garbage"), ("previous.key", &new.key_pem)]
@@ -107,6 +116,59 @@ fn a_secret_that_is_broken_is_named_with_the_remedy() {
     assert!(!read(&swapped, PLACE, now, SHORT).is_settled, "somebody else's hand is seen");
     assert!(kind(&PKCS_ECDSA_P256_SHA256).data.is_some());
     assert!(read(&kind(&PKCS_ECDSA_P256_SHA256), PLACE, now, SHORT).state.is_some(), "it is no trap");
+}
+
+#[test]
+fn an_authority_whose_signature_nobody_would_believe_is_none() {
+    let now = begin();
+    let with = |change: &dyn Fn(&mut CertificateParams)| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = dated(SHORT.authority, now, Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        change(&mut params);
+        let certificate = params.self_signed(&key).unwrap().pem();
+        Authority::read(&certificate, &key.serialize_pem(), PLACE, "tls.crt")
+    };
+    let subtree = |name: &str| vec![GeneralSubtree::DnsName(name.to_owned())];
+    let constrained = |permitted: &str, excluded: &str| {
+        let [permitted_subtrees, excluded_subtrees] =
+            [permitted, excluded].map(|name| if name.is_empty() { Vec::new() } else { subtree(name) });
+        with(&|params| {
+            params.name_constraints = Some(NameConstraints {
+                permitted_subtrees: permitted_subtrees.clone(),
+                excluded_subtrees: excluded_subtrees.clone(),
+            });
+        })
+    };
+    let extended = |usage: ExtendedKeyUsagePurpose| {
+        with(&move |params| params.extended_key_usages = vec![usage.clone()])
+    };
+    let long = with(&|params| {
+        params.custom_extensions =
+            vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999], vec![5; 8 * 1024])];
+    });
+    // What rcgen makes of it is another name, so that nobody finds who signed.
+    let twice = with(&|params| {
+        params.distinguished_name.push(DnType::CommonName, "shop");
+        params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 3]), "company");
+    });
+    for (what, made, says) in [
+        ("another domain's", constrained("company.example", ""), "nobody believes"),
+        ("not for ours", constrained("", "svc"), "nobody believes"),
+        ("with two names of a kind", twice, "nobody believes"),
+        ("of clients", extended(ExtendedKeyUsagePurpose::ClientAuth), "of no authority"),
+        ("more than is told", long, "longer than 8192 bytes"),
+    ] {
+        let text = made.map(drop).expect_err(what).to_string();
+        assert!(text.contains(says) && text.contains("; give "), "{what}: {text}");
+    }
+    for (what, made) in [
+        ("ours", constrained("rollcall-system.svc", "")),
+        ("of servers", extended(ExtendedKeyUsagePurpose::ServerAuth)),
+        ("of anything", extended(ExtendedKeyUsagePurpose::Any)),
+    ] {
+        assert!(made.is_ok(), "{what}: {made:?}");
+    }
 }
 
 #[test]

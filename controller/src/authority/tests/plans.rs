@@ -189,15 +189,23 @@ fn what_is_older_than_what_is_known_is_written_over() {
     let scene = Scene::new();
     let (steady, announced, switched) = (scene.steady(), scene.announced(), scene.switched());
     let retired = State::steady(scene.new.clone());
-    for (held, seen) in
-        [(&announced, &steady), (&switched, &steady), (&retired, &announced), (&retired, &switched)]
-    {
+    for (held, seen) in [(&announced, &steady), (&switched, &steady), (&retired, &switched)] {
         assert_eq!(scene.holds(held, &there(seen)), writes(held, Why::Repaired), "{seen:?}");
     }
     // Nor is one taken away that not everyone has been told of the successor of.
     let early = Held { told_for: seconds(1), ..knows(&announced) };
     let made = scene.plan(&there(&retired), Some(&early), &Source::None, false);
     assert_eq!(made, writes(&announced, Why::Repaired));
+}
+
+/// One began without a Secret while another was out of its sight, which has announced that one's authority since.
+#[test]
+fn whoever_began_alone_gives_way_to_an_announcement_of_its_own_authority() {
+    let scene = Scene::new();
+    let (made, theirs) = (State::steady(scene.new.clone()), scene.announced());
+    assert_eq!(scene.holds(&made, &there(&theirs)), goes_by(&theirs, Due::Nothing));
+    assert_eq!(scene.holds(&made, &swapped(&theirs)), writes(&made, Why::Repaired), "by no controller");
+    assert_eq!(scene.holds(&made, &there(&scene.switched())), writes(&made, Why::Repaired), "of before");
 }
 
 #[test]
