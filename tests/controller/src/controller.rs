@@ -85,14 +85,15 @@ impl Controller {
         let listen = match &settings.replica {
             Some(Among { name, others, token_file, flags }) => {
                 let others: Vec<_> = others.iter().map(SocketAddr::to_string).collect();
+                // No flag takes an empty list.
+                let peers = (!others.is_empty()).then(|| format!("--peers={}", others.join(",")));
                 let known = vec![
                     format!("--sessions-listen={sessions}"),
                     format!("--replica={name}"),
-                    format!("--peers={}", others.join(",")),
                     "--service-account=default".to_owned(),
                     format!("--replica-token-file={}", token_file.display()),
                 ];
-                [known, flags.clone()].concat()
+                [known, peers.into_iter().collect(), flags.clone()].concat()
             }
             None => vec![format!("--sessions-listen=0.0.0.0:{}", sessions.port())],
         };

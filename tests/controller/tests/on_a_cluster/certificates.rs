@@ -93,6 +93,9 @@ fn authorities_come_and_go_and_lookups_go_on() -> Result<()> {
         let at: SocketAddr = (berth.address(), free_port()?.port()).into();
         // The one that is there is good for years.
         scene.kubectl(system, &["delete", "secret", SECRET, "--ignore-not-found"])?;
+        // Of a test before this one that did not come to its end.
+        scene
+            .kubectl(system, &["delete", "pod", NAME, "--force", "--grace-period=0", "--ignore-not-found"])?;
         scene.pod_by_hand(system, NAME, &json!({}), &[&at.ip().to_string()])?;
         let controller = scene.stage.replica_with(NAME, at, &[], &FLAGS)?;
         let _order = scene.hermit_at(at, (&shop, "orders-1", "orders", 1))?;
@@ -140,6 +143,9 @@ fn a_rotation_needs_nobody() -> Result<()> {
         let berth = Berth::new()?;
         let at: SocketAddr = (berth.address(), free_port()?.port()).into();
         scene.kubectl(system, &["delete", "secret", SECRET, "--ignore-not-found"])?;
+        // Of a test before this one that did not come to its end.
+        scene
+            .kubectl(system, &["delete", "pod", NAME, "--force", "--grace-period=0", "--ignore-not-found"])?;
         scene.pod_by_hand(system, NAME, &json!({}), &[&at.ip().to_string()])?;
         let controller = scene.stage.replica_with(NAME, at, &[], &FLAGS)?;
         let _order = scene.hermit_at(at, (&shop, "orders-1", "orders", 1))?;
