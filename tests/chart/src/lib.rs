@@ -15,7 +15,7 @@ mod values;
 
 pub use generated::{Generated, generated};
 pub use helm::{Helm, Rendered};
-pub use rbac::{Golden, Rule};
+pub use rbac::{Golden, Reasoned, Rule};
 pub use values::{Documented, documented};
 
 use std::path::PathBuf;
