@@ -116,7 +116,7 @@ pub(crate) fn act(client: &mut Client, part: &str) -> Vec<Up> {
         }
         "drains" => client.drain(Drain::Wait, 3_000).map(|(_, frame)| frame),
         "beats" => {
-            client.tick(3_000).unwrap();
+            client.tick(6_000).unwrap();
             return client.take_up();
         }
         "renews its token" => client.renew(Token::read(b"of.no.account").unwrap()),

@@ -24,6 +24,12 @@ pub const EPOCH_BYTES_MAX: usize = 128;
 /// Each end sends a frame at least this often, so that silence means something.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 
+/// A sidecar answers a heartbeat by its own, unless it said one so short a time ago: both were due at once.
+pub const ANSWERED_WITHIN: Duration = Duration::from_millis(250);
+
+/// It answers other frames so as well, but no more often than this: they may come by the hundred.
+pub const ANSWERED_OTHERWISE_WITHIN: Duration = Duration::from_secs(1);
+
 /// A peer that was silent for this long is gone: three heartbeats lost.
 pub const SILENCE_MAX: Duration = Duration::from_secs(9);
 

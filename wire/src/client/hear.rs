@@ -48,6 +48,7 @@ impl Client {
     pub(super) fn take(&mut self, frame: Down, now_ms: u64) -> Result<Vec<Event>, Violation> {
         let Some(session) = &mut self.session else { return Ok(Vec::new()) };
         session.heard_ms = now_ms;
+        session.answer(matches!(frame, Down::Heartbeat), now_ms);
         let first = session.welcome.is_none();
         self.horizon.pass(now_ms);
         match &frame {
@@ -134,12 +135,7 @@ impl Client {
                 let drained = Drained { complete, terminating, acked, subscribers, late, elapsed_ms };
                 vec![Event::Drained { ask, drained }]
             }
-            Down::Heartbeat => {
-                // At once, so that both ends know of one silence: whoever waits for the other one, and goes, is there before
-                // it is missed.
-                session.beat(now_ms);
-                Vec::new()
-            }
+            Down::Heartbeat => Vec::new(),
             Down::Replicas { replicas } => {
                 self.know(replicas);
                 Vec::new()

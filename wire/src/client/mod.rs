@@ -40,8 +40,8 @@ use crate::{
     duty::Duty,
     frame::{Down, Drain, HealthOf, PROTOCOL, ServiceSummary, Up},
     limits::{
-        FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY, LATENESS_MAX, SILENCE_MAX,
-        SILENCE_WITH_OTHERS_MAX, USAGE_SERVICES_MAX, milliseconds,
+        ANSWERED_OTHERWISE_WITHIN, ANSWERED_WITHIN, FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX, HEARTBEAT_EVERY,
+        LATENESS_MAX, SILENCE_MAX, SILENCE_WITH_OTHERS_MAX, USAGE_SERVICES_MAX, milliseconds,
     },
     question::Question,
     registration::{RegistrationKey, SelfRegistration},
@@ -109,6 +109,16 @@ struct Welcome {
 // === impl Session ===
 
 impl Session {
+    /// Something was heard: a heartbeat is due, but where one was just said. So both ends know of one silence, and whoever
+    /// waits for the other one, and goes, is there before it is missed.
+    fn answer(&mut self, is_beat: bool, now_ms: u64) {
+        let said_ms = self.beat_at_ms.saturating_sub(milliseconds(HEARTBEAT_EVERY));
+        let within = if is_beat { ANSWERED_WITHIN } else { ANSWERED_OTHERWISE_WITHIN };
+        if self.welcome.is_some() && now_ms >= said_ms.saturating_add(milliseconds(within)) {
+            self.beat(now_ms);
+        }
+    }
+
     /// A heartbeat is due, and the next one a whole time later.
     fn beat(&mut self, now_ms: u64) {
         self.beat_due = true;

@@ -56,6 +56,11 @@ fn expect(version: &str, part: &str, client: &Client, events: &[Event]) {
     assert!(client.in_step() || part == "goes away", "{version}, {part}");
 }
 
+/// Older clients did not answer what they heard by a heartbeat. Whoever they speak with takes one at any time.
+fn is_no_beat(line: &Line) -> bool {
+    !matches!(line, Line::Up(frame) if frame["type"] == "heartbeat")
+}
+
 #[test]
 fn a_server_of_an_older_version_is_understood_and_told_nothing_that_it_does_not_know() {
     for (version, transcript) in TRANSCRIPTS {
@@ -76,6 +81,9 @@ fn a_server_of_an_older_version_is_understood_and_told_nothing_that_it_does_not_
                             said = up(client.take_up());
                         }
                         let mut frame = frame.clone();
+                        if frame["type"] != "heartbeat" {
+                            said.retain(is_no_beat);
+                        }
                         // What both speak is found by the newest that each speaks.
                         if frame["type"] == "hello" {
                             frame["protocol"] = json!(PROTOCOL);
@@ -84,18 +92,13 @@ fn a_server_of_an_older_version_is_understood_and_told_nothing_that_it_does_not_
                         assert_eq!(said.remove(0), Line::Up(frame), "{version}, {part}");
                     }
                     Line::Down(frame) => {
-                        let is_beat = frame["type"] == "heartbeat";
                         events.extend(client.hear(read(frame), 3_000).unwrap());
-                        if is_beat {
-                            // Older clients did not answer it; those that they beat at understand a beat at any time.
-                            let answer = client.take_up();
-                            assert!(matches!(answer[..], [Up::Heartbeat { .. }]), "{version}: {answer:?}");
-                        }
                     }
                     Line::Part(_) => {}
                 }
             }
             said.extend(up(client.take_up()));
+            said.retain(is_no_beat);
             assert_eq!(said, [], "{version}, {part}");
             expect(version, part, &client, &events);
         }
