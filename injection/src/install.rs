@@ -102,17 +102,25 @@ fn image<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 
 fn controller_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let name = Option::<String>::deserialize(from)?;
-    let is_odd = |odd: char| !odd.is_ascii_alphanumeric() && !matches!(odd, '-' | '.' | ':');
     // A sidecar that cannot read it would not start.
     match name.as_deref() {
-        Some(odd) if odd.is_empty() || odd.len() > 253 || odd.contains(is_odd) => {
-            Err(D::Error::custom(format!(
-                "controllerName: `{}` is no name of a Service; give one, as rollcall-controller.rollcall-system.svc",
-                shortened(odd)
-            )))
-        }
+        Some(odd) if !is_name(odd) => Err(D::Error::custom(format!(
+            "controllerName: `{}` is no name of a Service; give one, as rollcall-controller.rollcall-system.svc",
+            shortened(odd)
+        ))),
         _ => Ok(name),
     }
+}
+
+/// Labels with dots between, and perhaps a port behind a colon.
+fn is_name(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "1"));
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let is_port = port.parse::<u16>().is_ok_and(|port| port != 0);
+    is_port && name.len() <= 253 && name.trim_end_matches('.').split('.').all(is_label)
 }
 
 // === impl Namespaces ===
@@ -201,6 +209,17 @@ mod tests {
             "nameserver 10.96.0.10\nsearch shop.svc.cluster.local\nsearch corp.example",
         ] {
             assert_eq!(ClusterDns::of_resolv_conf(other, "shop"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_sidecar_could_read_is_refused() {
+        let label = "a".repeat(63);
+        for good in ["rollcall-controller.rollcall-system.svc", "a", "a.b.", "a.b:7310", &label] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", ".", "a..b", "a:", "a:0", "a:70000", "fd00::7", "a b", "a/b", &format!("{label}a")] {
+            assert!(!is_name(bad), "{bad}");
         }
     }
 

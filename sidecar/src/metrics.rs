@@ -13,11 +13,11 @@ use crate::{
 /// The older of the two texts that Prometheus reads; who asks for the newer one takes this as well.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What a session can be like. `in-step`: all that was asked for is current. `catching-up`: it is open, and something
-/// awaits its answer, the controller is silent, or its replica is behind. `lost`, `never`: there is none now, or was none yet.
 /// Why authorities that a controller tells are not believed, as [`crate::store::Believed::refused`] counts them.
 const REFUSED: [&str; 3] = ["too-large", "unreadable", "stranger"];
 
+/// What a session can be like. `in-step`: all that was asked for is current. `catching-up`: it is open, and something
+/// awaits its answer, the controller is silent, or its replica is behind. `lost`, `never`: there is none now, or was none yet.
 const STATES: [&str; 4] = ["never", "catching-up", "in-step", "lost"];
 
 /// All of them as they are now. Nothing of the catalogue's contents is among them: anyone in the cluster can read this.

@@ -167,8 +167,9 @@ impl Agent {
                 Ok(link) => {
                     let error = self.session(link).await;
                     lookout = Lookout::new(Instant::now(), &mut self.jitter);
-                    plan.configure(self.controller());
+                    // What it dialled is judged by what was known then.
                     plan.lost(address, self.loss(&error, begin), self.client.replicas(), &mut self.jitter);
+                    plan.configure(self.controller());
                     self.lost();
                     error
                 }

@@ -96,9 +96,14 @@ impl Plan {
         }
     }
 
-    /// A controller says where it is.
+    /// A controller says where it is: that is dialled in the place of what it said before.
     pub(crate) fn configure(&mut self, configured: SocketAddr) {
-        self.configured = configured;
+        let before = std::mem::replace(&mut self.configured, configured);
+        for address in &mut self.round {
+            if *address == before {
+                *address = configured;
+            }
+        }
     }
 
     /// DNS says where the controller is: these are dialled next, and in each round from now on.

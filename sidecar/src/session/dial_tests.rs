@@ -64,6 +64,19 @@ fn a_lost_session_is_looked_for_at_the_others_first() {
 }
 
 #[test]
+fn what_a_controller_said_before_is_not_dialled_in_the_place_of_what_it_says_now() {
+    let mut jitter = Jitter::new(7);
+    let mut plan = Plan::new(at(0));
+    // As by a process that reads from its disk what the one before was told.
+    plan.configure(at(5));
+    assert_eq!(dialled(&mut plan, &mut jitter, 1), [(5, false)]);
+    plan.lost(at(5), GOOD, &all(&[1]), &mut jitter);
+    plan.configure(at(6));
+    let who: Vec<_> = dialled(&mut plan, &mut jitter, 3).into_iter().map(|(who, _)| who).collect();
+    assert!(who.contains(&6) && !who.contains(&5), "{who:?}");
+}
+
+#[test]
 fn the_first_address_is_the_configured_one_without_a_pause_and_replicas_are_drawn() {
     let mut jitter = Jitter::new(1);
     let mut plan = Plan::new(at(0));
