@@ -297,7 +297,7 @@ fn crd(facts: &PodFacts) -> Option<Step> {
     match facts.crd {
         Some(Age::Older) => Some(link.broken(
             "the cluster's CRD is older than this `rollcall`: fields that it does not know are dropped",
-            "upgrade the installation; where the CRD is applied by hand, `rollcall crd | kubectl apply --server-side -f -`",
+            "upgrade the installation; where the CRD is applied by hand, `rollcall crd | kubectl apply --server-side --force-conflicts -f -`",
         )),
         Some(Age::Same | Age::Newer) => None,
         Some(Age::Other) => Some(link.unknown("the CRD is another one than this build's", "see `rollcall check`")),

@@ -70,7 +70,7 @@ fn left_crd(facts: &Before) -> Finding {
         None => Finding::fail(
             topic,
             "there is a CRD of ServiceRegistration that helm did not make, and will not take over",
-            "install with `--set crds.enabled=false` and upgrade the CRD by `rollcall crd | kubectl apply --server-side -f -`",
+            "install with `--set crds.enabled=false` and upgrade the CRD by `rollcall crd | kubectl apply --server-side --force-conflicts -f -`",
         ),
     }
 }

@@ -28,7 +28,7 @@ pub(crate) enum Age {
 }
 
 pub(super) fn findings(crd: &Seen<Crd>, build: &Build) -> Vec<Finding> {
-    const REMEDY: &str = "install it with the chart, or by `rollcall crd | kubectl apply --server-side -f -`";
+    const REMEDY: &str = "install it with the chart, or by `rollcall crd | kubectl apply --server-side --force-conflicts -f -`";
     let there = match crd {
         Seen::Here(there) => there,
         Seen::Missing => {
@@ -70,7 +70,7 @@ fn schema(there: &Crd, build: &Build) -> Finding {
             topic,
             format!("the CRD is older ({whose}) than this `rollcall` ({})", build.version),
             format!(
-                "upgrade the installation to {}; where its CRD is applied by hand, `rollcall crd | kubectl apply --server-side -f -`",
+                "upgrade the installation to {}; where its CRD is applied by hand, `rollcall crd | kubectl apply --server-side --force-conflicts -f -`",
                 build.version
             ),
         ),
@@ -82,7 +82,7 @@ fn schema(there: &Crd, build: &Build) -> Finding {
         Age::Other => Finding::fail(
             topic,
             format!("the CRD ({whose}) is another one than that of this `rollcall` ({})", build.version),
-            "somebody has changed it: `rollcall crd | kubectl diff -f -` shows what; then `rollcall crd | kubectl apply --server-side -f -`",
+            "somebody has changed it: `rollcall crd | kubectl diff -f -` shows what; then `rollcall crd | kubectl apply --server-side --force-conflicts -f -`",
         ),
     }
 }
