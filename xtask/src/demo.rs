@@ -73,6 +73,8 @@ fn on_local(home: &Home, arguments: &Arguments) -> Result<bool> {
 }
 
 fn on_kind(home: &Home, arguments: &Arguments) -> Result<bool> {
+    // Who lacks them hears it now and not after minutes of building.
+    Kind::prepare()?;
     let archives = arguments.archives()?;
     let (kubectl, helm, name) = (on_cluster::kubectl(home)?, helm(home)?, arguments.name()?);
     let kind = Kind::new(home, name.clone(), NODES)?;

@@ -19,6 +19,11 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// Whether what it needs is there; the rest is kind's own to say.
+    pub fn prepare() -> Result<(), Error> {
+        ["kind", "docker"].into_iter().try_for_each(is_there)
+    }
+
     pub fn new(home: &Home, name: Name, nodes: u8) -> Result<Self, Error> {
         let folder = home.folder("kind")?;
         Ok(Self { name, nodes, folder })
@@ -127,18 +132,7 @@ impl Kind {
 
     fn run(&self, words: &[String]) -> Result<(), Error> {
         let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-        if Command::new(program)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_err()
-        {
-            return Err(Error::unmet(
-                format!("the provider kind needs `{program}`, which is not on the PATH"),
-                "install kind and Docker, or use `--provider local` on Linux as root",
-            ));
-        }
+        is_there(program)?;
         let step = Step::start(words.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(" "));
         logged(&step, Command::new(program).args(arguments), &self.log_file())?;
         step.done();
@@ -152,6 +146,17 @@ impl Kind {
     fn configuration_file(&self) -> PathBuf {
         self.folder.join(format!("{}.yaml", self.name))
     }
+}
+
+fn is_there(program: &str) -> Result<(), Error> {
+    let mut asked = Command::new(program);
+    asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().map(drop).map_err(|_| {
+        Error::unmet(
+            format!("the provider kind needs `{program}`, which is not on the PATH"),
+            "install kind and Docker, or use `--provider local` on Linux as root",
+        )
+    })
 }
 
 fn shown(path: &Path) -> String {
