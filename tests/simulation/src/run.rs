@@ -20,6 +20,9 @@ const STAYS_FOR_MS: u64 = 8_000;
 /// Connections of a hundred that are over a bad way.
 const BAD_WAYS: u64 = 8;
 
+/// What a session's end changes is told to all within this.
+const TOLD_WITHIN_MS: u64 = 2_000;
+
 /// How a line ends that says so of a sidecar.
 pub(crate) const NOT_IN_STEP: &str = "is not in step";
 
@@ -95,11 +98,22 @@ impl World {
         if found.is_empty() {
             self.play(self.now_ms() + STAYS_FOR_MS);
             found = self.differences();
+            // A session whose time was just over is a change like any other, and under way for a moment.
+            while !found.is_empty() && self.has_just_expired() && self.now_ms() < last_ms {
+                self.play(self.now_ms() + 100);
+                found = self.differences();
+            }
             // Sessions do not live for ever, and who is between two of them holds what it held.
             found.retain(|line| !line.ends_with(NOT_IN_STEP));
         }
         if self.checks.failures.is_empty() {
             self.checks.failures.append(&mut found);
         }
+    }
+
+    /// The time of somebody's session was over a moment ago.
+    fn has_just_expired(&self) -> bool {
+        let since_ms = self.now_ms().saturating_sub(TOLD_WITHIN_MS);
+        self.controllers.values().any(|one| one.expired_ms >= Some(since_ms))
     }
 }

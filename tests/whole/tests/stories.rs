@@ -88,5 +88,7 @@ fn an_api_server_that_cannot_be_reached_takes_nobody_out() {
     // The watches are begun anew within a minute; a kernel that gets no answer tries again each two minutes.
     let now_ms = world.now_ms();
     world.truth.trouble(None, from_ms, now_ms + 130_000);
+    // Who holds the Lease, and so writes, is found as late.
+    world.play(130_000);
     world.end("an_api_server_that_cannot_be_reached_takes_nobody_out");
 }

@@ -1,6 +1,10 @@
 //! The end of a story: all that differs from what somebody finds who has just begun.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use rollcall_apiserver::PodWish;
 use serde_json::{Value, json};
@@ -139,8 +143,12 @@ impl World {
             }
         }
         let after = self.written();
-        if before != after {
-            self.failures.push(format!("at the end {before:?} was written, and who begins writes {after:?}"));
+        for name in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+            let (was, is) = (before.get(name).map(Value::to_string), after.get(name).map(Value::to_string));
+            if was != is {
+                self.failures
+                    .push(format!("at the end {name} was written as {was:?}, and who begins writes {is:?}"));
+            }
         }
     }
 
