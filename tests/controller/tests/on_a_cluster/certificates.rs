@@ -83,26 +83,32 @@ fn new_authority() -> Result<(String, String)> {
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
-#[test]
-fn authorities_come_and_go_and_lookups_go_on() -> Result<()> {
+/// Runs a test in an installation whose authorities live for seconds, with a pod that is looked up all the while.
+fn with_terms_of_seconds(test: impl FnOnce(&mut Installation<'_>) -> Result<()>) -> Result<()> {
     let scene = Scene::begin()?;
     let shop = scene.namespace(&json!({}))?;
     let system = scene.stage.namespace();
+    let pod_away = ["delete", "pod", NAME, "--force", "--grace-period=0", "--ignore-not-found"];
     scene.stage.restart(|| {
         let berth = Berth::new()?;
         let at: SocketAddr = (berth.address(), free_port()?.port()).into();
         // The one that is there is good for years.
         scene.kubectl(system, &["delete", "secret", SECRET, "--ignore-not-found"])?;
-        // Of a test before this one that did not come to its end.
-        scene
-            .kubectl(system, &["delete", "pod", NAME, "--force", "--grace-period=0", "--ignore-not-found"])?;
         scene.pod_by_hand(system, NAME, &json!({}), &[&at.ip().to_string()])?;
         let controller = scene.stage.replica_with(NAME, at, &[], &FLAGS)?;
         let _order = scene.hermit_at(at, (&shop, "orders-1", "orders", 1))?;
         let looker = scene.hermit_at(at, (&shop, "looker", "lookers", 2))?;
         eventually("lookups find it", || Ok(looker.lookup("orders")? == (vec!["orders-1".to_owned()], 0)))?;
-        let mut all = Installation { scene: &scene, at, controller: Some(controller), looker };
+        let tested = test(&mut Installation { scene: &scene, at, controller: Some(controller), looker });
+        // Whatever it came to: the next one makes a pod of that name.
+        scene.kubectl(system, &pod_away)?;
+        tested
+    })
+}
 
+#[test]
+fn authorities_come_and_go_and_lookups_go_on() -> Result<()> {
+    with_terms_of_seconds(|all| {
         let first = all.entry("tls.crt")?;
         all.kubectl(&["delete", "secret", SECRET])?;
         all.until("it is written back", || Ok(all.entry("tls.crt")? == first))?;
@@ -126,37 +132,22 @@ fn authorities_come_and_go_and_lookups_go_on() -> Result<()> {
         if let Some(mut controller) = all.controller.take() {
             controller.kill();
         }
-        let events = scene.kubectl(system, &["get", "events", "-o", "jsonpath={.items[*].reason}"])?;
+        let system = all.scene.stage.namespace();
+        let events = all.scene.kubectl(system, &["get", "events", "-o", "jsonpath={.items[*].reason}"])?;
         for reason in ["AuthorityMade", "AuthorityRepaired", "AuthorityAdopted", "AuthorityRetired"] {
             ensure!(events.contains(reason), "{reason}: {events}");
         }
-        scene.kubectl(system, &["delete", "pod", NAME, "--force", "--grace-period=0"]).map(drop)
+        Ok(())
     })
 }
 
 #[test]
 fn a_rotation_needs_nobody() -> Result<()> {
-    let scene = Scene::begin()?;
-    let shop = scene.namespace(&json!({}))?;
-    let system = scene.stage.namespace();
-    scene.stage.restart(|| {
-        let berth = Berth::new()?;
-        let at: SocketAddr = (berth.address(), free_port()?.port()).into();
-        scene.kubectl(system, &["delete", "secret", SECRET, "--ignore-not-found"])?;
-        // Of a test before this one that did not come to its end.
-        scene
-            .kubectl(system, &["delete", "pod", NAME, "--force", "--grace-period=0", "--ignore-not-found"])?;
-        scene.pod_by_hand(system, NAME, &json!({}), &[&at.ip().to_string()])?;
-        let controller = scene.stage.replica_with(NAME, at, &[], &FLAGS)?;
-        let _order = scene.hermit_at(at, (&shop, "orders-1", "orders", 1))?;
-        let looker = scene.hermit_at(at, (&shop, "looker", "lookers", 2))?;
-        eventually("lookups find it", || Ok(looker.lookup("orders")? == (vec!["orders-1".to_owned()], 0)))?;
-        let mut all = Installation { scene: &scene, at, controller: Some(controller), looker };
+    with_terms_of_seconds(|all| {
         let first = all.entry("tls.crt")?;
         all.until("another is announced", || Ok(all.entry("previous.crt")?.contains(&first)))?;
         let second = all.entry("tls.crt")?;
         all.until("the first is retired", || Ok(all.entry("ca.crt")? == second))?;
-        all.restart()?;
-        scene.kubectl(system, &["delete", "pod", NAME, "--force", "--grace-period=0"]).map(drop)
+        all.restart()
     })
 }
