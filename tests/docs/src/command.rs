@@ -20,7 +20,9 @@ pub struct Command {
 
 /// Says that a block ends in the middle of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the command that begins in line {line} of the block has no end: close its quotes, brackets or loops")]
+#[error(
+    "the command that begins in line {line} of the block has no end: close its quotes, brackets or loops"
+)]
 pub struct Unfinished {
     line: usize,
 }
@@ -49,8 +51,9 @@ pub fn commands(body: &str) -> Result<Vec<Command>, Unfinished> {
 
 fn meant(comments: &str) -> u8 {
     let number = comments.split_once(ENDS_WITH).map(|(_, rest)| rest);
-    let digits =
-        number.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>()).unwrap_or_default();
+    let digits = number
+        .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>())
+        .unwrap_or_default();
     digits.parse().unwrap_or(0)
 }
 
@@ -188,7 +191,9 @@ impl Reader {
     fn here_document(&mut self, letters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
         while letters.next_if(|letter| matches!(letter, '-' | ' ')).is_some() {}
         let mut end = String::new();
-        while let Some(letter) = letters.next_if(|letter| !letter.is_whitespace() && !";|&)".contains(*letter)) {
+        while let Some(letter) =
+            letters.next_if(|letter| !letter.is_whitespace() && !";|&)".contains(*letter))
+        {
             if !matches!(letter, '\'' | '"' | '\\') {
                 end.push(letter);
             }
@@ -250,7 +255,12 @@ mod tests {
 
     #[test]
     fn a_comment_says_how_a_command_ends() {
-        let table = [("a", 0), ("a   # ends with 1", 1), ("a # ends with 22: refused", 22), ("echo '# ends with 3'", 0)];
+        let table = [
+            ("a", 0),
+            ("a   # ends with 1", 1),
+            ("a # ends with 22: refused", 22),
+            ("echo '# ends with 3'", 0),
+        ];
         for (body, code) in table {
             assert_eq!(read(body)[0].1, code, "{body}");
         }
@@ -258,7 +268,9 @@ mod tests {
 
     #[test]
     fn what_has_no_end_is_told_by_its_line() {
-        for body in ["a\necho 'b", "a\nfor i in x; do", "a\nb \\", "a\ncat <<E\nx", "a\necho $(b", "a\necho \"b"] {
+        for body in
+            ["a\necho 'b", "a\nfor i in x; do", "a\nb \\", "a\ncat <<E\nx", "a\necho $(b", "a\necho \"b"]
+        {
             assert_eq!(commands(body), Err(Unfinished { line: 2 }), "{body}");
         }
     }

@@ -38,7 +38,9 @@ pub fn anchors(text: &str) -> BTreeSet<String> {
             *before += 1;
         }
         for name in NAMES {
-            found.extend(words.split(name).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            found.extend(
+                words.split(name).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())),
+            );
         }
     }
     found
@@ -88,7 +90,8 @@ fn targets(words: &str) -> Vec<String> {
         words.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).map(|(_, target)| target);
     let all = of_links.chain(of_html).chain(of_references);
     // Behind a space may come a title, or the width of a picture.
-    all.filter_map(|target| Some(target.split_whitespace().next()?.trim_matches(['<', '>']).to_owned())).collect()
+    all.filter_map(|target| Some(target.split_whitespace().next()?.trim_matches(['<', '>']).to_owned()))
+        .collect()
 }
 
 fn link(line: usize, target: &str) -> Option<Link> {
@@ -114,8 +117,7 @@ mod tests {
             .into_iter()
             .map(|link| format!("{} {} {}", link.line, link.path, link.anchor.unwrap_or_default()))
             .collect();
-        let expected =
-            ["1 b.md ", "1 d/e.md f-g", "6  here", "6 p.svg ", "7 s.md ", "8 j.png ", "8 l.md "];
+        let expected = ["1 b.md ", "1 d/e.md f-g", "6  here", "6 p.svg ", "7 s.md ", "8 j.png ", "8 l.md "];
         assert_eq!(found, expected);
     }
 

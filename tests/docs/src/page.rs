@@ -200,9 +200,7 @@ mod tests {
         let found: Vec<_> = page
             .blocks
             .iter()
-            .map(|block| {
-                (block.line, block.language.as_str(), block.heading.as_str(), block.body.as_str())
-            })
+            .map(|block| (block.line, block.language.as_str(), block.heading.as_str(), block.body.as_str()))
             .collect();
         let expected = [
             (2, "sh", "One", "a\n\nb\n"),

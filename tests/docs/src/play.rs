@@ -56,7 +56,8 @@ impl Act<'_> {
             cues.extend(of_the_table(row.before));
             let place = || format!("{}:{}", self.page.path, block.line);
             for command in commands(&block.body).with_context(place)? {
-                let text = row.words.iter().fold(command.text, |text, (theirs, ours)| text.replace(theirs, ours));
+                let text =
+                    row.words.iter().fold(command.text, |text, (theirs, ours)| text.replace(theirs, ours));
                 let goes_on = row.going_on.iter().any(|begins| text.starts_with(begins));
                 let manner = if goes_on { Manner::GoesOn } else { Manner::Ends(command.code) };
                 let line = block.line + command.line;
@@ -151,7 +152,10 @@ mod tests {
         assert!(acts[0].showed(&printed(6, "A  B\n1  2\n")).is_ok());
         for printed in [printed(6, "A C"), printed(2, "A B")] {
             let error = acts[0].showed(&printed).unwrap_err().to_string();
-            assert!(error.starts_with("docs/x.md:10: the page shows a table with the columns A B"), "{error}");
+            assert!(
+                error.starts_with("docs/x.md:10: the page shows a table with the columns A B"),
+                "{error}"
+            );
         }
     }
 }

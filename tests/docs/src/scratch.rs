@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What of a checkout commands of pages name. Nothing is built in the copy.
-const CHECKED_OUT: [&str; 6] = ["README.md", "charts", "crds", "docs", "examples", "tests/slice/manifests"];
+const CHECKED_OUT: [&str; 6] = ["README.md", "charts", "crds", "docs", "examples", "tests/docs/manifests"];
 /// Programs of the machine.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a page's cargo would build is built already. Anything else that a page asks of it, a row of the table says who does.
@@ -29,11 +29,11 @@ esac
 "#;
 /// A curl that fails where the answer is an error, and is else as people have it.
 const CURLRC: &str = "fail-with-body\nsilent\nshow-error\n";
-/// A dig that fails where the answer is an error.
+/// A dig that fails where the answer is an error, or where what is short is nothing.
 const DIG: &str = r#"#!/bin/sh
 said=$(/usr/bin/dig "$@") || { code=$?; echo "$said"; exit $code; }
 echo "$said"
-case "$said" in *"status: NOERROR"*) ;; *"status: "*) exit 9 ;; esac
+case "$*" in *+short*) [ -n "$said" ] || exit 9 ;; *) case "$said" in *"status: NOERROR"*) ;; *) exit 9 ;; esac ;; esac
 "#;
 /// How often a script that runs is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -100,7 +100,10 @@ impl Scratch {
     pub fn clean(&self, command: &mut Command) {
         let bin = self.folder.path().join("bin");
         command.env_clear().current_dir(self.checkout());
-        command.env("PATH", format!("{}:{PATH}", bin.display())).env("HOME", self.home()).env("LANG", "C.UTF-8");
+        command
+            .env("PATH", format!("{}:{PATH}", bin.display()))
+            .env("HOME", self.home())
+            .env("LANG", "C.UTF-8");
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(variable, self.home());
         }
@@ -153,7 +156,8 @@ impl Scratch {
 
 fn printed(cues: &[Cue], play: &Path) -> Vec<Printed> {
     let all = cues.iter().enumerate();
-    all.map(|(number, cue)| Printed { cue: cue.clone(), text: read(&play.join(format!("{number}.out"))) }).collect()
+    all.map(|(number, cue)| Printed { cue: cue.clone(), text: read(&play.join(format!("{number}.out"))) })
+        .collect()
 }
 
 /// Names page, line, command, and what it printed.
@@ -173,7 +177,11 @@ fn failure(act: &Act<'_>, cues: &[Cue], play: &Path, ended: Option<Duration>) ->
     let all: Vec<_> = output.iter().flat_map(|text| text.lines()).collect();
     let shown = all.get(all.len().saturating_sub(LINES_SHOWN)..).unwrap_or_default().join("\n");
     let (path, line, text) = (&act.page.path, cue.line, &cue.text);
-    format!("{path}:{line}: this {how}\n\n    {}\n\n{shown}\n{}", text.replace('\n', "\n    "), read(&play.join("log")))
+    format!(
+        "{path}:{line}: this {how}\n\n    {}\n\n{shown}\n{}",
+        text.replace('\n', "\n    "),
+        read(&play.join("log"))
+    )
 }
 
 fn read(path: &Path) -> String {

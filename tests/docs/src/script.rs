@@ -83,7 +83,9 @@ impl Cue {
         match self.manner {
             // A list such as `a && b` that fails at `a` does not end a shell by itself.
             Manner::Ends(0) | Manner::Unseen => writeln!(script, "{group}\n_ended \"$?\" 0"),
-            Manner::Ends(code) => writeln!(script, "set +e\n{group}\n_code=$?\nset -e\n_ended \"$_code\" {code}"),
+            Manner::Ends(code) => {
+                writeln!(script, "set +e\n{group}\n_code=$?\nset -e\n_ended \"$_code\" {code}")
+            }
             Manner::GoesOn => writeln!(script, "{group} &\n_goes_on \"$!\" {number}"),
         }
     }

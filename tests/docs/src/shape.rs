@@ -35,7 +35,8 @@ impl Shape {
             }
             Self::Json(shown) => {
                 let values = serde_json::Deserializer::from_str(printed).into_iter::<Value>();
-                let all: BTreeSet<_> = values.map_while(Result::ok).flat_map(|value| members(&value)).collect();
+                let all: BTreeSet<_> =
+                    values.map_while(Result::ok).flat_map(|value| members(&value)).collect();
                 let missing: Vec<_> = shown.difference(&all).map(String::as_str).collect();
                 (!missing.is_empty()).then(|| format!("the members {}", missing.join(", ")))
             }
@@ -82,14 +83,28 @@ mod tests {
         let instance = r#"{"service":"orders","instances":[{"address":"10.0.0.1","ports":{"http":1}}]}"#;
         let table = [
             (SERVICES, "a note\nNAMESPACE SERVICE  SERVING\nx  y  9\n", None),
-            (SERVICES, "NAMESPACE SERVICE SERVING TOTAL\n", Some("a table with the columns NAMESPACE SERVICE SERVING")),
-            (instance, r#"{"service":"x","more":1,"instances":[{"address":"y","ports":{"http":2}},{}]}"#, None),
+            (
+                SERVICES,
+                "NAMESPACE SERVICE SERVING TOTAL\n",
+                Some("a table with the columns NAMESPACE SERVICE SERVING"),
+            ),
+            (
+                instance,
+                r#"{"service":"x","more":1,"instances":[{"address":"y","ports":{"http":2}},{}]}"#,
+                None,
+            ),
             (
                 instance,
                 r#"{"service":"x","instances":[{"address":"y"}]}"#,
                 Some("the members instances.ports, instances.ports.http"),
             ),
-            (instance, "404", Some("the members instances, instances.address, instances.ports, instances.ports.http, service")),
+            (
+                instance,
+                "404",
+                Some(
+                    "the members instances, instances.address, instances.ports, instances.ports.http, service",
+                ),
+            ),
             ("10.0.0.1:8080\n", "anything", None),
         ];
         for (shown, printed, missing) in table {

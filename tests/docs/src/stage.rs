@@ -89,7 +89,9 @@ pub fn assigned(table: &[Row], pages: &[Page]) -> Vec<String> {
         )
     });
     let counts = |row: &Row| {
-        blocks.iter().any(|(page, block)| row_of(table, page, block).is_some_and(|found| std::ptr::eq(found, row)))
+        blocks
+            .iter()
+            .any(|(page, block)| row_of(table, page, block).is_some_and(|found| std::ptr::eq(found, row)))
     };
     let idle = table.iter().filter(|row| !counts(row)).map(|row| {
         format!(
