@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 use nix::sched::{CloneFlags, unshare};
-use rollcall_docs::{Act, Cue, Manner, Programs, Scratch, Stage, TABLE, acts, built, pages};
+use rollcall_docs::{Act, Cue, Manner, Page, Programs, Row, Scratch, Stage, TABLE, acts, built, pages};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
@@ -44,11 +44,40 @@ fn what_needs_no_cluster_runs_as_it_is_pasted() {
     assert!(told.is_empty(), "{}", told.join("\n\n"));
 }
 
+/// A page whose third command fails, after an app was asked and something goes on.
+const BROKEN: &str =
+    "# A\n```sh\ncurl 127.0.0.1:8080 | tee got\nsleep 60 # NAME\ncat got nothing\necho never\n```\n";
+
+#[test]
+fn what_fails_is_told_with_its_page_line_command_and_output() {
+    let row = Row {
+        page: "docs/x.md",
+        begins: "curl",
+        stage: Stage::App,
+        words: &[("NAME", "name"), ("sleep", "echo begun; sleep")],
+        going_on: &["echo begun"],
+        before: "",
+        after: "",
+    };
+    let (page, table) = ([Page::new("docs/x.md".to_owned(), BROKEN.to_owned())], [row]);
+    let [act] = &acts(&table, &page, &[Stage::App])[..] else { panic!("one act") };
+    let told = thread::scope(|scope| {
+        let acting = || {
+            let scratch = Scratch::new(&Programs::default())?;
+            apart()?;
+            serve()?;
+            scratch.play(act, &act.cues()?, &[], &[], ACT_MAX)
+        };
+        scope.spawn(acting).join().unwrap().unwrap_err().to_string()
+    });
+    let expected = "docs/x.md:5: this ended with 1, and 0 was meant\n\n    cat got nothing\n\norders\ncat: nothing: No such file or directory\n";
+    assert!(told.starts_with(expected), "{told}");
+}
+
 /// Runs all of an act in a network of its own. The thread that does so never comes back to that of the machine.
 fn played(act: &Act<'_>, programs: &Programs) -> Result<()> {
     let scratch = Scratch::new(programs)?;
-    unshare(CloneFlags::CLONE_NEWNET)?;
-    ensure!(Command::new("ip").args(["link", "set", "lo", "up"]).status()?.success(), "no loopback");
+    apart()?;
     let mut cues = act.cues()?;
     if act.blocks.iter().any(|(_, row)| row.stage == Stage::App) {
         serve()?;
@@ -56,6 +85,13 @@ fn played(act: &Act<'_>, programs: &Programs) -> Result<()> {
         cues.splice(0..0, dev);
     }
     scratch.play(act, &cues, &[], &[("orders_address", ORDERS.to_owned())], ACT_MAX)
+}
+
+/// Leaves the network of the machine for good, which root may.
+fn apart() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    ensure!(Command::new("ip").args(["link", "set", "lo", "up"]).status()?.success(), "no loopback");
+    Ok(())
 }
 
 /// An app that says the same to everybody, for as long as this process lives.
