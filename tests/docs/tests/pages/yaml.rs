@@ -113,7 +113,13 @@ fn object(document: &Value) -> Result<(), String> {
     match kind(document).as_str() {
         "rollcall.dev/v1alpha1/ServiceRegistration" => {
             kept::<ServiceRegistration>(document)?;
-            let object = serde_json::from_value(document.clone()).map_err(|error| error.to_string())?;
+            let mut stored = document.clone();
+            // The API server sets the one, and kubectl the other where a manifest names none.
+            stored["metadata"]["creationTimestamp"] = "1970-01-01T00:00:00Z".into();
+            if stored["metadata"]["namespace"].is_null() {
+                stored["metadata"]["namespace"] = "default".into();
+            }
+            let object = serde_json::from_value(stored).map_err(|error| error.to_string())?;
             registration(&object).map(drop).map_err(|errors| errors.to_string())
         }
         "v1/ConfigMap" => kept::<ConfigMap>(document),
