@@ -7,6 +7,8 @@ use std::path::Path;
 
 /// The languages of blocks that people paste into a shell.
 const SHELLS: [&str; 4] = ["sh", "bash", "shell", "console"];
+/// And of those that show what it prints then.
+const OUTPUTS: [&str; 2] = ["text", "json"];
 /// Folders that are nobody's pages: what is built, and what is of git.
 const SKIPPED: [&str; 3] = ["target", ".git", "node_modules"];
 
@@ -135,19 +137,24 @@ impl Page {
 
     /// The blocks that people paste into a shell.
     pub fn shell_blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter().filter(|block| SHELLS.contains(&block.language.as_str()))
+        self.blocks.iter().filter(|block| block.is_shell())
     }
 
-    /// What the page shows as the output of a block: the next one, where that is a text under the same heading.
-    pub fn output_of(&self, block: &Block) -> Option<&Block> {
-        let next = self.blocks.iter().find(|other| other.line > block.line)?;
-        (matches!(next.language.as_str(), "text" | "json") && next.heading == block.heading).then_some(next)
+    /// What the page shows as the output of a block: texts and JSON behind it, under the same heading and up to its next command.
+    pub fn outputs_of<'a>(&'a self, block: &'a Block) -> impl Iterator<Item = &'a Block> {
+        let behind = self.blocks.iter().filter(|other| other.line > block.line);
+        let until = behind.take_while(|other| !other.is_shell() && other.heading == block.heading);
+        until.filter(|other| OUTPUTS.contains(&other.language.as_str()))
     }
 }
 
 // === impl Block ===
 
 impl Block {
+    fn is_shell(&self) -> bool {
+        SHELLS.contains(&self.language.as_str())
+    }
+
     /// The first line that says something.
     pub fn first_line(&self) -> &str {
         self.body.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
@@ -224,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn the_output_of_a_block_is_the_next_one_under_its_heading() {
-        let page = page("# A\n```sh\na\n```\nprints\n```text\nb\n```\n```sh\nc\n```\n# B\n```text\nd\n```\n");
-        let shown: Vec<_> = page
-            .shell_blocks()
-            .map(|block| page.output_of(block).map(|output| output.body.as_str()))
-            .collect();
-        assert_eq!(shown, [Some("b\n"), None]);
+    fn the_outputs_of_a_block_stand_behind_it_under_its_heading() {
+        let page = page(
+            "# A\n```sh\na\n```\nprints\n```text\nb\n```\nand\n```yaml\nno\n```\n```json\nc\n```\n```sh\nd\n```\n# B\n```text\ne\n```\n",
+        );
+        let shown = |block| page.outputs_of(block).map(|output| output.body.as_str()).collect();
+        let shown: Vec<Vec<_>> = page.shell_blocks().map(shown).collect();
+        assert_eq!(shown, [vec!["b\n", "c\n"], vec![]]);
     }
 }

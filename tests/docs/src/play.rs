@@ -80,12 +80,13 @@ impl Act<'_> {
     /// Whether what the page shows as output was printed, in its form; the error says what was not.
     pub fn showed(&self, printed: &[Printed]) -> Result<()> {
         for (block, _) in &self.blocks {
-            let Some(shown) = self.page.output_of(block) else { continue };
             let of_the_block = printed.iter().filter(|one| one.cue.block == block.line);
             let text: String = of_the_block.map(|one| one.text.as_str()).collect();
-            if let Some(missing) = Shape::of(&shown.body).missing_in(&text) {
-                let (path, line) = (&self.page.path, shown.line);
-                bail!("{path}:{line}: the page shows {missing}; what was printed is\n{text}");
+            for shown in self.page.outputs_of(block) {
+                if let Some(missing) = Shape::of(&shown.body).missing_in(&text) {
+                    let (path, line) = (&self.page.path, shown.line);
+                    bail!("{path}:{line}: the page shows {missing}; what was printed is\n{text}");
+                }
             }
         }
         Ok(())

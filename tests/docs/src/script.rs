@@ -98,6 +98,9 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
+    /// Commands, and how far they come.
+    type Case = (&'static [(&'static str, Manner)], (&'static str, &'static str, bool));
+
     fn cue(text: &str, manner: Manner) -> Cue {
         Cue { line: 7, block: 6, text: text.to_owned(), manner }
     }
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn a_script_stops_at_the_first_command_that_ends_otherwise() {
         use Manner::{Ends, GoesOn, Unseen};
-        let table: &[(&[(&str, Manner)], (&str, &str, bool))] = &[
+        let table: &[Case] = &[
             (&[("true", Ends(0)), ("echo a # b", Ends(0))], ("1", "0", true)),
             (&[("true", Ends(0)), ("(exit 7)", Ends(0)), ("true", Ends(0))], ("1", "7", false)),
             (&[("false && true", Ends(0)), ("true", Ends(0))], ("0", "1", false)),

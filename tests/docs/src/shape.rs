@@ -3,6 +3,9 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// How a step of the command may go.
+const WENT: [&str; 6] = ["ok", "warn", "fail", "skip", "unknown", "broken"];
+
 /// Says what of an output is the same wherever it is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
@@ -10,6 +13,8 @@ pub enum Shape {
     Table(Vec<String>),
     /// A JSON object: its members, with those of members within, as `instances.address`.
     Json(BTreeSet<String>),
+    /// Findings of `rollcall check` or links of `rollcall explain`: how each went, and what it is called.
+    Steps(Vec<String>),
     /// Nothing that could be compared.
     Free,
 }
@@ -23,7 +28,11 @@ impl Shape {
             return Self::Json(members(&value));
         }
         let first = shown.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        columns(first).map_or(Self::Free, Self::Table)
+        match (columns(first), steps(shown)) {
+            (Some(columns), _) => Self::Table(columns),
+            (None, steps) if !steps.is_empty() => Self::Steps(steps),
+            _ => Self::Free,
+        }
     }
 
     /// What the page shows and was not printed; none where all is there.
@@ -40,6 +49,11 @@ impl Shape {
                 let missing: Vec<_> = shown.difference(&all).map(String::as_str).collect();
                 (!missing.is_empty()).then(|| format!("the members {}", missing.join(", ")))
             }
+            Self::Steps(shown) => {
+                let mut printed = steps(printed).into_iter();
+                let missing = shown.iter().find(|step| !printed.any(|other| other == **step));
+                missing.map(|step| format!("the line `{step}` in its place"))
+            }
             Self::Free => None,
         }
     }
@@ -50,6 +64,16 @@ fn columns(line: &str) -> Option<Vec<String>> {
     let is_capital = |letter: char| letter.is_ascii_uppercase() || matches!(letter, '-' | '_' | '/');
     let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
     (words.len() > 1 && words.iter().all(|word| word.chars().all(is_capital))).then_some(words)
+}
+
+/// The first two words of each line that says how something went.
+fn steps(text: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (went, name) = (words.next()?, words.next()?);
+        (WENT.contains(&went) && line.starts_with(went)).then(|| format!("{went} {name}"))
+    });
+    lines.collect()
 }
 
 fn members(value: &Value) -> BTreeSet<String> {
@@ -106,6 +130,16 @@ mod tests {
                 ),
             ),
             ("10.0.0.1:8080\n", "anything", None),
+            (
+                "ok  controller  2 ready\nbroken probe  x\n  remedy\n",
+                "a\nok controller 3\nok token\nbroken probe y\n",
+                None,
+            ),
+            (
+                "ok  controller  2 ready\nbroken probe  x\n",
+                "broken probe\nok controller\n",
+                Some("the line `broken probe` in its place"),
+            ),
         ];
         for (shown, printed, missing) in table {
             assert_eq!(Shape::of(shown).missing_in(printed).as_deref(), missing, "{shown} in {printed}");

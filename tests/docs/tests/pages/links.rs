@@ -33,11 +33,9 @@ fn broken(page: &Page, pages: &BTreeMap<PathBuf, BTreeSet<String>>) -> Vec<Strin
             continue;
         };
         // Of files that are no pages, a mark names a line, which is GitHub's affair.
-        if let (Some(anchor), Some(anchors)) = (link.anchor, pages.get(&target)) {
-            if !anchors.contains(&anchor) {
-                broken.push(format!("{place}: {} has no heading `{anchor}`", target.display()));
-            }
-        }
+        let anchors = pages.get(&target);
+        let lost = link.anchor.filter(|anchor| anchors.is_some_and(|anchors| !anchors.contains(anchor)));
+        broken.extend(lost.map(|anchor| format!("{place}: {} has no heading `{anchor}`", target.display())));
     }
     broken
 }
