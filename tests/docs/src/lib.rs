@@ -8,10 +8,10 @@
 //!
 //! Nothing of it is to be seen in the pages. A block that the table does not know fails the tests, with the row to add.
 
+mod act;
 mod command;
 mod links;
 mod page;
-mod play;
 mod scratch;
 mod script;
 mod shape;
@@ -19,10 +19,10 @@ mod stage;
 mod table;
 
 pub use self::{
+    act::{Act, Printed, acts},
     command::{Command, Unfinished, commands},
     links::{Link, anchors, links},
     page::{Block, Page, pages},
-    play::{Act, Printed, acts},
     scratch::{Programs, Scratch, built},
     script::{Cue, Manner},
     shape::Shape,

@@ -1,8 +1,7 @@
 //! A place of its own for each act: a copy of what people have checked out, programs that are built already, and an empty home.
 
-use crate::play::Printed;
 use crate::script::script;
-use crate::{Act, Cue, Manner};
+use crate::{Act, Cue, Manner, Printed};
 use anyhow::{Context, Result, bail, ensure};
 use rollcall_cluster::companion::Companion;
 use rollcall_cluster::static_build::workspace;
@@ -31,7 +30,7 @@ esac
 const CURLRC: &str = "fail-with-body\nsilent\nshow-error\n";
 /// A dig that fails where the answer is an error, or where what is short is nothing.
 const DIG: &str = r#"#!/bin/sh
-said=$(/usr/bin/dig "$@") || { code=$?; echo "$said"; exit $code; }
+said=$(PATH="${PATH#*:}" dig "$@") || { code=$?; echo "$said"; exit $code; }
 echo "$said"
 case "$*" in *+short*) [ -n "$said" ] || exit 9 ;; *) case "$said" in *"status: NOERROR"*) ;; *) exit 9 ;; esac ;; esac
 "#;
@@ -88,7 +87,7 @@ impl Scratch {
     }
 
     /// The copy of the checkout, in which commands run.
-    pub fn checkout(&self) -> PathBuf {
+    fn checkout(&self) -> PathBuf {
         self.folder.path().join("checkout")
     }
 
@@ -96,17 +95,18 @@ impl Scratch {
         self.folder.path().join("home")
     }
 
-    /// Sets for a command what a clean shell has here.
-    pub fn clean(&self, command: &mut Command) {
-        let bin = self.folder.path().join("bin");
-        command.env_clear().current_dir(self.checkout());
-        command
-            .env("PATH", format!("{}:{PATH}", bin.display()))
-            .env("HOME", self.home())
-            .env("LANG", "C.UTF-8");
-        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
-            command.env(variable, self.home());
-        }
+    /// What a clean shell has here.
+    fn environment(&self) -> Vec<(String, String)> {
+        let (bin, home) = (self.folder.path().join("bin"), self.home().display().to_string());
+        let mut all = vec![
+            ("PATH", format!("{}:{PATH}", bin.display())),
+            ("HOME", home.clone()),
+            ("LANG", "C.UTF-8".to_owned()),
+        ];
+        all.extend(
+            ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"].map(|name| (name, home.clone())),
+        );
+        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Runs all of an act within a time. `entered` is what leads to the place where it runs, as `nsenter` with its options.
@@ -125,19 +125,12 @@ impl Scratch {
         let mut words = entered.iter().cloned().chain(own);
         let program = words.next().unwrap_or_default();
         let arguments: Vec<_> = words.chain([play.join("script").display().to_string()]).collect();
-        let mut environment: Vec<_> =
-            environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        environment.push(("_play".to_owned(), play.display().to_string()));
-        let log = File::create(play.join("log"))?;
-        let mut clean = Command::new(&program);
-        self.clean(&mut clean);
+        let mut all = self.environment();
+        all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        all.push(("_play".to_owned(), play.display().to_string()));
+        let (checkout, log) = (self.checkout(), File::create(play.join("log"))?);
         let set = move |shell: &mut Command| {
-            shell.env_clear();
-            shell.envs(clean.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            if let Some(folder) = clean.get_current_dir() {
-                shell.current_dir(folder);
-            }
-            shell.args(arguments).envs(environment);
+            shell.env_clear().envs(all).current_dir(checkout).args(arguments);
             shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         };
         let shell = Companion::start("starting a shell (as root)", Path::new(&program), set)?;
@@ -148,7 +141,7 @@ impl Scratch {
         let in_time = shell.ended().is_some();
         drop(shell);
         if !play.join("done").exists() {
-            bail!("{}", failure(act, cues, &play, in_time.then_some(limit)));
+            bail!("{}", failure(act, cues, &play, in_time));
         }
         act.showed(&printed(cues, &play))
     }
@@ -160,28 +153,35 @@ fn printed(cues: &[Cue], play: &Path) -> Vec<Printed> {
         .collect()
 }
 
-/// Names page, line, command, and what it printed.
-fn failure(act: &Act<'_>, cues: &[Cue], play: &Path, ended: Option<Duration>) -> String {
+/// Names page, line, command, and what it printed; and what goes on beside it.
+fn failure(act: &Act<'_>, cues: &[Cue], play: &Path, in_time: bool) -> String {
+    let path = &act.page.path;
+    let log = read(&play.join("log"));
     let at = read(&play.join("at")).trim().parse::<usize>().ok();
     let Some((at, cue)) = at.and_then(|at| Some((at, cues.get(at)?))) else {
-        return format!("{}: nothing of it began\n{}", act.page.path, read(&play.join("log")));
+        return format!("{path}: nothing of it began\n{log}");
     };
     let code = read(&play.join("code"));
-    let how = match (ended, cue.manner) {
-        (None, _) => "had not ended when the page's time was over".to_owned(),
-        (_, Manner::Ends(meant)) => format!("ended with {}, and {meant} was meant", code.trim()),
-        (_, Manner::GoesOn) => format!("ended with {}, and was meant to go on", code.trim()),
-        (_, Manner::Unseen) => format!("(of the table) ended with {}", code.trim()),
+    let how = match (in_time, cue.manner) {
+        (false, _) => "had not ended when the page's time was over".to_owned(),
+        (true, Manner::Ends(meant)) => format!("ended with {}, and {meant} was meant", code.trim()),
+        (true, Manner::GoesOn) => format!("ended with {}, and was meant to go on", code.trim()),
+        (true, Manner::Unseen) => format!("(of the table) ended with {}", code.trim()),
     };
-    let output = ["out", "err"].map(|kind| read(&play.join(format!("{at}.{kind}"))));
+    let (line, text) = (cue.line, cue.text.replace('\n', "\n    "));
+    let mut told = format!("{path}:{line}: this {how}\n\n    {text}\n\n{}\n{log}", last_words(play, at));
+    let beside = cues.iter().enumerate().filter(|(number, cue)| *number < at && cue.manner == Manner::GoesOn);
+    for (number, cue) in beside {
+        told += &format!("\n`{}` beside it:\n{}\n", cue.text, last_words(play, number));
+    }
+    told
+}
+
+/// The end of what a command printed and complained of.
+fn last_words(play: &Path, number: usize) -> String {
+    let output = ["out", "err"].map(|kind| read(&play.join(format!("{number}.{kind}"))));
     let all: Vec<_> = output.iter().flat_map(|text| text.lines()).collect();
-    let shown = all.get(all.len().saturating_sub(LINES_SHOWN)..).unwrap_or_default().join("\n");
-    let (path, line, text) = (&act.page.path, cue.line, &cue.text);
-    format!(
-        "{path}:{line}: this {how}\n\n    {}\n\n{shown}\n{}",
-        text.replace('\n', "\n    "),
-        read(&play.join("log"))
-    )
+    all.get(all.len().saturating_sub(LINES_SHOWN)..).unwrap_or_default().join("\n")
 }
 
 fn read(path: &Path) -> String {

@@ -15,7 +15,7 @@ pod=${pod#pod/}
 eventually rollcall check >/dev/null";
 /// As the page says in its words, and a test that it does.
 const NEW_AUTHORITY: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 -subj /CN=rollcall -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -keyout new.key -out new.crt";
-const INJECTED: &str = "kubectl -n shop get deployment injected -o yaml | grep -q 'name: rollcall-sidecar'
+const INJECTED: &str = "kubectl -n shop get deployment injected -o yaml | grep 'name: rollcall-sidecar'
 kubectl -n shop rollout status deployment injected --timeout=60s";
 
 const A_CLUSTER_OF_ITS_OWN: Stage =
@@ -33,7 +33,9 @@ pub const TABLE: &[Row] = &[
     row("README.md", "cargo run --release -- dev", Dev).going_on(&["cargo run"]).after(DEV_ANSWERS),
     row("README.md", "curl -X PUT", Dev),
     row("README.md", "helm install", Cluster),
-    row("README.md", "curl '127.0.0.1:7300/v1/services/orders", App).going_on(&["curl -N"]),
+    row("README.md", "curl '127.0.0.1:7300/v1/services/orders", App)
+        .going_on(&["curl -N"])
+        .after("curl -X DELETE 127.0.0.1:7300/v1/self/cart"),
     row("README.md", "rollcall check", Cluster).before(ALL_IS_WELL),
     row("README.md", "cargo xtask cluster up", ALL_TESTS),
     row("charts/rollcall/README.md", "helm install", Cluster).words(&[("NAMESPACE", "shop")]),

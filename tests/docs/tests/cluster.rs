@@ -23,7 +23,7 @@ const CRD: &str = "serviceregistrations.rollcall.dev";
 /// A page's commands take seconds; its roll-outs half a minute each on a busy machine.
 const ACT_MAX: Duration = Duration::from_secs(300);
 /// A namespace is gone when all that was in it is.
-const GONE_WITHIN: &str = "--timeout=120s";
+const GONE_WITHIN: &str = "--timeout=60s";
 /// Holds a pod's network for as long as the pod lives; the kit's own.
 const HOLDER: &str = "rollcall-init";
 

@@ -23,7 +23,7 @@ const DEV: [(&str, Manner); 3] = [
     ("mkdir .rollcall && cp tests/docs/manifests/dev.yaml .rollcall/", Manner::Unseen),
     ("rollcall dev", Manner::GoesOn),
     (
-        "_serves() { curl 127.0.0.1:7300/v1/services/orders | grep -q '\"Serving\"'; }\neventually _serves",
+        "_serves() { curl 127.0.0.1:7300/v1/services/orders | grep '\"Serving\"'; }\neventually _serves",
         Manner::Unseen,
     ),
 ];

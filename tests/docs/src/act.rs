@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 /// What a page's commands that install begin with; the API server hears of the webhook a moment after helm is done, which the
 /// README says.
 const INSTALLS: [&str; 2] = ["helm install rollcall ", "helm upgrade rollcall "];
-/// Waits until pods that ask for a sidecar get one.
+/// Waits until pods that ask for a sidecar get one. What is searched is read to its end: who writes it would fail otherwise.
 const INJECTS: &str = r"_injects() {
     kubectl -n default run asks --image=none --annotations=rollcall.dev/inject=true --dry-run=server -o yaml |
-        grep -q 'rollcall.dev/status: injected'
+        grep 'rollcall.dev/status: injected' >/dev/null
 }
 eventually _injects";
 /// The command that needs no cluster, as pages write it.
