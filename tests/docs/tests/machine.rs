@@ -11,7 +11,7 @@
 use anyhow::{Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 use rollcall_docs::{
-    Act, Cue, Manner, Page, Printed, Programs, Row, Scratch, Stage, TABLE, acts, built, pages,
+    Act, Cue, DEV_ANSWERS, Manner, Page, Printed, Programs, Row, Scratch, Stage, TABLE, acts, built, pages,
 };
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -25,8 +25,6 @@ const APP: (Ipv4Addr, u16) = (Ipv4Addr::UNSPECIFIED, 8080);
 const ACT_MAX: Duration = Duration::from_secs(120);
 /// An address of the orders, which a page may ask for.
 const ORDERS: &str = "127.0.0.1";
-/// It takes calls.
-const DEV_ANSWERS: &str = "eventually curl -o /dev/null 127.0.0.1:7300/readyz";
 /// What is there before an app asks its first question: some orders, and all of them were asked whether they are well.
 const DEV: [(&str, Manner); 3] = [
     ("mkdir .rollcall && cp tests/docs/manifests/dev.yaml .rollcall/", Manner::Unseen),
