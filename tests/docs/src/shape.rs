@@ -43,9 +43,7 @@ impl Shape {
                 (!found).then(|| format!("a table with the columns {}", columns_shown.join(" ")))
             }
             Self::Json(shown) => {
-                let values = serde_json::Deserializer::from_str(printed).into_iter::<Value>();
-                let all: BTreeSet<_> =
-                    values.map_while(Result::ok).flat_map(|value| members(&value)).collect();
+                let all: BTreeSet<_> = values(printed).iter().flat_map(members).collect();
                 let missing: Vec<_> = shown.difference(&all).map(String::as_str).collect();
                 (!missing.is_empty()).then(|| format!("the members {}", missing.join(", ")))
             }
@@ -74,6 +72,19 @@ fn steps(text: &str) -> Vec<String> {
         (WENT.contains(&went) && line.starts_with(went)).then(|| format!("{went} {name}"))
     });
     lines.collect()
+}
+
+/// All JSON that was printed, which may begin with any line, and needs no line's end behind it.
+fn values(printed: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut rest = printed;
+    while !rest.is_empty() {
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+        found.extend(values.by_ref().map_while(Result::ok));
+        let unread = rest.get(values.byte_offset()..).unwrap_or_default();
+        rest = unread.split_once('\n').map_or("", |(_, rest)| rest);
+    }
+    found
 }
 
 fn members(value: &Value) -> BTreeSet<String> {
@@ -115,6 +126,11 @@ mod tests {
             (
                 instance,
                 r#"{"service":"x","more":1,"instances":[{"address":"y","ports":{"http":2}},{}]}"#,
+                None,
+            ),
+            (
+                r#"{"a":1,"b":{"c":2}}"#,
+                "a line\n{\"a\": 1}{\"d\": 2}\n{ no json\n{\"b\":\n{\"c\": []}} more\n",
                 None,
             ),
             (
