@@ -1,6 +1,7 @@
 //! The `rollcall` command, which is `kubectl rollcall` under the name `kubectl-rollcall`.
 
 mod check;
+mod dev;
 mod explain;
 mod failure;
 mod inject;
@@ -40,6 +41,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the registry on this machine, without a cluster.
+    Dev(dev::Dev),
     /// Find what is wrong with an installation, or with a cluster before one.
     Check(check::Check),
     /// List the services of a namespace, or of all.
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<(), Failure> {
     let on_cluster = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let on_cluster = on_cluster.map_err(anyhow::Error::from)?;
     match command {
+        Command::Dev(dev) => dev.run(),
         Command::Check(check) => on_cluster.block_on(check.run()),
         Command::Services(services) => on_cluster.block_on(services.run()),
         Command::Consumers(consumers) => on_cluster.block_on(consumers.run()),
