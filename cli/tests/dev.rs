@@ -34,7 +34,14 @@ struct Dev {
 fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     command.args(["dev", "--dir"]).arg(folder);
-    for flag in ["--api-listen", "--api-listen-v6", "--dns-listen", "--read-listen", "--read-listen-v6", "--health-listen"] {
+    for flag in [
+        "--api-listen",
+        "--api-listen-v6",
+        "--dns-listen",
+        "--read-listen",
+        "--read-listen-v6",
+        "--health-listen",
+    ] {
         command.args([flag, "127.0.0.1:0"]);
     }
     command.env_remove("RUST_LOG").env_remove("KUBECONFIG");
@@ -43,18 +50,15 @@ fn command(folder: &Path) -> Command {
 
 impl Dev {
     fn start(folder: &Path) -> Self {
-        let mut process =
-            command(folder).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut process = command(folder).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let lines = lines(process.stdout.take().unwrap());
         let mut seen: Vec<String> = Vec::new();
         while !seen.last().is_some_and(|line| line.starts_with("More: ")) {
             seen.push(lines.recv_timeout(ENOUGH).expect("the page was printed"));
         }
         let more = seen.last().unwrap();
-        let addresses: Vec<SocketAddr> = more
-            .split([' ', '/'])
-            .filter_map(|word| word.parse().ok())
-            .collect();
+        let addresses: Vec<SocketAddr> =
+            more.split([' ', '/']).filter_map(|word| word.parse().ok()).collect();
         let [api, read, health] = addresses[..] else { panic!("{more}") };
         Self { process, lines, seen, api, read, health }
     }
@@ -154,7 +158,8 @@ fn request(to: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String
         "" => String::new(),
         body => format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()),
     };
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n{content}\r\n{body}").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n{content}\r\n{body}")
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -259,11 +264,20 @@ fn a_second_one_on_the_same_folder_or_port_is_refused_with_a_sentence() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("process {}", dev.process.id())) && said.contains("--dir"), "{said}");
-    for (flag, at) in [("--api-listen", dev.api), ("--read-listen", dev.read), ("--health-listen", dev.health)] {
+    for (flag, at) in
+        [("--api-listen", dev.api), ("--read-listen", dev.read), ("--health-listen", dev.health)]
+    {
         let other = place.path().join("other");
         let mut second = Command::new(env!("CARGO_BIN_EXE_rollcall"));
         second.args(["dev", "--dir"]).arg(&other);
-        for free in ["--api-listen", "--api-listen-v6", "--dns-listen", "--read-listen", "--read-listen-v6", "--health-listen"] {
+        for free in [
+            "--api-listen",
+            "--api-listen-v6",
+            "--dns-listen",
+            "--read-listen",
+            "--read-listen-v6",
+            "--health-listen",
+        ] {
             let at = if free == flag { at.to_string() } else { "127.0.0.1:0".to_owned() };
             second.args([free, &at]);
         }

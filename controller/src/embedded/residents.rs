@@ -55,6 +55,9 @@ impl Residents {
 
     /// By which the sidecar speaks for this address; it is the same each time.
     pub async fn token_of(&self, address: IpAddr) -> Result<String, ResidentError> {
+        // A pod that is told before its kind is listed would be gone with the end of that list; and who has a token calls at
+        // once, when nobody is let in before.
+        self.index.view().wait_for(|view| view.complete).await.map_err(|_| OwnerGone)?;
         let resident = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             match known.get(&address) {
@@ -118,8 +121,14 @@ impl Resident {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
-    use crate::{index::Index, operate::Metrics, owner::owner};
+    use crate::{
+        index::{Index, Kind},
+        operate::Metrics,
+        owner::owner,
+    };
 
     #[tokio::test]
     async fn each_address_is_somebody_by_its_own_token() {
@@ -127,6 +136,12 @@ mod tests {
         let (_trigger, ear) = rollcall_net::shutdown();
         tokio::spawn(owner.run(ear));
         let residents = Residents::new(index.clone(), "default".parse().unwrap());
+        let early = residents.token_of([127, 0, 0, 9].into()).now_or_never();
+        assert!(early.is_none(), "nothing is listed yet");
+        for kind in Kind::ALL {
+            index.apply(Change::ListBegins(kind)).await.unwrap();
+            index.apply(Change::ListEnds(kind)).await.unwrap();
+        }
         let [first, second] = ["127.0.0.1", "::1"].map(|text| text.parse::<IpAddr>().unwrap());
         let token = residents.token_of(first).await.unwrap();
         assert_eq!(residents.token_of(first).await.unwrap(), token);
