@@ -101,13 +101,17 @@ impl Ports {
 // === impl PortError ===
 
 impl PortError {
-    /// The flag and the address that somebody else has already, where that is what is wrong.
-    pub(crate) fn taken(&self) -> Option<(&'static str, SocketAddr)> {
-        let (flag, address, source) = match self {
-            Self::Api { flag, address, source } => (*flag, *address, source),
-            Self::Dns(ListenError::Failed { address, source, .. }) => ("--dns-listen", *address, source),
-            Self::Dns(ListenError::NotAllowed { .. }) | Self::Forward(_) | Self::Unsaid(_) => return None,
-        };
-        (source.kind() == io::ErrorKind::AddrInUse).then_some((flag, address))
+    /// The flag and the address that are to blame, and what the kernel has against them; none where it has nothing.
+    pub(crate) fn refused(&self) -> Option<(&'static str, SocketAddr, io::ErrorKind)> {
+        match self {
+            Self::Api { flag, address, source } => Some((flag, *address, source.kind())),
+            Self::Dns(ListenError::Failed { address, source, .. }) => {
+                Some(("--dns-listen", *address, source.kind()))
+            }
+            Self::Dns(ListenError::NotAllowed { address }) => {
+                Some(("--dns-listen", *address, io::ErrorKind::PermissionDenied))
+            }
+            Self::Forward(_) | Self::Unsaid(_) => None,
+        }
     }
 }

@@ -175,14 +175,20 @@ impl Local {
     }
 }
 
-/// Why a port cannot be had, and what to do where somebody else has it.
+/// Why a port cannot be had, and what a person at this machine can do about it.
 fn unbound(error: PortError) -> anyhow::Error {
-    match error.taken() {
-        Some((flag, address)) => anyhow::anyhow!(
+    match error.refused() {
+        Some((flag, address, io::ErrorKind::AddrInUse)) => anyhow::anyhow!(
             "{flag} {address}: another program listens there, which may be another `rollcall dev`; end that one, or give {flag} \
              another port"
         ),
-        None => error.into(),
+        Some((flag, address, io::ErrorKind::PermissionDenied)) => {
+            anyhow::anyhow!(
+                "{flag} {address}: this user may not have a port as low as {}; give {flag} one from 1024 on",
+                address.port()
+            )
+        }
+        _ => error.into(),
     }
 }
 
@@ -200,5 +206,33 @@ impl Metrics {
 impl InStep {
     pub fn is(&self) -> bool {
         self.0.in_step()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::ListenError;
+
+    #[test]
+    fn who_cannot_have_a_port_is_told_what_to_do() {
+        let address: SocketAddr = ([127, 0, 0, 1], 53).into();
+        let api = |kind: io::ErrorKind| PortError::Api { flag: "--api-listen", address, source: kind.into() };
+        let dns = |kind: io::ErrorKind| ListenError::Failed { address, carrier: "UDP", source: kind.into() };
+        for (error, flag, says) in [
+            (api(io::ErrorKind::AddrInUse), "--api-listen", "give --api-listen another port"),
+            (api(io::ErrorKind::PermissionDenied), "--api-listen", "from 1024 on"),
+            (api(io::ErrorKind::AddrNotAvailable), "--api-listen", "cannot listen"),
+            (dns(io::ErrorKind::AddrInUse).into(), "--dns-listen", "give --dns-listen another port"),
+            (
+                ListenError::NotAllowed { address }.into(),
+                "--dns-listen",
+                "give --dns-listen one from 1024 on",
+            ),
+        ] {
+            let error = unbound(error).to_string();
+            assert!(error.starts_with(&format!("{flag} {address}: ")) && error.contains(says), "{error}");
+            assert!(!error.contains("pod"), "{error}");
+        }
     }
 }

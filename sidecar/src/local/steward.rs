@@ -90,7 +90,7 @@ impl Steward {
             match self.open(address, store()).await {
                 Ok(owner) => self.others.insert(address, owner),
                 Err(error) => {
-                    warn!(%address, error = format!("{error:#}"), "what was registered there is left out")
+                    warn!(%address, error = format!("{error:#}"), "what was registered there is left out");
                 }
             }
         }

@@ -313,23 +313,21 @@ async fn a_port_that_is_taken_is_named_with_its_flag_and_what_to_do() {
     let (authority, place) = place();
     let controller = Controller::start(&authority, ANY, vec![]).await;
     let pods = Arc::new(Known { index: controller.index.clone(), let_go: Mutex::default() });
-    let taken = TcpListener::bind(ANY).await.unwrap().into_std().unwrap().local_addr().unwrap();
-    let _holds = std::net::TcpListener::bind(taken).unwrap();
-    let settings: [(&str, fn(&mut Setting, SocketAddr)); 2] = [
-        ("--api-listen", |setting, taken| setting.api = taken),
-        ("--dns-listen", |setting, taken| setting.dns = vec![taken]),
-    ];
-    for (flag, take) in settings {
-        let mut setting = setting(&authority, place.path(), controller.address, &pods);
-        take(&mut setting, taken);
+    let holds = std::net::TcpListener::bind(ANY).unwrap();
+    let taken = holds.local_addr().unwrap();
+    let free = || setting(&authority, place.path(), controller.address, &pods);
+    for (flag, setting) in [
+        ("--api-listen", Setting { api: taken, ..free() }),
+        ("--dns-listen", Setting { dns: vec![taken], ..free() }),
+    ] {
         let error = Local::bind(setting).unwrap_err().to_string();
         let named = error.starts_with(&format!("{flag} {taken}: "));
         assert!(named && error.contains(&format!("give {flag} another port")), "{error}");
     }
-    let nobody = Setting { ca_pem: "none".to_owned(), ..setting(&authority, place.path(), taken, &pods) };
+    let nobody = Setting { ca_pem: "none".to_owned(), ..free() };
     assert!(Local::bind(nobody).is_err());
     let file = place.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = Local::bind(setting(&authority, &file, taken, &pods)).unwrap_err().to_string();
+    let error = Local::bind(Setting { state_dir: file, ..free() }).unwrap_err().to_string();
     assert!(error.contains("use another folder"), "{error}");
 }
