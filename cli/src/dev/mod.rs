@@ -199,4 +199,8 @@ impl Pods for Addresses {
     fn token_of(&self, address: IpAddr) -> BoxFuture<'_, anyhow::Result<String>> {
         async move { Ok(self.0.token_of(address).await?) }.boxed()
     }
+
+    fn let_go(&self, address: IpAddr) -> BoxFuture<'_, ()> {
+        self.0.let_go(address).boxed()
+    }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     auth::{AuthError, Review, Reviewer},
-    index::Change,
+    index::{Change, Key},
     owner::{IndexHandle, OwnerGone},
 };
 
@@ -69,6 +69,15 @@ impl Residents {
         let Resident { uid, token } = resident;
         self.index.apply(Change::Pod(Box::new(facts(uid, address, &self.home).into()))).await?;
         Ok(token)
+    }
+
+    /// Nobody speaks for this address any more, and its token is good for nothing.
+    pub async fn let_go(&self, address: IpAddr) {
+        let resident = self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
+        if let Some(Resident { uid, .. }) = resident {
+            // An owner that is gone knows nobody.
+            let _ = self.index.apply(Change::Gone(Key::Pod(uid))).await;
+        }
     }
 }
 
@@ -162,5 +171,9 @@ mod tests {
         }
         assert!(matches!(residents.token_of([10, 9, 9, 9].into()).await, Err(ResidentError::TooMany)));
         assert!(residents.token_of(first).await.is_ok());
+        residents.let_go(first).await;
+        assert!(residents.review(&token).await.is_err());
+        assert_eq!(index.pod("local-localhost".into()).await.unwrap(), None);
+        assert!(residents.token_of([10, 9, 9, 9].into()).await.is_ok());
     }
 }

@@ -83,7 +83,7 @@ pub trait Pods: fmt::Debug + Send + Sync + 'static {
     fn token_of(&self, address: IpAddr) -> BoxFuture<'_, anyhow::Result<String>>;
 
     /// Nothing is registered at this address any more, and its session is over: it need not be known any longer.
-    fn let_go(&self, _address: IpAddr) {}
+    fn let_go(&self, address: IpAddr) -> BoxFuture<'_, ()>;
 }
 
 /// Holds a machine's sidecar that is about to run, its ports open.

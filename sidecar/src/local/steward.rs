@@ -184,7 +184,7 @@ impl Steward {
         if let Err(error) = folders::remove(&self.ground.state_dir, address) {
             warn!(%address, %error, "its folder cannot be removed");
         }
-        self.ground.pods.let_go(address);
+        self.ground.pods.let_go(address).await;
         info!(%address, "nothing is registered there any more, and another address needed its room");
     }
 

@@ -59,8 +59,9 @@ impl Pods for Known {
         .boxed()
     }
 
-    fn let_go(&self, address: IpAddr) {
+    fn let_go(&self, address: IpAddr) -> BoxFuture<'_, ()> {
         self.let_go.lock().unwrap().push(address);
+        std::future::ready(()).boxed()
     }
 }
 
