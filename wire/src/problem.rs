@@ -52,6 +52,26 @@ struct Body<'a> {
 // === impl Slug ===
 
 impl Slug {
+    /// All that there are, for who tells of them.
+    pub const ALL: [Self; 16] = [
+        Self::UnknownService,
+        Self::UnknownInstance,
+        Self::UnknownPath,
+        Self::NotSynced,
+        Self::TooOld,
+        Self::InvalidQuery,
+        Self::InvalidBody,
+        Self::InvalidField,
+        Self::UnsupportedMediaType,
+        Self::PayloadTooLarge,
+        Self::MethodNotAllowed,
+        Self::ForbiddenHost,
+        Self::ForbiddenOrigin,
+        Self::NotYourAddress,
+        Self::LimitReached,
+        Self::NoServingInstance,
+    ];
+
     /// The slug itself, its title, its status.
     const fn facts(self) -> (&'static str, &'static str, u16) {
         match self {
@@ -72,6 +92,15 @@ impl Slug {
             Self::LimitReached => ("limit-reached", "Limit reached", 503),
             Self::NoServingInstance => ("no-serving-instance", "No serving instance", 503),
         }
+    }
+
+    /// The last part of a problem's type.
+    pub const fn name(self) -> &'static str {
+        self.facts().0
+    }
+
+    pub const fn title(self) -> &'static str {
+        self.facts().1
     }
 
     pub const fn status(self) -> u16 {

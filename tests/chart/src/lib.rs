@@ -10,7 +10,7 @@ mod crd;
 mod generated;
 mod helm;
 mod rbac;
-mod section;
+pub mod section;
 mod values;
 
 pub use generated::{Generated, generated};

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 /// The page with another content of its section.
-pub(crate) fn replaced(page: &str, section: &str, content: &str) -> Result<String> {
+pub fn replaced(page: &str, section: &str, content: &str) -> Result<String> {
     let begin = format!("<!-- {section}: written by `cargo xtask generate` -->\n");
     let end = format!("<!-- end of {section} -->\n");
     let place = || format!("the page has no section `{section}`: put these two lines into it\n{begin}{end}");
@@ -13,7 +13,7 @@ pub(crate) fn replaced(page: &str, section: &str, content: &str) -> Result<Strin
 }
 
 /// A table's row.
-pub(crate) fn row(cells: &[&str]) -> String {
+pub fn row(cells: &[&str]) -> String {
     let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', r"\|").replace('\n', " ")).collect();
     format!("| {} |\n", cells.join(" | "))
 }

@@ -41,13 +41,20 @@ fn the_examples_run_on_any_cluster_and_under_the_strictest_rules() {
     assert_eq!(orders["template"]["metadata"]["annotations"], expected);
 }
 
+/// The first block of commands below a heading.
+fn block_below<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, below) = page.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
+    below.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0
+}
+
 #[test]
 fn the_workflow_walks_the_way_of_the_readme() {
-    let (readme, workflow) = (read("README.md"), read(".github/workflows/kind.yml"));
-    let install = readme.split_once("## Install").unwrap().1;
-    let mut blocks = install.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
-    let (three, _ours, kind) = (blocks.next().unwrap(), blocks.next().unwrap(), blocks.next().unwrap());
+    let (readme, started) = (read("README.md"), read("docs/get-started.md"));
+    let workflow = read(".github/workflows/kind.yml");
+    let three = block_below(&readme, "\n## Three commands on a cluster\n");
+    let kind = block_below(&started, "\n## With kind\n");
     assert_eq!(three.lines().count(), 3);
+    assert_eq!(three, block_below(&started, "\n## On a cluster\n"));
     for command in three.lines().chain(kind.lines()).flat_map(|line| line.split(" && ")) {
         assert!(workflow.contains(command), "{command}");
     }

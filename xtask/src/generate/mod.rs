@@ -1,7 +1,20 @@
 //! `cargo xtask generate`: the committed files that are made from code.
+//!
+//! ```text
+//!  crds/src ─► rollcall crd ─┬─► crds/generated, the chart's template
+//!                            └─► resource ─► the fields in docs/resource.md
+//!  sidecar/openapi.json ───────► local_api ─► docs/local-api-reference.md
+//!  the chart's values, rules ──► rollcall_chart ─► charts/rollcall/README.md, docs/security.md
+//! ```
+
+#![allow(clippy::indexing_slicing, reason = "a missing member of a JSON value is null, and never a panic")]
+
+mod local_api;
+mod resource;
+mod schema;
 
 use anyhow::{Context, Result, bail};
-use rollcall_chart::generated;
+use rollcall_chart::{Generated, generated};
 use rollcall_cluster::static_build;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -12,10 +25,8 @@ const CRD: &str = "crds/generated/serviceregistrations.yaml";
 /// Writes the generated files, or with `check` says which of them are out of date.
 pub(crate) fn run(check: bool) -> Result<()> {
     let workspace = static_build::workspace();
-    let crd = printed(&["crd"])?;
-    let of_the_chart = generated(&workspace, &crd)?.into_iter().map(|file| (file.path, file.text));
     let mut stale = Vec::new();
-    for (file, fresh) in of_the_chart.chain([(CRD, crd)]) {
+    for Generated { path: file, text: fresh } in all()? {
         let path = workspace.join(file);
         if fs::read_to_string(&path).unwrap_or_default() == fresh {
             continue;
@@ -34,6 +45,20 @@ pub(crate) fn run(check: bool) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// All of them, as they should be.
+fn all() -> Result<Vec<Generated>> {
+    let workspace = static_build::workspace();
+    let read =
+        |path: &str| fs::read_to_string(workspace.join(path)).with_context(|| format!("cannot read {path}"));
+    let crd = printed(&["crd"])?;
+    let mut files = generated(&workspace, &crd)?;
+    files.push(Generated { path: local_api::PAGE, text: local_api::page(&read(local_api::DOCUMENT)?)? });
+    files
+        .push(Generated { path: resource::PAGE, text: resource::with_fields(&read(resource::PAGE)?, &crd)? });
+    files.push(Generated { path: CRD, text: crd });
+    Ok(files)
 }
 
 /// What `rollcall` prints.
