@@ -16,6 +16,10 @@ use std::process::Command;
 pub(crate) const ON_ANY_CLUSTER: [&str; 2] = ["rollcall-slice", "rollcall-controller-tests"];
 /// What resolvers make of a sidecar: real processes, in a network of their own.
 pub(crate) const OF_RESOLVERS: &str = "rollcall-resolvers";
+/// What the pages tell to run.
+pub(crate) const OF_PAGES: &str = "rollcall-docs";
+/// Where the pages install Rollcall and their example.
+const NAMESPACES_OF_PAGES: [&str; 2] = ["rollcall-system", "shop"];
 /// The tests of the cluster kit itself, which start clusters of their own.
 pub(crate) const OF_THE_KIT: &str = "rollcall-kit";
 /// The model of an API server, and its cases that run on the real one too.
@@ -55,6 +59,7 @@ fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
         load_into_kind(home, &kind, &images)?;
         let (kubeconfig, kubectl) = (kind.kubeconfig(), kubectl(home)?);
         let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", kubectl.as_path())];
+        pages_on_it(home, &environment, outcome)?;
         test_on_it(home, &images, &environment, outcome)
     });
     let ended = kind.down();
@@ -77,7 +82,24 @@ fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
         ),
     }
     // With the user's own KUBECONFIG, and so their credentials.
-    test_on_it(home, &images, &[("ROLLCALL_KUBECTL", &kubectl)], outcome)
+    let environment = [("ROLLCALL_KUBECTL", kubectl.as_path())];
+    let taken = names_of_pages(&kubectl)?;
+    if taken.is_empty() {
+        pages_on_it(home, &environment, outcome)?;
+    } else {
+        eprintln!(
+            "what the pages tell to run is left out: they would install into {taken}, which is there already"
+        );
+    }
+    test_on_it(home, &images, &environment, outcome)
+}
+
+/// The namespaces of the pages that are there already: they have no others, as people who follow them.
+fn names_of_pages(kubectl: &Path) -> Result<String> {
+    let mut get = Command::new(kubectl);
+    get.args(["get", "namespaces", "--ignore-not-found", "--output", "name"]).args(NAMESPACES_OF_PAGES);
+    let there = output_of("asking for the namespaces of the pages", &mut get)?;
+    Ok(there.split_whitespace().collect::<Vec<_>>().join(" and "))
 }
 
 /// Says whose the cluster of KUBECONFIG is, and so how images come into it.
@@ -112,6 +134,7 @@ fn load_and_test(home: &Home, cluster: &Cluster, images: &[Built], outcome: &mut
     load(cluster, images)?;
     let kubeconfig = cluster.kubeconfig();
     let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", cluster.kubectl_program())];
+    pages_on_it(home, &environment, outcome)?;
     test_on_it(home, images, &environment, outcome)
 }
 
@@ -145,6 +168,13 @@ pub(crate) fn load_archives_into_kind<'a>(
         kind.load(archive).with_context(|| archive.display().to_string())?;
     }
     Ok(())
+}
+
+/// Runs what pages tell to run on a cluster, while nobody else has an installation on it.
+fn pages_on_it(home: &Home, environment: &[(&str, &Path)], outcome: &mut Outcome) -> Result<()> {
+    HELM.build(home)?;
+    let tests = ["--package", OF_PAGES, "--test", "cluster"];
+    outcome.cargo_test("what the pages tell to run on a cluster", &tests, environment)
 }
 
 /// Runs what needs a cluster on the one that the environment names. The controller and sidecars run beside it as well, as

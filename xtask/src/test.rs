@@ -1,11 +1,11 @@
 //! `cargo xtask test`: everything that is tested, in one command.
 
 use crate::faults::FAULTS;
-use crate::on_cluster::{self, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
+use crate::on_cluster::{self, OF_PAGES, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
 use crate::upgrades::UPGRADES;
 use anyhow::Result;
-use rollcall_cluster::{Cluster, HELM, Home, PROMQL, Provider, prepare_resolvers};
+use rollcall_cluster::{Cluster, HELM, Home, PROMQL, Provider, prepare_pages, prepare_resolvers};
 use std::process::ExitCode;
 
 /// Worlds in virtual time: what fails there is told by a seed, and not by a cluster that was slow. The first has the machines
@@ -27,11 +27,12 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
         Cluster::prepare(&home)?;
     }
     prepare_resolvers(&home)?;
+    prepare_pages(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
     let later = ON_ANY_CLUSTER
         .iter()
-        .chain([&OF_THE_KIT, &OF_RESOLVERS, &CHART, &MONITORING, &FAULTS, &UPGRADES])
+        .chain([&OF_THE_KIT, &OF_RESOLVERS, &OF_PAGES, &CHART, &MONITORING, &FAULTS, &UPGRADES])
         .chain(&SIMULATIONS);
     let excluded = later.flat_map(|package| ["--exclude", package]);
     let without_clusters: Vec<_> = ["--workspace"].into_iter().chain(excluded).collect();
@@ -44,6 +45,11 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
         // Before the tests, where it is seen to take its time.
         HELM.build(&home)?;
         outcome.cargo_test("tests of the chart", &["--package", CHART], &[])?;
+    }
+    if outcome.failed == 0 {
+        // What they tell to run without a cluster is run; the rest has its turn on one.
+        let pages = ["--package", OF_PAGES, "--lib", "--test", "pages", "--test", "machine"];
+        outcome.cargo_test("tests of the pages", &pages, &[])?;
     }
     if outcome.failed == 0 {
         PROMQL.build(&home)?;

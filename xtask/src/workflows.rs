@@ -32,13 +32,9 @@ fn must_parse(script: &str, place: &str) -> usize {
     commands.len()
 }
 
-/// The files of a folder of the workspace, or a single file.
-fn files(path: &str) -> Vec<PathBuf> {
-    let path = workspace().join(path);
-    if path.is_file() {
-        return vec![path];
-    }
-    fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).collect()
+/// The files of a folder of the workspace.
+fn files(folder: &str) -> Vec<PathBuf> {
+    fs::read_dir(workspace().join(folder)).unwrap().map(|file| file.unwrap().path()).collect()
 }
 
 /// What the steps of a workflow run.
@@ -69,11 +65,9 @@ fn the_steps_of_every_workflow_parse() {
 #[test]
 fn what_pages_tell_to_run_parses() {
     let mut found = 0;
-    for file in files("docs").into_iter().chain(files("README.md")).chain(files("tests/slice/README.md")) {
-        let text = fs::read_to_string(&file).unwrap();
-        for block in text.split("```sh\n").skip(1) {
-            let script = block.split("```").next().unwrap();
-            found += must_parse(script, &file.display().to_string());
+    for page in rollcall_docs::pages().unwrap() {
+        for block in page.shell_blocks() {
+            found += must_parse(&block.body, &format!("{}:{}", page.path, block.line));
         }
     }
     assert!(found >= 5, "{found}");

@@ -40,6 +40,17 @@ const RESOLVERS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("python3", "python3"),
 ];
+/// What the commands of our pages take for granted, and what their tests do it with.
+const OF_PAGES: &[(&str, &str)] = &[
+    ("bash", "bash"),
+    ("curl", "curl"),
+    ("dig", "bind9-dnsutils"),
+    ("ip", "iproute2"),
+    ("jq", "jq"),
+    ("nsenter", "util-linux"),
+    ("openssl", "openssl"),
+    ("unshare", "util-linux"),
+];
 /// A library, which Debian's own Python finds.
 const DNSPYTHON: (&str, &str) = ("/usr/lib/python3/dist-packages/dns/resolver.py", "python3-dnspython");
 
@@ -76,6 +87,11 @@ pub fn prepare_resolvers(home: &Home) -> Result<(), Error> {
         }
         missing
     })
+}
+
+/// Makes sure that the commands of our pages find what they call.
+pub fn prepare_pages(home: &Home) -> Result<(), Error> {
+    installed(home, || packages_of(OF_PAGES))
 }
 
 /// Installs what is missing, until nothing is.
