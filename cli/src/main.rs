@@ -1,17 +1,21 @@
 //! The `rollcall` command, which is `kubectl rollcall` under the name `kubectl-rollcall`.
 
 mod check;
+mod complete;
 mod explain;
 mod failure;
 mod inject;
 mod names;
 mod options;
+mod pods;
+mod policies;
 mod print;
 mod reach;
 mod verbs;
 
 use std::{
     env,
+    ffi::OsString,
     io::{self, ErrorKind, Write},
     path::Path,
     process::ExitCode,
@@ -23,6 +27,9 @@ use failure::Failure;
 
 /// The name by which kubectl finds its plugin.
 const PLUGIN: &str = "kubectl-rollcall";
+
+/// Longer lines are hard to read on any terminal.
+const HELP_COLUMNS_MAX: usize = 100;
 
 /// The workspace's version; in what is released, with the commit that it was built from.
 const VERSION: &str = match option_env!("ROLLCALL_VERSION") {
@@ -66,7 +73,10 @@ enum Command {
 
 /// Exit codes: 0 ok, 1 a check failed or nothing found, 2 usage (clap's own, too), 3 unreachable.
 fn main() -> ExitCode {
-    let matches = command().get_matches();
+    if called() == complete::COMPLETER {
+        return completed();
+    }
+    let matches = command().get_matches_from(options::joined(env::args_os()));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,12 +90,31 @@ fn main() -> ExitCode {
     }
 }
 
+/// The name that it was called by, without its folder and its kind.
+fn called() -> OsString {
+    let called = env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_stem().map(OsString::from).unwrap_or_default()
+}
+
 /// The command by the name that it was called by.
 fn command() -> clap::Command {
-    let called = env::args_os().next().unwrap_or_default();
-    let is_plugin = Path::new(&called).file_stem().is_some_and(|name| name == PLUGIN);
     let command = Cli::command();
-    if is_plugin { command.bin_name("kubectl rollcall") } else { command }
+    let command = if called() == PLUGIN { command.bin_name("kubectl rollcall") } else { command };
+    match print::columns() {
+        Some(columns) => command.term_width(columns.min(HELP_COLUMNS_MAX)),
+        None => command,
+    }
+}
+
+/// Answers kubectl, which asks what may stand behind `kubectl rollcall`.
+fn completed() -> ExitCode {
+    let mut command = Cli::command();
+    command.build();
+    let words: Vec<_> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    match print(complete::answer(&command, &words).as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(failure.code()),
+    }
 }
 
 fn run(command: Command) -> Result<(), Failure> {

@@ -8,10 +8,15 @@ use k8s_openapi::{
         apps::v1::Deployment,
         authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
         core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service},
+        networking::v1::NetworkPolicy,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::PostParams,
+    core::{ApiResource, DynamicObject},
+};
 use rollcall_crds::ServiceRegistration;
 
 pub(super) use super::ask::dumps_again;
@@ -22,13 +27,16 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    policies::{Direction, Labels, walls},
     reach::{Reach, Replica, Seen},
 };
 
 pub(crate) const CRD: &str = "serviceregistrations.rollcall.dev";
 /// Deployment, Service and ConfigMap have this name whatever the release is called.
 const CONTROLLER: &str = "rollcall-controller";
-const AUTHORITY: &str = "rollcall-ca";
+/// What sidecars come for.
+pub(crate) const SESSIONS_PORT: u16 = 7310;
+pub(crate) const AUTHORITY: &str = "rollcall-ca";
 /// What helm makes in the release's namespace, beside the record of the release itself (a Secret).
 const IN_NAMESPACE: [(&str, &str); 8] = [
     ("apps", "deployments"),
@@ -57,15 +65,19 @@ pub(super) async fn all(reach: &Reach) -> Result<Facts, Failure> {
     let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client());
     let secrets: Api<Secret> = Api::namespaced(client(), system);
     let pods: Api<Pod> = Api::all(client());
+    let policies: Api<NetworkPolicy> = Api::namespaced(client(), system);
     let webhook_name = format!("{system}-injection");
-    let (kubernetes, crd, installation, webhook, authority, pods) = tokio::join!(
+    let (kubernetes, crd, installation, webhook, authority, pods, policies) = tokio::join!(
         kubernetes(reach),
         crd(reach),
         installation(reach),
         reach.seen(webhooks.get(&webhook_name)),
         reach.seen(secrets.get(AUTHORITY)),
         reach.all(&pods, None, objects::sidecar),
+        reach.all(&policies, None, |policy: NetworkPolicy| Some(policy)),
     );
+    let policies = policies.here().map(|listed| listed.items.as_slice()).unwrap_or_default();
+    let walls = closed(reach, policies, &installation.replicas);
     let catalogue = catalogue(reach, &installation.replicas).await;
     Ok(Facts {
         build,
@@ -77,6 +89,7 @@ pub(super) async fn all(reach: &Reach) -> Result<Facts, Failure> {
         webhook: webhook.map(objects::webhook),
         authority: authority.map(objects::authority),
         catalogue,
+        walls,
         pods,
     })
 }
@@ -155,7 +168,7 @@ async fn installation(reach: &Reach) -> Installation {
 
 async fn catalogue(reach: &Reach, replicas: &Seen<Vec<Replica>>) -> Catalogue {
     let replicas = replicas.here().map(Vec::as_slice).unwrap_or_default();
-    let registrations: Api<ServiceRegistration> = Api::all(reach.client.clone());
+    let registrations = registrations(reach, None);
     let (told, without_sidecar, failing, sessions, registrations) = tokio::join!(
         replied(reach, replicas),
         first(reach, replicas, "/v1/without-sidecar"),
@@ -166,10 +179,14 @@ async fn catalogue(reach: &Reach, replicas: &Seen<Vec<Replica>>) -> Catalogue {
     Catalogue { told, without_sidecar, failing, sessions, registrations }
 }
 
-/// Registrations that are refused in one namespace.
-pub(crate) async fn refused_in(reach: &Reach, namespace: &str) -> Seen<Vec<facts::Refused>> {
-    let registrations: Api<ServiceRegistration> = Api::namespaced(reach.client.clone(), namespace);
-    reach.all(&registrations, None, objects::refused).await.map(|listed| listed.items)
+/// The registrations of a namespace, or of all. They are read as they are: one that an older schema let in may have any form, and
+/// must not hide the others.
+pub(crate) fn registrations(reach: &Reach, namespace: Option<&str>) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<ServiceRegistration>(&());
+    match namespace {
+        Some(namespace) => Api::namespaced_with(reach.client.clone(), namespace, &kind),
+        None => Api::all_with(reach.client.clone(), &kind),
+    }
 }
 
 /// Whether the user may do what helm does.
@@ -197,7 +214,23 @@ async fn rights(reach: &Reach) -> Vec<(String, Seen<bool>)> {
     futures::future::join_all(asked).await
 }
 
-fn now_s() -> i64 {
+/// The policies of the controllers that let nobody in for a session, whoever it is.
+fn closed(reach: &Reach, policies: &[NetworkPolicy], replicas: &Seen<Vec<Replica>>) -> Vec<String> {
+    let Some(first) = replicas.here().and_then(|replicas| replicas.first()) else { return Vec::new() };
+    let open = policies.iter().map(without_peers).collect::<Vec<_>>();
+    walls(&open, Direction::In, &first.party(&reach.system, &Labels::new()), &[], SESSIONS_PORT)
+}
+
+/// The same policy, letting in everybody where it lets in anybody.
+fn without_peers(policy: &NetworkPolicy) -> NetworkPolicy {
+    let mut policy = policy.clone();
+    for rule in policy.spec.iter_mut().flat_map(|spec| spec.ingress.iter_mut().flatten()) {
+        rule.from = None;
+    }
+    policy
+}
+
+pub(crate) fn now_s() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
