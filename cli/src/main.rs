@@ -16,12 +16,16 @@ mod verbs;
 use std::{
     env,
     ffi::OsString,
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     path::Path,
     process::ExitCode,
 };
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use clap_complete::Shell;
 use failure::Failure;
 
@@ -76,7 +80,9 @@ fn main() -> ExitCode {
     if called() == complete::COMPLETER {
         return completed();
     }
-    let matches = command().get_matches_from(options::joined(env::args_os()));
+    let arguments = options::joined(env::args_os());
+    let matches =
+        command().try_get_matches_from(&arguments).unwrap_or_else(|error| hinted(error, &arguments).exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,6 +110,16 @@ fn command() -> clap::Command {
         Some(columns) => command.term_width(columns.min(HELP_COLUMNS_MAX)),
         None => command,
     }
+}
+
+/// The same error, with what is to be known of flags that stand before the verb, as kubectl takes them.
+fn hinted(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let begins_with_flag = arguments.get(1).is_some_and(|first| first.as_encoded_bytes().starts_with(b"-"));
+    if begins_with_flag && error.kind() == ErrorKind::UnknownArgument {
+        let tip = StyledStr::from("flags stand behind the verb, as in `rollcall services --namespace shop`");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 /// Answers kubectl, which asks what may stand behind `kubectl rollcall`.
@@ -148,7 +164,7 @@ fn print(text: &[u8]) -> Result<(), Failure> {
 fn is_read(output: &mut impl Write, text: &[u8]) -> Result<bool, Failure> {
     match output.write_all(text).and_then(|()| output.flush()) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(anyhow::Error::from(error).into()),
     }
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     failure::Failure,
     policies::{Direction, Labels, walls},
-    reach::{Reach, Replica, Seen},
+    reach::{Listed, Reach, Replica, Seen},
 };
 
 pub(crate) const CRD: &str = "serviceregistrations.rollcall.dev";
@@ -67,7 +67,8 @@ pub(super) async fn all(reach: &Reach) -> Result<Facts, Failure> {
     let pods: Api<Pod> = Api::all(client());
     let policies: Api<NetworkPolicy> = Api::namespaced(client(), system);
     let webhook_name = format!("{system}-injection");
-    let (kubernetes, crd, installation, webhook, authority, pods, policies) = tokio::join!(
+    let registrations = registrations(reach, None);
+    let (kubernetes, crd, installation, webhook, authority, pods, policies, registrations) = tokio::join!(
         kubernetes(reach),
         crd(reach),
         installation(reach),
@@ -75,10 +76,11 @@ pub(super) async fn all(reach: &Reach) -> Result<Facts, Failure> {
         reach.seen(secrets.get(AUTHORITY)),
         reach.all(&pods, None, objects::sidecar),
         reach.all(&policies, None, |policy: NetworkPolicy| Some(policy)),
+        reach.all(&registrations, None, objects::refused),
     );
     let policies = policies.here().map(|listed| listed.items.as_slice()).unwrap_or_default();
     let walls = closed(reach, policies, &installation.replicas);
-    let catalogue = catalogue(reach, &installation.replicas).await;
+    let catalogue = catalogue(reach, &installation.replicas, registrations).await;
     Ok(Facts {
         build,
         system: system.to_owned(),
@@ -166,15 +168,18 @@ async fn installation(reach: &Reach) -> Installation {
     }
 }
 
-async fn catalogue(reach: &Reach, replicas: &Seen<Vec<Replica>>) -> Catalogue {
+/// What the controllers say; without any, nobody is waited for.
+async fn catalogue(
+    reach: &Reach,
+    replicas: &Seen<Vec<Replica>>,
+    registrations: Seen<Listed<facts::Refused>>,
+) -> Catalogue {
     let replicas = replicas.here().map(Vec::as_slice).unwrap_or_default();
-    let registrations = registrations(reach, None);
-    let (told, without_sidecar, failing, sessions, registrations) = tokio::join!(
+    let (told, without_sidecar, failing, sessions) = tokio::join!(
         replied(reach, replicas),
         first(reach, replicas, "/v1/without-sidecar"),
         first(reach, replicas, "/v1/failing"),
         first(reach, replicas, "/v1/sessions"),
-        reach.all(&registrations, None, objects::refused),
     );
     Catalogue { told, without_sidecar, failing, sessions, registrations }
 }

@@ -26,26 +26,30 @@ pub(super) async fn config(place: &Where) -> Result<Config, Failure> {
     };
     let Some(read) = read else { return none(place, &listed) };
     let wanted = place.context.as_deref().or(read.current_context.as_deref()).filter(|name| !name.is_empty());
-    chosen(wanted, &read)?;
+    let whose = match place.kubeconfig.as_ref().or(listed.first()) {
+        Some(path) if place.kubeconfig.is_some() || listed.len() == 1 => {
+            format!("kubeconfig {}", path.display())
+        }
+        _ => "kubeconfig".to_owned(),
+    };
+    chosen(wanted, &read).map_err(|says| Failure::Usage(format!("{whose}: {says}")))?;
     let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(read, &options).await.map_err(|error| {
-        Failure::Usage(format!("kubeconfig: {error}; correct it, or choose another context by --context"))
+        Failure::Usage(format!("{whose}: {error}; correct it, or choose another context by --context"))
     })
 }
 
 /// Whether the context that is wanted is there; those that are, where it is not.
-fn chosen(wanted: Option<&str>, read: &Kubeconfig) -> Result<(), Failure> {
+fn chosen(wanted: Option<&str>, read: &Kubeconfig) -> Result<(), String> {
     let names: Vec<_> = read.contexts.iter().map(|context| context.name.as_str()).collect();
-    let there = match names.as_slice() {
-        [] => "it has none".to_owned(),
-        names => format!("there are {}", first_of(names, NAMED_MAX)),
-    };
+    let there = first_of(&names, NAMED_MAX);
     match wanted {
         Some(wanted) if names.contains(&wanted) => Ok(()),
-        Some(wanted) => Err(Failure::Usage(format!("kubeconfig: there is no context `{wanted}`; {there}"))),
-        None => Err(Failure::Usage(format!(
-            "kubeconfig: it has no current context; choose one by --context: {there}"
-        ))),
+        _ if names.is_empty() => {
+            Err("it has no context; name another one by --kubeconfig or KUBECONFIG".to_owned())
+        }
+        Some(wanted) => Err(format!("there is no context `{wanted}`; those that it has are {there}")),
+        None => Err(format!("it has no current context; choose one by --context: {there}")),
     }
 }
 
