@@ -3,19 +3,20 @@
 
 mod body;
 mod forward;
+mod kubeconfig;
 mod replicas;
 mod seen;
+mod source;
 #[cfg(test)]
 mod tests;
 
-use std::{env, future::Future, path::PathBuf, time::Duration};
+use std::{future::Future, time::Duration};
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{ListParams, ObjectList},
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use rollcall_catalogue::Namespace;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     forward::{Answer, ForwardError, Line},
     replicas::{READ_PORT, Replica, Told},
     seen::Seen,
+    source::Source,
 };
 use crate::{failure::Failure, options::Where};
 
@@ -51,7 +53,7 @@ pub(crate) struct Reach {
 impl Reach {
     /// Reads the kubeconfig; asks nobody yet, but whoever gives the user's token.
     pub(crate) async fn new(place: &Where) -> Result<Self, Failure> {
-        let config = timeout(place.timeout, config(place))
+        let config = timeout(place.timeout, kubeconfig::config(place))
             .await
             .map_err(|_| unreachable("kubeconfig", "whoever gives its token gave no answer", LONGER))??;
         let said = || config.default_namespace.parse();
@@ -156,35 +158,4 @@ pub(crate) fn api_server(why: &str) -> Failure {
 
 pub(crate) fn unreachable(what: &str, why: &str, remedy: &str) -> Failure {
     Failure::Unreachable { what: what.to_owned(), why: why.to_owned(), remedy: remedy.to_owned() }
-}
-
-async fn config(place: &Where) -> Result<Config, Failure> {
-    let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
-    let usage = |error: KubeconfigError| Failure::Usage(format!("kubeconfig: {error}"));
-    let read = match &place.kubeconfig {
-        Some(path) => Some(Kubeconfig::read_from(path).map_err(usage)?),
-        None => merged(env::split_paths(&env::var_os("KUBECONFIG").unwrap_or_default())).map_err(usage)?,
-    };
-    if let Some(read) = read {
-        return Config::from_custom_kubeconfig(read, &options).await.map_err(usage);
-    }
-    if place.context.is_some() {
-        return Config::from_kubeconfig(&options).await.map_err(usage);
-    }
-    Config::infer()
-        .await
-        .map_err(|error| unreachable("kubeconfig", &error.to_string(), "set KUBECONFIG, or use --kubeconfig"))
-}
-
-/// What those of the files hold that are there, as kubectl has it: a list may name what is made later. None where none is.
-fn merged(paths: impl Iterator<Item = PathBuf>) -> Result<Option<Kubeconfig>, KubeconfigError> {
-    let mut whole: Option<Kubeconfig> = None;
-    for path in paths.filter(|path| path.exists()) {
-        let read = Kubeconfig::read_from(path)?;
-        whole = Some(match whole {
-            Some(before) => before.merge(read)?,
-            None => read,
-        });
-    }
-    Ok(whole)
 }
