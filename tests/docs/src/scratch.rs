@@ -109,7 +109,7 @@ impl Scratch {
         all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Runs all of an act within a time. `entered` is what leads to the place where it runs, as `nsenter` with its options.
+    /// Runs all of an act within a time, and gives what it printed. `entered` is what leads to the place where it runs, as `nsenter` with its options.
     /// Needs root: what is still running at the end goes with a namespace of its own.
     pub fn play(
         &self,
@@ -118,7 +118,7 @@ impl Scratch {
         entered: &[String],
         environment: &[(&str, String)],
         limit: Duration,
-    ) -> Result<()> {
+    ) -> Result<Vec<Printed>> {
         let play = self.folder.path().join("play");
         fs::write(play.join("script"), script(cues))?;
         let own = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"].map(str::to_owned);
@@ -143,7 +143,9 @@ impl Scratch {
         if !play.join("done").exists() {
             bail!("{}", failure(act, cues, &play, in_time));
         }
-        act.showed(&printed(cues, &play))
+        let printed = printed(cues, &play);
+        act.showed(&printed)?;
+        Ok(printed)
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::stage::{Row, Stage, row};
 use Stage::{App, Cluster, Dev, Elsewhere};
 
-/// `rollcall dev` answers.
-const DEV_ANSWERS: &str = "eventually curl -o /dev/null 127.0.0.1:7300/readyz";
+/// Waits until `rollcall dev` takes calls.
+pub const DEV_ANSWERS: &str = "eventually curl -o /dev/null 127.0.0.1:7300/readyz";
 /// What was registered as `hello` was probed.
 const HELLO_SERVES: &str = "eventually curl -o /dev/null 127.0.0.1:7300/v1/services/hello/pick";
 /// Sidecars of pods that are just ready are heard a moment later.

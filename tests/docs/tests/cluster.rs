@@ -102,7 +102,7 @@ impl Theirs {
         if says(act, "helm uninstall") {
             installed.clear();
         }
-        scratch.play(act, &cues, &[], &environment, ACT_MAX)
+        scratch.play(act, &cues, &[], &environment, ACT_MAX).map(drop)
     }
 
     /// In the network of a pod of the shop, where this machine has it.
@@ -119,7 +119,7 @@ impl Theirs {
         let entered = ["nsenter".to_owned(), format!("--net={}", network.display()), "--".to_owned()];
         let cues: Vec<_> = act.cues()?;
         assert!(cues.iter().any(|cue| cue.manner != Manner::Unseen));
-        scratch.play(act, &cues, &entered, &[("orders_address", orders)], ACT_MAX)
+        scratch.play(act, &cues, &entered, &[("orders_address", orders)], ACT_MAX).map(drop)
     }
 
     fn network_of(&self, app: &str) -> Result<Option<PathBuf>> {

@@ -1,11 +1,18 @@
 //! What pages tell to run without a cluster, run: in copies of the checkout, beside `rollcall dev`. As root, since each act has
 //! a network of its own, in which all ports of the pages are free.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers are tests too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers are tests too"
+)]
 
 use anyhow::{Result, ensure};
 use nix::sched::{CloneFlags, unshare};
-use rollcall_docs::{Act, Cue, Manner, Page, Programs, Row, Scratch, Stage, TABLE, acts, built, pages};
+use rollcall_docs::{
+    Act, Cue, DEV_ANSWERS, Manner, Page, Printed, Programs, Row, Scratch, Stage, TABLE, acts, built, pages,
+};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
@@ -44,6 +51,39 @@ fn what_needs_no_cluster_runs_as_it_is_pasted() {
     assert!(told.is_empty(), "{}", told.join("\n\n"));
 }
 
+/// What is printed before its last line, which is prose, and from its first comment on.
+fn block_of(printed: &str) -> String {
+    let commands = printed.lines().skip_while(|line| !line.starts_with('#'));
+    let commands: Vec<_> = commands.take_while(|line| !line.starts_with("More:")).collect();
+    format!("```sh\nrollcall dev\n```\n```sh\n{}\n```\n", commands.join("\n"))
+}
+
+/// It prints a page itself, for whoever has started it.
+#[test]
+fn what_dev_prints_runs_as_it_is_pasted() {
+    let row = |begins, going_on, after| {
+        let (page, stage, words, before) = ("`rollcall dev`", Stage::Dev, &[][..], "");
+        Row { page, begins, stage, words, going_on, before, after }
+    };
+    let table = [
+        row("rollcall dev", &["rollcall dev"], DEV_ANSWERS),
+        row("#", &["curl -N"], "curl 127.0.0.1:7300/v1/services/hello-too | grep 7380"),
+    ];
+    let page = |text: String| [Page::new("`rollcall dev`".to_owned(), text)];
+    let programs = Programs(vec![("rollcall", built().unwrap())]);
+    let run = |page: &[Page]| {
+        let [act] = &acts(&table, page, &[Stage::Dev])[..] else { panic!("one act") };
+        thread::scope(|scope| scope.spawn(|| played(act, &programs)).join()).unwrap().unwrap()
+    };
+    let printed = run(&page("```sh\nrollcall dev\n```\n".to_owned()));
+    let block = block_of(&printed[0].text);
+    assert!(
+        block.contains("curl") && block.contains("dig") && block.contains("kind: ServiceRegistration"),
+        "{block}"
+    );
+    run(&page(block));
+}
+
 /// A page whose third command fails, after an app was asked and something goes on.
 const BROKEN: &str =
     "# A\n```sh\ncurl 127.0.0.1:8080 | tee got\nsleep 60 # NAME\ncat got nothing\necho never\n```\n";
@@ -75,7 +115,7 @@ fn what_fails_is_told_with_its_page_line_command_and_output() {
 }
 
 /// Runs all of an act in a network of its own. The thread that does so never comes back to that of the machine.
-fn played(act: &Act<'_>, programs: &Programs) -> Result<()> {
+fn played(act: &Act<'_>, programs: &Programs) -> Result<Vec<Printed>> {
     let scratch = Scratch::new(programs)?;
     apart()?;
     let mut cues = act.cues()?;
