@@ -75,7 +75,28 @@ pub(crate) fn cut_off(rollcall: &Rollcall, cluster: &Cluster) -> Result<()> {
     eventually("check names who is not in session", || {
         let (code, said) = rollcall.run(&["check"])?;
         Ok(code == 0 && said.contains("not in session: ") && said.contains(&pod))
-    })
+    })?;
+
+    // The other end may be shut as well.
+    let open = json!([{"ports": [{"protocol": "TCP", "port": 7343}, {"protocol": "TCP", "port": 7391}]}]);
+    let shut = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "shut"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/component": "controller"}},
+            "policyTypes": ["Ingress"],
+            "ingress": open,
+        },
+    });
+    cluster.system.apply(&[shut])?;
+    // The chart's own, which lets them in, would be the other's remedy.
+    cluster.system.kubectl(&["delete", "networkpolicy", "rollcall-controller", "--ignore-not-found"])?;
+    let policy =
+        format!("a NetworkPolicy forbids it: shut of {} lets it in at no controller", cluster.system.name());
+    in_yard.broken("cut-1", "session", &[&policy])?;
+    rollcall.finds("sidecar-sessions", "fail", &["lets nobody in at port 7310: shut"])?;
+    cluster.system.kubectl(&["delete", "networkpolicy", "shut"]).map(drop)
 }
 
 /// Its app waits; before it an init container has shut the ways to these addresses, from within the pod's own network.
