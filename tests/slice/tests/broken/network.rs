@@ -90,8 +90,6 @@ pub(crate) fn cut_off(rollcall: &Rollcall, cluster: &Cluster) -> Result<()> {
         },
     });
     cluster.system.apply(&[shut])?;
-    // The chart's own, which lets them in, would be the other's remedy.
-    cluster.system.kubectl(&["delete", "networkpolicy", "rollcall-controller", "--ignore-not-found"])?;
     let policy =
         format!("a NetworkPolicy forbids it: shut of {} lets it in at no controller", cluster.system.name());
     in_yard.broken("cut-1", "session", &[&policy])?;
