@@ -125,13 +125,13 @@ mod tests {
 
     use super::*;
 
-    fn told(spec: Value, status: Value) -> Vec<String> {
-        let mut spec = spec;
+    fn told(spec: &Value, status: &Value) -> Vec<String> {
+        let mut spec = spec.clone();
         spec["nodeName"] = spec.get("nodeName").cloned().unwrap_or_else(|| json!("n1"));
         unready(&serde_json::from_value(json!({"metadata": {}, "spec": spec, "status": status})).unwrap())
     }
 
-    fn status(name: &str, ready: bool, state: Value) -> Value {
+    fn status(name: &str, ready: bool, state: &Value) -> Value {
         json!({"name": name, "ready": ready, "image": "i", "imageID": "", "restartCount": 0, "state": state})
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let app = json!({"containers": [{"name": "app"}]});
         let running = json!({"running": {}});
         let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
-        let mut crashed = status("app", false, back_off.clone());
+        let mut crashed = status("app", false, &back_off);
         crashed["lastState"] = json!({"terminated": {"exitCode": 2, "reason": "Error"}});
         let gate = json!({"containers": [{"name": "app"}], "readinessGates": [{"conditionType": "lb.example/ready"}]});
         let closed = json!([{"type": "lb.example/ready", "status": "False", "reason": "NotYet"}]);
@@ -150,11 +150,11 @@ mod tests {
         let unscheduled = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]);
         let unknown = json!([{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]);
         for (what, spec, status, expected) in [
-            ("ready", &app, json!({"containerStatuses": [status("app", true, running.clone())]}), &[][..]),
+            ("ready", &app, json!({"containerStatuses": [status("app", true, &running)]}), &[][..]),
             (
                 "a probe",
                 &app,
-                json!({"containerStatuses": [status("app", false, running.clone())]}),
+                json!({"containerStatuses": [status("app", false, &running)]}),
                 &["app (its readiness probe fails)"],
             ),
             (
@@ -167,26 +167,26 @@ mod tests {
             (
                 "a gate that nobody opens",
                 &gate,
-                json!({"containerStatuses": [status("app", true, running.clone())]}),
+                json!({"containerStatuses": [status("app", true, &running)]}),
                 &["readiness gate lb.example/ready (nobody has said that it is so)"],
             ),
             (
                 "a gate that is closed",
                 &gate,
-                json!({"containerStatuses": [status("app", true, running.clone())], "conditions": closed}),
+                json!({"containerStatuses": [status("app", true, &running)], "conditions": closed}),
                 &["readiness gate lb.example/ready (NotYet)"],
             ),
             (
                 "an init container",
                 &init,
-                json!({"initContainerStatuses": [status(SIDECAR, false, running.clone()), status("migrate", false, back_off),
-                    status("later", false, waiting.clone())], "containerStatuses": [status("app", false, waiting)]}),
+                json!({"initContainerStatuses": [status(SIDECAR, false, &running), status("migrate", false, &back_off),
+                    status("later", false, &waiting)], "containerStatuses": [status("app", false, &waiting)]}),
                 &["init container migrate (CrashLoopBackOff: back-off 10s)"],
             ),
             (
                 "an init container that runs",
                 &init,
-                json!({"initContainerStatuses": [status("migrate", false, running.clone())]}),
+                json!({"initContainerStatuses": [status("migrate", false, &running)]}),
                 &["init container migrate (it has not come to its end)"],
             ),
             (
@@ -198,11 +198,11 @@ mod tests {
             (
                 "a node that is lost",
                 &app,
-                json!({"containerStatuses": [status("app", true, running)], "conditions": unknown}),
+                json!({"containerStatuses": [status("app", true, &running)], "conditions": unknown}),
                 &["its node gives no sign of life (NodeStatusUnknown)"],
             ),
         ] {
-            assert_eq!(told(spec.clone(), status), expected, "{what}");
+            assert_eq!(told(spec, &status), expected, "{what}");
         }
     }
 }

@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    fn policy(name: &str, spec: Value) -> NetworkPolicy {
+    fn policy(name: &str, spec: &Value) -> NetworkPolicy {
         serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
     }
 
@@ -214,15 +214,15 @@ mod tests {
         ] {
             let (here, there) =
                 (party("shop", "orders", "10.3.0.1"), party("rollcall-system", "controller", "10.1.0.2"));
-            let told = walls(&[policy("deny", spec)], Direction::Out, &here, &[there], 7310);
+            let told = walls(&[policy("deny", &spec)], Direction::Out, &here, &[there], 7310);
             assert_eq!(told, if is_wall { vec!["deny"] } else { vec![] }, "{what}");
         }
     }
 
     #[test]
     fn what_one_policy_forbids_another_may_allow() {
-        let deny = policy("deny", json!({"podSelector": {}, "policyTypes": ["Egress", "Ingress"]}));
-        let allow = policy("allow", json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}));
+        let deny = policy("deny", &json!({"podSelector": {}, "policyTypes": ["Egress", "Ingress"]}));
+        let allow = policy("allow", &json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}));
         let here = party("shop", "orders", "10.3.0.1");
         let told = |policies: &[NetworkPolicy], direction| walls(policies, direction, &here, &[], 7310);
         assert_eq!(told(&[deny.clone(), allow.clone()], Direction::Out), [""; 0]);

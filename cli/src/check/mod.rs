@@ -55,8 +55,9 @@ impl Check {
                 judge::judged_before(&shown("looking at the cluster", gathered).await)
             }
             false => {
-                let gathered =
-                    Box::pin(async { Ok::<_, Failure>(in_step(&reach, gather::all(&reach).await?).await) });
+                let gathered = Box::pin(async {
+                    Ok::<_, Failure>(in_step(&reach, Box::pin(gather::all(&reach)).await?).await)
+                });
                 judge::judged(&shown("looking at the installation", gathered).await?)
             }
         };

@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    fn object(spec: Value, status: Value) -> DynamicObject {
+    fn object(spec: &Value, status: &Value) -> DynamicObject {
         serde_json::from_value(
             json!({"metadata": {"name": "orders", "namespace": "shop"}, "spec": spec, "status": status}),
         )
@@ -278,7 +278,7 @@ mod tests {
     fn what_became_of_it_is_read_from_its_conditions() {
         let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "message": "why"});
         let spec = json!({"target": {"selector": {"matchLabels": {"app": "orders"}}}, "visibility": {"scope": "Namespace"}});
-        let read = |status: Value| registration(&object(spec.clone(), status), &mark(), &[]).unwrap();
+        let read = |status: Value| registration(&object(&spec, &status), &mark(), &[]).unwrap();
         let taken =
             read(json!({"conditions": [condition("Accepted", "True"), condition("Resolved", "True")]}));
         assert_eq!((taken.refused, taken.unresolved, taken.is_judged), (None, None, true));
@@ -294,16 +294,16 @@ mod tests {
 
     #[test]
     fn who_hides_a_service_is_named() {
-        let one = |name: &str, visibility: Value| {
+        let one = |name: &str, visibility: &Value| {
             let spec = json!({"service": "orders", "visibility": visibility});
-            let mut object = object(spec, Value::Null);
+            let mut object = object(&spec, &Value::Null);
             object.metadata.name = Some(name.to_owned());
             registration(&object, &mark(), &[]).unwrap()
         };
         let all = [
-            one("open", json!({"scope": "Cluster"})),
-            one("own", json!({"scope": "Namespace"})),
-            one("named", json!({"scope": "Namespaces", "namespaces": ["bank"]})),
+            one("open", &json!({"scope": "Cluster"})),
+            one("own", &json!({"scope": "Namespace"})),
+            one("named", &json!({"scope": "Namespaces", "namespaces": ["bank"]})),
         ];
         let told = |service: &str, caller: &str| {
             hiding(&all, service, &"shop".parse().unwrap(), &caller.parse().unwrap())

@@ -29,7 +29,7 @@ pub(crate) use self::{
     seen::Seen,
     source::Source,
 };
-use crate::{failure::Failure, options::Where};
+use crate::{failure::Failure, names::alike, options::Where};
 
 /// Objects of one page, as kubectl asks for them.
 const PAGE: u32 = 500;
@@ -111,12 +111,33 @@ impl Reach {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace.as_str());
         match self.seen(pods.get(name)).await {
             Seen::Here(pod) => Ok(pod),
-            Seen::Missing => Err(Failure::Nothing(format!(
-                "there is no pod `{name}` in the namespace {}; `kubectl get pods -A` shows where it is",
-                self.namespace
-            ))),
+            Seen::Missing => {
+                let hint = self.instead_of(name).await;
+                Err(Failure::Nothing(format!(
+                    "there is no pod `{name}` in the namespace {}; {hint}",
+                    self.namespace
+                )))
+            }
             Seen::Forbidden(why) => Err(unreachable("API server", &why, "you need the right to get pods")),
             Seen::Unknown(why) => Err(api_server(&why)),
+        }
+    }
+
+    /// What may have been meant by the name of a pod that is not there: one of another namespace, or one that is called like it.
+    async fn instead_of(&self, name: &str) -> String {
+        let here: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace.as_str());
+        let anywhere: Api<Pod> = Api::all(self.client.clone());
+        let of_name = ListParams::default().fields(&format!("metadata.name={name}")).limit(PAGE);
+        let (here, anywhere) = tokio::join!(
+            self.all(&here, None, |pod| pod.metadata.name),
+            self.seen(anywhere.list_metadata(&of_name)),
+        );
+        let elsewhere = anywhere.here().and_then(|found| found.items.first()?.metadata.namespace.clone());
+        let names = here.here().map(|listed| listed.items.as_slice()).unwrap_or_default();
+        match (elsewhere, alike(name, names).as_slice()) {
+            (Some(namespace), _) => format!("one is in {namespace}: -n {namespace}"),
+            (None, []) => "`kubectl get pods -A` shows where it is".to_owned(),
+            (None, alike) => format!("did you mean {}?", alike.join(" or ")),
         }
     }
 

@@ -77,7 +77,7 @@ impl Source {
     pub(crate) async fn read(&self, path: &str) -> Result<Answer, Failure> {
         match self {
             Self::Cluster(reach) => or_local(reach.read(path).await, LOCAL).await,
-            Self::Local(local) => local.ask(path).await.map_err(|error| local.silent(&error)),
+            Self::Local(local) => local.ask(path).await.map_err(|error| no_dev(&error)),
         }
     }
 
@@ -103,9 +103,7 @@ impl Source {
             Self::Cluster(reach) => or_local(reach.line().await, LOCAL).await,
             Self::Local(local) => {
                 let opened = timeout(local.timeout, Line::local(local.address)).await;
-                opened
-                    .unwrap_or(Err(ForwardError::TimedOut(local.timeout)))
-                    .map_err(|error| local.silent(&error))
+                opened.unwrap_or(Err(ForwardError::TimedOut(local.timeout))).map_err(|error| no_dev(&error))
             }
         }
     }
@@ -118,14 +116,14 @@ impl Local {
         let asked = async { Line::local(self.address).await?.ask(Method::GET, path).await };
         timeout(self.timeout, asked).await.unwrap_or(Err(ForwardError::TimedOut(self.timeout)))
     }
+}
 
-    fn silent(&self, error: &ForwardError) -> Failure {
-        unreachable(
-            DEV,
-            &error.to_string(),
-            "start it by `rollcall dev`, or say where it is by --local=ADDRESS (its --read-listen)",
-        )
-    }
+fn no_dev(error: &ForwardError) -> Failure {
+    unreachable(
+        DEV,
+        &error.to_string(),
+        "start it by `rollcall dev`, or say where it is by --local=ADDRESS (its --read-listen)",
+    )
 }
 
 /// Where no cluster answers, and `rollcall dev` does, the remedy says how that is asked.

@@ -41,10 +41,11 @@ pub(super) fn crd(facts: &PodFacts) -> Option<Step> {
             Some(if is_member { link.note(says, REMEDY) } else { link.broken(says, REMEDY) })
         }
         Crd::Seen(Age::Same | Age::Newer, _) => None,
-        Crd::Seen(Age::Other, lacking) => Some(link.unknown(
-            format!("the CRD is another one than this build's{}", dropped(lacking)),
-            "`rollcall check` says more of it",
-        )),
+        Crd::Seen(Age::Other, lacking) => {
+            let says = format!("the CRD is another one than this build's{}", dropped(lacking));
+            let remedy = "`rollcall check` says more of it";
+            Some(if is_member { link.note(says, remedy) } else { link.unknown(says, remedy) })
+        }
         Crd::NotSeen if is_member => None,
         Crd::NotSeen => Some(link.unknown("the CRD was not seen", "see `rollcall check`")),
     }
