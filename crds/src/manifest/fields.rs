@@ -96,8 +96,8 @@ pub(super) fn of_wrong_kind(object: &Value) -> Option<WrongKind> {
     walk(object, &mut |path, value, schema| {
         let Some(wanted) = schema.get("type").and_then(Value::as_str) else { return };
         let required = schema.get("required").and_then(Value::as_array);
-        let missing = required.into_iter().flatten().filter_map(Value::as_str);
-        let missing = missing.filter(|name| value.is_object() && value.get(name).is_none()).next();
+        let mut required = required.into_iter().flatten().filter_map(Value::as_str);
+        let missing = required.find(|name| value.is_object() && value.get(name).is_none());
         let why = match (is_of(value, wanted), missing) {
             (false, _) => Some((
                 path.to_owned(),

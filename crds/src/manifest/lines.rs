@@ -20,8 +20,8 @@ pub(super) struct Lines {
 /// Holds where the parts of a value stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
-    Map(BTreeMap<String, Spanned<Node>>),
-    List(Vec<Spanned<Node>>),
+    Map(BTreeMap<String, Spanned<Self>>),
+    List(Vec<Spanned<Self>>),
     One,
 }
 
