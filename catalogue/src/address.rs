@@ -5,6 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// AWS's instance metadata over IPv6: a unique local address, where that of IPv4 is link-local.
 const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
+/// Says from where addresses are called, which decides what they lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// From pods and other machines, each of which has a loopback of its own.
+    #[default]
+    Cluster,
+    /// From this machine alone: its loopback is the same for everybody.
+    Machine,
+}
+
 /// Says why an address is not handed out, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -14,12 +24,15 @@ pub(crate) struct Refusal {
 
 /// What keeps an address from being handed out: callers that follow it would reach themselves, their node, or
 /// nobody. The words end the sentence "`address` is …".
-pub fn refusal(address: IpAddr) -> Option<&'static str> {
-    judged(address).map(|refusal| refusal.problem)
+pub fn refusal(address: IpAddr, reach: Reach) -> Option<&'static str> {
+    judged(address, reach).map(|refusal| refusal.problem)
 }
 
 /// The same, with its remedy.
-pub(crate) fn judged(address: IpAddr) -> Option<Refusal> {
+pub(crate) fn judged(address: IpAddr, reach: Reach) -> Option<Refusal> {
+    if reach == Reach::Machine && address.is_loopback() {
+        return None;
+    }
     let problem = match address {
         IpAddr::V4(address) => v4(address)?,
         IpAddr::V6(address) if is_ipv4_in_disguise(address) => {
@@ -127,7 +140,8 @@ mod tests {
         ];
         for (address, problem) in refused {
             assert!(
-                refusal(address.parse().unwrap()).is_some_and(|said| said.starts_with(problem)),
+                refusal(address.parse().unwrap(), Reach::Cluster)
+                    .is_some_and(|said| said.starts_with(problem)),
                 "{address}"
             );
         }
@@ -150,13 +164,23 @@ mod tests {
             "::ffff:0:10.0.0.5",
         ];
         for address in reachable {
-            assert_eq!(refusal(address.parse().unwrap()), None, "{address}");
+            assert_eq!(refusal(address.parse().unwrap(), Reach::Cluster), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn on_one_machine_its_loopback_is_everybodys_and_no_detour_to_it_is() {
+        for address in ["127.0.0.1", "127.0.0.2", "::1", "10.0.0.5"] {
+            assert_eq!(refusal(address.parse().unwrap(), Reach::Machine), None, "{address}");
+        }
+        for address in ["::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "169.254.169.254", "0.0.0.0", "::"] {
+            assert!(refusal(address.parse().unwrap(), Reach::Machine).is_some(), "{address}");
         }
     }
 
     #[test]
     fn the_remedy_is_one_that_helps() {
-        let remedy = |address: &str| judged(address.parse().unwrap()).unwrap().remedy;
+        let remedy = |address: &str| judged(address.parse().unwrap(), Reach::Cluster).unwrap().remedy;
         assert!(remedy("::10.0.0.5").starts_with("write it as IPv4"));
         for address in ["127.0.0.1", "::1", "64:ff9b::7f00:1"] {
             assert!(remedy(address).starts_with("use an address"), "{address}");

@@ -35,7 +35,7 @@ mod testing;
 mod texts;
 mod version;
 
-pub use address::refusal;
+pub use address::{Reach, refusal};
 pub use balance::Policy;
 pub use endpoint::EndpointFacts;
 pub use few::Few;

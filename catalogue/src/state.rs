@@ -20,6 +20,27 @@ pub enum State {
     Draining,
 }
 
+// === impl State ===
+
+impl State {
+    /// The word that JSON writes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Serving => "Serving",
+            Self::Suspect => "Suspect",
+            Self::Failing => "Failing",
+            Self::Draining => "Draining",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The words of [`Reason`], each once: what JSON writes is what the code calls it.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $reason:ident,)+) => {

@@ -105,6 +105,19 @@ pub(crate) fn likely<'a>(
     ranked.into_iter().take(SUGGESTIONS_MAX).map(|(_, _, key)| key).collect()
 }
 
+/// Those of the names that were probably meant, the likeliest first: what goes on behind the name, as pods of a Deployment do,
+/// then what is a slip away.
+pub(crate) fn alike<'a>(meant: &str, known: &'a [String]) -> Vec<&'a str> {
+    let slips_max = (meant.chars().count() / 4).max(1);
+    let rank = |name: &str| match name.strip_prefix(meant) {
+        Some(rest) if rest.starts_with('-') => Some(0),
+        _ => Some(distance(meant, name)).filter(|away| *away <= slips_max),
+    };
+    let mut ranked: Vec<_> = known.iter().filter_map(|name| Some((rank(name)?, name.as_str()))).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name).collect()
+}
+
 /// How many letters have to be added, left out, changed, or swapped with their neighbour.
 pub(crate) fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<_>, Vec<_>) = (one.chars().collect(), other.chars().collect());
@@ -192,6 +205,15 @@ mod tests {
         ] {
             assert_eq!((distance(one, other), distance(other, one)), (away, away), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn a_pod_that_was_meant_goes_on_behind_the_name_or_is_a_slip_away() {
+        let known = ["orders-6d-a", "orders-6d-b", "order-1", "web-1"].map(str::to_owned);
+        assert_eq!(alike("orders", &known), ["orders-6d-a", "orders-6d-b"]);
+        assert_eq!(alike("orders-6d-c", &known), ["orders-6d-a", "orders-6d-b"]);
+        assert_eq!(alike("web-2", &known), ["web-1"]);
+        assert_eq!(alike("payments", &known), [""; 0]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn what_is_no_use_of_a_verb_ends_with_two_and_a_sentence() {
         (&["explain", "node/n1"], "pod/NAME"),
         (&["explain", "pod/"], "kubectl get pods"),
         (&["explain", "pod/orders-1", "id"], "leave it out"),
-        (&["explain", "orders", "--from", "bank"], "--from is for pods"),
+        (&["explain", "orders", "--from", "Bank"], "Bank"),
         (&["sidecars", "--timeout", "0s"], "10s"),
         (&["sidecars", "orders"], "orders"),
         (&["watch"], "NAME"),

@@ -104,6 +104,7 @@ pub async fn run(args: Args, logs: LogFilter) -> anyhow::Result<()> {
         fleet: replicas.fleet(),
         leaving: Arc::default(),
         metrics: metrics.clone(),
+        beside: None,
     };
     if let Some((installation, listener)) = admission {
         let (client, metrics, mut ear) = (client.clone(), metrics.clone(), ear.clone());

@@ -11,6 +11,7 @@ pub mod app;
 pub mod args;
 pub mod auth;
 pub mod authority;
+pub mod embedded;
 pub mod index;
 mod kubernetes;
 pub mod lease;

@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use kube::Client;
+use rollcall_catalogue::Reach;
 use rollcall_net::Shutdown;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -87,7 +88,7 @@ fn write(
         leadership.tell(told).await;
         Ok("lease's word")
     });
-    let probing = outside::run(index.clone(), holds_lease.clone(), ear.clone());
+    let probing = outside::run(index.clone(), holds_lease.clone(), Reach::Cluster, ear.clone());
     parts.spawn(async move {
         probing.await?;
         Ok("prober")

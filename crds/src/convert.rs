@@ -6,8 +6,8 @@ use std::{
 };
 
 use rollcall_catalogue::{
-    self as catalogue, Attributes, Namespace, Operator, Policy, ProbeCheck, ProbeSpec, Probing, Registration,
-    Requirement, Selector, ServiceKey, Source, Texts, Transport, ValueError, shortened,
+    self as catalogue, Attributes, Namespace, Operator, Policy, ProbeCheck, ProbeSpec, Probing, Reach,
+    Registration, Requirement, Selector, ServiceKey, Source, Texts, Transport, ValueError, shortened,
 };
 use serde::de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer};
 
@@ -24,11 +24,16 @@ struct Reader {
 
 /// The registration that this object stands for.
 pub fn registration(object: &ServiceRegistration) -> Result<Registration, SpecErrors> {
+    registration_for(object, Reach::Cluster)
+}
+
+/// The same, of one whose instances are called from there.
+pub fn registration_for(object: &ServiceRegistration, reach: Reach) -> Result<Registration, SpecErrors> {
     let mut reader = Reader::default();
     let read = reader.object(object);
     if let Some(registration) = &read {
         let probe = object.spec.probe.as_ref();
-        reader.errors.extend(registration.check().into_iter().map(|error| located(error, probe)));
+        reader.errors.extend(registration.check_for(reach).into_iter().map(|error| located(error, probe)));
     }
     match read {
         Some(registration) if reader.errors.is_empty() => Ok(registration),

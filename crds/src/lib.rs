@@ -6,14 +6,16 @@
 mod condition;
 mod convert;
 mod errors;
+mod manifest;
 #[allow(clippy::unwrap_used, unreachable_pub, reason = "in what kube's derive macros write")]
 mod resource;
 mod rules;
 mod yaml;
 
 pub use condition::{Accepted, ConditionReason, ConditionType, Finding, Holds, Ready, Resolved, conditions};
-pub use convert::registration;
+pub use convert::{registration, registration_for};
 pub use errors::{SpecError, SpecErrors};
+pub use manifest::{BadDocument, DOCUMENTS_MAX, Document, Problem, Read, What, documents, manifests};
 pub use resource::{
     GrpcProbe, Heartbeat, HttpProbe, InstanceStatus, LabelRequirement, LabelSelector, LoadBalancing,
     PodTarget, Port, Probe, ServiceRegistration, ServiceRegistrationSpec, ServiceRegistrationStatus,

@@ -1,4 +1,4 @@
-//! Logs: one JSON object a line on standard error, filtered by `RUST_LOG`, and by another filter later if somebody
+//! Logs: one JSON object a line on standard error (or, where a person reads along, one line), filtered by `RUST_LOG`, and by another filter later if somebody
 //! wants to see more.
 
 use thiserror::Error;
@@ -56,14 +56,30 @@ pub struct LogFilter(reload::Handle<Targets, Registry>);
 
 /// Sets up the logs of this process: `info` and above unless `RUST_LOG` says otherwise.
 pub fn init_logs() -> Result<LogFilter, LogsError> {
-    let text = match std::env::var(VARIABLE) {
-        Ok(text) if !text.trim().is_empty() => text,
-        Ok(_) | Err(std::env::VarError::NotPresent) => LevelFilter::INFO.to_string(),
-        Err(std::env::VarError::NotUnicode(_)) => return Err(LogsError::NoText),
-    };
-    let (logs, filter) = logs(parsed(&text)?, std::io::stderr);
+    let (logs, filter) = logs(by_environment(LevelFilter::INFO)?, std::io::stderr);
     logs.try_init()?;
     Ok(filter)
+}
+
+/// The same where a person reads along: `warn` and above, in lines for people.
+pub fn init_logs_for_people() -> Result<LogFilter, LogsError> {
+    let (filter, handle) = reload::Layer::new(by_environment(LevelFilter::WARN)?);
+    let lines = fmt::layer().with_ansi(false).without_time().with_target(false).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(filter_fn(is_not_silent)).with(lines).try_init()?;
+    Ok(LogFilter(handle))
+}
+
+fn by_environment(otherwise: LevelFilter) -> Result<Targets, LogsError> {
+    let text = match std::env::var(VARIABLE) {
+        Ok(text) if !text.trim().is_empty() => text,
+        Ok(_) | Err(std::env::VarError::NotPresent) => otherwise.to_string(),
+        Err(std::env::VarError::NotUnicode(_)) => return Err(LogsError::NoText),
+    };
+    Ok(parsed(&text)?)
+}
+
+fn is_not_silent(event: &Metadata<'_>) -> bool {
+    !SILENT.contains(&event.target())
 }
 
 fn logs<W>(filter: Targets, writer: W) -> (impl Subscriber + Send + Sync, LogFilter)
@@ -72,8 +88,10 @@ where
 {
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().json().flatten_event(true).with_writer(writer);
-    let quiet = filter_fn(|event: &Metadata<'_>| !SILENT.contains(&event.target()));
-    (tracing_subscriber::registry().with(filter).with(quiet).with(lines), LogFilter(handle))
+    (
+        tracing_subscriber::registry().with(filter).with(filter_fn(is_not_silent)).with(lines),
+        LogFilter(handle),
+    )
 }
 
 fn parsed(text: &str) -> Result<Targets, FilterError> {

@@ -3,19 +3,19 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use rollcall_net::{
-    Callers, Http1, Kernel, Places, Shutdown, Trigger, bind, bind_any, bind_if_present, shutdown,
-};
+use rollcall_net::{Callers, Http1, Kernel, Places, Shutdown, Trigger, bind_any, shutdown};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    api,
+    api::Api,
     args::Args,
     core::Core,
-    dns::{self, Dns, Forwarder, Search, Sockets},
+    dns,
     finder::{Find, Finder},
     health,
+    owners::Owners,
+    ports::{Listen, Ports},
     prestop::PreStop,
     session::Trust,
     store::Store,
@@ -29,9 +29,7 @@ const END_MAX: Duration = Duration::from_millis(1_500);
 pub struct Sidecar {
     args: Args,
     trust: Trust,
-    api: Vec<TcpListener>,
-    dns: Vec<Sockets>,
-    forwarder: Option<Forwarder>,
+    ports: Ports,
     health: TcpListener,
 }
 
@@ -68,32 +66,21 @@ impl Sidecar {
                 "the memory limit is not one that we go by; use 24Mi to 4Gi (ROLLCALL_MEMORY_MAX_MIB)"
             );
         }
-        let opened = |flag: &str, address: SocketAddr| format!("{flag} {address}: cannot listen");
-        let mut dns = Vec::new();
-        for address in &args.dns_listen {
-            match Sockets::bind(*address)? {
-                Some(sockets) => dns.push(sockets),
-                None => info!(%address, "this machine has no such address"),
-            }
-        }
-        let own = dns.iter().map(Sockets::address).collect::<Result<Vec<_>, _>>()?;
-        let forwarder = Forwarder::new(&args.dns_forward, &own, Search::of_this_pod())?;
-        let health =
-            bind_any(args.health_listen).with_context(|| opened("--health-listen", args.health_listen))?;
-        // Last: whoever can connect here finds the others open as well.
-        let mut api = vec![bind(args.api_listen).with_context(|| opened("--api-listen", args.api_listen))?];
-        match bind_if_present(args.api_listen_v6)
-            .with_context(|| opened("--api-listen-v6", args.api_listen_v6))?
-        {
-            Some(listener) => api.push(listener),
-            None => info!(address = %args.api_listen_v6, "this machine has no such address"),
-        }
-        Ok(Self { args, trust, api, dns, forwarder, health })
+        let health = bind_any(args.health_listen)
+            .with_context(|| format!("--health-listen {}: cannot listen", args.health_listen))?;
+        // Last: whoever can connect there finds the others open as well.
+        let ports = Ports::bind(Listen {
+            api: args.api_listen,
+            api_v6: args.api_listen_v6,
+            dns: &args.dns_listen,
+            forward: &args.dns_forward,
+        })?;
+        Ok(Self { args, trust, ports, health })
     }
 
     /// Where lookups are answered.
     pub fn api_addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
-        self.api.iter().map(TcpListener::local_addr).collect()
+        self.ports.api_addresses()
     }
 
     /// Where the kubelet is answered.
@@ -109,18 +96,11 @@ impl Sidecar {
         let finder = Finder::new(self.args.controller_name.clone(), self.args.dns_forward.clone());
         let finder = finder.map(|finder| Box::new(finder) as Box<dyn Find>);
         let core = Core::new(self.args, Arc::new(Kernel), finder, self.trust);
-        let (store, api, hooks) = (core.store.clone(), core.api.clone(), core.hooks.clone());
-        let dns = Arc::new(Dns::new(api.clone(), self.forwarder));
+        let (store, hooks, counts) = (core.owner.store.clone(), core.hooks.clone(), self.ports.counts());
+        let api = Api::new(Owners::Pod(core.owner.clone()));
         let mut parts = JoinSet::new();
-        for sockets in self.dns {
-            sockets.serve(&dns, &shutdown, &mut parts);
-        }
-        for listener in self.api {
-            let api = api.clone();
-            let http = Http1 { listener, places: Places::new(api::CONNECTIONS_MAX), callers: Callers::Apps };
-            parts.spawn(http.serve(move |request| api.clone().answer(request), shutdown.clone()));
-        }
-        parts.spawn(serve_health(self.health, store, dns.counts(), hooks, shutdown.clone()));
+        self.ports.serve(&api, &mut parts, &shutdown);
+        parts.spawn(serve_health(self.health, store, counts, hooks, shutdown.clone()));
         let agent = core.start(&mut parts, &shutdown);
         info!(?addresses, %controller, "answering lookups");
         // The session has no goodbye to say: the controller sees it end.

@@ -1,6 +1,10 @@
 //! The flags of the process; each can be given by its environment variable.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use rollcall_catalogue::{Namespace, limits::SIDECAR_MEMORY_MIB};
@@ -118,9 +122,42 @@ impl Task {
     }
 }
 
+/// The memory that the sidecar of a whole machine may go by, in MiB: some thousands of services, and a small part of what a
+/// machine has on which people develop.
+const MACHINE_MIB: u32 = 512;
+
 // === impl Args ===
 
 impl Args {
+    /// Of one that is a part of another program: its ports are that program's affair, it is told whom to believe, and neither
+    /// the command line nor the environment is asked for anything.
+    pub(crate) fn of_machine(
+        controller: SocketAddr,
+        namespace: Namespace,
+        state_dir: PathBuf,
+        token_file: PathBuf,
+    ) -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            controller,
+            controller_name: Name::default(),
+            ca_pem: String::new(),
+            ca_file: PathBuf::new(),
+            token_file,
+            api_listen: nowhere,
+            api_listen_v6: nowhere,
+            namespace: Some(namespace),
+            state_dir,
+            memory_max_mib: MACHINE_MIB,
+            health_listen: nowhere,
+            dns_listen: Vec::new(),
+            dns_forward: Servers::default(),
+            // Nothing is mounted: no folder has this name.
+            registrations_dir: PathBuf::new(),
+            declared: Declared::default(),
+        }
+    }
+
     /// The memory that we go by.
     pub(crate) fn memory_mib(&self) -> u32 {
         self.memory_max_mib.clamp(*SIDECAR_MEMORY_MIB.start(), *SIDECAR_MEMORY_MIB.end())

@@ -7,18 +7,21 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use rollcall_net::{Network, Shutdown};
-use tokio::task::JoinSet;
 
 use crate::{
     api::{Api, answer, lookup::Asked},
     args::Args,
     core::Core,
     own::AppWord,
+    owners::Owners,
     session::Trust,
 };
 
 /// Holds a sidecar that is about to run.
-pub struct Embedded(Core);
+pub struct Embedded {
+    core: Core,
+    app: App,
+}
 
 /// Holds the app's way to it.
 #[derive(Debug, Clone)]
@@ -30,25 +33,18 @@ impl Embedded {
     /// With these flags, of which those that name ports are of no matter, nor those that say how names are resolved.
     pub fn new(mut args: Args, network: Arc<dyn Network>) -> anyhow::Result<Self> {
         let trust = Trust::new(&std::mem::take(&mut args.ca_pem)).context("--ca-pem (ROLLCALL_CA_PEM)")?;
-        Ok(Self(Core::new(args, network, None, trust)))
+        let core = Core::new(args, network, None, trust);
+        let app = App(Api::new(Owners::Pod(core.owner.clone())));
+        Ok(Self { core, app })
     }
 
     pub fn app(&self) -> App {
-        App(self.0.api.clone())
+        self.app.clone()
     }
 
     /// Keeps a session, and the disk, until it is told to end.
-    pub async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
-        let mut parts = JoinSet::new();
-        let agent = self.0.start(&mut parts, &shutdown);
-        tokio::select! {
-            () = Box::pin(agent.run()) => anyhow::bail!("the agent ended by itself; this is a bug"),
-            () = shutdown.requested() => {}
-        }
-        while let Some(ended) = parts.join_next().await {
-            ended?;
-        }
-        Ok(())
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        self.core.run(shutdown).await
     }
 }
 
@@ -65,7 +61,7 @@ impl App {
 
     /// What `PUT /v1/self/health` says: that the app is well, or that it is not.
     pub fn says(&self, failing: bool) {
-        self.0.own.app_says(AppWord { failing, ttl_ms: None, output: String::new() });
+        self.0.owners.app_says(&AppWord { failing, ttl_ms: None, output: String::new() });
     }
 
     /// Whether everything asked for is current.

@@ -16,7 +16,7 @@ pub use probe::{Heartbeat, ProbeCheck, ProbeSpec, Probing};
 pub use target::{Operator, Requirement, Selector, StaticAddress, Target};
 pub use visibility::Visibility;
 
-use crate::{balance::Policy, names::ServiceKey};
+use crate::{address::Reach, balance::Policy, names::ServiceKey};
 
 /// Holds one statement that certain instances are a service, and what they are like.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -70,7 +70,12 @@ pub(crate) enum Closeness {
 impl Registration {
     /// Every bad value in it; the domain holds its own limits, whatever the schema let through.
     pub fn check(&self) -> Vec<ValueError> {
-        let mut errors = self.target.check();
+        self.check_for(Reach::Cluster)
+    }
+
+    /// The same, of one whose instances are called from there.
+    pub fn check_for(&self, reach: Reach) -> Vec<ValueError> {
+        let mut errors = self.target.check(reach);
         errors.extend(self.attributes.check());
         if self.attributes.ports.is_empty()
             && matches!(self.source, Source::Object { .. })

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    address::judged,
+    address::{Reach, judged},
     limits::{ADDRESSES_MAX, LABELS_MAX},
     names::{is_label, shortened},
     pod::PodUid,
@@ -67,7 +67,7 @@ pub struct StaticAddress {
 // === impl Target ===
 
 impl Target {
-    pub(super) fn check(&self) -> Vec<ValueError> {
+    pub(super) fn check(&self, reach: Reach) -> Vec<ValueError> {
         let mut errors = Vec::new();
         let mut refuse = |field, problem: String, remedy| errors.push(ValueError { field, problem, remedy });
         match self {
@@ -148,7 +148,7 @@ impl Target {
                     refuse("target.addresses", format!("{} entries", addresses.len()), "use 1 to 256");
                 }
                 for StaticAddress { address, zone } in addresses {
-                    if let Some(refusal) = judged(*address) {
+                    if let Some(refusal) = judged(*address, reach) {
                         refuse(
                             "target.addresses",
                             format!("`{address}` is {}", refusal.problem),
@@ -277,7 +277,7 @@ mod tests {
             (addresses(&["10.0.0.5"; ADDRESSES_MAX + 1]), "target.addresses"),
         ];
         for (target, field) in bad {
-            let errors = target.check();
+            let errors = target.check(Reach::Cluster);
             assert_eq!(errors.iter().map(|error| error.field).collect::<Vec<_>>(), [field], "{target:?}");
         }
         let good = [
@@ -290,7 +290,7 @@ mod tests {
             addresses(&["10.0.0.5", "2001:db8::5"]),
         ];
         for target in good {
-            assert_eq!(target.check(), []);
+            assert_eq!(target.check(Reach::Cluster), []);
         }
     }
 }

@@ -30,8 +30,7 @@ pub(super) async fn replied(reach: &Reach, replicas: &[Replica]) -> Vec<Replied>
 
 /// The dumps once more, of those who gave one.
 pub(super) async fn dumps_again(reach: &Reach, told: &mut [Replied]) {
-    let replica = |pod: &str| Replica { pod: pod.to_owned(), image: String::new(), ready: true };
-    let replicas: Vec<_> = told.iter().map(|one| replica(&one.pod)).collect();
+    let replicas: Vec<_> = told.iter().map(|one| Replica::named(&one.pod)).collect();
     let again = reach.read_each(&replicas, READ_PORT, "/v1/catalogue").await;
     for (one, Told { answer, .. }) in told.iter_mut().zip(again) {
         one.dump = read(answer, dumped);

@@ -1,5 +1,6 @@
 //! What was gathered for the checks, before anybody judges it.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 use crate::reach::{Listed, Replica, Seen};
@@ -26,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) webhook: Seen<Webhook>,
     pub(crate) authority: Seen<Authority>,
     pub(crate) catalogue: Catalogue,
+    /// The NetworkPolicies of the controllers that let nobody in for a session.
+    pub(crate) walls: Vec<String>,
     pub(crate) pods: Seen<Listed<Sidecar>>,
 }
 
@@ -77,6 +80,8 @@ pub(crate) struct Deployment {
     pub(crate) injects: bool,
     /// For how long it announces an authority before that signs; none where it is not told.
     pub(crate) overlap_s: Option<i64>,
+    /// Why it makes no pods, where it says so.
+    pub(crate) stuck: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +104,8 @@ pub(crate) struct Entry {
     /// The certificates of its bundle.
     pub(crate) bundle: Vec<Vec<u8>>,
     pub(crate) fails_open: bool,
+    /// The namespaces that it is asked for.
+    pub(crate) namespaces: LabelSelector,
 }
 
 /// Holds the Secret `rollcall-ca`, without its keys.

@@ -8,10 +8,15 @@ use k8s_openapi::{
         apps::v1::Deployment,
         authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
         core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service},
+        networking::v1::NetworkPolicy,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::PostParams,
+    core::{ApiResource, DynamicObject},
+};
 use rollcall_crds::ServiceRegistration;
 
 pub(super) use super::ask::dumps_again;
@@ -22,13 +27,16 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    reach::{Reach, Replica, Seen},
+    policies::{Direction, Labels, walls},
+    reach::{Listed, Reach, Replica, Seen},
 };
 
 pub(crate) const CRD: &str = "serviceregistrations.rollcall.dev";
 /// Deployment, Service and ConfigMap have this name whatever the release is called.
 const CONTROLLER: &str = "rollcall-controller";
-const AUTHORITY: &str = "rollcall-ca";
+/// What sidecars come for.
+pub(crate) const SESSIONS_PORT: u16 = 7310;
+pub(crate) const AUTHORITY: &str = "rollcall-ca";
 /// What helm makes in the release's namespace, beside the record of the release itself (a Secret).
 const IN_NAMESPACE: [(&str, &str); 8] = [
     ("apps", "deployments"),
@@ -57,16 +65,22 @@ pub(super) async fn all(reach: &Reach) -> Result<Facts, Failure> {
     let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client());
     let secrets: Api<Secret> = Api::namespaced(client(), system);
     let pods: Api<Pod> = Api::all(client());
+    let policies: Api<NetworkPolicy> = Api::namespaced(client(), system);
     let webhook_name = format!("{system}-injection");
-    let (kubernetes, crd, installation, webhook, authority, pods) = tokio::join!(
+    let registrations = registrations(reach, None);
+    let (kubernetes, crd, installation, webhook, authority, pods, policies, registrations) = tokio::join!(
         kubernetes(reach),
         crd(reach),
         installation(reach),
         reach.seen(webhooks.get(&webhook_name)),
         reach.seen(secrets.get(AUTHORITY)),
         reach.all(&pods, None, objects::sidecar),
+        reach.all(&policies, None, |policy: NetworkPolicy| Some(policy)),
+        reach.all(&registrations, None, objects::refused),
     );
-    let catalogue = catalogue(reach, &installation.replicas).await;
+    let policies = policies.here().map(|listed| listed.items.as_slice()).unwrap_or_default();
+    let walls = closed(reach, policies, &installation.replicas);
+    let catalogue = catalogue(reach, &installation.replicas, registrations).await;
     Ok(Facts {
         build,
         system: system.to_owned(),
@@ -77,6 +91,7 @@ pub(super) async fn all(reach: &Reach) -> Result<Facts, Failure> {
         webhook: webhook.map(objects::webhook),
         authority: authority.map(objects::authority),
         catalogue,
+        walls,
         pods,
     })
 }
@@ -153,23 +168,30 @@ async fn installation(reach: &Reach) -> Installation {
     }
 }
 
-async fn catalogue(reach: &Reach, replicas: &Seen<Vec<Replica>>) -> Catalogue {
+/// What the controllers say; without any, nobody is waited for.
+async fn catalogue(
+    reach: &Reach,
+    replicas: &Seen<Vec<Replica>>,
+    registrations: Seen<Listed<facts::Refused>>,
+) -> Catalogue {
     let replicas = replicas.here().map(Vec::as_slice).unwrap_or_default();
-    let registrations: Api<ServiceRegistration> = Api::all(reach.client.clone());
-    let (told, without_sidecar, failing, sessions, registrations) = tokio::join!(
+    let (told, without_sidecar, failing, sessions) = tokio::join!(
         replied(reach, replicas),
         first(reach, replicas, "/v1/without-sidecar"),
         first(reach, replicas, "/v1/failing"),
         first(reach, replicas, "/v1/sessions"),
-        reach.all(&registrations, None, objects::refused),
     );
     Catalogue { told, without_sidecar, failing, sessions, registrations }
 }
 
-/// Registrations that are refused in one namespace.
-pub(crate) async fn refused_in(reach: &Reach, namespace: &str) -> Seen<Vec<facts::Refused>> {
-    let registrations: Api<ServiceRegistration> = Api::namespaced(reach.client.clone(), namespace);
-    reach.all(&registrations, None, objects::refused).await.map(|listed| listed.items)
+/// The registrations of a namespace, or of all. They are read as they are: one that an older schema let in may have any form, and
+/// must not hide the others.
+pub(crate) fn registrations(reach: &Reach, namespace: Option<&str>) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<ServiceRegistration>(&());
+    match namespace {
+        Some(namespace) => Api::namespaced_with(reach.client.clone(), namespace, &kind),
+        None => Api::all_with(reach.client.clone(), &kind),
+    }
 }
 
 /// Whether the user may do what helm does.
@@ -197,7 +219,23 @@ async fn rights(reach: &Reach) -> Vec<(String, Seen<bool>)> {
     futures::future::join_all(asked).await
 }
 
-fn now_s() -> i64 {
+/// The policies of the controllers that let nobody in for a session, whoever it is.
+fn closed(reach: &Reach, policies: &[NetworkPolicy], replicas: &Seen<Vec<Replica>>) -> Vec<String> {
+    let Some(first) = replicas.here().and_then(|replicas| replicas.first()) else { return Vec::new() };
+    let open = policies.iter().map(without_peers).collect::<Vec<_>>();
+    walls(&open, Direction::In, &first.party(&reach.system, &Labels::new()), &[], SESSIONS_PORT)
+}
+
+/// The same policy, letting in everybody where it lets in anybody.
+fn without_peers(policy: &NetworkPolicy) -> NetworkPolicy {
+    let mut policy = policy.clone();
+    for rule in policy.spec.iter_mut().flat_map(|spec| spec.ingress.iter_mut().flatten()) {
+        rule.from = None;
+    }
+    policy
+}
+
+pub(crate) fn now_s() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -10,7 +10,7 @@ pub(crate) mod facts;
 mod finding;
 pub(crate) mod gather;
 pub(crate) mod judge;
-mod objects;
+pub(crate) mod objects;
 mod page;
 mod prometheus;
 
@@ -22,7 +22,7 @@ use crate::{
     failure::Failure,
     options::{Form, Where},
     print,
-    print::Paint,
+    print::{Paint, shown},
     print_body,
     reach::Reach,
 };
@@ -45,10 +45,21 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn run(self) -> Result<(), Failure> {
+        self.place.of_cluster(
+            "a check is of an installation in a cluster; what `rollcall dev` does not like, it says on its own terminal",
+        )?;
         let reach = Reach::new(&self.place).await?;
         let findings = match self.pre {
-            true => judge::judged_before(&Box::pin(gather::before(&reach)).await),
-            false => judge::judged(&in_step(&reach, Box::pin(gather::all(&reach)).await?).await),
+            true => {
+                let gathered = Box::pin(gather::before(&reach));
+                judge::judged_before(&shown("looking at the cluster", gathered).await)
+            }
+            false => {
+                let gathered = Box::pin(async {
+                    Ok::<_, Failure>(in_step(&reach, Box::pin(gather::all(&reach)).await?).await)
+                });
+                judge::judged(&shown("looking at the installation", gathered).await?)
+            }
         };
         match self.output {
             Some(Form::Json) => print_body(&page::json(&findings))?,

@@ -10,7 +10,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
     jiff::Timestamp,
 };
-use rollcall_crds::ServiceRegistration;
+use kube::core::DynamicObject;
 use rollcall_injection::SIDECAR;
 use serde_json::Value;
 
@@ -63,6 +63,8 @@ pub(crate) fn own_schema(yaml: &str) -> anyhow::Result<Value> {
 pub(crate) fn deployment(found: v1::Deployment) -> Deployment {
     let version = label(&found.metadata, VERSION);
     let status = found.status.unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let stuck = conditions.into_iter().find(|one| one.type_ == "ReplicaFailure" && one.status == "True");
     let spec = found.spec.unwrap_or_default();
     let containers = spec.template.spec.map(|spec| spec.containers).unwrap_or_default();
     let env = || containers.iter().flat_map(|container| container.env.iter().flatten());
@@ -75,6 +77,7 @@ pub(crate) fn deployment(found: v1::Deployment) -> Deployment {
         ready: status.ready_replicas.unwrap_or(0),
         injects: env().any(|variable| variable.name == WEBHOOK_ENV),
         overlap_s: overlap.and_then(term_s),
+        stuck: stuck.and_then(|one| one.message),
     }
 }
 
@@ -97,7 +100,7 @@ pub(super) fn service(found: Service) -> super::facts::Service {
     super::facts::Service { cluster_ip, ports }
 }
 
-pub(super) fn webhook(found: MutatingWebhookConfiguration) -> Webhook {
+pub(crate) fn webhook(found: MutatingWebhookConfiguration) -> Webhook {
     let entries = found.webhooks.unwrap_or_default().into_iter().map(|entry| {
         let service = entry
             .client_config
@@ -109,6 +112,7 @@ pub(super) fn webhook(found: MutatingWebhookConfiguration) -> Webhook {
             service,
             bundle: certificates(&bundle).into_iter().map(|certificate| certificate.der).collect(),
             fails_open: entry.failure_policy.as_deref() == Some("Ignore"),
+            namespaces: entry.namespace_selector.unwrap_or_default(),
         }
     });
     Webhook { entries: entries.collect() }
@@ -121,7 +125,7 @@ pub(super) fn our_webhook(found: MutatingWebhookConfiguration) -> Option<String>
 }
 
 /// The authority; its keys are not looked at.
-pub(super) fn authority(found: Secret) -> Authority {
+pub(crate) fn authority(found: Secret) -> Authority {
     let sign_from = match annotation(&found.metadata, SIGN_FROM).map(|text| text.parse::<Timestamp>()) {
         None => SignFrom::Now,
         Some(Ok(from)) => SignFrom::At(from.as_second()),
@@ -146,12 +150,10 @@ pub(super) fn sidecar_image(found: &ConfigMap) -> Option<String> {
     settings.get("image")?.as_str().map(str::to_owned)
 }
 
-/// A registration that the controller does not take.
-pub(crate) fn refused(found: ServiceRegistration) -> Option<Refused> {
-    let status = found.status?;
-    let told = serde_json::to_value(status.conditions).ok()?;
-    let accepted =
-        told.as_array()?.iter().find(|one| one.get("type").is_some_and(|kind| kind == "Accepted"))?;
+/// A registration that the controller does not take. It is read as it is: one that an older schema let in may have any form.
+pub(crate) fn refused(found: DynamicObject) -> Option<Refused> {
+    let conditions = found.data.get("status")?.get("conditions")?.as_array()?;
+    let accepted = conditions.iter().find(|one| one.get("type").is_some_and(|kind| kind == "Accepted"))?;
     if accepted.get("status")? != "False" {
         return None;
     }
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_registration_that_is_refused_says_why() {
-        let registration = |status: &str| -> ServiceRegistration {
+        let registration = |status: &str| -> DynamicObject {
             object(json!({"apiVersion": "rollcall.dev/v1alpha1", "kind": "ServiceRegistration",
                 "metadata": {"namespace": "shop", "name": "a"}, "spec": {"target": {"service": {"name": "x"}}},
                 "status": {"conditions": [{"type": "Accepted", "status": status, "reason": "Invalid", "message": "spec.target: two of them",

@@ -5,6 +5,9 @@ use serde::Serialize;
 use super::finding::{Finding, Group, Level};
 use crate::print::{Paint, Tone, counted, plain};
 
+/// The column in which a finding begins.
+const INDENT: usize = 8;
+
 /// Holds the same for programs.
 #[derive(Debug, Serialize)]
 struct Body<'a> {
@@ -53,10 +56,11 @@ pub(super) fn text(findings: &[Finding], paint: Paint) -> String {
             Level::Warn => (Tone::Doubtful, "warn"),
             Level::Fail => (Tone::Bad, "fail"),
         };
-        text.push_str(&format!("  {}  {}\n", paint.on(tone, word), plain(&finding.says)));
+        let says = paint.within(INDENT, &plain(&finding.says));
+        text.push_str(&format!("  {}  {says}\n", paint.on(tone, word)));
         if let Some(remedy) = &finding.remedy {
-            text.push_str(&format!("        {}\n", plain(remedy)));
-            text.push_str(&format!("        {}\n", paint.on(Tone::Quiet, &finding.topic.docs())));
+            text.push_str(&format!("{:INDENT$}{}\n", "", paint.within(INDENT, &plain(remedy))));
+            text.push_str(&format!("{:INDENT$}{}\n", "", paint.on(Tone::Quiet, &finding.topic.docs())));
         }
     }
     let number = |level: Level| findings.iter().filter(|one| one.level == level).count();

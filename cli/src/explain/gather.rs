@@ -1,48 +1,41 @@
-//! What is known of a pod: its object, and what controllers and its sidecar's log say of it. Nothing is judged here.
+//! What is known of a pod: its object, what is around it in the cluster, and what controllers and its sidecar's log say of it.
+//! Nothing is judged here.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use k8s_openapi::api::core::v1::{ContainerPort, ContainerState, Namespace as NamespaceObject, Pod};
-use kube::{Api, api::LogParams};
-use rollcall_catalogue::{Namespace, Port, Visibility, by_annotations};
-use rollcall_injection::{INJECT, SIDECAR, Shape, exemption, wish};
-use serde::Deserialize;
-use serde_json::Value;
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration,
+        core::v1::{Namespace as NamespaceObject, Pod, Secret, Service},
+        networking::v1::NetworkPolicy,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{
+    Api,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use rollcall_catalogue::{Namespace, Visibility};
+use rollcall_injection::INJECT;
 
 use super::{
-    facts::{Controllers, Member, PodFacts, Sidecar},
-    service::ExplainAnswer,
+    astray::Owner,
+    catalogue::{last_word, members, session},
+    facts::{Controllers, Crd, Injection, PodFacts},
+    object::of_pod,
+    registrations::{Mark, Registration, registration},
 };
 use crate::{
     check::{
-        ask::first,
-        facts::{Asked, Many},
-        gather::{build, crd, refused_in},
-        judge,
+        facts::{Authority, Deployment, Webhook},
+        gather::{AUTHORITY, SESSIONS_PORT, build, crd, deployment, now_s, registrations},
+        judge, objects,
     },
     failure::Failure,
-    reach::{Reach, Replica, Seen, body},
-    verbs::Heard,
+    policies::{Direction, Labels, Party, selects, walls},
+    reach::{Reach, Replica, Seen, Source},
 };
 
-/// Where the sidecar's token is mounted.
-const TOKEN_PATH: &str = "/var/run/secrets/rollcall";
-/// A sidecar without a session says why every 30 s at the latest.
-const LOG_LINES: i64 = 200;
-/// Services that one pod is asked for; a sidecar holds 16 registrations.
-const SERVICES_MAX: usize = 16;
-
-/// Holds the answer of `GET /v1/instances?address=`.
-#[derive(Debug, Deserialize)]
-struct Found {
-    instances: Vec<FoundMember>,
-}
-
-#[derive(Debug, Deserialize)]
-struct FoundMember {
-    service: String,
-    namespace: String,
-}
+/// A pod of a CronJob has two before it, and nobody makes longer chains.
+const OWNERS_MAX: usize = 3;
 
 pub(super) async fn facts(
     reach: &Reach,
@@ -50,295 +43,241 @@ pub(super) async fn facts(
     caller: Option<&Namespace>,
 ) -> Result<PodFacts, Failure> {
     let pod = reach.pod(name).await?;
+    let source = Source::Cluster(Box::new(reach.clone()));
     let namespaces: Api<NamespaceObject> = Api::all(reach.client.clone());
-    let (replicas, crd, labels, refused) = tokio::join!(
+    let mark = mark(&pod);
+    let (replicas, deployment, crd, home, owners, registrations) = tokio::join!(
         reach.replicas(),
+        deployment(reach),
         crd(reach),
         reach.seen(namespaces.get(reach.namespace.as_str())),
-        refused_in(reach, reach.namespace.as_str()),
+        owners(reach, &pod),
+        of_namespace(reach, &reach.namespace, &mark),
     );
     let known = build()?;
+    let label = home.here().and_then(|found| found.metadata.labels.as_ref()?.get(INJECT).cloned());
+    let mut facts = of_pod(&reach.namespace, &pod, label.as_deref(), &owners);
     let asked = replicas.here().map(Vec::as_slice).unwrap_or_default();
-    let (instances, session) = tokio::join!(members(reach, asked, &pod), session(reach, asked, name));
-    let label = labels.here().and_then(|found| found.metadata.labels.as_ref()?.get(INJECT).cloned());
-    let mut facts = of_pod(&reach.namespace, &pod, label.as_deref());
-    facts.pod = name.to_owned();
-    facts.controllers = controllers(&replicas);
-    facts.crd = crd.here().map(|crd| judge::crd::age(crd, &known));
+    let (instances, session, webhook, walls) = tokio::join!(
+        members(&source, reach, asked, &pod),
+        session(reach, asked, name),
+        webhook(reach, &deployment, home.here()),
+        around(reach, &pod, home.here(), asked),
+    );
+    facts.controllers = controllers(&replicas, &deployment);
+    facts.crd = match &crd {
+        Seen::Here(there) => Crd::Seen(judge::crd::age(there, &known), judge::crd::lacking(there, &known)),
+        Seen::Missing => Crd::Missing,
+        Seen::Forbidden(_) | Seen::Unknown(_) => Crd::NotSeen,
+    };
+    facts.injection = Injection { webhook, ..injection(&pod, home.here()) };
     facts.instances = instances;
-    facts.refused = refused.here().cloned().unwrap_or_default();
+    facts.registrations = registrations;
+    facts.walls = walls;
     facts.caller = caller.map(ToString::to_string);
     if let Some(sidecar) = &mut facts.sidecar {
         sidecar.session = session;
         if sidecar.running {
-            sidecar.last_error = last_error(reach, name).await;
+            sidecar.last_word = last_word(reach, name).await;
         }
     }
     Ok(facts)
 }
 
-fn controllers(replicas: &Seen<Vec<Replica>>) -> Controllers {
-    match replicas {
-        Seen::Here(replicas) if replicas.is_empty() => Controllers::NotInstalled,
-        Seen::Here(replicas) => match replicas.iter().filter(|replica| replica.ready).count() {
-            0 => Controllers::NoneReady(replicas.len()),
-            ready => Controllers::Ready(ready),
-        },
-        Seen::Missing => Controllers::NotInstalled,
-        Seen::Forbidden(why) | Seen::Unknown(why) => Controllers::NotSeen(why.clone()),
-    }
-}
-
-/// What the pod's own object says.
-fn of_pod(namespace: &Namespace, pod: &Pod, label: Option<&str>) -> PodFacts {
-    let annotations = pod.metadata.annotations.clone().unwrap_or_default();
-    let annotations: BTreeMap<_, _> =
-        annotations.into_iter().filter(|(name, _)| name.starts_with("rollcall.dev/")).collect();
-    let (_, problems) = by_annotations(namespace, &annotations, first_port(pod));
-    let shape = serde_json::to_value(pod).map(|pod| Shape::of(&pod)).ok();
-    let spec = pod.spec.as_ref();
-    let ours = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
-    let has_sidecar = ours.into_iter().any(|container| container.name == SIDECAR);
-    let status = pod.status.as_ref();
-    PodFacts {
-        namespace: namespace.to_string(),
-        pod: String::new(),
-        controllers: Controllers::NotInstalled,
-        crd: None,
-        problems: problems.iter().map(ToString::to_string).collect(),
-        wish: wish(label, annotations.get(INJECT).map(String::as_str)),
-        annotations,
-        exempt: shape.and_then(exemption).map(|exempt| exempt.to_string()),
-        sidecar: has_sidecar.then(|| sidecar(pod)),
-        ending: pod.metadata.deletion_timestamp.is_some(),
-        phase: status.and_then(|status| status.phase.clone()).unwrap_or_default(),
-        unready: unready(pod),
-        declared_ports: ports(pod).map(|port| port.container_port).collect(),
-        instances: None,
-        refused: Vec::new(),
-        caller: None,
-    }
-}
-
-/// The first port that its containers declare, which is meant where no annotation names one.
-fn first_port(pod: &Pod) -> Option<Port> {
-    ports(pod)
-        .find_map(|port| Some(Port::tcp(port.name.as_deref(), u16::try_from(port.container_port).ok()?)))
-}
-
-/// The ports that the containers of its app declare; what a sidecar declares is none of them.
-fn ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let of_app = containers.filter(|container| container.name != SIDECAR);
-    of_app.flat_map(|container| container.ports.iter().flatten())
-}
-
-fn sidecar(pod: &Pod) -> Sidecar {
-    let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
-    let state = statuses.into_iter().find(|one| one.name == SIDECAR).and_then(|one| one.state.as_ref());
-    let running = state.is_some_and(|state| state.running.is_some());
-    let why = state.map_or_else(|| "it is not begun yet".to_owned(), why);
-    Sidecar { running, why, audience: audience(pod), session: None, last_error: None }
-}
-
-fn why(state: &ContainerState) -> String {
-    let told = match (&state.waiting, &state.terminated) {
-        (Some(waiting), _) => (waiting.reason.clone(), waiting.message.clone()),
-        (None, Some(ended)) => (ended.reason.clone(), ended.message.clone()),
-        (None, None) => (None, None),
+fn controllers(replicas: &Seen<Vec<Replica>>, deployment: &Seen<Deployment>) -> Controllers {
+    let replicas = match replicas {
+        Seen::Here(replicas) => replicas.as_slice(),
+        Seen::Missing => &[],
+        Seen::Forbidden(why) | Seen::Unknown(why) => return Controllers::NotSeen(why.clone()),
     };
-    let words: Vec<_> = [told.0, told.1].into_iter().flatten().collect();
-    if words.is_empty() { "Kubernetes does not say why".to_owned() } else { words.join(": ") }
-}
-
-/// Whom the token is for that the sidecar has at its place.
-fn audience(pod: &Pod) -> Option<String> {
-    let spec = pod.spec.as_ref()?;
-    let ours = spec.init_containers.as_ref()?.iter().find(|container| container.name == SIDECAR)?;
-    let mounts = ours.volume_mounts.as_ref()?;
-    let mount = mounts.iter().find(|mount| mount.mount_path.trim_end_matches('/') == TOKEN_PATH)?;
-    let volume = spec.volumes.as_ref()?.iter().find(|volume| volume.name == mount.name)?;
-    let sources = volume.projected.as_ref()?.sources.as_ref()?;
-    let token = sources.iter().find_map(|source| source.service_account_token.as_ref())?;
-    // Without one it is the API server's own.
-    Some(token.audience.clone().unwrap_or_else(|| "of the API server".to_owned()))
-}
-
-/// The containers of the app that are not ready.
-fn unready(pod: &Pod) -> Vec<String> {
-    let statuses: Vec<_> =
-        pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()).collect();
-    let names = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str());
-    names
-        .filter(|name| *name != SIDECAR)
-        .filter_map(|name| match statuses.iter().find(|one| one.name == name) {
-            Some(status) if status.ready => None,
-            Some(status) => {
-                let state = status.state.as_ref().filter(|state| state.running.is_none());
-                let because = state.map_or_else(|| "its readiness probe fails".to_owned(), why);
-                Some(format!("{name} ({because})"))
-            }
-            None => Some(format!("{name} (not begun)")),
-        })
-        .collect()
-}
-
-/// What the pod is in the catalogue; none where nobody could be asked.
-async fn members(reach: &Reach, replicas: &[Replica], pod: &Pod) -> Option<Vec<Member>> {
-    let Some(address) = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()) else {
-        return Some(Vec::new());
-    };
-    let path = format!("/v1/instances?address={address}");
-    let Asked::Told(found) = first::<Found>(reach, replicas, &path).await else { return None };
-    let name = pod.metadata.name.as_deref();
-    let services: BTreeSet<_> = found.instances.into_iter().map(|one| (one.namespace, one.service)).collect();
-    let mut members = Vec::new();
-    for (namespace, service) in services.into_iter().take(SERVICES_MAX) {
-        let path = format!("/v1/explain/{service}.{namespace}");
-        let Asked::Told(explained) = first::<ExplainAnswer>(reach, replicas, &path).await else { continue };
-        let visibility = visibility(reach, &namespace, &service).await;
-        let ours = explained.instances.into_iter().filter(|one| one.pod.as_deref() == name);
-        members.extend(ours.map(|one| Member {
-            service: service.clone(),
-            namespace: namespace.clone(),
-            port: one.port,
-            served: one.served,
-            state: one.state,
-            reason: one.reason,
-            probe: one.witnesses.probe,
-            visibility: visibility.clone(),
-        }));
+    let ready = replicas.iter().filter(|replica| replica.ready).count();
+    match deployment {
+        _ if ready > 0 => Controllers::Ready(ready),
+        Seen::Here(Deployment { wanted: 0, .. }) => Controllers::ScaledToZero,
+        _ if !replicas.is_empty() => Controllers::NoneReady(replicas.iter().map(Replica::told).collect()),
+        Seen::Here(Deployment { stuck, .. }) => Controllers::NotMade(stuck.clone()),
+        _ => Controllers::NotInstalled,
     }
-    Some(members)
 }
 
-/// Who may see the service, by the dump of its namespace.
-async fn visibility(reach: &Reach, namespace: &str, service: &str) -> Option<Visibility> {
-    let answer = reach.read(&format!("/v1/catalogue?namespace={namespace}")).await.ok()?;
-    let dump: Value = serde_json::from_slice(body(&answer).ok()?).ok()?;
-    let services = dump.get("services")?.as_array()?;
-    let ours = services.iter().find(|one| one.get("service").is_some_and(|name| name == service))?;
-    seen_by(ours.get("visibility")?.as_str()?)
+/// Whoever made the pod, and whoever made that; those that may be seen.
+async fn owners(reach: &Reach, pod: &Pod) -> Vec<Owner> {
+    let mut owners = Vec::new();
+    let mut next = owner(&pod.metadata);
+    while let Some(reference) = next.take().filter(|_| owners.len() < OWNERS_MAX) {
+        let (group, version) = reference.api_version.split_once('/').unwrap_or(("", &reference.api_version));
+        // The kinds that make pods are called by their plural's name in lower case.
+        let kind = GroupVersionKind::gvk(group, version, &reference.kind);
+        let kind = ApiResource::from_gvk_with_plural(&kind, &format!("{}s", reference.kind.to_lowercase()));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(reach.client.clone(), reach.namespace.as_str(), &kind);
+        let seen = reach.seen(api.get_metadata(&reference.name)).await;
+        let metadata = seen.here().map(|found| found.metadata.clone()).unwrap_or_default();
+        next = owner(&metadata);
+        owners.push(Owner {
+            kind: reference.kind,
+            name: reference.name,
+            annotations: metadata.annotations.unwrap_or_default(),
+        });
+    }
+    owners
+}
+
+fn owner(metadata: &ObjectMeta) -> Option<OwnerReference> {
+    metadata.owner_references.as_ref()?.iter().find(|one| one.controller == Some(true)).cloned()
+}
+
+fn mark(pod: &Pod) -> Mark {
+    let metadata = &pod.metadata;
+    Mark {
+        pod: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        labels: metadata.labels.clone().unwrap_or_default(),
+    }
+}
+
+/// The registrations of the namespace, as they bear on this pod; none where they were not seen.
+pub(super) async fn of_namespace(
+    reach: &Reach,
+    namespace: &Namespace,
+    mark: &Mark,
+) -> Option<Vec<Registration>> {
+    let services: Api<Service> = Api::namespaced(reach.client.clone(), namespace.as_str());
+    let found = registrations(reach, Some(namespace.as_str()));
+    let (found, services) = tokio::join!(
+        reach.all(&found, None, |object: DynamicObject| Some(object)),
+        reach.all(&services, None, |service: Service| Some(service)),
+    );
+    let services = services.here().map(|listed| listed.items.as_slice()).unwrap_or_default();
+    match found {
+        Seen::Here(found) => {
+            Some(found.items.iter().filter_map(|object| registration(object, mark, services)).collect())
+        }
+        // Without the CRD there are none.
+        Seen::Missing => Some(Vec::new()),
+        Seen::Forbidden(_) | Seen::Unknown(_) => None,
+    }
+}
+
+/// What is wrong with the webhook, for pods of this namespace; none where it is well, or was not seen.
+async fn webhook(
+    reach: &Reach,
+    deployment: &Seen<Deployment>,
+    home: Option<&NamespaceObject>,
+) -> Option<(String, String)> {
+    let system = reach.system.as_str();
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(reach.client.clone());
+    let secrets: Api<Secret> = Api::namespaced(reach.client.clone(), system);
+    let name = format!("{system}-injection");
+    let (webhook, authority) =
+        tokio::join!(reach.seen(webhooks.get(&name)), reach.seen(secrets.get(AUTHORITY)));
+    let (webhook, authority): (Seen<Webhook>, Seen<Authority>) =
+        (webhook.map(objects::webhook), authority.map(objects::authority));
+    let injects = deployment.here().map(|deployment| deployment.injects);
+    if let Some(wrong) = judge::webhook::wrong(&webhook, injects, &authority, system, now_s()) {
+        return Some(wrong);
+    }
+    let labels = home?.metadata.labels.clone().unwrap_or_default();
+    let entries = &webhook.here()?.entries;
+    let is_asked = entries.iter().any(|entry| selects(&entry.namespaces, &labels));
+    (!is_asked).then(|| {
+        let says = format!("the webhook leaves the namespace {} alone", reach.namespace);
+        (
+            says,
+            "see injection.namespaces of the chart: `only` and `except` say which namespaces it is asked for"
+                .to_owned(),
+        )
+    })
+}
+
+/// What of the namespace has a say in the pod's sidecar.
+fn injection(pod: &Pod, home: Option<&NamespaceObject>) -> Injection {
+    let metadata = home.map(|home| &home.metadata);
+    let label = metadata.and_then(|metadata| metadata.labels.as_ref()?.get(INJECT).cloned());
+    let is_annotation = metadata
+        .and_then(|metadata| metadata.annotations.as_ref())
+        .is_some_and(|annotations| annotations.contains_key(INJECT));
+    let field = format!("f:{INJECT}");
+    let written = metadata.into_iter().flat_map(|metadata| metadata.managed_fields.iter().flatten());
+    let of_label = written.filter(|entry| {
+        let labels = entry.fields_v1.as_ref().and_then(|fields| fields.0.pointer("/f:metadata/f:labels"));
+        labels.is_some_and(|labels| labels.get(&field).is_some())
+    });
+    let labelled = of_label.filter_map(|entry| entry.time.clone()).max();
+    let made = pod.metadata.creation_timestamp.clone();
+    let is_older_than_label = labelled.zip(made).is_some_and(|(labelled, made)| made < labelled);
+    Injection { label, is_annotation, is_older_than_label, webhook: None }
+}
+
+/// The NetworkPolicies between the pod and the controllers.
+async fn around(
+    reach: &Reach,
+    pod: &Pod,
+    home: Option<&NamespaceObject>,
+    replicas: &[Replica],
+) -> Vec<String> {
+    let policies =
+        |namespace: &str| -> Api<NetworkPolicy> { Api::namespaced(reach.client.clone(), namespace) };
+    let (ours, theirs) = (policies(reach.namespace.as_str()), policies(reach.system.as_str()));
+    let namespaces: Api<NamespaceObject> = Api::all(reach.client.clone());
+    let kept = |policy: NetworkPolicy| Some(policy);
+    let (ours, theirs, system) = tokio::join!(
+        reach.all(&ours, None, kept),
+        reach.all(&theirs, None, kept),
+        reach.seen(namespaces.get(reach.system.as_str())),
+    );
+    let labels_of = |found: Option<&NamespaceObject>, name: &Namespace| -> Labels {
+        let own = ("kubernetes.io/metadata.name".to_owned(), name.to_string());
+        found.and_then(|found| found.metadata.labels.clone()).unwrap_or_else(|| [own].into())
+    };
+    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()?.parse().ok());
+    let here = Party {
+        namespace: reach.namespace.to_string(),
+        namespace_labels: labels_of(home, &reach.namespace),
+        labels: pod.metadata.labels.clone().unwrap_or_default(),
+        addresses: address.into_iter().collect(),
+    };
+    let system_labels = labels_of(system.here(), &reach.system);
+    let there: Vec<_> = replicas.iter().map(|one| one.party(&reach.system, &system_labels)).collect();
+    let none = Vec::new();
+    let (ours, theirs) = (
+        ours.here().map_or(&none, |listed| &listed.items),
+        theirs.here().map_or(&none, |listed| &listed.items),
+    );
+    if there.is_empty() {
+        return Vec::new();
+    }
+    let own = walls(ours, Direction::Out, &here, &there, SESSIONS_PORT)
+        .into_iter()
+        .map(|name| format!("{name} of {} lets it reach no controller", reach.namespace));
+    let me = std::slice::from_ref(&here);
+    let their_walls: Vec<_> =
+        there.iter().map(|one| walls(theirs, Direction::In, one, me, SESSIONS_PORT)).collect();
+    // One that lets it in is enough.
+    let is_shut = their_walls.iter().all(|walls| !walls.is_empty());
+    let of_theirs = their_walls.into_iter().next().filter(|_| is_shut).unwrap_or_default();
+    let of_theirs =
+        of_theirs.into_iter().map(|name| format!("{name} of {} lets it in at no controller", reach.system));
+    own.chain(of_theirs).collect()
 }
 
 /// As the annotation writes it.
-fn seen_by(text: &str) -> Option<Visibility> {
+pub(super) fn seen_by(text: &str) -> Option<Visibility> {
     match text {
         "cluster" => Some(Visibility::Cluster),
         "namespace" => Some(Visibility::own()),
         names => {
-            let names: Result<BTreeSet<Namespace>, _> = names.split(',').map(str::parse).collect();
+            let names: Result<_, _> = names.split(',').map(str::parse).collect();
             names.ok().map(Visibility::Namespaces)
         }
     }
 }
 
-/// How the session of its sidecar stands.
-async fn session(reach: &Reach, replicas: &[Replica], name: &str) -> Option<String> {
-    let path = format!("/v1/sessions?namespace={}", reach.namespace);
-    let Asked::Told(told) = first::<Many<Heard>>(reach, replicas, &path).await else { return None };
-    told.pods.into_iter().find(|one| one.pod == name).map(|one| one.session)
-}
-
-/// Why the sidecar has no session, by its own log; none where it says nothing of it, or has one.
-async fn last_error(reach: &Reach, name: &str) -> Option<String> {
-    let pods: Api<Pod> = Api::namespaced(reach.client.clone(), reach.namespace.as_str());
-    let wanted = LogParams {
-        container: Some(SIDECAR.to_owned()),
-        tail_lines: Some(LOG_LINES),
-        ..LogParams::default()
-    };
-    match reach.seen(pods.logs(name, &wanted)).await {
-        Seen::Here(log) => no_session(&log),
-        _ => None,
-    }
-}
-
-/// The last word of a log on why there is no session, unless there was one since.
-fn no_session(log: &str) -> Option<String> {
-    let mut last = None;
-    for line in log.lines() {
-        let Ok(said) = serde_json::from_str::<Value>(line) else { continue };
-        let word = |name: &str| said.get(name).and_then(Value::as_str);
-        match word("message") {
-            Some("in session") => last = None,
-            Some(message) if message.starts_with("no session") || message == "another replica is asked" => {
-                let told =
-                    [word("error"), word("cause")].into_iter().flatten().filter(|told| !told.is_empty());
-                last = Some(told.collect::<Vec<_>>().join(": "));
-            }
-            _ => {}
-        }
-    }
-    last.filter(|told| !told.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-
-    #[test]
-    fn the_last_word_of_a_log_counts() {
-        let failed = json!({"message": "no session; lookups go on from the last state", "error": "controller 10.0.0.1:7310: did not answer in time", "cause": ""});
-        let entered = json!({"message": "in session"});
-        let log = |lines: &[&Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        assert_eq!(
-            no_session(&log(&[&entered, &failed])).as_deref(),
-            Some("controller 10.0.0.1:7310: did not answer in time")
-        );
-        assert_eq!(no_session(&log(&[&failed, &entered])), None);
-        assert_eq!(no_session("no JSON at all\n"), None);
-    }
-
-    #[test]
-    fn a_pods_object_tells_its_token_and_what_is_not_ready() {
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": {"name": "web-1"},
-            "spec": {
-                "containers": [{"name": "app"}, {"name": "helper"}, {"name": "late"}],
-                "initContainers": [{"name": SIDECAR, "volumeMounts": [{"name": "t", "mountPath": TOKEN_PATH}]}],
-                "volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token", "audience": "vault"}}]}}]
-            },
-            "status": {
-                "initContainerStatuses": [{"name": SIDECAR, "ready": false, "image": "i", "imageID": "", "restartCount": 0,
-                    "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}],
-                "containerStatuses": [
-                    {"name": "app", "ready": false, "image": "i", "imageID": "", "restartCount": 0, "state": {"running": {}}},
-                    {"name": "helper", "ready": true, "image": "i", "imageID": "", "restartCount": 0}]
-            }
-        }))
-        .unwrap();
-        assert_eq!(audience(&pod).as_deref(), Some("vault"));
-        let found = sidecar(&pod);
-        assert_eq!((found.running, found.why.as_str()), (false, "ImagePullBackOff: no such image"));
-        assert_eq!(unready(&pod), ["app (its readiness probe fails)", "late (not begun)"]);
-    }
-
-    #[test]
-    fn a_port_that_a_container_declares_needs_no_annotation() {
-        let problems = |container: &str, ports: Value, annotations: Value| {
-            let pod: Pod = serde_json::from_value(json!({
-                "metadata": {"name": "orders-1", "annotations": annotations},
-                "spec": {"containers": [{"name": container, "ports": ports}]}
-            }))
-            .unwrap();
-            let facts = of_pod(&"shop".parse().unwrap(), &pod, None);
-            (facts.problems, facts.declared_ports)
-        };
-        let service = json!({"rollcall.dev/service": "orders"});
-        let declared = json!([{"containerPort": 8080, "name": "http"}]);
-        assert_eq!(problems("app", declared.clone(), service.clone()), (vec![], vec![8080]));
-        let named = json!({"rollcall.dev/service": "orders", "rollcall.dev/port": "8080"});
-        assert_eq!(problems("app", json!([]), named), (vec![], vec![]));
-        let (said, _) = problems("app", json!([]), service.clone());
-        assert!(said.len() == 1 && said[0].contains("rollcall.dev/port"), "{said:?}");
-        let (said, ports) = problems(SIDECAR, declared, service);
-        assert_eq!((said.len(), ports.len()), (1, 0), "a sidecar's port is not the app's");
-        let none = problems("app", json!([]), json!({"rollcall.dev/version": "1.4.2"}));
-        assert_eq!(none, (vec![], vec![]), "who names no service needs no port");
-    }
 
     #[test]
     fn who_may_see_a_service_is_read_as_it_is_written() {
@@ -346,5 +285,60 @@ mod tests {
             assert_eq!(seen_by(visibility).unwrap().to_string(), visibility);
         }
         assert_eq!(seen_by("Bank!"), None);
+    }
+
+    #[test]
+    fn why_there_is_no_controller_is_told_by_whoever_makes_them() {
+        let deployment = |wanted: i32, stuck: Option<&str>| {
+            Seen::Here(Deployment {
+                version: None,
+                wanted,
+                ready: 0,
+                injects: true,
+                overlap_s: None,
+                stuck: stuck.map(str::to_owned),
+            })
+        };
+        let replica = |ready: bool| Replica { ready, ..Replica::named("c-1") };
+        let stuck = Some("exceeded quota".to_owned());
+        for (replicas, deployment, expected) in [
+            (vec![replica(true)], deployment(0, None), Controllers::Ready(1)),
+            (vec![], deployment(0, None), Controllers::ScaledToZero),
+            (vec![replica(false)], deployment(0, None), Controllers::ScaledToZero),
+            (vec![replica(false)], deployment(2, None), Controllers::NoneReady(vec!["c-1".to_owned()])),
+            (vec![], deployment(2, Some("exceeded quota")), Controllers::NotMade(stuck)),
+            (vec![], Seen::Missing, Controllers::NotInstalled),
+        ] {
+            assert_eq!(controllers(&Seen::Here(replicas), &deployment), expected);
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_older_than_the_label_is_known_by_when_that_was_written() {
+        let home = |name: &str, time: &str| -> NamespaceObject {
+            let fields = json!({"f:metadata": {"f:labels": {format!("f:{name}"): {}}}});
+            let entry =
+                json!({"manager": "kubectl-label", "operation": "Update", "time": time, "fieldsV1": fields});
+            let metadata = json!({"name": "shop", "labels": {INJECT: "enabled"}, "managedFields": [entry]});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let pod: Pod = serde_json::from_value::<Value>(
+            json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:10Z"}}),
+        )
+        .and_then(serde_json::from_value)
+        .unwrap();
+        for (name, time, expected) in [
+            (INJECT, "2026-01-01T00:00:11Z", true),
+            (INJECT, "2026-01-01T00:00:09Z", false),
+            ("team", "2026-01-01T00:00:11Z", false),
+        ] {
+            let found = injection(&pod, Some(&home(name, time)));
+            assert_eq!(
+                (found.is_older_than_label, found.label.as_deref()),
+                (expected, Some("enabled")),
+                "{name} {time}"
+            );
+        }
+        assert_eq!(injection(&pod, None), Injection::default());
     }
 }

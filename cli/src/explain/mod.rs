@@ -1,7 +1,11 @@
 //! `rollcall explain`: why the instances of a service are in their states, or where the way of a pod into the catalogue ends.
 
+mod astray;
+mod catalogue;
 mod facts;
 mod gather;
+mod object;
+mod registrations;
 mod service;
 mod walk;
 
@@ -15,10 +19,13 @@ use crate::{
     names::{Subject, key},
     options::{Form, Where},
     print,
-    print::{Paint, Tone, plain},
+    print::{Paint, Tone, counted, plain, shown},
     print_body,
-    reach::Reach,
+    reach::{Reach, Source},
 };
+
+/// The column in which a step begins.
+const INDENT: usize = 23;
 
 /// Holds what `rollcall explain` is told.
 #[derive(Debug, Args)]
@@ -31,7 +38,7 @@ pub(crate) struct Explain {
     #[arg(value_name = "ID")]
     id: Option<String>,
 
-    /// Of a pod: whether a caller in this namespace may see it.
+    /// Whether a caller in this namespace may see it.
     #[arg(long, value_name = "NAMESPACE")]
     from: Option<Namespace>,
 
@@ -57,21 +64,23 @@ struct Body<'a> {
 impl Explain {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let usage = |says: &str| Err(Failure::Usage(says.to_owned()));
-        match (&self.subject, &self.id, &self.from) {
-            (Subject::Pod(_), Some(_), _) => return usage("an ID is of a service; leave it out for a pod"),
-            (Subject::Service(_), _, Some(_)) => {
-                return usage("--from is for pods; use `explain pod/NAME --from NAMESPACE`");
-            }
-            _ => {}
+        if let (Subject::Pod(_), Some(_)) = (&self.subject, &self.id) {
+            return usage("an ID is of a service; leave it out for a pod");
         }
-        let reach = Reach::new(&self.place).await?;
         match &self.subject {
             Subject::Service(named) => {
-                let key = key(named, &reach.namespace);
-                service::explain(&reach, &key, self.id.as_deref(), self.output).await
+                let source = Source::new(&self.place).await?;
+                let key = key(named, source.namespace());
+                let asked = service::Asked { key: &key, id: self.id.as_deref(), from: self.from.as_ref() };
+                service::explain(&source, asked, self.output).await
             }
             Subject::Pod(name) => {
-                let facts = Box::pin(gather::facts(&reach, name, self.from.as_ref())).await?;
+                self.place.of_cluster(
+                    "a pod is of a cluster; with --local a service is explained: `rollcall explain NAME --local`",
+                )?;
+                let reach = Reach::new(&self.place).await?;
+                let gathered = Box::pin(gather::facts(&reach, name, self.from.as_ref()));
+                let facts = shown("following the way of the pod", gathered).await?;
                 let steps = walk(&facts);
                 let broken = steps.iter().find(|step| step.state == State::Broken);
                 match self.output {
@@ -96,6 +105,7 @@ fn text(pod: &str, steps: &[Step], paint: Paint) -> String {
     for step in steps {
         let (tone, word) = match step.state {
             State::Good => (Tone::Good, "ok     "),
+            State::Note => (Tone::Doubtful, "note   "),
             State::Unknown => (Tone::Doubtful, "unknown"),
             State::Broken => (Tone::Bad, "broken "),
         };
@@ -103,17 +113,24 @@ fn text(pod: &str, steps: &[Step], paint: Paint) -> String {
             "{}  {:<12}  {}\n",
             paint.on(tone, word),
             step.link.name(),
-            plain(&step.says)
+            paint.within(INDENT, &plain(&step.says))
         ));
         if let Some(remedy) = &step.remedy {
-            text.push_str(&format!("{:23}{}\n", "", plain(remedy)));
+            text.push_str(&format!("{:INDENT$}{}\n", "", paint.within(INDENT, &plain(remedy))));
         }
     }
     let end = match steps.iter().find(|step| step.state == State::Broken) {
         Some(step) => {
             paint.on(Tone::Bad, &format!("pod/{pod}: the first broken link is {}", step.link.name()))
         }
-        None => paint.on(Tone::Good, &format!("pod/{pod}: no link is broken")),
+        None => {
+            let notes = steps.iter().filter(|step| step.state == State::Note).count();
+            let (tone, notes) = match notes {
+                0 => (Tone::Good, String::new()),
+                notes => (Tone::Doubtful, format!(", with {}", counted(notes, "note"))),
+            };
+            paint.on(tone, &format!("pod/{pod}: no link is broken{notes}"))
+        }
     };
     text.push_str(&format!("\n{end}\n"));
     text
@@ -146,5 +163,12 @@ mod tests {
         let told = text("web-1", &forged, Paint::new(false));
         assert!(!told.contains('\u{1b}') && !told.contains("\nok"), "{told:?}");
         assert!(text("web-1", &steps[..1], Paint::new(false)).ends_with("pod/web-1: no link is broken\n"));
+        let noted = [step(walk::Link::Crd, State::Note, "it is old", Some("upgrade"))];
+        let told = text("web-1", &noted, Paint::new(false));
+        assert!(
+            told.starts_with("note     crd           it is old\n")
+                && told.ends_with("no link is broken, with 1 note\n"),
+            "{told}"
+        );
     }
 }

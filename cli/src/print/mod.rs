@@ -1,9 +1,11 @@
 //! What people see: tables, and colours where there is a terminal.
 
 mod paint;
+mod progress;
 mod table;
 
-pub(crate) use paint::{Paint, Tone};
+pub(crate) use paint::{Paint, Tone, columns};
+pub(crate) use progress::shown;
 pub(crate) use table::{Cell, Table};
 
 /// A piece of a line as a terminal may have it: what comes from a cluster steers none, and makes no line of its own.

@@ -1,6 +1,7 @@
-//! HTTP to a port on a pod's loopback, over the API server: as `kubectl port-forward` does, without a port of this machine.
+//! HTTP to a port on a pod's loopback, over the API server: as `kubectl port-forward` does, without a port of this machine. And
+//! to one on this machine's own loopback.
 
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 use http::{Method, Request, StatusCode, header::HOST};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -12,6 +13,10 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::seen::{cause, refused_upgrade};
 
@@ -32,19 +37,21 @@ pub(crate) enum ForwardError {
     Forbidden(String),
     #[error("pod {0} is gone")]
     NoPod(String),
-    #[error("nobody answers on port {port} of {pod}: {why}")]
-    Refused { pod: String, port: u16, why: String },
+    #[error("nobody answers on {whom}: {why}")]
+    Refused { whom: String, why: String },
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     #[error("the API server does not lead there: {0}")]
     NoWay(String),
 }
 
-/// Holds a connection to a port on a pod's loopback.
+/// Holds a connection to a port on a pod's loopback, or on this machine's.
 pub(crate) struct Line {
     sender: SendRequest<Empty<Bytes>>,
-    pod: String,
-    port: u16,
+    /// As people are told of it.
+    whom: String,
+    /// As it knows itself: those on loopback answer to no other name.
+    host: String,
 }
 
 // === impl Answer ===
@@ -72,22 +79,39 @@ impl Line {
                 _ => ForwardError::NoWay(cause(&error)),
             }
         })?;
-        let refused = |why: String| ForwardError::Refused { pod: pod.to_owned(), port, why };
-        let stream =
-            forwarder.take_stream(port).ok_or_else(|| refused("the port was not forwarded".to_owned()))?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| refused(cause(&error)))?;
+        let whom = format!("port {port} of {pod}");
+        let not_forwarded =
+            || ForwardError::Refused { whom: whom.clone(), why: "the port was not forwarded".to_owned() };
+        let stream = forwarder.take_stream(port).ok_or_else(not_forwarded)?;
+        Self::over(stream, whom, format!("127.0.0.1:{port}")).await
+    }
+
+    /// To a port of this machine.
+    pub(crate) async fn local(address: SocketAddr) -> Result<Self, ForwardError> {
+        let whom = address.to_string();
+        let refused = |error: io::Error| ForwardError::Refused { whom: whom.clone(), why: error.to_string() };
+        let stream = TcpStream::connect(address).await.map_err(refused)?;
+        Self::over(stream, whom.clone(), whom).await
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        whom: String,
+        host: String,
+    ) -> Result<Self, ForwardError> {
+        let refused = |error: hyper::Error| ForwardError::Refused { whom: whom.clone(), why: cause(&error) };
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(refused)?;
         // It ends with the sender; why it failed, whoever asks is told.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender, pod: pod.to_owned(), port })
+        Ok(Self { sender, whom, host })
     }
 
     pub(crate) async fn ask(&mut self, method: Method, path: &str) -> Result<Answer, ForwardError> {
-        let refused = |why: String| ForwardError::Refused { pod: self.pod.clone(), port: self.port, why };
+        let refused = |why: String| ForwardError::Refused { whom: self.whom.clone(), why };
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, format!("127.0.0.1:{}", self.port))
+            .header(HOST, &self.host)
             .body(Empty::new())
             .map_err(|error| refused(error.to_string()))?;
         let answer = self.sender.send_request(request).await.map_err(|error| refused(cause(&error)))?;

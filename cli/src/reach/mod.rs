@@ -3,19 +3,20 @@
 
 mod body;
 mod forward;
+mod kubeconfig;
 mod replicas;
 mod seen;
+mod source;
 #[cfg(test)]
 mod tests;
 
-use std::{env, future::Future, path::PathBuf, time::Duration};
+use std::{future::Future, time::Duration};
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{ListParams, ObjectList},
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use rollcall_catalogue::Namespace;
 use serde::de::DeserializeOwned;
@@ -26,8 +27,9 @@ pub(crate) use self::{
     forward::{Answer, ForwardError, Line},
     replicas::{READ_PORT, Replica, Told},
     seen::Seen,
+    source::Source,
 };
-use crate::{failure::Failure, options::Where};
+use crate::{failure::Failure, names::alike, options::Where};
 
 /// Objects of one page, as kubectl asks for them.
 const PAGE: u32 = 500;
@@ -51,7 +53,7 @@ pub(crate) struct Reach {
 impl Reach {
     /// Reads the kubeconfig; asks nobody yet, but whoever gives the user's token.
     pub(crate) async fn new(place: &Where) -> Result<Self, Failure> {
-        let config = timeout(place.timeout, config(place))
+        let config = timeout(place.timeout, kubeconfig::config(place))
             .await
             .map_err(|_| unreachable("kubeconfig", "whoever gives its token gave no answer", LONGER))??;
         let said = || config.default_namespace.parse();
@@ -109,12 +111,33 @@ impl Reach {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace.as_str());
         match self.seen(pods.get(name)).await {
             Seen::Here(pod) => Ok(pod),
-            Seen::Missing => Err(Failure::Nothing(format!(
-                "there is no pod `{name}` in the namespace {}; `kubectl get pods -A` shows where it is",
-                self.namespace
-            ))),
+            Seen::Missing => {
+                let hint = self.instead_of(name).await;
+                Err(Failure::Nothing(format!(
+                    "there is no pod `{name}` in the namespace {}; {hint}",
+                    self.namespace
+                )))
+            }
             Seen::Forbidden(why) => Err(unreachable("API server", &why, "you need the right to get pods")),
             Seen::Unknown(why) => Err(api_server(&why)),
+        }
+    }
+
+    /// What may have been meant by the name of a pod that is not there: one of another namespace, or one that is called like it.
+    async fn instead_of(&self, name: &str) -> String {
+        let here: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace.as_str());
+        let anywhere: Api<Pod> = Api::all(self.client.clone());
+        let of_name = ListParams::default().fields(&format!("metadata.name={name}")).limit(PAGE);
+        let (here, anywhere) = tokio::join!(
+            self.all(&here, None, |pod| pod.metadata.name),
+            self.seen(anywhere.list_metadata(&of_name)),
+        );
+        let elsewhere = anywhere.here().and_then(|found| found.items.first()?.metadata.namespace.clone());
+        let names = here.here().map(|listed| listed.items.as_slice()).unwrap_or_default();
+        match (elsewhere, alike(name, names).as_slice()) {
+            (Some(namespace), _) => format!("one is in {namespace}: -n {namespace}"),
+            (None, []) => "`kubectl get pods -A` shows where it is".to_owned(),
+            (None, alike) => format!("did you mean {}?", alike.join(" or ")),
         }
     }
 
@@ -156,35 +179,4 @@ pub(crate) fn api_server(why: &str) -> Failure {
 
 pub(crate) fn unreachable(what: &str, why: &str, remedy: &str) -> Failure {
     Failure::Unreachable { what: what.to_owned(), why: why.to_owned(), remedy: remedy.to_owned() }
-}
-
-async fn config(place: &Where) -> Result<Config, Failure> {
-    let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
-    let usage = |error: KubeconfigError| Failure::Usage(format!("kubeconfig: {error}"));
-    let read = match &place.kubeconfig {
-        Some(path) => Some(Kubeconfig::read_from(path).map_err(usage)?),
-        None => merged(env::split_paths(&env::var_os("KUBECONFIG").unwrap_or_default())).map_err(usage)?,
-    };
-    if let Some(read) = read {
-        return Config::from_custom_kubeconfig(read, &options).await.map_err(usage);
-    }
-    if place.context.is_some() {
-        return Config::from_kubeconfig(&options).await.map_err(usage);
-    }
-    Config::infer()
-        .await
-        .map_err(|error| unreachable("kubeconfig", &error.to_string(), "set KUBECONFIG, or use --kubeconfig"))
-}
-
-/// What those of the files hold that are there, as kubectl has it: a list may name what is made later. None where none is.
-fn merged(paths: impl Iterator<Item = PathBuf>) -> Result<Option<Kubeconfig>, KubeconfigError> {
-    let mut whole: Option<Kubeconfig> = None;
-    for path in paths.filter(|path| path.exists()) {
-        let read = Kubeconfig::read_from(path)?;
-        whole = Some(match whole {
-            Some(before) => before.merge(read)?,
-            None => read,
-        });
-    }
-    Ok(whole)
 }

@@ -1,12 +1,20 @@
 //! The controller's replicas, and what they answer.
 
+use std::net::IpAddr;
+
 use futures::future::join_all;
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 
+use rollcall_catalogue::Namespace;
+
 use super::{Answer, ForwardError, Line, Reach, Seen, api_server, unreachable};
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    pods::unready,
+    policies::{Labels, Party},
+};
 
 /// By these the chart's Deployment knows its pods, whatever the release is called.
 const SELECTOR: &str = "app.kubernetes.io/part-of=rollcall,app.kubernetes.io/component=controller";
@@ -21,6 +29,10 @@ pub(crate) struct Replica {
     pub(crate) pod: String,
     pub(crate) image: String,
     pub(crate) ready: bool,
+    /// What keeps it from being ready.
+    pub(crate) unready: Vec<String>,
+    pub(crate) labels: Labels,
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// Holds what one replica answered.
@@ -34,6 +46,7 @@ pub(crate) struct Told {
 
 impl Replica {
     pub(crate) fn of(pod: Pod) -> Option<Self> {
+        let unready = unready(&pod);
         let status = pod.status.unwrap_or_default();
         // One that ends answers no more, and its successor counts.
         if pod.metadata.deletion_timestamp.is_some() || status.phase.as_deref() == Some("Failed") {
@@ -43,7 +56,44 @@ impl Replica {
         let ready = conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True");
         let containers = pod.spec.map(|spec| spec.containers).unwrap_or_default();
         let image = containers.into_iter().find(|one| one.name == "controller").and_then(|one| one.image);
-        Some(Self { pod: pod.metadata.name?, image: image.unwrap_or_default(), ready })
+        Some(Self {
+            pod: pod.metadata.name?,
+            image: image.unwrap_or_default(),
+            ready,
+            unready,
+            labels: pod.metadata.labels.unwrap_or_default(),
+            address: status.pod_ip.and_then(|address| address.parse().ok()),
+        })
+    }
+
+    /// One of which no more than its name is known.
+    pub(crate) fn named(pod: &str) -> Self {
+        Self {
+            pod: pod.to_owned(),
+            image: String::new(),
+            ready: true,
+            unready: Vec::new(),
+            labels: Labels::new(),
+            address: None,
+        }
+    }
+
+    /// Its name, and what keeps it from being ready.
+    pub(crate) fn told(&self) -> String {
+        match self.unready.as_slice() {
+            [] => self.pod.clone(),
+            unready => format!("{}: {}", self.pod, unready.join(", ")),
+        }
+    }
+
+    /// As NetworkPolicies know it.
+    pub(crate) fn party(&self, namespace: &Namespace, namespace_labels: &Labels) -> Party {
+        Party {
+            namespace: namespace.to_string(),
+            namespace_labels: namespace_labels.clone(),
+            labels: self.labels.clone(),
+            addresses: self.address.into_iter().collect(),
+        }
     }
 }
 

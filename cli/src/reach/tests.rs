@@ -30,10 +30,10 @@ fn reach(answers: impl Fn(&str) -> Option<(u16, serde_json::Value)> + Clone + Se
     }
 }
 
-impl Reach {
+impl Source {
     /// A way to an API server that never answers.
     pub(crate) fn silent() -> Self {
-        reach(|_| None)
+        Self::Cluster(Box::new(reach(|_| None)))
     }
 }
 
@@ -101,6 +101,19 @@ async fn an_installation_that_is_not_there_is_told_with_where_it_was_looked_for(
         said.contains("none in the namespace rollcall-system") && said.contains("--system-namespace"),
         "{said}"
     );
+    let elsewhere = reach(|asked| {
+        let mut found = page("orders-1", "");
+        found["items"][0]["metadata"]["namespace"] = "bank".into();
+        Some(if asked.contains("fieldSelector") { (200, found) } else { (404, refusal(404, "NotFound")) })
+    });
+    let said = elsewhere.pod("orders-1").await.unwrap_err().to_string();
+    assert!(said.ends_with("in the namespace shop; one is in bank: -n bank"), "{said}");
+    let alike = reach(|asked| {
+        let is_list = asked.contains("namespaces/shop/pods?");
+        Some(if is_list { (200, page("orders-6d-a", "")) } else { (404, refusal(404, "NotFound")) })
+    });
+    let said = alike.pod("orders").await.unwrap_err().to_string();
+    assert!(said.ends_with("did you mean orders-6d-a?"), "{said}");
     let gone = reach(|_| Some((404, refusal(404, "NotFound"))));
     let failure = gone.pod("orders-1").await.unwrap_err();
     assert_eq!(failure.code(), 1);

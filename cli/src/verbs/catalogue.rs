@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     failure::Failure,
     names::likely,
-    reach::{Answer, Reach, decoded},
+    reach::{Answer, Source, decoded},
 };
 
 /// Holds the answer of `GET /v1/services/{name}`.
@@ -53,12 +53,12 @@ impl Instance {
 }
 
 /// What the controller says of this service; an unknown one ends the command with what may have been meant.
-pub(crate) async fn found(reach: &Reach, key: &ServiceKey, path: &str) -> Result<Answer, Failure> {
-    let answer = reach.read(path).await?;
+pub(crate) async fn found(source: &Source, key: &ServiceKey, path: &str) -> Result<Answer, Failure> {
+    let answer = source.read(path).await?;
     if answer.status != 404 {
         return Ok(answer);
     }
-    let names: Names = decoded(&reach.read("/v1/services").await?)?;
+    let names: Names = decoded(&source.read("/v1/services").await?)?;
     let known: Vec<ServiceKey> = names
         .services
         .iter()

@@ -14,7 +14,7 @@ use crate::{
     print,
     print::{Cell, Paint, Table, ago, first_of},
     print_body,
-    reach::{READ_PORT, Reach, Told, decoded, unreachable},
+    reach::{Source, Told, decoded, unreachable},
 };
 
 /// Controllers that are named where they did not say.
@@ -89,15 +89,15 @@ struct Together {
 
 impl Consumers {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let reach = Reach::new(&self.place).await?;
-        let key = key(&self.named, &reach.namespace);
+        let source = Source::new(&self.place).await?;
+        let key = key(&self.named, source.namespace());
         let path = format!("/v1/services/{key}/consumers");
         // One that is not ready may have sessions still.
-        let replicas = reach.some_replicas().await?;
-        let told = reach.read_each(&replicas, READ_PORT, &path).await;
+        let replicas = source.replicas().await?;
+        let told = source.read_each(&replicas, &path).await;
         let Some(together) = together(&key, &told)? else {
             // Nobody knows the name; what was meant, one of them can say.
-            decoded::<Said>(&found(&reach, &key, &path).await?)?;
+            decoded::<Said>(&found(&source, &key, &path).await?)?;
             return Err(nobody(&key));
         };
         if self.output == Some(Form::Json) {

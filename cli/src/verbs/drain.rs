@@ -12,7 +12,7 @@ use crate::{
     names::pod,
     options::{Form, Where, duration},
     print,
-    print::{counted, first_of, plain},
+    print::{counted, first_of, plain, shown},
     print_body,
     reach::{Answer, ForwardError, Reach, body, decoded, unreachable},
 };
@@ -65,6 +65,9 @@ struct Drained {
 
 impl Drain {
     pub(crate) async fn run(self) -> Result<(), Failure> {
+        self.place.of_cluster(
+            "a drain is of a pod in a cluster; an app beside `rollcall dev` asks for its own: POST /v1/self/drain on port 7300",
+        )?;
         let mut reach = Reach::new(&self.place).await?;
         let found = reach.pod(&self.pod).await?;
         let init = found.spec.and_then(|spec| spec.init_containers).unwrap_or_default();
@@ -81,7 +84,9 @@ impl Drain {
             return print(format!("{} is served again\n", self.pod).as_bytes());
         }
         let path = format!("/v1/self/drain?deadline={}ms", self.deadline.as_millis());
-        let answer = self.ask(&reach, Method::POST, &path).await?;
+        let told =
+            format!("waiting until the callers of {} know, {}s at most", self.pod, self.deadline.as_secs());
+        let answer = shown(&told, self.ask(&reach, Method::POST, &path)).await?;
         let drained: Option<Drained> = (answer.status == 200).then(|| decoded(&answer)).transpose()?;
         if self.output == Some(Form::Json) {
             print_body(body(&answer)?)?;

@@ -11,7 +11,7 @@ use crate::{
     names::Named,
     options::{Form, Where},
     print, print_body,
-    reach::{Reach, body, decoded},
+    reach::{Source, body, decoded},
 };
 
 /// Holds what `rollcall resolve` is told.
@@ -32,13 +32,13 @@ pub(crate) struct Resolve {
 
 impl Resolve {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let reach = Reach::new(&self.place).await?;
-        let key = self.named.key(&reach.namespace);
+        let source = Source::new(&self.place).await?;
+        let key = self.named.key(source.namespace());
         let mut path = format!("/v1/services/{key}");
         if let Some(version) = &self.named.version {
             path.push_str(&format!("?version={}", escaped(version)));
         }
-        let answer = found(&reach, &key, &path).await?;
+        let answer = found(&source, &key, &path).await?;
         let service: ServiceAnswer = decoded(&answer)?;
         if self.output == Some(Form::Json) {
             print_body(body(&answer)?)?;

@@ -9,7 +9,7 @@ use crate::{
     print,
     print::{Cell, Paint, Table, Tone},
     print_body,
-    reach::{READ_PORT, Reach, Told, body, decoded},
+    reach::{Source, Told, body, decoded},
 };
 
 /// Holds what `rollcall services` is told.
@@ -49,21 +49,21 @@ struct Row {
 
 impl Services {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let reach = Reach::new(&self.place).await?;
+        let source = Source::new(&self.place).await?;
         let path = match self.all_namespaces {
             true => "/v1/services".to_owned(),
-            false => format!("/v1/services?namespace={}", reach.namespace),
+            false => format!("/v1/services?namespace={}", source.namespace()),
         };
         let is_wide = self.output == Some(WideForm::Wide);
         let answers = match is_wide {
             true => {
                 let replicas: Vec<_> =
-                    reach.some_replicas().await?.into_iter().filter(|replica| replica.ready).collect();
-                reach.read_each(&replicas, READ_PORT, &path).await
+                    source.replicas().await?.into_iter().filter(|replica| replica.ready).collect();
+                source.read_each(&replicas, &path).await
             }
             false => Vec::new(),
         };
-        let answer = reach.read(&path).await?;
+        let answer = source.read(&path).await?;
         let listed: ServicesAnswer = decoded(&answer)?;
         if self.output == Some(WideForm::Json) {
             print_body(body(&answer)?)?;
@@ -71,7 +71,7 @@ impl Services {
         if listed.services.is_empty() {
             let whose = match self.all_namespaces {
                 true => "in the cluster".to_owned(),
-                false => format!("in the namespace {}; -A shows those of all", reach.namespace),
+                false => format!("in the namespace {}; -A shows those of all", source.namespace()),
             };
             return Err(Failure::Nothing(format!("there is no service {whose}")));
         }

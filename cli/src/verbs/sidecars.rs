@@ -15,7 +15,7 @@ use crate::{
     print,
     print::{Cell, Paint, Table, Tone, ago},
     print_body,
-    reach::{Reach, Seen, api_server, body, decoded, unreachable},
+    reach::{Seen, Source, api_server, body, decoded, unreachable},
 };
 
 /// Holds what `rollcall sidecars` is told.
@@ -68,44 +68,66 @@ impl Heard {
 
 impl Sidecars {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let reach = Reach::new(&self.place).await?;
+        let source = Source::new(&self.place).await?;
         let path = match self.all_namespaces {
             true => "/v1/sessions".to_owned(),
-            false => format!("/v1/sessions?namespace={}", reach.namespace),
+            false => format!("/v1/sessions?namespace={}", source.namespace()),
         };
         let whose = match self.all_namespaces {
             true => "in the cluster".to_owned(),
-            false => format!("in the namespace {}; -A shows those of all", reach.namespace),
+            false => format!("in the namespace {}; -A shows those of all", source.namespace()),
         };
         let nothing = || Failure::Nothing(format!("no pod has a sidecar {whose}"));
         if self.output == Some(WideForm::Json) {
-            let answer = reach.read(&path).await?;
+            let answer = source.read(&path).await?;
             let heard: Many<Heard> = decoded(&answer)?;
             print_body(body(&answer)?)?;
             return if heard.pods.is_empty() { Err(nothing()) } else { Ok(()) };
         }
-        let pods: Api<Pod> = match self.all_namespaces {
-            true => Api::all(reach.client.clone()),
-            false => Api::namespaced(reach.client.clone(), reach.namespace.as_str()),
-        };
-        let (answer, pods) = tokio::join!(reach.read(&path), reach.all(&pods, None, injected));
-        let answer = answer?;
-        // An older controller does not tell: images are told all the same.
-        let heard: Option<Many<Heard>> = (answer.status != 404).then(|| decoded(&answer)).transpose()?;
-        let pods = match pods {
-            Seen::Here(listed) => listed.items,
-            Seen::Missing => Vec::new(),
-            Seen::Forbidden(why) => {
-                return Err(unreachable("API server", &why, "you need the right to list pods"));
-            }
-            Seen::Unknown(why) => return Err(api_server(&why)),
-        };
+        let (heard, pods) = self.told(&source, &path).await?;
         if pods.is_empty() {
             return Err(nothing());
         }
         let is_wide = self.output == Some(WideForm::Wide);
         let table = table(&pods, heard.as_ref(), self.all_namespaces, is_wide);
         print(table.text(Paint::of_stdout()).as_bytes())
+    }
+
+    /// Who is heard, where that is told, and the pods.
+    async fn told(
+        &self,
+        source: &Source,
+        path: &str,
+    ) -> Result<(Option<Many<Heard>>, Vec<Injected>), Failure> {
+        let Some(reach) = source.cluster() else {
+            let heard: Many<Heard> = decoded(&source.read(path).await?)?;
+            // Without Kubernetes nobody but the registry itself knows of a pod.
+            let pods = heard.pods.iter().map(Injected::of).collect();
+            return Ok((Some(heard), pods));
+        };
+        let pods: Api<Pod> = match self.all_namespaces {
+            true => Api::all(reach.client.clone()),
+            false => Api::namespaced(reach.client.clone(), reach.namespace.as_str()),
+        };
+        let (answer, pods) = tokio::join!(source.read(path), reach.all(&pods, None, injected));
+        let answer = answer?;
+        // An older controller does not tell: images are told all the same.
+        let heard: Option<Many<Heard>> = (answer.status != 404).then(|| decoded(&answer)).transpose()?;
+        match pods {
+            Seen::Here(listed) => Ok((heard, listed.items)),
+            Seen::Missing => Ok((heard, Vec::new())),
+            Seen::Forbidden(why) => Err(unreachable("API server", &why, "you need the right to list pods")),
+            Seen::Unknown(why) => Err(api_server(&why)),
+        }
+    }
+}
+
+// === impl Injected ===
+
+impl Injected {
+    fn of(heard: &Heard) -> Self {
+        let Heard { namespace, pod, .. } = heard.clone();
+        Self { namespace, pod, image: String::new(), node: String::new() }
     }
 }
 
@@ -122,6 +144,9 @@ fn injected(pod: Pod) -> Option<Injected> {
 
 /// The tag of an image, or the beginning of its digest.
 pub(crate) fn tag(image: &str) -> &str {
+    if image.is_empty() {
+        return "";
+    }
     if let Some((_, digest)) = image.rsplit_once('@') {
         return digest.get(..19).unwrap_or(digest);
     }
@@ -165,6 +190,19 @@ mod tests {
 
     fn pod(name: &str, image: &str) -> Injected {
         Injected { namespace: "shop".into(), pod: name.into(), image: image.into(), node: "n1".into() }
+    }
+
+    #[test]
+    fn without_a_cluster_who_is_heard_is_all_that_is_known() {
+        let heard: Many<Heard> = serde_json::from_str(
+            r#"{"pods":[{"namespace":"default","pod":"127-0-0-1","session":"live","sinceSeconds":3}],"total":1}"#,
+        )
+        .unwrap();
+        let pods: Vec<_> = heard.pods.iter().map(Injected::of).collect();
+        assert_eq!(
+            table(&pods, Some(&heard), false, false).text(Paint::new(false)),
+            "POD         VERSION   SESSION   SINCE\n127-0-0-1   -         live      3s\n"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     names::Named,
     options::{Form, Where},
     print::{Paint, Tone, plain},
-    reach::{Answer, Line, Reach, decoded, unreachable},
+    reach::{Answer, Line, Source, decoded, unreachable},
 };
 
 /// A person sees no sooner that something has changed; a question is a few KiB.
@@ -55,20 +55,20 @@ enum Turn<'a> {
 
 impl Watch {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let reach = Reach::new(&self.place).await?;
-        let key = self.named.key(&reach.namespace);
+        let source = Source::new(&self.place).await?;
+        let key = self.named.key(source.namespace());
         let mut path = format!("/v1/services/{key}?all=true");
         if let Some(version) = &self.named.version {
             path.push_str(&format!("&version={}", escaped(version)));
         }
-        let first = found(&reach, &key, &path).await?;
-        self.follow(&reach, &key, &path, first, &mut io::stdout()).await
+        let first = found(&source, &key, &path).await?;
+        self.follow(&source, &key, &path, first, &mut io::stdout()).await
     }
 
     /// Until nobody answers any more, or whoever reads it goes away.
     async fn follow(
         &self,
-        reach: &Reach,
+        source: &Source,
         key: &ServiceKey,
         path: &str,
         first: Answer,
@@ -84,7 +84,7 @@ impl Watch {
             held = Some(now);
             next = loop {
                 sleep(EVERY).await;
-                match asked(reach, &mut line, path).await {
+                match asked(source, &mut line, path).await {
                     Ok(answer) if answer.is_ok() || answer.status == 404 => break answer,
                     Ok(_) | Err(_) if answered.elapsed() < SILENT_MAX => line = None,
                     Ok(answer) => {
@@ -130,13 +130,13 @@ fn read(answer: &Answer) -> Result<ServiceAnswer, Failure> {
 }
 
 /// Asks once more over the connection that is there, or over a new one.
-async fn asked(reach: &Reach, line: &mut Option<Line>, path: &str) -> Result<Answer, Failure> {
+async fn asked(source: &Source, line: &mut Option<Line>, path: &str) -> Result<Answer, Failure> {
     let mut open = match line.take() {
         Some(open) => open,
-        None => reach.line().await?,
+        None => source.line().await?,
     };
     let failed = |why: &str| unreachable("controller", why, "`rollcall check` says what is wrong");
-    let answer = timeout(reach.timeout, open.ask(GET, path)).await;
+    let answer = timeout(source.timeout(), open.ask(GET, path)).await;
     let answer =
         answer.map_err(|_| failed("no answer in time"))?.map_err(|error| failed(&error.to_string()))?;
     *line = Some(open);
@@ -236,7 +236,7 @@ mod tests {
             watch: Watch,
         }
         let Line { watch } = clap::Parser::parse_from(["watch", "orders"]);
-        let silent = Reach::silent();
+        let silent = Source::silent();
         let first = Answer { status: 200, body: br#"{"instances":[]}"#.to_vec() };
         let key = "orders.shop".parse().unwrap();
         let mut read = Vec::new();

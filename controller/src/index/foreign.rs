@@ -7,7 +7,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use rollcall_catalogue::{Namespace, ServiceKey, refusal};
+use rollcall_catalogue::{Namespace, Reach, ServiceKey, refusal};
 
 use crate::index::by_address::ByAddress;
 
@@ -23,6 +23,7 @@ pub(super) struct AddressBook {
     api_servers: BTreeSet<IpAddr>,
     /// What the operator allows all the same.
     allowed: Vec<IpNet>,
+    reach: Reach,
     /// The services that would have it as an instance, so that they are told when its owner changes.
     meant: HashMap<IpAddr, BTreeSet<ServiceKey>>,
 }
@@ -57,12 +58,17 @@ impl AddressBook {
         Self { allowed, ..Self::default() }
     }
 
+    /// The same for one machine, which has given out nothing: what listens there is everybody's who runs there.
+    pub(super) fn of_this_machine(self) -> Self {
+        Self { reach: Reach::Machine, ..self }
+    }
+
     /// What keeps this address from being an instance; the words end the sentence "`address` is …".
     pub(super) fn refusal(&self, address: IpAddr, named: Named<'_>) -> Option<&'static str> {
-        if let Some(never) = refusal(address) {
+        if let Some(never) = refusal(address, self.reach) {
             return Some(never);
         }
-        if self.allowed.iter().any(|range| range.contains(&address)) {
+        if self.reach == Reach::Machine || self.allowed.iter().any(|range| range.contains(&address)) {
             return None;
         }
         if self.api_servers.contains(&address) {
@@ -225,6 +231,16 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_one_machine_nothing_is_anybodys_in_particular() {
+        let shop: Namespace = "shop".parse().unwrap();
+        let mut book = AddressBook::default().of_this_machine();
+        let loopback: IpAddr = [127, 0, 0, 1].into();
+        book.pod_takes(loopback, &shop);
+        assert_eq!(book.refusal(loopback, Named::Outside), None);
+        assert!(book.refusal([169, 254, 169, 254].into(), Named::Outside).is_some());
+    }
 
     #[test]
     fn what_the_cluster_gave_out_is_nobody_elses() {

@@ -182,6 +182,13 @@ impl Index {
         Self { addresses: AddressBook::allowing(ranges), ..Self::default() }
     }
 
+    /// The same for one machine without a cluster: its loopback leads to the same for everybody.
+    #[must_use]
+    pub fn of_this_machine(mut self) -> Self {
+        self.addresses = self.addresses.of_this_machine();
+        self
+    }
+
     /// The same index, which has this Lease to speak of.
     #[must_use]
     pub fn speaking_of(mut self, lease: ObjectKey) -> Self {

@@ -1,8 +1,11 @@
 //! What the kubelet and Prometheus ask: alive, ready to serve sessions, and the measurements.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -42,7 +45,13 @@ pub struct Health {
     /// The process is about to end.
     pub leaving: Arc<AtomicBool>,
     pub metrics: Metrics,
+    /// What is measured by others in this process, and shown with ours.
+    pub beside: Option<Beside>,
 }
+
+/// Holds who writes measurements beside ours, in Prometheus' older text.
+#[derive(Clone)]
+pub struct Beside(Arc<dyn Fn() -> String + Send + Sync>);
 
 // === impl Health ===
 
@@ -76,8 +85,11 @@ impl Health {
         match path {
             "/metrics" => {
                 let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-                let format = Format::accepted(accept);
-                response(StatusCode::OK, format.content_type(), self.metrics.render(&view, format))
+                // Two texts make one only in the older form, which has no end.
+                let format = self.beside.as_ref().map_or_else(|| Format::accepted(accept), |_| Format::Text);
+                let mut text = self.metrics.render(&view, format);
+                text.extend(self.beside.iter().map(Beside::text));
+                response(StatusCode::OK, format.content_type(), text)
             }
             "/readyz" => match self.awaited(&view) {
                 None => response(StatusCode::OK, TEXT, "ok\n"),
@@ -95,6 +107,24 @@ impl Health {
             leaving: self.leaving.load(Ordering::Acquire),
         };
         awaited(view, stands)
+    }
+}
+
+// === impl Beside ===
+
+impl Beside {
+    pub fn new(text: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(text))
+    }
+
+    fn text(&self) -> String {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Beside")
     }
 }
 

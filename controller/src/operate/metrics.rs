@@ -444,7 +444,7 @@ impl Inner {
             }
         }
         for (state, instances) in states {
-            self.instances.get_or_create(&[("state", state_word(state))]).set(instances);
+            self.instances.get_or_create(&[("state", state.as_str())]).set(instances);
         }
         for kind in Kind::ALL {
             let label = [("kind", kind.as_str())];
@@ -487,16 +487,6 @@ fn resync_word(why: Resync) -> &'static str {
     match why {
         Resync::Cursor => "cursor",
         Resync::Digest => "digest",
-    }
-}
-
-fn state_word(state: State) -> &'static str {
-    match state {
-        State::Starting => "Starting",
-        State::Serving => "Serving",
-        State::Suspect => "Suspect",
-        State::Failing => "Failing",
-        State::Draining => "Draining",
     }
 }
 

@@ -19,5 +19,6 @@ mod writes;
 
 pub use evictions::EVICTIONS;
 pub use format::Format;
+pub use health::Beside;
 pub use metrics::Metrics;
 pub use writes::{WriteCounts, WriteKind};

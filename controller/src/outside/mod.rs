@@ -17,6 +17,7 @@ mod peer;
 mod prober;
 mod schedule;
 
+use rollcall_catalogue::Reach;
 use rollcall_net::Shutdown;
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ use crate::owner::{IndexHandle, OwnerGone};
 pub(crate) async fn run(
     index: IndexHandle,
     holds_lease: watch::Receiver<bool>,
+    reach: Reach,
     mut shutdown: Shutdown,
 ) -> Result<(), OwnerGone> {
     let view = index.view();
@@ -38,7 +40,7 @@ pub(crate) async fn run(
         index.ask(move |index| words.iter().for_each(|(id, witness)| index.probed(id, *witness)))
     };
     let begin_or_end = |asks| index.ask(move |index| index.asks_outside(asks));
-    let prober = Prober { view, ask: Dialer::guarded(), tell, begin_or_end };
+    let prober = Prober { view, ask: Dialer::guarded(reach), tell, begin_or_end };
     tokio::select! {
         () = shutdown.requested() => Ok(()),
         result = prober.run(holds_lease) => result,
@@ -58,11 +60,11 @@ mod tests {
         let (_lease, holds_lease) = watch::channel(true);
         let (trigger, ear) = shutdown();
         trigger.pull();
-        assert_eq!(run(index, holds_lease.clone(), ear).await, Ok(()));
+        assert_eq!(run(index, holds_lease.clone(), Reach::Cluster, ear).await, Ok(()));
 
         let (ended, index) = owner(Index::default(), Metrics::new());
         let (_trigger, ear) = shutdown();
         drop(ended);
-        assert_eq!(run(index, holds_lease, ear).await, Err(OwnerGone));
+        assert_eq!(run(index, holds_lease, Reach::Cluster, ear).await, Err(OwnerGone));
     }
 }

@@ -1,7 +1,7 @@
 //! What a status says: pure functions of a report.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use rollcall_catalogue::{Instance, State};
+use rollcall_catalogue::Instance;
 use rollcall_crds::{ConditionType, InstanceStatus, ServiceRegistrationStatus, conditions};
 use sha2::{Digest, Sha256};
 
@@ -68,7 +68,7 @@ struct Writing(Sha256);
 
 fn instance(instance: &Instance, held: &ServiceRegistrationStatus, now: &Time) -> InstanceStatus {
     let id = instance.id.to_string();
-    let state = word(instance.state).to_owned();
+    let state = instance.state.to_string();
     let same = held.instances.iter().find(|one| one.id == id && one.state == state);
     InstanceStatus {
         id,
@@ -78,16 +78,6 @@ fn instance(instance: &Instance, held: &ServiceRegistrationStatus, now: &Time) -
         state,
         reason: Some(instance.reason.as_str().chars().take(REASON_CHARS_MAX).collect()),
         since: Some(same.and_then(|one| one.since.clone()).unwrap_or_else(|| now.clone())),
-    }
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::Starting => "Starting",
-        State::Serving => "Serving",
-        State::Suspect => "Suspect",
-        State::Failing => "Failing",
-        State::Draining => "Draining",
     }
 }
 

@@ -1,6 +1,6 @@
 use k8s_openapi::jiff::Timestamp;
 use proptest::prelude::*;
-use rollcall_catalogue::Reason;
+use rollcall_catalogue::{Reason, State};
 use rollcall_crds::{Accepted, Finding, Ready, Resolved};
 
 use super::*;

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use kube::Client;
 use rollcall_net::Shutdown;
 
+pub(crate) use self::source::Source;
 pub use self::{
     compose::{digest, digest_of, status},
     keeper::{KEEP_EVERY, UNWANTED_FOR},

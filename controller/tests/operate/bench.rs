@@ -101,6 +101,7 @@ impl Controller {
             admitting: Arc::new(true.into()),
             fleet: PeersHandle::alone().fleet(),
             leaving: Arc::default(),
+            beside: None,
             metrics: metrics.clone(),
         };
         parts.spawn(answers.serve(probes, ear));

@@ -17,7 +17,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     interest::KNOWN_FOR,
-    own::Settled,
+    own::{Doubt, Settled},
     prestop::prestop,
     session::Shown,
     store::{Dialect, Known, Store, store},
@@ -346,7 +346,7 @@ async fn a_drain_outlives_the_process_that_heard_it() {
 
     let kept = |bench: &Bench| bench.agent.own.saved();
     let mut after = Bench::new(&[]);
-    after.agent.restore_words(&kept(&before));
+    after.agent.restore_words(&kept(&before), Doubt::None);
     after.open();
     let said = after.agent.ask_for_drains();
     assert!(matches!(said[..], [Up::Drain { drain: Drain::Start, deadline_ms: 0, .. }]), "{said:?}");
@@ -356,7 +356,7 @@ async fn a_drain_outlives_the_process_that_heard_it() {
     let said = after.said().await;
     let [Up::Drain { drain: Drain::Stop, ask: Some(ask), .. }] = said[..] else { panic!("{said:?}") };
     let mut unheard = Bench::new(&[]);
-    unheard.agent.restore_words(&kept(&after));
+    unheard.agent.restore_words(&kept(&after), Doubt::None);
     unheard.open();
     let said = unheard.agent.ask_for_drains();
     assert!(matches!(said[..], [Up::Drain { drain: Drain::Stop, .. }]), "nobody has said that it was heard");
@@ -371,7 +371,7 @@ async fn a_drain_outlives_the_process_that_heard_it() {
     });
     assert!(stops.await.unwrap().unwrap().is_some());
     let mut last = Bench::new(&[]);
-    last.agent.restore_words(&kept(&after));
+    last.agent.restore_words(&kept(&after), Doubt::None);
     last.open();
     assert_eq!(last.agent.ask_for_drains(), []);
 }

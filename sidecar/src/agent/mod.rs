@@ -30,7 +30,7 @@ use crate::{
     args::Args,
     disk::State,
     interest::{Interest, Wish},
-    own::{Own, Say},
+    own::{Doubt, Own, Say},
     prestop::Questions,
     session::{Call, Dial, Failure, Link, LinkError, Lookout, Loss, Plan, Trust, connect},
     store::{Alike, Contact, Writer},
@@ -146,8 +146,8 @@ impl Agent {
     }
 
     /// Takes over what the app said to the process before this one.
-    pub(crate) fn restore_words(&mut self, said: &[u8]) {
-        self.own.restore(said);
+    pub(crate) fn restore_words(&mut self, said: &[u8], doubt: Doubt) {
+        self.own.restore(said, doubt);
         if let Some(drain) = self.own.drain() {
             self.drains.restore(drain, Instant::now());
         }

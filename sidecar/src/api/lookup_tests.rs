@@ -6,6 +6,7 @@ use crate::{
     agent::errands,
     api::{RESOLVING_MAX, WAITING_MAX},
     own::Own,
+    owners::{Owner, Owners},
     store::store,
 };
 
@@ -71,7 +72,7 @@ async fn resolvers_and_all_others_wait_in_places_of_their_own() {
         // Nobody hears what they ask for.
         let (_writer, store) = store();
         let (errands, _inbox) = errands();
-        let api = Api::new(store, errands, Own::default());
+        let api = Api::new(Owners::Pod(Owner { own: Own::default(), errands, store }));
         let first = |dialect| api.known_service("orders", dialect).map(|told| told.unwrap_err().slug);
         let mut waiting = std::pin::pin!(join_all((0..max).map(|_| first(many))));
         assert_eq!(waiting.as_mut().now_or_never(), None);

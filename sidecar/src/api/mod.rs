@@ -45,7 +45,7 @@ use self::{
 use crate::{
     agent::Errands,
     classic,
-    own::Own,
+    owners::Owners,
     store::{Dialect, Known, Store},
 };
 
@@ -85,7 +85,7 @@ GET  /healthz, /readyz              alive; in step with the controller
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) errands: Errands,
-    pub(crate) own: Own,
+    pub(crate) owners: Owners,
     pub(crate) waiting: Arc<Semaphore>,
     resolving: Semaphore,
     watches: Arc<Semaphore>,
@@ -98,11 +98,12 @@ pub(crate) type Answering = Either<Ready<Answer>, BoxFuture<'static, Answer>>;
 // === impl Api ===
 
 impl Api {
-    pub(crate) fn new(store: Store, errands: Errands, own: Own) -> Arc<Self> {
+    /// Lookups are those of the first who speaks.
+    pub(crate) fn new(owners: Owners) -> Arc<Self> {
         Arc::new(Self {
-            store,
-            errands,
-            own,
+            store: owners.first().store.clone(),
+            errands: owners.first().errands.clone(),
+            owners,
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             resolving: Semaphore::new(RESOLVING_MAX),
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),

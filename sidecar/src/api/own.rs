@@ -42,14 +42,14 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
     match (&head.method, part.as_deref()) {
         (&Method::DELETE, Some("drain")) => {
             // Its answer says who still called: nobody waits for that any more.
-            let _ = api.errands.drain(&api.store, Drain::Stop, STOP_MAX).await;
-            api.own.kept().await;
+            let _ = api.owners.drain(Drain::Stop, STOP_MAX).await;
+            api.owners.kept().await;
             Ok(no_content())
         }
         (_, Some("health")) => {
             let body: Value = body::read(&head.headers, body).await?;
-            api.own.app_says(own::health(body).map_err(|error| invalid(&error))?);
-            api.own.kept().await;
+            api.owners.app_says(&own::health(body).map_err(|error| invalid(&error))?);
+            api.owners.kept().await;
             Ok(no_content())
         }
         (&Method::PUT, service) => {
@@ -58,8 +58,8 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
             put(api, body, service.as_ref()).await
         }
         (&Method::DELETE, service) => {
-            api.own.remove(service.map(service_name).transpose()?.as_ref());
-            api.own.kept().await;
+            api.owners.remove(service.map(service_name).transpose()?.as_ref());
+            api.owners.kept().await;
             Ok(no_content())
         }
         _ => Ok(shown(api, StatusCode::OK)),
@@ -68,9 +68,10 @@ pub(crate) async fn answer(api: &Api, request: Request<Incoming>) -> Result<Answ
 
 async fn put(api: &Api, body: Value, service: Option<&ServiceName>) -> Result<Answer, Problem> {
     let said = own::registration(body, service).map_err(|error| invalid(&error))?;
-    let ticket = api.own.put(said).map_err(no_room)?;
-    api.own.kept().await;
-    match api.own.word(&ticket).await {
+    let own = &api.owners.first().own;
+    let ticket = own.put(said).map_err(no_room)?;
+    own.kept().await;
+    match own.word(&ticket).await {
         Settled::Registered => Ok(shown(api, StatusCode::OK)),
         // It is said as soon as a controller is there; or another word of the app counts by now.
         Settled::Open | Settled::Overtaken => Ok(shown(api, StatusCode::ACCEPTED)),
@@ -87,8 +88,8 @@ async fn put(api: &Api, body: Value, service: Option<&ServiceName>) -> Result<An
 async fn drain(api: &Api, deadline: Duration) -> Result<Answer, Problem> {
     let _place = api.place()?;
     let begin = Instant::now();
-    let drained = api.errands.drain(&api.store, Drain::Start, deadline).await;
-    api.own.kept().await;
+    let drained = api.owners.drain(Drain::Start, deadline).await;
+    api.owners.kept().await;
     let drained = drained.map_err(|many: TooMany| {
         Problem::new(Slug::LimitReached, many.to_string()).hint("it drains; ask again in a second")
     })?;
@@ -111,8 +112,7 @@ async fn drain(api: &Api, deadline: Duration) -> Result<Answer, Problem> {
 }
 
 fn shown(api: &Api, status: StatusCode) -> Answer {
-    let around = api.store.around();
-    json(status, api.own.shown(around.pod.as_ref(), api.store.home().as_ref()))
+    json(status, api.owners.shown())
 }
 
 fn service_name(text: &str) -> Result<ServiceName, Problem> {

@@ -10,6 +10,8 @@
 mod addresses;
 mod refusal;
 
+use std::net::IpAddr;
+
 use http::{HeaderValue, Method, Request, StatusCode, header::ALLOW, request::Parts};
 use hyper::body::Incoming;
 use rollcall_catalogue::ServiceName;
@@ -92,12 +94,12 @@ async fn register(api: &Api, call: Call, head: &Parts, body: Incoming) -> Result
         .name
         .parse()
         .map_err(|error: rollcall_catalogue::NameError| Refusal::bad_value(error.to_string()))?;
-    let address = own_address(body.address.as_deref());
+    let address = named(body.address.as_deref());
     let said = body.registration(service, call.version)?;
-    address?;
-    let ticket = api.own.put_classic(said)?;
-    api.own.kept().await;
-    match api.own.word(&ticket).await {
+    let owner = api.owners.to_register(address?).await?;
+    let ticket = owner.own.put_classic(said)?;
+    owner.own.kept().await;
+    match owner.own.word(&ticket).await {
         Settled::Rejected(refusal) => Err(Refusal::bad_value(refusal.reason)),
         // Without a controller it counts from when one is there; nobody else is told of it before.
         Settled::Registered | Settled::Open | Settled::Overtaken => Ok(success()),
@@ -106,10 +108,11 @@ async fn register(api: &Api, call: Call, head: &Parts, body: Incoming) -> Result
 
 async fn deregister(api: &Api, call: &Call, head: &Parts, body: Incoming) -> Result<Answer, Refusal> {
     let body = read(head, body).await?;
-    own_address(body.address.as_deref())?;
+    let owner = api.owners.registered(named(body.address.as_deref())?)?;
     let service = call.name.parse().map_err(|_| Refusal::unknown())?;
-    let removed = api.own.remove_classic(&service, &call.version, body.port);
-    api.own.kept().await;
+    let owner = owner.ok_or_else(Refusal::unknown)?;
+    let removed = owner.own.remove_classic(&service, &call.version, body.port);
+    owner.own.kept().await;
     match removed {
         0 => Err(Refusal::unknown()),
         _ => Ok(success()),
@@ -120,12 +123,12 @@ fn heartbeat(api: &Api, call: &Call, head: &Parts) -> Result<Answer, Refusal> {
     let parameters = parameters(head.uri.query())?;
     only(&parameters, &["address", "port"])?;
     let port = number(&parameters, "port")?.map(u16::try_from).transpose().map_err(|_| Refusal::unknown())?;
-    // Nothing is registered here under another machine's address.
-    let ours = address(&parameters, "address")?.is_none_or(is_own);
+    let owners = api.owners.to_beat(address(&parameters, "address")?);
     let service: ServiceName = call.name.parse().map_err(|_| Refusal::unknown())?;
-    match ours && api.own.beat(&service, &call.version, port) {
-        true => Ok(success()),
-        false => Err(Refusal::unknown()),
+    // Each of them beats, also behind one that did.
+    match owners.iter().filter(|owner| owner.own.beat(&service, &call.version, port)).count() {
+        0 => Err(Refusal::unknown()),
+        _ => Ok(success()),
     }
 }
 
@@ -134,18 +137,10 @@ async fn read(head: &Parts, body: Incoming) -> Result<ClassicBody, Refusal> {
     Ok(own::classic(body)?)
 }
 
-/// The address that a caller names must be this machine's, as others reach it.
-fn own_address(said: Option<&str>) -> Result<(), Refusal> {
-    let Some(said) = said else { return Ok(()) };
-    let address = said.parse().map_err(|_| Refusal::bad_value("address: no IP address; leave it out"))?;
-    match is_own(address) {
-        true => Ok(()),
-        false => Err(Refusal::not_your_address()),
-    }
-}
-
-fn is_own(address: std::net::IpAddr) -> bool {
-    !address.is_loopback() && !address.is_unspecified() && own::is_local(address)
+/// The address that a caller names, if any.
+fn named(said: Option<&str>) -> Result<Option<IpAddr>, Refusal> {
+    let address = said.map(str::parse).transpose();
+    address.map_err(|_| Refusal::bad_value("address: no IP address; leave it out"))
 }
 
 fn success() -> Answer {
@@ -206,13 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_the_machines_own_or_left_out() {
-        assert!(own_address(None).is_ok());
-        for foreign in ["198.51.100.7", "127.0.0.1", "::1", "0.0.0.0", "::"] {
-            assert_eq!(own_address(Some(foreign)).unwrap_err().status, StatusCode::FORBIDDEN, "{foreign}");
+    fn an_address_is_one_or_left_out() {
+        assert_eq!(named(None).unwrap(), None);
+        for good in ["127.0.0.1", "::1", "10.0.0.1"] {
+            assert_eq!(named(Some(good)).unwrap(), Some(good.parse().unwrap()));
         }
         for bad in ["localhost", "10.0.0.1:80", ""] {
-            let status = own_address(Some(bad)).unwrap_err().status;
+            let status = named(Some(bad)).unwrap_err().status;
             assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
         }
     }

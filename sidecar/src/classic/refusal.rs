@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     api::answer::{Answer, json},
     own::{BODY, NoRoom},
+    owners::NoOwner,
 };
 
 /// Holds an answer that says no.
@@ -34,10 +35,6 @@ impl Refusal {
 
     pub(super) fn bad_value(error: impl Into<String>) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, error: Some(error.into()) }
-    }
-
-    pub(super) fn not_your_address() -> Self {
-        Problem::new(Slug::NotYourAddress, "address: not one of this pod's").hint("leave it out").into()
     }
 
     pub(super) fn answer(&self) -> Answer {
@@ -69,11 +66,21 @@ impl From<ValueError> for Refusal {
     }
 }
 
+impl From<NoOwner> for Refusal {
+    fn from(none: NoOwner) -> Self {
+        let slug = match none {
+            NoOwner::NotOfPod | NoOwner::NotOfMachine => Slug::NotYourAddress,
+            NoOwner::TooMany | NoOwner::NotNow => Slug::LimitReached,
+        };
+        Problem::new(slug, none.to_string()).hint(none.remedy()).into()
+    }
+}
+
 impl From<NoRoom> for Refusal {
     fn from(full: NoRoom) -> Self {
         let status = match full {
             NoRoom::Taken => StatusCode::CONFLICT,
-            NoRoom::Count | NoRoom::Bytes => StatusCode::SERVICE_UNAVAILABLE,
+            NoRoom::Count | NoRoom::Bytes | NoRoom::Closed => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self { status, error: Some(full.to_string()) }
     }

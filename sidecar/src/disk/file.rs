@@ -111,6 +111,18 @@ impl Folder {
         })
     }
 
+    /// Removes all that was kept. What is not there need not be.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        let folder = self.open()?;
+        for name in [STATE, WORDS, WAY].into_iter().flat_map(|place| [place.file, place.next]) {
+            match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// The file, if it is ours alone; none where there is none.
     fn opened(&self, place: Place) -> Result<Option<(File, Metadata)>, FileError> {
         let path = self.0.join(place.file);

@@ -36,23 +36,30 @@ pub(crate) struct Left {
 
 /// What was left for the pod of this UID. Without knowing who we are, we take the volume for our own.
 pub(crate) fn read(folder: &Folder, pod: Option<&str>) -> Left {
-    let ours = |theirs: Option<&str>, what: &str| {
-        let ours = theirs.is_none() || pod.is_none() || theirs == pod;
-        if !ours {
-            warn!(what, "another pod's, and not used; give each pod a state folder of its own");
-        }
-        ours
-    };
     let state = believed(folder.read())
-        .filter(|state| ours(state.pod.as_ref().map(|pod| &*pod.uid), "the last state"));
+        .filter(|state| is_of(pod, state.pod.as_ref().map(|pod| &*pod.uid), "the last state"));
     if let Some(state) = &state {
         info!(services = state.services.len(), "answering from the last state until a session is there");
     }
-    let words =
-        believed(folder.read_words()).filter(|words| ours(words.pod.as_deref(), "what an app registered"));
+    let said = read_said(folder, pod);
     let way = believed(folder.read_way())
-        .filter(|way| ours(way.pod.as_deref(), "whom a controller told to believe"));
-    Left { state, said: words.map(|words| words.said), way }
+        .filter(|way| is_of(pod, way.pod.as_deref(), "whom a controller told to believe"));
+    Left { state, said, way }
+}
+
+/// What its app said, alone.
+pub(crate) fn read_said(folder: &Folder, pod: Option<&str>) -> Option<Vec<u8>> {
+    let words = believed(folder.read_words());
+    let words = words.filter(|words| is_of(pod, words.pod.as_deref(), "what an app registered"));
+    words.map(|words| words.said)
+}
+
+fn is_of(pod: Option<&str>, theirs: Option<&str>, what: &str) -> bool {
+    let ours = theirs.is_none() || pod.is_none() || theirs == pod;
+    if !ours {
+        warn!(what, "another pod's, and not used; give each pod a state folder of its own");
+    }
+    ours
 }
 
 fn believed<T>(read: Result<Option<T>, FileError>) -> Option<T> {

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     agent::{Inbox, errands},
     own::Own,
+    owners::{Owner, Owners},
     store::{Contact, Writer, store},
 };
 
@@ -62,7 +63,8 @@ pub(super) fn dns() -> (Writer, Dns, Inbox) {
     writer.set(&nobody, Known::Unknown);
     writer.current();
     writer.set_contact(Contact::Live { caught_up: true, synced: true });
-    (writer, Dns::new(Api::new(store, errands, Own::default()), None), inbox)
+    let owner = Owner { own: Own::default(), errands, store };
+    (writer, Dns::new(Api::new(Owners::Pod(owner)), None, Counts::default()), inbox)
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ pub(crate) use self::{
     counts::{Counts, Outcome},
     forward::Forwarder,
     search::{Search, resolv_conf},
-    sockets::Sockets,
+    sockets::{ListenError, Sockets},
 };
 use self::{
     forward::Heard,
@@ -68,18 +68,14 @@ enum Turn {
 // === impl Dns ===
 
 impl Dns {
-    pub(crate) fn new(api: Arc<Api>, forwarder: Option<Forwarder>) -> Self {
+    pub(crate) fn new(api: Arc<Api>, forwarder: Option<Forwarder>, counts: Counts) -> Self {
         Self {
             whose: Whose::new(api.errands.clone()),
             api,
             forwarder,
-            counts: Counts::default(),
+            counts,
             seed: Jitter::from_entropy().next_u64(),
         }
-    }
-
-    pub(crate) fn counts(&self) -> Counts {
-        self.counts.clone()
     }
 
     /// Answers into `out`, if nobody has to be asked.

@@ -19,7 +19,7 @@ const NAME_BYTES_MAX: usize = 253;
 
 /// The name of the controller's Service, as a flag gives it: `rollcall-controller.rollcall-system.svc`, with its port where that
 /// is another one than the address's. An empty one is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Name {
     name: String,
     port: Option<u16>,

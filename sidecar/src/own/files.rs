@@ -3,15 +3,9 @@
 //! They are looked at every few seconds. A mounted ConfigMap changes by the swap of a link, which no watch of a single file
 //! would see.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::{self, File, Metadata},
-    io::{self, Read},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use rollcall_net::{Folder, Found as Seen, Reads};
 use rollcall_wire::{RegistrationKey, SelfRegistration, limits::REGISTRATIONS_MAX};
 use tracing::warn;
 
@@ -19,12 +13,8 @@ use super::{body, entry::Refusal, value::Value};
 
 /// How often the directory is looked at: the kubelet takes a minute to bring a change there.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Files that are read: more registrations are not taken anyway.
-const FILES_MAX: usize = REGISTRATIONS_MAX;
-/// Entries of the directory that are looked at: a mounted one has a few more than its files.
-const ENTRIES_MAX: usize = 1_024;
-/// Bytes of one file, as of one body.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// More registrations are not taken anyway, and a file is no larger than one body.
+const READS: Reads = Reads { endings: &[".yaml"], files_max: REGISTRATIONS_MAX, bytes_max: 64 * 1024 };
 
 /// Values of one file, those that stand there by a reference included: a registration has some 200 at most, and a few
 /// references to references would come to more than there is memory.
@@ -35,8 +25,7 @@ const DEPTH_MAX: usize = 16;
 /// Holds the directory, and what it held when it was looked at last.
 #[derive(Debug)]
 pub(super) struct Directory {
-    path: PathBuf,
-    stamps: BTreeMap<String, Stamp>,
+    folder: Folder,
     /// Since it was warned of.
     failed: Option<String>,
 }
@@ -47,15 +36,6 @@ pub(super) enum Found {
     /// As it was.
     Same,
     Read(Box<Result<SelfRegistration, Refusal>>),
-}
-
-/// Tells one content of a file from another without reading it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
 }
 
 /// Holds what the files say.
@@ -74,61 +54,25 @@ pub(super) struct Files {
 
 impl Directory {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, stamps: BTreeMap::new(), failed: None }
+        Self { folder: Folder::new(path, READS), failed: None }
     }
 
     /// What is there now, by name; none where that cannot be said. Blocks for as long as the disk does.
     pub(super) fn look(&mut self) -> Option<BTreeMap<String, Found>> {
-        match self.read() {
+        match self.folder.look() {
             Ok(found) => {
                 self.failed = None;
-                Some(found)
+                Some(found.into_iter().map(|(name, seen)| (name, Found::of(seen))).collect())
             }
             Err(error) => {
                 let error = error.to_string();
                 if self.failed.as_ref() != Some(&error) {
-                    warn!(directory = %self.path.display(), error, "cannot be read; what it registered stays");
+                    warn!(directory = %self.folder.path().display(), error, "cannot be read; what it registered stays");
                     self.failed = Some(error);
                 }
                 None
             }
         }
-    }
-
-    fn read(&mut self) -> io::Result<BTreeMap<String, Found>> {
-        let entries = match fs::read_dir(&self.path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.stamps.clear();
-                return Ok(BTreeMap::new());
-            }
-            Err(error) => return Err(error),
-        };
-        let mut names = BTreeSet::new();
-        for entry in entries.take(ENTRIES_MAX) {
-            let name = entry?.file_name().into_string();
-            // The hidden ones are what a mounted ConfigMap is made of.
-            names.extend(name.ok().filter(|name| name.ends_with(".yaml") && !name.starts_with('.')));
-        }
-        let mut found = BTreeMap::new();
-        let mut stamps = BTreeMap::new();
-        for (place, name) in names.into_iter().enumerate() {
-            let path = self.path.join(&name);
-            let stamp = fs::metadata(&path).map(|metadata| Stamp::of(&metadata)).ok();
-            let known = stamp.is_some() && self.stamps.get(&name) == stamp.as_ref();
-            stamps.extend(stamp.map(|stamp| (name.clone(), stamp)));
-            let read = match known {
-                true => Found::Same,
-                false if place >= FILES_MAX => {
-                    let reason = format!("one of more than {FILES_MAX} files; use fewer");
-                    Found::Read(Box::new(Err(Refusal { reason, field: None })))
-                }
-                false => Found::Read(Box::new(content(&path).and_then(|text| parsed(&text)))),
-            };
-            found.insert(name, read);
-        }
-        self.stamps = stamps;
-        Ok(found)
     }
 }
 
@@ -147,31 +91,14 @@ pub(super) fn parsed(text: &str) -> Result<SelfRegistration, Refusal> {
     body::registration(body, None).map_err(|error| refused(error.to_string(), Some(error.field)))
 }
 
-fn content(path: &Path) -> Result<String, Refusal> {
-    let refused = |reason: String| Refusal { reason, field: None };
-    let unreadable = |error: io::Error| refused(format!("it cannot be read: {error}"));
-    // To open a pipe would wait for somebody who writes to it.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(refused("it is no file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(refused(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|_| refused("it is no text in UTF-8".to_owned()))
-}
+// === impl Found ===
 
-// === impl Stamp ===
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
+impl Found {
+    fn of(seen: Seen) -> Self {
+        match seen {
+            Seen::Same => Self::Same,
+            Seen::Text(text) => Self::Read(Box::new(parsed(&text))),
+            Seen::Unreadable(reason) => Self::Read(Box::new(Err(Refusal { reason, field: None }))),
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::os::unix::fs::symlink;
+use std::{fs, os::unix::fs::symlink};
 
 use proptest::prelude::*;
 
@@ -90,14 +90,14 @@ fn what_is_no_file_too_large_or_one_too_many_is_refused() {
     let at = |name: &str| place.path().join(name);
     fs::create_dir(at("a.yaml")).unwrap();
     symlink("/dev/zero", at("b.yaml")).unwrap();
-    fs::write(at("c.yaml"), format!("service: orders\n#{}", "x".repeat(FILE_BYTES_MAX as usize))).unwrap();
+    fs::write(at("c.yaml"), format!("service: orders\n#{}", "x".repeat(READS.bytes_max as usize))).unwrap();
     fs::write(at("d.yaml"), [0xff, 0xfe]).unwrap();
     symlink("nowhere", at("e.yaml")).unwrap();
-    for number in 0..FILES_MAX {
+    for number in 0..READS.files_max {
         fs::write(at(&format!("f{number:02}.yaml")), format!("service: f{number}\n")).unwrap();
     }
     let (mut directory, mut files) = (Directory::new(place.path().into()), Files::default());
-    assert_eq!(look(&mut directory, &mut files).len(), FILES_MAX - 5);
+    assert_eq!(look(&mut directory, &mut files).len(), READS.files_max - 5);
     assert_eq!(files.refused().count(), 10);
 }
 

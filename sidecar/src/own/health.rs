@@ -36,6 +36,8 @@ pub(super) struct Health {
 struct Known {
     probe: Option<ProbeWitness>,
     beat: Option<Beat>,
+    /// It was registered with another process of ours, and nothing was heard of it since.
+    doubted: bool,
 }
 
 /// Holds the app's own word.
@@ -81,25 +83,36 @@ impl Health {
         }
     }
 
+    /// Nobody knows whether this instance still runs, until something is heard of it.
+    pub(super) fn doubt(&mut self, spot: &Spot) {
+        if let Some(known) = self.spots.get_mut(spot) {
+            known.doubted = true;
+        }
+    }
+
+    pub(super) fn doubts(&self, spot: &Spot) -> bool {
+        self.spots.get(spot).is_some_and(|known| known.doubted)
+    }
+
     /// What asking this instance came to.
     pub(super) fn probed(&mut self, spot: &Spot, probe: Option<ProbeWitness>) {
         if let Some(known) = self.spots.get_mut(spot) {
             known.probe = probe;
+            known.doubted &= probe.is_none();
         }
     }
 
-    /// This instance says that it is well. Where it does not beat, that says nothing.
+    /// This instance says that it is well. Where it does not beat, that says no more than that it is there.
     pub(super) fn beat(&mut self, spot: &Spot, now_ms: u64) {
-        if let Some(beat) = self.spots.get_mut(spot).and_then(|known| known.beat.as_mut()) {
-            beat.heard(now_ms);
+        if let Some(known) = self.spots.get_mut(spot) {
+            known.heard(now_ms);
         }
     }
 
     /// The app speaks for all of the pod. That it is well is a beat of all that beats.
     pub(super) fn app_says(&mut self, word: AppWord, now_ms: u64) {
         if !word.failing {
-            let beats = self.spots.values_mut().filter_map(|known| known.beat.as_mut());
-            beats.for_each(|beat| beat.heard(now_ms));
+            self.spots.values_mut().for_each(|known| known.heard(now_ms));
         }
         self.restore_word(word, now_ms);
     }
@@ -194,7 +207,15 @@ impl App {
 impl Known {
     fn word(&self) -> Option<ProbeWitness> {
         let beat = self.beat.as_ref().and_then(|beat| beat.word);
-        [self.probe, beat].into_iter().flatten().reduce(ProbeWitness::worse)
+        let doubt = self.doubted.then_some(ProbeWitness::AwaitingBeat);
+        [self.probe, beat, doubt].into_iter().flatten().reduce(ProbeWitness::worse)
+    }
+
+    fn heard(&mut self, now_ms: u64) {
+        self.doubted = false;
+        if let Some(beat) = &mut self.beat {
+            beat.heard(now_ms);
+        }
     }
 }
 

@@ -46,6 +46,18 @@ pub(crate) enum NoRoom {
     /// It is registered already, and alive.
     #[error("already registered")]
     Taken,
+    /// It has made room for others, and takes nothing any more.
+    #[error("this address has just made room for another one; register again")]
+    Closed,
+}
+
+/// Says what registrations count for that an earlier process of ours has heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// As much as ever: a pod's app and its sidecar live and end together, and Kubernetes sees the app.
+    None,
+    /// Nobody knows whether who said it still runs: it is served where nothing better is left, until it is heard or probed.
+    UntilHeard,
 }
 
 /// Names what was put, for who waits for the controller's word on it.
@@ -77,6 +89,10 @@ pub(super) struct Ledger {
     /// The app's last word on draining, while it is to be said.
     pub(super) drain: Option<Drain>,
     in_session: bool,
+    /// There are registrations in doubt that wait for the first session: `hello` would tell them, and not the doubt.
+    waits: bool,
+    /// It has made room for others.
+    closed: bool,
     /// The last session ended then.
     lost_ms: u64,
     turns: u64,
@@ -119,6 +135,18 @@ impl Ledger {
         }
         self.join(now_ms);
         Ok(Ticket { key, turn })
+    }
+
+    /// What was restored under this ticket is doubted until it is heard.
+    pub(super) fn doubt(&mut self, ticket: &Ticket) {
+        self.waits |= !self.in_session;
+        self.spots_of(&ticket.key).iter().for_each(|spot| self.health.doubt(spot));
+    }
+
+    /// Where nothing is registered, nothing is taken any more. Says whether that is so.
+    pub(super) fn close(&mut self) -> bool {
+        self.closed |= self.entries.is_empty() && self.gone.is_empty();
+        self.closed
     }
 
     /// The same for a classic caller: what is registered and alive is not replaced. What is only declared is taken up.
@@ -211,6 +239,7 @@ impl Ledger {
 
     pub(super) fn set_in_session(&mut self, in_session: bool, now_ms: u64) {
         if in_session {
+            self.waits = false;
             self.entries.values_mut().for_each(Entry::begin);
         } else if self.in_session {
             self.lost_ms = now_ms;
@@ -252,19 +281,34 @@ impl Ledger {
         (!self.in_session).then_some(self.lost_ms)
     }
 
+    /// Whether the controller has said what becomes of all that there is.
+    pub(super) fn is_answered(&self) -> bool {
+        self.in_session && self.entries.values().all(|entry| entry.status != Status::Pending)
+    }
+
     pub(super) fn is_due(&self) -> bool {
+        if self.waits {
+            return false;
+        }
         !self.gone.is_empty() || self.entries.values().any(|entry| entry.dirty) || self.health.is_due()
     }
 
-    /// What is to be said: registrations before the words on their health.
+    /// What is to be said: registrations before the words on their health, but behind their doubts, so that nobody takes for
+    /// well what nothing was heard of.
     pub(super) fn take(&mut self) -> Vec<Say> {
+        if self.waits {
+            return Vec::new();
+        }
         let mut all: Vec<Say> = std::mem::take(&mut self.gone).into_iter().map(Say::Deregister).collect();
+        let health = self.health.take().into_iter().map(|(of, probe)| Say::Health { of, probe });
+        let is_doubt = |say: &Say| matches!(say, Say::Health { probe: ProbeWitness::AwaitingBeat, .. });
+        let (doubts, health): (Vec<_>, Vec<_>) = health.partition(is_doubt);
+        all.extend(doubts);
         for entry in self.entries.values_mut().filter(|entry| entry.dirty) {
             entry.sent(self.in_session);
             all.extend(entry.said().map(|(_, said)| Say::Register(said.clone())));
         }
-        let health = self.health.take().into_iter();
-        all.extend(health.map(|(of, probe)| Say::Health { of, probe }));
+        all.extend(health);
         all
     }
 
@@ -327,8 +371,9 @@ impl Ledger {
     }
 
     fn is_alive(&self, spot: &Spot) -> bool {
-        // What comes behind the wish to beat is bad news.
-        self.health.of(spot).is_none_or(|word| word <= ProbeWitness::AwaitingBeat)
+        // What comes behind the wish to beat is bad news; and who registers what is in doubt is there, or is another one.
+        !self.health.doubts(spot)
+            && self.health.of(spot).is_none_or(|word| word <= ProbeWitness::AwaitingBeat)
     }
 
     /// Where there is none, one that was rejected gives its place.
@@ -338,6 +383,9 @@ impl Ledger {
         source: Source,
         said: &SelfRegistration,
     ) -> Result<(), NoRoom> {
+        if self.closed {
+            return Err(NoRoom::Closed);
+        }
         let entries = self.entries.iter();
         let others = entries.flat_map(|(of, entry)| entry.layers().map(move |(by, said)| (of, by, said)));
         let others = others.filter(|(of, by, _)| (*of, *by) != (key, source));

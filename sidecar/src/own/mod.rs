@@ -23,6 +23,7 @@ mod value;
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -43,7 +44,7 @@ pub(crate) use self::{
     body::{BODY, ClassicBody, classic, health, registration},
     entry::{Refusal, Source},
     health::{AppWord, Spot},
-    ledger::{NoRoom, Say, Settled, Ticket},
+    ledger::{Doubt, NoRoom, Say, Settled, Ticket},
     value::Value,
 };
 use self::{
@@ -192,10 +193,15 @@ impl Own {
         Saved::of(&self.state().ledger).to_json()
     }
 
+    /// What is said of all that the app is, as [`Own::saved`] has it: whether it is well, and whether it drains.
+    pub(crate) fn said_of_all(&self) -> Vec<u8> {
+        Saved::of_all(&self.state().ledger).to_json()
+    }
+
     /// Takes up what an earlier process saved. What cannot be read is left out.
-    pub(crate) fn restore(&self, bytes: &[u8]) {
+    pub(crate) fn restore(&self, bytes: &[u8], doubt: Doubt) {
         match serde_json::from_slice::<Saved>(bytes) {
-            Ok(saved) => self.change(|state, now_ms| saved.restore(&mut state.ledger, now_ms)),
+            Ok(saved) => self.change(|state, now_ms| saved.restore(&mut state.ledger, doubt, now_ms)),
             Err(error) => warn!(%error, "the registrations that were kept cannot be read"),
         }
         self.save();
@@ -293,10 +299,34 @@ impl Own {
         self.save();
     }
 
-    /// The answer of `GET /v1/self`, in a pod of this name and namespace where they are known.
-    pub(crate) fn shown(&self, pod: Option<&PodIdentity>, home: Option<&Namespace>) -> Vec<u8> {
+    /// Returns once the controller has said what becomes of all that is registered now.
+    pub(crate) async fn answered(&self) {
+        let mut heard = self.0.heard.subscribe();
+        while !self.state().ledger.is_answered() {
+            // Who holds this holds the other end as well.
+            let _ = heard.changed().await;
+        }
+    }
+
+    /// Where nothing is registered, nothing can be from now on. Says whether that is so.
+    pub(crate) fn close(&self) -> bool {
+        self.state().ledger.close()
+    }
+
+    /// The answer of `GET /v1/self`, in a pod of this name and namespace where they are known; with what is said at the other
+    /// addresses of a machine, of which this one is none.
+    pub(crate) fn shown(
+        &self,
+        others: &[(IpAddr, Self)],
+        pod: Option<&PodIdentity>,
+        home: Option<&Namespace>,
+    ) -> Vec<u8> {
+        // All in one order, so that of two who do this each gets what it waits for.
         let state = self.state();
-        SelfBody::of(&state.ledger, &state.files, pod, home).to_json()
+        let others: Vec<_> = others.iter().map(|(address, own)| (*address, own.state())).collect();
+        let mut body = SelfBody::of(&state.ledger, &state.files, pod, home);
+        others.iter().for_each(|(address, state)| body.add(*address, &state.ledger, &state.files));
+        body.to_json()
     }
 
     // --- within ---

@@ -3,7 +3,12 @@
 use rollcall_wire::{Drain, SelfRegistration};
 use serde::{Deserialize, Serialize};
 
-use super::{body, entry::Source, health::AppWord, ledger::Ledger};
+use super::{
+    body,
+    entry::Source,
+    health::AppWord,
+    ledger::{Doubt, Ledger},
+};
 
 /// Holds what is kept, as JSON.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -46,22 +51,30 @@ impl Saved {
         }
     }
 
+    /// What is said of all that there is or will be, and nothing that is registered.
+    pub(super) fn of_all(ledger: &Ledger) -> Self {
+        Self { app: Vec::new(), classic: Vec::new(), ..Self::of(ledger) }
+    }
+
     pub(super) fn to_json(&self) -> Vec<u8> {
         // Text, numbers and maps with text keys, which serde_json cannot fail to write.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// Puts all of it back that is still good by the rules of this build. Each beat has its whole time anew.
-    pub(super) fn restore(self, ledger: &mut Ledger, now_ms: u64) {
+    pub(super) fn restore(self, ledger: &mut Ledger, doubt: Doubt, now_ms: u64) {
         let of = |source| move |said: SelfRegistration| (source, said);
         let all = self.app.into_iter().map(of(Source::App));
         for (source, said) in all.chain(self.classic.into_iter().map(of(Source::Classic))) {
-            let refused = body::check(&said).map_err(|error| error.to_string());
-            let refused = refused.and_then(|()| {
-                ledger.restore(source, said, now_ms).map(drop).map_err(|full| full.to_string())
-            });
-            if let Err(error) = refused {
-                tracing::warn!(error, "a registration that was kept is not taken up again");
+            let taken = body::check(&said).map_err(|error| error.to_string());
+            let taken =
+                taken.and_then(|()| ledger.restore(source, said, now_ms).map_err(|full| full.to_string()));
+            match taken {
+                Ok(ticket) if doubt == Doubt::UntilHeard => ledger.doubt(&ticket),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error, "a registration that was kept is not taken up again");
+                }
             }
         }
         if let Some(Word { failing, ttl_ms, output }) = self.health {

@@ -28,6 +28,9 @@ pub(super) struct SelfBody<'a> {
 /// Holds one registration.
 #[derive(Debug, Default, Serialize)]
 struct Shown<'a> {
+    /// Of a machine with several: where it was registered, if that is not the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
     service: Option<&'a str>,
     version: Option<&'a str>,
     /// The primary one.
@@ -74,48 +77,10 @@ impl<'a> SelfBody<'a> {
         pod: Option<&'a PodIdentity>,
         home: Option<&'a Namespace>,
     ) -> Self {
-        let mut registrations = Vec::new();
-        let mut said = BTreeSet::new();
-        for (key, entry) in &ledger.entries {
-            let Some((source, registration)) = entry.said() else { continue };
-            let spots = ledger.spots_of(key);
-            let duty = ledger.duties.iter().find(|duty| {
-                spots.iter().any(|spot| (&spot.service, spot.port) == (&duty.service, duty.port))
-            });
-            let health = spots.first().and_then(|spot| ledger.health.of(spot));
-            registrations.push(Shown {
-                source: source.as_str(),
-                state: match entry.status {
-                    Status::Pending => "pending",
-                    Status::Registered => "registered",
-                    Status::Rejected(_) => "rejected",
-                },
-                problem: match &entry.status {
-                    Status::Rejected(refusal) => Some(ShownProblem::of(refusal)),
-                    Status::Pending | Status::Registered => None,
-                },
-                addresses: duty.map(|duty| duty.addresses.clone()).unwrap_or_default(),
-                health: health.map(ProbeWitness::as_str),
-                ..Shown::of(registration)
-            });
-            said.extend(spots);
-        }
-        let others = ledger.spots().filter(|(spot, _)| !said.contains(spot));
-        registrations
-            .extend(others.map(|(spot, duty)| {
-                Shown::declared(duty, ledger.health.of(&spot).map(ProbeWitness::as_str))
-            }));
-        registrations.extend(files.refused().map(|(file, refusal)| Shown {
-            source: "file",
-            file: Some(file),
-            state: "rejected",
-            problem: Some(ShownProblem::of(refusal)),
-            ..Shown::default()
-        }));
         Self {
             pod: pod.map(|pod| pod.name.as_str()),
             namespace: home.map(Namespace::as_str),
-            registrations,
+            registrations: registrations(ledger, files),
             health: ledger.health.app_word().map(|word| ShownHealth {
                 state: if word.failing { "failing" } else { "serving" },
                 output: &word.output,
@@ -123,10 +88,59 @@ impl<'a> SelfBody<'a> {
         }
     }
 
+    /// And what is registered at another address of the machine.
+    pub(super) fn add(&mut self, address: IpAddr, ledger: &'a Ledger, files: &'a Files) {
+        let there = registrations(ledger, files).into_iter();
+        self.registrations.extend(there.map(|shown| Shown { address: Some(address), ..shown }));
+    }
+
     pub(super) fn to_json(&self) -> Vec<u8> {
         // Text, numbers and maps with text keys, which serde_json cannot fail to write.
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+/// All that one who speaks has registered, what others say that he is, and the files that are refused.
+fn registrations<'a>(ledger: &'a Ledger, files: &'a Files) -> Vec<Shown<'a>> {
+    let mut registrations = Vec::new();
+    let mut said = BTreeSet::new();
+    for (key, entry) in &ledger.entries {
+        let Some((source, registration)) = entry.said() else { continue };
+        let spots = ledger.spots_of(key);
+        let duty = ledger
+            .duties
+            .iter()
+            .find(|duty| spots.iter().any(|spot| (&spot.service, spot.port) == (&duty.service, duty.port)));
+        let health = spots.first().and_then(|spot| ledger.health.of(spot));
+        registrations.push(Shown {
+            source: source.as_str(),
+            state: match entry.status {
+                Status::Pending => "pending",
+                Status::Registered => "registered",
+                Status::Rejected(_) => "rejected",
+            },
+            problem: match &entry.status {
+                Status::Rejected(refusal) => Some(ShownProblem::of(refusal)),
+                Status::Pending | Status::Registered => None,
+            },
+            addresses: duty.map(|duty| duty.addresses.clone()).unwrap_or_default(),
+            health: health.map(ProbeWitness::as_str),
+            ..Shown::of(registration)
+        });
+        said.extend(spots);
+    }
+    let others = ledger.spots().filter(|(spot, _)| !said.contains(spot));
+    registrations.extend(
+        others.map(|(spot, duty)| Shown::declared(duty, ledger.health.of(&spot).map(ProbeWitness::as_str))),
+    );
+    registrations.extend(files.refused().map(|(file, refusal)| Shown {
+        source: "file",
+        file: Some(file),
+        state: "rejected",
+        problem: Some(ShownProblem::of(refusal)),
+        ..Shown::default()
+    }));
+    registrations
 }
 
 // === impl Shown ===

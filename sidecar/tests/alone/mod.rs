@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rollcall_controller::Authority;
 
 use crate::{
     ANY,
-    bench::{Answer, Controller, Process, Volumes, eventually, gone, pod, request, request_with, seen},
+    bench::{
+        Answer, Controller, Process, Volumes, eventually, gone, pod, request, request_with, seen, token_of,
+    },
 };
 
 /// The promise for a release build on a machine that does nothing else; what is tested is that nobody is waited for, which
@@ -71,13 +72,6 @@ async fn a_restarted_sidecar_answers_from_the_disk_before_anybody_is_reached_and
     assert_eq!((after.header("x-rollcall-source"), age(&after)), (Some("live"), 0));
     assert!(revision(&after) > revision(&before), "revisions grow over a restart of both");
     next.stop().await;
-}
-
-/// A token as the kubelet gives it to the pod of this UID.
-fn token_of(uid: &str) -> String {
-    let claims =
-        format!(r#"{{"kubernetes.io":{{"namespace":"shop","pod":{{"name":"pod","uid":"{uid}"}}}}}}"#);
-    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
 }
 
 /// A request with this body, as the app says something of itself.

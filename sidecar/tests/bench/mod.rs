@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Parser;
 use rollcall_catalogue::{Attributes, PodFacts, Port, Registration, Source, Target, liveness::PodLife};
 use rollcall_controller::{
@@ -45,7 +46,7 @@ pub use self::{
 /// Longer than any healthy machine takes, so that only what never happens fails.
 const EVENTUALLY: Duration = Duration::from_secs(20);
 
-/// Plays the API server: a token is the UID of its pod. Counts the ones that it sees, and those that are no good.
+/// Plays the API server: a token is the UID of its pod, or has it where Kubernetes writes it. Counts the ones that it sees, and those that are no good.
 #[derive(Clone, Default)]
 struct Tokens {
     asked: Arc<AtomicU64>,
@@ -55,14 +56,28 @@ struct Tokens {
 impl Reviewer for Tokens {
     async fn review(&self, token: &str) -> Result<Review, AuthError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        match token.strip_prefix("token-of-") {
-            Some(uid) => Ok(Review { pod: uid.into() }),
+        match token.strip_prefix("token-of-").map(str::to_owned).or_else(|| named_by(token)) {
+            Some(uid) => Ok(Review { pod: uid.as_str().into() }),
             None => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 Err(AuthError::Unauthenticated)
             }
         }
     }
+}
+
+/// A token as Kubernetes gives it to the pod of this UID.
+pub fn token_of(uid: &str) -> String {
+    let claims =
+        format!(r#"{{"kubernetes.io":{{"namespace":"shop","pod":{{"name":"pod","uid":"{uid}"}}}}}}"#);
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+}
+
+/// The UID in a token of that kind.
+fn named_by(token: &str) -> Option<String> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims["kubernetes.io"]["pod"]["uid"].as_str().map(str::to_owned)
 }
 
 pub struct Controller {

@@ -14,6 +14,7 @@
 mod bench;
 mod classic;
 mod declared;
+mod machine;
 mod probes;
 mod registrations;
 
@@ -60,7 +61,11 @@ impl Shop {
 
 /// One request with a body.
 async fn send(to: &Pod, line: &str, headers: &str, body: &str) -> Answer {
-    let mut stream = TcpStream::connect(to.api).await.unwrap();
+    send_at(to.api, line, headers, body).await
+}
+
+async fn send_at(api: SocketAddr, line: &str, headers: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(api).await.unwrap();
     let length = body.len();
     let request =
         format!("{line} HTTP/1.1\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");

@@ -7,6 +7,7 @@
 
 mod apps;
 mod cluster;
+mod command;
 mod space;
 
 use std::{
@@ -20,6 +21,7 @@ use anyhow::{Result, bail};
 pub use self::{
     apps::{SERVES, WAITS, deployment, pod, with_annotations},
     cluster::{Cluster, REPLICAS},
+    command::Rollcall,
     space::{Pod, Space, addresses, text},
 };
 

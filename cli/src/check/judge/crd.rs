@@ -10,8 +10,11 @@ use crate::{
         facts::{Build, Crd},
         finding::{Finding, Topic},
     },
+    print::first_of,
     reach::Seen,
 };
+
+const NAMED_MAX: usize = 3;
 
 /// The version of the resource that controllers and this program speak.
 pub(crate) const SERVED: &str = "v1alpha1";
@@ -68,7 +71,11 @@ fn schema(there: &Crd, build: &Build) -> Finding {
         Age::Same => Finding::ok(topic, format!("the CRD is that of this `rollcall`, {}", build.version)),
         Age::Older => Finding::fail(
             topic,
-            format!("the CRD is older ({whose}) than this `rollcall` ({})", build.version),
+            format!(
+                "the CRD is older ({whose}) than this `rollcall` ({}){}",
+                build.version,
+                dropped(&lacking(there, build))
+            ),
             format!(
                 "upgrade the installation to {}; where its CRD is applied by hand, `rollcall crd | kubectl apply --server-side --force-conflicts -f -`",
                 build.version
@@ -81,9 +88,21 @@ fn schema(there: &Crd, build: &Build) -> Finding {
         ),
         Age::Other => Finding::fail(
             topic,
-            format!("the CRD ({whose}) is another one than that of this `rollcall` ({})", build.version),
+            format!(
+                "the CRD ({whose}) is another one than that of this `rollcall` ({}){}",
+                build.version,
+                dropped(&lacking(there, build))
+            ),
             "somebody has changed it: `rollcall crd | kubectl diff -f -` shows what; then `rollcall crd | kubectl apply --server-side --force-conflicts -f -`",
         ),
+    }
+}
+
+/// What comes of fields that the API server does not know.
+pub(crate) fn dropped(lacking: &[String]) -> String {
+    match lacking {
+        [] => String::new(),
+        lacking => format!(", and drops what is written in {}", first_of(lacking, NAMED_MAX)),
     }
 }
 
@@ -107,6 +126,22 @@ pub(crate) fn age(there: &Crd, build: &Build) -> Age {
         (false, true) => Age::Newer,
         _ => Age::Other,
     }
+}
+
+/// The fields that this build knows and the cluster's CRD does not: the API server drops what is written there.
+pub(crate) fn lacking(there: &Crd, build: &Build) -> Vec<String> {
+    let held = there.schema.as_ref().map(fields).unwrap_or_default();
+    let known = fields(&build.schema);
+    let mut lacking: Vec<_> = known.into_iter().filter(|field| !held.contains(field)).collect();
+    lacking.sort();
+    // What is within one that is missing is missing with it.
+    let all = lacking.clone();
+    let is_within = |field: &String| {
+        all.iter()
+            .any(|other| field.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with(['.', '['])))
+    };
+    lacking.retain(|field| !is_within(field));
+    lacking.into_iter().map(|field| field.trim_start_matches('.').to_owned()).collect()
 }
 
 /// How two versions stand; none where one of them is none.
@@ -175,6 +210,11 @@ mod tests {
             let found = findings(&Seen::Here(crd), &build());
             assert_eq!(found.last().unwrap().level, level);
         }
+        let none = there(None, json!({"properties": {"spec": {"properties": {"tags": {}}}}}));
+        assert_eq!(lacking(&none, &build()), ["spec.service", "spec.tags[].a"]);
+        let said = &findings(&Seen::Here(none), &build())[2].says;
+        assert!(said.ends_with("drops what is written in spec.service, spec.tags[].a"), "{said}");
+        assert_eq!(lacking(&there(None, json!({})), &build()), ["spec"], "and not what is within it");
     }
 
     #[test]

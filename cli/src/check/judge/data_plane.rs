@@ -79,6 +79,26 @@ fn sessions(facts: &Facts) -> Finding {
         .collect();
     match silent.as_slice() {
         [] => Finding::ok(topic, format!("{} in session", counted(told.total, "sidecar"))),
+        silent if !facts.walls.is_empty() => Finding::fail(
+            topic,
+            format!(
+                "{} not in session, and a NetworkPolicy of {} lets nobody in at port {SESSIONS_PORT}: {}",
+                counted(silent.len(), "sidecar"),
+                facts.system,
+                first_of(&facts.walls, NAMED_MAX)
+            ),
+            format!(
+                "let the pods with sidecars reach port {SESSIONS_PORT} of the controllers (docs/security.md)"
+            ),
+        ),
+        // Of one alone it may be that it has just started.
+        silent if silent.len() == told.pods.len() && silent.len() > 1 => Finding::fail(
+            topic,
+            format!("no controller hears any sidecar: {}", first_of(silent, NAMED_MAX)),
+            format!(
+                "let them reach port {SESSIONS_PORT} of the controllers; `rollcall explain pod/NAME -n NAMESPACE` says what each of them met"
+            ),
+        ),
         silent => Finding::warn(
             topic,
             format!("{} not in session: {}", counted(silent.len(), "sidecar"), first_of(silent, NAMED_MAX)),
@@ -159,11 +179,19 @@ mod tests {
     fn sidecars_are_to_be_the_installations_and_heard() {
         assert!(found(|_| {}).iter().all(|one| one.level == Level::Ok));
         type Change = fn(&mut Facts);
-        let table: [(Change, Topic, Option<Level>); 11] = [
+        let table: [(Change, Topic, Option<Level>); 13] = [
             (|facts| first(facts).image = "sidecar:0.0.9".into(), Topic::SidecarImages, Some(Level::Warn)),
             (|facts| facts.installation.sidecar_image = Seen::Missing, Topic::SidecarImages, None),
             (|facts| facts.pods = Seen::Forbidden(String::new()), Topic::SidecarImages, Some(Level::Skipped)),
-            (|facts| facts.catalogue.sessions = silent(), Topic::SidecarSessions, Some(Level::Warn)),
+            (|facts| facts.catalogue.sessions = silent(1), Topic::SidecarSessions, Some(Level::Warn)),
+            (|facts| facts.catalogue.sessions = silent(2), Topic::SidecarSessions, Some(Level::Fail)),
+            (
+                |facts| {
+                    (facts.catalogue.sessions, facts.walls) = (silent(1), vec!["deny".into()]);
+                },
+                Topic::SidecarSessions,
+                Some(Level::Fail),
+            ),
             (
                 |facts| facts.catalogue.sessions = Asked::NotKnown,
                 Topic::SidecarSessions,
@@ -214,8 +242,14 @@ mod tests {
         };
     }
 
-    fn silent() -> Asked<Many<crate::verbs::Heard>> {
-        let one = r#"{"pods":[{"namespace":"shop","pod":"orders-1","session":"lost-long"}],"total":1}"#;
-        Asked::Told(serde_json::from_str(one).unwrap())
+    /// So many sidecars, and none of them is heard.
+    fn silent(number: usize) -> Asked<Many<crate::verbs::Heard>> {
+        let one = |number| crate::verbs::Heard {
+            namespace: "shop".into(),
+            pod: format!("orders-{number}"),
+            session: "lost-long".into(),
+            since_seconds: None,
+        };
+        Asked::Told(Many { pods: (0..number).map(one).collect(), total: number })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         finding::{Finding, Topic},
     },
     print::first_of,
-    reach::Seen,
+    reach::{Replica, Seen},
 };
 
 /// What sidecars come for.
@@ -47,14 +47,25 @@ fn replicas(deployment: &Deployment, facts: &Facts) -> Finding {
     let topic = Topic::Replicas;
     let says = format!("{ready} of {wanted} controllers are ready");
     let describe = format!("`kubectl -n {} describe pods` says why the others are not", facts.system);
+    let pods = facts.installation.replicas.here().map(Vec::as_slice).unwrap_or_default();
+    let why: Vec<_> = pods.iter().filter(|one| !one.ready).map(Replica::told).collect();
+    let why = match (why.as_slice(), &deployment.stuck) {
+        ([], None) => String::new(),
+        ([], Some(stuck)) => format!(": none is made: {stuck}"),
+        (why, _) => format!(": {}", first_of(why, NAMED_MAX)),
+    };
     if wanted == 0 {
         let remedy =
             format!("`kubectl -n {} scale deployment/rollcall-controller --replicas=2`", facts.system);
         return Finding::fail(topic, "the controller is scaled to 0: nobody hears of changes", remedy);
     }
     match ready {
-        0 => Finding::fail(topic, "no controller is ready: lookups go on from the last state", describe),
-        ready if ready < wanted => Finding::warn(topic, says, describe),
+        0 => Finding::fail(
+            topic,
+            format!("no controller is ready, and lookups go on from the last state{why}"),
+            describe,
+        ),
+        ready if ready < wanted => Finding::warn(topic, format!("{says}{why}"), describe),
         _ => Finding::ok(topic, says),
     }
 }
@@ -208,5 +219,22 @@ mod tests {
         ] {
             assert_eq!(level(&facts, topic), Some(expected), "{topic:?}");
         }
+    }
+
+    #[test]
+    fn why_no_controller_is_ready_is_told_with_it() {
+        let says = |facts: &Facts| {
+            findings(facts).into_iter().find(|one| one.topic == Topic::Replicas).map(|one| one.says).unwrap()
+        };
+        let mut facts = deployed(|one| one.ready = 0);
+        if let Seen::Here(replicas) = &mut facts.installation.replicas {
+            for one in replicas {
+                (one.ready, one.unready) = (false, vec!["controller (CrashLoopBackOff)".to_owned()]);
+            }
+        }
+        assert!(says(&facts).contains("c-1: controller (CrashLoopBackOff), c-2: "), "{}", says(&facts));
+        facts = deployed(|one| (one.ready, one.stuck) = (0, Some("exceeded quota".to_owned())));
+        facts.installation.replicas = Seen::Here(Vec::new());
+        assert!(says(&facts).ends_with("none is made: exceeded quota"), "{}", says(&facts));
     }
 }

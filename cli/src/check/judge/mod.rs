@@ -9,7 +9,7 @@ mod installation;
 mod kubernetes;
 #[cfg(test)]
 mod sample;
-mod webhook;
+pub(crate) mod webhook;
 
 pub(crate) use self::crd::SERVED;
 use super::{

@@ -1,5 +1,6 @@
 //! An installation that is well, for the tests beside.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
 
 use crate::{
@@ -12,8 +13,7 @@ use crate::{
 
 pub(crate) fn facts() -> Facts {
     let schema = json!({"properties": {"spec": {}}});
-    let replica =
-        |pod: &str| Replica { pod: pod.to_owned(), image: "controller:0.1.0".to_owned(), ready: true };
+    let replica = |pod: &str| Replica { image: "controller:0.1.0".to_owned(), ..Replica::named(pod) };
     let told = |pod: &str| Replied {
         pod: pod.to_owned(),
         dump: Ok(Dump(vec!["{\"state\":\"Serving\"}".to_owned()])),
@@ -24,6 +24,7 @@ pub(crate) fn facts() -> Facts {
         service: Some("rollcall-system/rollcall-controller:7343".to_owned()),
         bundle: vec![vec![1]],
         fails_open: true,
+        namespaces: LabelSelector::default(),
     };
     let sidecar = |pod: &str| Sidecar {
         namespace: "shop".to_owned(),
@@ -53,6 +54,7 @@ pub(crate) fn facts() -> Facts {
                 ready: 2,
                 injects: true,
                 overlap_s: Some(30 * 24 * 60 * 60),
+                stuck: None,
             }),
             replicas: Seen::Here(vec![replica("c-1"), replica("c-2")]),
             service: Seen::Here(Service {
@@ -75,6 +77,7 @@ pub(crate) fn facts() -> Facts {
             sessions: Asked::Told(Many { pods: Vec::new(), total: 0 }),
             registrations: Seen::Here(Listed { items: Vec::new(), truncated: false }),
         },
+        walls: Vec::new(),
         pods: Seen::Here(Listed { items: vec![sidecar("orders-1"), sidecar("orders-2")], truncated: false }),
     }
 }

@@ -4,7 +4,7 @@ use super::unseen;
 use crate::{
     check::{
         facts::{Authority, Entry, Facts, Webhook},
-        finding::{Finding, Topic},
+        finding::{Finding, Level, Topic},
     },
     print::first_of,
     reach::Seen,
@@ -15,16 +15,43 @@ const TARGET: &str = "rollcall-controller:7343";
 const NAMED_MAX: usize = 2;
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
-    let topic = Topic::Webhook;
     let injects = facts.installation.deployment.here().map(|deployment| deployment.injects);
-    match &facts.webhook {
+    judged(&facts.webhook, injects, &facts.authority, &facts.system, facts.now_s)
+}
+
+/// Why no pod gets a sidecar, and what helps; none where pods get theirs, or nobody knows.
+pub(crate) fn wrong(
+    webhook: &Seen<Webhook>,
+    injects: Option<bool>,
+    authority: &Seen<Authority>,
+    system: &str,
+    now_s: i64,
+) -> Option<(String, String)> {
+    if *webhook == Seen::Missing && injects == Some(false) {
+        let says = "injection is switched off (injection.enabled=false)".to_owned();
+        return Some((says, "give the pod its sidecar by `rollcall inject`".to_owned()));
+    }
+    let findings = judged(webhook, injects, authority, system, now_s);
+    let failed = findings.into_iter().find(|one| one.level == Level::Fail)?;
+    Some((failed.says, failed.remedy.unwrap_or_default()))
+}
+
+fn judged(
+    webhook: &Seen<Webhook>,
+    injects: Option<bool>,
+    secret: &Seen<Authority>,
+    system: &str,
+    now_s: i64,
+) -> Vec<Finding> {
+    let topic = Topic::Webhook;
+    match webhook {
         Seen::Here(webhook) if webhook.entries.is_empty() => {
             vec![Finding::fail(topic, "the webhook's configuration is empty", upgrade())]
         }
         Seen::Here(webhook) => {
-            let there = format!("pods are shown to the controller by {}-injection", facts.system);
-            let mut findings = vec![Finding::ok(topic, there), target(webhook, &facts.system)];
-            findings.push(authority(webhook, &facts.authority, facts.now_s));
+            let there = format!("pods are shown to the controller by {system}-injection");
+            let mut findings = vec![Finding::ok(topic, there), target(webhook, system)];
+            findings.push(authority(webhook, secret, now_s));
             findings.push(failure_policy(webhook));
             findings
         }
@@ -34,7 +61,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
         )],
         Seen::Missing => vec![Finding::fail(
             topic,
-            format!("there is no webhook {}-injection: no pod gets a sidecar", facts.system),
+            format!("there is no webhook {system}-injection: no pod gets a sidecar"),
             upgrade(),
         )],
         other => {
@@ -115,7 +142,6 @@ mod tests {
     use super::*;
     use crate::check::{
         facts::{Certificate, SignFrom},
-        finding::Level,
         judge::sample,
     };
 

@@ -1,4 +1,5 @@
 mod beats;
+mod doubts;
 mod property;
 mod registrations;
 

@@ -160,7 +160,7 @@ fn what_was_said_at_run_time_survives_and_beats_anew() {
     let bytes = Saved::of(&before).to_json();
 
     let mut after = Ledger::default();
-    serde_json::from_slice::<Saved>(&bytes).unwrap().restore(&mut after, 1_000_000);
+    serde_json::from_slice::<Saved>(&bytes).unwrap().restore(&mut after, Doubt::None, 1_000_000);
     assert_eq!(Saved::of(&after).to_json(), bytes);
     let said = after.take();
     assert_eq!(
@@ -181,9 +181,9 @@ fn what_was_said_at_run_time_survives_and_beats_anew() {
 fn what_was_damaged_on_the_way_is_left_out() {
     let own = Own::default();
     for bad in ["", "[]", "{\"app\":1}", "{\"app\":[{\"service\":\"-\"}]}", "\u{0}"] {
-        own.restore(bad.as_bytes());
+        own.restore(bad.as_bytes(), Doubt::None);
     }
-    own.restore(br#"{"app":[{"service":"a","weight":1001},{"service":"b","weight":1000}]}"#);
+    own.restore(br#"{"app":[{"service":"a","weight":1001},{"service":"b","weight":1000}]}"#, Doubt::None);
     let said = own.take();
     assert!(matches!(&said[..], [Say::Register(b)] if b.service.as_str() == "b"), "{said:?}");
 }
@@ -214,7 +214,7 @@ fn a_change_of_a_file_that_is_refused_is_said_once_and_shown() {
             own.look(&mut directory);
             assert_eq!(weighs(&own), None, "it was refused, and is still the same");
         }
-        let shown: serde_json::Value = serde_json::from_slice(&own.shown(None, None)).unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&own.shown(&[], None, None)).unwrap();
         let of_the_file = &shown["registrations"][1];
         assert_eq!((&of_the_file["file"], &of_the_file["state"]), (&"a.yaml".into(), &"rejected".into()));
         assert_eq!(of_the_file["problem"]["detail"], "too heavy");
@@ -224,6 +224,6 @@ fn a_change_of_a_file_that_is_refused_is_said_once_and_shown() {
     fs::write(&file, "service: orders\nweight: 30\n").unwrap();
     own.look(&mut directory);
     assert_eq!(weighs(&own), Some(30), "another content is another word");
-    let shown: serde_json::Value = serde_json::from_slice(&own.shown(None, None)).unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&own.shown(&[], None, None)).unwrap();
     assert_eq!(shown["registrations"].as_array().unwrap().len(), 1);
 }
