@@ -143,6 +143,7 @@ impl Scratch {
         if !play.join("done").exists() {
             bail!("{}", failure(act, cues, &play, in_time));
         }
+        println!("{}: all of it ran in {:.1} s", act.page.path, begin.elapsed().as_secs_f32());
         let printed = printed(cues, &play);
         act.showed(&printed)?;
         Ok(printed)
