@@ -32,7 +32,7 @@ pub(super) fn of_pod(namespace: &Namespace, pod: &Pod, label: Option<&str>, owne
         annotations,
         astray,
         injection: Injection { label: label.map(str::to_owned), ..Injection::default() },
-        exempt: shape.and_then(exemption).map(|exempt| exempt.to_string()),
+        exempt: shape.and_then(exemption).map(|exempt| why_exempt(&exempt.to_string())),
         sidecar: ours(pod).map(|container| sidecar(pod, container)),
         anew: anew(namespace, &name, owners),
         ending: pod.metadata.deletion_timestamp.is_some(),
@@ -45,6 +45,12 @@ pub(super) fn of_pod(namespace: &Namespace, pod: &Pod, label: Option<&str>, owne
         caller: None,
         pod: name,
     }
+}
+
+/// What is said of it in an Event, without what is to be done.
+fn why_exempt(said: &str) -> String {
+    let why = said.strip_prefix("no sidecar: ").unwrap_or(said);
+    why.split_once("; ").map_or(why, |(why, _)| why).to_owned()
 }
 
 /// How to have such a pod made anew.
@@ -204,6 +210,14 @@ mod tests {
         assert_eq!((said.len(), ports.len()), (1, 0), "a sidecar's port is not the app's");
         let none = problems("app", json!([]), json!({"rollcall.dev/version": "1.4.2"}));
         assert_eq!(none, (vec![], vec![]), "who names no service needs no port");
+    }
+
+    #[test]
+    fn why_a_pod_can_have_no_sidecar_is_told_once() {
+        let found =
+            facts(&pod(json!({"metadata": {"name": "a"}, "spec": {"hostNetwork": true, "containers": []}})));
+        let expected = "it is in its node's network, where the ports of a sidecar would be the node's";
+        assert_eq!(found.exempt.as_deref(), Some(expected));
     }
 
     #[test]

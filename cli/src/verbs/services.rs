@@ -70,7 +70,7 @@ impl Services {
         }
         if listed.services.is_empty() {
             let whose = match self.all_namespaces {
-                true => "in the cluster".to_owned(),
+                true => "in any namespace".to_owned(),
                 false => format!("in the namespace {}; -A shows those of all", source.namespace()),
             };
             return Err(Failure::Nothing(format!("there is no service {whose}")));

@@ -74,7 +74,7 @@ impl Sidecars {
             false => format!("/v1/sessions?namespace={}", source.namespace()),
         };
         let whose = match self.all_namespaces {
-            true => "in the cluster".to_owned(),
+            true => "in any namespace".to_owned(),
             false => format!("in the namespace {}; -A shows those of all", source.namespace()),
         };
         let nothing = || Failure::Nothing(format!("no pod has a sidecar {whose}"));

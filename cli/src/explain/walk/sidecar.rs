@@ -23,7 +23,7 @@ pub(super) fn injection(facts: &PodFacts) -> Option<Step> {
         }
         return Some(link.broken(
             format!("it can have no sidecar: {exempt}"),
-            "a ServiceRegistration can name its pods all the same (docs/resource.md)",
+            "a ServiceRegistration can name it all the same (docs/resource.md); annotate it with rollcall.dev/inject: \"false\", since it can have none",
         ));
     }
     Some(match facts.wish {

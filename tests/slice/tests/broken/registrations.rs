@@ -45,7 +45,7 @@ pub(crate) fn hidden(rollcall: &Rollcall, cluster: &Cluster) -> Result<()> {
     ensure!(code == 1 && said.contains(&may_not) && said.contains("ledger-internal"), "{code}: {said}");
     // Nobody need ask for it: whoever looks it up in vain is seen.
     let name = format!("ledger.{shop}");
-    ensure!(cluster.yard.lookup("caller-1", &name)?.is_empty(), "it is hidden");
+    eventually("it is hidden", || Ok(cluster.yard.lookup("caller-1", &name)?.is_empty()))?;
     let caller = format!("{yard}/caller-1");
     eventually("who looks it up in vain is named", || {
         let (code, pod) = rollcall.run(&["explain", "pod/ledger-1"])?;
