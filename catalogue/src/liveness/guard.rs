@@ -6,12 +6,12 @@
 //! Nobody need wait to see how large a loss becomes, and no order of assessments lets one through by and by.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
 use crate::liveness::{
-    SILENT_AFTER_MS,
+    PEER_LOST_AFTER_MS, SILENT_AFTER_MS,
     assessment::{Assessment, Freeze, FreezeCause},
     session::SessionFacts,
 };
@@ -65,6 +65,8 @@ pub struct OwnHealth {
     pub watches_stale: bool,
     /// Since when another process of ours that lives, for all that is known, tells nothing, to us or to whom we hear.
     pub peers_unheard_since_ms: Option<u64>,
+    /// When such a one was last found lost: whoever was in session there is to appear elsewhere.
+    pub unheard_peer_lost_ms: Option<u64>,
 }
 
 /// Holds what the guard remembers from one assessment to the next.
@@ -142,7 +144,7 @@ impl Guard {
         let deaf = own.recovering || own.watches_stale || own.peers_unheard_since_ms.is_some();
         self.while_true(FreezeCause::Paused, own.recovering);
         self.while_true(FreezeCause::StaleWatches, own.watches_stale);
-        self.while_peers_are_unheard(own.peers_unheard_since_ms);
+        self.while_peers_are_unheard(now_ms, own);
         self.look_for_unseen(now_ms, nodes);
         self.meet(now_ms, nodes);
         if !deaf {
@@ -177,16 +179,27 @@ impl Guard {
         }
     }
 
-    /// A freeze of all that vanished since another replica told nothing any more, or with that: who left us may be there.
-    fn while_peers_are_unheard(&mut self, since_ms: Option<u64>) {
-        let Some(since_ms) = since_ms else {
-            self.freezes.remove(&FreezeCause::PeersUnheard);
+    /// A freeze of all that vanished since another replica told nothing any more, or with that: who left us may be there. Where
+    /// that is found lost, who was silent by then may have been lost with it, and has the time of all who were. Whoever falls
+    /// silent later had time of its own.
+    fn while_peers_are_unheard(&mut self, now_ms: u64, own: OwnHealth) {
+        let Some(since_ms) = own.peers_unheard_since_ms else {
+            let is_recent = |lost_ms: &u64| now_ms.saturating_sub(*lost_ms) < PEER_LOST_AFTER_MS;
+            match (own.unheard_peer_lost_ms.filter(is_recent), self.freezes.entry(FreezeCause::PeersUnheard))
+            {
+                (Some(lost_ms), Entry::Occupied(mut held)) => {
+                    let to_ms = lost_ms.saturating_sub(SILENT_AFTER_MS);
+                    *held.get_mut() = Freeze { to_ms, open: false, ..*held.get() };
+                }
+                (None, Entry::Occupied(held)) => drop(held.remove()),
+                (_, Entry::Vacant(_)) => {}
+            }
             return;
         };
         let from_ms = since_ms.saturating_sub(PEERS_UNHEARD_AFTER_MS + SPREAD_MS);
         let new = Freeze { from_ms, to_ms: u64::MAX, open_at: 0, open: true };
         let freeze = self.freezes.entry(FreezeCause::PeersUnheard).or_insert(new);
-        freeze.from_ms = freeze.from_ms.min(from_ms);
+        *freeze = Freeze { from_ms: freeze.from_ms.min(from_ms), ..new };
     }
 
     /// Kubernetes' own illness: it holds on for each node until that is seen again or has left the cluster, and for
@@ -249,8 +262,12 @@ impl Guard {
             if node.heard > 0 || now_ms.saturating_sub(first_ms) < SILENT_AFTER_MS {
                 continue;
             }
-            // Whoever of it was spared already stays so: that the others follow is no reason to believe it.
             let spared = |freeze: &&Freeze| node.unheard(freeze.from_ms, freeze.to_ms) > 0;
+            // Whoever of it may have been lost with a replica of ours says nothing of it yet.
+            if self.freezes.get(&FreezeCause::PeersUnheard).is_some_and(|freeze| spared(&freeze)) {
+                continue;
+            }
+            // Whoever of it was spared already stays so: that the others follow is no reason to believe it.
             let of_sessions = [FreezeCause::Nodes, FreezeCause::Sessions];
             if let Some(freeze) = of_sessions.iter().filter_map(|cause| self.freezes.get(cause)).find(spared)
             {
@@ -366,10 +383,8 @@ impl Guard {
             let (open, held) = match cause {
                 FreezeCause::Nodes => (doubted >= freeze.open_at, doubted > 0),
                 FreezeCause::Sessions => (missing(freeze, u64::MAX) >= freeze.open_at, false),
-                FreezeCause::Paused
-                | FreezeCause::StaleWatches
-                | FreezeCause::PeersUnheard
-                | FreezeCause::NodesUnknown => return true,
+                FreezeCause::PeersUnheard => return freeze.open || missing(freeze, freeze.to_ms) > 0,
+                FreezeCause::Paused | FreezeCause::StaleWatches | FreezeCause::NodesUnknown => return true,
             };
             freeze.open &= open;
             freeze.to_ms = if freeze.open { now_ms } else { freeze.to_ms };

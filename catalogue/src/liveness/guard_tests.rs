@@ -180,6 +180,51 @@ fn who_is_missing_while_a_replica_is_unheard_may_be_there() {
     }
 }
 
+/// It is lost in the end: who was silent by then may have been lost with it, and has its time to appear anywhere; be it one
+/// here and there, or all of a node. Who falls silent after that is judged as ever.
+#[test]
+fn who_was_missing_when_an_unheard_replica_was_lost_has_time_to_appear() {
+    let lost_ms = CUT_MS + 30_000;
+    for cut in [cut_nodes(&[2, 2, 2, 2, 2], 1), cut_sessions(&[3, 3, 3], &[1, 1, 0])] {
+        for unheard_for_ms in [2_500, 30_000] {
+            let mut fleet = cut.clone();
+            let spared = if unheard_for_ms > SILENT_AFTER_MS { 2 } else { 0 };
+            // With a short one, they are silent for long before it begins.
+            let judged = 2 - spared;
+            fleet.sessions.last_mut().unwrap().cut_ms = lost_ms - 3_000;
+            let since_ms = lost_ms - unheard_for_ms;
+            for now_ms in (0..lost_ms + 20_000).step_by(500) {
+                let is_unheard = (since_ms..lost_ms).contains(&now_ms);
+                let own = OwnHealth {
+                    peers_unheard_since_ms: is_unheard.then_some(since_ms),
+                    unheard_peer_lost_ms: (now_ms >= lost_ms).then_some(lost_ms),
+                    ..OwnHealth::default()
+                };
+                let assessment = fleet.assess(now_ms, &[], own);
+                let silent = fleet.silent(now_ms, &assessment);
+                let is_frozen = assessment.causes().any(|cause| cause == FreezeCause::PeersUnheard);
+                let what = format!("{unheard_for_ms} ms, {} ms after", now_ms.saturating_sub(lost_ms));
+                if is_unheard && now_ms >= CUT_MS + SILENT_AFTER_MS {
+                    assert_eq!(silent, (judged, spared), "{what}");
+                }
+                if now_ms < lost_ms {
+                    continue;
+                }
+                let is_over = now_ms >= lost_ms + PEER_LOST_AFTER_MS;
+                let late = fleet.sessions.last().unwrap().facts(now_ms).witness(now_ms);
+                let is_late = usize::from(late == SessionWitness::Silent);
+                assert!(
+                    is_late == 1 || now_ms < lost_ms + 6_000,
+                    "{what}: it falls silent within the ten seconds"
+                );
+                let expected = if is_over { (2 + is_late, 0) } else { (judged + is_late, spared) };
+                assert_eq!(silent, expected, "{what}");
+                assert_eq!(is_frozen, spared > 0 && !is_over, "{what}: a freeze of nobody is none");
+            }
+        }
+    }
+}
+
 /// What was lost while we were deaf is weighed together, however long that took.
 #[test]
 fn a_mass_that_was_lost_while_we_were_blind_is_still_a_mass() {

@@ -231,6 +231,7 @@ impl Index {
             recovering: self.clock.recovers(now_ms),
             watches_stale: self.clock.watches_stale,
             peers_unheard_since_ms: self.sharing.unheard_since_ms(),
+            unheard_peer_lost_ms: self.sharing.unheard_lost_ms,
         };
         let after = self.clock.guard.assess(now_ms, &views, own).clone();
         let before = std::mem::replace(&mut self.clock.assessment, after);

@@ -33,6 +33,8 @@ pub(super) struct Sharing {
     standings: BTreeMap<Arc<str>, PeerStanding>,
     /// Since when those are unheard that are, or were until they were lost.
     unheard: BTreeMap<Arc<str>, u64>,
+    /// When one that was unheard was last found lost.
+    pub(super) unheard_lost_ms: Option<u64>,
     /// The pods whose newest session is another process's, by that: what becomes of one process costs its own pods.
     elsewhere: HashMap<Arc<str>, HashSet<PodUid>>,
     /// Notes of pods that the watch has not brought yet.
@@ -110,6 +112,13 @@ impl Sharing {
             })
             .collect();
         let before = std::mem::replace(&mut self.standings, peers);
+        let was_unheard =
+            |origin: &Arc<str>| matches!(before.get(origin), Some(PeerStanding::Unheard { .. }));
+        let newly_lost = self.standings.iter().filter_map(|(origin, standing)| match standing {
+            PeerStanding::Lost { at_ms } if was_unheard(origin) => Some(*at_ms),
+            _ => None,
+        });
+        self.unheard_lost_ms = self.unheard_lost_ms.max(newly_lost.max());
         let turned =
             self.elsewhere.iter().filter(|(origin, _)| before.get(*origin) != self.standings.get(*origin));
         turned.flat_map(|(_, pods)| pods.iter().cloned()).collect()

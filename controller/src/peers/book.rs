@@ -11,7 +11,8 @@ use rollcall_wire::{
 use super::{
     behind::{Lag, Words, lacks},
     standing::{
-        Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings, succeeded,
+        AWAY_AFTER_MS, Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings,
+        succeeded,
     },
 };
 use crate::index::{PeerStanding, Replica};
@@ -155,8 +156,12 @@ impl Book {
     pub fn sign(&mut self, epoch: &str, answer: Answer, asked_ms: u64, now_ms: u64) {
         self.answered(now_ms);
         let Some(process) = self.known.get_mut(epoch) else { return };
+        let missed_ms = process.missed_since_ms();
         let sign = &mut process.sign;
         let had_asked = sign.asked_ms.is_some();
+        if asked_ms.saturating_sub(sign.asked_ms.unwrap_or(missed_ms)) > AWAY_AFTER_MS {
+            sign.back_ms = Some(asked_ms);
+        }
         if let Answer::Sign { version } = answer {
             // The first look shows what was there, which may be of an earlier need; unless there was none before.
             let moves = sign.version.as_ref().map_or(had_asked, |seen| *seen != version);

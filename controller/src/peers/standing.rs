@@ -20,6 +20,14 @@ pub(super) const LOST_AFTER_MS: u64 = 2_500;
 /// whoever lives had time to give one.
 const ASKED_WITHIN_MS: u64 = 1_000;
 
+/// Questions about a sign that were answered by nobody for longer than this: the API server was away, or we were cut from it.
+pub(super) const AWAY_AFTER_MS: u64 = 5_000;
+
+/// From the first answer after that until a sign is missed: whoever lives may pause for 4 s before it gives its sign again, and
+/// wait for 2 s for an answer that does not come; who had given us up gives none before it has seen ours, within 3 s. And
+/// we see it a second later. A first look shows no movement in any case.
+pub(super) const BACK_FOR_MS: u64 = 7_000;
+
 /// How long a sign counts that has moved: it moves each second, and may fail to a few times.
 pub(super) const SIGN_COUNTS_FOR_MS: u64 = 5_000;
 
@@ -81,6 +89,8 @@ pub(super) struct Sign {
     pub(super) moved_ms: Option<u64>,
     /// When the last question was asked that was answered, whatever the answer.
     pub(super) asked_ms: Option<u64>,
+    /// When the first question was asked that was answered after the API server had not answered for long.
+    pub(super) back_ms: Option<u64>,
     /// What was seen last; it moves when another one is.
     pub(super) version: Option<Arc<str>>,
 }
@@ -141,7 +151,9 @@ fn lost(
     if process.is_over || pod_is_gone(process, replicas) {
         return Some(now_ms);
     }
-    let lost_from_ms = process.missed_since_ms() + LOST_AFTER_MS;
+    // The time in which the API server was away is none in which a sign was missed.
+    let back_ms = process.sign.back_ms.map(|back_ms| back_ms + BACK_FOR_MS);
+    let lost_from_ms = (process.missed_since_ms() + LOST_AFTER_MS).max(back_ms.unwrap_or_default());
     if now_ms < lost_from_ms.max(judges_from_ms) {
         return None;
     }
@@ -252,7 +264,7 @@ impl Process {
     }
 
     /// Since when nothing is heard of it, by us or by others.
-    fn missed_since_ms(&self) -> u64 {
+    pub(super) fn missed_since_ms(&self) -> u64 {
         let (Line::Never { since_ms } | Line::Up { since_ms, .. } | Line::Broken { since_ms }) = self.line;
         self.named_ms.map_or(since_ms, |named_ms| named_ms.max(since_ms))
     }

@@ -198,11 +198,53 @@ fn an_api_server_that_is_away_proves_nothing() {
     ours.wait(600_000, &[]);
     assert!(!ours.is_lost("b1") && !ours.look.is_cut, "c1 is there");
     ours.api = true;
+    ours.wait(7_750, &[]);
+    assert!(!ours.is_lost("b1"), "nobody could give a sign before");
     ours.wait(1_250, &[]);
-    assert!(ours.is_lost("b1"), "now it says that there is no sign");
+    assert!(ours.is_lost("b1"), "now it says that there is none");
     ours.api = false;
     ours.wait(60_000, &[]);
     assert!(ours.is_lost("b1"), "what was known stays");
+}
+
+/// Whoever lives may have given its sign all the while, where we were cut off; or gives it again some seconds later, where the
+/// API server was away for it as well, or where it had given us up.
+#[test]
+fn who_lives_is_not_lost_by_the_first_answers_after_long() {
+    for away_ms in [4_000, 6_000, 25_000, 90_000] {
+        for signs_after_ms in [0, 1_000, 3_000, 6_000] {
+            for had_sign in [true, false] {
+                let mut ours = Watcher::new();
+                if had_sign {
+                    ours.signs.insert("b1", 7);
+                }
+                ours.link("b1", &["a1"]);
+                ours.book.synced("b1");
+                ours.wait(1_000, &[]);
+                ours.api = false;
+                ours.breaks("b1");
+                ours.wait(away_ms, &[]);
+                let gave_all_along = signs_after_ms == 0;
+                if gave_all_along {
+                    ours.signs.insert("b1", 7 + away_ms / 1_000);
+                }
+                ours.api = true;
+                let what = format!("away for {away_ms} ms, {signs_after_ms} ms, {had_sign}");
+                // One that was away for a short time is none that whoever lives waits for.
+                let waits_ms = if away_ms < AWAY_AFTER_MS { 0 } else { signs_after_ms };
+                ours.wait(waits_ms, &[]);
+                assert!(!ours.is_lost("b1") || away_ms < AWAY_AFTER_MS, "{what}");
+                ours.wait(20_000, &["b1"]);
+                assert!(!ours.is_lost("b1"), "{what}");
+                if away_ms >= AWAY_AFTER_MS {
+                    assert!(ours.turns.is_empty(), "{what}: {:?}", ours.turns);
+                }
+                // And it is lost as ever when it gives none any more.
+                ours.wait(8_000, &[]);
+                assert!(ours.is_lost("b1"), "{what}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -327,7 +369,7 @@ fn who_lives_and_tells_nothing_is_unheard_until_all_is_told() {
     ours.wait(600_000, &[]);
     assert!(unheard(&ours, "b1").is_some());
     ours.api = true;
-    ours.wait(3_000, &[]);
+    ours.wait(9_000, &[]);
     assert!(ours.is_lost("b1") && unheard(&ours, "b1").is_none());
 
     // Whoever said goodbye has nothing more to tell.
@@ -482,6 +524,7 @@ proptest! {
                         process.line;
                     prop_assert!(lost_ms >= since_ms + LOST_AFTER_MS);
                     prop_assert!(process.sign.asked_ms.is_some_and(|asked_ms| asked_ms > since_ms));
+                    prop_assert!(process.sign.back_ms.is_none_or(|back_ms| lost_ms >= back_ms + BACK_FOR_MS));
                     prop_assert!(stood_still_ms == 0 || lost_ms >= stood_still_ms + 3_000 || lost_ms < stood_still_ms);
                 }
             }

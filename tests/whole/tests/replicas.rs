@@ -81,6 +81,47 @@ fn a_node_with_a_replica_that_dies_is_out_in_time_and_nobody_else() {
     world.end("a_node_with_a_replica_that_dies_is_out_in_time_and_nobody_else");
 }
 
+/// How long a node is cut off; and how much later than the first of its ways the second and the third are whole again, which
+/// are the API server, the first and the third node, in this order or from another one on.
+const HEALINGS: [(Millis, usize, [Millis; 2]); 7] = [
+    (25_000, 0, [0, 0]),
+    (25_300, 0, [1_500, 2_000]),
+    (25_700, 0, [4_000, 0]),
+    (25_900, 1, [1_000, 1_000]),
+    (26_100, 2, [700, 3_000]),
+    // Those on the other side have given it up, and look for it no more.
+    (90_000, 0, [2_500, 500]),
+    (90_400, 1, [0, 2_000]),
+];
+
+#[test]
+fn a_node_with_a_replica_that_is_back_takes_nobody_out_of_its_own_lookups() {
+    let story = "a_node_with_a_replica_that_is_back_takes_nobody_out_of_its_own_lookups";
+    for (number, (lasts_ms, first, later)) in HEALINGS.into_iter().enumerate() {
+        let mut world = World::new(1, THREE);
+        let others = [api_server_address(), Whom::Node("n1".into()), Whom::Node("n3".into())];
+        let from_ms = world.now_ms();
+        let mut cuts = world.cut_node_off(2, &others);
+        world.play(lasts_ms);
+        cuts.rotate_left(first);
+        for (cut, after_ms) in cuts.into_iter().zip([0, later[0], later[1]]) {
+            world.play(after_ms);
+            world.note(format!("a way is whole again, {after_ms} ms after the one before"));
+            world.net.heal(&cut);
+        }
+        world.pods_are_reached_again();
+        let now_ms = world.now_ms();
+        world.truth.trouble(None, from_ms, now_ms);
+        world.play(20_000);
+        // What comes of it in the end is the same each time.
+        if number == 0 {
+            world.end(story);
+        } else {
+            world.judge(story);
+        }
+    }
+}
+
 #[test]
 fn statuses_are_written_again_soon_after_their_writer_was_killed() {
     let mut world = world();

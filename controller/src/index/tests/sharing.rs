@@ -111,6 +111,19 @@ pub(super) fn late_elsewhere(now_ms: u64) -> Bench {
     bench
 }
 
+/// Pod `u1` was in session here until then; `b` hears two others.
+pub(super) fn away_from_here(now_ms: u64) -> Bench {
+    let mut bench = late_elsewhere(now_ms - 1_000);
+    opens(&mut bench, &hello("i", 2, &[]), now_ms);
+    bench
+}
+
+/// And is with `b` since then.
+pub(super) fn comes_to_b(bench: &mut Bench, now_ms: u64) {
+    let moved = Record { origin: "b".into(), ..record(version(1, "i", 3, 1), HEARD) };
+    bench.index.hear_record(moved, now_ms);
+}
+
 #[test]
 fn what_a_session_here_brings_is_told_each_time_under_a_higher_number() {
     let mut bench = bench();

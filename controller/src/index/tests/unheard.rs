@@ -175,3 +175,25 @@ fn what_was_told_as_late_does_not_stand_while_its_replica_is_unheard() {
     assert_eq!(reason_at(&mut bench, 129_000), "Ready", "it has its time to be anywhere");
     assert_eq!(reason_at(&mut bench, 131_000), "SessionSilent", "and no freeze any more");
 }
+
+/// One that was in session here and may be with a replica that is unheard, which is lost in the end; it appears elsewhere in time,
+/// or it does not.
+#[test]
+fn who_may_have_been_lost_with_a_replica_has_its_time_to_appear() {
+    use super::sharing::{away_from_here, comes_to_b, peers, reason_at};
+    use PeerStanding::{Heard, Lost, Unheard};
+    for comes in [false, true] {
+        let mut bench = away_from_here(20_000);
+        peers(&mut bench, &[("a", Unheard { since_ms: 21_000 }), ("b", Heard)], 21_000);
+        assert_eq!(reason_at(&mut bench, 60_000), "MassLossGuard");
+        peers(&mut bench, &[("a", Lost { at_ms: 60_000 }), ("b", Heard)], 60_000);
+        assert_eq!(reason_at(&mut bench, 60_000), "MassLossGuard", "not for a moment");
+        assert_eq!(reason_at(&mut bench, 69_000), "MassLossGuard");
+        if comes {
+            comes_to_b(&mut bench, 69_000);
+        }
+        let after = if comes { "Ready" } else { "SessionSilent" };
+        assert_eq!(reason_at(&mut bench, 71_000), after);
+        assert_eq!(bench.index.freezes().count(), 0);
+    }
+}

@@ -6,7 +6,14 @@ use rollcall_apiserver::PodWish;
 use tokio::sync::watch;
 
 use super::{Deed, SESSIONS, World, node_name, service_name};
-use crate::{Millis, history::Reader, host::Host, kubernetes::APPS, network::Endpoint, pod};
+use crate::{
+    Millis,
+    history::Reader,
+    host::Host,
+    kubernetes::APPS,
+    network::{CutId, Endpoint, Whom},
+    pod,
+};
 
 /// From a pod's start until its app is ready.
 const READY_AFTER_MS: Millis = 1_500;
@@ -283,6 +290,14 @@ impl World {
         }
     }
 
+    /// A node is cut off from these, with all that runs there; the pods on it may be out from now on. Gives the cuts.
+    pub fn cut_node_off(&mut self, node: u8, from: &[Whom]) -> Vec<[CutId; 2]> {
+        self.note(format!("n{node} is cut off"));
+        self.pods_of_node_are_cut(node);
+        let node = Whom::Node(node_name(node).into());
+        from.iter().map(|whom| self.net.cut_both(&node, whom)).collect()
+    }
+
     /// The controllers do not hear a node's pods any more: they may be taken out, or not, by the guard's rules.
     pub(crate) fn pods_of_node_are_cut(&mut self, node: u8) {
         let now_ms = self.now_ms();
@@ -293,7 +308,7 @@ impl World {
     }
 
     /// All are reached again. Who was known to be well is so again, and who is told of him from now on stays so.
-    pub(crate) fn pods_are_reached_again(&mut self) {
+    pub fn pods_are_reached_again(&mut self) {
         let names: Vec<_> = self.pods.values().filter(|pod| pod.cut).map(|pod| pod.name.clone()).collect();
         for name in names {
             if let Some(pod) = self.pods.get_mut(&name) {
