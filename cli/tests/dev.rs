@@ -1,6 +1,12 @@
 //! `rollcall dev` as a person meets it: the real program, its ports, its folder, its end.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test's helpers are tests too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers are tests too"
+)]
 
 use std::{
     collections::BTreeSet,

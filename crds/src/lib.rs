@@ -15,7 +15,7 @@ mod yaml;
 pub use condition::{Accepted, ConditionReason, ConditionType, Finding, Holds, Ready, Resolved, conditions};
 pub use convert::{registration, registration_for};
 pub use errors::{SpecError, SpecErrors};
-pub use manifest::{BadDocument, DOCUMENTS_MAX, Document, Problem, Read, What, documents, manifests};
+pub use manifest::{Problem, Read, What, manifests};
 pub use resource::{
     GrpcProbe, Heartbeat, HttpProbe, InstanceStatus, LabelRequirement, LabelSelector, LoadBalancing,
     PodTarget, Port, Probe, ServiceRegistration, ServiceRegistrationSpec, ServiceRegistrationStatus,

@@ -112,7 +112,7 @@ a: [
         .collect();
     assert_eq!(kinds, ["orders", "billing", "Deployment", "bad", "good good.default", "bad"]);
     let broken = problems(text, Reach::Machine).pop().unwrap();
-    assert_eq!(broken.sentence, "no YAML: unclosed bracket '['");
+    assert_eq!(broken.sentence, "cannot be read: unclosed bracket '['");
     let loopback = problems(text, Reach::Cluster);
     assert!(
         loopback.iter().any(|problem| problem.line == 8 && problem.sentence.contains("is loopback")),

@@ -9,8 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Entries of a folder that are looked at: one that is mounted has a few more than its files.
+/// Entries of a folder: one that is mounted has a few more than its files, and of more than this nobody could say which are
+/// looked at.
 const ENTRIES_MAX: usize = 4_096;
+/// Bytes that one look reads, and one file more; the rest is read by the next ones.
+const LOOK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Says what of a folder is read.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +37,7 @@ pub struct Folder {
 /// Says what a look found of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// As it was.
+    /// As it was, or not read yet.
     Same,
     Text(String),
     /// Why there is none, for people.
@@ -47,6 +50,8 @@ struct Stamp {
     device: u64,
     inode: u64,
     bytes: u64,
+    written: (i64, i64),
+    /// Also where the time of writing was set back.
     changed: (i64, i64),
 }
 
@@ -72,23 +77,37 @@ impl Folder {
             Err(error) => return Err(error),
         };
         let mut names = BTreeSet::new();
-        for entry in entries.take(ENTRIES_MAX) {
+        for (place, entry) in entries.enumerate() {
+            if place >= ENTRIES_MAX {
+                return Err(io::Error::other(format!("it has more than {ENTRIES_MAX} entries; use fewer")));
+            }
             let name = entry?.file_name().into_string();
             names.extend(name.ok().filter(|name| self.reads.takes(name)));
         }
         let (mut found, mut stamps) = (BTreeMap::new(), BTreeMap::new());
+        let mut bytes = 0;
         for (place, name) in names.into_iter().enumerate() {
             let path = self.path.join(&name);
             let stamp = fs::metadata(&path).map(|metadata| Stamp::of(&metadata)).ok();
-            let known = stamp.is_some() && self.stamps.get(&name) == stamp.as_ref();
-            stamps.extend(stamp.map(|stamp| (name.clone(), stamp)));
-            let read = match known {
-                true => Found::Same,
-                false if place >= self.reads.files_max => {
+            let before = self.stamps.remove(&name);
+            let read = match &stamp {
+                Some(stamp) if before.as_ref() == Some(stamp) => Found::Same,
+                _ if place >= self.reads.files_max => {
                     Found::Unreadable(format!("one of more than {} files; use fewer", self.reads.files_max))
                 }
-                false => text(&path, self.reads.bytes_max).map_or_else(Found::Unreadable, Found::Text),
+                _ if bytes > LOOK_BYTES_MAX => {
+                    stamps.extend(before.map(|before| (name.clone(), before)));
+                    found.insert(name, Found::Same);
+                    continue;
+                }
+                _ => text(&path, self.reads.bytes_max).map_or_else(Found::Unreadable, Found::Text),
             };
+            if let Found::Text(text) = &read {
+                bytes += text.len() as u64;
+            }
+            // What could not be read may be readable without having changed.
+            let is_read = !matches!(read, Found::Unreadable(_));
+            stamps.extend(stamp.filter(|_| is_read).map(|stamp| (name.clone(), stamp)));
             found.insert(name, read);
         }
         self.stamps = stamps;
@@ -128,7 +147,8 @@ impl Stamp {
             device: metadata.dev(),
             inode: metadata.ino(),
             bytes: metadata.len(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
+            written: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }
@@ -163,6 +183,53 @@ mod tests {
         fs::remove_dir_all(at("folder")).unwrap();
         fs::write(at("folder"), "").unwrap();
         assert!(folder.look().is_err(), "it is no folder");
+    }
+
+    #[test]
+    fn what_is_written_with_an_old_time_and_what_becomes_readable_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("a.yaml");
+        let mut folder = Folder::new(place.path().to_owned(), READS);
+        fs::write(&file, "one").unwrap();
+        folder.look().unwrap();
+        let time = fs::metadata(&file).unwrap().modified().unwrap();
+        fs::write(&file, "two").unwrap();
+        File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+        assert_eq!(folder.look().unwrap()["a.yaml"], Found::Text("two".to_owned()));
+
+        // Behind the last that is read, until those before it are gone.
+        for name in ["b.yaml", "c.yaml", "d.yaml"] {
+            fs::write(place.path().join(name), name).unwrap();
+        }
+        assert!(matches!(folder.look().unwrap()["d.yaml"], Found::Unreadable(_)));
+        fs::remove_file(file).unwrap();
+        assert_eq!(folder.look().unwrap()["d.yaml"], Found::Text("d.yaml".to_owned()));
+    }
+
+    #[test]
+    fn a_look_reads_so_much_and_the_next_one_goes_on() {
+        let place = tempfile::tempdir().unwrap();
+        let large = "x".repeat(9 * 1024 * 1024);
+        for name in ["a.yaml", "b.yaml", "c.yaml"] {
+            fs::write(place.path().join(name), &large).unwrap();
+        }
+        let reads = Reads { bytes_max: 10 * 1024 * 1024, ..READS };
+        let mut folder = Folder::new(place.path().to_owned(), reads);
+        let read = |folder: &mut Folder| {
+            let found = folder.look().unwrap().into_values();
+            found.filter(|found| matches!(found, Found::Text(_))).count()
+        };
+        assert_eq!([read(&mut folder), read(&mut folder), read(&mut folder)], [2, 1, 0]);
+    }
+
+    #[test]
+    fn a_folder_of_too_many_entries_is_an_error() {
+        let place = tempfile::tempdir().unwrap();
+        for number in 0..=ENTRIES_MAX {
+            fs::write(place.path().join(number.to_string()), "").unwrap();
+        }
+        let error = Folder::new(place.path().to_owned(), READS).look().unwrap_err();
+        assert!(error.to_string().contains("entries"), "{error}");
     }
 
     #[test]

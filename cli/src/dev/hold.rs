@@ -2,13 +2,15 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     path::Path,
     process,
 };
 
 use anyhow::{Context, bail};
 
+/// Says to git what is not for a repository.
+const IGNORE: &str = ".gitignore";
 /// Bytes of a process id, and more than any has.
 const ID_BYTES_MAX: u64 = 20;
 
@@ -26,6 +28,15 @@ impl Hold {
             format!("--dir: `{}` cannot be made; use a folder that you may write to", state.display())
         })?;
         let path = state.join("lock");
+        // A folder may come with a repository, and with links that lead to files of this user elsewhere.
+        for path in [state, &path, &state.join(IGNORE)] {
+            if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+                bail!(
+                    "--dir: `{}` is a link, and we write there; remove it, or use another folder",
+                    path.display()
+                );
+            }
+        }
         let open = File::options().create(true).read(true).write(true).truncate(false).open(&path);
         let mut file = open.with_context(|| format!("--dir: `{}` cannot be written", path.display()))?;
         match file.try_lock() {
@@ -44,9 +55,18 @@ impl Hold {
         // For whoever finds it taken. The manifests are for a repository, and what is in here is not.
         let said =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", process::id()));
-        said.and_then(|()| fs::write(state.join(".gitignore"), "*\n"))
+        said.and_then(|()| ignore(&state.join(IGNORE)))
             .with_context(|| format!("--dir: `{}` cannot be written", state.display()))?;
         Ok(Self(file))
+    }
+}
+
+/// Writes it where there is none.
+fn ignore(path: &Path) -> io::Result<()> {
+    match File::create_new(path) {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -74,6 +94,22 @@ mod tests {
         assert_eq!(fs::read_to_string(state.join(".gitignore")).unwrap(), "*\n");
         drop(held);
         drop(Hold::take(&state).unwrap());
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        for link in ["state", "state/lock", "state/.gitignore"] {
+            let place = tempfile::tempdir().unwrap();
+            let victim = place.path().join("victim");
+            fs::write(&victim, "precious").unwrap();
+            if link != "state" {
+                fs::create_dir(place.path().join("state")).unwrap();
+            }
+            std::os::unix::fs::symlink(&victim, place.path().join(link)).unwrap();
+            let error = Hold::take(&place.path().join("state")).unwrap_err().to_string();
+            assert!(link == "state" || error.contains("is a link"), "{error}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{link}");
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@
 mod hold;
 mod news;
 mod page;
+mod printer;
 
 use std::{
-    io::{self, Write},
+    io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -18,6 +19,7 @@ use clap::Args;
 use futures::future::{BoxFuture, FutureExt};
 use rollcall_catalogue::{Namespace, Snapshot};
 use rollcall_controller::{
+    View,
     embedded::{self, Embedded, Residents, Shelf},
     operate::Beside,
 };
@@ -26,10 +28,10 @@ use rollcall_sidecar::{
     Servers,
     local::{self, Local, Pods},
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use self::{hold::Hold, page::Page};
-use crate::{failure::Failure, is_read};
+use self::{hold::Hold, page::Page, printer::Printer};
+use crate::failure::Failure;
 
 /// Within the folder: what is ours, and no manifest.
 const STATE: &str = "state";
@@ -125,38 +127,50 @@ impl Dev {
             health: controller.health_address()?,
         };
         let metrics = sidecar.metrics();
-        let (trigger, ear) = shutdown();
+        let mut printer = Printer::new().context("no thread to print by")?;
+        printer.print(page.to_string().lines().map(str::to_owned).collect());
+        // The sidecar ends first: its sessions have somebody to say goodbye to, and nobody is told that they are lost.
+        let ((end_controller, controller_ear), (end_sidecar, sidecar_ear)) = (shutdown(), shutdown());
         let mut parts = JoinSet::new();
-        let says = tell(controller.shelf(), controller.views(), ear.clone());
-        parts.spawn(controller.run(Beside::new(move || metrics.text()), ear.clone()));
-        parts.spawn(sidecar.run(ear));
-        // Nobody need read it.
-        is_read(&mut io::stdout().lock(), page.to_string().as_bytes())
-            .map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        parts.spawn(says);
+        parts.spawn(tell(controller.shelf(), controller.views(), printer, sidecar_ear.clone()));
+        parts.spawn(controller.run(Beside::new(move || metrics.text()), controller_ear));
+        let mut calling = JoinSet::new();
+        calling.spawn(sidecar.run(sidecar_ear));
         let result = tokio::select! {
             signal = Trigger::signalled() => signal.map(drop).context("signals cannot be heard"),
             Some(ended) = parts.join_next() => ended?,
+            Some(ended) = calling.join_next() => ended?,
         };
-        trigger.pull();
-        // What is left has said all that it has to say.
-        let _ = timeout(END_MAX, async { while parts.join_next().await.is_some() {} }).await;
+        let ends = async {
+            end_sidecar.pull();
+            while calling.join_next().await.is_some() {}
+            end_controller.pull();
+            while parts.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            // What is left then has said all that it has to say.
+            _ = timeout(END_MAX, ends) => {}
+            // Whoever asks twice does not want to wait.
+            _ = Trigger::signalled() => {}
+        }
         result
     }
 }
 
 /// Prints what changes in the folder and in the catalogue, until the process ends.
 async fn tell(
-    mut shelf: tokio::sync::watch::Receiver<Arc<Shelf>>,
-    mut views: tokio::sync::watch::Receiver<Arc<rollcall_controller::View>>,
+    mut shelf: watch::Receiver<Arc<Shelf>>,
+    mut views: watch::Receiver<Arc<View>>,
+    mut printer: Printer,
     mut shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let (mut told_shelf, mut told_catalogue) = (Arc::<Shelf>::default(), Snapshot::default());
     loop {
         let changed = tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
             changed = shelf.changed() => changed,
             changed = views.changed() => changed,
-            () = shutdown.requested() => return Ok(()),
         };
         if changed.is_err() {
             // They end with the controller, whose end is seen.
@@ -169,12 +183,7 @@ async fn tell(
         let next = views.borrow_and_update().catalogue.clone();
         lines.extend(news::of_catalogue(&told_catalogue, &next));
         told_catalogue = next;
-        let mut output = io::stdout().lock();
-        for line in lines {
-            // Nobody need read it.
-            drop(writeln!(output, "{line}"));
-        }
-        drop(output.flush());
+        printer.print(lines);
     }
 }
 

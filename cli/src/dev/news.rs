@@ -1,8 +1,8 @@
 //! What has changed, in lines for people.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use rollcall_catalogue::{Instance, ServiceKey, Snapshot};
+use rollcall_catalogue::{Instance, InstanceId, ServiceKey, Snapshot};
 use rollcall_controller::embedded::{FileState, Shelf};
 
 use crate::print::plain;
@@ -40,10 +40,10 @@ pub(super) fn of_files(before: &Shelf, after: &Shelf) -> Vec<String> {
 /// What is new in the catalogue.
 pub(super) fn of_catalogue(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let (held, now) = (instances(before), instances(after));
-    let gone = held.keys().filter(|key| !now.contains_key(*key));
-    let mut lines: Vec<_> = gone.map(|(service, place)| format!("- {service} {place}: gone")).collect();
-    for ((service, place), says) in now.iter().filter(|(key, says)| held.get(*key) != Some(*says)) {
-        lines.push(format!("~ {service} {place}: {says}"));
+    let gone = held.iter().filter(|(id, _)| !now.contains_key(*id));
+    let mut lines: Vec<_> = gone.map(|(_, (place, _))| format!("- {place}: gone")).collect();
+    for (_, (place, says)) in now.iter().filter(|(id, says)| held.get(*id) != Some(*says)) {
+        lines.push(format!("~ {place}: {says}"));
     }
     let more = lines.len().saturating_sub(LINES_MAX);
     if more > 0 {
@@ -53,20 +53,16 @@ pub(super) fn of_catalogue(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     lines
 }
 
-/// What each instance is, by its service and address.
-fn instances(catalogue: &Snapshot) -> BTreeMap<(&ServiceKey, String), String> {
-    let of = |instance: &Instance| {
+/// Where and what each instance is: two may be at one place, by a manifest and by an app.
+fn instances(catalogue: &Snapshot) -> BTreeMap<(&ServiceKey, &InstanceId), (String, String)> {
+    let says = |key: &ServiceKey, instance: &Instance| {
         let version =
             instance.profile.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-        let place = std::net::SocketAddr::new(instance.address(), instance.profile.port);
-        (format!("{place}{version}"), format!("{} ({})", instance.state, instance.reason))
+        let place = SocketAddr::new(instance.address(), instance.profile.port);
+        (format!("{key} {place}{version}"), format!("{} ({})", instance.state, instance.reason))
     };
     let all = catalogue.iter().flat_map(|(key, service)| service.instances.iter().map(move |one| (key, one)));
-    all.map(|(key, instance)| {
-        let (place, says) = of(instance);
-        ((key, place), says)
-    })
-    .collect()
+    all.map(|(key, instance)| ((key, &instance.id), says(key, instance))).collect()
 }
 
 #[cfg(test)]

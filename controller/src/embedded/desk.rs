@@ -1,10 +1,10 @@
 //! The desk: looks at the folder, tells the index what is new in it, and people what came of it.
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use rollcall_catalogue::Namespace;
 use rollcall_crds::{Accepted, ConditionReason, Finding, Problem, Resolved};
-use rollcall_net::{Folder, Found, Reads};
+use rollcall_net::{Folder, Reads};
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
 use super::manifests::{FileState, Manifests, Shelf};
@@ -25,9 +25,15 @@ const REPORTS_MAX: usize = 64;
 /// Holds the folder, and what it says.
 #[derive(Debug)]
 pub(super) struct Desk {
+    held: Held,
+    shelf: watch::Sender<Arc<Shelf>>,
+}
+
+/// Holds what a look goes over.
+#[derive(Debug)]
+struct Held {
     folder: Folder,
     manifests: Manifests,
-    shelf: watch::Sender<Arc<Shelf>>,
 }
 
 // === impl Desk ===
@@ -35,17 +41,29 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(folder: PathBuf, home: Namespace) -> (Self, watch::Receiver<Arc<Shelf>>) {
         let (shelf, receiver) = watch::channel(Arc::default());
-        (Self { folder: Folder::new(folder, READS), manifests: Manifests::new(home), shelf }, receiver)
+        let held = Held { folder: Folder::new(folder, READS), manifests: Manifests::new(home) };
+        (Self { held, shelf }, receiver)
     }
 
     /// Looks until the owner is gone. The first look is the first list: before it nothing is known to be missing.
-    pub(super) async fn run(mut self, index: IndexHandle) -> Result<(), OwnerGone> {
+    pub(super) async fn run(self, index: IndexHandle) -> Result<(), OwnerGone> {
+        let Self { mut held, shelf } = self;
         index.apply(Change::ListBegins(Kind::Registration)).await?;
         let mut begun = false;
         loop {
-            let failed = match self.look().await {
-                Ok(found) => {
-                    for change in self.manifests.take(found) {
+            // Off the tasks that others wait for: files are read and parsed for as long as it takes.
+            let looking = spawn_blocking(move || {
+                let changes = held.look();
+                (held, changes)
+            });
+            let Ok((back, changes)) = looking.await else {
+                // It panicked, which ends the process where it is released.
+                return Err(OwnerGone);
+            };
+            held = back;
+            let failed = match changes {
+                Ok(changes) => {
+                    for change in changes {
                         index.apply(change).await?;
                     }
                     None
@@ -56,41 +74,40 @@ impl Desk {
                 index.apply(Change::ListEnds(Kind::Registration)).await?;
             }
             for report in index.reports(REPORTS_MAX).await? {
-                self.manifests.judge(report.object, report.findings.iter().filter_map(bad).collect());
+                held.manifests.judge(report.object, report.findings.iter().filter_map(bad).collect());
             }
-            self.show(failed.as_ref());
+            let now = held.shelf(failed.as_ref());
+            shelf.send_if_modified(|told| {
+                let changed = **told != now;
+                if changed {
+                    *told = Arc::new(now);
+                }
+                changed
+            });
             sleep(LOOK_EVERY).await;
         }
     }
+}
 
-    /// Off the tasks that others wait for: it takes as long as the disk does.
-    async fn look(&mut self) -> io::Result<BTreeMap<String, Found>> {
-        let stand_in = Folder::new(self.folder.path().to_owned(), READS);
-        let mut folder = std::mem::replace(&mut self.folder, stand_in);
-        let looking = spawn_blocking(move || {
-            let found = folder.look();
-            (folder, found)
-        });
-        // A look that panics is a bug, and not one to end the lookups by: the next one reads everything anew.
-        let (folder, found) = looking.await.map_err(io::Error::other)?;
-        self.folder = folder;
-        found
+// === impl Held ===
+
+impl Held {
+    /// What the index is to be told by what is in the folder now.
+    fn look(&mut self) -> io::Result<Vec<Change>> {
+        // One that is gone says nothing of what was in it: it may be on its way elsewhere, or its disk away.
+        fs::metadata(self.folder.path())?;
+        Ok(self.manifests.take(self.folder.look()?))
     }
 
-    fn show(&self, failed: Option<&io::Error>) {
+    fn shelf(&self, failed: Option<&io::Error>) -> Shelf {
         let mut shelf = self.manifests.shelf();
         if let Some(error) = failed {
-            let problem = Problem { line: 1, sentence: format!("the folder cannot be read: {error}") };
+            let sentence = format!("the folder cannot be read, and what it said stays: {error}");
             let name = self.folder.path().display().to_string();
-            shelf.insert(name, FileState { problems: vec![problem], ..FileState::default() });
+            let problems = vec![Problem { line: 1, sentence }];
+            shelf.insert(name, FileState { problems, ..FileState::default() });
         }
-        self.shelf.send_if_modified(|held| {
-            let changed = **held != shelf;
-            if changed {
-                *held = Arc::new(shelf);
-            }
-            changed
-        });
+        shelf
     }
 }
 

@@ -12,6 +12,9 @@ use rollcall_net::Found;
 
 use crate::index::{Change, Key, Object, ObjectKey, StatusDigest};
 
+/// Problems and remarks of one file that are told: one with more is not mended in one go anyway.
+const TOLD_MAX: usize = 16;
+
 /// What each file came to, by its name.
 pub type Shelf = BTreeMap<String, FileState>;
 
@@ -33,6 +36,9 @@ pub(super) struct Manifests {
     files: BTreeMap<String, File>,
     /// What the index was told.
     told: BTreeMap<ObjectKey, Arc<Registration>>,
+    /// What the last look did not find any more. An editor empties a file before it writes it: only what two looks in a row do not
+    /// find is gone.
+    missing: BTreeSet<ObjectKey>,
     /// What the index says of the objects that it was told, where that is anything bad.
     judged: BTreeMap<ObjectKey, Vec<String>>,
 }
@@ -55,7 +61,13 @@ struct Good {
 impl Manifests {
     /// `home` is the namespace of whatever names none.
     pub(super) fn new(home: Namespace) -> Self {
-        Self { home, files: BTreeMap::new(), told: BTreeMap::new(), judged: BTreeMap::new() }
+        Self {
+            home,
+            files: BTreeMap::new(),
+            told: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            judged: BTreeMap::new(),
+        }
     }
 
     /// Takes a look in; gives what the index is to be told.
@@ -110,6 +122,8 @@ impl Manifests {
                     .extend(judged.map(|sentence| Problem { line: good.line, sentence: sentence.clone() }));
             }
             state.problems.sort();
+            bounded(&mut state.problems);
+            bounded(&mut state.remarks);
             shelf.insert(name.clone(), state);
         }
         shelf
@@ -121,11 +135,17 @@ impl Manifests {
         for (key, good) in self.files.values().flat_map(|file| &file.good) {
             wanted.entry(key.clone()).or_insert_with(|| good.registration.clone());
         }
-        let gone = self.told.keys().filter(|key| !wanted.contains_key(*key));
-        let mut changes: Vec<_> = gone.map(|key| Change::Gone(Key::Registration(key.clone()))).collect();
+        let missing = self.told.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
+        let missed = std::mem::replace(&mut self.missing, missing);
+        let (gone, spared): (Vec<_>, Vec<_>) = self.missing.iter().partition(|key| missed.contains(*key));
+        let mut changes: Vec<_> =
+            gone.into_iter().map(|key| Change::Gone(Key::Registration(key.clone()))).collect();
         let news = wanted.iter().filter(|(key, one)| self.told.get(*key) != Some(*one));
         changes.extend(news.map(|(key, one)| Change::Registration(key.clone(), Box::new(object(key, one)))));
+        let spared = spared.into_iter().filter_map(|key| Some((key.clone(), self.told.get(key)?.clone())));
+        wanted.extend(spared.collect::<Vec<_>>());
         self.judged.retain(|key, _| wanted.contains_key(key));
+        self.missing.retain(|key| wanted.contains_key(key));
         self.told = wanted;
         changes
     }
@@ -183,6 +203,16 @@ impl File {
             file.good.extend(known);
         }
         file
+    }
+}
+
+/// The first of them, and how many more there are.
+fn bounded(told: &mut Vec<Problem>) {
+    let more = told.len().saturating_sub(TOLD_MAX);
+    if let (true, Some(first)) = (more > 0, told.get(TOLD_MAX)) {
+        let line = first.line;
+        told.truncate(TOLD_MAX);
+        told.push(Problem { line, sentence: format!("and {more} more like these") });
     }
 }
 
@@ -245,10 +275,38 @@ mod tests {
         assert_eq!(words(&told), ["+billing 127.0.0.2", "+orders 127.0.0.1"]);
         assert!(all.take(look([("a.yaml", Found::Same)])).is_empty());
         let one = manifest("orders", "127.0.0.3");
-        assert_eq!(words(&all.take(look([("a.yaml", text(&one))]))), ["-billing", "+orders 127.0.0.3"]);
+        assert_eq!(words(&all.take(look([("a.yaml", text(&one))]))), ["+orders 127.0.0.3"]);
+        assert_eq!(words(&all.take(look([("a.yaml", Found::Same)]))), ["-billing"]);
         assert_eq!(all.shelf()["a.yaml"].services, ["orders.default".to_owned()].into());
+        assert!(all.take(look([])).is_empty());
         assert_eq!(words(&all.take(look([]))), ["-orders"]);
-        assert!(all.shelf().is_empty());
+        assert!(all.take(look([])).is_empty() && all.shelf().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_being_saved_takes_nothing_out() {
+        let mut all = Manifests::new("default".parse().unwrap());
+        let both = manifest("orders", "127.0.0.1") + &manifest("billing", "127.0.0.2");
+        all.take(look([("a.yaml", text(&both))]));
+        for half in ["", &manifest("orders", "127.0.0.1")] {
+            assert!(all.take(look([("a.yaml", text(half))])).is_empty());
+            assert!(all.take(look([("a.yaml", text(&both))])).is_empty());
+        }
+        // By another editor: away, and back.
+        assert!(all.take(look([])).is_empty());
+        assert!(all.take(look([("a.yaml", text(&both))])).is_empty());
+    }
+
+    #[test]
+    fn of_a_file_with_thousands_of_problems_a_few_are_told() {
+        let mut all = Manifests::new("default".parse().unwrap());
+        all.take(look([("a.yaml", text(&"a: 1\n---\n".repeat(900)))]));
+        let shelf = all.shelf();
+        assert_eq!(shelf["a.yaml"].problems.len(), TOLD_MAX + 1);
+        assert!(
+            shelf["a.yaml"].problems.iter().any(|problem| problem.sentence.contains("884 more")),
+            "{shelf:?}"
+        );
     }
 
     #[test]
@@ -266,11 +324,9 @@ mod tests {
         // It cannot be read at all.
         assert!(all.take(look([("a.yaml", Found::Unreadable("it is no file".to_owned()))])).is_empty());
         assert_eq!(all.shelf()["a.yaml"].problems[0].sentence, "it is no file");
-        // It is well again.
-        assert_eq!(
-            words(&all.take(look([("a.yaml", text(&manifest("billing", "127.0.0.5")))]))),
-            ["-orders"]
-        );
+        // It is well again, and one of the two is not in it any more.
+        assert!(all.take(look([("a.yaml", text(&manifest("billing", "127.0.0.5")))])).is_empty());
+        assert_eq!(words(&all.take(look([("a.yaml", Found::Same)]))), ["-orders"]);
         assert!(all.shelf()["a.yaml"].problems.is_empty());
     }
 

@@ -14,7 +14,7 @@ use http::{
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
 use http_body_util::Full;
-use rollcall_net::{Callers, Http1, Places, Shutdown};
+use rollcall_net::{Callers, Http1, Places, Shutdown, check_local};
 use tokio::{net::TcpListener, sync::watch};
 
 use super::{Format, Metrics};
@@ -71,6 +71,10 @@ impl Health {
     /// up, so that sessions are served; the API server knows our certificate, as far as that can be waited for; and the
     /// process is not about to end.
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        // Where it is a person's own machine, pages in their browser reach it too.
+        if self.beside.is_some() && check_local(request.uri(), request.headers()).is_err() {
+            return response(StatusCode::FORBIDDEN, TEXT, "ask for localhost, and from no web page\n");
+        }
         let path = request.uri().path();
         if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
             let text = "no such path; /healthz, /readyz and /metrics answer here\n";

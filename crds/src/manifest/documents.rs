@@ -1,75 +1,43 @@
 //! A file of documents, read as kubectl reads it.
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
-/// Deeper than any schema in a CRD: those are the deepest of what people apply.
-const DEPTH_MAX: usize = 256;
-/// Values of one document: etcd holds none that has more.
-const NODES_MAX: usize = 1_000_000;
-/// Documents of one file that are looked at one by one: an installation as a whole has some hundreds.
-pub const DOCUMENTS_MAX: usize = 10_000;
+use super::lines::{Lines, Unreadable};
 
-/// Holds one document, as it was written and as it is meant.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Document {
-    pub text: String,
-    /// Of the file, at which its text begins; from 1 on.
-    pub line: usize,
-    pub value: Value,
-}
+/// Documents of one file: an installation as a whole has some hundreds, and whoever has more has several files.
+const DOCUMENTS_MAX: usize = 1_000;
 
-/// Holds what keeps a document from being read; the others may be good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadDocument {
-    pub line: usize,
-    pub why: String,
-}
-
-/// Every document of a file, in order: YAML, or objects of JSON one after the other. Those that say nothing are left out.
-pub fn documents(text: &str) -> Vec<Result<Document, BadDocument>> {
+/// Every document of a file, in order, or why it cannot be read: YAML, or objects of JSON one after the other. Those that say
+/// nothing are left out.
+pub(super) fn documents(text: &str) -> Vec<Result<Lines, Unreadable>> {
     let text = text.trim_start_matches('\u{feff}');
-    if text.trim_start().starts_with('{')
-        && let Some(documents) = json(text)
-    {
-        return documents.into_iter().map(Ok).collect();
-    }
-    let mut all: Vec<_> = split(text).into_iter().map(|(line, text)| document(line, text)).collect();
-    if all.len() > DOCUMENTS_MAX {
-        all.truncate(DOCUMENTS_MAX);
-        let why = format!("the file has more than {DOCUMENTS_MAX} documents; use several files");
-        all.push(Err(BadDocument { line: 1, why }));
+    let is_json = text.trim_start().starts_with('{');
+    let (parts, more) = match is_json.then(|| json(text)).flatten() {
+        Some(parts) => parts,
+        None => split(text),
+    };
+    let mut all: Vec<_> = parts.into_iter().map(|(line, text)| Lines::of(&text, line)).collect();
+    if more {
+        let why = format!(
+            "the file has more than {DOCUMENTS_MAX} documents, of which the rest is not read; use several files"
+        );
+        all.push(Err(Unreadable { line: 1, why }));
     }
     all
 }
 
-fn document(line: usize, text: String) -> Result<Document, BadDocument> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_nodes: NODES_MAX, max_depth: DEPTH_MAX },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: NODES_MAX },
-        // As in `defaultMode: 0644`, and as kubectl reads it.
-        legacy_octal_numbers: true,
-    };
-    match serde_saphyr::from_str_with_options::<Value>(&text, options) {
-        Ok(value) => Ok(Document { text, line, value }),
-        Err(error) => {
-            let within = error.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1).max(1));
-            // The first line says where within the document, and what; those below show the text itself.
-            let said = error.to_string();
-            let said = said.lines().next().unwrap_or_default();
-            let what = said.split_once(" column ").and_then(|(_, rest)| rest.split_once(": "));
-            let what = what.map_or(said, |(_, what)| what);
-            Err(BadDocument { line: line + within - 1, why: format!("no YAML: {what}") })
-        }
-    }
-}
-
 /// Documents of YAML with the line at which each begins, where a line of its own separates them: no text can hold such a line.
-fn split(text: &str) -> Vec<(usize, String)> {
+/// Whether there were more.
+fn split(text: &str) -> (Vec<(usize, String)>, bool) {
     let mut documents = vec![(1, String::new())];
     for (place, line) in text.split_inclusive('\n').enumerate() {
         let rest =
             line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         if let Some(rest) = rest {
+            documents.retain(|(_, document)| says_something(document));
+            if documents.len() >= DOCUMENTS_MAX {
+                return (documents, true);
+            }
             // `--- # of this file`, or a document that begins there.
             if rest.trim().is_empty() {
                 documents.push((place + 2, String::new()));
@@ -81,60 +49,74 @@ fn split(text: &str) -> Vec<(usize, String)> {
             document.push_str(rest.unwrap_or(line));
         }
     }
-    let says =
-        |line: &str| !(line.trim().is_empty() || line.trim_start().starts_with('#') || line.starts_with('%'));
-    documents.retain(|(_, document)| document.lines().any(says));
-    documents
+    documents.retain(|(_, document)| says_something(document));
+    (documents, false)
 }
 
-/// Objects of JSON, one after the other; none where it is no JSON.
-fn json(text: &str) -> Option<Vec<Document>> {
+fn says_something(document: &str) -> bool {
+    let says =
+        |line: &str| !(line.trim().is_empty() || line.trim_start().starts_with('#') || line.starts_with('%'));
+    document.lines().any(says)
+}
+
+/// Objects of JSON, one after the other; none where it is no JSON. Whether there were more.
+fn json(text: &str) -> Option<(Vec<(usize, String)>, bool)> {
     let mut documents = Vec::new();
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    let mut begin = 0;
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let (mut begin, mut line) = (0, 1);
     while let Some(value) = stream.next() {
-        let (value, end) = (value.ok()?, stream.byte_offset());
-        let between = text.get(begin..end)?;
-        let leading = between.len() - between.trim_start().len();
-        let line = text.get(..begin + leading)?.matches('\n').count() + 1;
-        documents.push(Document { text: between.trim().to_owned(), line, value });
-        begin = end;
+        value.ok()?;
+        if documents.len() >= DOCUMENTS_MAX {
+            return Some((documents, true));
+        }
+        let between = text.get(begin..stream.byte_offset())?;
+        let (leading, own) = between.split_at(between.len() - between.trim_start().len());
+        line += leading.matches('\n').count();
+        documents.push((line, own.to_owned()));
+        line += own.matches('\n').count();
+        begin = stream.byte_offset();
     }
-    Some(documents)
+    Some((documents, false))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn read(text: &str) -> Vec<(usize, Value)> {
+        let all = documents(text).into_iter().map(|read| match read {
+            Ok(lines) => (lines.line(), lines.value()),
+            Err(bad) => (bad.line, json!(bad.why)),
+        });
+        all.collect()
+    }
 
     #[test]
     fn documents_begin_where_they_stand_in_the_file() {
         let text = "# of this file\n---\na: 1\n--- # one more\nb: 2\n---\n\n---\n- c\n---\n{d: [}\n---\ne: 5";
-        let read: Vec<_> = documents(text)
-            .into_iter()
-            .map(|read| match read {
-                Ok(document) => (document.line, document.value),
-                Err(bad) => (bad.line, json!(bad.why.starts_with("no YAML"))),
-            })
-            .collect();
-        let expected = [
-            (3, json!({"a": 1})),
-            (4, json!({"b": 2})),
-            (9, json!(["c"])),
-            (11, json!(true)),
-            (13, json!({"e": 5})),
-        ];
+        let mut read = read(text);
+        let broken = read.remove(3);
+        assert!(broken.0 == 11 && broken.1.as_str().is_some_and(|why| why.contains('[')), "{broken:?}");
+        let expected = [(3, json!({"a": 1})), (5, json!({"b": 2})), (9, json!(["c"])), (13, json!({"e": 5}))];
         assert_eq!(read, expected);
     }
 
     #[test]
     fn json_is_read_as_such() {
-        let read: Vec<_> = documents("{\"a\": 1}\n\n{\"b\":\n 2}").into_iter().map(Result::unwrap).collect();
-        let lines: Vec<_> = read.iter().map(|document| document.line).collect();
-        assert_eq!(lines, [1, 3]);
-        assert_eq!(read[1].value, json!({"b": 2}));
-        assert_eq!(documents("{\"a\": 1").len(), 1, "YAML that is broken too");
+        let text = "{\"a\": 1}\n\n{\"b\":\n 2} {\"c\": 3}";
+        assert_eq!(read(text), [(1, json!({"a": 1})), (3, json!({"b": 2})), (4, json!({"c": 3}))]);
+        assert_eq!(read("{\"a\": 1").len(), 1, "broken");
+        assert!(read("{\"a\": 1, \"a\": 2}").iter().all(|(_, why)| why.as_str().is_some()), "a key twice");
+    }
+
+    #[test]
+    fn no_file_is_too_long_to_be_looked_at() {
+        for text in ["{}\n".repeat(300_000), "---\na: 1\n".repeat(100_000)] {
+            let read = read(&text);
+            assert_eq!(read.len(), DOCUMENTS_MAX + 1);
+            assert!(read.last().is_some_and(|(_, why)| why.to_string().contains("several files")));
+        }
     }
 }

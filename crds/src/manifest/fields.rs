@@ -1,7 +1,7 @@
 //! What of an object its schema does not know, or knows as something else: the API server says so, and a file is read without
 //! one.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use kube::CustomResourceExt;
 use serde_json::{Map, Value};
@@ -16,6 +16,13 @@ const ENTRIES_MAX: usize = 1_024;
 const SLIPS_MAX: usize = 2;
 /// What stands beside the spec in every object.
 const BESIDE: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+
+/// The schema of a spec: the same for all objects, and work to make.
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let crd = serde_json::to_value(ServiceRegistration::crd()).unwrap_or_default();
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
+    schema.cloned().unwrap_or_default()
+});
 
 /// Holds a field that the schema does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +96,7 @@ pub(super) fn twice(object: &Value) -> Vec<Twice> {
 /// The first field whose value is of another kind than its schema says.
 pub(super) fn of_wrong_kind(object: &Value) -> Option<WrongKind> {
     let mut first = None;
-    if object.get("spec").is_none() {
+    if object.get("spec").is_none_or(Value::is_null) {
         let why = "missing; say at least `target` and `ports`".to_owned();
         return Some(WrongKind { path: "spec".to_owned(), why });
     }
@@ -99,6 +106,9 @@ pub(super) fn of_wrong_kind(object: &Value) -> Option<WrongKind> {
         let mut required = required.into_iter().flatten().filter_map(Value::as_str);
         let missing = required.find(|name| value.is_object() && value.get(name).is_none());
         let why = match (is_of(value, wanted), missing) {
+            (false, _) if value.is_number() && wanted == "integer" => {
+                Some((path.to_owned(), "no whole number, or too large a one".to_owned()))
+            }
             (false, _) => Some((
                 path.to_owned(),
                 format!("{}, where {} is wanted", kind_of(value), with_article(wanted)),
@@ -115,10 +125,8 @@ pub(super) fn of_wrong_kind(object: &Value) -> Option<WrongKind> {
 
 /// Calls back for each value that the schema describes, with its path and its schema.
 fn walk(object: &Value, each: &mut dyn FnMut(&str, &Value, &Value)) {
-    let crd = serde_json::to_value(ServiceRegistration::crd()).unwrap_or_default();
-    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
-    if let (Some(schema), Some(spec)) = (schema, object.get("spec")) {
-        step("spec", spec, schema, each);
+    if let Some(spec) = object.get("spec") {
+        step("spec", spec, &SCHEMA, each);
     }
 }
 
@@ -245,6 +253,8 @@ mod tests {
     fn values_of_another_kind_are_named() {
         let table = [
             (json!({}), "spec", "missing"),
+            (json!({"spec": null}), "spec", "missing"),
+            (json!({"spec": {"weight": 1e30}}), "spec.weight", "too large"),
             (json!({"spec": {"version": 1.4}}), "spec.version", "in quotes"),
             (json!({"spec": {"ports": {"name": "a"}}}), "spec.ports", "an object, where a list"),
             (

@@ -11,10 +11,11 @@ use kube::core::ObjectMeta;
 use rollcall_catalogue::{Namespace, Reach, Registration, shortened};
 use serde_json::Value;
 
-use self::lines::Lines;
+use self::{
+    documents::documents,
+    lines::{Lines, Unreadable},
+};
 use crate::{SpecError, convert::registration_for, resource::ServiceRegistration};
-
-pub use self::documents::{BadDocument, DOCUMENTS_MAX, Document, documents};
 
 /// The newest thing that is read here, as it is written.
 const API_VERSION: &str = "rollcall.dev/v1alpha1";
@@ -62,8 +63,9 @@ pub fn manifests(text: &str, home: &Namespace, reach: Reach) -> Vec<Read> {
     for document in documents(text) {
         match document {
             Ok(document) => objects(&document, home, reach, &mut all),
-            Err(BadDocument { line, why }) => {
-                let what = What::Bad { named: None, problems: vec![Problem { line, sentence: why }] };
+            Err(Unreadable { line, why }) => {
+                let problem = Problem { line, sentence: format!("cannot be read: {why}") };
+                let what = What::Bad { named: None, problems: vec![problem] };
                 all.push(Read { line, what });
             }
         }
@@ -72,21 +74,17 @@ pub fn manifests(text: &str, home: &Namespace, reach: Reach) -> Vec<Read> {
 }
 
 /// The objects of a document: it may be a list of them.
-fn objects(document: &Document, home: &Namespace, reach: Reach, all: &mut Vec<Read>) {
-    let lines = Lines::of(&document.text, document.line);
-    let items = document.value.get("items").and_then(Value::as_array);
-    let is_list =
-        document.value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
-    match items.filter(|_| is_list) {
-        Some(items) => {
-            let each = items.iter().zip(lines.items("items"));
-            all.extend(each.map(|(item, lines)| object(item, &lines, home, reach)));
-        }
-        None => all.push(object(&document.value, &lines, home, reach)),
+fn objects(document: &Lines, home: &Namespace, reach: Reach, all: &mut Vec<Read>) {
+    let value = document.value();
+    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    match is_list && value.get("items").is_some_and(Value::is_array) {
+        true => all.extend(document.items("items").iter().map(|item| object(item, home, reach))),
+        false => all.push(object(document, home, reach)),
     }
 }
 
-fn object(value: &Value, lines: &Lines, home: &Namespace, reach: Reach) -> Read {
+fn object(lines: &Lines, home: &Namespace, reach: Reach) -> Read {
+    let value = &lines.value();
     let line = lines.line();
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let bad = |field: &str, sentence: String| What::Bad {

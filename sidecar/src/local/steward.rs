@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rollcall_catalogue::Namespace;
 use rollcall_net::{Network, Trigger, shutdown};
 use tokio::{
@@ -109,7 +109,8 @@ impl Steward {
                 Some(ended) = self.running.join_next() => {
                     let (address, ended) = ended?;
                     if self.open.contains_key(&address) {
-                        return ended.with_context(|| format!("{address}: its session ended by itself; this is a bug"));
+                        ended.with_context(|| format!("{address}: its session ended by itself"))?;
+                        bail!("{address}: its session ended by itself; this is a bug");
                     }
                 }
             }
