@@ -44,7 +44,8 @@ fn what_needs_no_cluster_runs_as_it_is_pasted() {
         [Stage::Here, Stage::Dev, Stage::App].map(|stage| acts(TABLE, &pages, &[stage])).concat();
     assert!(all.iter().any(Act::starts_dev));
     let failed: Vec<_> = thread::scope(|scope| {
-        let acting: Vec<_> = all.iter().map(|act| scope.spawn(|| played(act, &programs))).collect();
+        let acting = |act| played(act, &Scratch::new(&programs)?);
+        let acting: Vec<_> = all.iter().map(|act| scope.spawn(move || acting(act))).collect();
         acting.into_iter().filter_map(|acting| acting.join().unwrap().err()).collect()
     });
     let told: Vec<_> = failed.iter().map(|error| format!("{error:#}")).collect();
@@ -67,13 +68,14 @@ fn what_dev_prints_runs_as_it_is_pasted() {
     };
     let table = [
         row("rollcall dev", &["rollcall dev"], DEV_ANSWERS),
-        row("#", &["curl -N"], "curl 127.0.0.1:7300/v1/services/hello-too | grep 7380"),
+        row("#", &["curl -N"], "curl 127.0.0.1:7300/v1/services/hello-too | grep 127.0.0.1"),
     ];
     let page = |text: String| [Page::new("`rollcall dev`".to_owned(), text)];
-    let programs = Programs(vec![("rollcall", built().unwrap())]);
+    // Both times in one folder, which it names.
+    let scratch = Scratch::new(&Programs(vec![("rollcall", built().unwrap())])).unwrap();
     let run = |page: &[Page]| {
         let [act] = &acts(&table, page, &[Stage::Dev])[..] else { panic!("one act") };
-        thread::scope(|scope| scope.spawn(|| played(act, &programs)).join()).unwrap().unwrap()
+        thread::scope(|scope| scope.spawn(|| played(act, &scratch)).join()).unwrap().unwrap()
     };
     let printed = run(&page("```sh\nrollcall dev\n```\n".to_owned()));
     let block = block_of(&printed[0].text);
@@ -115,8 +117,7 @@ fn what_fails_is_told_with_its_page_line_command_and_output() {
 }
 
 /// Runs all of an act in a network of its own. The thread that does so never comes back to that of the machine.
-fn played(act: &Act<'_>, programs: &Programs) -> Result<Vec<Printed>> {
-    let scratch = Scratch::new(programs)?;
+fn played(act: &Act<'_>, scratch: &Scratch) -> Result<Vec<Printed>> {
     apart()?;
     let mut cues = act.cues()?;
     if act.blocks.iter().any(|(_, row)| row.stage == Stage::App) {
