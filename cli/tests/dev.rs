@@ -230,6 +230,41 @@ fn a_folder_is_followed_and_a_bad_file_is_named_with_its_line() {
 }
 
 #[test]
+fn no_file_ends_it_and_no_output_that_nobody_reads_holds_it_up() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("rollcall");
+    let mut dev = Dev::start(&folder);
+    let at = |name: &str| folder.join(name);
+    for (name, open, close) in [("list.yaml", "[", "]"), ("object.json", "{\"a\":", "}")] {
+        let value = format!("{}1{}", open.repeat(5_000), close.repeat(5_000));
+        fs::write(at(name), format!("{{\"kind\": \"X\", \"a\": {value}}}")).unwrap();
+        dev.until_said(&[&format!("! {name}:1:"), "nested"]);
+    }
+    fs::write(at("many.json"), "{}\n".repeat(100_000)).unwrap();
+    dev.until_said(&["! many.json:", "several files"]);
+    assert_eq!(dev.get("/v1/services").0, 200);
+    drop(dev);
+
+    // It starts with all of them there, and its output is a pipe that nobody empties.
+    let mut silent = command(&folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = silent.stdout.take().unwrap();
+    let mut first = [0; 1];
+    output.read_exact(&mut first).unwrap();
+    for round in 0..40 {
+        for file in 0..25 {
+            fs::write(at(&format!("f{file}.yaml")), format!("a: {round}\n---\n").repeat(900)).unwrap();
+        }
+        thread::sleep(PAUSE);
+    }
+    assert!(Command::new("kill").arg(silent.id().to_string()).status().unwrap().success());
+    let deadline = Instant::now() + ENOUGH;
+    while silent.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "it does not end");
+        thread::sleep(PAUSE);
+    }
+}
+
+#[test]
 fn a_kill_loses_nothing_and_what_beats_is_in_doubt_until_it_does() {
     let place = tempfile::tempdir().unwrap();
     let dev = Dev::start(place.path());

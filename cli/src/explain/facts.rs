@@ -96,8 +96,8 @@ pub(super) struct Declared {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sidecar {
     pub(super) running: bool,
-    /// Why it does not run, as Kubernetes has it.
-    pub(super) why: String,
+    /// Why it does not run, as Kubernetes has it; none: nothing of the pod is begun.
+    pub(super) why: Option<String>,
     /// Whom its token is for; none where it has none.
     pub(super) audience: Option<String>,
     /// A word of docs/liveness.md; none where nobody could be asked.

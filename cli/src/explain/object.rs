@@ -103,11 +103,7 @@ fn sidecar(pod: &Pod, container: &Container) -> Sidecar {
     let found = of_init.chain(of_app).find(|one| one.name == SIDECAR);
     let state = found.and_then(|one| one.state.as_ref());
     let running = state.is_some_and(|state| state.running.is_some());
-    let why = match state {
-        Some(state) => why(state),
-        // What keeps all of the pod from beginning is told of the app too.
-        None => unready(pod).into_iter().next().unwrap_or_else(|| "it is not begun yet".to_owned()),
-    };
+    let why = state.map(why);
     Sidecar { running, why, audience: audience(pod, container), session: None, last_word: LastWord::Nothing }
 }
 
@@ -169,7 +165,7 @@ mod tests {
         let found =
             with("initContainers", json!({"name": SIDECAR, "volumeMounts": at("/var/run/secrets/rollcall")}))
                 .unwrap();
-        assert_eq!((found.running, found.why.as_str()), (false, "ImagePullBackOff: no such image"));
+        assert_eq!((found.running, found.why.as_deref()), (false, Some("ImagePullBackOff: no such image")));
         assert_eq!(found.audience.as_deref(), Some("vault"));
         let by_hand = json!({"name": SIDECAR, "volumeMounts": at("/tokens/"), "env": [{"name": TOKEN_ENV, "value": "/tokens/mine"}]});
         assert_eq!(with("containers", by_hand).unwrap().audience.as_deref(), Some("vault"));
@@ -178,13 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sidecar_that_no_node_takes_says_so() {
+    fn of_a_pod_that_no_node_takes_no_sidecar_is_begun() {
         let conditions = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]);
         let spec = json!({"containers": [{"name": "app"}], "initContainers": [{"name": SIDECAR}]});
         let found = facts(&pod(
             json!({"metadata": {"name": "a"}, "spec": spec, "status": {"conditions": conditions}}),
         ));
-        assert!(found.sidecar.unwrap().why.contains("0/2 nodes"));
+        assert_eq!(found.sidecar.unwrap().why, None);
+        assert_eq!(found.unready, ["no node takes it (Unschedulable: 0/2 nodes)"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The links of the catalogue: who names the pod, what its app answers, who may see it, and whether it is served.
 
-use rollcall_catalogue::Namespace;
+use rollcall_catalogue::{Namespace, Visibility};
 
 use super::{Link, NAMED_MAX, Step};
 use crate::{
@@ -213,7 +213,12 @@ pub(super) fn visibility(facts: &PodFacts) -> Option<Step> {
     let mut told = Vec::new();
     for one in members {
         let Some(visibility) = &one.visibility else { continue };
-        told.push(format!("{}: {visibility}", one.service));
+        let by = match visibility {
+            Visibility::Cluster => "all namespaces".to_owned(),
+            Visibility::Namespaces(named) if named.is_empty() => "its own namespace alone".to_owned(),
+            Visibility::Namespaces(_) => format!("its own namespace and {visibility} alone"),
+        };
+        told.push(format!("`{}` is seen by {by}", one.service));
         let Some(caller) = &facts.caller else { continue };
         let (home, from): (Namespace, Namespace) = (one.namespace.parse().ok()?, caller.parse().ok()?);
         if !visibility.includes(&home, &from) {
@@ -241,7 +246,7 @@ pub(super) fn visibility(facts: &PodFacts) -> Option<Step> {
     }
     Some(match told.as_slice() {
         [] => link.unknown("who may see it was not told", "see `rollcall check`"),
-        told => link.good(format!("seen by {}", first_of(told, NAMED_MAX))),
+        told => link.good(first_of(told, NAMED_MAX)),
     })
 }
 

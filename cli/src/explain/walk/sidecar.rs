@@ -91,11 +91,13 @@ fn nobody_asked(facts: &PodFacts, is_member: bool) -> Step {
 pub(super) fn sidecar(facts: &PodFacts) -> Option<Step> {
     let Sidecar { running, why, .. } = facts.sidecar.as_ref()?;
     let describe = format!("`kubectl -n {} describe pod {}` has the Events", facts.namespace, facts.pod);
-    Some(match running {
-        true => Link::Sidecar.good("it runs"),
-        // What ends with its pod is no fault of its own.
-        false if facts.ending || matches!(facts.phase.as_str(), "Succeeded" | "Failed") => return None,
-        false => Link::Sidecar.broken(format!("it does not run: {why}"), describe),
+    Some(match (running, why) {
+        (true, _) => Link::Sidecar.good("it runs"),
+        // What ends or begins with its pod is no fault of its own.
+        (false, _) if facts.ending || matches!(facts.phase.as_str(), "Succeeded" | "Failed") => return None,
+        (false, None) if !facts.unready.is_empty() => return None,
+        (false, None) => Link::Sidecar.broken("it is not begun yet", describe),
+        (false, Some(why)) => Link::Sidecar.broken(format!("it does not run: {why}"), describe),
     })
 }
 

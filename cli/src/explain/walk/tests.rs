@@ -29,7 +29,7 @@ fn served() -> PodFacts {
         anew: "`kubectl rollout restart`".to_owned(),
         sidecar: Some(Sidecar {
             running: true,
-            why: String::new(),
+            why: None,
             audience: Some("rollcall".to_owned()),
             session: Some("live".to_owned()),
             last_word: LastWord::Nothing,
@@ -179,9 +179,20 @@ fn each_broken_set_up_is_named_by_its_cause() {
         ),
         (
             "an image that is not there",
-            |facts| (sidecar_of(facts).running, sidecar_of(facts).why) = (false, "ImagePullBackOff".into()),
+            |facts| {
+                (sidecar_of(facts).running, sidecar_of(facts).why) = (false, Some("ImagePullBackOff".into()));
+            },
             Link::Sidecar,
             "ImagePullBackOff",
+        ),
+        (
+            "a pod that no node takes",
+            |facts| {
+                sidecar_of(facts).running = false;
+                facts.unready = vec!["no node takes it (0/2 nodes)".into()];
+            },
+            Link::Readiness,
+            "no node takes it",
         ),
         (
             "a wrong audience",

@@ -30,7 +30,7 @@ pub(crate) fn make(cluster: &Cluster) -> Result<()> {
     cluster.yard.apply(&[on_host, says("unasked-1", json!({"rollcall.dev/service": "unasked"}))])
 }
 
-fn unready_ones() -> [Value; 5] {
+fn unready_ones() -> [Value; 6] {
     let named = |name: &str, script: &str| {
         let service = name.trim_end_matches("-1");
         with_annotations(
@@ -54,7 +54,9 @@ fn unready_ones() -> [Value; 5] {
         migrate.remove("ports");
     }
     init["spec"]["initContainers"] = json!([migrate]);
-    [probe, gate, image, init, named("crash-1", CRASHES)]
+    let mut nowhere = named("nowhere-1", SERVES);
+    nowhere["spec"]["nodeSelector"] = json!({"example.com/nowhere": "1"});
+    [probe, gate, image, init, named("crash-1", CRASHES), nowhere]
 }
 
 fn with_wrong_ports() -> [Value; 3] {
@@ -116,6 +118,7 @@ pub(crate) fn unready(rollcall: &Rollcall, _: &Cluster) -> Result<()> {
         ("image-1", &["app (ErrImageNeverPull: "]),
         ("init-1", &["init container migrate (", "exit code 7"]),
         ("crash-1", &["app (", "exit code 7"]),
+        ("nowhere-1", &["no node takes it (Unschedulable"]),
     ] {
         rollcall.broken(pod, "readiness", says)?;
     }
