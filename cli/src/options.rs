@@ -58,7 +58,7 @@ impl Where {
 /// Says in which form the answer is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// What the controller answered, as it did.
+    /// As JSON; docs/cli.md has its form.
     Json,
 }
 
@@ -67,7 +67,7 @@ pub(crate) enum Form {
 pub(crate) enum WideForm {
     /// With more columns.
     Wide,
-    /// What the controller answered, as it did.
+    /// As JSON; docs/cli.md has its form.
     Json,
 }
 

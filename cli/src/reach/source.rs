@@ -57,6 +57,15 @@ impl Source {
         }
     }
 
+    /// What a command that is named as a remedy must say to ask the same.
+    pub(crate) fn flags(&self) -> String {
+        match self {
+            Self::Cluster(_) => String::new(),
+            Self::Local(local) if local.address == LOCAL => " --local".to_owned(),
+            Self::Local(local) => format!(" --local={}", local.address),
+        }
+    }
+
     /// For how long an answer is waited for.
     pub(crate) fn timeout(&self) -> Duration {
         match self {

@@ -13,8 +13,11 @@ use crate::{
 };
 
 /// Holds the answer of `GET /v1/services/{name}`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct ServiceAnswer {
+    /// Of all its instances, whatever was asked for.
+    #[serde(default)]
+    pub(crate) versions: Vec<String>,
     pub(crate) instances: Vec<Instance>,
 }
 
@@ -71,14 +74,14 @@ pub(crate) async fn found(source: &Source, key: &ServiceKey, path: &str) -> Resu
         // It is there: what is missing is an instance of it.
         return Ok(answer);
     }
-    Err(Failure::Nothing(unknown(key, &known)))
+    Err(Failure::Nothing(unknown(key, &known, &source.flags())))
 }
 
 /// What is said of a service that nobody knows.
-fn unknown(key: &ServiceKey, known: &[ServiceKey]) -> String {
+fn unknown(key: &ServiceKey, known: &[ServiceKey], flags: &str) -> String {
     let likely: Vec<_> = likely(key, known).into_iter().map(|key| format!("`{key}`")).collect();
     match likely.as_slice() {
-        [] => format!("there is no service `{key}`; `rollcall services -A` lists what there is"),
+        [] => format!("there is no service `{key}`; `rollcall services -A{flags}` lists what there is"),
         likely => format!("there is no service `{key}`; did you mean {}?", likely.join(" or ")),
     }
 }
@@ -108,10 +111,13 @@ mod tests {
     fn an_unknown_service_is_told_with_what_may_have_been_meant() {
         let known: Vec<ServiceKey> = ["orders.shop", "orders.bank"].map(|name| name.parse().unwrap()).into();
         assert_eq!(
-            unknown(&"ordres.shop".parse().unwrap(), &known),
+            unknown(&"ordres.shop".parse().unwrap(), &known, ""),
             "there is no service `ordres.shop`; did you mean `orders.shop` or `orders.bank`?"
         );
-        assert!(unknown(&"x.shop".parse().unwrap(), &known).contains("rollcall services -A"));
+        assert!(
+            unknown(&"x.shop".parse().unwrap(), &known, " --local")
+                .contains("`rollcall services -A --local`")
+        );
     }
 
     #[test]

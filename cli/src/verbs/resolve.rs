@@ -1,6 +1,7 @@
 //! `rollcall resolve`: who serves it, for scripts.
 
 use clap::Args;
+use rollcall_catalogue::ServiceKey;
 
 use super::{
     ServiceAnswer,
@@ -10,7 +11,9 @@ use crate::{
     failure::Failure,
     names::Named,
     options::{Form, Where},
-    print, print_body,
+    print,
+    print::plain,
+    print_body,
     reach::{Source, body, decoded},
 };
 
@@ -46,12 +49,26 @@ impl Resolve {
             print(lines(&service).as_bytes())?;
         }
         if service.instances.is_empty() {
-            let version = self.named.version.map(|version| format!("@{version}")).unwrap_or_default();
-            return Err(Failure::Nothing(format!(
-                "nobody serves `{key}{version}`; `rollcall explain {key}` says why"
-            )));
+            let (version, flags) = (self.named.version.as_deref(), source.flags());
+            return Err(Failure::Nothing(nobody(&key, version, &service.versions, &flags)));
         }
         Ok(())
+    }
+}
+
+/// What is said of a service that nobody serves, or not in this version.
+fn nobody(key: &ServiceKey, version: Option<&str>, versions: &[String], flags: &str) -> String {
+    let asked = version.map(|version| format!("@{}", plain(version))).unwrap_or_default();
+    let known: Vec<_> = versions.iter().map(|version| plain(version)).collect();
+    let explain = format!("`rollcall explain {key}{flags}` says why");
+    match (version, known.is_empty()) {
+        (Some(_), false) => {
+            format!(
+                "nobody serves `{key}{asked}`; it is there as {}; of those that are not served {explain}",
+                known.join(", ")
+            )
+        }
+        _ => format!("nobody serves `{key}{asked}`; {explain}"),
     }
 }
 
@@ -70,11 +87,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_asks_for_a_version_that_is_not_there_hears_which_are() {
+        let key = "orders.shop".parse().unwrap();
+        let versions = ["1.4.2".to_owned()];
+        let says = nobody(&key, Some("^2"), &versions, " --local");
+        assert!(says.contains("`orders.shop@^2`; it is there as 1.4.2;"), "{says}");
+        assert!(says.contains("`rollcall explain orders.shop --local` says why"), "{says}");
+        assert!(
+            nobody(&key, None, &versions, "").starts_with("nobody serves `orders.shop`; `rollcall explain")
+        );
+    }
+
+    #[test]
     fn addresses_are_sorted_lines() {
         let instance = |address: &str| json!({"id": address, "address": address, "port": 8080, "state": "Serving", "reason": "Ready"});
         let body = json!({"instances": [instance("10.0.0.9"), instance("fd00::1"), instance("10.0.0.10")]});
         let service: ServiceAnswer = serde_json::from_value(body).unwrap();
         assert_eq!(lines(&service), "10.0.0.10:8080\n10.0.0.9:8080\n[fd00::1]:8080\n");
-        assert_eq!(lines(&ServiceAnswer { instances: Vec::new() }), "");
+        assert_eq!(lines(&ServiceAnswer::default()), "");
     }
 }

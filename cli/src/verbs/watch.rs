@@ -107,7 +107,7 @@ impl Watch {
         answer: &Answer,
         output: &mut impl Write,
     ) -> Result<bool, Failure> {
-        let nothing = ServiceAnswer { instances: Vec::new() };
+        let nothing = ServiceAnswer::default();
         let turns = turns(held.unwrap_or(&nothing), now);
         if held.is_some() && turns.is_empty() {
             return Ok(true);
@@ -126,7 +126,7 @@ impl Watch {
 
 /// With its last registration a service is gone, and all that it had.
 fn read(answer: &Answer) -> Result<ServiceAnswer, Failure> {
-    if answer.status == 404 { Ok(ServiceAnswer { instances: Vec::new() }) } else { decoded(answer) }
+    if answer.status == 404 { Ok(ServiceAnswer::default()) } else { decoded(answer) }
 }
 
 /// Asks once more over the connection that is there, or over a new one.
