@@ -36,7 +36,7 @@ pub(crate) struct Where {
     #[arg(long, value_name = "NAME", default_value = "rollcall-system", env = "ROLLCALL_SYSTEM_NAMESPACE")]
     pub(crate) system_namespace: Namespace,
 
-    /// Ask the `rollcall dev` of this machine, at 127.0.0.1:7380 or where ADDRESS says, and no cluster.
+    /// Ask the `rollcall dev` of this machine, at 127.0.0.1:7380 or where ADDRESS says, and no cluster; what only a cluster has is refused then.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:7380",
         value_parser = local, conflicts_with_all = ["kubeconfig", "context"])]
     pub(crate) local: Option<SocketAddr>,

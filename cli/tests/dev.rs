@@ -196,6 +196,12 @@ fn what_registers_is_found_by_all_ways_at_once() {
     dev.until_said(&["orders.default", &port.to_string(), "Serving"]);
     assert_eq!(dev.get("/v1/services/orders?version=%5E1.4").0, 200);
     assert_eq!(dev.get("/v1/services/nobody").0, 404);
+    // Nobody from before is waited for: the only caller is here.
+    let (status, drained) = request(dev.api, "POST", "/v1/self/drain?deadline=5s", "{}");
+    assert!(status == 200 && drained.contains("\"complete\":true"), "{status} {drained}");
+    dev.until_states("orders", &[(format!("127.0.0.1:{port}"), "Draining")]);
+    assert_eq!(request(dev.api, "DELETE", "/v1/self/drain", "").0, 204);
+    dev.until_states("orders", &[(format!("127.0.0.1:{port}"), "Serving")]);
     // As a controller shows it, and measured by both halves.
     let (status, body) = request(dev.read, "GET", "/v1/services/orders.default", "");
     assert!(status == 200 && body.contains(&format!("\"port\":{port}")), "{body}");

@@ -189,7 +189,7 @@ impl Embedded {
             health.serve(listener, ear).await;
             Ok("health")
         });
-        let consumers = Consumers::default();
+        let consumers = Consumers::of_one_process();
         let api = api::Api::new(index.clone(), consumers.clone(), self.logs, REPLICA);
         for listener in self.read {
             let (api, ear) = (api.clone(), shutdown.clone());

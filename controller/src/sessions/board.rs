@@ -34,6 +34,8 @@ pub(crate) struct Board(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// There was no process before this one whose callers may come back.
+    nobody_returns: bool,
     roster: Roster,
     sessions: HashMap<SessionId, Seat>,
     drains: HashMap<DrainId, Arc<Notify>>,
@@ -102,6 +104,11 @@ struct Draining<'a> {
 // === impl Board ===
 
 impl Board {
+    /// That of a process whose callers are all within it: none of them is known only to the process before.
+    pub(crate) fn of_one_process() -> Self {
+        Self(Mutex::new(Inner { nobody_returns: true, ..Inner::default() }))
+    }
+
     pub(crate) fn join(self: &Arc<Self>, pod: &PodIdentity) -> Place {
         let bell = Arc::<Bell>::default();
         let mut inner = self.inner();
@@ -219,7 +226,10 @@ impl Board {
     ) -> Option<Outcome> {
         let all_are_back = {
             let inner = self.inner();
-            inner.first_at.or(inner.serves_since).unwrap_or_else(Instant::now) + BACK_AFTER
+            match inner.nobody_returns {
+                true => Instant::now(),
+                false => inner.first_at.or(inner.serves_since).unwrap_or_else(Instant::now) + BACK_AFTER,
+            }
         };
         if all_are_back > Instant::now() {
             sleep_until(all_are_back.min(deadline)).await;

@@ -32,6 +32,11 @@ pub(crate) struct Use {
 // === impl Consumers ===
 
 impl Consumers {
+    /// Those of sidecars that are in our own process, and end with it.
+    pub(crate) fn of_one_process() -> Self {
+        Self(Arc::new(Board::of_one_process()))
+    }
+
     /// The first so many that subscribe to this service, by their names; and how many there are.
     pub(crate) fn of(&self, key: &ServiceKey, max: usize) -> (Vec<Consumer>, usize) {
         let mut consumers = self.0.consumers(key);
