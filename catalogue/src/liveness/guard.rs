@@ -263,10 +263,6 @@ impl Guard {
                 continue;
             }
             let spared = |freeze: &&Freeze| node.unheard(freeze.from_ms, freeze.to_ms) > 0;
-            // Whoever of it may have been lost with a replica of ours says nothing of it yet.
-            if self.freezes.get(&FreezeCause::PeersUnheard).is_some_and(|freeze| spared(&freeze)) {
-                continue;
-            }
             // Whoever of it was spared already stays so: that the others follow is no reason to believe it.
             let of_sessions = [FreezeCause::Nodes, FreezeCause::Sessions];
             if let Some(freeze) = of_sessions.iter().filter_map(|cause| self.freezes.get(cause)).find(spared)
@@ -277,6 +273,11 @@ impl Guard {
             }
             let (lost, lost_sessions, heard_since) = self.lost_with(first_ms, nodes);
             let believed = lost < heard_since || lost_sessions < NODES_SESSIONS_AT_LEAST;
+            // Whoever of it may have been lost with a replica of ours is no proof against it yet. A mass is one all the same.
+            if believed && self.freezes.get(&FreezeCause::PeersUnheard).is_some_and(|freeze| spared(&freeze))
+            {
+                continue;
+            }
             let freeze = Freeze {
                 from_ms: first_ms.saturating_sub(SPREAD_MS),
                 to_ms: now_ms,

@@ -225,6 +225,28 @@ fn who_was_missing_when_an_unheard_replica_was_lost_has_time_to_appear() {
     }
 }
 
+/// Two of three nodes are cut off, and a replica with them, which is lost between their last words and their silence: the
+/// ten seconds of some of them keep nobody from seeing a mass.
+#[test]
+fn a_mass_that_some_may_have_been_lost_with_a_replica_of_is_one_at_once() {
+    for lost_ms in (CUT_MS + 5_500..=CUT_MS + 8_500).step_by(250) {
+        let mut fleet = cut_nodes(&[3, 3, 3], 2);
+        let since_ms = lost_ms - 5_500;
+        for now_ms in (0..END_MS).step_by(250) {
+            let own = OwnHealth {
+                peers_unheard_since_ms: (since_ms..lost_ms).contains(&now_ms).then_some(since_ms),
+                unheard_peer_lost_ms: (now_ms >= lost_ms).then_some(lost_ms),
+                ..OwnHealth::default()
+            };
+            let assessment = fleet.assess(now_ms, &[], own);
+            let what = format!("lost {} ms after the cut, at {now_ms}", lost_ms - CUT_MS);
+            let spared =
+                if now_ms >= CUT_MS + SILENT_AFTER_MS { 6 } else { fleet.silent(now_ms, &assessment).1 };
+            assert_eq!(fleet.silent(now_ms, &assessment), (0, spared), "{what}");
+        }
+    }
+}
+
 /// What was lost while we were deaf is weighed together, however long that took.
 #[test]
 fn a_mass_that_was_lost_while_we_were_blind_is_still_a_mass() {

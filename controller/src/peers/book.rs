@@ -11,8 +11,8 @@ use rollcall_wire::{
 use super::{
     behind::{Lag, Words, lacks},
     standing::{
-        AWAY_AFTER_MS, Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout, standings,
-        succeeded,
+        AWAY_AFTER_MS, BACKS_MAX, Line, Lookout, Process, Processes, SOUGHT_FOR_MS, Sign, is_cut, lookout,
+        standings, succeeded,
     },
 };
 use crate::index::{PeerStanding, Replica};
@@ -159,17 +159,19 @@ impl Book {
         let missed_ms = process.missed_since_ms();
         let sign = &mut process.sign;
         let had_asked = sign.asked_ms.is_some();
-        if asked_ms.saturating_sub(sign.asked_ms.unwrap_or(missed_ms)) > AWAY_AFTER_MS {
-            sign.back_ms = Some(asked_ms);
+        let was_away = asked_ms.saturating_sub(sign.asked_ms.unwrap_or(missed_ms)) > AWAY_AFTER_MS;
+        if was_away && sign.backs < BACKS_MAX {
+            (sign.back_ms, sign.backs) = (Some(asked_ms), sign.backs + 1);
         }
         if let Answer::Sign { version } = answer {
             // The first look shows what was there, which may be of an earlier need; unless there was none before.
             let moves = sign.version.as_ref().map_or(had_asked, |seen| *seen != version);
             if moves {
-                sign.moved_ms = Some(now_ms);
+                (sign.moved_ms, sign.backs) = (Some(now_ms), 0);
             }
             sign.version = Some(version);
         }
+        sign.first_asked_ms.get_or_insert(asked_ms);
         sign.asked_ms = sign.asked_ms.max(Some(asked_ms));
     }
 

@@ -23,10 +23,16 @@ const ASKED_WITHIN_MS: u64 = 1_000;
 /// Questions about a sign that were answered by nobody for longer than this: the API server was away, or we were cut from it.
 pub(super) const AWAY_AFTER_MS: u64 = 5_000;
 
-/// From the first answer after that until a sign is missed: whoever lives may pause for 4 s before it gives its sign again, and
-/// wait for 2 s for an answer that does not come; who had given us up gives none before it has seen ours, within 3 s. And
-/// we see it a second later. A first look shows no movement in any case.
+/// From the first answer after that until a sign is missed: whoever lives may have begun a round just before that nobody answers,
+/// and begins the next one at most 4 s after it, the wait for the answer among them. Who had given us up gives no sign before
+/// it has seen ours, which takes a second more, and we see it a second after it is given; the last second is for slow answers.
+/// It is not enough for one whose next round is not answered either, and of whom no link is back by then: that makes another
+/// 4 s, and it is found again as late.
 pub(super) const BACK_FOR_MS: u64 = 7_000;
+
+/// How often that is granted without a sign that moves: an API server that answers now and then, never twice within
+/// [`AWAY_AFTER_MS`], has said often enough by then that there is none. Nobody who is dead stays unheard for ever.
+pub(super) const BACKS_MAX: u8 = 3;
 
 /// How long a sign counts that has moved: it moves each second, and may fail to a few times.
 pub(super) const SIGN_COUNTS_FOR_MS: u64 = 5_000;
@@ -87,10 +93,14 @@ pub(super) enum Line {
 pub(super) struct Sign {
     /// When it was seen to move.
     pub(super) moved_ms: Option<u64>,
+    /// When the first question was asked that was answered, since there is no link.
+    pub(super) first_asked_ms: Option<u64>,
     /// When the last question was asked that was answered, whatever the answer.
     pub(super) asked_ms: Option<u64>,
     /// When the first question was asked that was answered after the API server had not answered for long.
     pub(super) back_ms: Option<u64>,
+    /// How often that was so since the sign last moved.
+    pub(super) backs: u8,
     /// What was seen last; it moves when another one is.
     pub(super) version: Option<Arc<str>>,
 }
@@ -151,9 +161,7 @@ fn lost(
     if process.is_over || pod_is_gone(process, replicas) {
         return Some(now_ms);
     }
-    // The time in which the API server was away is none in which a sign was missed.
-    let back_ms = process.sign.back_ms.map(|back_ms| back_ms + BACK_FOR_MS);
-    let lost_from_ms = (process.missed_since_ms() + LOST_AFTER_MS).max(back_ms.unwrap_or_default());
+    let lost_from_ms = process.sign.counts_until_ms().max(process.missed_since_ms() + LOST_AFTER_MS);
     if now_ms < lost_from_ms.max(judges_from_ms) {
         return None;
     }
@@ -242,6 +250,19 @@ pub(super) fn is_met(known: &Processes, replicas: &[Replica], own: &str, address
                 .values()
                 .any(|process| process.is_synced() && process.replica.as_ref() == Some(&replica.name))
         })
+}
+
+// === impl Sign ===
+
+impl Sign {
+    /// Before that, no answer says that there is no sign: one that has moved may be about to move again; a first look does not
+    /// show whether it moves; and the time in which the API server was away is none in which a sign was missed.
+    fn counts_until_ms(&self) -> u64 {
+        let moved_ms = self.moved_ms.map(|moved_ms| moved_ms + SIGN_COUNTS_FOR_MS);
+        let first_asked_ms = self.first_asked_ms.map(|asked_ms| asked_ms + LOST_AFTER_MS);
+        let back_ms = self.back_ms.map(|back_ms| back_ms + BACK_FOR_MS);
+        moved_ms.max(first_asked_ms).max(back_ms).unwrap_or_default()
+    }
 }
 
 // === impl Process ===

@@ -70,9 +70,13 @@ impl Watcher {
         self.look();
     }
 
+    /// Its sign is asked for at once.
     fn breaks(&mut self, epoch: &str) {
         self.book.broken(epoch, self.now_ms);
         self.look();
+        if self.api {
+            self.ask();
+        }
     }
 
     fn look(&mut self) {
@@ -125,6 +129,19 @@ impl Watcher {
 
 #[test]
 fn who_is_killed_is_lost_after_two_and_a_half_seconds_and_stays_so() {
+    // A round that was under way is waited for.
+    for asked_after_ms in [250, 1_000] {
+        let mut ours = Watcher::new();
+        ours.link("b1", &["a1"]);
+        ours.wait(1_000 - asked_after_ms, &[]);
+        ours.api = false;
+        ours.breaks("b1");
+        let broke_ms = ours.now_ms;
+        ours.api = true;
+        ours.wait(6_000, &[]);
+        let after_ms = ours.lost_ms("b1").expect("lost by now") - broke_ms;
+        assert!((2_500..=asked_after_ms + 3_000).contains(&after_ms), "{asked_after_ms}: {after_ms}");
+    }
     let mut ours = Watcher::new();
     ours.link("b1", &["a1"]);
     let broke_ms = ours.now_ms;
@@ -211,7 +228,7 @@ fn an_api_server_that_is_away_proves_nothing() {
 /// API server was away for it as well, or where it had given us up.
 #[test]
 fn who_lives_is_not_lost_by_the_first_answers_after_long() {
-    for away_ms in [4_000, 6_000, 25_000, 90_000] {
+    for away_ms in [2_000, 3_000, 4_000, 5_000, 6_000, 25_000, 90_000] {
         for signs_after_ms in [0, 1_000, 3_000, 6_000] {
             for had_sign in [true, false] {
                 let mut ours = Watcher::new();
@@ -230,19 +247,72 @@ fn who_lives_is_not_lost_by_the_first_answers_after_long() {
                 }
                 ours.api = true;
                 let what = format!("away for {away_ms} ms, {signs_after_ms} ms, {had_sign}");
-                // One that was away for a short time is none that whoever lives waits for.
-                let waits_ms = if away_ms < AWAY_AFTER_MS { 0 } else { signs_after_ms };
+                // One that was away for a short time is none that whoever lives waits for: it is asked a second later.
+                let waits_ms =
+                    if away_ms < AWAY_AFTER_MS { signs_after_ms.min(1_000) } else { signs_after_ms };
                 ours.wait(waits_ms, &[]);
-                assert!(!ours.is_lost("b1") || away_ms < AWAY_AFTER_MS, "{what}");
+                assert!(!ours.is_lost("b1"), "{what}");
                 ours.wait(20_000, &["b1"]);
                 assert!(!ours.is_lost("b1"), "{what}");
-                if away_ms >= AWAY_AFTER_MS {
-                    assert!(ours.turns.is_empty(), "{what}: {:?}", ours.turns);
-                }
+                assert!(ours.turns.is_empty(), "{what}: {:?}", ours.turns);
                 // And it is lost as ever when it gives none any more.
                 ours.wait(8_000, &[]);
                 assert!(ours.is_lost("b1"), "{what}");
             }
+        }
+    }
+}
+
+/// The API server answers until a sign has moved for long, and then not for a time, after which it moves on or has stopped.
+#[test]
+fn an_answer_of_before_a_sign_moved_says_nothing_of_what_became_of_it() {
+    for away_ms in [0, 3_000, 4_000, 5_250, 8_000, 60_000] {
+        for lives in [true, false] {
+            let mut ours = Watcher::new();
+            ours.link("b1", &[]);
+            ours.breaks("b1");
+            ours.wait(10_000, &["b1"]);
+            ours.api = false;
+            ours.wait(away_ms, &[]);
+            assert!(!ours.is_lost("b1"), "{away_ms} ms: nobody could see a sign");
+            ours.api = true;
+            let what = format!("away for {away_ms} ms, {lives}");
+            if lives {
+                ours.wait(20_000, &["b1"]);
+                assert!(ours.turns.is_empty(), "{what}: {:?}", ours.turns);
+            }
+            let most_ms = if away_ms >= AWAY_AFTER_MS && !lives { BACK_FOR_MS + 1_000 } else { 6_000 };
+            ours.wait(most_ms, &[]);
+            assert!(ours.is_lost("b1"), "{what}");
+        }
+    }
+}
+
+/// It answers, but never twice within the time after which it counts as having been away.
+#[test]
+fn an_api_server_that_answers_now_and_then_keeps_nobody_unheard_for_ever() {
+    for every_ms in [5_250, 6_000, 7_000] {
+        for (lives, most_ms) in [(true, 600_000), (false, 30_000)] {
+            let mut ours = Watcher::new();
+            ours.link("b1", &[]);
+            ours.api = false;
+            ours.breaks("b1");
+            for round in 0..most_ms / every_ms {
+                ours.wait(every_ms - TICK_MS, &[]);
+                ours.now_ms += TICK_MS;
+                if lives {
+                    ours.signs.insert("b1", round);
+                }
+                ours.ask();
+                ours.look();
+                assert!(
+                    !ours.is_lost("b1") || round >= 3,
+                    "{every_ms} ms: each time there is time for a sign"
+                );
+            }
+            ours.wait(2_000, &[]);
+            assert_eq!(ours.is_lost("b1"), !lives, "{every_ms} ms, {lives}");
+            assert!(ours.turns.is_empty() || !lives, "{every_ms} ms: {:?}", ours.turns);
         }
     }
 }
@@ -525,6 +595,10 @@ proptest! {
                     prop_assert!(lost_ms >= since_ms + LOST_AFTER_MS);
                     prop_assert!(process.sign.asked_ms.is_some_and(|asked_ms| asked_ms > since_ms));
                     prop_assert!(process.sign.back_ms.is_none_or(|back_ms| lost_ms >= back_ms + BACK_FOR_MS));
+                    let sign = &process.sign;
+                    prop_assert!(sign.first_asked_ms.is_some_and(|asked_ms| lost_ms >= asked_ms + LOST_AFTER_MS));
+                    let seen_ms = sign.asked_ms.unwrap_or_default() + ASKED_WITHIN_MS;
+                    prop_assert!(sign.moved_ms.is_none_or(|moved_ms| seen_ms >= moved_ms + SIGN_COUNTS_FOR_MS));
                     prop_assert!(stood_still_ms == 0 || lost_ms >= stood_still_ms + 3_000 || lost_ms < stood_still_ms);
                 }
             }

@@ -86,7 +86,8 @@ fn a_node_with_a_replica_that_dies_is_out_in_time_and_nobody_else() {
 const HEALINGS: [(Millis, usize, [Millis; 2]); 7] = [
     (25_000, 0, [0, 0]),
     (25_300, 0, [1_500, 2_000]),
-    (25_700, 0, [4_000, 0]),
+    // So short that the links' ends are still near when the API server answers first.
+    (7_000, 0, [1_500, 500]),
     (25_900, 1, [1_000, 1_000]),
     (26_100, 2, [700, 3_000]),
     // Those on the other side have given it up, and look for it no more.
