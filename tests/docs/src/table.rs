@@ -29,7 +29,7 @@ const A_MEASUREMENT: Stage =
     Elsewhere("it measures for half an hour and more; `cargo xtask test` runs the essentials of it");
 
 /// All rows.
-pub const TABLE: &[Row] = &[
+pub static TABLE: &[Row] = &[
     row("README.md", "cargo run --release -- dev", Dev).going_on(&["cargo run"]).after(DEV_ANSWERS),
     row("README.md", "curl -X PUT", Dev),
     row("README.md", "helm install", Cluster),
