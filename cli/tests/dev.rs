@@ -36,19 +36,28 @@ struct Dev {
     health: SocketAddr,
 }
 
-/// Its flags, with ports that are free, and nothing over IPv6: not every machine that tests has it.
+/// Its flags that name a port.
+const PORTS: [&str; 6] = [
+    "--api-listen",
+    "--api-listen-v6",
+    "--dns-listen",
+    "--read-listen",
+    "--read-listen-v6",
+    "--health-listen",
+];
+
+/// With ports that are free, and nothing over IPv6: not every machine that tests has it.
 fn command(folder: &Path) -> Command {
+    command_at(folder, |_| None)
+}
+
+/// The same, with some of the ports where this says.
+fn command_at(folder: &Path, at: impl Fn(&str) -> Option<SocketAddr>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     command.args(["dev", "--dir"]).arg(folder);
-    for flag in [
-        "--api-listen",
-        "--api-listen-v6",
-        "--dns-listen",
-        "--read-listen",
-        "--read-listen-v6",
-        "--health-listen",
-    ] {
-        command.args([flag, "127.0.0.1:0"]);
+    for flag in PORTS {
+        let at = at(flag).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        command.args([flag, &at.to_string()]);
     }
     command.env_remove("RUST_LOG").env_remove("KUBECONFIG");
     command
@@ -315,19 +324,7 @@ fn a_second_one_on_the_same_folder_or_port_is_refused_with_a_sentence() {
         [("--api-listen", dev.api), ("--read-listen", dev.read), ("--health-listen", dev.health)]
     {
         let other = place.path().join("other");
-        let mut second = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-        second.args(["dev", "--dir"]).arg(&other);
-        for free in [
-            "--api-listen",
-            "--api-listen-v6",
-            "--dns-listen",
-            "--read-listen",
-            "--read-listen-v6",
-            "--health-listen",
-        ] {
-            let at = if free == flag { at.to_string() } else { "127.0.0.1:0".to_owned() };
-            second.args([free, &at]);
-        }
+        let mut second = command_at(&other, |port| (port == flag).then_some(at));
         let output = second.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
