@@ -51,7 +51,7 @@ fn block_below<'a>(page: &'a str, heading: &str) -> &'a str {
 fn the_workflow_walks_the_way_of_the_readme() {
     let (readme, started) = (read("README.md"), read("docs/get-started.md"));
     let workflow = read(".github/workflows/kind.yml");
-    let three = block_below(&readme, "\n## Three commands on a cluster\n");
+    let three = block_below(&readme, "\n## On a cluster, three commands\n");
     let kind = block_below(&started, "\n## With kind\n");
     assert_eq!(three.lines().count(), 3);
     assert_eq!(three, block_below(&started, "\n## On a cluster\n"));
