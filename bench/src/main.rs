@@ -8,6 +8,7 @@ mod lists;
 mod local;
 mod lookup;
 mod overload;
+mod peers;
 mod sessions;
 mod visible;
 

@@ -1,0 +1,96 @@
+//! One line of a file of results.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Holds what a measurement ran on, and who took part in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Run {
+    /// The measurement's name, as `cargo xtask bench` knows it.
+    pub bench: String,
+    /// What made this file, to be repeated.
+    pub command: String,
+    /// The commit that was measured; `-dirty` behind it where that was not all.
+    pub commit: String,
+    /// The day, as `2026-11-22`.
+    pub date: String,
+    /// The processors, as the kernel calls them, and how many.
+    pub machine: String,
+    pub kernel: String,
+    pub programs: Vec<Program>,
+}
+
+/// Holds who took part, and how it was started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Program {
+    pub name: String,
+    pub version: String,
+    /// Without folders of the machine.
+    pub command: String,
+}
+
+/// Holds one load on one system in one round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Record {
+    /// Who was measured: `sidecar`, `consul agent ?cached`, `bare hyper`.
+    pub system: String,
+    pub class: Class,
+    pub configuration: Configuration,
+    /// What was asked of it: `connections`, `services`, `instances`, `watchers`, `event`.
+    pub case: BTreeMap<String, Value>,
+    pub round: u32,
+    /// What came of it, by names that carry their units: `a_second`, `cpu_us`, `p50_us`, `rss_mib`.
+    pub values: BTreeMap<String, f64>,
+    /// How often each delay in microseconds came, to two digits: all that was measured, so that any share can be read off later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delays_us: Vec<(u64, u64)>,
+}
+
+/// Says where an answer comes from. Only systems of one class are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Class {
+    /// What the harness itself costs.
+    Floor,
+    /// The memory of the process that asks.
+    A,
+    /// An agent on the same machine, one hop over loopback away, that has the answer.
+    B,
+    /// A server, which is somewhere in the network in real life.
+    C,
+}
+
+/// Says how a system was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Configuration {
+    /// As its makers ship it.
+    Default,
+    /// For speed, by what is checked in beside it.
+    Tuned,
+}
+
+/// Holds what tells one case from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    Number(u64),
+    Text(String),
+}
+
+// === impl Value ===
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
