@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rollcall_net::{Network, Shutdown};
+use rollcall_wire::{Down, client::Violation};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -109,6 +110,11 @@ impl Core {
             ended?;
         }
         Ok(())
+    }
+
+    /// Takes what a controller says, without a session.
+    pub(crate) fn hear(&mut self, frame: Down) -> Result<(), Violation> {
+        self.agent.hear_alone(frame)
     }
 
     /// Starts all parts but the session, which is the caller's: it has no goodbye to say, and no end of its own.

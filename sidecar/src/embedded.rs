@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use rollcall_net::{Network, Shutdown};
+use rollcall_wire::{Down, client::Violation};
 
 use crate::{
     api::{Api, answer, lookup::Asked},
@@ -40,6 +41,12 @@ impl Embedded {
 
     pub fn app(&self) -> App {
         self.app.clone()
+    }
+
+    /// Takes what a controller says, in place of the session that [`Self::run`] keeps: for whoever plays the controller as well,
+    /// without a network. A `welcome` begins it.
+    pub fn hear(&mut self, frame: Down) -> Result<(), Violation> {
+        self.core.hear(frame)
     }
 
     /// Keeps a session, and the disk, until it is told to end.

@@ -2,7 +2,11 @@
 
 use std::convert::Infallible;
 
-use rollcall_wire::{Down, Drain, Up, client::Event, server::reason};
+use rollcall_wire::{
+    Down, Drain, Up,
+    client::{Event, Violation},
+    server::reason,
+};
 use tokio::{
     task::yield_now,
     time::{Duration, Instant, interval, sleep},
@@ -51,11 +55,7 @@ impl Agent {
             let idle = Duration::from_millis(wake_at_ms.saturating_sub(self.now_ms()));
             let said: Vec<Up> = tokio::select! {
                 frame = link.hear() => {
-                    let mut frame = frame?;
-                    if let Down::Upsert { service, instances, .. } = &mut frame {
-                        self.alike.share(instances, self.writer.held(service).as_deref());
-                    }
-                    for event in self.client.hear(frame, self.now_ms())? {
+                    for event in self.hear(frame?)? {
                         if let Event::Dismissed { reason, dial } = event {
                             info!(reason, ?dial, "the controller said goodbye");
                             return Err(match reason.as_str() {
@@ -93,6 +93,31 @@ impl Agent {
             // Between two frames lookups have their turn: a thousand of them may have come at once.
             yield_now().await;
         }
+    }
+
+    /// What a frame comes to, with what is alike of it held once.
+    fn hear(&mut self, mut frame: Down) -> Result<Vec<Event>, Violation> {
+        if let Down::Upsert { service, instances, .. } = &mut frame {
+            self.alike.share(instances, self.writer.held(service).as_deref());
+        }
+        self.client.hear(frame, self.now_ms())
+    }
+
+    /// Takes this frame as the session does, from whoever plays its other end; a `welcome` opens it. What lookups have wished for
+    /// is asked for first, and what is to be said is said to nobody.
+    pub(crate) fn hear_alone(&mut self, frame: Down) -> Result<(), Violation> {
+        while let Ok(errand) = self.inbox.0.try_recv() {
+            self.run_errand(errand);
+        }
+        if matches!(frame, Down::Welcome { .. }) {
+            self.client.open(self.now_ms());
+        }
+        for event in self.hear(frame)? {
+            self.apply(event);
+        }
+        self.writer.heard();
+        self.client.take_up();
+        Ok(())
     }
 
     /// The token, where it was renewed since it was shown.
