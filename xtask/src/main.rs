@@ -2,6 +2,7 @@
 
 mod bench;
 mod cluster;
+mod counts;
 mod demo;
 mod faults;
 mod generate;
@@ -49,6 +50,12 @@ enum Task {
         #[arg(last = true, requires = "name")]
         arguments: Vec<String>,
     },
+    /// Count the instructions of the hot paths, and hold them against their budgets
+    Counts {
+        /// Write what was counted as the new budgets, where it does not fit the old ones
+        #[arg(long)]
+        write: bool,
+    },
     /// Write the committed files that are made from code
     Generate {
         /// Change nothing, but fail if a file is out of date
@@ -77,6 +84,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
         Task::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
+        Task::Counts { write } => counts::run(write),
         Task::Generate { check } => generate::run(check).map(|()| ExitCode::SUCCESS),
         Task::Release(arguments) => release::run(&arguments).map(|()| ExitCode::SUCCESS),
     }

@@ -39,6 +39,12 @@ impl Outcome {
         Ok(interrupt::check()?)
     }
 
+    /// Adds what was judged otherwise than by libtest.
+    pub(crate) fn add_judged(&mut self, passed: u32, failed: u32) {
+        self.passed += passed;
+        self.failed += failed;
+    }
+
     /// Runs a command that ends as `cargo test` does, shows what it prints, and counts.
     fn add(&mut self, what: &str, cargo: &mut Command) -> Result<()> {
         let mut child = cargo

@@ -1,11 +1,14 @@
 //! `cargo xtask test`: everything that is tested, in one command.
 
+use crate::counts;
 use crate::faults::FAULTS;
 use crate::on_cluster::{self, OF_PAGES, OF_RESOLVERS, OF_THE_KIT, ON_ANY_CLUSTER};
 use crate::outcome::Outcome;
 use crate::upgrades::UPGRADES;
 use anyhow::Result;
-use rollcall_cluster::{Cluster, HELM, Home, PROMQL, Provider, prepare_pages, prepare_resolvers};
+use rollcall_cluster::{
+    Cluster, HELM, Home, PROMQL, Provider, prepare_counts, prepare_pages, prepare_resolvers,
+};
 use std::process::ExitCode;
 
 /// Worlds in virtual time: what fails there is told by a seed, and not by a cluster that was slow. The first has the machines
@@ -28,6 +31,7 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
     }
     prepare_resolvers(&home)?;
     prepare_pages(&home)?;
+    prepare_counts(&home)?;
     let mut outcome = Outcome::default();
     // Cheap ones first: who broke a unit test need not wait for a cluster.
     let later = ON_ANY_CLUSTER
@@ -59,6 +63,9 @@ pub(crate) fn run(provider: &str) -> Result<ExitCode> {
         // What they are judged by; they themselves need clusters of their own.
         let judges = ["--package", FAULTS, "--package", UPGRADES, "--lib"];
         outcome.cargo_test("the judge of what fails", &judges, &[])?;
+    }
+    if outcome.failed == 0 {
+        counts::test(&mut outcome)?;
     }
     if outcome.failed == 0 {
         on_cluster::test_on(provider, &mut outcome)?;

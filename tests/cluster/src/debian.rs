@@ -51,6 +51,8 @@ const OF_PAGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("unshare", "util-linux"),
 ];
+/// What counts the instructions of a program.
+const OF_COUNTS: &[(&str, &str)] = &[("valgrind", "valgrind")];
 /// A library, which Debian's own Python finds.
 const DNSPYTHON: (&str, &str) = ("/usr/lib/python3/dist-packages/dns/resolver.py", "python3-dnspython");
 
@@ -92,6 +94,11 @@ pub fn prepare_resolvers(home: &Home) -> Result<(), Error> {
 /// Makes sure that the commands of our pages find what they call.
 pub fn prepare_pages(home: &Home) -> Result<(), Error> {
     installed(home, || packages_of(OF_PAGES))
+}
+
+/// Makes sure that instructions can be counted.
+pub fn prepare_counts(home: &Home) -> Result<(), Error> {
+    installed(home, || packages_of(OF_COUNTS))
 }
 
 /// Installs what is missing, until nothing is.

@@ -41,7 +41,7 @@ mod tools;
 
 pub use base_images::{PUBLIC_NAME_OF_TOOLBOX, TOOLBOX};
 pub use cluster::{Cluster, Wish};
-pub use debian::{prepare_pages, prepare_resolvers};
+pub use debian::{prepare_counts, prepare_pages, prepare_resolvers};
 pub use error::Error;
 pub use faults::Process;
 pub use home::Home;
