@@ -4,13 +4,19 @@
 mod delays;
 mod file;
 mod fit;
+mod number;
 mod record;
+mod series;
+mod spread;
 mod steady;
 
 pub use self::{
     delays::delay_us,
     file::{FileError, Results, Writer},
     fit::Line,
+    number::{number, times},
     record::{Class, Configuration, Program, Record, Run, Value},
+    series::{Series, series},
+    spread::Spread,
     steady::{Steadiness, Trend},
 };
