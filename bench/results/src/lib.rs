@@ -5,10 +5,12 @@ mod delays;
 mod file;
 mod fit;
 mod number;
+pub mod plot;
 mod record;
 mod series;
 mod spread;
 mod steady;
+mod table;
 
 pub use self::{
     delays::delay_us,
@@ -19,4 +21,5 @@ pub use self::{
     series::{Series, series},
     spread::Spread,
     steady::{Steadiness, Trend},
+    table::{Align, Table},
 };
