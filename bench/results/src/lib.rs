@@ -5,6 +5,7 @@ mod delays;
 mod file;
 mod fit;
 mod number;
+pub mod page;
 pub mod plot;
 mod record;
 mod series;

@@ -53,6 +53,16 @@ impl<'a> Series<'a> {
         Spread::of(ours.iter().filter_map(|(round, value)| Some(value / theirs.get(round)?)))
     }
 
+    /// Of several floors the one whose answers have as many `bytes`, or nearly so; where nobody says, any.
+    pub fn nearest<'b>(&self, floors: impl Iterator<Item = &'b Series<'b>>) -> Option<&'b Series<'b>> {
+        let bytes = |one: &Series<'_>| one.spread("bytes").map(|spread| spread.median);
+        let off = |floor: &Series<'_>| match (bytes(self), bytes(floor)) {
+            (Some(ours), Some(floor)) => (ours - floor).abs(),
+            _ => f64::INFINITY,
+        };
+        floors.min_by(|one, other| off(one).total_cmp(&off(other)))
+    }
+
     /// All delays of all rounds, in the order of the delays.
     pub fn delays_us(&self) -> Vec<(u64, u64)> {
         let mut all: BTreeMap<u64, u64> = BTreeMap::new();
