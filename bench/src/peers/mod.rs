@@ -5,7 +5,13 @@
 //! else is in every registry's answers.
 
 mod beat;
+mod consul;
+mod coredns;
 mod data;
+mod dns;
+mod etcd;
+mod folder;
+mod http;
 mod smoke;
 
 use std::{
@@ -101,7 +107,8 @@ pub(crate) struct Started {
 pub(crate) type Start = fn(Data, Configuration) -> BoxFuture<'static, anyhow::Result<Vec<Started>>>;
 
 /// All systems, each under the name that it is asked for by.
-pub(crate) const ALL: &[(&str, Start)] = &[];
+pub(crate) const ALL: &[(&str, Start)] =
+    &[("consul", consul::start), ("etcd", etcd::start), ("coredns", coredns::start)];
 
 // === impl Started ===
 
