@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::Pace;
+use super::{Pace, eureka, zookeeper};
 
 /// Holds who beats, and where.
 #[derive(Args, Clone, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct BeatArguments {
 pub(crate) enum System {
     Consul,
     Etcd,
+    Eureka,
+    Zookeeper,
 }
 
 /// Is what one registry's protocol makes of it.
@@ -101,6 +103,8 @@ pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
 fn beater(arguments: &BeatArguments) -> anyhow::Result<Box<dyn Beater>> {
     match arguments.system {
         System::Consul | System::Etcd => bail!("{:?} has no heartbeat", arguments.system),
+        System::Eureka => Ok(Box::new(eureka::Beating::new(arguments.clone()))),
+        System::Zookeeper => Ok(Box::new(zookeeper::Beating::new(arguments)?)),
     }
 }
 

@@ -6,7 +6,13 @@
 
 mod beat;
 mod data;
+mod eureka;
+mod folder;
+mod http;
+mod jvm;
 mod smoke;
+mod spring;
+mod zookeeper;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -101,7 +107,11 @@ pub(crate) struct Started {
 pub(crate) type Start = fn(Data, Configuration) -> BoxFuture<'static, anyhow::Result<Vec<Started>>>;
 
 /// All systems, each under the name that it is asked for by.
-pub(crate) const ALL: &[(&str, Start)] = &[];
+pub(crate) const ALL: &[(&str, Start)] = &[
+    ("eureka", eureka::start),
+    ("zookeeper", zookeeper::start),
+    ("zookeeper-tmpfs", zookeeper::start_on_tmpfs),
+];
 
 // === impl Started ===
 
