@@ -6,6 +6,8 @@
 
 mod beat;
 mod data;
+mod floor;
+mod rollcall;
 mod smoke;
 
 use std::{
@@ -20,6 +22,8 @@ use rollcall_results::{Class, Configuration, Program};
 pub(crate) use self::{
     beat::{BeatArguments, run as beat},
     data::{Data, METADATA, PORT, TAG, VERSION},
+    floor::Floor,
+    rollcall::{SidecarPeer, start_controller},
     smoke::run as smoke,
 };
 
