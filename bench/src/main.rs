@@ -1,5 +1,6 @@
 //! Measurements of whole parts of Rollcall; `cargo xtask bench` runs them.
 
+mod contest;
 mod dns;
 mod fleet;
 mod half;
@@ -11,6 +12,7 @@ mod overload;
 mod peers;
 mod report;
 mod sessions;
+mod start;
 mod visible;
 
 use std::path::PathBuf;
@@ -64,34 +66,21 @@ enum What {
         #[arg(long, default_value_t = 7)]
         rounds: u32,
     },
-    /// Lookups on localhost: the sidecar beside bare HTTP with the same bytes, and beside a Consul agent; its memory, and its
-    /// delays while everything changes.
-    Lookup {
-        #[arg(long, default_value_t = 1_000)]
-        services: u32,
-        #[arg(long, default_value_t = 5)]
-        rounds: u32,
-        /// Without a Consul agent, whose build takes minutes.
-        #[arg(long)]
-        without_consul: bool,
-    },
+    /// Lookups on localhost: the sidecar beside bare HTTP with as many bytes, the controller's read API, and other registries;
+    /// its delays while everything changes.
+    Lookup(lookup::LookupArguments),
+    /// A sidecar alone: its memory, what it computes while nobody asks, and how soon it answers.
+    Start(start::StartArguments),
     /// What the sidecar of these is in session with.
     #[command(hide = true)]
     Shop {
-        #[arg(long)]
-        services: u32,
-        #[arg(long)]
-        generation: u32,
-        #[arg(long)]
-        port: u16,
+        #[command(flatten)]
+        shop: local::Shop,
+        #[command(flatten)]
+        ports: local::ShopPorts,
     },
-    /// DNS on localhost: the sidecar beside a bare UDP server with the same bytes, and beside CoreDNS.
-    Dns {
-        #[arg(long, default_value_t = 1_000)]
-        services: u32,
-        #[arg(long, default_value_t = 5)]
-        rounds: u32,
-    },
+    /// DNS on localhost: the sidecar beside a bare UDP server with the same bytes, CoreDNS and Consul.
+    Dns(dns::DnsArguments),
     /// Starts all registries that we are measured beside, and sees that their answers are equal and that they do what the other
     /// measurements ask of them.
     Peers {
@@ -145,11 +134,10 @@ fn main() -> anyhow::Result<()> {
         What::Sessions { instances, sessions, shared } => sessions::run(instances, &sessions, shared),
         What::SessionsServer { instances } => sessions::serve(instances),
         What::Lists { instances, rounds } => lists::run(instances, rounds),
-        What::Lookup { services, rounds, without_consul } => lookup::run(services, rounds, !without_consul),
-        What::Shop { services, generation, port } => {
-            local::serve_shop(local::Shop { services, generation }, port)
-        }
-        What::Dns { services, rounds } => dns::run(services, rounds),
+        What::Lookup(arguments) => lookup::run(&arguments),
+        What::Start(arguments) => start::run(&arguments),
+        What::Shop { shop, ports } => local::serve_shop(shop, ports),
+        What::Dns(arguments) => dns::run(&arguments),
         What::Peers { services, instances, only } => peers::smoke(peers::Data { services, instances }, &only),
         What::Beat(arguments) => peers::beat(&arguments),
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),

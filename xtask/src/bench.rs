@@ -37,7 +37,7 @@ struct Program {
 const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
 const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
 
-static BENCHES: [Bench; 10] = [
+static BENCHES: [Bench; 11] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -64,14 +64,20 @@ static BENCHES: [Bench; 10] = [
     },
     Bench {
         name: "lookup",
-        about: "lookups on localhost beside bare HTTP and a Consul agent; the sidecar's memory and delays",
+        about: "lookups on localhost beside bare HTTP, Consul, etcd, ZooKeeper and Eureka: target/bench/lookup.jsonl; `-- --quick`",
         by: By::ItsPrograms { what: "lookup", programs: &[SIDECAR] },
         is_long: false,
     },
     Bench {
         name: "dns",
-        about: "DNS on localhost beside bare UDP and CoreDNS",
+        about: "DNS on localhost beside bare UDP, CoreDNS and Consul: target/bench/dns.jsonl; `-- --quick`",
         by: By::ItsPrograms { what: "dns", programs: &[SIDECAR] },
+        is_long: false,
+    },
+    Bench {
+        name: "start",
+        about: "a sidecar alone: its memory, its idle CPU, and how soon it answers: target/bench/start.jsonl",
+        by: By::ItsPrograms { what: "start", programs: &[SIDECAR] },
         is_long: false,
     },
     Bench {

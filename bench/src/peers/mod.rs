@@ -11,9 +11,11 @@ mod data;
 mod dns;
 mod etcd;
 mod eureka;
+mod floor;
 mod folder;
 mod http;
 mod jvm;
+mod rollcall;
 mod smoke;
 mod spring;
 mod zookeeper;
@@ -30,6 +32,8 @@ use rollcall_results::{Class, Configuration, Program};
 pub(crate) use self::{
     beat::{BeatArguments, run as beat},
     data::{Data, METADATA, PORT, TAG, VERSION},
+    floor::Floor,
+    rollcall::{SidecarPeer, start_controller},
     smoke::run as smoke,
 };
 
