@@ -3,10 +3,14 @@
 
 mod delays;
 mod file;
+mod fit;
 mod record;
+mod steady;
 
 pub use self::{
     delays::delay_us,
     file::{FileError, Results, Writer},
+    fit::Line,
     record::{Class, Configuration, Program, Record, Run, Value},
+    steady::{Steadiness, Trend},
 };
