@@ -11,6 +11,7 @@ mod lookup;
 mod overload;
 mod peers;
 mod report;
+mod resident;
 mod sessions;
 mod start;
 mod visible;
@@ -31,7 +32,7 @@ enum What {
     /// The controller's index: memory for each instance, and the time of one change, by the size of the cluster.
     Index {
         /// Instances in all, 20 to each service.
-        #[arg(long, default_values_t = [1_000, 5_000, 20_000])]
+        #[arg(long, default_values_t = [1_000, 5_000, 20_000, 150_000])]
         instances: Vec<u32>,
     },
     /// One size of it, in a process of its own so that its memory can be told.
@@ -49,7 +50,7 @@ enum What {
     Sessions {
         #[arg(long, default_value_t = 20_000)]
         instances: u32,
-        #[arg(long, default_values_t = [100, 2_000])]
+        #[arg(long, default_values_t = [100, 500, 2_000])]
         sessions: Vec<usize>,
         /// Of so many changes one is of the service that all hold.
         #[arg(long, default_value_t = 10)]
@@ -57,7 +58,14 @@ enum What {
     },
     /// The controller's half of it, in a process of its own so that its memory can be told.
     #[command(hide = true)]
-    SessionsServer { instances: u32 },
+    SessionsServer {
+        instances: u32,
+        #[arg(long)]
+        port: u16,
+        /// A folder that says who it is.
+        #[arg(long)]
+        identity: PathBuf,
+    },
     /// From the controller's start to its first lists, against bare lists of the same objects, in a cluster of its own.
     Lists {
         #[arg(long, default_value_t = 20_000)]
@@ -126,13 +134,10 @@ enum What {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Index { instances } => index::run(&instances),
-        What::IndexOf { instances } => {
-            index::run_one(instances);
-            Ok(())
-        }
+        What::IndexOf { instances } => index::run_one(instances),
         What::Visible { instances, load } => visible::run(instances, &load),
         What::Sessions { instances, sessions, shared } => sessions::run(instances, &sessions, shared),
-        What::SessionsServer { instances } => sessions::serve(instances),
+        What::SessionsServer { instances, port, identity } => sessions::serve(instances, port, &identity),
         What::Lists { instances, rounds } => lists::run(instances, rounds),
         What::Lookup(arguments) => lookup::run(&arguments),
         What::Start(arguments) => start::run(&arguments),
