@@ -2,6 +2,7 @@
 
 mod contest;
 mod dns;
+mod filled;
 mod fleet;
 mod half;
 mod index;
@@ -12,6 +13,7 @@ mod overload;
 mod peers;
 mod report;
 mod resident;
+mod scale;
 mod sessions;
 mod start;
 mod visible;
@@ -79,6 +81,15 @@ enum What {
     Lookup(lookup::LookupArguments),
     /// A sidecar alone: its memory, what it computes while nobody asks, and how soon it answers.
     Start(start::StartArguments),
+    /// A real controller on a real cluster that grows, and real sessions: memory, CPU and delays by its size.
+    Scale {
+        /// In the order in which the cluster grows.
+        #[arg(long, default_values_t = [1_000, 5_000, 20_000])]
+        instances: Vec<u32>,
+        /// Of as many pods, where there are as many.
+        #[arg(long, default_value_t = 2_000)]
+        sessions: u32,
+    },
     /// What the sidecar of these is in session with.
     #[command(hide = true)]
     Shop {
@@ -143,6 +154,7 @@ fn main() -> anyhow::Result<()> {
         What::Start(arguments) => start::run(&arguments),
         What::Shop { shop, ports } => local::serve_shop(shop, ports),
         What::Dns(arguments) => dns::run(&arguments),
+        What::Scale { instances, sessions } => scale::run(&instances, sessions),
         What::Peers { services, instances, only } => peers::smoke(peers::Data { services, instances }, &only),
         What::Beat(arguments) => peers::beat(&arguments),
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
