@@ -9,12 +9,15 @@ mod index;
 mod lists;
 mod local;
 mod lookup;
+mod memory;
 mod overload;
 mod peers;
+mod recovery;
 mod report;
 mod resident;
 mod scale;
 mod sessions;
+mod soak;
 mod start;
 mod visible;
 
@@ -90,6 +93,31 @@ enum What {
         #[arg(long, default_value_t = 2_000)]
         sessions: u32,
     },
+    /// What each registry holds in memory, by instances, watchers and sessions.
+    Memory(memory::MemoryArguments),
+    /// A controller that dies with a crowd in session, and the next one.
+    Recovery {
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        #[arg(long, default_values_t = [100, 1_000, 2_000])]
+        sessions: Vec<usize>,
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// Ten times the churn of a large cluster for long: whether CPU of a change, memory and descriptors stay as they are.
+    Soak {
+        #[arg(long, default_value_t = 30)]
+        minutes: u32,
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        #[arg(long, default_value_t = 500)]
+        sessions: u32,
+        #[arg(long, default_value_t = 200)]
+        changes_a_second: u32,
+        /// Of a controller's half, which needs no cluster: we tell it of changes in the place of the API server.
+        #[arg(long)]
+        half: bool,
+    },
     /// What the sidecar of these is in session with.
     #[command(hide = true)]
     Shop {
@@ -154,6 +182,12 @@ fn main() -> anyhow::Result<()> {
         What::Start(arguments) => start::run(&arguments),
         What::Shop { shop, ports } => local::serve_shop(shop, ports),
         What::Dns(arguments) => dns::run(&arguments),
+        What::Memory(arguments) => memory::run(&arguments),
+        What::Recovery { instances, sessions, rounds } => recovery::run(instances, &sessions, rounds),
+        What::Soak { minutes, instances, sessions, changes_a_second, half } => {
+            let fleet = fleet::Fleet { instances };
+            soak::run(soak::Soak { minutes, fleet, sessions, a_second: changes_a_second }, half)
+        }
         What::Scale { instances, sessions } => scale::run(&instances, sessions),
         What::Peers { services, instances, only } => peers::smoke(peers::Data { services, instances }, &only),
         What::Beat(arguments) => peers::beat(&arguments),

@@ -59,7 +59,8 @@ impl Resident {
 
     fn read(rollup: &str) -> anyhow::Result<Self> {
         let mib = |name: &str| {
-            let line = rollup.lines().find_map(|line| line.strip_prefix(name)).with_context(|| name.to_owned())?;
+            let line =
+                rollup.lines().find_map(|line| line.strip_prefix(name)).with_context(|| name.to_owned())?;
             anyhow::Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1_024.0)
         };
         Ok(Self { rss_mib: mib("Rss:")?, anonymous_mib: mib("Anonymous:")? })
@@ -104,7 +105,9 @@ impl Settling {
     /// Whether what is held now, at this time of whoever watches, is what has been held for a whole window.
     fn see(&mut self, at: Duration, now: Resident) -> bool {
         match self.since {
-            Some((begin, then)) if near(then.rss_mib, now.rss_mib) && near(then.anonymous_mib, now.anonymous_mib) => {
+            Some((begin, then))
+                if near(then.rss_mib, now.rss_mib) && near(then.anonymous_mib, now.anonymous_mib) =>
+            {
                 at.saturating_sub(begin) >= WINDOW
             }
             _ => {
@@ -168,7 +171,10 @@ Swap:                  0 kB
     fn this_process_holds_something() {
         let pid = std::process::id();
         let held = Resident::of(&[pid, pid]).expect("ours");
-        assert!(held.rss_mib > 0.0 && held.anonymous_mib > 0.0 && held.rss_mib >= held.anonymous_mib, "{held:?}");
+        assert!(
+            held.rss_mib > 0.0 && held.anonymous_mib > 0.0 && held.rss_mib >= held.anonymous_mib,
+            "{held:?}"
+        );
         assert!(descriptors(pid).expect("ours") >= 3 && threads(pid).expect("ours") >= 1);
         assert!(peak_mib(pid).expect("ours") > 0.0);
     }

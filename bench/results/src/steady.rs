@@ -73,7 +73,9 @@ mod tests {
     /// Half an hour of minutes that begin with 100, change by so much from the first to the last, and jump up and down by so much.
     fn minutes(change: f64, jumps: f64) -> Vec<(f64, f64)> {
         let jump = |minute: u32| if minute.is_multiple_of(2) { jumps } else { -jumps };
-        (0..30).map(|minute| (f64::from(minute), 100.0 + change * f64::from(minute) / 29.0 + jump(minute))).collect()
+        (0..30)
+            .map(|minute| (f64::from(minute), 100.0 + change * f64::from(minute) / 29.0 + jump(minute)))
+            .collect()
     }
 
     #[test]

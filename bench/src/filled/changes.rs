@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::objects::{readiness, says_itself, saying};
+use super::objects::{readiness, saying, says_itself};
 use crate::{
     fleet::{Fleet, INSTANCES, key, pod_name},
     report::Delays,
@@ -23,8 +23,6 @@ use crate::{
 
 /// Written at a time: an API server that keeps up has fewer, and one that does not is the limit and not this.
 const AT_A_TIME: usize = 32;
-/// Far apart, so that nothing is in a processor's memory by chance.
-const STRIDE: u32 = 7_919;
 
 /// Holds how much changes; of `shared` changes one is of the service that all sessions hold.
 #[derive(Clone, Copy, Debug)]
@@ -93,12 +91,12 @@ impl Churn {
 
     fn next(&mut self, fleet: Fleet, shared: u32) -> (u32, Change) {
         self.turn = self.turn.wrapping_add(1);
-        let service = if self.turn.is_multiple_of(shared) {
-            ALL_HOLD
-        } else {
-            self.turn.wrapping_mul(STRIDE) % fleet.services()
+        let drawn = drawn(self.turn);
+        let service = match self.turn.is_multiple_of(shared) {
+            true => ALL_HOLD,
+            false => drawn % fleet.services(),
         };
-        let pod = service * INSTANCES + self.turn % INSTANCES;
+        let pod = service * INSTANCES + (drawn >> 16) % INSTANCES;
         if says_itself(service) {
             return (pod, Change::Says);
         }
@@ -110,6 +108,15 @@ impl Churn {
     }
 }
 
+/// A number that is the same in each run, and follows no pattern from turn to turn (SplitMix64, of which this is the half that
+/// is mixed best).
+fn drawn(turn: u32) -> u32 {
+    let mut mixed = u64::from(turn).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((mixed ^ (mixed >> 31)) >> 32) as u32
+}
+
 /// How long the API server took.
 async fn write(client: &Client, pod: u32, change: Change) -> Result<Duration> {
     let (namespace, name) = (key(pod / INSTANCES).namespace, pod_name(pod));
@@ -117,8 +124,12 @@ async fn write(client: &Client, pod: u32, change: Change) -> Result<Duration> {
     let params = PatchParams::default();
     let begin = Instant::now();
     let request = match change {
-        Change::Says => path.patch(&name, &params, &Patch::Merge(saying(&format!("team=payments,{MADE}={}", now_ns()))))?,
-        Change::Ready(ready) => path.patch_subresource("status", &name, &params, &Patch::Strategic(readiness(ready)))?,
+        Change::Says => {
+            path.patch(&name, &params, &Patch::Merge(saying(&format!("team=payments,{MADE}={}", now_ns()))))?
+        }
+        Change::Ready(ready) => {
+            path.patch_subresource("status", &name, &params, &Patch::Strategic(readiness(ready)))?
+        }
     };
     client.request::<Value>(request).await.with_context(|| format!("{change:?} of {namespace}/{name}"))?;
     Ok(begin.elapsed())

@@ -83,8 +83,7 @@ impl Filled {
         let crds = static_build::workspace().join("crds/generated/serviceregistrations.yaml");
         kubectl.call(&["apply", "--server-side", "-f", &crds.display().to_string()])?;
         kubectl.call(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
-        kubectl
-            .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
+        kubectl.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
         let nodes = FakeNodes::start(home, &kubectl, "bench")?;
         let log = tempfile::Builder::new().prefix("rollcall-bench-").suffix(".log").tempfile()?;
         let settings = Settings {
@@ -104,9 +103,8 @@ impl Filled {
     /// restart from then on.
     pub(crate) fn fill(&mut self, fleet: Fleet) -> Result<()> {
         ensure!(fleet.instances >= self.fleet.instances, "clusters only grow: name the sizes in their order");
-        self.runtime.block_on(async {
-            fill::fill(&self.client().await?, self.fleet, fleet, &self.nodes).await
-        })?;
+        self.runtime
+            .block_on(async { fill::fill(&self.client().await?, self.fleet, fleet, &self.nodes).await })?;
         self.fleet = fleet;
         let controller = self.controller()?;
         self.settle(&controller)

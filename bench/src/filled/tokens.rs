@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::{Client, api::{PostParams, Request}};
+use kube::{
+    Client,
+    api::{PostParams, Request},
+};
 use serde_json::{Value, json};
 
 use crate::fleet::{INSTANCES, key, pod_name};
@@ -27,8 +30,10 @@ async fn of(client: &Client, pod: u32) -> Result<String> {
             "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": name},
         },
     });
-    let request = path.create_subresource("token", "default", &PostParams::default(), body.to_string().into_bytes())?;
-    let made: Value = client.request(request).await.with_context(|| format!("a token of {namespace}/{name}"))?;
+    let request =
+        path.create_subresource("token", "default", &PostParams::default(), body.to_string().into_bytes())?;
+    let made: Value =
+        client.request(request).await.with_context(|| format!("a token of {namespace}/{name}"))?;
     let token = made.pointer("/status/token").and_then(Value::as_str);
     Ok(token.context("a token without a token")?.to_owned())
 }

@@ -37,7 +37,10 @@ const SLOPES: [Slope; 4] = [
 
 pub(crate) fn run(sizes: &[u32], sessions: u32) -> Result<()> {
     ensure!(!sizes.is_empty(), "nothing to measure");
-    ensure!(sizes.iter().all(|size| size.is_multiple_of(INSTANCES)), "whole services: {INSTANCES} instances each");
+    ensure!(
+        sizes.iter().all(|size| size.is_multiple_of(INSTANCES)),
+        "whole services: {INSTANCES} instances each"
+    );
     in_a_cluster(|filled| {
         let mut writer = report::begin("scale", Vec::new())?;
         let (mut churn, mut all) = (Churn::default(), Vec::new());

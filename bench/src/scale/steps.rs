@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rollcall_cluster::Step;
 use rollcall_controller_tests::controller::Controller;
 use rollcall_results::{Class, Configuration, Record};
@@ -27,8 +27,6 @@ const IDLE_FOR: Duration = Duration::from_secs(10);
 const TAIL_MIN: Duration = Duration::from_secs(3);
 /// What was not told by then, after the last change, never comes.
 const TAIL_MAX: Duration = Duration::from_secs(30);
-/// How often it is looked who is in step.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Holds a crowd in session with the controller, by tokens that the API server gave out for their pods.
 pub(super) struct Crowded {
@@ -181,23 +179,21 @@ impl Crowded {
         })
     }
 
-    /// The controller is killed, and another one started at the same moment: from the death to where all are in step with that.
+    /// The controller is killed, and another one is started: from the death to where all are in step with that.
     pub(super) fn recovery(self, filled: &Filled, mut controller: Controller) -> Result<Record> {
         let begin = Instant::now();
         controller.kill();
         drop(controller);
+        filled.runtime.block_on(self.crowd.all_lost(PATIENCE))?;
+        let noticed = begin.elapsed();
         let next = filled.controller()?;
         let ready = begin.elapsed();
-        let sessions = self.tokens.len();
         filled.runtime.block_on(async {
-            while self.crowd.how_many_in_step() == sessions {
-                ensure!(begin.elapsed() < PATIENCE, "nobody has noticed that the controller died");
-                sleep(LOOK_EVERY).await;
-            }
             let came = self.crowd.in_step(PATIENCE).await;
             came.with_context(|| format!("not all came back\n{}", next.last_words()))?;
             let record = self
                 .record(filled, "recovery")
+                .with_value("noticed_s", noticed.as_secs_f64())
                 .with_value("ready_s", ready.as_secs_f64())
                 .with_value("recovered_s", begin.elapsed().as_secs_f64())
                 .with_value("peak_mib", peak_mib(next.pid())?);

@@ -118,7 +118,20 @@ impl Crowd {
         Ok(())
     }
 
-    /// How many are.
+    /// Returns once all have noticed that the controller is gone: their sockets say so at once.
+    pub(crate) async fn all_lost(&self, patience: Duration) -> anyhow::Result<()> {
+        let all = async {
+            while self.how_many_in_step() > 0 {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let lost = timeout(patience, all).await;
+        lost.map_err(|_| {
+            anyhow::anyhow!("{} have not noticed that the controller is gone", self.how_many_in_step())
+        })
+    }
+
+    /// How many are in step.
     pub(crate) fn how_many_in_step(&self) -> usize {
         self.members.iter().filter(|member| *member.in_step.borrow()).count()
     }

@@ -27,8 +27,7 @@ pub(crate) use self::{
     process::{Place, Server},
     seen::MADE,
     server::serve,
-    storm::{Storm, recovery, storm},
-    told::Told,
+    storm::storm,
 };
 use crate::{fleet::uid, local::cpu, report, resident::Resident};
 

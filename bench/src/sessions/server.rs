@@ -26,8 +26,7 @@ struct Pace {
 pub(crate) fn serve(instances: u32, port: u16, identity: &Path) -> anyhow::Result<()> {
     let (fleet, identity) = (Fleet { instances }, Identity::kept(identity)?);
     let listen = (Ipv4Addr::LOCALHOST, port).into();
-    Runtime::new()?
-        .block_on(half::serve_as(&identity, fleet.lists(), listen, |index| obey(index, fleet)))
+    Runtime::new()?.block_on(half::serve_as(&identity, fleet.lists(), listen, |index| obey(index, fleet)))
 }
 
 async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
