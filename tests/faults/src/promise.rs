@@ -42,7 +42,7 @@ impl Promise {
             match client.out_of_step_ms {
                 Some(out_ms) if out_ms <= within_ms => {}
                 Some(out_ms) => {
-                    say(format!("out of step for {out_ms} ms, not for {within_ms} ms at most{since}"))
+                    say(format!("out of step for {out_ms} ms, not for {within_ms} ms at most{since}"));
                 }
                 None => say(format!("never in step again{since}")),
             }
