@@ -12,6 +12,7 @@ mod dns;
 mod etcd;
 mod folder;
 mod http;
+mod pool;
 mod smoke;
 
 use std::{
