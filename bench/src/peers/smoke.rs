@@ -98,7 +98,8 @@ async fn resolves(names: &dyn NameServer, data: Data) -> anyhow::Result<()> {
     expected.sort();
     let found = resolver.addresses(&names.hosts(0)).await?;
     ensure!(found == expected, "{} has the addresses {found:?}, not {expected:?}", names.hosts(0));
-    let expected: Vec<_> = expected.iter().map(|address| format!("{address}:{PORT}")).collect();
+    let mut expected: Vec<_> = expected.iter().map(|address| format!("{address}:{PORT}")).collect();
+    expected.sort();
     let found = resolver.ports(&names.ports(0)).await?;
     ensure!(found == expected, "{} has the ports {found:?}, not {expected:?}", names.ports(0));
     println!("    DNS at {} has them as {} and as {}", names.dns(), names.hosts(0), names.ports(0));
