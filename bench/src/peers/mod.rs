@@ -15,6 +15,7 @@ mod floor;
 mod folder;
 mod http;
 mod jvm;
+mod pool;
 mod rollcall;
 mod smoke;
 mod spring;
