@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{consul::ToConsul, etcd::ToEtcd};
+use super::{consul::ToConsul, etcd::ToEtcd, eureka::ToEureka, zookeeper::ToZooKeeper};
 
 /// Holds who beats, and where.
 #[derive(Args, Clone, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct BeatArguments {
 pub(crate) enum System {
     Consul,
     Etcd,
+    Eureka,
+    Zookeeper,
 }
 
 /// Is what one registry's protocol makes of it.
@@ -102,6 +104,8 @@ fn beater(arguments: &BeatArguments) -> Box<dyn Beater> {
     match arguments.system {
         System::Consul => Box::new(ToConsul::new(arguments.clone())),
         System::Etcd => Box::new(ToEtcd::new(arguments.clone())),
+        System::Eureka => Box::new(ToEureka::new(arguments.clone())),
+        System::Zookeeper => Box::new(ToZooKeeper::new(arguments)),
     }
 }
 

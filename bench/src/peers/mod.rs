@@ -10,9 +10,13 @@ mod coredns;
 mod data;
 mod dns;
 mod etcd;
+mod eureka;
 mod folder;
 mod http;
+mod jvm;
 mod smoke;
+mod spring;
+mod zookeeper;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -107,8 +111,13 @@ pub(crate) struct Started {
 pub(crate) type Start = fn(Data, Configuration) -> BoxFuture<'static, anyhow::Result<Vec<Started>>>;
 
 /// All systems, each under the name that it is asked for by.
-pub(crate) const ALL: &[(&str, Start)] =
-    &[("consul", consul::start), ("etcd", etcd::start), ("coredns", coredns::start)];
+pub(crate) const ALL: &[(&str, Start)] = &[
+    ("consul", consul::start),
+    ("etcd", etcd::start),
+    ("zookeeper", zookeeper::start),
+    ("eureka", eureka::start),
+    ("coredns", coredns::start),
+];
 
 // === impl Started ===
 
