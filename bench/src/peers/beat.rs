@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Pace, consul::ToConsul, etcd::ToEtcd, eureka, zookeeper};
+use super::{consul::ToConsul, etcd::ToEtcd, eureka::ToEureka, zookeeper::ToZooKeeper};
 
 /// Holds who beats, and where.
 #[derive(Args, Clone, Debug)]
@@ -71,9 +71,9 @@ pub(super) enum Heard {
 /// Beats until SIGTERM.
 pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut beater = beater(arguments)?;
+        let mut beater = beater(arguments);
         beater.register().await?;
-        say("registered");
+        say("registered")?;
         let mut terminated = signal(SignalKind::terminate())?;
         let each = Duration::from_millis(arguments.beat_ms);
         let mut beats = interval(each);
@@ -91,29 +91,28 @@ pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
                 Err(error) => Err(error),
             };
             match registered {
-                Ok(()) => say("again"),
-                Err(error) => say(&format!("missed: {error:#}")),
+                Ok(()) => say("again")?,
+                Err(error) => say(&format!("missed: {error:#}"))?,
             }
         }
         beater.leave().await?;
-        say("left");
-        Ok(())
+        say("left")
     })
 }
 
-fn beater(arguments: &BeatArguments) -> anyhow::Result<Box<dyn Beater>> {
+fn beater(arguments: &BeatArguments) -> Box<dyn Beater> {
     match arguments.system {
-        System::Consul => Ok(Box::new(ToConsul::new(arguments.clone()))),
-        System::Etcd => Ok(Box::new(ToEtcd::new(arguments.clone()))),
-        System::Eureka => Ok(Box::new(eureka::Beating::new(arguments.clone()))),
-        System::Zookeeper => Ok(Box::new(zookeeper::Beating::new(arguments)?)),
+        System::Consul => Box::new(ToConsul::new(arguments.clone())),
+        System::Etcd => Box::new(ToEtcd::new(arguments.clone())),
+        System::Eureka => Box::new(ToEureka::new(arguments.clone())),
+        System::Zookeeper => Box::new(ToZooKeeper::new(arguments)),
     }
 }
 
-fn say(line: &str) {
+fn say(line: &str) -> anyhow::Result<()> {
     let mut out = stdout();
-    // It beats on also where nobody listens any more.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
 }
 
 // === impl BeatArguments ===
@@ -132,9 +131,5 @@ impl BeatArguments {
             format!("--ttl-ms={}", self.ttl_ms),
             format!("--beat-ms={}", self.beat_ms),
         ]
-    }
-
-    pub(super) fn pace(&self) -> Pace {
-        Pace { ttl_ms: self.ttl_ms, beat_ms: self.beat_ms }
     }
 }

@@ -20,9 +20,9 @@ use tokio::{
 
 use super::{ALL, Data, Heartbeat, NameServer, PORT, Pace, Registry, Started, Watcher, dns::Resolver};
 
-/// What does not happen by then never does: of Eureka by default, twice a lease of 90 s, a look at leases each minute, and caches
-/// of a minute.
-const SEEN_MAX: Duration = Duration::from_secs(360);
+/// What does not happen by then never does: of Eureka by default, one and a half leases of 90 s in which all is well, and then
+/// two of them, a look at leases each minute, and a minute of caches and polls.
+const SEEN_MAX: Duration = Duration::from_secs(480);
 /// Who is in nobody's data.
 const NEWCOMER: &str = "10.250.0.1";
 const BEATING: &str = "10.250.0.2";
