@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use futures::future::BoxFuture;
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::Pace;
+use super::{consul::ToConsul, etcd::ToEtcd};
 
 /// Holds who beats, and where.
 #[derive(Args, Clone, Debug)]
@@ -69,7 +69,7 @@ pub(super) enum Heard {
 /// Beats until SIGTERM.
 pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut beater = beater(arguments)?;
+        let mut beater = beater(arguments);
         beater.register().await?;
         say("registered")?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -98,9 +98,10 @@ pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
     })
 }
 
-fn beater(arguments: &BeatArguments) -> anyhow::Result<Box<dyn Beater>> {
+fn beater(arguments: &BeatArguments) -> Box<dyn Beater> {
     match arguments.system {
-        System::Consul | System::Etcd => bail!("{:?} has no heartbeat", arguments.system),
+        System::Consul => Box::new(ToConsul::new(arguments.clone())),
+        System::Etcd => Box::new(ToEtcd::new(arguments.clone())),
     }
 }
 
@@ -126,9 +127,5 @@ impl BeatArguments {
             format!("--ttl-ms={}", self.ttl_ms),
             format!("--beat-ms={}", self.beat_ms),
         ]
-    }
-
-    pub(super) fn pace(&self) -> Pace {
-        Pace { ttl_ms: self.ttl_ms, beat_ms: self.beat_ms }
     }
 }

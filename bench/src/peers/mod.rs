@@ -5,8 +5,14 @@
 //! else is in every registry's answers.
 
 mod beat;
+mod consul;
+mod coredns;
 mod data;
+mod dns;
+mod etcd;
 mod floor;
+mod folder;
+mod http;
 mod rollcall;
 mod smoke;
 
@@ -105,7 +111,8 @@ pub(crate) struct Started {
 pub(crate) type Start = fn(Data, Configuration) -> BoxFuture<'static, anyhow::Result<Vec<Started>>>;
 
 /// All systems, each under the name that it is asked for by.
-pub(crate) const ALL: &[(&str, Start)] = &[];
+pub(crate) const ALL: &[(&str, Start)] =
+    &[("consul", consul::start), ("etcd", etcd::start), ("coredns", coredns::start)];
 
 // === impl Started ===
 
