@@ -20,8 +20,9 @@ use tokio::{
 
 use super::{ALL, Data, Heartbeat, NameServer, PORT, Registry, Started, Watcher, dns::Resolver};
 
-/// What does not happen by then never does: Eureka's caches alone take a minute, and leases come on top of it.
-const SEEN_MAX: Duration = Duration::from_secs(150);
+/// What does not happen by then never does: of Eureka by default, twice a lease of 90 s, a look at leases each minute, and caches
+/// of a minute.
+const SEEN_MAX: Duration = Duration::from_secs(360);
 /// Who is in nobody's data.
 const NEWCOMER: &str = "10.250.0.1";
 const BEATING: &str = "10.250.0.2";
