@@ -128,7 +128,9 @@ async fn write(client: &Client, pod: u32, change: Change) -> Result<Duration> {
         match sent(client, pod, change).await {
             // The connection broke: of hundreds of thousands of calls, some do.
             Err(kube::Error::Service(_) | kube::Error::HyperError(_)) => sleep(PAUSE).await,
-            done => return done.map(|()| begin.elapsed()).with_context(|| format!("{change:?} of pod {pod}")),
+            done => {
+                return done.map(|()| begin.elapsed()).with_context(|| format!("{change:?} of pod {pod}"));
+            }
         }
     }
     sent(client, pod, change).await.with_context(|| format!("{change:?} of pod {pod}, {TRIES} times"))?;

@@ -5,12 +5,14 @@
 //!                            └─► resource ─► the fields in docs/resource.md
 //!  sidecar/openapi.json ───────► local_api ─► docs/local-api-reference.md
 //!  the chart's values, rules ──► rollcall_chart ─► charts/rollcall/README.md, docs/security.md
+//!  docs/benchmarks/*.jsonl ────► scale ─► the tables in docs/scale.md
 //! ```
 
 #![allow(clippy::indexing_slicing, reason = "a missing member of a JSON value is null, and never a panic")]
 
 mod local_api;
 mod resource;
+mod scale;
 mod schema;
 
 use anyhow::{Context, Result, bail};
@@ -58,6 +60,7 @@ fn all() -> Result<Vec<Generated>> {
     files
         .push(Generated { path: resource::PAGE, text: resource::with_fields(&read(resource::PAGE)?, &crd)? });
     files.push(Generated { path: CRD, text: crd });
+    files.push(Generated { path: scale::PAGE, text: scale::with_model(&workspace, &read(scale::PAGE)?)? });
     Ok(files)
 }
 
