@@ -268,7 +268,7 @@ fn api_server(kept: &BTreeMap<String, Results>, cluster: Cluster) -> Answers {
             what: "pages of a replica's lists",
             unit: "",
             by: vec![],
-            assumes: &["pods"],
+            assumes: &["pods", "pages"],
             value: exactly((cluster.objects() / PAGE_OBJECTS).ceil()),
         },
         Answer {

@@ -35,17 +35,20 @@ fn assumed() -> Vec<(&'static str, String)> {
         ("crowd", "In the measurement the crowd of sidecars is on the same two processors as the controller, and pays for its own side of each handshake there: in a cluster that is elsewhere, and the storm is shorter. That sidecars wait before they come again is not in it.".to_owned()),
         ("kinds", format!("As many changes set a status off as in the measurement, where pods turn ready and unready and say other metadata, each as often. One replica writes statuses, {} a second at most; those that wait are written once.", number(STATUSES_MAX))),
         ("tokens", format!("A token lasts an hour and is renewed by the kubelet after {} minutes; each is reviewed once, by one replica, which tells the others. Who restarts with all others has to ask again.", number(TOKEN_RENEWED_S / 60.0))),
+        (
+            "pages",
+            format!(
+                "A list comes in pages of {} objects; each service has a slice and a registration.",
+                number(PAGE_OBJECTS)
+            ),
+        ),
     ]
 }
 
 /// What the model takes for granted, as a list.
 pub fn assumptions() -> String {
     let item = |(name, says): (&str, String)| format!("- **{name}**: {says}\n");
-    format!(
-        "\n{}- **pages**: a list comes in pages of {} objects.\n\n",
-        assumed().into_iter().map(item).collect::<String>(),
-        number(PAGE_OBJECTS)
-    )
+    format!("\n{}\n", assumed().into_iter().map(item).collect::<String>())
 }
 
 /// All that the model says, from what was kept of the measurements.
