@@ -2,9 +2,26 @@
 
 use std::process::{Command, ExitCode};
 
-use crate::{faults, image, upgrades};
-use anyhow::{Context, Result, bail};
+use crate::{faults, image, keep, upgrades};
+use anyhow::{Context, Result, bail, ensure};
 use rollcall_cluster::static_build;
+
+/// What is to be measured, or kept of what was.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload, upgrades; `all`, or none, are all but
+    /// the last three, which take long. `keep` copies what was measured, target/bench/NAME.jsonl, to docs/benchmarks, from
+    /// which `cargo xtask generate` makes docs/benchmarks.md
+    name: Option<String>,
+    /// With `keep`: the one that is kept; all where none is named
+    kept: Option<String>,
+    /// With `keep`: also what was measured with changes that are in no commit, which nobody can measure again
+    #[arg(long)]
+    dirty: bool,
+    /// What the measurement itself is told, as `-- --instances 2000`
+    #[arg(last = true, requires = "name")]
+    arguments: Vec<String>,
+}
 
 /// Holds a measurement.
 struct Bench {
@@ -34,10 +51,14 @@ struct Program {
     named_by: &'static str,
 }
 
+/// Names that are no measurements' own.
+const ALL: &str = "all";
+const KEEP: &str = "keep";
+
 const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
 const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
 
-static BENCHES: [Bench; 10] = [
+static BENCHES: [Bench; 15] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -64,14 +85,20 @@ static BENCHES: [Bench; 10] = [
     },
     Bench {
         name: "lookup",
-        about: "lookups on localhost beside bare HTTP and a Consul agent; the sidecar's memory and delays",
+        about: "lookups on localhost beside bare HTTP, Consul, etcd, ZooKeeper and Eureka: target/bench/lookup.jsonl; `-- --quick`",
         by: By::ItsPrograms { what: "lookup", programs: &[SIDECAR] },
         is_long: false,
     },
     Bench {
         name: "dns",
-        about: "DNS on localhost beside bare UDP and CoreDNS",
+        about: "DNS on localhost beside bare UDP, CoreDNS and Consul: target/bench/dns.jsonl; `-- --quick`",
         by: By::ItsPrograms { what: "dns", programs: &[SIDECAR] },
+        is_long: false,
+    },
+    Bench {
+        name: "start",
+        about: "a sidecar alone: its memory, its idle CPU, and how soon it answers: target/bench/start.jsonl",
+        by: By::ItsPrograms { what: "start", programs: &[SIDECAR] },
         is_long: false,
     },
     Bench {
@@ -79,6 +106,30 @@ static BENCHES: [Bench; 10] = [
         about: "a crowd of sessions: delays of changes, memory, bytes, and storms of connects",
         by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"]),
         is_long: false,
+    },
+    Bench {
+        name: "memory",
+        about: "what each registry holds for each instance, watcher and session",
+        by: By::ItsPrograms { what: "memory", programs: &[SIDECAR] },
+        is_long: true,
+    },
+    Bench {
+        name: "recovery",
+        about: "a controller that dies with a crowd in session: until all are in step with the next one",
+        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "recovery"]),
+        is_long: false,
+    },
+    Bench {
+        name: "scale",
+        about: "a real controller on a real cluster of up to 20,000 pods, with 2,000 real sessions",
+        by: By::ItsPrograms { what: "scale", programs: &[CONTROLLER] },
+        is_long: true,
+    },
+    Bench {
+        name: "soak",
+        about: "a real controller under 200 changes a second for half an hour: whether CPU, memory and descriptors stay",
+        by: By::ItsPrograms { what: "soak", programs: &[CONTROLLER] },
+        is_long: true,
     },
     Bench {
         name: "faults",
@@ -100,8 +151,24 @@ static BENCHES: [Bench; 10] = [
     },
 ];
 
-/// Runs the measurement of this name with these arguments, or all that are not long.
-pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {
+/// Runs the measurement of this name with its arguments, or all that are not long; or keeps what was measured.
+pub(crate) fn run(Arguments { name, kept, dirty, arguments }: &Arguments) -> Result<ExitCode> {
+    let name = name.as_deref().filter(|name| *name != ALL);
+    if name == Some(KEEP) {
+        ensure!(
+            arguments.is_empty(),
+            "nothing is measured by `{KEEP}`: `-- {}` means nothing",
+            arguments.join(" ")
+        );
+        keep::run(&static_build::workspace(), kept.as_deref(), *dirty)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(kept.is_none() && !dirty, "a second name and --dirty belong to `cargo xtask bench {KEEP}`");
+    ensure!(
+        name.is_some() || arguments.is_empty(),
+        "say which measurement is told `{}`",
+        arguments.join(" ")
+    );
     let wanted = wanted(name);
     if wanted.is_empty() {
         let names: Vec<_> =
@@ -158,11 +225,36 @@ mod tests {
     fn what_takes_long_runs_by_its_name_alone() {
         let names = |name| wanted(name).iter().map(|bench| bench.name).collect::<Vec<_>>();
         let all = names(None);
-        assert_eq!(all.len(), BENCHES.len() - 3);
-        for long in ["faults", "overload", "upgrades"] {
+        assert_eq!(all.len(), BENCHES.len() - 6);
+        for long in ["faults", "memory", "overload", "scale", "soak", "upgrades"] {
             assert!(!all.contains(&long));
             assert_eq!(names(Some(long)), [long]);
         }
         assert!(names(Some("nothing")).is_empty());
+    }
+
+    #[test]
+    fn no_measurement_has_a_name_that_means_something_else() {
+        assert!(BENCHES.iter().all(|bench| ![ALL, KEEP].contains(&bench.name)));
+    }
+
+    #[test]
+    fn what_belongs_to_keeping_is_not_taken_for_measuring() {
+        let arguments = |name: &str, kept: Option<&str>, dirty, told: &[&str]| Arguments {
+            name: Some(name.to_owned()),
+            kept: kept.map(str::to_owned),
+            dirty,
+            arguments: told.iter().map(|word| (*word).to_owned()).collect(),
+        };
+        for (wrong, said) in [
+            (arguments("lookup", Some("dns"), false, &[]), "belong to `cargo xtask bench keep`"),
+            (arguments("lookup", None, true, &[]), "belong to `cargo xtask bench keep`"),
+            (arguments("keep", None, false, &["--rounds"]), "means nothing"),
+            (arguments("all", None, false, &["--rounds"]), "say which measurement"),
+            (arguments("nothing", None, false, &[]), "there is no such measurement"),
+        ] {
+            let error = run(&wrong).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

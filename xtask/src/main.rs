@@ -7,6 +7,7 @@ mod demo;
 mod faults;
 mod generate;
 mod image;
+mod keep;
 mod on_cluster;
 mod outcome;
 mod release;
@@ -42,21 +43,14 @@ enum Task {
     /// Build the images as target/images/{controller,sidecar}.tar, for containerd, kind and docker
     Image,
     /// Measure; what, and by which figures, it says itself
-    Bench {
-        /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload, upgrades; where none is named, all
-        /// but the last three, which take long
-        name: Option<String>,
-        /// What the measurement itself is told, as `-- --instances 2000`
-        #[arg(last = true, requires = "name")]
-        arguments: Vec<String>,
-    },
+    Bench(bench::Arguments),
     /// Count the instructions of the hot paths, and hold them against their budgets
     Counts {
         /// Write what was counted as the new budgets, where it does not fit the old ones
         #[arg(long)]
         write: bool,
     },
-    /// Write the committed files that are made from code
+    /// Write the committed files that are made from code, and from kept results
     Generate {
         /// Change nothing, but fail if a file is out of date
         #[arg(long)]
@@ -83,7 +77,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
-        Task::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Counts { write } => counts::run(write),
         Task::Generate { check } => generate::run(check).map(|()| ExitCode::SUCCESS),
         Task::Release(arguments) => release::run(&arguments).map(|()| ExitCode::SUCCESS),

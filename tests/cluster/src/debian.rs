@@ -53,6 +53,9 @@ const OF_PAGES: &[(&str, &str)] = &[
 ];
 /// What counts the instructions of a program.
 const OF_COUNTS: &[(&str, &str)] = &[("valgrind", "valgrind")];
+/// What programs for Java are built with, and run by.
+const OF_JAVA: &[(&str, &str)] =
+    &[("java", "default-jdk-headless"), ("javac", "default-jdk-headless"), ("mvn", "maven")];
 /// A library, which Debian's own Python finds.
 const DNSPYTHON: (&str, &str) = ("/usr/lib/python3/dist-packages/dns/resolver.py", "python3-dnspython");
 
@@ -99,6 +102,11 @@ pub fn prepare_pages(home: &Home) -> Result<(), Error> {
 /// Makes sure that instructions can be counted.
 pub fn prepare_counts(home: &Home) -> Result<(), Error> {
     installed(home, || packages_of(OF_COUNTS))
+}
+
+/// Makes sure that programs for Java can be built and run.
+pub(crate) fn prepare_java(home: &Home) -> Result<(), Error> {
+    installed(home, || packages_of(OF_JAVA))
 }
 
 /// Installs what is missing, until nothing is.
