@@ -16,6 +16,7 @@ mod folder;
 mod http;
 mod jvm;
 mod pool;
+mod ports;
 mod rollcall;
 mod smoke;
 mod spring;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use futures::FutureExt;
 use rollcall_cluster::companion::Companion;
 use rollcall_results::Configuration;
@@ -151,7 +151,10 @@ async fn beats(heartbeat: &dyn Heartbeat) -> anyhow::Result<()> {
     // Watched on over the kill: what waits for the next state is not to be cut off.
     let mut out = seen(&mut *watcher, "that who was killed is out", |now| !has(now, BEATING)).boxed();
     let lasting = Duration::from_millis(pace.ttl_ms * 3 / 2);
-    ensure!(timeout(lasting, &mut out).await.is_err(), "it is out though it beats");
+    if let Ok(out) = timeout(lasting, &mut out).await {
+        out?;
+        bail!("it is out though it beats");
+    }
     let begin = Instant::now();
     killed.kill();
     let out = out.await?.saturating_duration_since(begin);

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use crate::{
     local::{listening, measured},
-    peers::{Data, METADATA, PORT, TAG, VERSION, folder, http::Http},
+    peers::{Data, METADATA, PORT, TAG, VERSION, folder, http::Http, ports},
 };
 
 /// Operations of one transaction, which Consul bounds at 128; an instance is three of them.
@@ -59,6 +59,7 @@ impl Processes {
             Configuration::Default => PORTS,
             Configuration::Tuned => PORTS + 2 * PORTS_EACH,
         };
+        ports::are_free(first..first + 2 * PORTS_EACH)?;
         let (of_server, of_client) = (Ports(first), Ports(first + PORTS_EACH));
         let as_server = ["-server".to_owned(), "-bootstrap-expect=1".to_owned()];
         let server = Agent::start(&program, "server", of_server, configuration, &as_server).await?;

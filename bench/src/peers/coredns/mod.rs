@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use super::{
     Client, Data, NameServer, Peer, Started,
     dns::{Kind, Resolver},
+    ports,
 };
 use crate::local::{NAMESPACE, measured};
 
@@ -73,6 +74,7 @@ impl CoreDns {
             Configuration::Default => (PORTS, "default.Corefile", include_str!("default.Corefile")),
             Configuration::Tuned => (PORTS + 2, "tuned.Corefile", include_str!("tuned.Corefile")),
         };
+        ports::are_free(port..port + 2)?;
         fs::write(files.path().join("zone"), zone::text(data)?)?;
         fs::write(files.path().join(name), text)?;
         let arguments = ["-conf", name, "-quiet"];

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     local::{listening, measured},
-    peers::{Data, METADATA, PORT, TAG, VERSION, folder},
+    peers::{Data, METADATA, PORT, TAG, VERSION, folder, ports},
 };
 
 /// Writes of one transaction, which etcd bounds at 128.
@@ -64,6 +64,7 @@ impl Etcd {
                 (Configuration::Default, Disk::Tmpfs) => 4,
                 (Configuration::Tuned, Disk::Tmpfs) => 6,
             };
+        ports::are_free(first..first + 2)?;
         let (clients, members) = (at(first), at(first + 1));
         fs::write(folder.path().join(name), format!("{text}\n{}", addresses(text, clients, members)?))?;
         let arguments = [format!("--config-file={name}")];
