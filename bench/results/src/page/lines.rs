@@ -1,4 +1,4 @@
-//! A section's tables of lines through what was measured: what comes with each instance, and what stays as it is.
+//! A section's tables of lines through what was measured: what comes with each instance or watcher.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,24 @@ use crate::{
     number::number,
     record::{Class, Configuration, Value},
     series::Series,
-    steady::Steadiness,
     table::{Align, Table},
 };
 
 /// Points of one system, in the order of their x.
 type Points = Vec<(f64, f64)>;
 
-/// By how much what is to stay as it is may change from the first to the last.
-const ALLOWED: f64 = 0.05;
 /// A line through two points says nothing of how far it is off.
 const POINTS_MIN: usize = 3;
 
-/// Whether a case has all of these.
+/// Whether a case has all of these, as plots say it.
 pub(super) fn is_of(one: &Series<'_>, only: &[(&str, &str)]) -> bool {
-    only.iter().all(|(name, wanted)| one.case.get(*name).is_some_and(|value| words::plain(value) == *wanted))
+    only.iter().all(|(name, wanted)| {
+        let (wanted, may_be_missing) = match wanted.strip_suffix('?') {
+            Some(wanted) => (wanted, true),
+            None => (*wanted, wanted.is_empty()),
+        };
+        one.case.get(*name).map_or(may_be_missing, |value| words::plain(value) == wanted)
+    })
 }
 
 /// The product of these parts of a case; none where one is missing or no number.
@@ -71,36 +74,6 @@ pub(super) fn slopes(all: &[&Series<'_>], x: X, value: &str, of_each: &str) -> S
         return String::new();
     }
     format!("\n**{}: a line through the points above**\n\n{}", words::title(value), table.markdown())
-}
-
-/// Whether each value stays as it is.
-pub(super) fn steady(all: &[&Series<'_>], x: X) -> String {
-    let mut table = Table::default();
-    for name in ["system", "value"] {
-        table = table.with_column(name, Align::Words);
-    }
-    for name in ["mean", "grew by", "± (95 %)"] {
-        table = table.with_column(name, Align::Numbers);
-    }
-    table = table.with_column("so it", Align::Words);
-    let mut values: Vec<_> = all.iter().flat_map(|one| one.values()).collect();
-    values.sort_unstable();
-    values.dedup();
-    for value in values {
-        for points in points(all, x, value) {
-            let ((_, system, _), points) = points;
-            let Some(steady) = Steadiness::of(&points, ALLOWED) else { continue };
-            let share = |share: f64| format!("{:.1}%", share * 100.0);
-            let (growth, bound) = (share(steady.growth), share(steady.growth_bound));
-            let trend = steady.trend.name();
-            let cells = [system, &words::title(value), &number(steady.mean), &growth, &bound, trend];
-            table.push(cells.map(str::to_owned).to_vec());
-        }
-    }
-    if table.is_empty() {
-        return String::new();
-    }
-    format!("\n{}", table.markdown())
 }
 
 /// A name for each of these, with its class.

@@ -49,7 +49,7 @@ pub(super) fn title(value: &str) -> String {
 pub(super) fn better(value: &str) -> Option<Better> {
     match value {
         "a_second" => Some(Better::More),
-        "false_evictions" | "descriptors" => Some(Better::Less),
+        "false_evictions" | "never_seen" | "descriptors" => Some(Better::Less),
         _ => COSTS.iter().any(|(end, _)| value.ends_with(end)).then_some(Better::Less),
     }
 }
@@ -74,7 +74,8 @@ pub(super) fn spaced(name: &str) -> String {
 pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Number(value) => number(*value as f64),
-        Value::Text(text) => text.clone(),
+        // What would be a tag of HTML in a page.
+        Value::Text(text) => text.replace('<', "‹").replace('>', "›"),
     }
 }
 
