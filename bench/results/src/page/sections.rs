@@ -171,7 +171,7 @@ pub(super) static SECTIONS: [Section; 10] = [
     Section {
         name: "memory",
         views: &[
-            all(&["watchers"], &["rss_mib", "anonymous_mib", "peak_mib"]),
+            all(&[], &["rss_mib", "anonymous_mib", "peak_mib"]),
             View::Slopes { x: &["instances"], only: UNWATCHED, value: "anonymous_mib", of_each: "instance" },
             View::Slopes { x: &["watchers"], only: &[], value: "anonymous_mib", of_each: "watcher" },
         ],
