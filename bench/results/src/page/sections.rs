@@ -48,7 +48,7 @@ pub(super) enum Kind {
     Lines { x: X, x_scale: Scale, value: &'static str, y_scale: Scale },
     /// The value for each system, in groups by a part of the case.
     Bars { value: &'static str, by: &'static str, scale: Scale },
-    /// All delays: what share of them was longer than what.
+    /// All delays: what share of them was as long as what, or longer.
     Delays,
 }
 
