@@ -6,6 +6,7 @@
 //!  sidecar/openapi.json ───────► local_api ─► docs/local-api-reference.md
 //!  the chart's values, rules ──► rollcall_chart ─► charts/rollcall/README.md, docs/security.md
 //!  docs/benchmarks/*.jsonl ────► benchmarks ─► the tables in docs/benchmarks.md, its plots
+//!  docs/benchmarks/*.jsonl ────► scale ─► the tables in docs/scale.md
 //! ```
 
 #![allow(clippy::indexing_slicing, reason = "a missing member of a JSON value is null, and never a panic")]
@@ -13,6 +14,7 @@
 mod benchmarks;
 mod local_api;
 mod resource;
+mod scale;
 mod schema;
 
 use anyhow::{Context, Result, bail};
@@ -77,6 +79,7 @@ fn all() -> Result<Vec<(String, String)>> {
     files
         .push(Generated { path: resource::PAGE, text: resource::with_fields(&read(resource::PAGE)?, &crd)? });
     files.push(Generated { path: CRD, text: crd });
+    files.push(Generated { path: scale::PAGE, text: scale::with_model(&workspace, &read(scale::PAGE)?)? });
     Ok(files.into_iter().map(|file| (file.path.to_owned(), file.text)).collect())
 }
 
