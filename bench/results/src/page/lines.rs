@@ -20,15 +20,9 @@ type Points = Vec<(f64, f64)>;
 /// A line through two points says nothing of how far it is off.
 const POINTS_MIN: usize = 3;
 
-/// Whether a case has all of these, as plots say it.
+/// Whether a case has all of these.
 pub(super) fn is_of(one: &Series<'_>, only: &[(&str, &str)]) -> bool {
-    only.iter().all(|(name, wanted)| {
-        let (wanted, may_be_missing) = match wanted.strip_suffix('?') {
-            Some(wanted) => (wanted, true),
-            None => (*wanted, wanted.is_empty()),
-        };
-        one.case.get(*name).map_or(may_be_missing, |value| words::plain(value) == wanted)
-    })
+    only.iter().all(|(name, wanted)| one.case.get(*name).is_some_and(|value| words::plain(value) == *wanted))
 }
 
 /// The product of these parts of a case; none where one is missing or no number.

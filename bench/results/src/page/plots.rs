@@ -86,11 +86,8 @@ fn curves<'a>(members: &[&'a Series<'a>], x: X, value: &str) -> Vec<Curve> {
 
 /// What of a case is not on the axis, and not the same for all, in words.
 fn rest(one: &Series<'_>, members: &[&Series<'_>], but: &[&str]) -> String {
-    // So many services there are as there are instances, by and large.
-    let follows = |name: &str| name == "services" && but.contains(&"instances");
     let differs = |name: &str| members.iter().any(|other| other.case.get(name) != one.case.get(name));
-    let rest =
-        one.case.iter().filter(|(name, _)| !but.contains(&name.as_str()) && !follows(name) && differs(name));
+    let rest = one.case.iter().filter(|(name, _)| !but.contains(&name.as_str()) && differs(name));
     words::case(&rest.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Plot {
     /// The file's name, to which the class is added.
     pub(super) file: &'static str,
     pub(super) title: &'static str,
-    /// Only cases that have these: of a part the value, or with `?` behind it none at all, or nothing for none at all.
+    /// Only cases that have these.
     pub(super) only: &'static [(&'static str, &'static str)],
     pub(super) kind: Kind,
 }
@@ -172,14 +172,19 @@ pub(super) static SECTIONS: [Section; 10] = [
         name: "memory",
         views: &[
             all(&[], &["rss_mib", "anonymous_mib", "peak_mib"]),
-            View::Slopes { x: &["instances"], only: UNWATCHED, value: "anonymous_mib", of_each: "instance" },
-            View::Slopes { x: &["watchers"], only: &[], value: "anonymous_mib", of_each: "watcher" },
+            View::Slopes { x: ALL_OF_THEM, only: UNWATCHED, value: "anonymous_mib", of_each: "instance" },
+            View::Slopes {
+                x: &["watchers"],
+                only: &[USUAL[0], USUAL[1]],
+                value: "anonymous_mib",
+                of_each: "watcher",
+            },
         ],
         plots: &[Plot {
             file: "memory-instances",
             title: "Memory that is a process's own, by instances",
             only: UNWATCHED,
-            kind: lines(&["instances"], Logarithmic, "anonymous_mib", Logarithmic),
+            kind: lines(ALL_OF_THEM, Logarithmic, "anonymous_mib", Logarithmic),
         }],
     },
     Section {
@@ -256,5 +261,6 @@ pub(super) static SECTIONS: [Section; 10] = [
 ];
 
 const LAST: (&str, &str) = ("seen_by", "last watcher");
-/// Of which nobody has looked up more than one service, where that is told.
-const UNWATCHED: &[(&str, &str)] = &[("watchers", ""), ("looked_up", "1?")];
+const UNWATCHED: &[(&str, &str)] = &[("watchers", "0")];
+/// Instances of each service are told; this is how many there are in all.
+const ALL_OF_THEM: X = &["services", "instances"];

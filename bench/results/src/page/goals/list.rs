@@ -145,10 +145,7 @@ pub(super) static GOALS: [Goal; 26] = [
         bound: AtMost(1.0),
         unit: " KiB",
         part: Controller,
-        from: &[
-            ("scale", Slope { x: "instances", value: "anonymous_mib", only: &[("event", "settled")] }),
-            ("memory", Slope { x: "instances", value: "anonymous_mib", only: &[("watchers", "")] }),
-        ],
+        from: &[("scale", Slope { x: "instances", value: "anonymous_mib", only: &[("event", "settled")] })],
     },
     Goal {
         what: "the same for each idle session",
