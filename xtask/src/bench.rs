@@ -9,9 +9,8 @@ use rollcall_cluster::static_build;
 /// What is to be measured, or kept of what was.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload, upgrades; `all`, or none, are all but
-    /// the last three, which take long. `keep` copies what was measured, target/bench/NAME.jsonl, to docs/benchmarks, from
-    /// which `cargo xtask generate` makes docs/benchmarks.md
+    /// Which one: a name that is none has them all listed. `all`, or none, are all that do not take long. `keep` copies what was
+    /// measured, target/bench/NAME.jsonl, to docs/benchmarks, from which `cargo xtask generate` makes docs/benchmarks.md
     name: Option<String>,
     /// With `keep`: the one that is kept; all where none is named
     kept: Option<String>,

@@ -1,10 +1,11 @@
 //! Numbers as people read them.
 
-/// With three digits that count, or all before the point; thousands apart: `17,712`, `20.4`, `1.03`, `0.0042`.
+/// With three digits that count, or all before the point; whole ones without a point; thousands apart: `17,712`, `20.4`, `1.03`,
+/// `0.0042`, `3`.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     let decimals = match size {
-        _ if size == 0.0 || size.fract() == 0.0 && size >= 10.0 => 0,
+        _ if size.fract() == 0.0 => 0,
         _ if size >= 99.95 => 0,
         _ if size >= 9.995 => 1,
         _ if size >= 0.0995 => 2,
@@ -46,6 +47,8 @@ mod tests {
             (0.004_217, "0.0042"),
             (0.5, "0.50"),
             (1.026, "1.03"),
+            (3.0, "3"),
+            (3.0001, "3.00"),
             (9.994, "9.99"),
             (9.996, "10.0"),
             (16.0, "16"),

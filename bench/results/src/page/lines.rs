@@ -1,4 +1,4 @@
-//! A section's tables of lines through what was measured: what comes with each instance, and what stays as it is.
+//! A section's tables of lines through what was measured: what comes with each instance or watcher.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,12 @@ use crate::{
     number::number,
     record::{Class, Configuration, Value},
     series::Series,
-    steady::Steadiness,
     table::{Align, Table},
 };
 
 /// Points of one system, in the order of their x.
 type Points = Vec<(f64, f64)>;
 
-/// By how much what is to stay as it is may change from the first to the last.
-const ALLOWED: f64 = 0.05;
 /// A line through two points says nothing of how far it is off.
 const POINTS_MIN: usize = 3;
 
@@ -71,36 +68,6 @@ pub(super) fn slopes(all: &[&Series<'_>], x: X, value: &str, of_each: &str) -> S
         return String::new();
     }
     format!("\n**{}: a line through the points above**\n\n{}", words::title(value), table.markdown())
-}
-
-/// Whether each value stays as it is.
-pub(super) fn steady(all: &[&Series<'_>], x: X) -> String {
-    let mut table = Table::default();
-    for name in ["system", "value"] {
-        table = table.with_column(name, Align::Words);
-    }
-    for name in ["mean", "grew by", "± (95 %)"] {
-        table = table.with_column(name, Align::Numbers);
-    }
-    table = table.with_column("so it", Align::Words);
-    let mut values: Vec<_> = all.iter().flat_map(|one| one.values()).collect();
-    values.sort_unstable();
-    values.dedup();
-    for value in values {
-        for points in points(all, x, value) {
-            let ((_, system, _), points) = points;
-            let Some(steady) = Steadiness::of(&points, ALLOWED) else { continue };
-            let share = |share: f64| format!("{:.1}%", share * 100.0);
-            let (growth, bound) = (share(steady.growth), share(steady.growth_bound));
-            let trend = steady.trend.name();
-            let cells = [system, &words::title(value), &number(steady.mean), &growth, &bound, trend];
-            table.push(cells.map(str::to_owned).to_vec());
-        }
-    }
-    if table.is_empty() {
-        return String::new();
-    }
-    format!("\n{}", table.markdown())
 }
 
 /// A name for each of these, with its class.

@@ -201,7 +201,7 @@ mod tests {
             record("server", Class::C, 1, 1.0, 900.0),
             record("bare", Class::Floor, 1, 1.0, 900.0),
         ];
-        let loss = "sidecar (connections 16): p99 µs 2.00× of that of agent";
+        let loss = "sidecar (connections 16): p99 µs 2× of that of agent";
         assert_eq!(
             told_of(&records, &[]),
             (

@@ -59,7 +59,7 @@ fn svg<'a>(kind: &Kind, title: &str, members: &[&'a Series<'a>]) -> Option<Strin
         }
         Kind::Delays => Lines {
             title: title.to_owned(),
-            x: ("one answer in so many takes longer".to_owned(), Scale::Logarithmic),
+            x: ("one answer in so many takes as long or longer".to_owned(), Scale::Logarithmic),
             y: ("µs".to_owned(), Scale::Logarithmic),
             curves: members.iter().filter_map(|one| delays(one, members)).collect(),
         }

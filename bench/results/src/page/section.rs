@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    lines::{is_of, slopes, steady},
+    lines::{is_of, slopes},
     losses::{self, Loss, Reason},
     plots::{self, Drawn},
-    sections::{Section, View},
+    sections::{ANY, Plot, Section, View},
     systems::{BEHIND, Systems},
     words,
 };
@@ -34,7 +34,7 @@ impl Section {
     pub(super) fn missing(&self) -> String {
         format!(
             "\nNot measured yet: `cargo xtask bench {}` does, and `cargo xtask bench keep {}` keeps what it came to.\n\n",
-            self.measured_by, self.name
+            self.name, self.name
         )
     }
 
@@ -48,7 +48,7 @@ pub(super) fn told(
     name: &str,
     results: &Results,
     views: &[View],
-    plots: &[super::sections::Plot],
+    plots: &[Plot],
     reasons: &[Reason],
 ) -> Told {
     let all = series(&results.records);
@@ -65,7 +65,7 @@ pub(super) fn told(
     }
     if losses::are_compared(&all) {
         text += &match losses.as_slice() {
-            [] => "\nWe lose nowhere in this table.\n".to_owned(),
+            [] => "\nWe lose nowhere in this measurement.\n".to_owned(),
             some => format!("\nWhere we lose ({}):\n\n{}", BEHIND.trim(), losses::told(some, reasons)),
         };
     }
@@ -91,14 +91,15 @@ fn shown<'a>(view: &View, all: &[Series<'a>]) -> Vec<&'a str> {
 fn table<'a>(view: &'a View, values: Vec<&'a str>, all: &'a [Series<'a>], losses: &'a [Loss<'a>]) -> String {
     let everyone: Vec<_> = all.iter().collect();
     match view {
-        View::Systems { apart, across, by_floor, longest, .. } => {
-            Systems { apart, across: *across, by_floor, longest, values, losses }.markdown(&everyone)
+        View::Systems { needs, apart, across, by_floor, longest, .. } => {
+            let has_it = |one: &&Series<'_>| needs.is_empty() || one.case.contains_key(*needs);
+            let members: Vec<_> = everyone.into_iter().filter(has_it).collect();
+            Systems { apart, across: *across, by_floor, longest, values, losses }.markdown(&members)
         }
         View::Slopes { x, only, value, of_each } => {
             let members: Vec<_> = everyone.into_iter().filter(|one| is_of(one, only)).collect();
             slopes(&members, x, value, of_each)
         }
-        View::Steady { x } => steady(&everyone, x),
     }
 }
 
@@ -132,14 +133,6 @@ fn who_took_part(run: &Run) -> String {
 
 /// A heading and a part for results of which the page knows nothing but that they are there.
 pub(super) fn other(name: &str, results: &Results, reasons: &[Reason]) -> Told {
-    const VIEWS: [View; 1] = [View::Systems {
-        apart: &[],
-        across: None,
-        values: &[],
-        by_floor: &[],
-        longest: &[],
-        has_others: true,
-    }];
-    let Told { text, plots, wrong } = told(name, results, &VIEWS, &[], reasons);
+    let Told { text, plots, wrong } = told(name, results, &[ANY], &[], reasons);
     Told { text: format!("\n### {}\n{text}", words::spaced(name)), plots, wrong }
 }

@@ -1,13 +1,11 @@
 //! What the page tells of each measurement: its tables and plots.
 
-use crate::plot::Scale;
+use crate::plot::Scale::{self, Linear, Logarithmic};
 
 /// Holds what is told of a measurement.
 pub(super) struct Section {
-    /// As the file of results and the measurement are called, and the section in the page.
+    /// As the measurement is called, its file of results, and the section in the page.
     pub(super) name: &'static str,
-    /// What is said after `cargo xtask bench` to have it measured.
-    pub(super) measured_by: &'static str,
     pub(super) views: &'static [View],
     pub(super) plots: &'static [Plot],
 }
@@ -16,6 +14,8 @@ pub(super) struct Section {
 pub(super) enum View {
     /// A row for each system.
     Systems {
+        /// Only cases with this part; all where it is empty.
+        needs: &'static str,
         /// Parts of the case that make a table of their own.
         apart: &'static [&'static str],
         /// A part of the case whose values stand beside each other.
@@ -31,8 +31,6 @@ pub(super) enum View {
     },
     /// A row for each system: what there is without any, and what comes with each.
     Slopes { x: X, only: &'static [(&'static str, &'static str)], value: &'static str, of_each: &'static str },
-    /// A row for each value: whether it stays as it is.
-    Steady { x: X },
 }
 
 /// Holds what a plot is of.
@@ -50,7 +48,7 @@ pub(super) enum Kind {
     Lines { x: X, x_scale: Scale, value: &'static str, y_scale: Scale },
     /// The value for each system, in groups by a part of the case.
     Bars { value: &'static str, by: &'static str, scale: Scale },
-    /// All delays: what share of them was longer than what.
+    /// All delays: what share of them was as long as what, or longer.
     Delays,
 }
 
@@ -58,125 +56,104 @@ pub(super) enum Kind {
 pub(super) type X = &'static [&'static str];
 
 const LOOKUP: &[&str] = &["a_second", "cpu_us", "p50_us", "p99_us", "p999_us"];
-const SERVICES: (&str, &str) = ("services", "1000");
-const INSTANCES: (&str, &str) = ("instances", "10");
+const LOADS: &[&str] = &["a_second", "cpu_us"];
+/// What most lookups of this page are of: 1,000 services of 10 instances, a few of which are asked for most.
+const USUAL: [(&str, &str); 3] = [("services", "1000"), ("instances", "10"), ("keys", "zipf")];
 
 /// A table as most are.
 const fn systems(apart: &'static [&'static str], values: &'static [&'static str]) -> View {
-    View::Systems { apart, across: None, values, by_floor: &[], longest: &[], has_others: false }
+    View::Systems { needs: "", apart, across: None, values, by_floor: LOADS, longest: &[], has_others: false }
+}
+
+/// A table of all that was measured, these values first.
+const fn all(apart: &'static [&'static str], values: &'static [&'static str]) -> View {
+    View::Systems {
+        needs: "",
+        apart,
+        across: None,
+        values,
+        by_floor: &["ready_s"],
+        longest: &[],
+        has_others: true,
+    }
+}
+
+/// Of whatever there is.
+pub(super) const ANY: View = all(&["event"], &[]);
+
+const fn lines(x: X, x_scale: Scale, value: &'static str, y_scale: Scale) -> Kind {
+    Kind::Lines { x, x_scale, value, y_scale }
 }
 
 /// In the order of the page.
-pub(super) static SECTIONS: [Section; 9] = [
+pub(super) static SECTIONS: [Section; 10] = [
     Section {
         name: "lookup",
-        measured_by: "lookup",
-        views: &[View::Systems {
-            apart: &["load", "services", "instances"],
-            across: None,
-            values: LOOKUP,
-            by_floor: &["a_second", "cpu_us"],
-            longest: &[],
-            has_others: false,
-        }],
+        views: &[systems(
+            &["load", "services", "instances", "keys", "asked_a_second", "share_percent", "while"],
+            LOOKUP,
+        )],
         plots: &[
             Plot {
                 file: "lookup-cpu",
-                title: "Lookups: processor time of each answer, 1,000 services of 10 instances",
-                only: &[("load", "closed"), SERVICES, INSTANCES],
-                kind: Kind::Lines {
-                    x: &["connections"],
-                    x_scale: Scale::Logarithmic,
-                    value: "cpu_us",
-                    y_scale: Scale::Logarithmic,
-                },
+                title: "Lookups: processor time of each answer",
+                only: &[("load", "closed"), USUAL[0], USUAL[1], USUAL[2]],
+                kind: lines(&["connections"], Logarithmic, "cpu_us", Logarithmic),
             },
             Plot {
                 file: "lookup-rate",
-                title: "Lookups: answers a second, 1,000 services of 10 instances",
-                only: &[("load", "closed"), SERVICES, INSTANCES],
-                kind: Kind::Lines {
-                    x: &["connections"],
-                    x_scale: Scale::Logarithmic,
-                    value: "a_second",
-                    y_scale: Scale::Logarithmic,
-                },
+                title: "Lookups: answers a second",
+                only: &[("load", "closed"), USUAL[0], USUAL[1], USUAL[2]],
+                kind: lines(&["connections"], Logarithmic, "a_second", Logarithmic),
             },
             Plot {
                 file: "lookup-delays",
-                title: "Lookups at a steady pace: how long answers take, 1,000 services of 10 instances",
-                only: &[("load", "open"), SERVICES, INSTANCES],
+                title: "Lookups, 1,000 a second: how long answers take",
+                only: &[("load", "open"), ("asked_a_second", "1000"), USUAL[0], USUAL[1], USUAL[2]],
                 kind: Kind::Delays,
             },
         ],
     },
     Section {
         name: "dns",
-        measured_by: "dns",
-        views: &[View::Systems {
-            apart: &["load", "kind"],
-            across: None,
-            values: LOOKUP,
-            by_floor: &["a_second", "cpu_us"],
-            longest: &[],
-            has_others: false,
-        }],
+        views: &[systems(&["load", "kind", "keys", "asked_a_second", "share_percent"], LOOKUP)],
         plots: &[Plot {
             file: "dns-cpu",
             title: "DNS: processor time of each answer",
-            only: &[("load", "closed")],
-            kind: Kind::Bars { value: "cpu_us", by: "kind", scale: Scale::Linear },
+            only: &[("load", "closed"), ("keys", "zipf")],
+            kind: Kind::Bars { value: "cpu_us", by: "kind", scale: Linear },
         }],
     },
     Section {
         name: "registration",
-        measured_by: "registration",
-        views: &[View::Systems {
-            apart: &[],
-            across: None,
-            values: &["a_second", "cpu_us", "p50_us", "p99_us"],
-            by_floor: &[],
-            longest: &[],
-            has_others: true,
-        }],
+        views: &[all(&[], &["a_second", "cpu_us", "p50_us", "p99_us"])],
         plots: &[],
     },
     Section {
         name: "propagation",
-        measured_by: "propagation",
         views: &[systems(
-            &["event", "changes_a_second"],
-            &["last_p50_us", "last_p99_us", "p50_us", "p99_us", "cpu_us"],
+            &["event", "seen_by", "background_a_second"],
+            &["p50_us", "p99_us", "max_us", "never_seen"],
         )],
         plots: &[
             Plot {
                 file: "propagation-add",
-                title: "One addition: until the last watcher knows of it (p99), nothing else changes",
-                only: &[("event", "add"), ("changes_a_second", "0")],
-                kind: Kind::Lines {
-                    x: &["watchers"],
-                    x_scale: Scale::Logarithmic,
-                    value: "last_p99_us",
-                    y_scale: Scale::Logarithmic,
-                },
+                title: "One addition, nothing else to do: until the last watcher knows (p99)",
+                only: &[("event", "add"), ("background_a_second", "0"), LAST],
+                kind: lines(&["watchers"], Logarithmic, "p99_us", Logarithmic),
             },
             Plot {
                 file: "propagation-remove",
-                title: "One removal: until the last watcher knows of it (p99), nothing else changes",
-                only: &[("event", "remove"), ("changes_a_second", "0")],
-                kind: Kind::Lines {
-                    x: &["watchers"],
-                    x_scale: Scale::Logarithmic,
-                    value: "last_p99_us",
-                    y_scale: Scale::Logarithmic,
-                },
+                title: "One removal, nothing else to do: until the last watcher knows (p99)",
+                only: &[("event", "remove"), ("background_a_second", "0"), LAST],
+                kind: lines(&["watchers"], Logarithmic, "p99_us", Logarithmic),
             },
         ],
     },
     Section {
         name: "failure",
-        measured_by: "failure",
         views: &[View::Systems {
+            needs: "",
             apart: &[],
             across: Some("event"),
             values: &["out_ms", "false_evictions", "hours"],
@@ -188,122 +165,102 @@ pub(super) static SECTIONS: [Section; 9] = [
             file: "failure-out",
             title: "From the failure until no watcher is told of the instance (median)",
             only: &[],
-            kind: Kind::Bars { value: "out_ms", by: "event", scale: Scale::Logarithmic },
+            kind: Kind::Bars { value: "out_ms", by: "event", scale: Logarithmic },
         }],
     },
     Section {
         name: "memory",
-        measured_by: "memory",
         views: &[
-            View::Systems {
-                apart: &[],
-                across: None,
-                values: &["rss_mib", "anonymous_mib", "peak_mib"],
-                by_floor: &[],
-                longest: &[],
-                has_others: true,
-            },
+            all(&[], &["rss_mib", "anonymous_mib", "peak_mib"]),
+            View::Slopes { x: ALL_OF_THEM, only: UNWATCHED, value: "anonymous_mib", of_each: "instance" },
             View::Slopes {
-                x: &["services", "instances"],
-                only: &[("watchers", "0")],
+                x: &["watchers"],
+                only: &[USUAL[0], USUAL[1]],
                 value: "anonymous_mib",
-                of_each: "instance",
+                of_each: "watcher",
             },
-            View::Slopes { x: &["watchers"], only: &[], value: "anonymous_mib", of_each: "watcher" },
         ],
         plots: &[Plot {
             file: "memory-instances",
-            title: "Memory that is a process's own, by instances in all",
-            only: &[("watchers", "0")],
-            kind: Kind::Lines {
-                x: &["services", "instances"],
-                x_scale: Scale::Logarithmic,
-                value: "anonymous_mib",
-                y_scale: Scale::Logarithmic,
-            },
+            title: "Memory that is a process's own, by instances",
+            only: UNWATCHED,
+            kind: lines(ALL_OF_THEM, Logarithmic, "anonymous_mib", Logarithmic),
         }],
     },
     Section {
         name: "start",
-        measured_by: "memory",
-        views: &[View::Systems {
-            apart: &["event"],
-            across: None,
-            values: &["ms"],
-            by_floor: &[],
-            longest: &["ms"],
-            has_others: true,
-        }],
-        plots: &[Plot {
-            file: "start",
-            title: "From the start to the first good answer, and from a controller's death until all are current",
-            only: &[],
-            kind: Kind::Bars { value: "ms", by: "event", scale: Scale::Logarithmic },
-        }],
+        views: &[systems(
+            &["event"],
+            &["p50_us", "p99_us", "max_us", "rss_mib", "anonymous_mib", "cpu_millicores"],
+        )],
+        plots: &[],
     },
+    Section { name: "recovery", views: &[all(&["event"], &["recovered_s"])], plots: &[] },
     Section {
         name: "scale",
-        measured_by: "scale",
-        views: &[View::Systems {
-            apart: &[],
-            across: None,
-            values: &["cpu_us_per_change", "rss_mib", "all_told_p50_ms", "all_told_p99_ms", "lists_s"],
-            by_floor: &[],
-            longest: &[],
-            has_others: true,
-        }],
+        views: &[all(
+            &["event"],
+            &[
+                "cpu_us_per_change",
+                "all_p50_us",
+                "all_p99_us",
+                "ready_s",
+                "rss_mib",
+                "anonymous_mib",
+                "kib_a_session",
+            ],
+        )],
         plots: &[
             Plot {
                 file: "scale-cpu",
                 title: "The controller's processor time for each change, by instances",
-                only: &[],
-                kind: Kind::Lines {
-                    x: &["instances"],
-                    x_scale: Scale::Linear,
-                    value: "cpu_us_per_change",
-                    y_scale: Scale::Linear,
-                },
+                only: &[("event", "changes")],
+                kind: lines(&["instances"], Linear, "cpu_us_per_change", Linear),
             },
             Plot {
                 file: "scale-memory",
-                title: "The controller's memory, by instances",
-                only: &[],
-                kind: Kind::Lines {
-                    x: &["instances"],
-                    x_scale: Scale::Linear,
-                    value: "rss_mib",
-                    y_scale: Scale::Linear,
-                },
+                title: "The controller's own memory, by instances, no sessions",
+                only: &[("event", "settled")],
+                kind: lines(&["instances"], Linear, "anonymous_mib", Linear),
+            },
+            Plot {
+                file: "scale-told",
+                title: "A change until the last sidecar knows of it (p99), by instances",
+                only: &[("event", "told")],
+                kind: lines(&["instances"], Linear, "all_p99_us", Linear),
             },
         ],
     },
     Section {
         name: "soak",
-        measured_by: "scale",
-        views: &[View::Steady { x: &["minute"] }],
+        // A row for each minute would tell less than the plots do.
+        views: &[View::Systems {
+            needs: "judged",
+            apart: &[],
+            across: None,
+            values: &["mean", "growth_percent", "growth_bound_percent"],
+            by_floor: &[],
+            longest: &[],
+            has_others: false,
+        }],
         plots: &[
             Plot {
                 file: "soak-cpu",
                 title: "Soak: the controller's processor time for each change",
                 only: &[],
-                kind: Kind::Lines {
-                    x: &["minute"],
-                    x_scale: Scale::Linear,
-                    value: "cpu_us_per_change",
-                    y_scale: Scale::Linear,
-                },
+                kind: lines(&["minute"], Linear, "cpu_us_per_change", Linear),
             },
             Plot {
                 file: "soak-memory",
                 title: "Soak: the controller's memory",
                 only: &[],
-                kind: Kind::Lines {
-                    x: &["minute"],
-                    x_scale: Scale::Linear,
-                    value: "rss_mib",
-                    y_scale: Scale::Linear,
-                },
+                kind: lines(&["minute"], Linear, "rss_mib", Linear),
             },
         ],
     },
 ];
+
+const LAST: (&str, &str) = ("seen_by", "last watcher");
+const UNWATCHED: &[(&str, &str)] = &[("watchers", "0")];
+/// Instances of each service are told; this is how many there are in all.
+const ALL_OF_THEM: X = &["services", "instances"];
