@@ -51,6 +51,8 @@ pub(crate) struct Terms {
     pub(crate) rounds: u32,
     /// All loads on all systems together.
     pub(crate) loads_for: Duration,
+    /// Lookups before the first round, in every system. Java's are the reason, and Consul's first answer from its cache.
+    pub(crate) warm_up: u64,
 }
 
 /// Holds all who are measured with one amount of data, and what came of it.
@@ -64,10 +66,12 @@ pub(crate) struct Contest {
     keys: BTreeMap<Choice, Keys>,
 }
 
+/// What every system is warmed up by, where that is no affair of a smoke run.
+pub(crate) const WARM_UP: u64 = 10_000;
+/// The same of one whose numbers say nothing.
+pub(crate) const WARM_UP_QUICK: u64 = 500;
 /// Nobody can keep a pace that is nearly his own maximum: what is measured then is how long it lasts.
 const KEPT_PERCENT_MAX: u32 = 90;
-/// Before the first round, in every system. Java's are the reason, and Consul's first answer from its cache.
-const WARM_UP: u64 = 10_000;
 const WARM_UP_MAX: Duration = Duration::from_secs(10);
 const WARM_UP_CONNECTIONS: usize = 16;
 /// In every system, before anything is measured: so many services are looked up and compared.
@@ -158,7 +162,7 @@ impl Contest {
         }
         let all_in_turn = Keys::in_turn(data.services);
         for Contender { peer, .. } in &contenders {
-            let warm = load::warm_up(&**peer, &all_in_turn, WARM_UP_CONNECTIONS, WARM_UP, WARM_UP_MAX);
+            let warm = load::warm_up(&**peer, &all_in_turn, WARM_UP_CONNECTIONS, terms.warm_up, WARM_UP_MAX);
             warm.await.with_context(|| format!("{} does not get warm", peer.name()))?;
         }
         let choices = [Choice::One, Choice::Uniform, Choice::Zipf];

@@ -3,7 +3,7 @@
 use rollcall_results::{Class, Configuration};
 
 use super::{Contender, Contest, Load};
-use crate::local::Rounds;
+use crate::local::{Measured, Rounds};
 
 const CLASSES: [(Class, &str); 4] = [
     (Class::Floor, "floor: what the harness and the protocol cost"),
@@ -54,13 +54,13 @@ impl Contest {
                 "{:<42}  {:>11}  {:>23}  {:>6.2}  {:>20}  {:>6.2}  {:>3.0}%  {:>6.0}  {:>17}",
                 named(one),
                 load.told(),
-                rounds.spread(|one| one.a_second()).told(0),
-                rounds.ratio(floor, |one| one.a_second()),
+                rounds.spread(Measured::a_second).told(0),
+                rounds.ratio(floor, Measured::a_second),
                 rounds.spread(|one| one.cpu_us).told(1),
                 rounds.ratio(floor, |one| one.cpu_us),
                 rounds.median(|one| one.busy) * 100.0,
-                rounds.median(|one| one.p50_us()),
-                rounds.spread(|one| one.p99_us()).told(0),
+                rounds.median(Measured::p50_us),
+                rounds.spread(Measured::p99_us).told(0),
             );
         }
     }
@@ -87,10 +87,10 @@ impl Contest {
                 "{:<42}  {:>11}  {:>23}  {:>20}  {:>6.0}  {:>17}  {:>8.0}",
                 named(one),
                 load.told(),
-                rounds.spread(|one| one.a_second()).told(0),
+                rounds.spread(Measured::a_second).told(0),
                 rounds.spread(|one| one.cpu_us).told(1),
-                rounds.median(|one| one.p50_us()),
-                rounds.spread(|one| one.p99_us()).told(0),
+                rounds.median(Measured::p50_us),
+                rounds.spread(Measured::p99_us).told(0),
                 rounds.median(|one| one.outcome.delay_us(0.999)),
             );
         }

@@ -7,7 +7,6 @@
 //!
 //! All are there all the time, filled with the same data, and one at a time has something to do.
 
-mod coredns;
 mod floor;
 mod query;
 mod resolver;
@@ -16,14 +15,13 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
-use rollcall_cluster::{COREDNS, Home};
 use rollcall_results::Configuration;
 use tokio::runtime::Builder;
 
 pub(crate) use self::floor::serve as serve_floor;
-use self::{coredns::CoreDns, floor::Floor, query::Kind, resolver::Resolver};
+use self::{floor::Floor, query::Kind, resolver::Resolver};
 use crate::{
-    contest::{Contest, Load, Terms, distinct, systems},
+    contest::{Contest, Load, Terms, WARM_UP, WARM_UP_QUICK, distinct, systems},
     local::{Choice, Pod, Shop, Turns, stand_aside},
     peers::{Data, NameServer, Peer, SidecarPeer, Start},
     report,
@@ -38,10 +36,10 @@ pub(crate) struct DnsArguments {
     /// What all loads on all servers take together; starting and filling them comes on top of it.
     #[arg(long, default_value_t = 6.0)]
     minutes: f64,
-    /// Beside these alone, bare UDP and CoreDNS.
-    #[arg(long, value_delimiter = ',', default_value = "consul")]
+    /// Beside these alone.
+    #[arg(long, value_delimiter = ',', default_value = "coredns,consul")]
     peers: Vec<String>,
-    /// Beside bare UDP and CoreDNS alone.
+    /// Beside bare UDP alone.
     #[arg(long, conflicts_with = "peers")]
     without_peers: bool,
     /// To see that it works: one short round, little data, and numbers that say nothing.
@@ -79,8 +77,6 @@ pub(crate) fn run(arguments: &DnsArguments) -> anyhow::Result<()> {
     println!(
         "loads of {minutes:.1} minutes in all, once all servers are started, filled and warm, which takes a minute or two; a turn that the host disturbs is repeated, {REPEATS} at most"
     );
-    // Before we keep to one processor: it takes both for minutes.
-    let coredns = COREDNS.build(&Home::of_this_user()?)?;
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut servers: Vec<Arc<dyn NameServer>> = Vec::new();
         for (name, start) in systems {
@@ -90,11 +86,9 @@ pub(crate) fn run(arguments: &DnsArguments) -> anyhow::Result<()> {
                 servers.extend(rows.into_iter().filter_map(|row| row.names));
             }
         }
+        // What is built before it starts takes both processors.
         if !arguments.unpinned {
             stand_aside()?;
-        }
-        for (place, configuration) in (0..).zip([Configuration::Default, Configuration::Tuned]) {
-            servers.push(Arc::new(CoreDns::start(&coredns, PORTS + 10 + place, data, configuration)?));
         }
         let pod = Pod::new(PORTS)?;
         let _half = pod.controller(Shop { data, generation: 1 })?;
@@ -123,6 +117,7 @@ pub(crate) fn run(arguments: &DnsArguments) -> anyhow::Result<()> {
                 open_connections: OPEN_CLIENTS,
                 rounds,
                 loads_for: Duration::from_secs_f64(minutes * 60.0) / Kind::ALL.len() as u32,
+                warm_up: if arguments.quick { WARM_UP_QUICK } else { WARM_UP },
             };
             let mut contest = Contest::begin(data, peers, terms, &mut turns).await?;
             contest.run(&mut turns, &mut writer).await?;

@@ -1,8 +1,8 @@
 //! Queries, and what a reply to one says.
 
-use std::{fmt, net::Ipv4Addr};
+use anyhow::Context;
 
-use anyhow::{Context, bail, ensure};
+use crate::peers::{PORT, addresses, ports};
 
 /// Bytes of a reply that we take, as resolvers do that were told of large ones.
 pub(super) const REPLY_BYTES: u16 = 4_096;
@@ -22,10 +22,6 @@ pub(super) struct Query {
     packet: Vec<u8>,
 }
 
-const HEAD_BYTES: usize = 12;
-/// Of a record between its name and its data: type, class, time to live, length.
-const RECORD_BYTES: usize = 10;
-
 // === impl Kind ===
 
 impl Kind {
@@ -43,12 +39,6 @@ impl Kind {
             Self::A => 1,
             Self::Srv => 33,
         }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -88,33 +78,18 @@ impl Query {
         without_error && u32::from(word(6)) == self.instances && u32::from(word(10)) >= additional
     }
 
-    /// The addresses that a good reply tells: its answers, or those of its answers' targets.
-    pub(super) fn addresses(&self, reply: &[u8]) -> anyhow::Result<Vec<Ipv4Addr>> {
-        let count = |at| word(reply, at).map(usize::from).context("a reply without a head");
-        let answers = count(6)?;
-        let mut at = HEAD_BYTES;
-        for _ in 0..count(4)? {
-            at = behind_name(reply, at)? + 4;
-        }
-        let (mut found, mut ports) = (Vec::new(), 0);
-        for record in 0..answers + count(8)? + count(10)? {
-            at = behind_name(reply, at)?;
-            let kind = word(reply, at).context("a record is cut short")?;
-            let length = usize::from(word(reply, at + 8).context("a record is cut short")?);
-            let begin = at + RECORD_BYTES;
-            let data = reply.get(begin..begin + length).context("a record is cut short")?;
-            if kind == Kind::A.number() && (self.kind == Kind::Srv || record < answers) {
-                found
-                    .push(Ipv4Addr::from(<[u8; 4]>::try_from(data).context("no address has so many bytes")?));
+    /// The addresses that a good reply tells: its own, or those of the names that it points to, sorted as text.
+    pub(super) fn addresses(&self, reply: &[u8]) -> anyhow::Result<Vec<String>> {
+        match self.kind {
+            Kind::A => addresses(reply),
+            Kind::Srv => {
+                let without_port = |at: String| at.strip_suffix(&format!(":{PORT}")).map(str::to_owned);
+                let found: Option<Vec<_>> = ports(reply)?.into_iter().map(without_port).collect();
+                let mut found = found.with_context(|| format!("a port that is not {PORT}"))?;
+                found.sort();
+                Ok(found)
             }
-            ports += usize::from(kind == Kind::Srv.number());
-            at = begin + length;
         }
-        ensure!(self.kind == Kind::A || ports == answers, "{ports} ports in {answers} answers");
-        found.sort_unstable();
-        // Instances with one address have one target.
-        found.dedup();
-        Ok(found)
     }
 }
 
@@ -122,19 +97,6 @@ fn word(packet: &[u8], at: usize) -> Option<u16> {
     match packet.get(at..at + 2) {
         Some(&[high, low]) => Some(u16::from_be_bytes([high, low])),
         _ => None,
-    }
-}
-
-/// Where the name that begins there ends.
-fn behind_name(packet: &[u8], mut at: usize) -> anyhow::Result<usize> {
-    loop {
-        match packet.get(at) {
-            Some(0) => return Ok(at + 1),
-            // The rest of it stands elsewhere.
-            Some(0xc0..) => return Ok(at + 2),
-            Some(length @ 1..=63) => at += 1 + usize::from(*length),
-            _ => bail!("no name is at {at}"),
-        }
     }
 }
 
@@ -159,40 +121,18 @@ mod tests {
         assert!(!query.is_answered_by(&right[..11]) && !query.is_answered_by(&[]));
     }
 
-    /// A reply to this query, with these records behind its question: name, type, data.
-    fn reply(query: &Query, answers: u8, records: &[(&[u8], u16, &[u8])]) -> Vec<u8> {
-        let question = query.packet.len() - 11;
-        let mut reply = query.packet[..question].to_vec();
-        (reply[7], reply[11]) = (answers, records.len() as u8 - answers);
-        for (name, kind, data) in records {
-            reply.extend_from_slice(name);
-            reply.extend_from_slice(&kind.to_be_bytes());
-            reply.extend_from_slice(&[0, 1, 0, 0, 0, 1, 0, data.len() as u8]);
-            reply.extend_from_slice(data);
-        }
-        reply
-    }
-
     #[test]
-    fn addresses_are_those_of_answers_or_of_their_targets() {
-        let (pointer, written): (&[u8], &[u8]) = (&[0xc0, 12], b"\x01b\x00");
-        let hosts = Query::new(Kind::A, "orders.shop", 2);
-        let both =
-            [(pointer, 1, &[10, 0, 0, 9][..]), (written, 1, &[10, 0, 0, 1][..]), (written, 16, b"\x01x")];
-        let expected = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9)];
-        assert_eq!(hosts.addresses(&reply(&hosts, 2, &both)).expect("read"), expected);
-        // What stands in Additional only is no answer.
-        assert_eq!(hosts.addresses(&reply(&hosts, 1, &both)).expect("read"), expected[1..]);
-
-        let ports = Query::new(Kind::Srv, "_http._tcp.orders.shop", 1);
-        let target = b"\x00\x00\x00\x0a\x1f\x90\x01b\x00";
-        let one = [(pointer, 33, &target[..]), (written, 1, &[10, 0, 0, 1][..])];
-        assert_eq!(ports.addresses(&reply(&ports, 1, &one)).expect("read"), expected[..1]);
-        assert!(ports.addresses(&reply(&ports, 2, &one)).is_err(), "an answer that is no port");
-
-        let whole = reply(&hosts, 2, &both);
-        for end in 0..whole.len() {
-            assert!(hosts.addresses(&whole[..end]).is_err(), "cut short at {end}");
-        }
+    fn addresses_are_those_of_the_names_that_a_reply_points_to() {
+        let reply = |port: u8| {
+            let mut reply = b"\0\x01\x85\0\0\0\0\x01\0\0\0\x01".to_vec();
+            reply.extend_from_slice(b"\x01a\0\0\x21\0\x01\0\0\0\x01\0\x09\0\0\0\x01\x1f");
+            reply.push(port);
+            reply.extend_from_slice(b"\x01b\0\x01b\0\0\x01\0\x01\0\0\0\x01\0\x04\x0a\0\0\x01");
+            reply
+        };
+        let query = Query::new(Kind::Srv, "_http._tcp.orders.shop", 1);
+        assert_eq!(query.addresses(&reply(0x90)).expect("read"), ["10.0.0.1"]);
+        assert!(query.addresses(&reply(0x91)).is_err(), "another port");
+        assert!(Query::new(Kind::A, "orders.shop", 1).addresses(&reply(0x90)).expect("read").is_empty());
     }
 }

@@ -134,8 +134,7 @@ impl Client for Asker {
     fn instances(&mut self, service: u32) -> BoxFuture<'_, anyhow::Result<Vec<String>>> {
         let found = async move {
             let query = self.queries.get(service as usize).context("no such service")?.clone();
-            let addresses = query.addresses(self.ask(service).await?)?;
-            Ok(addresses.iter().map(Ipv4Addr::to_string).collect())
+            query.addresses(self.ask(service).await?)
         };
         found.boxed()
     }

@@ -102,7 +102,8 @@ fn is_whole(reply: &[u8]) -> bool {
         if flags & 0x82 == 0x80 && code & 0x0f == 0 && u16::from_be_bytes([*high, *low]) > 0)
 }
 
-fn addresses(reply: &[u8]) -> anyhow::Result<Vec<String>> {
+/// The addresses in a reply, sorted as text.
+pub(crate) fn addresses(reply: &[u8]) -> anyhow::Result<Vec<String>> {
     let address = |record: &Record| match &record.data {
         RData::A(address) => Some(address.to_string()),
         _ => None,
@@ -112,7 +113,8 @@ fn addresses(reply: &[u8]) -> anyhow::Result<Vec<String>> {
     Ok(all)
 }
 
-fn ports(reply: &[u8]) -> anyhow::Result<Vec<String>> {
+/// The addresses of the names that a reply points to, each with its port, sorted as text.
+pub(crate) fn ports(reply: &[u8]) -> anyhow::Result<Vec<String>> {
     let message = Message::from_vec(reply)?;
     let address = |record: &Record| match &record.data {
         RData::A(address) => Some((record.name.clone(), address.to_string())),

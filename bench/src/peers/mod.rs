@@ -34,6 +34,7 @@ use rollcall_results::{Class, Configuration, Program};
 pub(crate) use self::{
     beat::{BeatArguments, run as beat},
     data::{Data, METADATA, PORT, TAG, VERSION},
+    dns::{addresses, ports},
     floor::Floor,
     rollcall::{SidecarPeer, start_controller},
     smoke::run as smoke,
