@@ -225,7 +225,7 @@ pub(super) static SECTIONS: [Section; 9] = [
     },
     Section {
         name: "start",
-        measured_by: "memory",
+        measured_by: "start",
         views: &[View::Systems {
             apart: &["event"],
             across: None,
@@ -245,9 +245,9 @@ pub(super) static SECTIONS: [Section; 9] = [
         name: "scale",
         measured_by: "scale",
         views: &[View::Systems {
-            apart: &[],
+            apart: &["event"],
             across: None,
-            values: &["cpu_us_per_change", "rss_mib", "all_told_p50_ms", "all_told_p99_ms", "lists_s"],
+            values: &["cpu_us_per_change", "rss_mib", "anonymous_mib", "peak_mib", "ready_s", "p50_us", "p99_us"],
             by_floor: &[],
             longest: &[],
             has_others: true,
@@ -256,7 +256,7 @@ pub(super) static SECTIONS: [Section; 9] = [
             Plot {
                 file: "scale-cpu",
                 title: "The controller's processor time for each change, by instances",
-                only: &[],
+                only: &[("event", "changes")],
                 kind: Kind::Lines {
                     x: &["instances"],
                     x_scale: Scale::Linear,
@@ -267,7 +267,7 @@ pub(super) static SECTIONS: [Section; 9] = [
             Plot {
                 file: "scale-memory",
                 title: "The controller's memory, by instances",
-                only: &[],
+                only: &[("event", "settled")],
                 kind: Kind::Lines {
                     x: &["instances"],
                     x_scale: Scale::Linear,
@@ -279,7 +279,7 @@ pub(super) static SECTIONS: [Section; 9] = [
     },
     Section {
         name: "soak",
-        measured_by: "scale",
+        measured_by: "soak",
         views: &[View::Steady { x: &["minute"] }],
         plots: &[
             Plot {
