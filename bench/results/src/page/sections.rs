@@ -247,7 +247,15 @@ pub(super) static SECTIONS: [Section; 9] = [
         views: &[View::Systems {
             apart: &["event"],
             across: None,
-            values: &["cpu_us_per_change", "rss_mib", "anonymous_mib", "peak_mib", "ready_s", "p50_us", "p99_us"],
+            values: &[
+                "cpu_us_per_change",
+                "rss_mib",
+                "anonymous_mib",
+                "peak_mib",
+                "ready_s",
+                "p50_us",
+                "p99_us",
+            ],
             by_floor: &[],
             longest: &[],
             has_others: true,

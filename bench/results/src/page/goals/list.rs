@@ -116,10 +116,7 @@ pub(super) static GOALS: [Goal; 26] = [
         bound: AtMost(50.0),
         unit: " ms",
         part: Controller,
-        from: &[
-            ("scale", Median { value: "all_told_p99_ms", only: &[("sessions", "100")], by: 1.0 }),
-            ("sessions", Median { value: "all_p99_us", only: &[("sessions", "100")], by: 1e-3 }),
-        ],
+        from: &[("sessions", Median { value: "all_told_p99_us", only: &[("sessions", "100")], by: 1e-3 })],
     },
     Goal {
         what: "the same of 2,000 sidecars",
@@ -127,8 +124,8 @@ pub(super) static GOALS: [Goal; 26] = [
         unit: " ms",
         part: Controller,
         from: &[
-            ("scale", Median { value: "all_told_p99_ms", only: &[("sessions", "2000")], by: 1.0 }),
-            ("sessions", Median { value: "all_p99_us", only: &[("sessions", "2000")], by: 1e-3 }),
+            ("scale", Median { value: "all_told_p99_us", only: &[("sessions", "2000")], by: 1e-3 }),
+            ("sessions", Median { value: "all_told_p99_us", only: &[("sessions", "2000")], by: 1e-3 }),
         ],
     },
     Goal {
@@ -136,10 +133,7 @@ pub(super) static GOALS: [Goal; 26] = [
         bound: AtMost(1.0),
         unit: " KiB",
         part: Controller,
-        from: &[
-            ("scale", Slope { x: "instances", value: "anonymous_mib", only: &[] }),
-            ("memory", Slope { x: "instances", value: "anonymous_mib", only: &[] }),
-        ],
+        from: &[("scale", Slope { x: "instances", value: "anonymous_mib", only: &[("event", "settled")] })],
     },
     Goal {
         what: "the same for each idle session",
@@ -172,7 +166,10 @@ pub(super) static GOALS: [Goal; 26] = [
         bound: AtMost(1.25),
         unit: "×",
         part: Controller,
-        from: &[("scale", Growth { x: "instances", value: "cpu_us_per_change", only: &[] })],
+        from: &[(
+            "scale",
+            Growth { x: "instances", value: "cpu_us_per_change", only: &[("event", "changes")] },
+        )],
     },
     Goal {
         what: "a crashed app is out of lookups after, at most",
@@ -222,8 +219,8 @@ pub(super) static GOALS: [Goal; 26] = [
         unit: "×",
         part: Controller,
         from: &[
-            ("scale", Median { value: "lists_by_bare", only: &[("instances", "20000")], by: 1.0 }),
-            ("lists", Median { value: "lists_by_bare", only: &[("instances", "20000")], by: 1.0 }),
+            ("scale", ByFloor { value: "ready_s", only: &[("instances", "20000")] }),
+            ("lists", ByFloor { value: "ready_s", only: &[("instances", "20000")] }),
         ],
     },
 ];

@@ -143,18 +143,21 @@ mod tests {
 
     #[test]
     fn slopes_and_growths_are_of_the_same_system_and_case() {
-        let of = |instances: u32, sessions: u32, mib: f64, cpu_us: f64| {
+        let of = |event: &str, instances: u32, value: &str, measured: f64| {
             Record::new("rollcall controller", Class::C, Configuration::Default, 1)
+                .with_case("event", event)
                 .with_case("instances", instances)
-                .with_case("sessions", sessions)
-                .with_value("anonymous_mib", mib)
-                .with_value("cpu_us_per_change", cpu_us)
+                .with_value(value, measured)
         };
         let records = vec![
-            of(1_024, 0, 10.0, 50.0),
-            of(2_048, 0, 10.5, 55.0),
-            of(1_024, 100, 90.0, 1.0),
-            of(3_072, 0, 11.0, 60.0),
+            of("settled", 1_024, "anonymous_mib", 10.0),
+            of("settled", 2_048, "anonymous_mib", 10.5),
+            of("settled", 3_072, "anonymous_mib", 11.0),
+            of("opened", 1_024, "anonymous_mib", 90.0),
+            of("changes", 1_024, "cpu_us_per_change", 50.0),
+            of("changes", 2_048, "cpu_us_per_change", 55.0),
+            of("changes", 3_072, "cpu_us_per_change", 60.0),
+            of("told", 1_024, "cpu_us_per_change", 1.0),
         ];
         let table = table(&measured("scale", records));
         assert!(row_of(&table, "for each instance").contains("| 0.50 KiB | yes |"), "{table}");
