@@ -91,6 +91,21 @@ enum What {
         #[arg(long, default_value_t = 5)]
         rounds: u32,
     },
+    /// Starts all registries that we are measured beside, and sees that their answers are equal and that they do what the other
+    /// measurements ask of them.
+    Peers {
+        #[arg(long, default_value_t = 20)]
+        services: u32,
+        /// Of each service.
+        #[arg(long, default_value_t = 10)]
+        instances: u32,
+        /// These systems alone.
+        #[arg(long)]
+        only: Vec<String>,
+    },
+    /// One instance that is registered for as long as it beats.
+    #[command(hide = true)]
+    Beat(peers::BeatArguments),
     /// Three controllers and a fleet of sidecars at twice the CPU that there is, with one packet in a hundred lost: who is
     /// evicted though he is well, and how old answers become.
     Overload {
@@ -134,6 +149,8 @@ fn main() -> anyhow::Result<()> {
             local::serve_shop(local::Shop { services, generation }, port)
         }
         What::Dns { services, rounds } => dns::run(services, rounds),
+        What::Peers { services, instances, only } => peers::smoke(peers::Data { services, instances }, &only),
+        What::Beat(arguments) => peers::beat(&arguments),
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
         What::OverloadOn { minutes, sidecars } => overload::run_on_it(minutes, sidecars),
         What::DnsFloor { port, reply } => dns::serve_floor(port, &reply),

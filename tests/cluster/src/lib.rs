@@ -52,4 +52,4 @@ pub use progress::Step;
 pub use provider::Provider;
 pub use run::{Poll, output_of, wait_for};
 pub use shell::Shell;
-pub use tools::{CONSUL, COREDNS, HELM, KUBECTL, KWOK, PROMQL};
+pub use tools::{CONSUL, COREDNS, ETCD, HELM, KUBECTL, KWOK, PROMQL};

@@ -42,7 +42,7 @@ const fn kubernetes(name: &'static str, package: &'static str) -> GoTool {
     GoTool { name, package, module: "kubernetes", stamp: Stamp::Kubernetes }
 }
 
-pub(crate) const ETCD: GoTool = kubernetes("etcd", "go.etcd.io/etcd/server/v3");
+pub const ETCD: GoTool = kubernetes("etcd", "go.etcd.io/etcd/server/v3");
 pub(crate) const API_SERVER: GoTool = kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver");
 pub(crate) const CONTROLLER_MANAGER: GoTool =
     kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager");
