@@ -9,6 +9,7 @@ mod local;
 mod lookup;
 mod overload;
 mod peers;
+mod report;
 mod sessions;
 mod visible;
 

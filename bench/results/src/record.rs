@@ -81,7 +81,37 @@ pub enum Value {
     Text(String),
 }
 
+// === impl Record ===
+
+impl Record {
+    /// With nothing measured yet, in the case of no name.
+    pub fn new(system: &str, class: Class, configuration: Configuration, round: u32) -> Self {
+        let (case, values, delays_us) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { system: system.to_owned(), class, configuration, case, round, values, delays_us }
+    }
+
+    /// With this in its case.
+    #[must_use]
+    pub fn with_case(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.case.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With this measured.
+    #[must_use]
+    pub fn with_value(mut self, name: &str, value: f64) -> Self {
+        self.values.insert(name.to_owned(), value);
+        self
+    }
+}
+
 // === impl Value ===
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
 
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
