@@ -7,8 +7,10 @@ mod index;
 mod lists;
 mod local;
 mod lookup;
+mod ours;
 mod overload;
 mod peers;
+mod propagation;
 mod report;
 mod sessions;
 mod visible;
@@ -118,6 +120,21 @@ enum What {
     /// The same on the cluster that KUBECONFIG names.
     #[command(hide = true)]
     OverloadOn { minutes: u32, sidecars: u8 },
+    /// How soon watchers know who came and who went: Rollcall beside all other registries.
+    Propagation(propagation::Wish),
+    /// What pushes to all who watch, and nothing else.
+    #[command(hide = true)]
+    PropagationFloor {
+        #[arg(long)]
+        port: u16,
+        #[arg(long)]
+        services: u32,
+        #[arg(long)]
+        instances: u32,
+    },
+    /// The controller's half that sidecars are in session with.
+    #[command(hide = true)]
+    Town(ours::TownArguments),
     /// Bare UDP.
     #[command(hide = true)]
     DnsFloor {
@@ -154,6 +171,11 @@ fn main() -> anyhow::Result<()> {
         What::Beat(arguments) => peers::beat(&arguments),
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
         What::OverloadOn { minutes, sidecars } => overload::run_on_it(minutes, sidecars),
+        What::Propagation(wish) => propagation::run(&wish),
+        What::PropagationFloor { port, services, instances } => {
+            propagation::serve_floor(port, peers::Data { services, instances })
+        }
+        What::Town(arguments) => ours::serve_town(&arguments),
         What::DnsFloor { port, reply } => dns::serve_floor(port, &reply),
         What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),
     }

@@ -2,6 +2,7 @@
 //! needs, and what a load on one of them came to.
 
 mod caller;
+mod draws;
 mod outcome;
 mod pace;
 mod process;
@@ -11,6 +12,7 @@ mod sidecar;
 
 pub(crate) use self::{
     caller::{ANSWER_MAX, Caller, Length},
+    draws::Draws,
     outcome::{Outcome, micros},
     pace::open,
     process::{cpu, listening, measured, memory, stand_aside},

@@ -22,6 +22,7 @@ use anyhow::{Context, ensure};
 use crowd::Crowd;
 use tokio::{runtime::Runtime, time::sleep};
 
+pub(crate) use link::{News, converse};
 pub(crate) use server::serve;
 
 /// Services that each session holds, one of which all hold.
