@@ -4,14 +4,18 @@ use std::{
     collections::HashSet,
     env, fs,
     hint::black_box,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 use rollcall_controller::index::Index;
+use rollcall_results::{Class, Configuration, Record};
 
-use crate::fleet::{Fleet, INSTANCES, pod_seen, slice};
+use crate::{
+    fleet::{Fleet, INSTANCES, pod_seen, slice},
+    report,
+};
 
 /// Changes of each kind; the median of so many moves by less than a tenth from run to run.
 const CHANGES: u32 = 3_000;
@@ -22,10 +26,23 @@ pub(crate) fn run(sizes: &[u32]) -> anyhow::Result<()> {
     println!(
         "instances  services  KiB/instance  lists ms  annotated µs  selected µs  adopted µs (medians of one change)"
     );
+    let mut writer = report::begin("index", Vec::new())?;
     for size in sizes {
         let me = env::current_exe().context("where this program is")?;
-        let status = Command::new(me).args(["index-of", &size.to_string()]).status()?;
-        ensure!(status.success(), "{size} instances: {status}");
+        let one = Command::new(me).args(["index-of", &size.to_string()]).stderr(Stdio::inherit()).output()?;
+        ensure!(one.status.success(), "{size} instances: {}", one.status);
+        let record: Record = serde_json::from_slice(&one.stdout)?;
+        let value = |name: &str| record.values.get(name).copied().unwrap_or_default();
+        println!(
+            "{size:>9}  {:>8}  {:>12.2}  {:>8.0}  {:>12.1}  {:>11.1}  {:>10.1}",
+            Fleet { instances: *size }.services(),
+            value("index_mib") * 1_024.0 / f64::from(*size),
+            value("lists_ms"),
+            value("annotated_us"),
+            value("selected_us"),
+            value("adopted_us"),
+        );
+        writer.push(&record)?;
     }
     println!(
         "goal: at most {BYTES_MAX} B for each instance; the time of a change does not grow with the cluster"
@@ -33,7 +50,8 @@ pub(crate) fn run(sizes: &[u32]) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn run_one(instances: u32) {
+/// Says a record, for whoever started this process.
+pub(crate) fn run_one(instances: u32) -> anyhow::Result<()> {
     let fleet = Fleet { instances };
     let before = resident_bytes();
     let mut index = Index::default();
@@ -47,12 +65,16 @@ pub(crate) fn run_one(instances: u32) {
     let kept = resident_bytes().saturating_sub(before);
     let medians = [0, 1, 2].map(|kind| one_change(&mut index, fleet, kind));
     let [annotated, selected, adopted] = medians.map(|median| median.as_nanos() as f64 / 1e3);
-    println!(
-        "{instances:>9}  {:>8}  {:>12.2}  {:>8.0}  {annotated:>12.1}  {selected:>11.1}  {adopted:>10.1}",
-        fleet.services(),
-        kept as f64 / 1_024.0 / f64::from(instances),
-        listed.as_secs_f64() * 1e3,
-    );
+    let record = Record::new("rollcall index", Class::A, Configuration::Default, 1)
+        .with_case("instances", instances)
+        .with_case("services", fleet.services())
+        .with_value("index_mib", kept as f64 / 1_048_576.0)
+        .with_value("lists_ms", listed.as_secs_f64() * 1e3)
+        .with_value("annotated_us", annotated)
+        .with_value("selected_us", selected)
+        .with_value("adopted_us", adopted);
+    println!("{}", serde_json::to_string(&record)?);
+    Ok(())
 }
 
 /// The median time of one pod's turn, with the slice that follows it where the service is adopted.

@@ -1,18 +1,26 @@
 //! Measurements of whole parts of Rollcall; `cargo xtask bench` runs them.
 
+mod contest;
 mod dns;
+mod filled;
 mod fleet;
 mod half;
 mod index;
 mod lists;
 mod local;
 mod lookup;
+mod memory;
 mod ours;
 mod overload;
 mod peers;
 mod propagation;
+mod recovery;
 mod report;
+mod resident;
+mod scale;
 mod sessions;
+mod soak;
+mod start;
 mod visible;
 
 use std::path::PathBuf;
@@ -31,7 +39,7 @@ enum What {
     /// The controller's index: memory for each instance, and the time of one change, by the size of the cluster.
     Index {
         /// Instances in all, 20 to each service.
-        #[arg(long, default_values_t = [1_000, 5_000, 20_000])]
+        #[arg(long, default_values_t = [1_000, 5_000, 20_000, 150_000])]
         instances: Vec<u32>,
     },
     /// One size of it, in a process of its own so that its memory can be told.
@@ -49,7 +57,7 @@ enum What {
     Sessions {
         #[arg(long, default_value_t = 20_000)]
         instances: u32,
-        #[arg(long, default_values_t = [100, 2_000])]
+        #[arg(long, default_values_t = [100, 500, 2_000])]
         sessions: Vec<usize>,
         /// Of so many changes one is of the service that all hold.
         #[arg(long, default_value_t = 10)]
@@ -57,7 +65,14 @@ enum What {
     },
     /// The controller's half of it, in a process of its own so that its memory can be told.
     #[command(hide = true)]
-    SessionsServer { instances: u32 },
+    SessionsServer {
+        instances: u32,
+        #[arg(long)]
+        port: u16,
+        /// A folder that says who it is.
+        #[arg(long)]
+        identity: PathBuf,
+    },
     /// From the controller's start to its first lists, against bare lists of the same objects, in a cluster of its own.
     Lists {
         #[arg(long, default_value_t = 20_000)]
@@ -66,34 +81,55 @@ enum What {
         #[arg(long, default_value_t = 7)]
         rounds: u32,
     },
-    /// Lookups on localhost: the sidecar beside bare HTTP with the same bytes, and beside a Consul agent; its memory, and its
-    /// delays while everything changes.
-    Lookup {
-        #[arg(long, default_value_t = 1_000)]
-        services: u32,
-        #[arg(long, default_value_t = 5)]
+    /// Lookups on localhost: the sidecar beside bare HTTP with as many bytes, the controller's read API, and other registries;
+    /// its delays while everything changes.
+    Lookup(lookup::LookupArguments),
+    /// A sidecar alone: its memory, what it computes while nobody asks, and how soon it answers.
+    Start(start::StartArguments),
+    /// A real controller on a real cluster that grows, and real sessions: memory, CPU and delays by its size.
+    Scale {
+        /// In the order in which the cluster grows.
+        #[arg(long, default_values_t = [1_000, 5_000, 20_000])]
+        instances: Vec<u32>,
+        /// Of as many pods, where there are as many.
+        #[arg(long, default_value_t = 2_000)]
+        sessions: u32,
+    },
+    /// What each registry holds in memory, by instances, watchers and sessions.
+    Memory(memory::MemoryArguments),
+    /// A controller that dies with a crowd in session, and the next one.
+    Recovery {
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        #[arg(long, default_values_t = [100, 1_000, 2_000])]
+        sessions: Vec<usize>,
+        #[arg(long, default_value_t = 3)]
         rounds: u32,
-        /// Without a Consul agent, whose build takes minutes.
+    },
+    /// Ten times the churn of a large cluster for long: whether CPU of a change, memory and descriptors stay as they are.
+    Soak {
+        #[arg(long, default_value_t = 30)]
+        minutes: u32,
+        #[arg(long, default_value_t = 20_000)]
+        instances: u32,
+        #[arg(long, default_value_t = 500)]
+        sessions: u32,
+        #[arg(long, default_value_t = 200)]
+        changes_a_second: u32,
+        /// Of a controller's half, which needs no cluster: we tell it of changes in the place of the API server.
         #[arg(long)]
-        without_consul: bool,
+        half: bool,
     },
     /// What the sidecar of these is in session with.
     #[command(hide = true)]
     Shop {
-        #[arg(long)]
-        services: u32,
-        #[arg(long)]
-        generation: u32,
-        #[arg(long)]
-        port: u16,
+        #[command(flatten)]
+        shop: local::Shop,
+        #[command(flatten)]
+        ports: local::ShopPorts,
     },
-    /// DNS on localhost: the sidecar beside a bare UDP server with the same bytes, and beside CoreDNS.
-    Dns {
-        #[arg(long, default_value_t = 1_000)]
-        services: u32,
-        #[arg(long, default_value_t = 5)]
-        rounds: u32,
-    },
+    /// DNS on localhost: the sidecar beside a bare UDP server with the same bytes, CoreDNS and Consul.
+    Dns(dns::DnsArguments),
     /// Starts all registries that we are measured beside, and sees that their answers are equal and that they do what the other
     /// measurements ask of them.
     Peers {
@@ -154,19 +190,22 @@ enum What {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Index { instances } => index::run(&instances),
-        What::IndexOf { instances } => {
-            index::run_one(instances);
-            Ok(())
-        }
+        What::IndexOf { instances } => index::run_one(instances),
         What::Visible { instances, load } => visible::run(instances, &load),
         What::Sessions { instances, sessions, shared } => sessions::run(instances, &sessions, shared),
-        What::SessionsServer { instances } => sessions::serve(instances),
+        What::SessionsServer { instances, port, identity } => sessions::serve(instances, port, &identity),
         What::Lists { instances, rounds } => lists::run(instances, rounds),
-        What::Lookup { services, rounds, without_consul } => lookup::run(services, rounds, !without_consul),
-        What::Shop { services, generation, port } => {
-            local::serve_shop(local::Shop { services, generation }, port)
+        What::Lookup(arguments) => lookup::run(&arguments),
+        What::Start(arguments) => start::run(&arguments),
+        What::Shop { shop, ports } => local::serve_shop(shop, ports),
+        What::Dns(arguments) => dns::run(&arguments),
+        What::Memory(arguments) => memory::run(&arguments),
+        What::Recovery { instances, sessions, rounds } => recovery::run(instances, &sessions, rounds),
+        What::Soak { minutes, instances, sessions, changes_a_second, half } => {
+            let fleet = fleet::Fleet { instances };
+            soak::run(soak::Soak { minutes, fleet, sessions, a_second: changes_a_second }, half)
         }
-        What::Dns { services, rounds } => dns::run(services, rounds),
+        What::Scale { instances, sessions } => scale::run(&instances, sessions),
         What::Peers { services, instances, only } => peers::smoke(peers::Data { services, instances }, &only),
         What::Beat(arguments) => peers::beat(&arguments),
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),

@@ -9,12 +9,16 @@ use anyhow::Context;
 use rollcall_catalogue::State;
 use rollcall_controller::{IndexHandle, index::Index, operate::Metrics, owner};
 use rollcall_net::shutdown;
+use rollcall_results::{Class, Configuration, Record};
 use tokio::{
     runtime::Runtime,
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use crate::fleet::{Fleet, INSTANCES, key, pod_seen};
+use crate::{
+    fleet::{Fleet, INSTANCES, key, pod_seen},
+    report::{self, Delays},
+};
 
 /// Measured changes of each load.
 const CHANGES: u32 = 500;
@@ -25,12 +29,19 @@ const GOAL_MS: u32 = 20;
 
 pub(crate) fn run(instances: u32, loads: &[u32]) -> anyhow::Result<()> {
     println!("instances  other changes/s  p50 ms  p99 ms  worst ms");
+    let mut writer = report::begin("visible", Vec::new())?;
     for load in loads {
-        let mut times = Runtime::new()?.block_on(measure(Fleet { instances }, *load))?;
-        times.sort();
-        let at = |share: f64| times.get((times.len() as f64 * share) as usize).or(times.last());
-        let ms = |share| at(share).map_or(0.0, |time| time.as_secs_f64() * 1e3);
+        let mut delays = Delays::new()?;
+        for time in Runtime::new()?.block_on(measure(Fleet { instances }, *load))? {
+            delays.push(time);
+        }
+        let ms = |share| delays.at(share).as_secs_f64() * 1e3;
         println!("{instances:>9}  {load:>15}  {:>6.2}  {:>6.2}  {:>8.2}", ms(0.5), ms(0.99), ms(1.0));
+        let mut record = Record::new("rollcall controller's owner", Class::A, Configuration::Default, 1)
+            .with_case("instances", instances)
+            .with_case("changes_a_second", *load);
+        delays.tell(&mut record);
+        writer.push(&record)?;
     }
     println!("goal: at most {GOAL_MS} ms");
     Ok(())

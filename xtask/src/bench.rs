@@ -37,7 +37,7 @@ struct Program {
 const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
 const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
 
-static BENCHES: [Bench; 10] = [
+static BENCHES: [Bench; 16] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -64,14 +64,20 @@ static BENCHES: [Bench; 10] = [
     },
     Bench {
         name: "lookup",
-        about: "lookups on localhost beside bare HTTP and a Consul agent; the sidecar's memory and delays",
+        about: "lookups on localhost beside bare HTTP, Consul, etcd, ZooKeeper and Eureka: target/bench/lookup.jsonl; `-- --quick`",
         by: By::ItsPrograms { what: "lookup", programs: &[SIDECAR] },
         is_long: false,
     },
     Bench {
         name: "dns",
-        about: "DNS on localhost beside bare UDP and CoreDNS",
+        about: "DNS on localhost beside bare UDP, CoreDNS and Consul: target/bench/dns.jsonl; `-- --quick`",
         by: By::ItsPrograms { what: "dns", programs: &[SIDECAR] },
+        is_long: false,
+    },
+    Bench {
+        name: "start",
+        about: "a sidecar alone: its memory, its idle CPU, and how soon it answers: target/bench/start.jsonl",
+        by: By::ItsPrograms { what: "start", programs: &[SIDECAR] },
         is_long: false,
     },
     Bench {
@@ -79,6 +85,36 @@ static BENCHES: [Bench; 10] = [
         about: "a crowd of sessions: delays of changes, memory, bytes, and storms of connects",
         by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"]),
         is_long: false,
+    },
+    Bench {
+        name: "memory",
+        about: "what each registry holds for each instance, watcher and session",
+        by: By::ItsPrograms { what: "memory", programs: &[SIDECAR] },
+        is_long: true,
+    },
+    Bench {
+        name: "recovery",
+        about: "a controller that dies with a crowd in session: until all are in step with the next one",
+        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "recovery"]),
+        is_long: false,
+    },
+    Bench {
+        name: "scale",
+        about: "a real controller on a real cluster of up to 20,000 pods, with 2,000 real sessions",
+        by: By::ItsPrograms { what: "scale", programs: &[CONTROLLER] },
+        is_long: true,
+    },
+    Bench {
+        name: "soak",
+        about: "a real controller under 200 changes a second for half an hour: whether CPU, memory and descriptors stay",
+        by: By::ItsPrograms { what: "soak", programs: &[CONTROLLER] },
+        is_long: true,
+    },
+    Bench {
+        name: "propagation",
+        about: "how soon 1 to 1,000 watchers know who came and who went, beside all other registries; `-- --with-cluster`",
+        by: By::ItsPrograms { what: "propagation", programs: &[SIDECAR] },
+        is_long: true,
     },
     Bench {
         name: "faults",
@@ -158,8 +194,8 @@ mod tests {
     fn what_takes_long_runs_by_its_name_alone() {
         let names = |name| wanted(name).iter().map(|bench| bench.name).collect::<Vec<_>>();
         let all = names(None);
-        assert_eq!(all.len(), BENCHES.len() - 3);
-        for long in ["faults", "overload", "upgrades"] {
+        assert_eq!(all.len(), BENCHES.len() - 6);
+        for long in ["faults", "memory", "overload", "scale", "soak", "upgrades"] {
             assert!(!all.contains(&long));
             assert_eq!(names(Some(long)), [long]);
         }

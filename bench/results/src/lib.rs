@@ -3,10 +3,24 @@
 
 mod delays;
 mod file;
+mod fit;
+mod number;
+pub mod page;
+pub mod plot;
 mod record;
+mod series;
+mod spread;
+mod steady;
+mod table;
 
 pub use self::{
     delays::delay_us,
     file::{FileError, Results, Writer},
+    fit::Line,
+    number::{number, times},
     record::{Class, Configuration, Program, Record, Run, Value},
+    series::{Series, series},
+    spread::Spread,
+    steady::{Steadiness, Trend},
+    table::{Align, Table},
 };

@@ -3,20 +3,28 @@
 
 mod caller;
 mod draws;
+mod half;
+mod keys;
 mod outcome;
-mod pace;
+
 mod process;
 mod rounds;
+mod schedule;
 mod shop;
 mod sidecar;
+mod steal;
+mod turns;
 
 pub(crate) use self::{
-    caller::{ANSWER_MAX, Caller, Length},
+    caller::{ANSWER_MAX, Caller},
     draws::Draws,
-    outcome::{Outcome, micros},
-    pace::open,
-    process::{cpu, listening, measured, memory, stand_aside},
+    half::Half,
+    keys::{Choice, Keys},
+    outcome::Outcome,
+    process::{cpu, cpu_of, listening, measured, memory, stand_aside},
     rounds::{Measured, Rounds, median},
-    shop::{INSTANCES, NAMESPACE, Shop, serve as serve_shop, service},
-    sidecar::{Half, Pod, Sidecar},
+    schedule::Schedule,
+    shop::{NAMESPACE, Shop, ShopPorts, serve as serve_shop},
+    sidecar::{Pod, Sidecar},
+    turns::Turns,
 };

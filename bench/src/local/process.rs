@@ -74,6 +74,11 @@ pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(all_ns))
 }
 
+/// What all of these have.
+pub(crate) fn cpu_of(pids: &[u32]) -> anyhow::Result<Duration> {
+    pids.iter().map(|pid| cpu(*pid).with_context(|| format!("process {pid} is gone"))).sum()
+}
+
 /// What a process holds in memory, in MiB: all of it, and what is its own alone.
 pub(crate) fn memory(pid: u32) -> anyhow::Result<(f64, f64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;

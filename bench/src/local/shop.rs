@@ -1,15 +1,19 @@
-//! The catalogue that is looked up: services of ten instances each, in one namespace with the caller.
+//! The catalogue that is looked up: the services of the data, in one namespace with the caller.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::bail;
+use clap::Args;
 use rollcall_catalogue::{
     Attributes, Namespace, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
 };
 use rollcall_controller::{
     IndexHandle,
     index::{Change, Kind, NamespaceFacts, NodeFacts},
+    operate::api::Api,
+    sessions::Consumers,
 };
+use rollcall_net::{bind, init_logs_for_people, shutdown};
 use tokio::{
     runtime::Runtime,
     time::{MissedTickBehavior, interval},
@@ -18,32 +22,49 @@ use tokio::{
 use crate::{
     fleet::{address, uid},
     half::{self, questions, say},
+    peers::{Data, METADATA, PORT, TAG, VERSION},
 };
 
 pub(crate) const NAMESPACE: &str = "shop";
 /// The token of the pod that looks up.
 pub(crate) const CALLER: &str = "caller";
-pub(crate) const INSTANCES: u32 = 10;
 
-/// Holds how many services there are, and which generation of them: in another one, every instance is different.
-#[derive(Debug, Clone, Copy)]
+/// Addresses of instances begin at 10.0.0.0: far behind the last of them.
+const CALLER_NUMBER: u32 = 0x00ff_fff0;
+
+/// Holds what is in it, and which generation of that: in another one, every instance is different.
+#[derive(Args, Debug, Clone, Copy)]
 pub(crate) struct Shop {
-    pub(crate) services: u32,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[arg(long)]
     pub(crate) generation: u32,
 }
 
-/// Serves it as a controller would, on this port of loopback, until its standard input ends.
-pub(crate) fn serve(shop: Shop, port: u16) -> anyhow::Result<()> {
-    Runtime::new()?
-        .block_on(half::serve(shop.lists(), (Ipv4Addr::LOCALHOST, port).into(), |index| obey(index, shop)))
+/// Holds the ports of loopback on which it is served.
+#[derive(Args, Debug, Clone, Copy)]
+pub(crate) struct ShopPorts {
+    /// For sessions.
+    #[arg(long)]
+    pub(crate) port: u16,
+    /// For the read API, where that is wanted.
+    #[arg(long)]
+    pub(crate) read_port: Option<u16>,
 }
 
-pub(crate) fn service(number: u32) -> String {
-    format!("order-service-{number}")
+/// Serves it as a controller would, until its standard input ends.
+pub(crate) fn serve(shop: Shop, ports: ShopPorts) -> anyhow::Result<()> {
+    let sessions = (Ipv4Addr::LOCALHOST, ports.port).into();
+    Runtime::new()?.block_on(half::serve(shop.lists(), sessions, |index| obey(index, shop, ports.read_port)))
 }
 
 /// `change 1000 5`: so many changes a second, for so many seconds, one instance of one service each.
-async fn obey(index: IndexHandle, shop: Shop) -> anyhow::Result<()> {
+async fn obey(index: IndexHandle, shop: Shop, read_port: Option<u16>) -> anyhow::Result<()> {
+    let (_trigger, ear) = shutdown();
+    if let Some(port) = read_port {
+        let api = Api::new(index.clone(), Consumers::default(), init_logs_for_people()?, "bench");
+        tokio::spawn(api.serve(bind((Ipv4Addr::LOCALHOST, port).into())?, ear));
+    }
     let mut questions = questions();
     let mut turn = shop.generation;
     while let Some(line) = questions.recv().await {
@@ -57,7 +78,7 @@ async fn obey(index: IndexHandle, shop: Shop) -> anyhow::Result<()> {
         for number in 0..a_second * seconds {
             ticks.tick().await;
             turn += 1;
-            index.apply(pod(number.wrapping_mul(7_919) % (shop.services * INSTANCES), turn)).await?;
+            index.apply(shop.pod(number.wrapping_mul(7_919) % shop.data.all(), turn)).await?;
         }
         say("done")?;
     }
@@ -67,12 +88,24 @@ async fn obey(index: IndexHandle, shop: Shop) -> anyhow::Result<()> {
 // === impl Shop ===
 
 impl Shop {
+    /// What this program is started with to serve it.
+    pub(crate) fn arguments(self, port: u16, read_port: Option<u16>) -> Vec<String> {
+        let told = [
+            "shop".to_owned(),
+            format!("--services={}", self.data.services),
+            format!("--instances={}", self.data.instances),
+            format!("--generation={}", self.generation),
+            format!("--port={port}"),
+        ];
+        told.into_iter().chain(read_port.map(|port| format!("--read-port={port}"))).collect()
+    }
+
     fn lists(self) -> impl Iterator<Item = Change> {
         Kind::ALL.into_iter().flat_map(move |kind| {
             let objects: Box<dyn Iterator<Item = Change>> = match kind {
                 Kind::Pod => Box::new(
-                    (0..self.services * INSTANCES)
-                        .map(move |number| pod(number, self.generation))
+                    (0..self.data.all())
+                        .map(move |number| self.pod(number, self.generation))
                         .chain([caller()]),
                 ),
                 Kind::Node => Box::new((0..3).map(node)),
@@ -83,6 +116,29 @@ impl Shop {
             };
             std::iter::once(Change::ListBegins(kind)).chain(objects).chain([Change::ListEnds(kind)])
         })
+    }
+
+    /// An instance; its metadata tells which generation of it this is.
+    fn pod(self, number: u32, generation: u32) -> Change {
+        let service = Data::service(number / self.data.instances);
+        let key: ServiceKey =
+            format!("{service}.{NAMESPACE}").parse().unwrap_or_else(|error| unreachable!("{error}"));
+        let [(build, _), (team, payments)] = METADATA;
+        let word = Registration {
+            key,
+            source: Source::Annotation,
+            target: Target::Own,
+            attributes: Attributes {
+                version: VERSION.parse().ok(),
+                ports: vec![Port::tcp(Some("http"), PORT), Port::tcp(Some("grpc"), 9090)],
+                tags: [TAG.to_owned()].into(),
+                metadata: [(build, format!("{generation:08}")), (team, payments.to_owned())].into(),
+                ..Attributes::default()
+            },
+            policy: None,
+            visibility: None,
+        };
+        seen(&uid(number), format!("{service}-{number:05x}"), number, Some(word))
     }
 }
 
@@ -100,30 +156,8 @@ fn node(number: u32) -> Change {
     Change::Node(format!("node-{number}").into(), facts)
 }
 
-/// An instance; its metadata tells which generation of it this is.
-fn pod(number: u32, generation: u32) -> Change {
-    let key: ServiceKey = format!("{}.{NAMESPACE}", service(number / INSTANCES))
-        .parse()
-        .unwrap_or_else(|error| unreachable!("{error}"));
-    let word = Registration {
-        key,
-        source: Source::Annotation,
-        target: Target::Own,
-        attributes: Attributes {
-            version: "1.4.2".parse().ok(),
-            ports: vec![Port::tcp(Some("http"), 8080), Port::tcp(Some("grpc"), 9090)],
-            tags: ["blue".to_owned()].into(),
-            metadata: [("build", format!("{generation:08}")), ("team", "payments".to_owned())].into(),
-            ..Attributes::default()
-        },
-        policy: None,
-        visibility: None,
-    };
-    seen(&uid(number), format!("{}-{number:05x}", service(number / INSTANCES)), number, Some(word))
-}
-
 fn caller() -> Change {
-    seen(CALLER, CALLER.to_owned(), u32::from(u16::MAX), None)
+    seen(CALLER, CALLER.to_owned(), CALLER_NUMBER, None)
 }
 
 fn seen(uid: &str, name: String, number: u32, word: Option<Registration>) -> Change {

@@ -1,11 +1,10 @@
-//! A sidecar as it is in its image, and the controller's half that it is in session with.
+//! A sidecar as it is in its image.
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    process::{ChildStdin, ChildStdout, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -16,9 +15,11 @@ use tokio::time::sleep;
 
 use super::{
     caller::Caller,
+    half::Half,
     process::{listening, measured},
-    shop::{CALLER, Shop, service},
+    shop::{CALLER, Shop},
 };
+use crate::peers::Data;
 
 /// Names the sidecar's program, as it is in its image.
 const SIDECAR_PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
@@ -40,13 +41,6 @@ pub(crate) struct Pod {
     port: u16,
 }
 
-/// Holds the controller's half, and the lines that go to and fro.
-pub(crate) struct Half {
-    _process: Companion,
-    say: ChildStdin,
-    hear: BufReader<ChildStdout>,
-}
-
 // === impl Pod ===
 
 impl Pod {
@@ -59,26 +53,13 @@ impl Pod {
         Ok(Self { program: program.into(), folder, port })
     }
 
-    /// Starts the controller's half, whom the sidecar believes from now on.
+    /// Starts the controller's half on the load's processor and behind the load, whom the sidecar believes from now on.
     pub(crate) fn controller(&self, shop: Shop) -> anyhow::Result<Half> {
-        // It is on the load's processor, behind the load.
-        let program = env::current_exe()?;
-        let mut process = Companion::start("starting a controller", &program, {
-            let arguments = [
-                "shop".to_owned(),
-                format!("--services={}", shop.services),
-                format!("--generation={}", shop.generation),
-                format!("--port={}", self.port + 2),
-            ];
-            move |half| {
-                half.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-            }
+        let arguments = shop.arguments(self.port + 2, None);
+        let process = Companion::start("starting a controller", &env::current_exe()?, move |half| {
+            half.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         })?;
-        let say = process.take_stdin().context("no input")?;
-        let hear = BufReader::new(process.take_stdout().context("no output")?);
-        let mut half = Half { _process: process, say, hear };
-        half.line()?;
-        let authority = half.line()?.replace("\\n", "\n");
+        let (half, authority) = Half::of(process)?;
         fs::write(self.folder.path().join("ca.crt"), authority)?;
         Ok(half)
     }
@@ -110,7 +91,7 @@ impl Pod {
 impl Sidecar {
     /// The request that looks one service up.
     pub(crate) fn request(&self, number: u32) -> String {
-        format!("GET /v1/services/{} HTTP/1.1\r\nHost: {}\r\n\r\n", service(number), self.at)
+        format!("GET /v1/services/{} HTTP/1.1\r\nHost: {}\r\n\r\n", Data::service(number), self.at)
     }
 
     /// Looks each of these up once, so that it is held from then on.
@@ -141,27 +122,5 @@ impl Sidecar {
             Ok(mut caller) => caller.answer(&request).await.is_ok(),
             Err(_) => false,
         }
-    }
-}
-
-// === impl Half ===
-
-impl Half {
-    /// Makes so many changes a second, for so many seconds; what was asked for is done when it has answered.
-    pub(crate) fn change(&mut self, a_second: u32, seconds: u64) -> anyhow::Result<()> {
-        writeln!(self.say, "change {a_second} {seconds}")?;
-        Ok(self.say.flush()?)
-    }
-
-    pub(crate) fn changed(&mut self) -> anyhow::Result<()> {
-        self.line().map(drop)
-    }
-
-    fn line(&mut self) -> anyhow::Result<String> {
-        let mut line = String::new();
-        if self.hear.read_line(&mut line)? == 0 {
-            bail!("the controller's half is gone");
-        }
-        Ok(line.trim_end().to_owned())
     }
 }

@@ -1,221 +1,274 @@
-//! A lookup over HTTP on localhost: what it costs the sidecar beside what HTTP itself costs, and beside a Consul agent.
+//! A lookup on localhost: what it costs the sidecar beside what HTTP itself costs, and beside the registries that teams have.
 //!
 //! ```text
-//!  processor 0: one of   sidecar | bare hyper with the same bytes | Consul agent
+//!  processor 0: one of   bare hyper with as many bytes | sidecar | controller | Consul | etcd | ZooKeeper | Eureka
 //!  processor 1: this process (the load), and the controller's half that the sidecar is in session with
 //! ```
 //!
-//! All run in turn, round by round, so that a machine that changes its pace changes it for all of them.
+//! All are there all the time, filled with the same data, and one at a time has something to do.
 
-mod consul;
+mod delays;
 mod floor;
-mod load;
 
 use std::{
-    collections::BTreeMap,
-    env, fs,
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
-use rollcall_cluster::{CONSUL, Home, companion::Companion};
-use tokio::{runtime::Builder, time::sleep};
+use anyhow::Context;
+use clap::Args;
+use rollcall_results::{Configuration, Writer};
+use tokio::runtime::Builder;
 
-use self::consul::Consul;
+use self::delays::delays;
 pub(crate) use self::floor::serve as serve_floor;
-use crate::local::{
-    Caller, Half, INSTANCES, Measured, Outcome, Pod, Rounds, Shop, Sidecar, cpu, listening, measured, median,
-    memory, stand_aside,
+use crate::{
+    contest::{Contest, Load, Terms, distinct, systems},
+    local::{Caller, Choice, Half, Pod, Shop, Turns, stand_aside},
+    peers::{Data, Floor, Peer, SidecarPeer, Start, start_controller},
+    report,
 };
 
+/// Holds what is measured, and for how long.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LookupArguments {
+    /// Each system is measured so often under each load.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// What all loads on all systems take together; starting and filling them comes on top of it.
+    #[arg(long, default_value_t = 15.0)]
+    minutes: f64,
+    /// Beside these alone.
+    #[arg(long, value_delimiter = ',', default_value = "consul,etcd,zookeeper,eureka")]
+    peers: Vec<String>,
+    /// Beside bare HTTP alone.
+    #[arg(long, conflicts_with = "peers")]
+    without_peers: bool,
+    /// To see that it works: one short round, little data, and numbers that say nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Without keeping the load to a processor of its own, before all others: for machines where that is not allowed, or where
+    /// others have work to do. Delays say little then.
+    #[arg(long)]
+    unpinned: bool,
+    /// What orders and names are drawn with.
+    #[arg(long)]
+    seed: Option<u32>,
+}
+
+/// Holds what is measured with one amount of data.
+struct Part {
+    data: Data,
+    configurations: &'static [Configuration],
+    loads: Vec<Load>,
+    loads_for: Duration,
+}
+
+/// Holds our own side of it.
+struct Ours {
+    pod: Pod,
+    half: Half,
+    sidecar: Arc<SidecarPeer>,
+    floor: Arc<Floor>,
+}
+
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
-/// How long each load lasts.
-const LASTS: Duration = Duration::from_secs(2);
-/// Lookups a second where delays are measured: a tenth of what one processor can answer.
-const STEADY: u32 = 2_000;
-const STEADY_CONNECTIONS: usize = 16;
-const STEADY_FOR: Duration = Duration::from_secs(6);
-const CHANGES_A_SECOND: u32 = 1_000;
-/// How long an idle sidecar is looked at.
-const IDLE_FOR: Duration = Duration::from_secs(20);
+const OPEN_CONNECTIONS: usize = 64;
+const MAXIMUM_BY: Load = Load::Closed { choice: Choice::Zipf, connections: 16 };
+/// Under all loads, and in all configurations.
+const MOST: Data = Data { services: 1_000, instances: 10 };
+/// With one load for each number of connections, as their makers ship them.
+const OTHERS: [Data; 2] = [Data { services: 100, instances: 10 }, Data { services: 1_000, instances: 100 }];
+const QUICK: Data = Data { services: 20, instances: 10 };
+const QUICK_MINUTES: f64 = 0.5;
+/// The share of the time of all loads that the others have, each.
+const SHARE_OF_OTHERS: f64 = 0.15;
+const BOTH: &[Configuration] = &[Configuration::Default, Configuration::Tuned];
+const AS_SHIPPED: &[Configuration] = &[Configuration::Default];
+/// Of all turns, at most so many are repeated where the host takes too much.
+const REPEATS: u32 = 20;
+/// What starting and filling all registries takes, about, in minutes.
+const STARTS_MINUTES: f64 = 6.0;
 /// Ports of loopback that nobody else has: below those that the kernel gives out.
 const PORTS: u16 = 27_300;
 
-pub(crate) fn run(services: u32, rounds: u32, with_consul: bool) -> anyhow::Result<()> {
-    // Before we keep to one processor: it takes both for minutes.
-    let consul = if with_consul { Some(CONSUL.build(&Home::of_this_user()?)?) } else { None };
-    stand_aside()?;
+pub(crate) fn run(arguments: &LookupArguments) -> anyhow::Result<()> {
+    let systems: Vec<_> = arguments.systems()?;
+    let parts = arguments.parts();
+    let rounds = if arguments.quick { 1 } else { arguments.rounds };
+    let mut turns = Turns::new(arguments.seed.map_or_else(Turns::seed, Ok)?, REPEATS);
+    let loads_minutes = parts.iter().map(|part| part.loads_for.as_secs_f64() / 60.0).sum::<f64>();
+    let delays_minutes = delays::lasts(rounds).as_secs_f64() / 60.0;
+    println!(
+        "loads of {:.0} minutes in all, and until all systems are started, filled and warm some {STARTS_MINUTES:.0} more at most; a turn that the host disturbs is repeated, {REPEATS} at most",
+        loads_minutes + delays_minutes
+    );
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let pod = Pod::new(PORTS)?;
-        let half = pod.controller(Shop { services, generation: 1 })?;
-        let mut sidecar = pod.start().await?;
-        sidecar.in_step().await?;
-        println!("memory, MiB resident (anonymous alone): {} idle in session", shown(memory(sidecar.process.pid())?));
-        sidecar.hold(services).await?;
-        println!("  {} with {services} services of {} instances held", shown(memory(sidecar.process.pid())?), INSTANCES);
-        lookups(&sidecar, services, rounds, consul.as_deref()).await?;
-        println!("  {} after all these lookups", shown(memory(sidecar.process.pid())?));
-
-        let half = delays(&pod, &sidecar, half, services, rounds).await?;
-        println!("  {} after that", shown(memory(sidecar.process.pid())?));
-
-        let before = cpu(sidecar.process.pid())?;
-        sleep(IDLE_FOR).await;
-        let idle = cpu(sidecar.process.pid())? - before;
-        println!("\nidle in session with {services} services held: {:.2} millicores", idle.as_secs_f64() / IDLE_FOR.as_secs_f64() * 1e3);
-        drop(half);
-        let request = sidecar.request(0);
-        sleep(Duration::from_secs(6)).await;
-        drop(sidecar);
-        let mut took_ms = Vec::new();
-        for _ in 0..rounds {
-            let begin = Instant::now();
-            sidecar = pod.start().await?;
-            let from_disk = Caller::connect(sidecar.at).await?.answer(&request).await?.to_ascii_lowercase();
-            took_ms.push(begin.elapsed().as_secs_f64() * 1e3);
-            ensure!(String::from_utf8_lossy(&from_disk).contains("x-rollcall-source: disk"), "not from the disk");
-            drop(sidecar);
+        let mut writer = None;
+        for (place, part) in parts.into_iter().enumerate() {
+            one_part(arguments, place == 0, part, &systems, rounds, &mut turns, &mut writer).await?;
         }
-        println!("from exec to the first answer, from the disk, without a controller: {:.1} ms (median of {rounds}; looked for each 5 ms)", median(took_ms));
+        println!("\n{}", turns.told());
         Ok(())
     })
 }
 
-/// Throughput and cost, of all servers in turn.
-async fn lookups(sidecar: &Sidecar, services: u32, rounds: u32, consul: Option<&Path>) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let answer = folder.path().join("answer");
-    fs::write(&answer, Caller::connect(sidecar.at).await?.answer(&sidecar.request(0)).await?)?;
-    let (floor, floor_at) = floor(&answer).await?;
-    let consul = match consul {
-        Some(program) => Some(Consul::start(program, PORTS + 10, services).await?),
-        None => None,
-    };
-    let of_all: Vec<_> = (0..services).map(|number| sidecar.request(number)).collect();
-    let of_one = vec![sidecar.request(0)];
-    let mut servers = vec![
-        ("bare hyper", floor_at, floor.pid(), of_one.clone()),
-        ("sidecar", sidecar.at, sidecar.process.pid(), of_one),
-        ("sidecar, all", sidecar.at, sidecar.process.pid(), of_all),
-    ];
-    if let Some(consul) = &consul {
-        servers.push(("consul ?cached", consul.at, consul.process.pid(), vec![consul.request(0)]));
-    }
-    // Each once, so that nothing is answered for the first time.
-    for (_, at, _, requests) in &servers {
-        let mut caller = Caller::connect(*at).await?;
-        for request in requests {
-            caller.answer(request).await?;
+/// Starts all with this data, measures them, and ends them.
+async fn one_part(
+    arguments: &LookupArguments,
+    is_first: bool,
+    part: Part,
+    systems: &[&(&'static str, Start)],
+    rounds: u32,
+    turns: &mut Turns,
+    writer: &mut Option<Writer>,
+) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let mut others: Vec<Arc<dyn Peer>> = Vec::new();
+    for (name, start) in systems {
+        for configuration in part.configurations {
+            let rows = start(part.data, *configuration).await;
+            let rows = rows.with_context(|| format!("starting {name}, {configuration:?}"))?;
+            others.extend(rows.into_iter().map(|row| row.peer));
         }
     }
-    let mut all: BTreeMap<(usize, usize), Rounds> = BTreeMap::new();
-    for _ in 0..rounds {
-        for connections in CONNECTIONS {
-            for (place, (_, at, pid, requests)) in servers.iter().enumerate() {
-                let before = cpu(*pid)?;
-                let outcome = load::closed(*at, requests, connections, LASTS).await?;
-                let measured = Measured::of(&outcome, cpu(*pid)? - before);
-                all.entry((connections, place)).or_default().push(measured);
+    // What is built before it starts takes both processors.
+    if is_first && !arguments.unpinned {
+        stand_aside()?;
+    }
+    let ours = Ours::start(part.data).await?;
+    let mut peers: Vec<Arc<dyn Peer>> = vec![ours.floor.clone()];
+    if let Some(consul) = others.iter().find(|peer| peer.name().starts_with("consul")) {
+        let bytes = consul.client().await?.lookup(0).await?;
+        peers.push(Arc::new(Floor::of_bytes("bare hyper, Consul's bytes", bytes, PORTS + 10).await?));
+    }
+    peers.push(ours.sidecar.clone());
+    peers.push(start_controller(part.data, PORTS + 11).await?.peer);
+    peers.extend(others);
+    let writer = match writer {
+        Some(writer) => writer,
+        None => {
+            let programs = distinct(peers.iter().flat_map(|peer| peer.programs()));
+            for program in &programs {
+                println!("  {} {}: {}", program.name, program.version, program.command);
             }
+            writer.insert(report::begin("lookup", programs)?)
         }
-    }
+    };
+    let terms = Terms {
+        kind: None,
+        loads: part.loads,
+        maximum_by: MAXIMUM_BY,
+        open_connections: OPEN_CONNECTIONS,
+        rounds,
+        loads_for: part.loads_for,
+    };
+    let mut contest = Contest::begin(part.data, peers, terms, turns).await?;
     println!(
-        "\nlookups of one of {services} services, or of all in turn, {} instances each ({} bytes); medians of {rounds} rounds of {} s; ratios are medians of each round's",
-        INSTANCES,
-        fs::metadata(&answer)?.len(),
-        LASTS.as_secs()
+        "\n{} x {}: started, filled, compared and warm after {:.0} s; loads of {:.0} s",
+        part.data.services,
+        part.data.instances,
+        begin.elapsed().as_secs_f64(),
+        part.loads_for.as_secs_f64()
     );
-    println!("connections  server            lookups/s  /floor  CPU us  /floor  p50 us  p99 us");
-    for ((connections, place), rounds) in &all {
-        let Some(floors) = all.get(&(*connections, 0)) else { continue };
-        let name = servers.get(*place).map_or("", |server| server.0);
-        println!(
-            "{connections:>11}  {name:<16}  {:>9.0}  {:>6.2}  {:>6.1}  {:>6.2}  {:>6.0}  {:>6.0}",
-            rounds.median(|one| one.a_second),
-            rounds.ratio(floors, |one| one.a_second),
-            rounds.median(|one| one.cpu_us),
-            rounds.ratio(floors, |one| one.cpu_us),
-            rounds.median(|one| one.p50_us),
-            rounds.median(|one| one.p99_us)
-        );
+    contest.run(turns, writer).await?;
+    contest.print();
+    drop(contest);
+    if is_first {
+        println!("\ngoals: lookups/s >= 0.9 and CPU <= 1.15 of the floor; CPU <= 0.1 of Consul's");
+        delays(ours, part.data, rounds, writer).await?;
     }
-    println!("goals: lookups/s >= 0.9 and CPU <= 1.15 of the floor; CPU <= 0.1 of Consul's");
     Ok(())
 }
 
-/// Delays of lookups that come evenly, while nothing changes, while much does, and while all is told anew; the controller's half
-/// that is there then. Beside them those of bare hyper at the same times: what it loses while others change, it loses to the
-/// machine, which has the controller's half to run behind the load, and the sidecar that takes the changes beside it.
-async fn delays(
-    pod: &Pod,
-    sidecar: &Sidecar,
-    mut half: Half,
-    services: u32,
-    rounds: u32,
-) -> anyhow::Result<Half> {
-    let folder = tempfile::tempdir()?;
-    let answer = folder.path().join("answer");
-    fs::write(&answer, Caller::connect(sidecar.at).await?.answer(&sidecar.request(0)).await?)?;
-    let (_floor, floor) = floor(&answer).await?;
-    let requests: Vec<_> = (0..services).map(|number| sidecar.request(number)).collect();
-    let steady = |at| load::steady(at, &requests, STEADY_CONNECTIONS, STEADY, STEADY_FOR);
-    let mut all: [Vec<Outcome>; 5] = Default::default();
-    for round in 0..rounds {
-        let [quiet, changing, resyncing, floor_quiet, floor_changing] = &mut all;
-        quiet.push(steady(sidecar.at)?);
-        floor_quiet.push(steady(floor)?);
-        for (at, outcomes) in [(sidecar.at, changing), (floor, floor_changing)] {
-            half.change(CHANGES_A_SECOND, STEADY_FOR.as_secs())?;
-            outcomes.push(steady(at)?);
-            half.changed()?;
-            sidecar.in_step().await?;
+// === impl LookupArguments ===
+
+impl LookupArguments {
+    fn systems(&self) -> anyhow::Result<Vec<&'static (&'static str, Start)>> {
+        if self.without_peers { Ok(Vec::new()) } else { systems(&self.peers) }
+    }
+
+    /// The largest one first: all who take part do so in it.
+    fn parts(&self) -> Vec<Part> {
+        let share = |minutes: f64, share: f64| Duration::from_secs_f64(minutes.max(0.0) * 60.0 * share);
+        if self.quick {
+            let loads_for = share(QUICK_MINUTES, 1.0);
+            return vec![Part { data: QUICK, configurations: BOTH, loads: all_loads(), loads_for }];
         }
-        drop(half);
-        half = pod.controller(Shop { services, generation: (round + 1) * 1_000_000 })?;
-        resyncing.push(steady(sidecar.at)?);
-        sidecar.in_step().await?;
+        let of_most = share(self.minutes, 1.0 - SHARE_OF_OTHERS * OTHERS.len() as f64);
+        let most = Part { data: MOST, configurations: BOTH, loads: all_loads(), loads_for: of_most };
+        let of_others = share(self.minutes, SHARE_OF_OTHERS);
+        let others = OTHERS.map(|data| Part {
+            data,
+            configurations: AS_SHIPPED,
+            loads: by_connections(),
+            loads_for: of_others,
+        });
+        std::iter::once(most).chain(others).collect()
     }
-    println!(
-        "\ndelays at {STEADY} requests/s over {STEADY_CONNECTIONS} connections, from when each was due; medians of {rounds} rounds of {} s; ratios to the same server's quiet are medians of each round's",
-        STEADY_FOR.as_secs()
-    );
-    println!("server      while                  p50 us   p99 us  p99.9 us  p99/quiet");
-    let [quiet, changing, resyncing, floor_quiet, floor_changing] = &all;
-    for (server, what, outcomes, quiet) in [
-        ("sidecar", "nothing changes", quiet, quiet),
-        ("sidecar", "1,000 changes/s come", changing, quiet),
-        ("sidecar", "all is told anew", resyncing, quiet),
-        ("bare hyper", "nothing changes", floor_quiet, floor_quiet),
-        ("bare hyper", "1,000 changes/s come", floor_changing, floor_quiet),
-    ] {
-        let at = |share| median(outcomes.iter().map(|outcome| outcome.delay_us(share)).collect());
-        let by_quiet =
-            outcomes.iter().zip(quiet).map(|(one, quiet)| one.delay_us(0.99) / quiet.delay_us(0.99));
-        println!(
-            "{server:<10}  {what:<20}  {:>7.0}  {:>7.0}  {:>8.0}  {:>9.2}",
-            at(0.5),
-            at(0.99),
-            at(0.999),
-            median(by_quiet.collect())
-        );
-    }
-    println!("goal: p99 <= 2 x quiet");
-    Ok(half)
 }
 
-async fn floor(answer: &Path) -> anyhow::Result<(Companion, SocketAddr)> {
-    let port = PORTS + 9;
-    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let answer = answer.to_owned();
-    let process = measured("starting bare hyper", &env::current_exe()?, move |floor| {
-        floor.arg("lookup-floor").arg(format!("--port={port}")).arg(answer);
-    })?;
-    listening(at, &process).await?;
-    Ok((process, at))
+fn by_connections() -> Vec<Load> {
+    CONNECTIONS.map(|connections| Load::Closed { choice: Choice::One, connections }).into()
 }
 
-fn shown((resident, anonymous): (f64, f64)) -> String {
-    format!("{resident:.1} ({anonymous:.1})")
+fn all_loads() -> Vec<Load> {
+    let mut loads = by_connections();
+    loads.extend([Choice::Uniform, Choice::Zipf].map(|choice| Load::Closed { choice, connections: 16 }));
+    loads.extend([1_000, 5_000].map(|a_second| Load::Steady { a_second }));
+    loads.extend([10, 50, 80].map(|percent| Load::Share { percent }));
+    loads
+}
+
+// === impl Ours ===
+
+impl Ours {
+    async fn start(data: Data) -> anyhow::Result<Self> {
+        let pod = Pod::new(PORTS)?;
+        let half = pod.controller(Shop { data, generation: 1 })?;
+        let sidecar = Arc::new(SidecarPeer::new(pod.start().await?, data).await?);
+        let mut caller = Caller::connect(sidecar.sidecar.at).await?;
+        let answer = caller.answer(&sidecar.sidecar.request(0)).await?;
+        let floor = Arc::new(Floor::start("bare hyper, our bytes", answer, PORTS + 9).await?);
+        Ok(Self { pod, half, sidecar, floor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: LookupArguments,
+    }
+
+    fn parsed(words: &[&str]) -> LookupArguments {
+        Line::try_parse_from([&["bench"], words].concat()).expect("good words").arguments
+    }
+
+    #[test]
+    fn all_parts_together_take_what_was_asked_for() {
+        let parts = parsed(&["--minutes=10"]).parts();
+        let seconds: f64 = parts.iter().map(|part| part.loads_for.as_secs_f64()).sum();
+        assert!((seconds - 600.0).abs() < 1e-6, "{seconds}");
+        assert_eq!(parts.first().map(|part| part.data), Some(MOST));
+        assert_eq!(parsed(&["--quick"]).parts().len(), 1);
+    }
+
+    #[test]
+    fn without_peers_none_is_asked_for() {
+        assert!(parsed(&["--peers=nobody"]).systems().is_err());
+        assert!(parsed(&["--without-peers"]).systems().is_ok_and(|systems| systems.is_empty()));
+    }
+
+    #[test]
+    fn all_loads_begin_with_the_one_that_a_maximum_is_taken_from() {
+        let loads = all_loads();
+        let place = |wanted: fn(&Load) -> bool| loads.iter().position(wanted).expect("it is there");
+        let zipf = place(|load| *load == MAXIMUM_BY);
+        assert!(zipf < place(|load| !matches!(load, Load::Closed { .. })));
+    }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use futures::future::BoxFuture;
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::Pace;
+use super::{Pace, consul::ToConsul, etcd::ToEtcd, eureka, zookeeper};
 
 /// Holds who beats, and where.
 #[derive(Args, Clone, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct BeatArguments {
 pub(crate) enum System {
     Consul,
     Etcd,
+    Eureka,
+    Zookeeper,
 }
 
 /// Is what one registry's protocol makes of it.
@@ -100,7 +102,10 @@ pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
 
 fn beater(arguments: &BeatArguments) -> anyhow::Result<Box<dyn Beater>> {
     match arguments.system {
-        System::Consul | System::Etcd => bail!("{:?} has no heartbeat", arguments.system),
+        System::Consul => Ok(Box::new(ToConsul::new(arguments.clone()))),
+        System::Etcd => Ok(Box::new(ToEtcd::new(arguments.clone()))),
+        System::Eureka => Ok(Box::new(eureka::Beating::new(arguments.clone()))),
+        System::Zookeeper => Ok(Box::new(zookeeper::Beating::new(arguments)?)),
     }
 }
 

@@ -1,12 +1,16 @@
 //! What every registry is filled with: the same names, addresses and metadata in each.
 
+use clap::Args;
+
 use crate::fleet::address;
 
 /// Holds how much there is of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Data {
+    #[arg(long)]
     pub(crate) services: u32,
     /// Of each service.
+    #[arg(long)]
     pub(crate) instances: u32,
 }
 
@@ -21,6 +25,11 @@ pub(crate) const METADATA: [(&str, &str); 2] = [("build", "00000001"), ("team", 
 impl Data {
     pub(crate) fn service(number: u32) -> String {
         format!("order-service-{number}")
+    }
+
+    /// Instances of all services.
+    pub(crate) fn all(self) -> u32 {
+        self.services * self.instances
     }
 
     /// The addresses of a service's instances.

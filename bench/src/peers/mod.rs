@@ -5,8 +5,20 @@
 //! else is in every registry's answers.
 
 mod beat;
+mod consul;
+mod coredns;
 mod data;
+mod dns;
+mod etcd;
+mod eureka;
+mod floor;
+mod folder;
+mod http;
+mod jvm;
+mod rollcall;
 mod smoke;
+mod spring;
+mod zookeeper;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -20,6 +32,8 @@ use rollcall_results::{Class, Configuration, Program};
 pub(crate) use self::{
     beat::{BeatArguments, run as beat},
     data::{Data, METADATA, PORT, TAG, VERSION},
+    floor::Floor,
+    rollcall::{SidecarPeer, start_controller},
     smoke::run as smoke,
 };
 
@@ -101,7 +115,14 @@ pub(crate) struct Started {
 pub(crate) type Start = fn(Data, Configuration) -> BoxFuture<'static, anyhow::Result<Vec<Started>>>;
 
 /// All systems, each under the name that it is asked for by.
-pub(crate) const ALL: &[(&str, Start)] = &[];
+pub(crate) const ALL: &[(&str, Start)] = &[
+    ("consul", consul::start),
+    ("etcd", etcd::start),
+    ("coredns", coredns::start),
+    ("eureka", eureka::start),
+    ("zookeeper", zookeeper::start),
+    ("zookeeper-tmpfs", zookeeper::start_on_tmpfs),
+];
 
 // === impl Started ===
 

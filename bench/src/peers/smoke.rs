@@ -18,10 +18,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ALL, Data, Heartbeat, Registry, Started, Watcher};
+use super::{ALL, Data, Heartbeat, NameServer, PORT, Registry, Started, Watcher, dns::Resolver};
 
-/// What does not happen by then never does: Eureka's caches alone take a minute, and leases come on top of it.
-const SEEN_MAX: Duration = Duration::from_secs(150);
+/// What does not happen by then never does: of Eureka by default, twice a lease of 90 s, a look at leases each minute, and caches
+/// of a minute.
+const SEEN_MAX: Duration = Duration::from_secs(360);
 /// Who is in nobody's data.
 const NEWCOMER: &str = "10.250.0.1";
 const BEATING: &str = "10.250.0.2";
@@ -80,7 +81,7 @@ async fn tried(row: &Started, data: Data, configuration: Configuration) -> anyho
         }
     }
     if let Some(names) = &row.names {
-        println!("    DNS at {}: {}, {}", names.dns(), names.hosts(0), names.ports(0));
+        resolves(&**names, data).await?;
     }
     if let Some(registry) = &row.registry {
         comes_and_goes(&**registry).await?;
@@ -88,6 +89,20 @@ async fn tried(row: &Started, data: Data, configuration: Configuration) -> anyho
     if let Some(heartbeat) = &row.heartbeat {
         beats(&**heartbeat).await?;
     }
+    Ok(())
+}
+
+/// The same is found by name.
+async fn resolves(names: &dyn NameServer, data: Data) -> anyhow::Result<()> {
+    let mut resolver = Resolver::connect(names.dns()).await?;
+    let mut expected: Vec<_> = data.addresses(0).collect();
+    expected.sort();
+    let found = resolver.addresses(&names.hosts(0)).await?;
+    ensure!(found == expected, "{} has the addresses {found:?}, not {expected:?}", names.hosts(0));
+    let expected: Vec<_> = expected.iter().map(|address| format!("{address}:{PORT}")).collect();
+    let found = resolver.ports(&names.ports(0)).await?;
+    ensure!(found == expected, "{} has the ports {found:?}, not {expected:?}", names.ports(0));
+    println!("    DNS at {} has them as {} and as {}", names.dns(), names.hosts(0), names.ports(0));
     Ok(())
 }
 
@@ -144,7 +159,7 @@ async fn beats(heartbeat: &dyn Heartbeat) -> anyhow::Result<()> {
     beating.kill();
     let out = out.await?.saturating_duration_since(begin);
     println!("    beats each {} ms for {} ms; killed, it was out after {out:.1?}", pace.beat_ms, pace.ttl_ms);
-    heartbeat.deregister(&service, BEATING).await
+    Ok(())
 }
 
 /// When the watcher knew a state that is so.

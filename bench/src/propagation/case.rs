@@ -64,7 +64,7 @@ impl Manner {
     /// Additions, and as many removals, of each case.
     pub(crate) fn pairs(self) -> u32 {
         match self {
-            Self::Pushed => 20,
+            Self::Pushed => 10,
             Self::Polled => 4,
             Self::PolledRarely => 2,
         }

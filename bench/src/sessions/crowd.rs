@@ -26,7 +26,7 @@ use super::{
     seen::Seen,
     told::Told,
 };
-use crate::fleet::{INSTANCES, key, uid};
+use crate::fleet::{INSTANCES, key};
 
 /// How often it is looked whether all have come so far.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -34,15 +34,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Holds all clients, and what they were told.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     members: Vec<Arc<Member>>,
     tasks: Mutex<JoinSet<()>>,
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
+/// Holds where a controller has its sessions, and by whom it is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    /// Who signs for it, in PEM.
+    pub(crate) authority: String,
+}
+
 struct Member {
     number: u32,
+    token: String,
     client: tokio::sync::Mutex<Client>,
     in_step: watch::Sender<bool>,
     tls: Arc<ClientConfig>,
@@ -57,34 +66,29 @@ struct Shared {
 // === impl Crowd ===
 
 impl Crowd {
-    /// Of clients that hold nothing, and no tickets. The name sets them apart from another crowd of the same pods: to
-    /// the controller they are new processes, and no late ones of the other.
-    pub(super) fn new(
-        name: &str,
-        address: SocketAddr,
-        authority: &str,
-        instances: u32,
-        sessions: usize,
-    ) -> anyhow::Result<Self> {
+    /// Of clients that hold nothing, and no tickets: one for each of these tokens, in a cluster of so many instances. The name
+    /// sets them apart from another crowd of the same pods: to the controller they are new processes, and no late ones of the
+    /// other.
+    pub(crate) fn new(name: &str, door: &Door, instances: u32, tokens: &[String]) -> anyhow::Result<Self> {
         let services = instances / INSTANCES;
         ensure!(services > HELD, "too few services");
-        let member = |number: u32| {
+        let member = |(number, token): (u32, &String)| {
             let mut client = Client::new(format!("{name}-{number}"), usize::MAX);
             // One service is everyone's, the first; the others lie apart.
             let others = (1..HELD).map(|n| 1 + (number.wrapping_mul(31) + n * 97) % (services - 1));
             client.subscribe([ALL_HOLD].into_iter().chain(others).map(key));
-            let tls = client_config(authority.as_bytes())?;
-            let client = tokio::sync::Mutex::new(client);
-            anyhow::Ok(Arc::new(Member { number, client, in_step: watch::channel(false).0, tls }))
+            let tls = client_config(door.authority.as_bytes())?;
+            let (client, token) = (tokio::sync::Mutex::new(client), token.clone());
+            anyhow::Ok(Arc::new(Member { number, token, client, in_step: watch::channel(false).0, tls }))
         };
-        let members = (0..u32::try_from(sessions)?).map(member).collect::<Result<_, _>>()?;
+        let members = (0..).zip(tokens).map(member).collect::<Result<_, _>>()?;
         let shared =
             Shared { all_hold: key(ALL_HOLD), told: Mutex::default(), measuring: AtomicBool::default() };
-        Ok(Self { members, tasks: Mutex::default(), address, shared: Arc::new(shared) })
+        Ok(Self { members, tasks: Mutex::default(), address: door.address, shared: Arc::new(shared) })
     }
 
     /// All of them, at once.
-    pub(super) fn connect(&self) {
+    pub(crate) fn connect(&self) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         for member in &self.members {
             tasks.spawn(member.clone().run(self.address, self.shared.clone()));
@@ -92,7 +96,7 @@ impl Crowd {
     }
 
     /// All of them, at once, without a word; none of them does anything any more.
-    pub(super) async fn disconnect(&self) {
+    pub(crate) async fn disconnect(&self) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
         for member in &self.members {
@@ -100,7 +104,7 @@ impl Crowd {
         }
     }
 
-    pub(super) async fn in_step(&self, patience: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn in_step(&self, patience: Duration) -> anyhow::Result<()> {
         let all = async {
             for member in &self.members {
                 while !*member.in_step.borrow() {
@@ -109,14 +113,31 @@ impl Crowd {
             }
         };
         if timeout(patience, all).await.is_err() {
-            let missing = self.members.iter().filter(|member| !*member.in_step.borrow()).count();
-            anyhow::bail!("{missing} are missing");
+            anyhow::bail!("{} are missing", self.members.len() - self.how_many_in_step());
         }
         Ok(())
     }
 
+    /// Returns once all have noticed that the controller is gone: their sockets say so at once.
+    pub(crate) async fn all_lost(&self, patience: Duration) -> anyhow::Result<()> {
+        let all = async {
+            while self.how_many_in_step() > 0 {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let lost = timeout(patience, all).await;
+        lost.map_err(|_| {
+            anyhow::anyhow!("{} have not noticed that the controller is gone", self.how_many_in_step())
+        })
+    }
+
+    /// How many are in step.
+    pub(crate) fn how_many_in_step(&self) -> usize {
+        self.members.iter().filter(|member| *member.in_step.borrow()).count()
+    }
+
     /// Until all were told of so many changes of the service that all hold, or the patience is over.
-    pub(super) async fn told_of_all(&self, changes: usize, patience: Duration) {
+    pub(crate) async fn told_of_all(&self, changes: usize, patience: Duration) {
         let deliveries = changes * self.members.len();
         let all = async {
             while self.shared.told().of_all() < deliveries {
@@ -127,11 +148,11 @@ impl Crowd {
         let _ = timeout(patience, all).await;
     }
 
-    pub(super) fn measure(&self, on: bool) {
+    pub(crate) fn measure(&self, on: bool) {
         self.shared.measuring.store(on, Ordering::Relaxed);
     }
 
-    pub(super) fn told(&self) -> Told {
+    pub(crate) fn told(&self) -> Told {
         std::mem::take(&mut *self.shared.told())
     }
 }
@@ -146,7 +167,6 @@ impl Member {
     }
 
     async fn run(self: Arc<Self>, address: SocketAddr, shared: Arc<Shared>) {
-        let token = uid(self.number);
         let begin = Instant::now();
         let mut client = self.client.lock().await;
         let mut seen = Seen::default();
@@ -155,7 +175,7 @@ impl Member {
             let ended = converse(
                 (self.address(), address),
                 self.tls.clone(),
-                &token,
+                &self.token,
                 &mut client,
                 begin,
                 |news, client| {
@@ -165,6 +185,7 @@ impl Member {
                 },
             );
             let Err(error) = ended.await else { return };
+            self.in_step.send_replace(false);
             if std::env::var_os("ROLLCALL_BENCH_SAYS_WHY").is_some() {
                 eprintln!("session {}: {error:#}", self.number);
             }
@@ -198,7 +219,7 @@ impl Shared {
     }
 }
 
-pub(super) fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rollcall_catalogue::{Instance, Service, ServiceKey};
 
 /// What a change carries: the moment at which it was made.
-pub(super) const MADE: &str = "made";
+pub(crate) const MADE: &str = "made";
 
 /// Holds, of each service, the newest moment of a change that one member has seen.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! The controller's half of it: what changes there, and what it costs.
 
-use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use rollcall_controller::{IndexHandle, index::Change};
 use tokio::{
     runtime::Runtime,
@@ -12,7 +12,7 @@ use tokio::{
 use super::{ALL_HOLD, crowd::now_ns, seen::MADE};
 use crate::{
     fleet::{Fleet, INSTANCES, pod_seen},
-    half::{self, questions, say},
+    half::{self, Identity, questions, say},
 };
 
 /// Holds how much changes; of `shared` changes, one is of the service that all hold.
@@ -22,10 +22,11 @@ struct Pace {
     shared: u32,
 }
 
-pub(crate) fn serve(instances: u32) -> anyhow::Result<()> {
-    let fleet = Fleet { instances };
-    Runtime::new()?
-        .block_on(half::serve(fleet.lists(), (Ipv4Addr::LOCALHOST, 0).into(), |index| obey(index, fleet)))
+/// On this port of loopback, as who is in this folder.
+pub(crate) fn serve(instances: u32, port: u16, identity: &Path) -> anyhow::Result<()> {
+    let (fleet, identity) = (Fleet { instances }, Identity::kept(identity)?);
+    let listen = (Ipv4Addr::LOCALHOST, port).into();
+    Runtime::new()?.block_on(half::serve_as(&identity, fleet.lists(), listen, |index| obey(index, fleet)))
 }
 
 async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
@@ -34,13 +35,6 @@ async fn obey(index: IndexHandle, fleet: Fleet) -> anyhow::Result<()> {
     while let Some(line) = questions.recv().await {
         let words: Vec<_> = line.split(' ').collect();
         let answer = match words.as_slice() {
-            ["memory"] => status("VmRSS:")?,
-            ["peak"] => status("VmHWM:")?,
-            ["forget-peak"] => {
-                fs::write("/proc/self/clear_refs", "5")?;
-                String::new()
-            }
-            ["cpu"] => cpu_ms()?.to_string(),
             ["change", a_second, seconds, shared] => {
                 let pace =
                     Pace { a_second: a_second.parse()?, seconds: seconds.parse()?, shared: shared.parse()? };
@@ -84,20 +78,4 @@ fn marked(pod: u32) -> Change {
             [("team", "payments".to_owned()), (MADE, now_ns().to_string())].into();
     }
     change
-}
-
-/// What this process has computed.
-fn cpu_ms() -> anyhow::Result<u64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(") ").context("no end of the name")?.1.split(' ');
-    // utime and stime, in ticks of 10 ms on every Linux that there is.
-    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(ticks * 10)
-}
-
-/// A line of this process' status, in KiB.
-fn status(name: &str) -> anyhow::Result<String> {
-    let text = fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
-    Ok(line.trim().trim_end_matches(" kB").to_owned())
 }

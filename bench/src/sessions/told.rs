@@ -1,12 +1,15 @@
 //! What the crowd was told, and when.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
+
+use rollcall_results::Record;
 
 use super::seen::Change;
+use crate::report::Delays;
 
 /// Holds the deliveries of the measured changes.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// By the moment of the change: how long it took until the last was told.
     last_ns: HashMap<u64, u64>,
     /// Deliveries of changes of the service that all hold.
@@ -33,30 +36,44 @@ impl Told {
         self.bytes += bytes as u64;
     }
 
-    /// The median and the 99th percentile of the time until the last was told, in ms.
-    pub(super) fn all(&self) -> (f64, f64) {
-        quantiles(self.last_ns.values().map(|last_ns| *last_ns as f64 / 1e6))
+    /// Tells a record of all deliveries.
+    pub(crate) fn tell(&self, record: &mut Record) -> anyhow::Result<()> {
+        let all = self.all()?;
+        self.each()?.tell(record);
+        let more = [
+            ("all_p50_us", all.at(0.5).as_micros() as f64),
+            ("all_p99_us", all.at(0.99).as_micros() as f64),
+            ("deliveries", self.delays_us.len() as f64),
+            ("bytes", self.bytes as f64),
+            ("bytes_by_ideal", self.bytes_by_ideal()),
+        ];
+        record.values.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        Ok(())
     }
 
-    /// The same of single deliveries.
-    pub(super) fn each(&self) -> (f64, f64) {
-        quantiles(self.delays_us.iter().map(|delay| f64::from(*delay) / 1e3))
+    /// Of each change, the time until the last was told.
+    pub(crate) fn all(&self) -> anyhow::Result<Delays> {
+        delays(self.last_ns.values().map(|last_ns| Duration::from_nanos(*last_ns)))
+    }
+
+    /// The time of each single delivery.
+    fn each(&self) -> anyhow::Result<Delays> {
+        delays(self.delays_us.iter().map(|delay_us| Duration::from_micros((*delay_us).into())))
     }
 
     /// What came, by what the changed instances alone would have been.
-    pub(super) fn bytes_by_ideal(&self) -> f64 {
+    pub(crate) fn bytes_by_ideal(&self) -> f64 {
         self.bytes as f64 / self.ideal_bytes as f64
     }
 
     /// Deliveries of changes of the service that all hold.
-    pub(super) fn of_all(&self) -> usize {
+    pub(crate) fn of_all(&self) -> usize {
         self.of_all
     }
 }
 
-fn quantiles(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let mut sorted: Vec<_> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let at = |share: f64| sorted.get((sorted.len() as f64 * share) as usize).or(sorted.last());
-    (at(0.5).copied().unwrap_or_default(), at(0.99).copied().unwrap_or_default())
+fn delays(all: impl Iterator<Item = Duration>) -> anyhow::Result<Delays> {
+    let mut delays = Delays::new()?;
+    all.for_each(|delay| delays.push(delay));
+    Ok(delays)
 }

@@ -167,6 +167,9 @@ fn merged(
         |why| Taken::State(ours.announcing(seen.current.clone(), *now, terms.hand_over()), Some(why));
     let signer = ours.signer(*now);
     let is_given = matches!(source, Source::Gives(given) if *given == seen.current);
+    // It would be over before everyone had gone over to it, and from it to the next.
+    let left = seen.current.left(*now);
+    let ends_sooner = !is_given && left < terms.hand_over() * 2 && left < ours.current.left(*now);
     if seen.is_of(&ours.current) {
         return if of_the_same(seen, damage, is_settled, held, situation) { as_it_is() } else { put_back() };
     }
@@ -177,6 +180,7 @@ fn merged(
         let is_sudden = outgoing.signs_until < *now + terms.heard_within();
         let why = if is_given { Why::Announced } else { Why::Adopted };
         return match is_sudden && held.unseen_for < terms.heard_within() {
+            true if ends_sooner => put_back(),
             true => handing_over(why),
             false => as_it_is(),
         };
@@ -189,7 +193,7 @@ fn merged(
         return as_it_is();
     }
     match source {
-        _ if !seen.current.is_of(*now) => put_back(),
+        _ if !seen.current.is_of(*now) || ends_sooner => put_back(),
         Source::None => handing_over(Why::Adopted),
         _ if is_given => handing_over(Why::Announced),
         _ => put_back(),
@@ -223,14 +227,15 @@ fn of_the_same(
 /// What is due of a state that is as it should be.
 fn step(state: &State, situation: &Situation<'_>) -> Due {
     let Situation { source, now, terms, .. } = situation;
-    let is_announcing = state.outgoing.as_ref().is_some_and(|outgoing| *now < outgoing.signs_until);
+    let is_handing_over =
+        state.outgoing.as_ref().is_some_and(|outgoing| *now < outgoing.settled(&state.current, *terms));
     match source {
         Source::Gives(given) if !state.is_of(given) => {
             let next = state.announcing(given.clone(), *now, state.run_up(*now, *terms));
             return Due::Write(next, Why::Announced);
         }
         Source::None => {
-            let ends_soon = state.current.left(*now) < terms.overlap * 2 && !is_announcing;
+            let ends_soon = state.current.left(*now) < terms.overlap * 2 && !is_handing_over;
             let of_another_time = !state.current.is_of(*now) && state.current.left(*now) > Duration::ZERO;
             if ends_soon || of_another_time {
                 return Due::Make(Why::Announced);
@@ -239,8 +244,9 @@ fn step(state: &State, situation: &Situation<'_>) -> Due {
         _ => {}
     }
     let Some(outgoing) = &state.outgoing else { return Due::Nothing };
+    let has_ended = outgoing.authority.ends <= *now;
     let is_over = *now >= outgoing.signs_until + terms.overlap
-        || *now >= outgoing.signs_until && outgoing.authority.ends <= *now;
+        || has_ended && *now >= outgoing.settled(&state.current, *terms);
     if is_over { Due::Write(State::steady(state.current.clone()), Why::Retired) } else { Due::Nothing }
 }
 

@@ -70,6 +70,16 @@ impl State {
     }
 }
 
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// From then on it signs nowhere, whatever the clocks say by which its successor's turn came: before, nobody may drop it
+    /// for yet another one. A successor that ends soon has half of its time for that.
+    pub(super) fn settled(&self, successor: &Authority, terms: Terms) -> SystemTime {
+        self.signs_until + terms.hand_over().min(successor.left(self.signs_until) / 2)
+    }
+}
+
 /// The start of the second in which this moment is.
 pub(super) fn whole_seconds(moment: SystemTime) -> SystemTime {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

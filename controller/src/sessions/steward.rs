@@ -183,7 +183,8 @@ impl Rounds {
             self.leave(fleet);
         } else {
             self.mind(fleet);
-            if looks && serves && self.away.is_none() {
+            // Where all are behind, each may lack what another one has told its sessions: who moves would be out of step there.
+            if looks && standing == Standing::Serving && self.away.is_none() {
                 self.spread(fleet);
             }
         }

@@ -51,6 +51,9 @@ const OF_PAGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("unshare", "util-linux"),
 ];
+/// What programs for Java are built with, and run by.
+const OF_JAVA: &[(&str, &str)] =
+    &[("java", "default-jdk-headless"), ("javac", "default-jdk-headless"), ("mvn", "maven")];
 /// A library, which Debian's own Python finds.
 const DNSPYTHON: (&str, &str) = ("/usr/lib/python3/dist-packages/dns/resolver.py", "python3-dnspython");
 
@@ -92,6 +95,11 @@ pub fn prepare_resolvers(home: &Home) -> Result<(), Error> {
 /// Makes sure that the commands of our pages find what they call.
 pub fn prepare_pages(home: &Home) -> Result<(), Error> {
     installed(home, || packages_of(OF_PAGES))
+}
+
+/// Makes sure that programs for Java can be built and run.
+pub(crate) fn prepare_java(home: &Home) -> Result<(), Error> {
+    installed(home, || packages_of(OF_JAVA))
 }
 
 /// Installs what is missing, until nothing is.

@@ -48,10 +48,13 @@ struct Fields {
 /// What is of interest in proc(5)'s stat. The command's name may hold anything, so it is read from its closing bracket on.
 fn fields(stat: &str) -> Option<Fields> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let dead = matches!(fields.next()?, "Z" | "X");
+    let ended = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
-    // The 22nd of all, of which two stand before the bracket and two have been read.
-    let started = fields.nth(17)?.parse().ok()?;
+    // The 20th of all, of which two stand before the bracket and two have been read; and the 22nd.
+    let threads: u32 = fields.nth(15)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    // The first thread of a process that was killed may have ended before the others, which hold its ports meanwhile.
+    let dead = ended && threads <= 1;
     Some(Fields { dead, parent, started })
 }
 

@@ -129,6 +129,10 @@ impl Controller {
         self.process.kill();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Where it serves sessions.
     pub fn sessions(&self) -> SocketAddr {
         self.sessions

@@ -35,6 +35,8 @@ pub struct OfClient {
     pub from_disk: usize,
     /// The longest time out of step; none where it did not end.
     pub out_of_step_ms: Option<u64>,
+    /// When that began, by the clock of the run.
+    pub out_of_step_at_ms: Option<u64>,
     /// The longest time without a question.
     pub silence_ms: u64,
     pub slowest_ms: u64,
@@ -83,6 +85,7 @@ fn identities(histories: &[History]) -> BTreeMap<&str, &str> {
 }
 
 fn of_client(history: &History, truth: &Truth, whose: &BTreeMap<&str, &str>, lasted_ms: u64) -> OfClient {
+    let (out_of_step_ms, out_of_step_at_ms) = out_of_step(history, truth);
     let of = OfClient {
         client: history.client.clone(),
         was_cut_off: truth.cut_off.contains(&history.client.name),
@@ -92,7 +95,8 @@ fn of_client(history: &History, truth: &Truth, whose: &BTreeMap<&str, &str>, las
         wrong: 0,
         longest_age_s: 0,
         from_disk: 0,
-        out_of_step_ms: out_of_step_ms(history, truth),
+        out_of_step_ms,
+        out_of_step_at_ms,
         silence_ms: silence_ms(history, lasted_ms),
         slowest_ms: history
             .looks
@@ -181,10 +185,10 @@ fn silence_ms(history: &History, lasted_ms: u64) -> u64 {
         .unwrap_or(lasted_ms)
 }
 
-/// The longest time out of step, from when it could have been known; none where it did not end.
-fn out_of_step_ms(history: &History, truth: &Truth) -> Option<u64> {
+/// The longest time out of step, from when it could have been known; none where it did not end. And when it began.
+fn out_of_step(history: &History, truth: &Truth) -> (Option<u64>, Option<u64>) {
     let cut_off = truth.cut_off.contains(&history.client.name);
-    let (mut longest_ms, mut since_ms) = (0, None);
+    let (mut longest, mut since_ms) = ((0, None), None);
     for (look, told) in history.told() {
         if told.age_s > 0 {
             since_ms.get_or_insert(look.asked_ms);
@@ -192,10 +196,13 @@ fn out_of_step_ms(history: &History, truth: &Truth) -> Option<u64> {
         }
         if let Some(since_ms) = since_ms.take() {
             let from_ms = counted_from_ms(truth, cut_off, since_ms, look.answered_ms);
-            longest_ms = longest_ms.max(look.answered_ms.saturating_sub(from_ms));
+            longest = longest.max((look.answered_ms.saturating_sub(from_ms), Some(since_ms)));
         }
     }
-    since_ms.is_none().then_some(longest_ms)
+    match since_ms {
+        Some(_) => (None, since_ms),
+        None => (Some(longest.0), longest.1),
+    }
 }
 
 /// From when a time out of step counts.

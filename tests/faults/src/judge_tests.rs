@@ -180,12 +180,13 @@ fn the_time_out_of_step_counts_from_the_loss() {
     let lost = history(|at_ms| (&[1, 2, 3], u64::from((14_000..16_000).contains(&at_ms))));
     assert_eq!(judged(&lost, &truth()).out_of_step_ms, Some(6_001));
     assert!(broken(&lost, &truth())[0].contains("6001 ms"));
+    assert!(broken(&lost, &truth())[0].contains("since 14000 ms"));
     // Long after the fault, something else has moved it.
     let moved = history(|at_ms| (&[1, 2, 3], u64::from((30_000..31_000).contains(&at_ms))));
     assert_eq!(judged(&moved, &truth()).out_of_step_ms, Some(1_001));
     let never = history(|at_ms| (&[1, 2, 3], u64::from(at_ms >= 14_000)));
     assert_eq!(judged(&never, &truth()).out_of_step_ms, None);
-    assert!(broken(&never, &truth())[0].contains("never in step again"));
+    assert!(broken(&never, &truth())[0].contains("never in step again, since 14000 ms"));
     // Who could not be reached is back from when it could.
     let cut_off = Truth { healed_ms: Some(40_000), cut_off: [client().name].into(), ..truth() };
     let back =

@@ -37,10 +37,14 @@ impl Promise {
                     say(format!("{count} {what}, as {:?}", client.examples));
                 }
             }
+            let since =
+                client.out_of_step_at_ms.map(|at_ms| format!(", since {at_ms} ms")).unwrap_or_default();
             match client.out_of_step_ms {
                 Some(out_ms) if out_ms <= within_ms => {}
-                Some(out_ms) => say(format!("out of step for {out_ms} ms, not for {within_ms} ms at most")),
-                None => say("never in step again".to_owned()),
+                Some(out_ms) => {
+                    say(format!("out of step for {out_ms} ms, not for {within_ms} ms at most{since}"));
+                }
+                None => say(format!("never in step again{since}")),
             }
             if client.silence_ms > SILENCE_MAX_MS {
                 say(format!("asked nothing for {} ms", client.silence_ms));

@@ -104,6 +104,7 @@ mod tests {
             longest_age_s: 3,
             from_disk: 0,
             out_of_step_ms: Some(1_250),
+            out_of_step_at_ms: Some(2_000),
             silence_ms: 110,
             slowest_ms: 12,
             examples: Vec::new(),

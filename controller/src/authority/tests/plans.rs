@@ -138,6 +138,32 @@ fn another_authority_is_announced_before_the_one_that_is_there_ends() {
     ] {
         assert_eq!(at(after), due, "after {after} s");
     }
+    // One that was taken over late in its life: not before the one that signed until now does so at nobody's clock.
+    let taken = |lasts: u64, after: u64| {
+        let current = authority(seconds(lasts), scene.now);
+        let state = announced(&current, &scene.old, scene.now, SHORT.hand_over());
+        let (held, seen) = (knows(&state), there(&state));
+        let now = scene.now + seconds(after);
+        plan(&Situation {
+            seen: &seen,
+            held: Some(&held),
+            source: &Source::None,
+            now,
+            terms: SHORT,
+            is_alone: false,
+        })
+        .due
+    };
+    for (lasts, after, due) in [
+        (290, 100, Due::Nothing),
+        (290, 193, Due::Nothing),
+        (290, 195, Due::Make(Why::Announced)),
+        (120, 109, Due::Nothing),
+        (120, 111, Due::Make(Why::Announced)),
+        (90, 100, Due::Make(Why::Announced)),
+    ] {
+        assert_eq!(taken(lasts, after), due, "one that lasts {lasts} s, after {after} s");
+    }
     // From another time: a clock was years ahead.
     let future = authority(SHORT.authority, scene.now + 400 * seconds(86_400));
     let state = State::steady(future);
@@ -225,6 +251,18 @@ fn an_authority_that_somebody_put_there_signs_after_everyone_was_told() {
     // One that has ended is no authority.
     let ended = State::steady(authority(seconds(10), scene.now - seconds(20)));
     assert_eq!(scene.holds(&scene.steady(), &swapped(&ended)), writes(&scene.steady(), Why::Repaired));
+    // One that would be over before everyone had gone over to it is none either, unless ours ends still sooner.
+    for (lasts, ours, is_taken) in [(199, 800, false), (201, 800, true), (199, 150, true)] {
+        let held = State::steady(authority(seconds(ours), scene.now));
+        let short = State::steady(authority(seconds(lasts), scene.now));
+        let made = scene.holds(&held, &swapped(&short));
+        let expected = if is_taken {
+            writes(&announced(&short.current, &held.current, scene.now, SHORT.hand_over()), Why::Adopted)
+        } else {
+            writes(&held, Why::Repaired)
+        };
+        assert_eq!(made, expected, "{lasts} s, beside {ours} s");
+    }
     // Who did not look for longer than a rotation takes knows nothing better.
     let strange = State::steady(scene.stranger.clone());
     let away = Held { unseen_for: SHORT.overlap, ..knows(&scene.steady()) };

@@ -334,6 +334,26 @@ async fn who_is_cut_off_sends_everybody_away_once_and_keeps_who_comes_back() {
     assert_eq!(house.peers.own(), (10, Standing::Serving));
 }
 
+/// After an API server's return each reads on in another kind first: all are behind, and serve as well as any.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_moved_while_all_replicas_are_behind() {
+    let house = house(20).await;
+    let all = sessions(&house, 1..=20).await;
+    let fleet = |is_behind| Fleet {
+        is_met: true,
+        is_behind,
+        others: vec![other("b", at(2), 0), other("c", at(3), 0)],
+        ..Fleet::default()
+    };
+    house.peers.tell(fleet(true));
+    told(&house, (20, Standing::Behind)).await;
+    house.eventually("rollcall_serving 1").await;
+    sleep(3 * STABLE_AFTER).await;
+    assert!(!all.iter().any(JoinHandle::is_finished));
+    house.peers.tell(fleet(false));
+    house.eventually("rollcall_sessions_ended_total{reason=\"moved\"} 1").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_behind_sends_everybody_away_once_and_lets_in_who_finds_nobody_else() {
     let house = house(12).await;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::objects::{self, Object};
-use crate::fleet::{Fleet, INSTANCES};
+use crate::fleet::{Fleet, INSTANCES, pod_name};
 
 /// Services that are written at a time, each object after the other: so many keep two processors of an API server busy,
 /// and more would only wait.
@@ -22,21 +22,23 @@ const AT_A_TIME: usize = 32;
 const ACCOUNT_MAX: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Writes all of it; what is there when this returns stays as it is.
-pub(super) async fn fill(client: &Client, fleet: Fleet, nodes: &FakeNodes) -> Result<()> {
-    let step = Step::start(format!("writing {} pods and what belongs to them", fleet.instances));
-    for name in objects::namespaces(fleet) {
-        create(client, objects::namespace(&name)).await?;
-        has_account(client, &name).await?;
+/// Writes what this fleet has beside the one that is there already, of whole services.
+pub(super) async fn fill(client: &Client, there: Fleet, fleet: Fleet, nodes: &FakeNodes) -> Result<()> {
+    let more = fleet.instances.saturating_sub(there.instances);
+    let step = Step::start(format!("writing {more} pods and what belongs to them"));
+    let known = objects::namespaces(there);
+    for name in objects::namespaces(fleet).iter().filter(|name| !known.contains(name)) {
+        create(client, objects::namespace(name)).await?;
+        has_account(client, name).await?;
     }
-    let written = stream::iter(0..fleet.services()).map(|service| async move {
+    let written = stream::iter(there.services()..fleet.services()).map(|service| async move {
         interrupt::check()?;
-        let mut uids = Vec::new();
         let end = ((service + 1) * INSTANCES).min(fleet.instances);
         for number in service * INSTANCES..end {
-            uids.push(pod(client, number, nodes).await?);
+            pod(client, number, nodes).await?;
         }
-        for object in objects::beside_the_pods(service, &uids, nodes) {
+        // Behind its pods, so that a Service's slice is made once.
+        if let Some(object) = objects::beside_the_pods(service) {
             create(client, object).await?;
         }
         anyhow::Ok(())
@@ -44,23 +46,20 @@ pub(super) async fn fill(client: &Client, fleet: Fleet, nodes: &FakeNodes) -> Re
     let mut written = std::pin::pin!(written.buffer_unordered(AT_A_TIME).enumerate());
     while let Some((done, result)) = written.next().await {
         result?;
-        step.still_running(|| format!("{done} of {} services", fleet.services()));
+        step.still_running(|| format!("{done} of {} services", fleet.services() - there.services()));
     }
     step.done();
     Ok(())
 }
 
-/// Its uid.
-async fn pod(client: &Client, number: u32, nodes: &FakeNodes) -> Result<String> {
+async fn pod(client: &Client, number: u32, nodes: &FakeNodes) -> Result<()> {
     let object = objects::pod(number, nodes);
-    let path = object.path.clone();
-    let made = create(client, object).await?;
-    let text = |field: &str| made.get("metadata")?.get(field)?.as_str();
-    let (name, uid) = text("name").zip(text("uid")).context("a pod without a name or an uid")?;
+    let (path, name) = (object.path.clone(), pod_name(number));
+    create(client, object).await?;
     let patch = Patch::Merge(objects::pod_status(number));
-    let request = Request::new(&path).patch_subresource("status", name, &PatchParams::default(), &patch)?;
+    let request = Request::new(&path).patch_subresource("status", &name, &PatchParams::default(), &patch)?;
     client.request::<Value>(request).await.with_context(|| format!("the status of {path}/{name}"))?;
-    Ok(uid.to_owned())
+    Ok(())
 }
 
 async fn create(client: &Client, Object { path, body }: Object) -> Result<Value> {

@@ -24,9 +24,9 @@ const KINDS: [(&str, bool); 6] = [
 
 /// Holds what was listed.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Listed {
-    pub(super) pages: u32,
-    pub(super) bytes: usize,
+pub(crate) struct Listed {
+    pub(crate) pages: u32,
+    pub(crate) bytes: usize,
 }
 
 /// Lists all kinds at the same time.

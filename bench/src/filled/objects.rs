@@ -1,11 +1,15 @@
-//! The objects of a cluster as they are written to a real API server: the same that [`Fleet`] tells of.
+//! The objects of a cluster as they are written to a real API server: the same that [`Fleet`] tells of. EndpointSlices are
+//! Kubernetes' own.
 
 use rollcall_cluster::fake_nodes::{BY_HAND, FakeNodes, NODES};
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, INSTANCES, VERSION, address, key, pod_name};
 
+/// What a pod says of itself, beside what every other says too.
+pub(super) const SAYS: &str = "rollcall.dev/metadata";
 const IMAGE: &str = "nobody.example/pulls-this:1";
+const SINCE: &str = "2026-01-02T03:04:05Z";
 
 /// Holds one object, and the path under which it is made.
 pub(super) struct Object {
@@ -86,7 +90,6 @@ pub(super) fn pod(pod: u32, nodes: &FakeNodes) -> Object {
 
 /// As a kubelet writes it of a pod that runs.
 pub(super) fn pod_status(pod: u32) -> Value {
-    const SINCE: &str = "2026-01-02T03:04:05Z";
     let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": SINCE});
     let container = |name: &str| {
         json!({"name": name, "image": IMAGE, "imageID": "", "restartCount": 0, "ready": true, "started": true,
@@ -105,13 +108,33 @@ pub(super) fn pod_status(pod: u32) -> Value {
     }})
 }
 
-/// What a service has beside its pods, whose uids these are in the order of their numbers.
-pub(super) fn beside_the_pods(service: u32, uids: &[String], nodes: &FakeNodes) -> Vec<Object> {
+/// What a service has beside its pods.
+pub(super) fn beside_the_pods(service: u32) -> Option<Object> {
     match by(service) {
-        By::Annotations => Vec::new(),
-        By::Selector => vec![registration(service)],
-        By::Service => vec![kubernetes_service(service), slice(service, uids, nodes)],
+        By::Annotations => None,
+        By::Selector => Some(registration(service)),
+        By::Service => Some(kubernetes_service(service)),
     }
+}
+
+/// Turns a pod's readiness, as its kubelet would.
+pub(super) fn readiness(ready: bool) -> Value {
+    let status = if ready { "True" } else { "False" };
+    json!({"status": {
+        "conditions": [{"type": "Ready", "status": status}, {"type": "ContainersReady", "status": status}],
+        "containerStatuses": [{"name": "app", "image": IMAGE, "imageID": "", "restartCount": 0, "ready": ready,
+            "started": true, "state": {"running": {"startedAt": SINCE}}}],
+    }})
+}
+
+/// Changes what a pod says of itself by its annotations.
+pub(super) fn saying(metadata: &str) -> Value {
+    json!({"metadata": {"annotations": {SAYS: metadata}}})
+}
+
+/// Whether the service is registered by what its pods say of themselves.
+pub(super) fn says_itself(service: u32) -> bool {
+    matches!(by(service), By::Annotations)
 }
 
 fn registration(service: u32) -> Object {
@@ -130,7 +153,7 @@ fn registration(service: u32) -> Object {
     }
 }
 
-/// Without a selector, so that Kubernetes makes no slices beside ours; and kube-proxy need not write rules for it.
+/// Its slices are made by Kubernetes of the pods that it selects; kube-proxy need not write rules for it.
 fn kubernetes_service(service: u32) -> Object {
     let key = key(service);
     Object {
@@ -138,29 +161,13 @@ fn kubernetes_service(service: u32) -> Object {
         body: json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": {"name": key.service, "labels": {"service.kubernetes.io/service-proxy-name": "none"}},
-            "spec": {"ports": [{"name": "http", "port": 80}, {"name": "grpc", "port": 90}]},
-        }),
-    }
-}
-
-fn slice(service: u32, uids: &[String], nodes: &FakeNodes) -> Object {
-    let key = key(service);
-    let endpoint = |(pod, uid): (u32, &String)| {
-        json!({
-            "addresses": [address(pod)], "nodeName": node(pod, nodes), "zone": if pod.is_multiple_of(2) { "a" } else { "b" },
-            "conditions": {"ready": true, "serving": true, "terminating": false},
-            "targetRef": {"kind": "Pod", "namespace": key.namespace, "name": pod_name(pod), "uid": uid},
-        })
-    };
-    let endpoints: Vec<_> = (service * INSTANCES..).zip(uids).map(endpoint).collect();
-    Object {
-        path: format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", key.namespace),
-        body: json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {"name": format!("{}-x7k2p", key.service),
-                "labels": {"kubernetes.io/service-name": key.service}},
-            "ports": [{"name": "http", "port": 8080}, {"name": "grpc", "port": 9090}],
-            "endpoints": endpoints,
+            "spec": {
+                "selector": {"app.kubernetes.io/name": key.service},
+                "ports": [
+                    {"name": "http", "port": 80, "targetPort": "http"},
+                    {"name": "grpc", "port": 90, "targetPort": "grpc"},
+                ],
+            },
         }),
     }
 }

@@ -1,0 +1,145 @@
+//! One measurement's part of the page.
+
+use std::collections::BTreeSet;
+
+use super::{
+    lines::{is_of, slopes, steady},
+    losses::{self, Loss, Reason},
+    plots::{self, Drawn},
+    sections::{Section, View},
+    systems::{BEHIND, Systems},
+    words,
+};
+use crate::{
+    file::Results,
+    record::Run,
+    series::{Series, series},
+    table::{Align, Table},
+};
+
+/// Holds what a measurement's part of the page comes to.
+pub(super) struct Told {
+    pub(super) text: String,
+    pub(super) plots: Vec<Drawn>,
+    pub(super) wrong: Vec<String>,
+}
+
+/// Where plots and results are, seen from the page.
+const FOLDER: &str = "benchmarks";
+
+// === impl Section ===
+
+impl Section {
+    /// Of a measurement that was not made yet.
+    pub(super) fn missing(&self) -> String {
+        format!(
+            "\nNot measured yet: `cargo xtask bench {}` does, and `cargo xtask bench keep {}` keeps what it came to.\n\n",
+            self.measured_by, self.name
+        )
+    }
+
+    pub(super) fn told(&self, results: &Results, reasons: &[Reason]) -> Told {
+        told(self.name, results, self.views, self.plots, reasons)
+    }
+}
+
+/// Of these results.
+pub(super) fn told(
+    name: &str,
+    results: &Results,
+    views: &[View],
+    plots: &[super::sections::Plot],
+    reasons: &[Reason],
+) -> Told {
+    let all = series(&results.records);
+    let shown: Vec<Vec<&str>> = views.iter().map(|view| shown(view, &all)).collect();
+    let compared: BTreeSet<&str> = shown.iter().flatten().copied().collect();
+    let losses = losses::losses(name, &all, &compared.into_iter().collect::<Vec<_>>());
+    let mut text = measured(name, &results.run, &all);
+    for (view, shown) in views.iter().zip(shown) {
+        text += &table(view, shown, &all, &losses);
+    }
+    let drawn: Vec<_> = plots.iter().flat_map(|plot| plots::drawn(plot, &all)).collect();
+    for Drawn { file, title, .. } in &drawn {
+        text += &format!("\n![{title}]({FOLDER}/{file})\n");
+    }
+    if losses::are_compared(&all) {
+        text += &match losses.as_slice() {
+            [] => "\nWe lose nowhere in this table.\n".to_owned(),
+            some => format!("\nWhere we lose ({}):\n\n{}", BEHIND.trim(), losses::told(some, reasons)),
+        };
+    }
+    text += &who_took_part(&results.run);
+    text.push('\n');
+    let of_this: Vec<_> = reasons.iter().filter(|reason| reason.bench == name).cloned().collect();
+    let mut wrong = losses::wrong(&losses, &of_this);
+    if results.run.bench != name {
+        wrong.push(format!("{name}.jsonl is of the measurement `{}`", results.run.bench));
+    }
+    Told { text, plots: drawn, wrong }
+}
+
+/// The values that a view shows, in its order.
+fn shown<'a>(view: &View, all: &[Series<'a>]) -> Vec<&'a str> {
+    let View::Systems { values, has_others, .. } = view else { return Vec::new() };
+    let there: BTreeSet<&str> = all.iter().flat_map(Series::values).collect();
+    let known = values.iter().filter_map(|value| there.get(value).copied());
+    let others = there.iter().copied().filter(|value| *has_others && !values.contains(value));
+    known.chain(others).collect()
+}
+
+fn table<'a>(view: &'a View, values: Vec<&'a str>, all: &'a [Series<'a>], losses: &'a [Loss<'a>]) -> String {
+    let everyone: Vec<_> = all.iter().collect();
+    match view {
+        View::Systems { apart, across, by_floor, longest, .. } => {
+            Systems { apart, across: *across, by_floor, longest, values, losses }.markdown(&everyone)
+        }
+        View::Slopes { x, only, value, of_each } => {
+            let members: Vec<_> = everyone.into_iter().filter(|one| is_of(one, only)).collect();
+            slopes(&members, x, value, of_each)
+        }
+        View::Steady { x } => steady(&everyone, x),
+    }
+}
+
+/// When, where, and of what.
+fn measured(name: &str, run: &Run, all: &[Series<'_>]) -> String {
+    let rounds: BTreeSet<_> = all.iter().flat_map(Series::records).map(|record| record.round).collect();
+    let rounds = match rounds.len() {
+        1 => "1 round".to_owned(),
+        many => format!("{many} rounds"),
+    };
+    format!(
+        "\nMeasured by `{}` on {}, at the commit `{}`, on {}, Linux {}; {rounds}: [{name}.jsonl]({FOLDER}/{name}.jsonl).\n",
+        run.command, run.date, run.commit, run.machine, run.kernel
+    )
+}
+
+fn who_took_part(run: &Run) -> String {
+    if run.programs.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::default();
+    for name in ["who took part", "version", "command line"] {
+        table = table.with_column(name, Align::Words);
+    }
+    for program in &run.programs {
+        let command = format!("`{}`", program.command.replace('`', "'"));
+        table.push(vec![program.name.clone(), program.version.clone(), command]);
+    }
+    format!("\n{}", table.markdown())
+}
+
+/// A heading and a part for results of which the page knows nothing but that they are there.
+pub(super) fn other(name: &str, results: &Results, reasons: &[Reason]) -> Told {
+    const VIEWS: [View; 1] = [View::Systems {
+        apart: &[],
+        across: None,
+        values: &[],
+        by_floor: &[],
+        longest: &[],
+        has_others: true,
+    }];
+    let Told { text, plots, wrong } = told(name, results, &VIEWS, &[], reasons);
+    Told { text: format!("\n### {}\n{text}", words::spaced(name)), plots, wrong }
+}

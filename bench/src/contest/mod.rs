@@ -1,0 +1,321 @@
+//! All systems in turn, round by round, each under the same loads, whatever protocol they speak.
+
+pub(crate) mod load;
+mod table;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use rollcall_results::{Class, Program, Record, Writer};
+
+use crate::{
+    local::{Choice, Keys, Measured, Rounds, Turns, cpu_of},
+    peers::{ALL, Data, Peer, Start},
+};
+
+/// Holds what is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Load {
+    /// As much as so many connections can make.
+    Closed { choice: Choice, connections: usize },
+    /// So many lookups a second.
+    Steady { a_second: u32 },
+    /// So much of what the system could do in this round.
+    Share { percent: u32 },
+}
+
+/// Holds a system, and who is its floor.
+struct Contender {
+    peer: Arc<dyn Peer>,
+    /// Of an answer, its head included where it has one.
+    bytes: usize,
+    /// The place of the floor whose answers are as long, or nearly so.
+    floor: usize,
+}
+
+/// Holds how all are measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// What is asked for, where there is more than one kind.
+    pub(crate) kind: Option<&'static str>,
+    /// In this order in each turn.
+    pub(crate) loads: Vec<Load>,
+    /// By what a system could do under this one, its own shares are asked for. More connections add little to it.
+    pub(crate) maximum_by: Load,
+    /// Of loads that keep a pace: so many that a lookup seldom waits for one.
+    pub(crate) open_connections: usize,
+    pub(crate) rounds: u32,
+    /// All loads on all systems together.
+    pub(crate) loads_for: Duration,
+}
+
+/// Holds all who are measured with one amount of data, and what came of it.
+pub(crate) struct Contest {
+    data: Data,
+    terms: Terms,
+    contenders: Vec<Contender>,
+    /// Of each load.
+    lasts: Duration,
+    results: BTreeMap<(usize, Load), Rounds>,
+    keys: BTreeMap<Choice, Keys>,
+}
+
+/// Nobody can keep a pace that is nearly his own maximum: what is measured then is how long it lasts.
+const KEPT_PERCENT_MAX: u32 = 90;
+/// Before the first round, in every system. Java's are the reason, and Consul's first answer from its cache.
+const WARM_UP: u64 = 10_000;
+const WARM_UP_MAX: Duration = Duration::from_secs(10);
+const WARM_UP_CONNECTIONS: usize = 16;
+/// In every system, before anything is measured: so many services are looked up and compared.
+const SAMPLED: u32 = 7;
+
+/// The systems of these names.
+pub(crate) fn systems(wanted: &[String]) -> anyhow::Result<Vec<&'static (&'static str, Start)>> {
+    let known = || ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let found = wanted.iter().map(|wanted| {
+        let found = ALL.iter().find(|(name, _)| name == wanted);
+        found.with_context(|| format!("there is no {wanted}: there are {}", known()))
+    });
+    found.collect()
+}
+
+/// Each once, though several rows share it.
+pub(crate) fn distinct(programs: impl Iterator<Item = Program>) -> Vec<Program> {
+    programs.fold(Vec::new(), |mut all, program| {
+        if !all.contains(&program) {
+            all.push(program);
+        }
+        all
+    })
+}
+
+// === impl Load ===
+
+impl Load {
+    fn told(self) -> String {
+        match self {
+            Self::Closed { choice, connections } => format!("{connections}, {}", choice.name()),
+            Self::Steady { a_second } => format!("{a_second}/s"),
+            Self::Share { percent } => format!("{percent} % of own"),
+        }
+    }
+
+    /// Lookups a second by somebody who can do so many; none where he cannot keep it, or where there is no pace.
+    fn pace(self, maximum: f64) -> Option<u32> {
+        let most = (maximum * f64::from(KEPT_PERCENT_MAX) / 100.0) as u32;
+        match self {
+            Self::Closed { .. } => None,
+            Self::Steady { a_second } => Some(a_second).filter(|a_second| *a_second <= most),
+            Self::Share { percent } => {
+                let a_second = (maximum * f64::from(percent) / 100.0) as u32;
+                Some(a_second).filter(|a_second| *a_second > 0)
+            }
+        }
+    }
+
+    fn tell(self, record: Record, open_connections: usize) -> Record {
+        let open = |record: Record| {
+            let record = record.with_case("load", "open").with_case("keys", Choice::Zipf.name());
+            record.with_case("connections", open_connections as u64)
+        };
+        match self {
+            Self::Closed { choice, connections } => record
+                .with_case("load", "closed")
+                .with_case("keys", choice.name())
+                .with_case("connections", connections as u64),
+            Self::Steady { a_second } => open(record).with_case("asked_a_second", a_second),
+            Self::Share { percent } => open(record).with_case("share_percent", percent),
+        }
+    }
+}
+
+// === impl Contest ===
+
+impl Contest {
+    /// Of these, who must have answers alike, but for the floors, which come first. All are warm then.
+    pub(crate) async fn begin(
+        data: Data,
+        peers: Vec<Arc<dyn Peer>>,
+        terms: Terms,
+        turns: &mut Turns,
+    ) -> anyhow::Result<Self> {
+        let mut contenders: Vec<Contender> = Vec::new();
+        for peer in peers {
+            if peer.class() != Class::Floor {
+                alike(&*peer, data).await.with_context(|| peer.name().to_owned())?;
+            }
+            let bytes = peer.client().await?.lookup(0).await?;
+            contenders.push(Contender { peer, bytes, floor: 0 });
+        }
+        let floors: Vec<_> =
+            contenders.iter().map(|one| (one.peer.class() == Class::Floor, one.bytes)).collect();
+        for one in &mut contenders {
+            one.floor = nearest(&floors, one.bytes).context("there is no floor")?;
+        }
+        let all_in_turn = Keys::in_turn(data.services);
+        for Contender { peer, .. } in &contenders {
+            let warm = load::warm_up(&**peer, &all_in_turn, WARM_UP_CONNECTIONS, WARM_UP, WARM_UP_MAX);
+            warm.await.with_context(|| format!("{} does not get warm", peer.name()))?;
+        }
+        let choices = [Choice::One, Choice::Uniform, Choice::Zipf];
+        let keys = choices.map(|choice| (choice, choice.keys(data.services, turns.draws()))).into();
+        let many = u32::try_from(contenders.len() * terms.loads.len())? * terms.rounds;
+        let lasts = terms.loads_for / many.max(1);
+        Ok(Self { data, terms, contenders, lasts, results: BTreeMap::new(), keys })
+    }
+
+    pub(crate) async fn run(&mut self, turns: &mut Turns, writer: &mut Writer) -> anyhow::Result<()> {
+        for round in 1..=self.terms.rounds {
+            for place in turns.order(self.contenders.len()) {
+                let contender = self.contenders.get(place).context("no such contender")?;
+                let (turn, stolen_percent) =
+                    turns.undisturbed(async || self.turn(contender).await).await.with_context(|| {
+                        format!("{} ({:?})", contender.peer.name(), contender.peer.configuration())
+                    })?;
+                for (load, mut measured, others_percent) in turn {
+                    measured.stolen_percent = stolen_percent;
+                    let record = self.record(contender, load, &measured, round);
+                    writer.push(&record.with_value("others_busy_percent", others_percent))?;
+                    self.results.entry((place, load)).or_default().push(measured);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One system under all loads that it can bear; beside each, the share of a processor that all others took, who should
+    /// have nothing to do.
+    async fn turn(&self, contender: &Contender) -> anyhow::Result<Vec<(Load, Measured, f64)>> {
+        let pids = contender.peer.pids();
+        let others: Vec<_> = self
+            .contenders
+            .iter()
+            .flat_map(|one| one.peer.pids())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter(|pid| !pids.contains(pid))
+            .collect();
+        let mut measured = Vec::new();
+        let mut maximum = 0.0;
+        for load in self.terms.loads.iter().copied() {
+            let keys = |choice| self.keys.get(&choice).context("no keys");
+            let (before, others_before) = (cpu_of(&pids)?, cpu_of(&others)?);
+            let outcome = match load {
+                Load::Closed { choice, connections } => {
+                    load::closed(&*contender.peer, keys(choice)?, connections, self.lasts).await?
+                }
+                Load::Steady { .. } | Load::Share { .. } => {
+                    let Some(a_second) = load.pace(maximum) else { continue };
+                    let (peer, keys) = (&*contender.peer, keys(Choice::Zipf)?);
+                    load::open(peer, keys, self.terms.open_connections, a_second, self.lasts).await?
+                }
+            };
+            let (cpu, others_cpu) = (cpu_of(&pids)? - before, cpu_of(&others)? - others_before);
+            if load == self.terms.maximum_by {
+                maximum = outcome.a_second();
+            }
+            let others_percent = others_cpu.as_secs_f64() / outcome.took.as_secs_f64() * 100.0;
+            measured.push((load, Measured::of(outcome, cpu, 0.0), others_percent));
+        }
+        Ok(measured)
+    }
+
+    fn record(&self, contender: &Contender, load: Load, measured: &Measured, round: u32) -> Record {
+        let Contender { peer, bytes, .. } = contender;
+        let record = Record::new(peer.name(), peer.class(), peer.configuration(), round)
+            .with_case("services", self.data.services)
+            .with_case("instances", self.data.instances)
+            .with_value("bytes", *bytes as f64);
+        let record = match self.terms.kind {
+            Some(kind) => record.with_case("kind", kind),
+            None => record,
+        };
+        let mut record = load.tell(record, self.terms.open_connections);
+        measured.tell(&mut record);
+        record
+    }
+}
+
+/// Fails where a system does not find what the data has.
+async fn alike(peer: &dyn Peer, data: Data) -> anyhow::Result<()> {
+    let mut client = peer.client().await?;
+    for service in sample(data.services) {
+        let mut expected: Vec<_> = data.addresses(service).collect();
+        expected.sort();
+        let mut found = client.instances(service).await?;
+        found.sort();
+        ensure!(
+            found == expected,
+            "service {service} has {} instances, not the {} of the data: {found:?}",
+            found.len(),
+            expected.len()
+        );
+    }
+    Ok(())
+}
+
+/// Services from the first to the last one.
+fn sample(services: u32) -> BTreeSet<u32> {
+    (0..SAMPLED).map(|part| services.saturating_sub(1) * part / (SAMPLED - 1)).collect()
+}
+
+/// The place of the floor with nearly so many bytes, of all contenders: whether each is a floor, and its bytes.
+fn nearest(contenders: &[(bool, usize)], bytes: usize) -> Option<usize> {
+    let floors = contenders.iter().enumerate().filter(|(_, (is_floor, _))| *is_floor);
+    floors.min_by_key(|(_, (_, of_floor))| of_floor.abs_diff(bytes)).map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_that_cannot_be_kept_is_not_asked_for() {
+        let pace = |load: Load, maximum| load.pace(maximum);
+        let closed = Load::Closed { choice: Choice::One, connections: 1 };
+        for (load, maximum, expected) in [
+            (Load::Steady { a_second: 1_000 }, 2_000.0, Some(1_000)),
+            (Load::Steady { a_second: 1_000 }, 1_112.0, Some(1_000)),
+            (Load::Steady { a_second: 1_000 }, 1_100.0, None),
+            (Load::Share { percent: 80 }, 1_001.0, Some(800)),
+            (Load::Share { percent: 10 }, 5.0, None),
+            (closed, 1_000.0, None),
+        ] {
+            assert_eq!(pace(load, maximum), expected, "{load:?} {maximum}");
+        }
+    }
+
+    #[test]
+    fn systems_that_nobody_knows_are_refused() {
+        assert!(systems(&["nobody".to_owned()]).is_err());
+        let all: Vec<_> = ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(systems(&all).expect("known").len(), ALL.len());
+    }
+
+    #[test]
+    fn a_program_of_several_rows_is_told_once() {
+        let program =
+            |name: &str| Program { name: name.to_owned(), version: String::new(), command: String::new() };
+        let told = distinct([program("a"), program("b"), program("a")].into_iter());
+        assert_eq!(told, [program("a"), program("b")]);
+    }
+
+    #[test]
+    fn a_sample_goes_from_the_first_to_the_last() {
+        assert_eq!(sample(1_000).into_iter().collect::<Vec<_>>(), [0, 166, 333, 499, 666, 832, 999]);
+        assert_eq!(sample(1).into_iter().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn the_floor_is_the_one_whose_answers_are_as_long() {
+        let contenders = [(true, 2_000), (true, 9_700), (false, 9_000)];
+        for (bytes, expected) in [(2_100, 0), (9_000, 1), (90_000, 1), (0, 0)] {
+            assert_eq!(nearest(&contenders, bytes), Some(expected), "{bytes}");
+        }
+        assert_eq!(nearest(&[(false, 1)], 1), None);
+    }
+}

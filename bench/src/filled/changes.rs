@@ -1,0 +1,169 @@
+//! Changes of pods, written to the API server at a pace.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use kube::{
+    Client,
+    api::{Patch, PatchParams, Request},
+};
+use serde_json::Value;
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::objects::{readiness, saying, says_itself};
+use crate::{
+    fleet::{Fleet, INSTANCES, key, pod_name},
+    report::Delays,
+    sessions::{ALL_HOLD, MADE, now_ns},
+};
+
+/// Written at a time: an API server that keeps up has fewer, and one that does not is the limit and not this.
+const AT_A_TIME: usize = 32;
+
+/// Holds how much changes; of `shared` changes one is of the service that all sessions hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) a_second: u32,
+    pub(crate) lasts: Duration,
+    pub(crate) shared: u32,
+}
+
+/// Holds which pod's turn it was last, and which are not ready.
+#[derive(Debug, Default)]
+pub(crate) struct Churn {
+    turn: u32,
+    unready: HashSet<u32>,
+}
+
+/// Says what a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// The pod says when it changed; its service is registered by what pods say.
+    Says,
+    /// Its readiness turns; where its service is one of Kubernetes', that makes another change, of the EndpointSlice.
+    Ready(bool),
+}
+
+/// Holds what was written.
+pub(crate) struct Made {
+    pub(crate) changes: usize,
+    /// Those of the service that all hold.
+    pub(crate) of_all: usize,
+    pub(crate) took: Duration,
+    /// How long the API server took for each.
+    pub(crate) writes: Delays,
+}
+
+// === impl Churn ===
+
+impl Churn {
+    /// Writes changes at this pace. Where the API server does not keep up it takes longer.
+    pub(crate) async fn make(&mut self, client: &Client, fleet: Fleet, pace: Pace) -> Result<Made> {
+        let places = Arc::new(Semaphore::new(AT_A_TIME));
+        let mut ticks = interval(Duration::from_secs(1) / pace.a_second.max(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let (begin, mut under_way) = (Instant::now(), JoinSet::new());
+        let changes = (pace.lasts.as_secs_f64() * f64::from(pace.a_second)) as usize;
+        let mut made = Made { changes, of_all: 0, took: Duration::ZERO, writes: Delays::new()? };
+        for _ in 0..changes {
+            ticks.tick().await;
+            let (pod, change) = self.next(fleet, pace.shared);
+            made.of_all += usize::from(pod / INSTANCES == ALL_HOLD);
+            let (client, place) = (client.clone(), places.clone().acquire_owned().await?);
+            under_way.spawn(async move {
+                let _place = place;
+                write(&client, pod, change).await
+            });
+            while let Some(written) = under_way.try_join_next() {
+                made.writes.push(written??);
+            }
+        }
+        while let Some(written) = under_way.join_next().await {
+            made.writes.push(written??);
+        }
+        made.took = begin.elapsed();
+        Ok(made)
+    }
+
+    fn next(&mut self, fleet: Fleet, shared: u32) -> (u32, Change) {
+        self.turn = self.turn.wrapping_add(1);
+        let drawn = drawn(self.turn);
+        let service = match self.turn.is_multiple_of(shared) {
+            true => ALL_HOLD,
+            false => drawn % fleet.services(),
+        };
+        let pod = service * INSTANCES + (drawn >> 16) % INSTANCES;
+        if says_itself(service) {
+            return (pod, Change::Says);
+        }
+        let ready = self.unready.remove(&pod);
+        if !ready {
+            self.unready.insert(pod);
+        }
+        (pod, Change::Ready(ready))
+    }
+}
+
+/// A number that is the same in each run, and follows no pattern from turn to turn (SplitMix64, of which this is the half that
+/// is mixed best).
+fn drawn(turn: u32) -> u32 {
+    let mut mixed = u64::from(turn).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((mixed ^ (mixed >> 31)) >> 32) as u32
+}
+
+/// How long the API server took.
+async fn write(client: &Client, pod: u32, change: Change) -> Result<Duration> {
+    let (namespace, name) = (key(pod / INSTANCES).namespace, pod_name(pod));
+    let path = Request::new(format!("/api/v1/namespaces/{namespace}/pods"));
+    let params = PatchParams::default();
+    let begin = Instant::now();
+    let request = match change {
+        Change::Says => {
+            path.patch(&name, &params, &Patch::Merge(saying(&format!("team=payments,{MADE}={}", now_ns()))))?
+        }
+        Change::Ready(ready) => {
+            path.patch_subresource("status", &name, &params, &Patch::Strategic(readiness(ready)))?
+        }
+    };
+    client.request::<Value>(request).await.with_context(|| format!("{change:?} of {namespace}/{name}"))?;
+    Ok(begin.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_so_many_changes_one_is_of_the_service_that_all_hold() {
+        let (mut churn, fleet) = (Churn::default(), Fleet { instances: 1_000 });
+        let changes: Vec<_> = (0..1_000).map(|_| churn.next(fleet, 10)).collect();
+        let of_all = changes.iter().filter(|(pod, _)| pod / INSTANCES == ALL_HOLD).count();
+        assert!((100..=130).contains(&of_all), "{of_all}");
+        assert!(changes.iter().all(|(pod, _)| *pod < fleet.instances));
+        let services: HashSet<_> = changes.iter().map(|(pod, _)| pod / INSTANCES).collect();
+        assert_eq!(services.len(), 50);
+    }
+
+    #[test]
+    fn readiness_turns_each_time_and_only_where_the_pods_do_not_speak() {
+        let (mut churn, fleet) = (Churn::default(), Fleet { instances: 1_000 });
+        let mut ready = std::collections::HashMap::new();
+        for _ in 0..5_000 {
+            let (pod, change) = churn.next(fleet, 10);
+            match change {
+                Change::Says => assert!(says_itself(pod / INSTANCES)),
+                Change::Ready(now) => {
+                    assert!(!says_itself(pod / INSTANCES));
+                    assert_eq!(ready.insert(pod, now).unwrap_or(true), !now, "{pod} was so already");
+                }
+            }
+        }
+        assert!(ready.values().any(|now| *now) && ready.values().any(|now| !now));
+    }
+}

@@ -1,0 +1,204 @@
+//! What is measured at each size.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rollcall_cluster::Step;
+use rollcall_controller_tests::controller::Controller;
+use rollcall_results::{Class, Configuration, Record};
+use tokio::time::sleep;
+
+use crate::{
+    filled::{Churn, Filled, Pace, Seen, Writes, tokens},
+    local::cpu,
+    resident::{Resident, descriptors, peak_mib, threads},
+    sessions::{Crowd, PATIENCE, storm},
+};
+
+pub(super) const SYSTEM: &str = "rollcall controller";
+/// What a cluster's largest allowed size is told to change by.
+const CHANGES_A_SECOND: u32 = 20;
+const CHANGED_FOR: Duration = Duration::from_secs(30);
+/// Of so many changes one is of the service that all sessions hold.
+const SHARED: u32 = 10;
+/// How long it is watched with nothing to do.
+const IDLE_FOR: Duration = Duration::from_secs(10);
+/// What a change has set off is done by then, statuses included: two of an object are a second apart.
+const TAIL_MIN: Duration = Duration::from_secs(3);
+/// What was not told by then, after the last change, never comes.
+const TAIL_MAX: Duration = Duration::from_secs(30);
+
+/// Holds a crowd in session with the controller, by tokens that the API server gave out for their pods.
+pub(super) struct Crowded {
+    crowd: Crowd,
+    tokens: Vec<String>,
+    opened: Duration,
+    writes: Vec<(String, f64)>,
+    before: Resident,
+}
+
+fn record(filled: &Filled, event: &str) -> Record {
+    Record::new(SYSTEM, Class::C, Configuration::Default, 1)
+        .with_case("event", event)
+        .with_case("instances", filled.fleet().instances)
+}
+
+/// With nothing to do.
+pub(super) fn settled(filled: &Filled, controller: &Controller) -> Result<Record> {
+    let pid = controller.pid();
+    filled.runtime.block_on(async {
+        let (resident, took) = Resident::settled(&[pid]).await?;
+        let before = cpu(pid)?;
+        sleep(IDLE_FOR).await;
+        let idle = (cpu(pid)? - before).as_secs_f64() * 1e6 / IDLE_FOR.as_secs_f64();
+        let mut record = record(filled, "settled");
+        if let Some(took) = took {
+            record.values.insert("settled_s".to_owned(), took.as_secs_f64());
+        }
+        Ok(record
+            .with_value("rss_mib", resident.rss_mib)
+            .with_value("anonymous_mib", resident.anonymous_mib)
+            .with_value("peak_mib", peak_mib(pid)?)
+            .with_value("idle_cpu_us_a_second", idle)
+            .with_value("descriptors", descriptors(pid)? as f64)
+            .with_value("threads", threads(pid)? as f64))
+    })
+}
+
+/// With changes, and nobody to be told.
+pub(super) fn changes(filled: &Filled, controller: &Controller, churn: &mut Churn) -> Result<Record> {
+    filled.runtime.block_on(changed(filled, controller, churn, None, record(filled, "changes")))
+}
+
+/// With changes of which a crowd is told, where there is one.
+async fn changed(
+    filled: &Filled,
+    controller: &Controller,
+    churn: &mut Churn,
+    crowd: Option<&Crowd>,
+    record: Record,
+) -> Result<Record> {
+    let (pid, client) = (controller.pid(), filled.client().await?);
+    let pace = Pace { a_second: CHANGES_A_SECOND, lasts: CHANGED_FOR, shared: SHARED };
+    let seen = Seen::begin(client.clone()).await?;
+    if let Some(crowd) = crowd {
+        crowd.measure(true);
+    }
+    let (computed, written) = (cpu(pid)?, Writes::of(controller)?);
+    let made = churn.make(&client, filled.fleet(), pace).await?;
+    let told_of_all = async {
+        if let Some(crowd) = crowd {
+            crowd.told_of_all(made.of_all, TAIL_MAX).await;
+        }
+    };
+    tokio::join!(sleep(TAIL_MIN), told_of_all);
+    let busy_us = (cpu(pid)? - computed).as_secs_f64() * 1e6;
+    let written = Writes::of(controller)?.since(written);
+    let mut record = record
+        .with_value("changes", made.changes as f64)
+        .with_value("a_second", made.changes as f64 / made.took.as_secs_f64())
+        .with_value("cpu_us", busy_us / made.changes as f64)
+        .with_value("write_p50_us", made.writes.at(0.5).as_micros() as f64)
+        .with_value("write_p99_us", made.writes.at(0.99).as_micros() as f64);
+    record.values.extend(written);
+    let bare = seen.end().await?;
+    record.values.insert("bare_watch_p50_us".to_owned(), bare.at(0.5).as_micros() as f64);
+    record.values.insert("bare_watch_p99_us".to_owned(), bare.at(0.99).as_micros() as f64);
+    if let Some(crowd) = crowd {
+        crowd.measure(false);
+        let told = crowd.told();
+        let missing = (made.of_all * crowd.how_many_in_step()).saturating_sub(told.of_all());
+        record.values.insert("missing".to_owned(), missing as f64);
+        told.tell(&mut record)?;
+    }
+    Ok(record)
+}
+
+// === impl Crowded ===
+
+impl Crowded {
+    /// Lets so many sidecars in, each by a token that the controller has not seen.
+    pub(super) fn open(filled: &Filled, controller: &Controller, sessions: u32) -> Result<Self> {
+        let step = Step::start(format!("asking for {sessions} tokens"));
+        let door = filled.door()?;
+        filled.runtime.block_on(async {
+            let tokens = tokens(&filled.client().await?, sessions).await?;
+            step.done();
+            let crowd = Crowd::new("crowd", &door, filled.fleet().instances, &tokens)?;
+            let (before, written) = (Resident::of(&[controller.pid()])?, Writes::of(controller)?);
+            let begin = Instant::now();
+            crowd.connect();
+            let came = crowd.in_step(PATIENCE).await;
+            came.with_context(|| format!("not all are in step\n{}", controller.last_words()))?;
+            let opened = begin.elapsed();
+            let writes = Writes::of(controller)?.since(written).collect();
+            Ok(Self { crowd, tokens, opened, writes, before })
+        })
+    }
+
+    fn record(&self, filled: &Filled, event: &str) -> Record {
+        record(filled, event).with_case("sessions", self.tokens.len() as u64)
+    }
+
+    /// What they were let in by, and what they hold.
+    pub(super) fn opened(&self, filled: &Filled, controller: &Controller) -> Result<Record> {
+        let (resident, _) = filled.runtime.block_on(Resident::settled(&[controller.pid()]))?;
+        let more_kib = (resident.rss_mib - self.before.rss_mib) * 1_024.0;
+        let mut record = self
+            .record(filled, "opened")
+            .with_value("opened_s", self.opened.as_secs_f64())
+            .with_value("rss_mib", resident.rss_mib)
+            .with_value("anonymous_mib", resident.anonymous_mib)
+            .with_value("kib_a_session", more_kib / self.tokens.len() as f64)
+            .with_value("descriptors", descriptors(controller.pid())? as f64);
+        record.values.extend(self.writes.iter().cloned());
+        Ok(record)
+    }
+
+    /// With changes of which all are told.
+    pub(super) fn told(&self, filled: &Filled, controller: &Controller, churn: &mut Churn) -> Result<Record> {
+        let record = self.record(filled, "told");
+        filled.runtime.block_on(changed(filled, controller, churn, Some(&self.crowd), record))
+    }
+
+    /// All leave at once and come back with all that they hold; then as many new processes with nothing.
+    pub(super) fn storms(&self, filled: &Filled, controller: &Controller) -> Result<Record> {
+        let (pid, door) = (controller.pid(), filled.door()?);
+        let new = Crowd::new("new", &door, filled.fleet().instances, &self.tokens)?;
+        filled.runtime.block_on(async {
+            let (before, _) = Resident::settled(&[pid]).await?;
+            let warm = storm(pid, &self.crowd, &self.crowd).await?;
+            Resident::settled(&[pid]).await?;
+            let cold = storm(pid, &self.crowd, &new).await?;
+            let mut record = self.record(filled, "storms").with_value("rss_mib", before.rss_mib);
+            warm.tell("warm", &mut record);
+            cold.tell("cold", &mut record);
+            // Those of before come back, so that what follows begins as this did.
+            storm(pid, &new, &self.crowd).await?;
+            Ok(record)
+        })
+    }
+
+    /// The controller is killed, and another one is started: from the death to where all are in step with that.
+    pub(super) fn recovery(self, filled: &Filled, mut controller: Controller) -> Result<Record> {
+        let begin = Instant::now();
+        controller.kill();
+        drop(controller);
+        filled.runtime.block_on(self.crowd.all_lost(PATIENCE))?;
+        let noticed = begin.elapsed();
+        let next = filled.controller()?;
+        let ready = begin.elapsed();
+        filled.runtime.block_on(async {
+            let came = self.crowd.in_step(PATIENCE).await;
+            came.with_context(|| format!("not all came back\n{}", next.last_words()))?;
+            let record = self
+                .record(filled, "recovery")
+                .with_value("noticed_s", noticed.as_secs_f64())
+                .with_value("ready_s", ready.as_secs_f64())
+                .with_value("recovered_s", begin.elapsed().as_secs_f64())
+                .with_value("peak_mib", peak_mib(next.pid())?);
+            self.crowd.disconnect().await;
+            Ok(record)
+        })
+    }
+}
