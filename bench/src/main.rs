@@ -2,6 +2,7 @@
 
 mod contest;
 mod dns;
+mod failure;
 mod filled;
 mod fleet;
 mod half;
@@ -15,6 +16,7 @@ mod overload;
 mod peers;
 mod propagation;
 mod recovery;
+mod registration;
 mod report;
 mod resident;
 mod scale;
@@ -158,6 +160,10 @@ enum What {
     OverloadOn { minutes: u32, sidecars: u8 },
     /// How soon watchers know who came and who went: Rollcall beside all other registries.
     Propagation(propagation::Wish),
+    /// How many registrations a second, and what each costs.
+    Registration(propagation::Wish),
+    /// How soon nobody has one who failed, and how often one is evicted who is well.
+    Failure(failure::Wish),
     /// What pushes to all who watch, and nothing else.
     #[command(hide = true)]
     PropagationFloor {
@@ -211,6 +217,8 @@ fn main() -> anyhow::Result<()> {
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
         What::OverloadOn { minutes, sidecars } => overload::run_on_it(minutes, sidecars),
         What::Propagation(wish) => propagation::run(&wish),
+        What::Registration(wish) => registration::run(&wish),
+        What::Failure(wish) => failure::run(&wish),
         What::PropagationFloor { port, services, instances } => {
             propagation::serve_floor(port, peers::Data { services, instances })
         }

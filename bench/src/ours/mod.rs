@@ -18,9 +18,6 @@ mod told;
 mod town;
 
 pub(crate) use self::{
-    events::View,
-    localhost::Localhost,
-    registry::{Rollcall, Wish, Witness},
-    sidecar::{Place, Sidecar},
-    town::{CROWD, Town, TownArguments, serve as serve_town},
+    registry::{Rollcall, Wish},
+    town::{TownArguments, serve as serve_town},
 };

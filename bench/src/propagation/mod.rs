@@ -30,6 +30,7 @@ use self::{
 pub(crate) use self::{
     floor::serve as serve_floor,
     rows::{Row, Rows},
+    tally::Tally,
     watchers::Watchers,
 };
 use crate::{
@@ -44,6 +45,9 @@ const PORT: u16 = 28_400;
 pub(crate) const FULL: Data = Data { services: 1_000, instances: 10 };
 pub(crate) const QUICK: Data = Data { services: 20, instances: 10 };
 const ROUNDS: u32 = 5;
+/// By then everybody knows who is gone, by what registries of their kind promise.
+const OUT_WITHIN: Duration = Duration::from_secs(45);
+const OUT_WITHIN_SLOW: Duration = Duration::from_secs(240);
 
 /// Holds what is measured, and on whom.
 #[derive(Args, Clone, Debug)]
@@ -183,6 +187,16 @@ impl Wish {
 // === impl Row ===
 
 impl Row {
+    /// It takes minutes to know who is gone.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.manner == case::Manner::PolledRarely
+    }
+
+    /// Who is not out by then never is.
+    pub(crate) fn out_within(&self) -> Duration {
+        if self.is_slow() { OUT_WITHIN_SLOW } else { OUT_WITHIN }
+    }
+
     /// Whether it is asked this in that round.
     fn takes(&self, case: Case, round: u32) -> bool {
         case.watchers <= self.watchers_max && self.manner.takes(case, round)
