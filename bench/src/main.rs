@@ -174,6 +174,9 @@ enum What {
         #[arg(long)]
         instances: u32,
     },
+    /// An app that its sidecar probes.
+    #[command(hide = true)]
+    App(ours::AppArguments),
     /// The controller's half that sidecars are in session with.
     #[command(hide = true)]
     Town(ours::TownArguments),
@@ -222,6 +225,7 @@ fn main() -> anyhow::Result<()> {
         What::PropagationFloor { port, services, instances } => {
             propagation::serve_floor(port, peers::Data { services, instances })
         }
+        What::App(arguments) => ours::run_app(&arguments),
         What::Town(arguments) => ours::serve_town(&arguments),
         What::DnsFloor { port, reply } => dns::serve_floor(port, &reply),
         What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(super) enum Event {
     /// SIGKILL: the kernel closes its connections.
     Killed,
+    /// The same of its sidecar as well.
+    KilledWhole,
     /// SIGSTOP: they stay open, and nothing comes.
     Stopped,
     /// What is sent to it or by it is lost.
@@ -18,12 +20,17 @@ pub(super) enum Event {
 // === impl Event ===
 
 impl Event {
-    pub(super) const ALL: [Self; 4] = [Self::Killed, Self::Stopped, Self::Cut, Self::Graceful];
+    /// Of what beats by itself.
+    pub(super) const OF_PROCESS: &[Self] = &[Self::Killed, Self::Stopped, Self::Cut, Self::Graceful];
+    /// Of an app beside a sidecar; where both are meant, both suffer.
+    pub(super) const OF_POD: &[Self] =
+        &[Self::Killed, Self::KilledWhole, Self::Stopped, Self::Cut, Self::Graceful];
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Killed => "kill -9",
-            Self::Stopped => "SIGSTOP",
+            Self::Killed => "kill",
+            Self::KilledWhole => "kill with its sidecar",
+            Self::Stopped => "stop",
             Self::Cut => "cut",
             Self::Graceful => "graceful",
         }

@@ -6,6 +6,7 @@
 
 mod event;
 mod overload;
+mod pod;
 mod rules;
 mod victim;
 
@@ -28,14 +29,18 @@ use tokio::{
 
 use self::{
     event::Event,
+    pod::Pod,
     victim::{Victim, Whom},
 };
 use crate::{
-    peers::Data,
-    propagation::{Rows, Tally, Watchers, Wish as Common},
+    ours::{Rollcall, Wish as OurWish},
+    peers::{Data, Peer},
+    propagation::{OUT_WITHIN, Rows, Tally, Watchers, Wish as Common},
     report,
 };
 
+/// The first port of what is started here.
+const PORT: u16 = 28_550;
 const ROUNDS: u32 = 10;
 /// Of those that take minutes each time.
 const ROUNDS_SLOW: u32 = 1;
@@ -60,6 +65,12 @@ pub(crate) struct Wish {
     overload_minutes: u32,
 }
 
+/// Holds Rollcall, and pods of it that fail: the first one alone, and all others under overload.
+struct Ours {
+    registry: Arc<Rollcall>,
+    pods: Vec<Arc<Pod>>,
+}
+
 pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
     if env::var_os(ISOLATED).is_none() {
         // A process of its own, all of whose threads are there.
@@ -81,8 +92,13 @@ pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
 async fn all(wish: &Wish) -> anyhow::Result<()> {
     let mut rows = Rows::peers(wish.common.data(), &wish.common).await?;
     rows.retain(|row| row.heartbeat.is_some());
-    ensure!(!rows.is_empty(), "there is no such system");
-    let programs = rows.iter().flat_map(|row| row.registry.programs()).collect();
+    let ours = match wish.common.means("rollcall") {
+        true => Some(Ours::start(wish).await.context("starting Rollcall")?),
+        false => None,
+    };
+    ensure!(!rows.is_empty() || ours.is_some(), "there is no such system");
+    let programs = rows.iter().flat_map(|row| row.registry.programs());
+    let programs = programs.chain(ours.iter().flat_map(|ours| ours.registry.programs())).collect();
     let writer = Arc::new(Mutex::new(report::begin("failure", programs)?));
     println!("{} rows: 25 min at most, and {} min under overload", rows.len(), wish.overload_minutes);
     let mut running = JoinSet::new();
@@ -90,15 +106,39 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
         let from = Ipv4Addr::from(u32::from(VICTIMS) + number);
         let heartbeat = row.heartbeat.clone().context("no heartbeat")?;
         let rounds = wish.common.rounds(if row.is_slow() { ROUNDS_SLOW } else { ROUNDS });
-        running.spawn(each_event(Whom { heartbeat, from }, row.out_within(), rounds, writer.clone()));
+        running.spawn(each_event(Whom::Process(heartbeat, from), row.out_within(), rounds, writer.clone()));
+    }
+    if let Some(Ours { registry, pods }) = &ours {
+        let pod = pods.first().context("no pod")?;
+        let whom = Whom::Pod(registry.clone(), pod.clone());
+        running.spawn(each_event(whom, OUT_WITHIN, wish.common.rounds(ROUNDS), writer.clone()));
     }
     while let Some(ended) = running.join_next().await {
         ended??;
     }
     if wish.overload_minutes > 0 {
-        overload::measure(&rows, wish.overload_minutes, &writer).await?;
+        overload::measure(&rows, ours.as_ref(), wish.overload_minutes, &writer).await?;
     }
     Ok(())
+}
+
+// === impl Ours ===
+
+impl Ours {
+    async fn start(wish: &Wish) -> anyhow::Result<Self> {
+        let pods = (0..=usize::from(overload::WELL)).map(Pod::new).collect::<anyhow::Result<Vec<_>>>()?;
+        let guests = pods.iter().map(|pod| pod.address()).collect();
+        let ours = OurWish {
+            data: wish.common.data(),
+            registrars: Vec::new(),
+            guests,
+            watching: 3,
+            crowd: 0,
+            port: PORT,
+        };
+        let [registry, _] = Rollcall::start(&ours).await?;
+        Ok(Self { registry: Arc::new(registry), pods })
+    }
 }
 
 async fn each_event(
@@ -108,26 +148,28 @@ async fn each_event(
     writer: Arc<Mutex<Writer>>,
 ) -> anyhow::Result<()> {
     let service = Data::service(0);
-    let name = whom.heartbeat.name().to_owned();
-    let mut watchers = Watchers::open(&*whom.heartbeat, &service, WATCHERS).await.context(name.clone())?;
+    let name = whom.registry().name().to_owned();
+    let mut watchers = Watchers::open(whom.registry(), &service, WATCHERS).await.context(name.clone())?;
     for round in 1..=rounds {
-        for event in Event::ALL {
+        for event in whom.events().iter().copied() {
             let out = once(&whom, &service, event, out_within, &mut watchers).await;
             let out = out.with_context(|| format!("{name}, {}", event.name()))?;
-            let configuration = whom.heartbeat.configuration();
+            let (class, configuration) = (whom.registry().class(), whom.registry().configuration());
             println!(
                 "{round} {name:36} {configuration:?} {:9}: {}",
                 event.name(),
                 event::told(out, out_within)
             );
-            let record = Record::new(&name, whom.heartbeat.class(), configuration, round);
-            let pace = whom.heartbeat.pace();
+            let record = Record::new(&name, class, configuration, round);
             let mut record = record
                 .with_case("event", event.name())
                 .with_case("watchers", u64::try_from(WATCHERS)?)
-                .with_value("ttl_ms", pace.ttl_ms as f64)
-                .with_value("beat_ms", pace.beat_ms as f64)
                 .with_value("never_within_s", if out.is_none() { out_within.as_secs_f64() } else { 0.0 });
+            if let Some(pace) = whom.pace() {
+                record = record
+                    .with_value("ttl_ms", pace.ttl_ms as f64)
+                    .with_value("beat_ms", pace.beat_ms as f64);
+            }
             if let Some(out) = out {
                 record = record.with_value("out_ms", out.as_secs_f64() * 1e3);
             }
@@ -162,8 +204,7 @@ async fn once(
     }
     let instance = victim.instance.clone();
     victim.end()?;
-    // Whom the registry has forgotten already it need not forget again.
-    let _ = whom.heartbeat.deregister(service, &instance).await;
+    whom.forget(service, &instance).await;
     let mut left = Tally::new(WATCHERS, since);
     if gone.last().is_none() {
         timeout(SEEN_MAX, until_all(watchers, &mut left, &instance, false))

@@ -4,45 +4,61 @@ use std::{
     net::Ipv4Addr,
     path::Path,
     process::Stdio,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use rollcall_cluster::companion::Companion;
+use rollcall_controller_tests::network::Fault;
 use rollcall_results::{Record, Writer};
 use tokio::{task::JoinSet, time::timeout_at};
 
 use super::{
-    rules,
+    Ours, rules,
     victim::{Victim, Whom},
 };
 use crate::{
-    peers::Data,
+    peers::{Data, Registry},
     propagation::{Row, Watchers},
 };
 
 /// Of each system.
-const WELL: u8 = 5;
+pub(super) const WELL: u8 = 5;
 const LOST: &str = "0.01";
+const LOST_SHARE: f64 = 0.01;
 /// Where all of them call from.
 const FROM: &str = "127.10.0.0/16";
 const MINUTES_IN_AN_HOUR: f64 = 60.0;
 
 /// All systems beside each other, so that all suffer the same.
-pub(super) async fn measure(rows: &[Row], minutes: u32, writer: &Mutex<Writer>) -> anyhow::Result<()> {
+pub(super) async fn measure(
+    rows: &[Row],
+    ours: Option<&Ours>,
+    minutes: u32,
+    writer: &Mutex<Writer>,
+) -> anyhow::Result<()> {
     let mut running = JoinSet::new();
     let mut prepared = Vec::new();
     for (row, number) in rows.iter().zip(1_u8..) {
         let heartbeat = row.heartbeat.clone().context("no heartbeat")?;
         let mut well = Vec::new();
         for one in 1..=WELL {
-            let whom = Whom { heartbeat: heartbeat.clone(), from: Ipv4Addr::new(127, 10, number, one) };
+            let whom = Whom::Process(heartbeat.clone(), Ipv4Addr::new(127, 10, number, one));
             well.push(Victim::start(&whom, &Data::service(0)).await?);
         }
         let watchers = Watchers::open(&*heartbeat, &Data::service(0), 1).await?;
-        prepared.push((heartbeat, well, watchers));
+        prepared.push((row.registry.clone(), well, watchers));
+    }
+    if let Some(Ours { registry, pods }) = ours {
+        let mut well = Vec::new();
+        for pod in pods.iter().skip(1) {
+            well.push(Victim::start(&Whom::Pod(registry.clone(), pod.clone()), &Data::service(0)).await?);
+        }
+        let watchers = Watchers::open(&**registry, &Data::service(0), 1).await?;
+        prepared.push((registry.clone() as Arc<dyn Registry>, well, watchers));
+        pods.iter().skip(1).try_for_each(|pod| pod.network.suffer(Fault::Lossy(LOST_SHARE)))?;
     }
     rules::lose(FROM, LOST)?;
     let processors = available_parallelism()?.get();
@@ -69,9 +85,9 @@ pub(super) async fn measure(rows: &[Row], minutes: u32, writer: &Mutex<Writer>) 
             count.evicted
         );
         let record = Record::new(heartbeat.name(), heartbeat.class(), heartbeat.configuration(), 1)
-            .with_case("event", "overload and loss")
+            .with_case("event", "overload")
             .with_case("instances", u64::from(WELL))
-            .with_value("minutes", f64::from(minutes))
+            .with_value("hours", f64::from(minutes) / MINUTES_IN_AN_HOUR)
             .with_value("false_evictions", f64::from(count.evicted))
             .with_value("false_evictions_an_hour", an_hour);
         writer.lock().unwrap_or_else(PoisonError::into_inner).push(&record)?;

@@ -13,23 +13,28 @@ use anyhow::{Context, ensure};
 use rollcall_cluster::companion::Companion;
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{event::Event, rules};
-use crate::peers::Heartbeat;
+use super::{event::Event, pod::Pod, rules};
+use crate::{
+    ours::Rollcall,
+    peers::{Heartbeat, Pace, Registry},
+};
 
 /// Who is not registered by then never is.
 const REGISTERED_MAX: Duration = Duration::from_secs(60);
 
-/// Holds in which registry it beats, and from which address of loopback.
+/// Says who it is, and whose.
 #[derive(Clone)]
-pub(super) struct Whom {
-    pub(super) heartbeat: Arc<dyn Heartbeat>,
-    pub(super) from: Ipv4Addr,
+pub(super) enum Whom {
+    /// Beats in that registry, from that address of loopback.
+    Process(Arc<dyn Heartbeat>, Ipv4Addr),
+    /// Is an app beside its sidecar.
+    Pod(Arc<Rollcall>, Arc<Pod>),
 }
 
 /// Holds a process that has registered.
 pub(super) struct Victim {
     process: Companion,
-    from: Ipv4Addr,
+    whom: Whom,
     is_cut: bool,
     pub(super) instance: String,
     /// From before it registered.
@@ -40,11 +45,19 @@ pub(super) struct Victim {
 
 impl Victim {
     pub(super) async fn start(whom: &Whom, service: &str) -> anyhow::Result<Self> {
-        let [_, _, high, low] = whom.from.octets();
-        let instance = Ipv4Addr::new(10, 249, high, low).to_string();
         let since = Instant::now();
-        let words = whom.heartbeat.beating(service, &instance, whom.heartbeat.pace(), whom.from);
-        let program = env::current_exe()?;
+        let (instance, program, words) = match whom {
+            Whom::Process(heartbeat, from) => {
+                let [_, _, high, low] = from.octets();
+                let instance = Ipv4Addr::new(10, 249, high, low).to_string();
+                let words = heartbeat.beating(service, &instance, heartbeat.pace(), *from);
+                (instance, env::current_exe()?, words)
+            }
+            Whom::Pod(ours, pod) => {
+                pod.live(ours)?;
+                (pod.address().to_string(), "ip".into(), pod.app(service)?)
+            }
+        };
         let mut process = Companion::start("starting a heartbeat", &program, move |beat: &mut Command| {
             beat.args(words).stdin(Stdio::null()).stdout(Stdio::piped());
         })?;
@@ -64,16 +77,20 @@ impl Victim {
         });
         let first = timeout(REGISTERED_MAX, told).await.context("it does not register")???;
         ensure!(first.trim_end() == "registered", "it said {first:?}");
-        Ok(Self { process, from: whom.from, is_cut: false, instance, since })
+        Ok(Self { process, whom: whom.clone(), is_cut: false, instance, since })
     }
 
     pub(super) fn suffer(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Killed => self.signal("KILL"),
-            Event::Stopped => self.signal("STOP"),
+            Event::KilledWhole => self.both("KILL"),
+            Event::Stopped => self.both("STOP"),
             Event::Graceful => self.signal("TERM"),
             Event::Cut => {
-                rules::cut(self.from)?;
+                match &self.whom {
+                    Whom::Process(_, from) => rules::cut(*from)?,
+                    Whom::Pod(_, pod) => pod.cut()?,
+                }
                 self.is_cut = true;
                 Ok(())
             }
@@ -83,12 +100,63 @@ impl Victim {
     /// Whatever state it is in.
     pub(super) fn end(mut self) -> anyhow::Result<()> {
         self.process.kill();
-        if self.is_cut { rules::heal(self.from) } else { Ok(()) }
+        match &self.whom {
+            Whom::Process(_, from) if self.is_cut => rules::heal(*from),
+            Whom::Process(..) => Ok(()),
+            Whom::Pod(_, pod) => pod.die(),
+        }
     }
 
     fn signal(&self, signal: &str) -> anyhow::Result<()> {
-        let status = Command::new("kill").args(["-s", signal, &self.process.pid().to_string()]).status()?;
-        ensure!(status.success(), "no signal {signal}: {status}");
-        Ok(())
+        send(signal, &[self.process.pid()])
     }
+
+    /// Its sidecar as well, where it has one, by one call.
+    fn both(&self, signal: &str) -> anyhow::Result<()> {
+        let sidecar = match &self.whom {
+            Whom::Process(..) => None,
+            Whom::Pod(_, pod) => pod.sidecar_pid(),
+        };
+        send(signal, &[Some(self.process.pid()), sidecar].into_iter().flatten().collect::<Vec<_>>())
+    }
+}
+
+// === impl Whom ===
+
+impl Whom {
+    pub(super) fn registry(&self) -> &dyn Registry {
+        match self {
+            Self::Process(heartbeat, _) => &**heartbeat,
+            Self::Pod(ours, _) => &**ours,
+        }
+    }
+
+    pub(super) fn events(&self) -> &'static [Event] {
+        match self {
+            Self::Process(..) => Event::OF_PROCESS,
+            Self::Pod(..) => Event::OF_POD,
+        }
+    }
+
+    /// None of a pod, whose sidecar beats as it is built.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        match self {
+            Self::Process(heartbeat, _) => Some(heartbeat.pace()),
+            Self::Pod(..) => None,
+        }
+    }
+
+    /// Whom a registry still has it need not have any more; a pod's end is Kubernetes' to tell.
+    pub(super) async fn forget(&self, service: &str, instance: &str) {
+        if let Self::Process(heartbeat, _) = self {
+            // Whom it has forgotten already it need not forget again.
+            let _ = heartbeat.deregister(service, instance).await;
+        }
+    }
+}
+
+fn send(signal: &str, pids: &[u32]) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-s", signal]).args(pids.iter().map(u32::to_string)).status()?;
+    ensure!(status.success(), "no signal {signal}: {status}");
+    Ok(())
 }

@@ -9,6 +9,7 @@
 //! What each part is, is what runs on a cluster, but for Kubernetes: what its watches would tell is told by hand, and so the
 //! objects of what apps register are not written here.
 
+mod app;
 mod events;
 mod localhost;
 mod pushed;
@@ -18,6 +19,8 @@ mod told;
 mod town;
 
 pub(crate) use self::{
-    registry::{Rollcall, Wish},
+    app::{AppArguments, run as run_app},
+    registry::{GUEST_PORT, Rollcall, Wish},
+    sidecar::Sidecar,
     town::{TownArguments, serve as serve_town},
 };

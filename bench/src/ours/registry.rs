@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, StatusCode};
+use rollcall_controller_tests::network::Network;
 use rollcall_net::client_config;
 use rollcall_results::{Class, Configuration, Program};
 use rustls::ClientConfig;
@@ -24,6 +25,8 @@ use super::{
 };
 use crate::peers::{Client, Data, METADATA, PORT, Peer, Registry, TAG, VERSION, Watcher};
 
+/// Where the sidecar of a guest answers, in its network.
+pub(crate) const GUEST_PORT: u16 = 7_300;
 /// Ports of one sidecar, with one to spare.
 const PORTS_EACH: u16 = 4;
 
@@ -33,6 +36,8 @@ pub(crate) struct Wish {
     pub(crate) data: Data,
     /// The addresses of pods whose apps register what they are.
     pub(crate) registrars: Vec<Ipv4Addr>,
+    /// The addresses of pods that somebody else starts, in networks of their own.
+    pub(crate) guests: Vec<Ipv4Addr>,
     /// Sidecars with which apps watch.
     pub(crate) watching: u8,
     /// Clients of the wire, at most.
@@ -65,6 +70,8 @@ struct Parts {
     crowd: u32,
     next_watch: AtomicUsize,
     next_member: AtomicU32,
+    first_guest: usize,
+    controller: SocketAddr,
 }
 
 /// Holds one app that looks up.
@@ -79,19 +86,24 @@ impl Rollcall {
     pub(crate) async fn start(wish: &Wish) -> anyhow::Result<[Self; 2]> {
         ensure!(wish.watching > 0, "nobody would watch");
         let watchers = (1..=wish.watching).map(|last| Ipv4Addr::new(10, 251, 0, last));
-        let pods: Vec<_> = wish.registrars.iter().copied().chain(watchers).map(IpAddr::V4).collect();
+        let ours = wish.registrars.iter().copied().chain(watchers);
+        let pods: Vec<_> = ours.chain(wish.guests.iter().copied()).map(IpAddr::V4).collect();
+        // Guests come over a link of their own.
+        let listen = if wish.guests.is_empty() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
         let town = Town::start(&TownArguments {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, wish.port)),
+            listen: SocketAddr::from((listen, wish.port)),
             services: wish.data.services,
             instances: wish.data.instances,
             pods: pods.clone(),
             crowd: wish.crowd,
         })?;
         let mut sidecars = Vec::new();
-        for number in 0..pods.len() {
+        let controller = SocketAddr::from((Ipv4Addr::LOCALHOST, wish.port));
+        let first_guest = pods.len() - wish.guests.len();
+        for number in 0..first_guest {
             let port = wish.port + PORTS_EACH * (u16::try_from(number)? + 1);
             let place = Place { token: token(number), port, network: None };
-            sidecars.push(Sidecar::start(place, town.sessions, &town.authority)?);
+            sidecars.push(Sidecar::start(place, controller, &town.authority)?);
         }
         for sidecar in &sidecars {
             sidecar.in_step().await?;
@@ -106,8 +118,18 @@ impl Rollcall {
             crowd: wish.crowd,
             next_watch: AtomicUsize::default(),
             next_member: AtomicU32::default(),
+            first_guest,
+            controller,
         });
         Ok([Witness::Sidecar, Witness::Wire].map(|witness| Self { parts: parts.clone(), witness }))
+    }
+
+    /// The sidecar of a guest, by its place among them, in its network; the controller is at the other end of that.
+    pub(crate) fn guest(&self, number: usize, network: &Network) -> anyhow::Result<Sidecar> {
+        let token = token(self.parts.first_guest + number);
+        let place = Place { token, port: GUEST_PORT, network: Some(network.name().to_owned()) };
+        let controller = SocketAddr::from((network.host(), self.parts.controller.port()));
+        Sidecar::start(place, controller, &self.parts.town.authority)
     }
 
     /// How many can watch at a time.
@@ -199,7 +221,7 @@ impl Registry for Rollcall {
                 Witness::Wire => {
                     let member =
                         self.parts.next_member.fetch_add(1, Ordering::Relaxed) % self.parts.crowd.max(1);
-                    let (controller, tls) = (self.parts.town.sessions, self.parts.tls.clone());
+                    let (controller, tls) = (self.parts.controller, self.parts.tls.clone());
                     Box::new(Told::open(member, controller, tls, key(service)?))
                 }
             })

@@ -53,7 +53,6 @@ pub(crate) struct TownArguments {
 pub(crate) struct Town {
     process: Companion,
     _say: ChildStdin,
-    pub(crate) sessions: SocketAddr,
     /// In PEM.
     pub(crate) authority: String,
 }
@@ -188,9 +187,10 @@ impl Town {
         })?;
         let say = process.take_stdin().context("no input")?;
         let mut hear = BufReader::new(process.take_stdout().context("no output")?);
-        let sessions = line(&mut hear)?.parse()?;
+        // Where it listens, which is known.
+        line(&mut hear)?;
         let authority = line(&mut hear)?.replace("\\n", "\n");
-        Ok(Self { process, _say: say, sessions, authority })
+        Ok(Self { process, _say: say, authority })
     }
 
     pub(crate) fn pid(&self) -> u32 {

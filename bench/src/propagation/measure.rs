@@ -12,7 +12,11 @@ use super::{
     tally::Tally,
     watchers::Watchers,
 };
-use crate::{local::Draws, peers::Data, report::Delays};
+use crate::{
+    local::{Draws, cpu_of},
+    peers::Data,
+    report::Delays,
+};
 
 /// Between two changes, this long at least: what the one before still costs is over.
 const APART_MIN: Duration = Duration::from_millis(20);
@@ -23,6 +27,8 @@ const PAIRS_QUICK: u32 = 3;
 pub(super) struct Outcome {
     pub(super) added: Seen,
     pub(super) removed: Seen,
+    /// What its processes computed for each change, those of other services among them; none where they are not ours to ask.
+    pub(super) cpu_us: Option<f64>,
     /// Changes of other services meanwhile.
     pub(super) background_a_second: f64,
 }
@@ -45,6 +51,8 @@ pub(super) async fn measure(
 ) -> anyhow::Result<Outcome> {
     let service = Data::service(0);
     let mut watchers = Watchers::open(&*row.registry, &service, case.watchers).await?;
+    let pids = row.registry.pids();
+    let (before, begin) = (cpu_of(&pids)?, Instant::now());
     let background = Background::begin(&row.registry, case.background);
     let (mut added, mut removed) = (Seen::nothing()?, Seen::nothing()?);
     let pairs = if quick { PAIRS_QUICK.min(row.manner.pairs()) } else { row.manner.pairs() };
@@ -65,9 +73,12 @@ pub(super) async fn measure(
             seen.take(&tally)?;
         }
     }
+    let (cpu, lasted) = (cpu_of(&pids)?.saturating_sub(before), begin.elapsed());
     let background_a_second = background.end().await?;
+    let changes = f64::from(added.changes + removed.changes) + background_a_second * lasted.as_secs_f64();
+    let cpu_us = (!pids.is_empty()).then(|| cpu.as_secs_f64() * 1e6 / changes);
     ensure!(added.each.len() > 0, "no watcher has seen anything");
-    Ok(Outcome { added, removed, background_a_second })
+    Ok(Outcome { added, removed, cpu_us, background_a_second })
 }
 
 async fn until_all(watchers: &mut Watchers, tally: &mut Tally, comes: bool) -> anyhow::Result<()> {

@@ -46,7 +46,7 @@ pub(crate) const FULL: Data = Data { services: 1_000, instances: 10 };
 pub(crate) const QUICK: Data = Data { services: 20, instances: 10 };
 const ROUNDS: u32 = 5;
 /// By then everybody knows who is gone, by what registries of their kind promise.
-const OUT_WITHIN: Duration = Duration::from_secs(45);
+pub(crate) const OUT_WITHIN: Duration = Duration::from_secs(45);
 const OUT_WITHIN_SLOW: Duration = Duration::from_secs(240);
 
 /// Holds what is measured, and on whom.
@@ -131,19 +131,22 @@ fn tell(
 ) -> anyhow::Result<()> {
     let registry = &row.registry;
     for (event, seen) in [("add", &outcome.added), ("remove", &outcome.removed)] {
-        for (who, delays) in [("each watcher", &seen.each), ("last watcher", &seen.last)] {
-            let record = Record::new(registry.name(), registry.class(), registry.configuration(), round);
-            let mut record = record
-                .with_case("watchers", u64::try_from(case.watchers)?)
-                .with_case("background_a_second", u64::from(case.background))
-                .with_case("event", event)
-                .with_case("seen_by", who)
-                .with_value("changes", f64::from(seen.changes))
-                .with_value("never_seen", f64::from(seen.missed))
-                .with_value("background_done_a_second", outcome.background_a_second);
-            delays.tell(&mut record);
-            writer.push(&record)?;
+        let record = Record::new(registry.name(), registry.class(), registry.configuration(), round);
+        let last_us = |share: f64| seen.last.at(share).as_micros() as f64;
+        let mut record = record
+            .with_case("watchers", u64::try_from(case.watchers)?)
+            .with_case("changes_a_second", u64::from(case.background))
+            .with_case("event", event)
+            .with_value("last_p50_us", last_us(0.5))
+            .with_value("last_p99_us", last_us(0.99))
+            .with_value("changes", f64::from(seen.changes))
+            .with_value("never_seen", f64::from(seen.missed))
+            .with_value("other_changes_a_second", outcome.background_a_second);
+        if let Some(cpu_us) = outcome.cpu_us {
+            record = record.with_value("cpu_us", cpu_us);
         }
+        seen.each.tell(&mut record);
+        writer.push(&record)?;
         let ms = |delay: Duration| delay.as_secs_f64() * 1e3;
         let Seen { each, last, missed, .. } = seen;
         println!(

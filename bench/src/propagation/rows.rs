@@ -42,7 +42,8 @@ impl Rows {
         }
         if wish.means("rollcall") {
             let registrars = vec![MEASURED.parse::<Ipv4Addr>()?, BACKGROUND.parse()?];
-            let ours = OurWish { data, registrars, watching: SIDECARS, crowd, port: port + 1 };
+            let ours =
+                OurWish { data, registrars, guests: Vec::new(), watching: SIDECARS, crowd, port: port + 1 };
             for one in Rollcall::start(&ours).await.context("starting Rollcall")? {
                 let watchers_max = one.watchers_max();
                 rows.push(Row { watchers_max, ..Row::of(Arc::new(one)) });

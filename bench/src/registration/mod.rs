@@ -49,7 +49,7 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
     let mut rows = Rows::peers(data, wish).await?;
     if wish.means("rollcall") {
         let registrars = (1..=PODS).map(|last| Ipv4Addr::new(10, 250, 1, last)).collect();
-        let ours = OurWish { data, registrars, watching: 1, crowd: 0, port: PORT };
+        let ours = OurWish { data, registrars, guests: Vec::new(), watching: 1, crowd: 0, port: PORT };
         let [sidecars, _] = Rollcall::start(&ours).await.context("starting Rollcall")?;
         rows.push(Row::of(Arc::new(sidecars)));
     }
