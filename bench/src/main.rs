@@ -231,3 +231,15 @@ fn main() -> anyhow::Result<()> {
         What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -2,9 +2,26 @@
 
 use std::process::{Command, ExitCode};
 
-use crate::{faults, image, upgrades};
-use anyhow::{Context, Result, bail};
+use crate::{faults, image, keep, upgrades};
+use anyhow::{Context, Result, bail, ensure};
 use rollcall_cluster::static_build;
+
+/// What is to be measured, or kept of what was.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload, upgrades; `all`, or none, are all but
+    /// the last three, which take long. `keep` copies what was measured, target/bench/NAME.jsonl, to docs/benchmarks, from
+    /// which `cargo xtask generate` makes docs/benchmarks.md
+    name: Option<String>,
+    /// With `keep`: the one that is kept; all where none is named
+    kept: Option<String>,
+    /// With `keep`: also what was measured with changes that are in no commit, which nobody can measure again
+    #[arg(long)]
+    dirty: bool,
+    /// What the measurement itself is told, as `-- --instances 2000`
+    #[arg(last = true, requires = "name")]
+    arguments: Vec<String>,
+}
 
 /// Holds a measurement.
 struct Bench {
@@ -33,6 +50,10 @@ struct Program {
     package: &'static str,
     named_by: &'static str,
 }
+
+/// Names that are no measurements' own.
+const ALL: &str = "all";
+const KEEP: &str = "keep";
 
 const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
 const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
@@ -148,8 +169,24 @@ static BENCHES: [Bench; 18] = [
     },
 ];
 
-/// Runs the measurement of this name with these arguments, or all that are not long.
-pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {
+/// Runs the measurement of this name with its arguments, or all that are not long; or keeps what was measured.
+pub(crate) fn run(Arguments { name, kept, dirty, arguments }: &Arguments) -> Result<ExitCode> {
+    let name = name.as_deref().filter(|name| *name != ALL);
+    if name == Some(KEEP) {
+        ensure!(
+            arguments.is_empty(),
+            "nothing is measured by `{KEEP}`: `-- {}` means nothing",
+            arguments.join(" ")
+        );
+        keep::run(&static_build::workspace(), kept.as_deref(), *dirty)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(kept.is_none() && !dirty, "a second name and --dirty belong to `cargo xtask bench {KEEP}`");
+    ensure!(
+        name.is_some() || arguments.is_empty(),
+        "say which measurement is told `{}`",
+        arguments.join(" ")
+    );
     let wanted = wanted(name);
     if wanted.is_empty() {
         let names: Vec<_> =
@@ -222,5 +259,30 @@ mod tests {
             assert_eq!(names(Some(long)), [long]);
         }
         assert!(names(Some("nothing")).is_empty());
+    }
+
+    #[test]
+    fn no_measurement_has_a_name_that_means_something_else() {
+        assert!(BENCHES.iter().all(|bench| ![ALL, KEEP].contains(&bench.name)));
+    }
+
+    #[test]
+    fn what_belongs_to_keeping_is_not_taken_for_measuring() {
+        let arguments = |name: &str, kept: Option<&str>, dirty, told: &[&str]| Arguments {
+            name: Some(name.to_owned()),
+            kept: kept.map(str::to_owned),
+            dirty,
+            arguments: told.iter().map(|word| (*word).to_owned()).collect(),
+        };
+        for (wrong, said) in [
+            (arguments("lookup", Some("dns"), false, &[]), "belong to `cargo xtask bench keep`"),
+            (arguments("lookup", None, true, &[]), "belong to `cargo xtask bench keep`"),
+            (arguments("keep", None, false, &["--rounds"]), "means nothing"),
+            (arguments("all", None, false, &["--rounds"]), "say which measurement"),
+            (arguments("nothing", None, false, &[]), "there is no such measurement"),
+        ] {
+            let error = run(&wrong).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod demo;
 mod faults;
 mod generate;
 mod image;
+mod keep;
 mod on_cluster;
 mod outcome;
 mod release;
@@ -41,15 +42,8 @@ enum Task {
     /// Build the images as target/images/{controller,sidecar}.tar, for containerd, kind and docker
     Image,
     /// Measure; what, and by which figures, it says itself
-    Bench {
-        /// One of catalogue, index, visible, lists, lookup, dns, sessions, faults, overload, upgrades; where none is named, all
-        /// but the last three, which take long
-        name: Option<String>,
-        /// What the measurement itself is told, as `-- --instances 2000`
-        #[arg(last = true, requires = "name")]
-        arguments: Vec<String>,
-    },
-    /// Write the committed files that are made from code
+    Bench(bench::Arguments),
+    /// Write the committed files that are made from code, and from kept results
     Generate {
         /// Change nothing, but fail if a file is out of date
         #[arg(long)]
@@ -76,7 +70,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Image => image::build_all().map(|_| ExitCode::SUCCESS),
-        Task::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Generate { check } => generate::run(check).map(|()| ExitCode::SUCCESS),
         Task::Release(arguments) => release::run(&arguments).map(|()| ExitCode::SUCCESS),
     }

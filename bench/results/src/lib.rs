@@ -4,6 +4,7 @@
 mod delays;
 mod file;
 mod fit;
+pub mod model;
 mod number;
 pub mod page;
 pub mod plot;

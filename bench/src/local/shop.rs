@@ -34,6 +34,7 @@ const CALLER_NUMBER: u32 = 0x00ff_fff0;
 
 /// Holds what is in it, and which generation of that: in another one, every instance is different.
 #[derive(Args, Debug, Clone, Copy)]
+#[group(skip)]
 pub(crate) struct Shop {
     #[command(flatten)]
     pub(crate) data: Data,

@@ -4,14 +4,17 @@ use anyhow::{Context, Result};
 use rollcall_results::{Class, Configuration, Record};
 
 use super::{Kept, MemoryArguments, WATCHED_INSTANCES, settled};
-use crate::sessions::{Crowd, PATIENCE, PORT, Place, Server, tokens};
+use crate::{
+    fleet::INSTANCES,
+    sessions::{Crowd, PATIENCE, PORT, Place, Server, tokens},
+};
 
-pub(super) const SYSTEM: &str = "rollcall controller's half";
+const SYSTEM: &str = "rollcall controller's half";
 
 pub(super) async fn measure(arguments: &MemoryArguments, kept: &mut Kept) -> Result<()> {
     for instances in &arguments.instances {
         let server = Server::start(*instances, &Place::new(PORT)?)?;
-        kept.push(settled(&[server.pid()], record(*instances)).await?)?;
+        kept.push(settled(&[server.pid()], record(*instances, 0)).await?)?;
     }
     for sessions in &arguments.watchers {
         // Each size in a process of its own, which has nothing left of another crowd.
@@ -20,13 +23,16 @@ pub(super) async fn measure(arguments: &MemoryArguments, kept: &mut Kept) -> Res
         let crowd = Crowd::new("crowd", &server.door, WATCHED_INSTANCES, &tokens)?;
         crowd.connect();
         crowd.in_step(PATIENCE).await.context("not all are in step")?;
-        let record = record(WATCHED_INSTANCES).with_case("watchers", *sessions);
-        kept.push(settled(&[server.pid()], record).await?)?;
+        kept.push(settled(&[server.pid()], record(WATCHED_INSTANCES, *sessions)).await?)?;
         crowd.disconnect().await;
     }
     Ok(())
 }
 
-fn record(instances: u32) -> Record {
-    Record::new(SYSTEM, Class::C, Configuration::Default, 1).with_case("instances", instances)
+/// A session is what a watcher is elsewhere; each holds twenty services.
+fn record(instances: u32, sessions: u32) -> Record {
+    Record::new(SYSTEM, Class::C, Configuration::Default, 1)
+        .with_case("services", instances / INSTANCES)
+        .with_case("instances", INSTANCES)
+        .with_case("watchers", sessions)
 }

@@ -3,6 +3,7 @@
 
 mod half;
 mod peers;
+mod sidecar;
 mod slopes;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(crate) struct MemoryArguments {
     /// Of each peer, with 10,000 instances; of the controller as many sessions.
     #[arg(long, default_values_t = [0, 100, 1_000])]
     watchers: Vec<u32>,
-    /// Who is looked at: `controller`, or the name of a peer; all of them where none is named.
+    /// Who is looked at: `controller`, `sidecar`, or the name of a peer; all of them where none is named.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -34,13 +35,14 @@ struct Kept {
     records: Vec<Record>,
 }
 
-/// What the controller's half is called here.
+/// What the controller's half and the sidecar are called here.
 const CONTROLLER: &str = "controller";
+const SIDECAR: &str = "sidecar";
 /// With so many instances watchers and sessions are counted.
 const WATCHED_INSTANCES: u32 = 10_000;
 
 pub(crate) fn run(arguments: &MemoryArguments) -> Result<()> {
-    let known: Vec<_> = [CONTROLLER].into_iter().chain(ALL.iter().map(|(name, _)| *name)).collect();
+    let known: Vec<_> = [CONTROLLER, SIDECAR].into_iter().chain(ALL.iter().map(|(name, _)| *name)).collect();
     for name in &arguments.only {
         ensure!(known.contains(&name.as_str()), "there is no {name}: there are {}", known.join(", "));
     }
@@ -50,6 +52,9 @@ pub(crate) fn run(arguments: &MemoryArguments) -> Result<()> {
     Runtime::new()?.block_on(async {
         if is_wanted(CONTROLLER) {
             half::measure(arguments, &mut kept).await?;
+        }
+        if is_wanted(SIDECAR) {
+            sidecar::measure(&mut kept).await?;
         }
         for (_, start) in ALL.iter().filter(|(name, _)| is_wanted(name)) {
             peers::measure(*start, arguments, &mut kept).await?;

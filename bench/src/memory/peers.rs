@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::{Kept, MemoryArguments, WATCHED_INSTANCES, settled};
-use crate::peers::{Data, Peer, Registry, Start, Started};
+use crate::{
+    peers::{Data, Peer, Registry, Start, Started},
+    resident::Resident,
+};
 
 /// Who has no first state by then never gets one.
 const FIRST_MAX: Duration = Duration::from_secs(120);
@@ -28,14 +31,17 @@ pub(super) async fn measure(start: Start, arguments: &MemoryArguments, kept: &mu
             correct(&*row.peer, data).await?;
             let started_s = begin.elapsed().as_secs_f64();
             let pids = row.peer.pids();
-            // Nobody has looked anything else up so far.
-            let filled = record(&*row.peer, data).with_value("started_s", started_s);
-            kept.push(settled(&pids, filled.with_case("looked_up", 1_u32)).await?)?;
+            // Nobody has looked anything else up so far: what is held for those who ask comes on top.
+            let (unasked, _) = Resident::settled(&pids).await?;
             let mut client = row.peer.client().await?;
             for service in 0..data.services {
                 client.lookup(service).await?;
             }
-            kept.push(settled(&pids, record(&*row.peer, data).with_case("looked_up", data.services)).await?)?;
+            let record = record(&*row.peer, data, 0)
+                .with_value("started_s", started_s)
+                .with_value("unasked_rss_mib", unasked.rss_mib)
+                .with_value("unasked_anonymous_mib", unasked.anonymous_mib);
+            kept.push(settled(&pids, record).await?)?;
         }
     }
     let data = data(WATCHED_INSTANCES);
@@ -44,7 +50,7 @@ pub(super) async fn measure(start: Start, arguments: &MemoryArguments, kept: &mu
         for row in apart(&rows) {
             let Some(registry) = &row.registry else { continue };
             let watching = watch(&**registry, data, *watchers).await?;
-            let record = record(&*row.peer, data).with_case("watchers", *watchers);
+            let record = record(&*row.peer, data, *watchers);
             kept.push(settled(&row.peer.pids(), record).await?)?;
             drop(watching);
         }
@@ -52,10 +58,11 @@ pub(super) async fn measure(start: Start, arguments: &MemoryArguments, kept: &mu
     Ok(())
 }
 
-fn record(peer: &dyn Peer, data: Data) -> Record {
+fn record(peer: &dyn Peer, data: Data, watchers: u32) -> Record {
     Record::new(peer.name(), peer.class(), peer.configuration(), 1)
         .with_case("services", data.services)
-        .with_case("instances", data.services * data.instances)
+        .with_case("instances", data.instances)
+        .with_case("watchers", watchers)
 }
 
 /// So many instances; one where none is wanted, since an answer of nothing proves nothing.

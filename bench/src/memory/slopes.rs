@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use rollcall_results::{Line, Record, Value};
 
+use super::WATCHED_INSTANCES;
+
 /// Holds one line through the records of one system: its anonymous memory by instances, or by watchers.
 #[derive(Clone, Debug, PartialEq)]
 struct Slope {
@@ -26,15 +28,26 @@ pub(super) fn tell(records: &[Record]) {
     }
 }
 
-/// Where there are watchers the records differ in these alone, and in instances where there are none.
+/// Of records of the most instances that have watchers, by these; of those without watchers, by instances.
 fn slopes(records: &[Record]) -> Vec<Slope> {
+    let number = |record: &Record, name: &str| match record.case.get(name) {
+        Some(Value::Number(number)) => Some(*number),
+        _ => None,
+    };
     let mut groups = BTreeMap::<(&str, &'static str), BTreeMap<u64, f64>>::new();
     for record in records {
-        let by = if record.case.contains_key("watchers") { "watchers" } else { "instances" };
-        let (size, held) = (record.case.get(by), record.values.get("anonymous_mib"));
-        if let (Some(Value::Number(size)), Some(mib)) = (size, held) {
-            // What was looked at last at a size holds the most: all of it was looked up.
-            groups.entry((&record.system, by)).or_default().insert(*size, *mib);
+        let Some(mib) = record.values.get("anonymous_mib") else { continue };
+        let [Some(services), Some(instances), Some(watchers)] =
+            ["services", "instances", "watchers"].map(|name| number(record, name))
+        else {
+            continue;
+        };
+        let instances = services * instances;
+        if watchers == 0 {
+            groups.entry((&record.system, "instances")).or_default().insert(instances, *mib);
+        }
+        if instances == u64::from(WATCHED_INSTANCES) {
+            groups.entry((&record.system, "watchers")).or_default().insert(watchers, *mib);
         }
     }
     let slope = |((system, by), points): ((&str, &'static str), BTreeMap<u64, f64>)| {
@@ -49,28 +62,28 @@ mod tests {
     use super::*;
     use rollcall_results::{Class, Configuration};
 
-    fn held(system: &str, case: &[(&str, u32)], mib: f64) -> Record {
-        let record =
-            Record::new(system, Class::C, Configuration::Default, 1).with_value("anonymous_mib", mib);
-        case.iter().fold(record, |record, (name, value)| record.with_case(name, *value))
+    fn held(system: &str, services: u32, watchers: u32, mib: f64) -> Record {
+        Record::new(system, Class::C, Configuration::Default, 1)
+            .with_case("services", services)
+            .with_case("instances", 10_u32)
+            .with_case("watchers", watchers)
+            .with_value("anonymous_mib", mib)
     }
 
     #[test]
     fn instances_and_watchers_make_lines_of_their_own() {
         let records = [
-            held("etcd", &[("instances", 0), ("looked_up", 1)], 4.0),
-            held("etcd", &[("instances", 0), ("looked_up", 1)], 5.0),
-            held("etcd", &[("instances", 10), ("looked_up", 1)], 14.0),
-            held("etcd", &[("instances", 10), ("looked_up", 10)], 25.0),
-            held("consul", &[("instances", 10), ("looked_up", 1)], 99.0),
-            held("etcd", &[("instances", 10), ("watchers", 0)], 25.0),
-            held("etcd", &[("instances", 10), ("watchers", 50)], 75.0),
+            held("etcd", 0, 0, 5.0),
+            held("etcd", 100, 0, 2_005.0),
+            held("etcd", 1_000, 0, 20_005.0),
+            held("consul", 1_000, 0, 99.0),
+            held("etcd", 1_000, 50, 20_055.0),
         ];
         let lines: Vec<_> = slopes(&records)
             .into_iter()
-            .map(|one| (one.system, one.by, one.line.intercept, one.line.slope))
+            .map(|one| (one.system, one.by, one.line.intercept.round(), one.line.slope.round()))
             .collect();
         let of = |by, intercept, slope| ("etcd".to_owned(), by, intercept, slope);
-        assert_eq!(lines, [of("instances", 5.0, 2.0), of("watchers", 25.0, 1.0)]);
+        assert_eq!(lines, [of("instances", 5.0, 2.0), of("watchers", 20_005.0, 1.0)]);
     }
 }

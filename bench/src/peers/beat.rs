@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Pace, consul::ToConsul, etcd::ToEtcd, eureka, zookeeper};
+use super::{consul::ToConsul, etcd::ToEtcd, eureka::ToEureka, zookeeper::ToZooKeeper};
 
 /// Holds who beats, and where.
 #[derive(Args, Clone, Debug)]
@@ -71,7 +71,7 @@ pub(super) enum Heard {
 /// Beats until SIGTERM.
 pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut beater = beater(arguments)?;
+        let mut beater = beater(arguments);
         beater.register().await?;
         say("registered")?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -100,12 +100,12 @@ pub(crate) fn run(arguments: &BeatArguments) -> anyhow::Result<()> {
     })
 }
 
-fn beater(arguments: &BeatArguments) -> anyhow::Result<Box<dyn Beater>> {
+fn beater(arguments: &BeatArguments) -> Box<dyn Beater> {
     match arguments.system {
-        System::Consul => Ok(Box::new(ToConsul::new(arguments.clone()))),
-        System::Etcd => Ok(Box::new(ToEtcd::new(arguments.clone()))),
-        System::Eureka => Ok(Box::new(eureka::Beating::new(arguments.clone()))),
-        System::Zookeeper => Ok(Box::new(zookeeper::Beating::new(arguments)?)),
+        System::Consul => Box::new(ToConsul::new(arguments.clone())),
+        System::Etcd => Box::new(ToEtcd::new(arguments.clone())),
+        System::Eureka => Box::new(ToEureka::new(arguments.clone())),
+        System::Zookeeper => Box::new(ToZooKeeper::new(arguments)),
     }
 }
 
@@ -131,9 +131,5 @@ impl BeatArguments {
             format!("--ttl-ms={}", self.ttl_ms),
             format!("--beat-ms={}", self.beat_ms),
         ]
-    }
-
-    pub(super) fn pace(&self) -> Pace {
-        Pace { ttl_ms: self.ttl_ms, beat_ms: self.beat_ms }
     }
 }

@@ -14,8 +14,8 @@ use hickory_proto::{
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-/// Bytes of a reply that we take: a hundred instances are in it whole.
-const REPLY_BYTES: u16 = 4_096;
+/// Bytes of a reply that we take: a hundred instances are in it whole, with their ports too.
+const REPLY_BYTES: u16 = 32_768;
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// The type of records that are asked for.

@@ -55,6 +55,11 @@ impl Http {
         Ok(Self { at, sender })
     }
 
+    /// Whether nothing is known that broke it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
     /// What comes of a request within that time.
     pub(super) async fn ask(
         &mut self,

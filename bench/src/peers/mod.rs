@@ -15,6 +15,7 @@ mod floor;
 mod folder;
 mod http;
 mod jvm;
+mod pool;
 mod rollcall;
 mod smoke;
 mod spring;
@@ -118,10 +119,9 @@ pub(crate) type Start = fn(Data, Configuration) -> BoxFuture<'static, anyhow::Re
 pub(crate) const ALL: &[(&str, Start)] = &[
     ("consul", consul::start),
     ("etcd", etcd::start),
-    ("coredns", coredns::start),
-    ("eureka", eureka::start),
     ("zookeeper", zookeeper::start),
-    ("zookeeper-tmpfs", zookeeper::start_on_tmpfs),
+    ("eureka", eureka::start),
+    ("coredns", coredns::start),
 ];
 
 // === impl Started ===

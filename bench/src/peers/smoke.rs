@@ -18,11 +18,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ALL, Data, Heartbeat, NameServer, PORT, Registry, Started, Watcher, dns::Resolver};
+use super::{ALL, Data, Heartbeat, NameServer, PORT, Pace, Registry, Started, Watcher, dns::Resolver};
 
-/// What does not happen by then never does: of Eureka by default, twice a lease of 90 s, a look at leases each minute, and caches
-/// of a minute.
-const SEEN_MAX: Duration = Duration::from_secs(360);
+/// What does not happen by then never does: of Eureka by default, one and a half leases of 90 s in which all is well, and then
+/// two of them, a look at leases each minute, and a minute of caches and polls.
+const SEEN_MAX: Duration = Duration::from_secs(480);
 /// Who is in nobody's data.
 const NEWCOMER: &str = "10.250.0.1";
 const BEATING: &str = "10.250.0.2";
@@ -99,7 +99,8 @@ async fn resolves(names: &dyn NameServer, data: Data) -> anyhow::Result<()> {
     expected.sort();
     let found = resolver.addresses(&names.hosts(0)).await?;
     ensure!(found == expected, "{} has the addresses {found:?}, not {expected:?}", names.hosts(0));
-    let expected: Vec<_> = expected.iter().map(|address| format!("{address}:{PORT}")).collect();
+    let mut expected: Vec<_> = expected.iter().map(|address| format!("{address}:{PORT}")).collect();
+    expected.sort();
     let found = resolver.ports(&names.ports(0)).await?;
     ensure!(found == expected, "{} has the ports {found:?}, not {expected:?}", names.ports(0));
     println!("    DNS at {} has them as {} and as {}", names.dns(), names.hosts(0), names.ports(0));
@@ -133,11 +134,37 @@ async fn comes_and_goes(registry: &dyn Registry) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An instance that beats is there, and is gone once it is killed.
+/// An instance that beats is there, and is gone once it is terminated or killed.
 async fn beats(heartbeat: &dyn Heartbeat) -> anyhow::Result<()> {
     let (service, pace) = (Data::service(0), heartbeat.pace());
     let mut watcher = heartbeat.watch(&service).await?;
-    let arguments = heartbeat.beating(&service, BEATING, pace, Ipv4Addr::LOCALHOST);
+    let leaving = beating(heartbeat, &service, pace).await?;
+    seen(&mut *watcher, "who beats", |now| has(now, BEATING)).await?;
+    let begin = Instant::now();
+    let told = Command::new("kill").arg(leaving.pid().to_string()).status()?;
+    ensure!(told.success(), "kill: {told}");
+    let at = seen(&mut *watcher, "that who was terminated is out", |now| !has(now, BEATING)).await?;
+    let left = at.saturating_duration_since(begin);
+
+    let mut killed = beating(heartbeat, &service, pace).await?;
+    seen(&mut *watcher, "who beats again", |now| has(now, BEATING)).await?;
+    // Watched on over the kill: what waits for the next state is not to be cut off.
+    let mut out = seen(&mut *watcher, "that who was killed is out", |now| !has(now, BEATING)).boxed();
+    let lasting = Duration::from_millis(pace.ttl_ms * 3 / 2);
+    ensure!(timeout(lasting, &mut out).await.is_err(), "it is out though it beats");
+    let begin = Instant::now();
+    killed.kill();
+    let out = out.await?.saturating_duration_since(begin);
+    println!(
+        "    beats each {} ms for {} ms: terminated, it was out after {left:.1?}; killed, after {out:.1?}",
+        pace.beat_ms, pace.ttl_ms
+    );
+    Ok(())
+}
+
+/// A process that beats, and has registered.
+async fn beating(heartbeat: &dyn Heartbeat, service: &str, pace: Pace) -> anyhow::Result<Companion> {
+    let arguments = heartbeat.beating(service, BEATING, pace, Ipv4Addr::LOCALHOST);
     let mut beating = Companion::start("starting a heartbeat", &env::current_exe()?, {
         move |beat: &mut Command| {
             beat.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -150,16 +177,7 @@ async fn beats(heartbeat: &dyn Heartbeat) -> anyhow::Result<()> {
     });
     let first = timeout(SEEN_MAX, first).await.context("it does not register")???;
     ensure!(first.trim_end() == "registered", "{first:?}");
-    seen(&mut *watcher, "who beats", |now| has(now, BEATING)).await?;
-    // Watched on over the kill: what waits for the next state is not to be cut off.
-    let mut out = seen(&mut *watcher, "that who was killed is out", |now| !has(now, BEATING)).boxed();
-    let lasting = Duration::from_millis(pace.ttl_ms * 3 / 2);
-    ensure!(timeout(lasting, &mut out).await.is_err(), "it is out though it beats");
-    let begin = Instant::now();
-    beating.kill();
-    let out = out.await?.saturating_duration_since(begin);
-    println!("    beats each {} ms for {} ms; killed, it was out after {out:.1?}", pace.beat_ms, pace.ttl_ms);
-    Ok(())
+    Ok(beating)
 }
 
 /// When the watcher knew a state that is so.

@@ -31,8 +31,8 @@ struct Slope {
 const SLOPES: [Slope; 4] = [
     Slope { what: "ready, s", event: "start", of: "ready_s" },
     Slope { what: "settled memory, MiB", event: "settled", of: "anonymous_mib" },
-    Slope { what: "CPU µs a change, no session", event: "changes", of: "cpu_us" },
-    Slope { what: "CPU µs a change", event: "told", of: "cpu_us" },
+    Slope { what: "CPU µs a change, no session", event: "changes", of: "cpu_us_per_change" },
+    Slope { what: "CPU µs a change", event: "told", of: "cpu_us_per_change" },
 ];
 
 pub(crate) fn run(sizes: &[u32], sessions: u32) -> Result<()> {

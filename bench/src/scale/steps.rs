@@ -97,7 +97,7 @@ async fn changed(
     let mut record = record
         .with_value("changes", made.changes as f64)
         .with_value("a_second", made.changes as f64 / made.took.as_secs_f64())
-        .with_value("cpu_us", busy_us / made.changes as f64)
+        .with_value("cpu_us_per_change", busy_us / made.changes as f64)
         .with_value("write_p50_us", made.writes.at(0.5).as_micros() as f64)
         .with_value("write_p99_us", made.writes.at(0.99).as_micros() as f64);
     record.values.extend(written);

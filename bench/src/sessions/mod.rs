@@ -115,7 +115,7 @@ async fn measure(instances: u32, sessions: usize, shared: u32) -> anyhow::Result
         .with_value("anonymous_mib", full.anonymous_mib)
         .with_value("kib_a_session", kib_a_session)
         .with_value("changes", changes)
-        .with_value("cpu_us", busy.as_secs_f64() * 1e6 / changes)
+        .with_value("cpu_us_per_change", busy.as_secs_f64() * 1e6 / changes)
         .with_value("missing", missing as f64);
     told.tell(&mut record)?;
     warm.tell("warm", &mut record);

@@ -41,8 +41,8 @@ impl Told {
         let all = self.all()?;
         self.each()?.tell(record);
         let more = [
-            ("all_p50_us", all.at(0.5).as_micros() as f64),
-            ("all_p99_us", all.at(0.99).as_micros() as f64),
+            ("all_told_p50_us", all.at(0.5).as_micros() as f64),
+            ("all_told_p99_us", all.at(0.99).as_micros() as f64),
             ("deliveries", self.delays_us.len() as f64),
             ("bytes", self.bytes as f64),
             ("bytes_by_ideal", self.bytes_by_ideal()),

@@ -3,7 +3,7 @@
 use rollcall_results::{Class, Configuration, Record, Steadiness, Value};
 
 /// What must not grow: the CPU of one change, memory, and what is open.
-const WATCHED: [&str; 5] = ["cpu_us", "rss_mib", "anonymous_mib", "descriptors", "threads"];
+const WATCHED: [&str; 5] = ["cpu_us_per_change", "rss_mib", "anonymous_mib", "descriptors", "threads"];
 /// What may change from the first judged minute to the last, as a share of the mean.
 const ALLOWED: f64 = 0.1;
 /// Of so many minutes the first is not judged: buffers grow to what the load needs.

@@ -76,7 +76,7 @@ impl Soak {
                 .with_case("sessions", self.sessions)
                 .with_value("changes", changes as f64)
                 .with_value("a_second", changes as f64 / took.as_secs_f64())
-                .with_value("cpu_us", busy.as_secs_f64() * 1e6 / changes.max(1) as f64)
+                .with_value("cpu_us_per_change", busy.as_secs_f64() * 1e6 / changes.max(1) as f64)
                 .with_value("rss_mib", resident.rss_mib)
                 .with_value("anonymous_mib", resident.anonymous_mib)
                 .with_value("descriptors", descriptors(pid)? as f64)
@@ -86,7 +86,7 @@ impl Soak {
             println!(
                 "{number:>6}  {:>9.1}  {:>13.0}  {:>7.1}  {:>13.1}  {:>11}  {:>7}",
                 value("a_second"),
-                value("cpu_us"),
+                value("cpu_us_per_change"),
                 resident.rss_mib,
                 resident.anonymous_mib,
                 value("descriptors"),

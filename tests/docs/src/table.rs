@@ -27,6 +27,9 @@ const THE_DEMO: Stage = Elsewhere(
 );
 const A_MEASUREMENT: Stage =
     Elsewhere("it measures for half an hour and more; `cargo xtask test` runs the essentials of it");
+const THE_BENCHMARKS: Stage = Elsewhere(
+    "they measure on an idle machine for hours, and write what is committed; tests of bench/ and xtask hold their parts",
+);
 
 /// All rows.
 pub static TABLE: &[Row] = &[
@@ -39,6 +42,7 @@ pub static TABLE: &[Row] = &[
     row("README.md", "rollcall check", Cluster).before(ALL_IS_WELL),
     row("README.md", "cargo xtask cluster up", ALL_TESTS),
     row("charts/rollcall/README.md", "helm install", Cluster).words(&[("NAMESPACE", "shop")]),
+    row("docs/benchmarks.md", "cargo xtask bench", THE_BENCHMARKS),
     // Taken by the API server, and not kept: what becomes of a new authority takes the controllers half a minute.
     row("docs/certificates.md", "kubectl -n rollcall-system patch secret", Cluster)
         .before(NEW_AUTHORITY)

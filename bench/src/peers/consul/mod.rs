@@ -22,7 +22,7 @@ use self::{
 };
 use super::{
     BeatArguments, Client, Data, Heartbeat, NameServer, Pace, Peer, Registry, Started, Watcher, beat::System,
-    http::Http,
+    http::Http, pool::Pool,
 };
 
 /// Holds one way to ask.
@@ -45,6 +45,8 @@ struct Row {
     way: Way,
     configuration: Configuration,
     processes: Arc<Processes>,
+    /// To whom registrations are told.
+    connections: Pool<Http>,
 }
 
 /// Starts both, and fills the catalogue.
@@ -54,7 +56,10 @@ pub(super) fn start(
 ) -> BoxFuture<'static, anyhow::Result<Vec<Started>>> {
     async move {
         let processes = Arc::new(Processes::start(data, configuration).await?);
-        let row = |way| Arc::new(Row { way, configuration, processes: processes.clone() });
+        let row = |way| {
+            let (processes, connections) = (processes.clone(), Pool::default());
+            Arc::new(Row { way, configuration, processes, connections })
+        };
         let (server, agent, cached) = (row(Way::Server), row(Way::Agent), row(Way::AgentCached));
         // The DNS of an agent asks the server each time, unless it is told to use its cache.
         let (of_agent, of_cached) = match configuration {
@@ -123,8 +128,13 @@ impl Row {
     }
 
     async fn put(&self, path: &str, body: &Value) -> anyhow::Result<()> {
-        let mut http = Http::connect(self.asked().at).await?;
-        http.ask(Method::PUT, path, body.to_string(), ANSWER_MAX).await?.good().map(drop)
+        let mut http = match self.connections.take(Http::is_open) {
+            Some(http) => http,
+            None => Http::connect(self.asked().at).await?,
+        };
+        let answer = http.ask(Method::PUT, path, body.to_string(), ANSWER_MAX).await?;
+        self.connections.give(http);
+        answer.good().map(drop)
     }
 }
 
@@ -142,7 +152,7 @@ impl Peer for Row {
     }
 
     fn programs(&self) -> Vec<Program> {
-        self.processes.programs()
+        self.processes.programs(self.way.is_of_the_agent())
     }
 
     /// An agent that asks the server each time costs both. One that has the answer is the only one whom a lookup costs.

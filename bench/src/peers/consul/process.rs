@@ -73,13 +73,15 @@ impl Processes {
         Ok(Self { server, client, version: version(&program)? })
     }
 
-    pub(super) fn programs(&self) -> Vec<Program> {
+    /// The server, and the client agent where that is asked.
+    pub(super) fn programs(&self, is_of_the_agent: bool) -> Vec<Program> {
         let of = |name: &str, agent: &Agent| Program {
             name: name.to_owned(),
             version: self.version.clone(),
             command: format!("consul {}", agent.arguments.join(" ")),
         };
-        vec![of("consul server", &self.server), of("consul client agent", &self.client)]
+        let server = of("consul server", &self.server);
+        if is_of_the_agent { vec![server, of("consul client agent", &self.client)] } else { vec![server] }
     }
 }
 

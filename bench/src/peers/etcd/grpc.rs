@@ -59,6 +59,11 @@ impl Grpc {
         Ok(Self { at, sender })
     }
 
+    /// Whether nothing is known that broke it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
     /// The message that a call answers with.
     pub(super) async fn call(&mut self, method: &str, message: &Message) -> anyhow::Result<Bytes> {
         let mut body = BytesMut::from(self.whole(method, message).await?);

@@ -18,9 +18,12 @@ use self::{
     api::{DELETE, PUT, RANGE, Read, delete, put, range, ranged},
     grpc::Grpc,
     process::{Disk, Etcd, key, prefix, value},
+    protobuf::Message,
     watch::Keys,
 };
-use super::{BeatArguments, Client, Data, Heartbeat, Pace, Peer, Registry, Started, Watcher, beat::System};
+use super::{
+    BeatArguments, Client, Data, Heartbeat, Pace, Peer, Registry, Started, Watcher, beat::System, pool::Pool,
+};
 
 /// Holds a row of the tables.
 struct Row {
@@ -28,6 +31,8 @@ struct Row {
     read: Read,
     configuration: Configuration,
     etcd: Arc<Etcd>,
+    /// To whom registrations are told.
+    connections: Pool<Grpc>,
 }
 
 /// Holds one client.
@@ -50,8 +55,9 @@ pub(super) fn start(
 ) -> BoxFuture<'static, anyhow::Result<Vec<Started>>> {
     async move {
         let etcd = Arc::new(Etcd::start(data, configuration, Disk::Real).await?);
-        let row =
-            |name, read, etcd: &Arc<Etcd>| Arc::new(Row { name, read, configuration, etcd: etcd.clone() });
+        let row = |name, read, etcd: &Arc<Etcd>| {
+            Arc::new(Row { name, read, configuration, etcd: etcd.clone(), connections: Pool::default() })
+        };
         let mut rows = vec![
             Started::heartbeat(row("etcd, linearizable", Read::Linearizable, &etcd)),
             Started::peer(row("etcd, serializable", Read::Serializable, &etcd)),
@@ -78,6 +84,18 @@ fn addresses<'a>(values: impl Iterator<Item = &'a [u8]>) -> anyhow::Result<Vec<S
 }
 
 // === impl Row ===
+
+impl Row {
+    async fn write(&self, method: &str, message: &Message) -> anyhow::Result<()> {
+        let mut grpc = match self.connections.take(Grpc::is_open) {
+            Some(grpc) => grpc,
+            None => Grpc::connect(self.etcd.at).await?,
+        };
+        grpc.call(method, message).await?;
+        self.connections.give(grpc);
+        Ok(())
+    }
+}
 
 impl Peer for Row {
     fn name(&self) -> &str {
@@ -111,19 +129,11 @@ impl Peer for Row {
 
 impl Registry for Row {
     fn register<'a>(&'a self, service: &'a str, instance: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
-        async move {
-            let mut grpc = Grpc::connect(self.etcd.at).await?;
-            grpc.call(PUT, &put(&key(service, instance), &value(instance), 0)).await.map(drop)
-        }
-        .boxed()
+        async move { self.write(PUT, &put(&key(service, instance), &value(instance), 0)).await }.boxed()
     }
 
     fn deregister<'a>(&'a self, service: &'a str, instance: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
-        async move {
-            let mut grpc = Grpc::connect(self.etcd.at).await?;
-            grpc.call(DELETE, &delete(&key(service, instance))).await.map(drop)
-        }
-        .boxed()
+        async move { self.write(DELETE, &delete(&key(service, instance))).await }.boxed()
     }
 
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, anyhow::Result<Box<dyn Watcher>>> {

@@ -4,7 +4,10 @@ use anyhow::ensure;
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, StatusCode};
 
-use crate::peers::beat::{BeatArguments, Beater, Heard};
+use crate::peers::{
+    Pace,
+    beat::{BeatArguments, Beater, Heard},
+};
 
 use super::{
     kept::Kept,
@@ -12,24 +15,24 @@ use super::{
 };
 
 /// Holds one who beats.
-pub(in crate::peers) struct Beating {
+pub(in crate::peers) struct ToEureka {
     kept: Kept,
     arguments: BeatArguments,
 }
 
-// === impl Beating ===
+// === impl ToEureka ===
 
-impl Beating {
+impl ToEureka {
     pub(in crate::peers) fn new(arguments: BeatArguments) -> Self {
         Self { kept: Kept::new(arguments.at, arguments.from), arguments }
     }
 }
 
-impl Beater for Beating {
+impl Beater for ToEureka {
     fn register(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
         async {
-            let BeatArguments { service, instance, .. } = &self.arguments;
-            let body = registration(service, instance, self.arguments.pace());
+            let &BeatArguments { ref service, ref instance, ttl_ms, beat_ms, .. } = &self.arguments;
+            let body = registration(service, instance, Pace { ttl_ms, beat_ms });
             self.kept.ask(Method::POST, &path_of(service), body).await?.good().map(drop)
         }
         .boxed()

@@ -37,7 +37,7 @@ use super::{
     jvm::{Java, Jvm},
 };
 
-pub(super) use self::beat::Beating;
+pub(super) use self::beat::ToEureka;
 
 /// The first of the ports; each server has one.
 const PORTS: u16 = 28_250;
@@ -48,7 +48,7 @@ const LASTING: Pace = Pace { ttl_ms: 24 * 60 * 60 * 1_000, beat_ms: 30_000 };
 const TOGETHER: usize = 8;
 
 /// Holds a server.
-pub(crate) struct Eureka {
+struct Eureka {
     at: SocketAddr,
     configuration: Configuration,
     data: Data,
@@ -62,7 +62,7 @@ pub(crate) struct Eureka {
     process: Jvm,
 }
 
-pub(crate) fn start(
+pub(super) fn start(
     data: Data,
     configuration: Configuration,
 ) -> BoxFuture<'static, anyhow::Result<Vec<Started>>> {

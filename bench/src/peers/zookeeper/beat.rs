@@ -16,22 +16,22 @@ use super::{
 const TRIES: u32 = 5;
 
 /// Holds one who beats: first of all, nobody.
-pub(in crate::peers) struct Beating {
+pub(in crate::peers) struct ToZooKeeper {
     wish: Wish,
     path: String,
     payload: String,
     connection: Option<Connection>,
 }
 
-// === impl Beating ===
+// === impl ToZooKeeper ===
 
-impl Beating {
-    pub(in crate::peers) fn new(arguments: &BeatArguments) -> anyhow::Result<Self> {
+impl ToZooKeeper {
+    pub(in crate::peers) fn new(arguments: &BeatArguments) -> Self {
         let (service, instance) = (&arguments.service, &arguments.instance);
-        let timeout_ms = u32::try_from(arguments.ttl_ms)?;
+        let timeout_ms = u32::try_from(arguments.ttl_ms).unwrap_or(u32::MAX);
         let wish = Wish { at: arguments.at, from: arguments.from, timeout_ms, ticket: Ticket::default() };
         let path = format!("{}/{instance}", path_of(service));
-        Ok(Self { wish, path, payload: payload(service, instance), connection: None })
+        Self { wish, path, payload: payload(service, instance), connection: None }
     }
 
     async fn create(&mut self) -> anyhow::Result<()> {
@@ -78,7 +78,7 @@ impl Beating {
     }
 }
 
-impl Beater for Beating {
+impl Beater for ToZooKeeper {
     fn register(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
         self.create().boxed()
     }

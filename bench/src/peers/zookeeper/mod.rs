@@ -34,7 +34,7 @@ use super::{
     jvm::{Java, Jvm},
 };
 
-pub(super) use self::beat::Beating;
+pub(super) use self::beat::ToZooKeeper;
 
 /// The first of the ports; each server has one.
 const PORTS: u16 = 28_200;
@@ -54,7 +54,7 @@ enum Storage {
 }
 
 /// Holds a server, and the session in which instances are registered here.
-pub(crate) struct ZooKeeper {
+struct ZooKeeper {
     name: String,
     at: SocketAddr,
     configuration: Configuration,
@@ -62,24 +62,21 @@ pub(crate) struct ZooKeeper {
     process: Jvm,
 }
 
-/// ZooKeeper whose log is synced to a disk.
-pub(crate) fn start(
+/// Starts it, and fills it; beside the default one, another one whose log is in memory, which tells what the disk costs.
+pub(super) fn start(
     data: Data,
     configuration: Configuration,
 ) -> BoxFuture<'static, anyhow::Result<Vec<Started>>> {
-    ZooKeeper::start(data, configuration, Storage::Disk).map(rows).boxed()
-}
-
-/// ZooKeeper whose log is in memory, which tells what the disk costs.
-pub(crate) fn start_on_tmpfs(
-    data: Data,
-    configuration: Configuration,
-) -> BoxFuture<'static, anyhow::Result<Vec<Started>>> {
-    ZooKeeper::start(data, configuration, Storage::Memory).map(rows).boxed()
-}
-
-fn rows(started: anyhow::Result<ZooKeeper>) -> anyhow::Result<Vec<Started>> {
-    Ok(vec![Started::heartbeat(Arc::new(started?))])
+    async move {
+        let on_disk = ZooKeeper::start(data, configuration, Storage::Disk).await?;
+        let mut rows = vec![Started::heartbeat(Arc::new(on_disk))];
+        if configuration == Configuration::Default {
+            let in_memory = ZooKeeper::start(data, configuration, Storage::Memory).await?;
+            rows.push(Started::registry(Arc::new(in_memory)));
+        }
+        Ok(rows)
+    }
+    .boxed()
 }
 
 fn path_of(service: &str) -> String {
