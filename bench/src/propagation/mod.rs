@@ -51,6 +51,8 @@ const OUT_WITHIN_SLOW: Duration = Duration::from_secs(240);
 
 /// Holds what is measured, and on whom.
 #[derive(Args, Clone, Debug)]
+// Who has it as a part of their own wish would else be a second group of its name.
+#[group(skip)]
 pub(crate) struct Wish {
     /// A small run that shows that all of it works; its numbers are worth nothing.
     #[arg(long)]
