@@ -64,13 +64,16 @@ pub(crate) fn beside(act: impl FnOnce(&Reached) -> Result<()>) -> Result<()> {
     let name = Name::parse(&format!("bench-{}", process::id()))?;
     let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
     let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
-    let version = kubectl
-        .json(&["get", "--raw", "/version"])
-        .map(|said| said["gitVersion"].as_str().unwrap_or_default().to_owned());
-    let acted = version.map_err(anyhow::Error::from).and_then(|version| act(&Reached { kubectl, version }));
+    let acted = version(&kubectl).and_then(|version| act(&Reached { kubectl, version }));
     let ended = Cluster::down(&home, &name);
     acted?;
     Ok(ended?)
+}
+
+fn version(kubectl: &Kubectl) -> Result<String> {
+    let said: Value = serde_json::from_str(&kubectl.call(&["get", "--raw", "/version"])?)?;
+    let version = said.get("gitVersion").and_then(Value::as_str).context("the API server says no version")?;
+    Ok(version.to_owned())
 }
 
 /// The row of a cluster, once the slices of all instances that are measured or change are there.

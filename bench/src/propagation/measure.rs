@@ -65,10 +65,11 @@ pub(super) async fn measure(
                 false => row.registry.deregister(&service, MEASURED).await?,
             }
             let mut tally = Tally::new(case.watchers, since);
-            match timeout(row.manner.patience(), until_all(&mut watchers, &mut tally, comes)).await {
-                Ok(ended) => ended?,
-                // What is missing then is told.
-                Err(_) => {}
+            // What is missing when the time is over is told.
+            if let Ok(ended) =
+                timeout(row.manner.patience(), until_all(&mut watchers, &mut tally, comes)).await
+            {
+                ended?;
             }
             seen.take(&tally)?;
         }
