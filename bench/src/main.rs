@@ -2,6 +2,7 @@
 
 mod contest;
 mod dns;
+mod failure;
 mod filled;
 mod fleet;
 mod half;
@@ -10,9 +11,12 @@ mod lists;
 mod local;
 mod lookup;
 mod memory;
+mod ours;
 mod overload;
 mod peers;
+mod propagation;
 mod recovery;
+mod registration;
 mod report;
 mod resident;
 mod scale;
@@ -154,6 +158,28 @@ enum What {
     /// The same on the cluster that KUBECONFIG names.
     #[command(hide = true)]
     OverloadOn { minutes: u32, sidecars: u8 },
+    /// How soon watchers know who came and who went: Rollcall beside all other registries.
+    Propagation(propagation::Wish),
+    /// How many registrations a second, and what each costs.
+    Registration(propagation::Wish),
+    /// How soon nobody has one who failed, and how often one is evicted who is well.
+    Failure(failure::Wish),
+    /// What pushes to all who watch, and nothing else.
+    #[command(hide = true)]
+    PropagationFloor {
+        #[arg(long)]
+        port: u16,
+        #[arg(long)]
+        services: u32,
+        #[arg(long)]
+        instances: u32,
+    },
+    /// An app that its sidecar probes.
+    #[command(hide = true)]
+    App(ours::AppArguments),
+    /// The controller's half that sidecars are in session with.
+    #[command(hide = true)]
+    Town(ours::TownArguments),
     /// Bare UDP.
     #[command(hide = true)]
     DnsFloor {
@@ -193,6 +219,14 @@ fn main() -> anyhow::Result<()> {
         What::Beat(arguments) => peers::beat(&arguments),
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
         What::OverloadOn { minutes, sidecars } => overload::run_on_it(minutes, sidecars),
+        What::Propagation(wish) => propagation::run(&wish),
+        What::Registration(wish) => registration::run(&wish),
+        What::Failure(wish) => failure::run(&wish),
+        What::PropagationFloor { port, services, instances } => {
+            propagation::serve_floor(port, peers::Data { services, instances })
+        }
+        What::App(arguments) => ours::run_app(&arguments),
+        What::Town(arguments) => ours::serve_town(&arguments),
         What::DnsFloor { port, reply } => dns::serve_floor(port, &reply),
         What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),
     }

@@ -57,7 +57,7 @@ const KEEP: &str = "keep";
 const CONTROLLER: Program = Program { package: "rollcall-controller", named_by: image::CONTROLLER_PROGRAM };
 const SIDECAR: Program = Program { package: "rollcall-sidecar", named_by: image::SIDECAR_PROGRAM };
 
-static BENCHES: [Bench; 15] = [
+static BENCHES: [Bench; 18] = [
     Bench {
         name: "catalogue",
         about: "picks, changes of the catalogue, and the memory of an instance",
@@ -128,6 +128,24 @@ static BENCHES: [Bench; 15] = [
         name: "soak",
         about: "a real controller under 200 changes a second for half an hour: whether CPU, memory and descriptors stay",
         by: By::ItsPrograms { what: "soak", programs: &[CONTROLLER] },
+        is_long: true,
+    },
+    Bench {
+        name: "propagation",
+        about: "how soon 1 to 1,000 watchers know who came and who went, beside all other registries; `-- --with-cluster`",
+        by: By::ItsPrograms { what: "propagation", programs: &[SIDECAR] },
+        is_long: true,
+    },
+    Bench {
+        name: "registration",
+        about: "registrations a second, and what each costs, of all registries",
+        by: By::ItsPrograms { what: "registration", programs: &[SIDECAR] },
+        is_long: true,
+    },
+    Bench {
+        name: "failure",
+        about: "how soon nobody has who failed, and how often one is evicted who is well; `-- --overload-minutes 30`",
+        by: By::ItsPrograms { what: "failure", programs: &[SIDECAR] },
         is_long: true,
     },
     Bench {
@@ -224,8 +242,18 @@ mod tests {
     fn what_takes_long_runs_by_its_name_alone() {
         let names = |name| wanted(name).iter().map(|bench| bench.name).collect::<Vec<_>>();
         let all = names(None);
-        assert_eq!(all.len(), BENCHES.len() - 6);
-        for long in ["faults", "memory", "overload", "scale", "soak", "upgrades"] {
+        assert_eq!(all.len(), BENCHES.len() - 9);
+        for long in [
+            "failure",
+            "faults",
+            "memory",
+            "overload",
+            "propagation",
+            "registration",
+            "scale",
+            "soak",
+            "upgrades",
+        ] {
             assert!(!all.contains(&long));
             assert_eq!(names(Some(long)), [long]);
         }

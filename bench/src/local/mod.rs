@@ -17,6 +17,7 @@ mod turns;
 
 pub(crate) use self::{
     caller::{ANSWER_MAX, Caller},
+    draws::Draws,
     half::Half,
     keys::{Choice, Keys},
     outcome::Outcome,

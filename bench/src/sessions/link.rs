@@ -32,13 +32,13 @@ use tokio_rustls::TlsConnector;
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// Says what a session has brought.
-pub(super) enum News {
+pub(crate) enum News {
     Bytes(usize),
     Event(Box<Event>),
 }
 
 /// One session, until it ends; `news` is told of everything that comes.
-pub(super) async fn converse(
+pub(crate) async fn converse(
     (from, address): (Ipv4Addr, SocketAddr),
     tls: Arc<ClientConfig>,
     token: &str,

@@ -24,6 +24,7 @@ use tokio::{
 
 pub(crate) use self::{
     crowd::{Crowd, Door, now_ns},
+    link::{News, converse},
     process::{Place, Server},
     seen::MADE,
     server::serve,

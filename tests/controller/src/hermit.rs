@@ -1,7 +1,10 @@
 //! Sidecars as processes, each in a network namespace of its own, so that the network between it and the controller can
 //! be broken in every way there is. The pod that it is the sidecar of is a fake one of the cluster.
 
+pub use crate::network::Fault;
+
 use crate::http::{self, Answer};
+use crate::network::Network;
 use crate::objects;
 use crate::stage::Scene;
 use anyhow::{Context, Result, bail, ensure};
@@ -14,9 +17,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -26,8 +28,6 @@ const LOOKUPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 730
 const DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7353);
 /// What answers at all answers within this, on a loaded machine too.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
-/// Where networks are tried out, and nobody lives: a /30 for each hermit.
-const RANGE: [u8; 2] = [198, 18];
 
 /// A sidecar with its network.
 #[derive(Debug)]
@@ -37,19 +37,6 @@ pub struct Hermit {
     arguments: Vec<String>,
     log: PathBuf,
     pub uid: String,
-}
-
-/// Says what of the network between a sidecar and the controller is broken. Nobody is told that it is: what is sent is
-/// lost.
-#[derive(Debug, Clone, Copy)]
-pub enum Fault {
-    Cut,
-    /// What the sidecar says.
-    Deaf,
-    /// What the controller says.
-    Blind,
-    /// Each packet, in both directions, with this probability.
-    Lossy(f64),
 }
 
 /// A watch of a service, as an app of the pod has one.
@@ -62,14 +49,6 @@ pub struct Watching {
 /// An address of this machine that all hermits reach: where a controller may be that is one of several.
 #[derive(Debug)]
 pub struct Berth(Network);
-
-#[derive(Debug)]
-struct Network {
-    name: String,
-    link: String,
-    /// The host's end, and ours.
-    addresses: [Ipv4Addr; 2],
-}
 
 impl Scene {
     /// A pod of this service on this node, ready for Kubernetes, and its sidecar.
@@ -91,7 +70,7 @@ impl Scene {
         (namespace, pod, service, node): (&str, &str, &str, u8),
     ) -> Result<Hermit> {
         let network = Network::new()?;
-        let own = network.addresses[1].to_string();
+        let own = network.own().to_string();
         let mut annotations = objects::annotations(service, "1.0.0", "http:8080");
         // There is a sidecar, and no app that it could ask.
         annotations["rollcall.dev/probe"] = "none".into();
@@ -100,7 +79,7 @@ impl Scene {
         let place = |what: &str| folder.join(format!("{namespace}-{pod}-{what}"));
         fs::write(place("token"), self.token(namespace, pod, "rollcall")?)?;
         fs::write(place("ca"), self.stage.authority()?)?;
-        let controller = SocketAddr::new(controller.unwrap_or(network.addresses[0].into()), port);
+        let controller = SocketAddr::new(controller.unwrap_or(network.host().into()), port);
         let text = |path: PathBuf| path.display().to_string();
         let arguments = vec![
             format!("--controller={controller}"),
@@ -117,7 +96,7 @@ impl Scene {
 
 impl Hermit {
     pub fn start(&mut self) -> Result<()> {
-        let (name, arguments) = (self.network.name.clone(), self.arguments.clone());
+        let (name, arguments) = (self.network.name().to_owned(), self.arguments.clone());
         let program = crate::program::program(PROGRAM, "rollcall-sidecar")?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let errors = log.try_clone()?;
@@ -160,7 +139,7 @@ impl Hermit {
 
     /// The file of its network.
     pub fn network(&self) -> PathBuf {
-        PathBuf::from("/run/netns").join(&self.network.name)
+        self.network.file()
     }
 
     /// How it ended by itself; none while it runs.
@@ -170,7 +149,7 @@ impl Hermit {
 
     /// Where the cluster reaches the pod.
     pub fn address(&self) -> Ipv4Addr {
-        self.network.addresses[1]
+        self.network.own()
     }
 
     /// What the app of this pod is told.
@@ -273,103 +252,8 @@ impl Berth {
     }
 
     pub fn address(&self) -> Ipv4Addr {
-        self.0.addresses[0]
+        self.0.host()
     }
-}
-
-impl Network {
-    fn new() -> Result<Self> {
-        static NEXT: AtomicU8 = AtomicU8::new(0);
-        clear_those_of_the_dead()?;
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("rollcall-{}-{number}", std::process::id());
-        // A link's name has 15 characters at most.
-        let link = format!("rc{:x}h{number:x}", std::process::id());
-        // Two test programs at a time must not meet.
-        let third = u8::try_from(std::process::id() % 256)?;
-        let address =
-            |last: u8| Ipv4Addr::new(RANGE[0], RANGE[1], third, number.wrapping_mul(4).wrapping_add(last));
-        let network = Self { name, link, addresses: [address(1), address(2)] };
-        ip(&["netns", "add", &network.name])?;
-        let (name, link) = (network.name.as_str(), network.link.as_str());
-        ip(&["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name])?;
-        let [host, own] = network.addresses.map(|address| format!("{address}/30"));
-        ip(&["address", "add", &host, "dev", link])?;
-        ip(&["link", "set", link, "up"])?;
-        ip(&["-n", name, "address", "add", &own, "dev", "eth0"])?;
-        ip(&["-n", name, "link", "set", "eth0", "up"])?;
-        ip(&["-n", name, "link", "set", "lo", "up"])?;
-        // The other ends of the others' networks.
-        ip(&[
-            "-n",
-            name,
-            "route",
-            "add",
-            &format!("{}.{}.0.0/16", RANGE[0], RANGE[1]),
-            "via",
-            &network.addresses[0].to_string(),
-        ])?;
-        Ok(network)
-    }
-
-    fn suffer(&self, fault: Fault) -> Result<()> {
-        self.heal()?;
-        let probability = |p: f64| format!("-m statistic --mode random --probability {p}");
-        let (said, heard) = match fault {
-            Fault::Cut => (Some(String::new()), Some(String::new())),
-            Fault::Deaf => (Some(String::new()), None),
-            Fault::Blind => (None, Some(String::new())),
-            Fault::Lossy(p) => (Some(probability(p)), Some(probability(p))),
-        };
-        for (chain, direction, lost) in [("OUTPUT", "-o", said), ("INPUT", "-i", heard)] {
-            let Some(lost) = lost else { continue };
-            let rule = format!("-w -A {chain} {direction} eth0 {lost} -j DROP");
-            self.iptables(&rule.split_whitespace().collect::<Vec<_>>())?;
-        }
-        Ok(())
-    }
-
-    fn heal(&self) -> Result<()> {
-        self.iptables(&["-w", "-F"])
-    }
-
-    fn iptables(&self, arguments: &[&str]) -> Result<()> {
-        ip(&[&["netns", "exec", &self.name, "iptables"], arguments].concat())
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        // The other end goes with it, at once and not with the last of the namespace's sockets.
-        for gone in [["link", "delete", &self.link], ["netns", "delete", &self.name]] {
-            if let Err(error) = ip(&gone) {
-                eprintln!("left behind: {error:#}");
-            }
-        }
-    }
-}
-
-/// Test programs that were killed leave their networks behind.
-fn clear_those_of_the_dead() -> Result<()> {
-    static CLEARED: OnceLock<()> = OnceLock::new();
-    if CLEARED.set(()).is_err() {
-        return Ok(());
-    }
-    let Ok(all) = fs::read_dir("/run/netns") else { return Ok(()) };
-    for name in all.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
-        let pid = name.strip_prefix("rollcall-").and_then(|rest| rest.split_once('-')?.0.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid.to_string()).exists()) {
-            ip(&["netns", "delete", &name])?;
-        }
-    }
-    Ok(())
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(arguments).output().context("`ip` is needed, and root")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), said.trim());
-    Ok(())
 }
 
 impl Scene {

@@ -24,6 +24,7 @@ pub mod hermit;
 pub mod http;
 pub mod knock;
 pub mod model;
+pub mod network;
 pub mod objects;
 pub mod observer;
 pub mod program;

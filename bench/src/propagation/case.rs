@@ -1,0 +1,129 @@
+//! What is asked of each system: how many watch, and what else changes meanwhile.
+
+use std::time::Duration;
+
+use rollcall_results::Configuration;
+
+/// Holds one case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Case {
+    /// Of one service.
+    pub(crate) watchers: usize,
+    /// Changes a second of other services.
+    pub(crate) background: u32,
+}
+
+/// Says how a system's watchers learn of news, and so how long all of it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Pushed,
+    /// By asking again within seconds.
+    Polled,
+    /// By asking again within a minute, caches that are older than that.
+    PolledRarely,
+}
+
+const WATCHERS: [usize; 4] = [1, 10, 100, 1_000];
+const BACKGROUND: [u32; 3] = [10, 50, 200];
+/// The numbers of watchers that are measured under changes too: one that all systems have, and one for servers.
+const UNDER_LOAD: [usize; 2] = [10, 100];
+
+/// All cases, or those of a short try.
+pub(crate) fn cases(quick: bool) -> Vec<Case> {
+    let idle = |watchers| Case { watchers, background: 0 };
+    if quick {
+        return vec![idle(1), idle(10), Case { watchers: 10, background: 50 }, idle(100)];
+    }
+    let loaded = UNDER_LOAD
+        .into_iter()
+        .flat_map(|watchers| BACKGROUND.into_iter().map(move |background| Case { watchers, background }));
+    WATCHERS.into_iter().map(idle).chain(loaded).collect()
+}
+
+// === impl Manner ===
+
+impl Manner {
+    /// By a system's name and how it is set.
+    pub(crate) fn of(system: &str, configuration: Configuration) -> Self {
+        match (system.to_ascii_lowercase().contains("eureka"), configuration) {
+            (false, _) => Self::Pushed,
+            (true, Configuration::Tuned) => Self::Polled,
+            (true, Configuration::Default) => Self::PolledRarely,
+        }
+    }
+
+    /// What takes minutes each time is asked little, and early.
+    pub(crate) fn takes(self, case: Case, round: u32) -> bool {
+        match self {
+            Self::Pushed => true,
+            Self::Polled => case.background == 0 && case.watchers <= 100 && round <= 2,
+            Self::PolledRarely => case.background == 0 && case.watchers == 10 && round <= 2,
+        }
+    }
+
+    /// Additions, and as many removals, of each case.
+    pub(crate) fn pairs(self) -> u32 {
+        match self {
+            Self::Pushed => 10,
+            Self::Polled => 4,
+            Self::PolledRarely => 2,
+        }
+    }
+
+    /// Between two changes, as long as this at most, by chance: the next change is to find who asks at any moment between two of
+    /// his questions.
+    pub(crate) fn apart_max(self) -> Duration {
+        match self {
+            Self::Pushed => Duration::from_millis(50),
+            Self::Polled => Duration::from_secs(2),
+            Self::PolledRarely => Duration::from_secs(30),
+        }
+    }
+
+    /// Who has not seen a change by then never does.
+    pub(crate) fn patience(self) -> Duration {
+        match self {
+            Self::Pushed => Duration::from_secs(10),
+            Self::Polled => Duration::from_secs(30),
+            Self::PolledRarely => Duration::from_secs(100),
+        }
+    }
+
+    /// What one case takes, for who waits for all of them.
+    pub(crate) fn lasts_about(self) -> Duration {
+        match self {
+            Self::Pushed => Duration::from_secs(3),
+            Self::Polled => Duration::from_secs(20),
+            Self::PolledRarely => Duration::from_secs(150),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_of_watchers_is_measured_idle_and_two_of_them_under_changes() {
+        let all = cases(false);
+        assert_eq!(all.len(), 4 + 6);
+        for watchers in WATCHERS {
+            assert!(all.contains(&Case { watchers, background: 0 }));
+        }
+        for background in BACKGROUND {
+            assert!(all.contains(&Case { watchers: 10, background }));
+        }
+        assert!(cases(true).iter().all(|case| case.watchers <= 100));
+    }
+
+    #[test]
+    fn who_asks_rarely_is_asked_little() {
+        let rounds_asked = |manner: Manner| {
+            let all = cases(false);
+            (1..=5).map(|round| all.iter().filter(|case| manner.takes(**case, round)).count()).sum::<usize>()
+        };
+        assert_eq!(rounds_asked(Manner::of("eureka, poll", Configuration::Default)), 2);
+        assert_eq!(rounds_asked(Manner::of("eureka, poll", Configuration::Tuned)), 6);
+        assert_eq!(rounds_asked(Manner::of("etcd watch", Configuration::Default)), 50);
+    }
+}
