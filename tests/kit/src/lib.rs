@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use rollcall_cluster::{Cluster, Home, Poll, output_of, wait_for};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -88,7 +88,8 @@ fn cgroups(root: &Path) -> Vec<String> {
     found.filter(|cgroup| cgroup.contains("/rollcall-")).collect()
 }
 
-/// The processes that a cluster is made of; others come and go on any machine.
+/// The processes that a cluster is made of, which are all in networks of its own; others come and go on any machine, an etcd of
+/// somebody else among them.
 fn processes() -> Vec<String> {
     const NAMES: [&str; 10] = [
         "rollcall-init",
@@ -105,9 +106,15 @@ fn processes() -> Vec<String> {
     let named = entries(Path::new("/proc")).filter_map(|pid| {
         // A process may end while the list is being read.
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        NAMES.contains(&name.trim()).then(|| format!("process {pid} {}", name.trim()))
+        let is_of_a_cluster = NAMES.contains(&name.trim()) && network(&pid) != network("self");
+        is_of_a_cluster.then(|| format!("process {pid} {}", name.trim()))
     });
     named.collect()
+}
+
+/// None where the process has just ended.
+fn network(pid: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/net")).ok()
 }
 
 /// Runs kubectl on a cluster.
