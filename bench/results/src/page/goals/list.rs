@@ -122,7 +122,11 @@ pub(super) static GOALS: [Goal; 26] = [
         from: &[
             (
                 "scale",
-                Median { value: "all_told_p99_us", only: &[("event", "told"), ("sessions", "100")], by: 1e-3 },
+                Median {
+                    value: "all_told_p99_us",
+                    only: &[("event", "told"), ("sessions", "100")],
+                    by: 1e-3,
+                },
             ),
             ("sessions", Median { value: "all_told_p99_us", only: &[("sessions", "100")], by: 1e-3 }),
         ],
@@ -135,7 +139,11 @@ pub(super) static GOALS: [Goal; 26] = [
         from: &[
             (
                 "scale",
-                Median { value: "all_told_p99_us", only: &[("event", "told"), ("sessions", "2000")], by: 1e-3 },
+                Median {
+                    value: "all_told_p99_us",
+                    only: &[("event", "told"), ("sessions", "2000")],
+                    by: 1e-3,
+                },
             ),
             ("sessions", Median { value: "all_told_p99_us", only: &[("sessions", "2000")], by: 1e-3 }),
         ],
