@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn command_lines_are_told_without_the_folders_of_a_machine() {
         let cases = [
-            ("/root/go/bin/consul agent -data-dir=/tmp/x/data -dev", "consul agent -data-dir=data -dev"),
+            ("/opt/go/bin/consul agent -data-dir=/var/x/data -dev", "consul agent -data-dir=data -dev"),
             ("java -cp /opt/a.jar:/opt/b.jar Main", "java -cp a.jar:b.jar Main"),
             (
                 "etcd --urls http://127.0.0.1:1/a,http://127.0.0.1:2",
