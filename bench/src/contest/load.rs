@@ -22,14 +22,12 @@ use crate::{
 /// So late is who cannot keep a pace for good: nothing is asked from then on.
 const LATE_MAX: Duration = Duration::from_secs(2);
 
-/// As many lookups as so many connections can make, one after the other each.
-pub(super) async fn closed(
-    peer: &dyn Peer,
-    keys: &Keys,
-    connections: usize,
-    lasts: Duration,
-) -> anyhow::Result<Outcome> {
-    in_a_loop(peer, keys, connections, lasts, u64::MAX).await
+/// Holds clients with their connections, which stay open behind a load: what it costs to make and to end them is no lookup's.
+pub(crate) struct Clients(Vec<Box<dyn Client>>);
+
+/// As many lookups as these can make, one after the other each.
+pub(super) async fn closed(clients: &mut Clients, keys: &Keys, lasts: Duration) -> anyhow::Result<Outcome> {
+    in_a_loop(clients, keys, lasts, u64::MAX).await
 }
 
 /// So many lookups over so many connections, of which nothing is kept: a program for a virtual machine is translated while it
@@ -41,21 +39,20 @@ pub(super) async fn warm_up(
     lookups: u64,
     at_most: Duration,
 ) -> anyhow::Result<()> {
-    in_a_loop(peer, keys, connections, at_most, lookups.div_ceil(connections as u64)).await.map(drop)
+    let mut clients = Clients::connect(peer, connections).await?;
+    in_a_loop(&mut clients, keys, at_most, lookups.div_ceil(connections as u64)).await.map(drop)
 }
 
 /// Until so long after the beginning, or until each has made so many.
 async fn in_a_loop(
-    peer: &dyn Peer,
+    clients: &mut Clients,
     keys: &Keys,
-    connections: usize,
     lasts: Duration,
     each: u64,
 ) -> anyhow::Result<Outcome> {
-    let clients = connected(peer, connections).await?;
     let begin = Instant::now();
     let mut asking = JoinSet::new();
-    for (number, mut client) in clients.into_iter().enumerate() {
+    for (number, mut client) in clients.0.drain(..).enumerate() {
         let keys = keys.of(number);
         asking.spawn(async move {
             let mut delays = Delays::new()?;
@@ -67,30 +64,33 @@ async fn in_a_loop(
                 client.lookup(service).await?;
                 delays.push(asked.elapsed());
             }
-            anyhow::Ok(delays)
+            anyhow::Ok((delays, client))
         });
     }
     let mut all = Delays::new()?;
     let ends = async {
-        while let Some(delays) = asking.join_next().await {
-            all.join(&delays??)?;
+        while let Some(ended) = asking.join_next().await {
+            let (delays, client) = ended??;
+            all.join(&delays)?;
+            clients.0.push(client);
         }
         anyhow::Ok(())
     };
     timeout(lasts + ANSWER_MAX * 2, ends).await.context("a load does not end")??;
-    Ok(Outcome::of(begin, all))
+    Ok(Outcome::of(begin, all.len(), all))
 }
 
-/// So many lookups a second at the times when they are due, over so many connections. Where all of them wait for an answer, the
-/// next lookup is late, and that is its delay too. What was not asked for in the end counts with the time for which it waited.
+/// So many lookups a second at the times when they are due, over these connections. Where all of them wait for an answer, the
+/// next lookup is late, and that is its delay too. What was not asked for in the end is no answer, and its delay is the time for
+/// which it waited.
 pub(crate) async fn open(
-    peer: &dyn Peer,
+    clients: &mut Clients,
     keys: &Keys,
-    connections: usize,
     a_second: u32,
     lasts: Duration,
 ) -> anyhow::Result<Outcome> {
-    let mut idle = connected(peer, connections).await?;
+    let Clients(idle) = clients;
+    let mut answers = 0;
     let mut asking = FuturesUnordered::new();
     let mut delays = Delays::new()?;
     let begin = Instant::now();
@@ -100,6 +100,7 @@ pub(crate) async fn open(
             while let Some(Some(answered)) = asking.next().now_or_never() {
                 let (client, due): (Box<dyn Client>, Instant) = answered?;
                 delays.push(due.elapsed());
+                answers += 1;
                 idle.push(client);
             }
             let now = Instant::now();
@@ -121,12 +122,15 @@ pub(crate) async fn open(
     }
     let rest = async {
         while let Some(answered) = asking.next().await {
-            delays.push(answered?.1.elapsed());
+            let (client, due) = answered?;
+            delays.push(due.elapsed());
+            answers += 1;
+            idle.push(client);
         }
         anyhow::Ok(())
     };
     timeout(ANSWER_MAX * 2, rest).await.context("a load does not end")??;
-    Ok(Outcome::of(begin, delays))
+    Ok(Outcome::of(begin, answers, delays))
 }
 
 async fn answered(
@@ -138,13 +142,17 @@ async fn answered(
     Ok((client, due))
 }
 
-async fn connected(peer: &dyn Peer, connections: usize) -> anyhow::Result<Vec<Box<dyn Client>>> {
-    ensure!(connections > 0, "a load needs a connection");
-    let mut clients = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        clients.push(timeout(ANSWER_MAX, peer.client()).await.context("no connection in time")??);
+// === impl Clients ===
+
+impl Clients {
+    pub(crate) async fn connect(peer: &dyn Peer, connections: usize) -> anyhow::Result<Self> {
+        ensure!(connections > 0, "a load needs a connection");
+        let mut clients = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            clients.push(timeout(ANSWER_MAX, peer.client()).await.context("no connection in time")??);
+        }
+        Ok(Self(clients))
     }
-    Ok(clients)
 }
 
 #[cfg(test)]
@@ -207,25 +215,39 @@ mod tests {
 
     #[test]
     fn who_cannot_keep_the_pace_pays_for_all_who_wait() {
-        let slow = Slow { after: Duration::from_millis(20) };
-        let keys = Keys::in_turn(1);
+        let (slow, keys) = (&Slow { after: Duration::from_millis(20) }, &Keys::in_turn(1));
         let lasts = Duration::from_millis(200);
         // One connection can make 50 a second at most, and is asked for 200: all are asked, the last one 600 ms late.
-        let late = block_on(open(&slow, &keys, 1, 200, lasts));
-        assert_eq!(late.delays.len(), 40);
+        let by = |connections| async move {
+            open(&mut Clients::connect(slow, connections).await?, keys, 200, lasts).await
+        };
+        let late = block_on(by(1));
+        assert_eq!((late.delays.len(), late.answers), (40, 40));
         assert!(late.delays.at(1.0) >= Duration::from_millis(580), "{:?}", late.delays.at(1.0));
         // Eight connections can keep it.
-        let kept = block_on(open(&slow, &keys, 8, 200, lasts));
+        let kept = block_on(by(8));
         assert_eq!(kept.delays.len(), 40);
         assert!(kept.delays.at(0.5) < late.delays.at(0.5));
         assert!(kept.delays.at(0.0) >= Duration::from_millis(20) * 99 / 100);
     }
 
     #[test]
+    fn what_nobody_asked_for_is_no_answer() {
+        let (slow, keys) = (Slow { after: Duration::from_secs(2) }, Keys::in_turn(1));
+        let of = block_on(async {
+            open(&mut Clients::connect(&slow, 1).await?, &keys, 20, Duration::from_millis(200)).await
+        });
+        assert_eq!(of.delays.len(), 4);
+        assert!((1..4).contains(&of.answers), "{}", of.answers);
+    }
+
+    #[test]
     fn a_closed_load_makes_what_its_connections_can_and_a_warm_up_ends() {
         let slow = Slow { after: Duration::from_millis(10) };
         let keys = Keys::in_turn(3);
-        let closed = block_on(closed(&slow, &keys, 4, Duration::from_millis(100)));
+        let closed = block_on(async {
+            closed(&mut Clients::connect(&slow, 4).await?, &keys, Duration::from_millis(100)).await
+        });
         assert!((4..=44).contains(&closed.delays.len()), "{}", closed.delays.len());
         let begin = Instant::now();
         block_on(warm_up(&slow, &keys, 4, 8, Duration::from_secs(60)));

@@ -6,12 +6,14 @@ mod table;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 use rollcall_results::{Class, Program, Record, Writer};
+use tokio::time::sleep;
 
+use self::load::Clients;
 use crate::{
     local::{Choice, Keys, Measured, Rounds, Turns, cpu_of},
     peers::{ALL, Data, Peer, Start},
@@ -74,6 +76,11 @@ pub(crate) const WARM_UP_QUICK: u64 = 500;
 const KEPT_PERCENT_MAX: u32 = 90;
 const WARM_UP_MAX: Duration = Duration::from_secs(10);
 const WARM_UP_CONNECTIONS: usize = 16;
+/// All systems together take no more than this of a processor when the first load begins, or it was waited for so long.
+const QUIET_MAX: f64 = 0.03;
+const QUIET_WITHIN: Duration = Duration::from_secs(60);
+/// What collects garbage does so now and then.
+const QUIET_FOR: Duration = Duration::from_secs(1);
 /// In every system, before anything is measured: so many services are looked up and compared.
 const SAMPLED: u32 = 7;
 
@@ -165,6 +172,7 @@ impl Contest {
             let warm = load::warm_up(&**peer, &all_in_turn, WARM_UP_CONNECTIONS, terms.warm_up, WARM_UP_MAX);
             warm.await.with_context(|| format!("{} does not get warm", peer.name()))?;
         }
+        quiet(&contenders).await?;
         let choices = [Choice::One, Choice::Uniform, Choice::Zipf];
         let keys = choices.map(|choice| (choice, choice.keys(data.services, turns.draws()))).into();
         let many = u32::try_from(contenders.len() * terms.loads.len())? * terms.rounds;
@@ -207,16 +215,23 @@ impl Contest {
         let mut maximum = 0.0;
         for load in self.terms.loads.iter().copied() {
             let keys = |choice| self.keys.get(&choice).context("no keys");
-            let (before, others_before) = (cpu_of(&pids)?, cpu_of(&others)?);
-            let outcome = match load {
-                Load::Closed { choice, connections } => {
-                    load::closed(&*contender.peer, keys(choice)?, connections, self.lasts).await?
-                }
+            let (connections, pace) = match load {
+                Load::Closed { connections, .. } => (connections, None),
                 Load::Steady { .. } | Load::Share { .. } => {
                     let Some(a_second) = load.pace(maximum) else { continue };
-                    let (peer, keys) = (&*contender.peer, keys(Choice::Zipf)?);
-                    load::open(peer, keys, self.terms.open_connections, a_second, self.lasts).await?
+                    (self.terms.open_connections, Some(a_second))
                 }
+            };
+            let mut clients = Clients::connect(&*contender.peer, connections).await?;
+            let (before, others_before) = (cpu_of(&pids)?, cpu_of(&others)?);
+            let outcome = match (load, pace) {
+                (Load::Closed { choice, .. }, _) => {
+                    load::closed(&mut clients, keys(choice)?, self.lasts).await?
+                }
+                (_, Some(a_second)) => {
+                    load::open(&mut clients, keys(Choice::Zipf)?, a_second, self.lasts).await?
+                }
+                (_, None) => continue,
             };
             let (cpu, others_cpu) = (cpu_of(&pids)? - before, cpu_of(&others)? - others_before);
             if load == self.terms.maximum_by {
@@ -241,6 +256,25 @@ impl Contest {
         let mut record = load.tell(record, self.terms.open_connections);
         measured.tell(&mut record);
         record
+    }
+}
+
+/// Returns when nobody has much left to do of what the warm-up began: all share a processor. Who is never quiet is told of.
+async fn quiet(contenders: &[Contender]) -> anyhow::Result<()> {
+    let pids: BTreeSet<_> = contenders.iter().flat_map(|one| one.peer.pids()).collect();
+    let pids: Vec<_> = pids.into_iter().collect();
+    let begin = Instant::now();
+    loop {
+        let before = cpu_of(&pids)?;
+        sleep(QUIET_FOR).await;
+        let busy = (cpu_of(&pids)? - before).as_secs_f64() / QUIET_FOR.as_secs_f64();
+        if busy <= QUIET_MAX {
+            return Ok(());
+        }
+        if begin.elapsed() > QUIET_WITHIN {
+            println!("together they still take {:.0} % of a processor while nobody asks them", busy * 100.0);
+            return Ok(());
+        }
     }
 }
 

@@ -50,6 +50,8 @@ const WATCHERS: usize = 3;
 const SEEN_MAX: Duration = Duration::from_secs(100);
 /// Between two rounds, so that what the last one left is over.
 const APART: Duration = Duration::from_secs(1);
+/// A sidecar's, as it is built.
+const BEAT_OF_A_SIDECAR: Duration = Duration::from_secs(3);
 /// Says that the network is our own already.
 const ISOLATED: &str = "ROLLCALL_BENCH_ISOLATED";
 /// Whose failures are measured: an address of loopback for each row.
@@ -152,7 +154,9 @@ async fn each_event(
     let mut watchers = Watchers::open(whom.registry(), &service, WATCHERS).await.context(name.clone())?;
     for round in 1..=rounds {
         for event in whom.events().iter().copied() {
-            let out = once(&whom, &service, event, out_within, &mut watchers).await;
+            let beat = whom.pace().map_or(BEAT_OF_A_SIDECAR, |pace| Duration::from_millis(pace.beat_ms));
+            let wait = APART + beat.mul_f64(share_of(round));
+            let out = once(&whom, &service, event, wait, out_within, &mut watchers).await;
             let out = out.with_context(|| format!("{name}, {}", event.name()))?;
             let (class, configuration) = (whom.registry().class(), whom.registry().configuration());
             println!(
@@ -179,11 +183,19 @@ async fn each_event(
     Ok(())
 }
 
+/// Where between two beats it fails in this round: rounds are spread evenly, however many there are.
+fn share_of(round: u32) -> f64 {
+    /// The golden ratio's, whose multiples fill every gap.
+    const STEP: f64 = 0.618_033_988_749_895;
+    (f64::from(round) * STEP).fract()
+}
+
 /// None where it never was out.
 async fn once(
     whom: &Whom,
     service: &str,
     event: Event,
+    wait: Duration,
     out_within: Duration,
     watchers: &mut Watchers,
 ) -> anyhow::Result<Option<Duration>> {
@@ -193,7 +205,7 @@ async fn once(
         .await
         .context("never seen")??;
     // Somewhere between two of its beats.
-    sleep(APART).await;
+    sleep(wait).await;
     let since = Instant::now();
     victim.suffer(event)?;
     let mut gone = Tally::new(WATCHERS, since);

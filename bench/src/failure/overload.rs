@@ -5,7 +5,6 @@ use std::{
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
-    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
@@ -20,6 +19,7 @@ use super::{
     victim::{Victim, Whom},
 };
 use crate::{
+    local::processors,
     peers::{Data, Registry},
     propagation::{Row, Watchers},
 };
@@ -61,12 +61,12 @@ pub(super) async fn measure(
         pods.iter().skip(1).try_for_each(|pod| pod.network.suffer(Fault::Lossy(LOST_SHARE)))?;
     }
     rules::lose(FROM, LOST)?;
-    let processors = available_parallelism()?.get();
-    let _burners = (0..2 * processors).map(|_| burner()).collect::<anyhow::Result<Vec<_>>>()?;
+    let processors = processors()?;
+    let _burners = (0..2 * processors).map(|_| burner(processors)).collect::<anyhow::Result<Vec<_>>>()?;
     let until = Instant::now() + Duration::from_secs(60) * minutes;
     for (heartbeat, well, mut watchers) in prepared {
         running.spawn(async move {
-            let mut count = Evictions::default();
+            let mut count = Evictions::of(usize::from(WELL));
             while let Ok(news) = timeout_at(until.into(), watchers.next()).await {
                 let news = news?;
                 count.see(well.iter().filter(|one| news.has(&one.instance)).count());
@@ -96,16 +96,15 @@ pub(super) async fn measure(
 }
 
 /// Does nothing, as fast as it can.
-fn burner() -> anyhow::Result<Companion> {
-    Ok(Companion::start("burning CPU", Path::new("taskset"), |sh| {
-        let all = available_parallelism().map_or(1, usize::from);
-        let processors = format!("0-{}", all.saturating_sub(1));
+fn burner(processors: usize) -> anyhow::Result<Companion> {
+    Ok(Companion::start("burning CPU", Path::new("taskset"), move |sh| {
+        let processors = format!("0-{}", processors.saturating_sub(1));
         sh.args(["-c", &processors, "sh", "-c", "while :; do :; done"]).stdin(Stdio::null());
     })?)
 }
 
-/// Counts how often one of those who are well was missing.
-#[derive(Debug, Default)]
+/// Counts how often one of those who are well was missing. All were there when it began.
+#[derive(Debug)]
 struct Evictions {
     there: usize,
     evicted: u32,
@@ -114,6 +113,10 @@ struct Evictions {
 // === impl Evictions ===
 
 impl Evictions {
+    fn of(there: usize) -> Self {
+        Self { there, evicted: 0 }
+    }
+
     /// So many of them are there now.
     fn see(&mut self, there: usize) {
         self.evicted += u32::try_from(self.there.saturating_sub(there)).unwrap_or(u32::MAX);
@@ -127,8 +130,8 @@ mod tests {
 
     #[test]
     fn who_comes_is_no_eviction_and_who_goes_twice_is_two() {
-        let mut count = Evictions::default();
-        [2, 5, 5, 4, 5, 3, 5].into_iter().for_each(|there| count.see(there));
-        assert_eq!(count.evicted, 3);
+        let mut count = Evictions::of(5);
+        [4, 5, 5, 4, 5, 3, 5].into_iter().for_each(|there| count.see(there));
+        assert_eq!(count.evicted, 4);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use self::{
     half::Half,
     keys::{Choice, Keys},
     outcome::Outcome,
-    process::{cpu, cpu_of, listening, measured, memory, stand_aside},
+    process::{cpu, cpu_of, listening, measured, memory, processors, stand_aside},
     rounds::{Measured, Rounds, median},
     schedule::Schedule,
     shop::{NAMESPACE, Shop, ShopPorts, serve as serve_shop},

@@ -7,6 +7,8 @@ use crate::report::Delays;
 /// Holds what a load came to.
 pub(crate) struct Outcome {
     pub(crate) took: Duration,
+    /// Of them there are fewer than delays where some were never asked for.
+    pub(crate) answers: u64,
     pub(crate) delays: Delays,
 }
 
@@ -14,12 +16,12 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// Of a load that began then and is over now.
-    pub(crate) fn of(begin: Instant, delays: Delays) -> Self {
-        Self { took: begin.elapsed(), delays }
+    pub(crate) fn of(begin: Instant, answers: u64, delays: Delays) -> Self {
+        Self { took: begin.elapsed(), answers, delays }
     }
 
     pub(crate) fn a_second(&self) -> f64 {
-        self.delays.len() as f64 / self.took.as_secs_f64()
+        self.answers as f64 / self.took.as_secs_f64()
     }
 
     /// The delay, in microseconds, that this share of the requests did not exceed.

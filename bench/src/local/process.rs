@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use nix::{time::clock_getcpuclockid, unistd::Pid};
 use rollcall_cluster::companion::Companion;
 use tokio::{net::TcpStream, time::sleep};
 
@@ -63,15 +64,17 @@ pub(crate) async fn listening(at: SocketAddr, process: &Companion) -> anyhow::Re
     Ok(())
 }
 
-/// What all threads of a process have computed.
+/// How many there are, also where this process keeps to one of them.
+pub(crate) fn processors() -> anyhow::Result<usize> {
+    let text = fs::read_to_string("/proc/cpuinfo")?;
+    let many = text.lines().filter(|line| line.starts_with("processor")).count();
+    Ok(many.max(1))
+}
+
+/// What all threads of a process have computed, those that have ended among them.
 pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
-    let mut all_ns = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end while we look.
-        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        all_ns += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default();
-    }
-    Ok(Duration::from_nanos(all_ns))
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?;
+    Ok(Duration::from(clock.now()?))
 }
 
 /// What all of these have.

@@ -6,7 +6,7 @@ use rollcall_results::{Record, Writer};
 
 use super::Ours;
 use crate::{
-    contest::load,
+    contest::load::{self, Clients},
     local::{Half, Keys, Outcome, Shop, median},
     peers::{Data, Peer},
 };
@@ -39,6 +39,11 @@ pub(super) fn lasts(rounds: u32) -> Duration {
     STEADY_FOR * LOADS * rounds
 }
 
+async fn at_a_steady_pace(peer: &dyn Peer, keys: &Keys) -> anyhow::Result<Outcome> {
+    let mut clients = Clients::connect(peer, STEADY_CONNECTIONS).await?;
+    load::open(&mut clients, keys, STEADY, STEADY_FOR).await
+}
+
 /// Of the sidecar, and beside them those of bare hyper at the same times: what it loses while others change, it loses to the
 /// machine, which has the controller's half to run behind the load, and the sidecar that takes the changes beside it.
 pub(super) async fn delays(ours: Ours, data: Data, rounds: u32, writer: &mut Writer) -> anyhow::Result<()> {
@@ -48,7 +53,7 @@ pub(super) async fn delays(ours: Ours, data: Data, rounds: u32, writer: &mut Wri
     for round in 1..=rounds {
         let steady =
             async |peer: &dyn Peer, name, meanwhile: While, results: &mut Results, writer: &mut Writer| {
-                let outcome = load::open(peer, &keys, STEADY_CONNECTIONS, STEADY, STEADY_FOR).await?;
+                let outcome = at_a_steady_pace(peer, &keys).await?;
                 writer.push(&record(peer, data, meanwhile, &outcome, round))?;
                 results.entry((name, meanwhile)).or_default().push(outcome);
                 anyhow::Ok(())

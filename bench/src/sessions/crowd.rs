@@ -202,19 +202,21 @@ impl Shared {
     }
 
     fn hear(&self, news: &News, seen: &mut Seen) {
-        if !self.measuring.load(Ordering::Relaxed) {
-            return;
-        }
+        let is_measuring = self.measuring.load(Ordering::Relaxed);
         match news {
-            News::Bytes(bytes) => self.told().came(*bytes),
+            News::Bytes(bytes) if is_measuring => self.told().came(*bytes),
             News::Event(event) => {
                 if let Event::Changed { key, service } = &**event {
                     let now_ns = now_ns();
+                    // What was changed before is seen as well: later it would be taken for new.
                     for change in seen.news(key, service) {
-                        self.told().one(&change, now_ns, *key == self.all_hold);
+                        if is_measuring {
+                            self.told().one(&change, now_ns, *key == self.all_hold);
+                        }
                     }
                 }
             }
+            News::Bytes(_) => {}
         }
     }
 }

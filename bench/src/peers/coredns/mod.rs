@@ -115,8 +115,9 @@ impl Peer for CoreDns {
         "coredns"
     }
 
+    /// With a file of its own on the machine that asks, as a cache of a node has it.
     fn class(&self) -> Class {
-        Class::C
+        Class::B
     }
 
     fn configuration(&self) -> Configuration {

@@ -50,7 +50,7 @@ pub(super) enum Figure {
         only: Only,
         by: f64,
     },
-    /// Of all rounds the worst one.
+    /// Of all rounds the worst one; one in which it never came to that is worse than all others.
     Worst {
         value: &'static str,
         only: Only,
@@ -134,7 +134,10 @@ impl Figure {
             }
             Worst { value, only, by } => {
                 let records = ours(only).flat_map(|one| one.records().iter());
-                bound.worst(records.filter_map(|record| Some(record.values.get(*value)? * by)))
+                bound.worst(records.filter_map(|record| {
+                    let never = record.values.get("never_within_s").is_some_and(|within_s| *within_s > 0.0);
+                    if never { Some(f64::INFINITY) } else { Some(record.values.get(*value)? * by) }
+                }))
             }
             Slope { x, value, only } => {
                 let lines =

@@ -44,6 +44,7 @@ pub(super) fn table(results: &BTreeMap<String, Results>) -> String {
         let (figure, met) = match measured {
             None => ("not measured yet".to_owned(), ""),
             Some((_, figure)) if goal.bound.holds(figure) => (told(figure), "yes"),
+            Some((_, figure)) if figure.is_infinite() => ("never, at its worst".to_owned(), "**no**"),
             Some((_, figure)) => (told(figure), "**no**"),
         };
         let usual = goal.from.first().map(|(bench, _)| *bench).unwrap_or_default();
