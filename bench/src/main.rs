@@ -159,7 +159,7 @@ enum What {
     #[command(hide = true)]
     OverloadOn { minutes: u32, sidecars: u8 },
     /// How soon watchers know who came and who went: Rollcall beside all other registries.
-    Propagation(propagation::Wish),
+    Propagation(propagation::Arguments),
     /// How many registrations a second, and what each costs.
     Registration(propagation::Wish),
     /// How soon nobody has one who failed, and how often one is evicted who is well.

@@ -63,15 +63,24 @@ pub(crate) struct Wish {
     /// These systems alone, by the names that `peers` knows, `rollcall` or `floor`; all by default.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// What needs a real Kubernetes as well, in a cluster that is made for it.
-    #[arg(long)]
-    pub(crate) with_cluster: bool,
     #[arg(long)]
     pub(crate) rounds: Option<u32>,
 }
 
-pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
-    if wish.with_cluster {
+/// Holds what is asked for of this one.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    wish: Wish,
+    /// Kubernetes' slices as well, in a cluster that is made for it.
+    #[arg(long)]
+    with_cluster: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let Arguments { wish, with_cluster } = arguments;
+    if *with_cluster {
         return kubernetes::beside(|cluster| begin(wish, Some(cluster)));
     }
     begin(wish, None)
