@@ -34,10 +34,6 @@ impl World {
     }
 
     pub fn see(&mut self, object: &Value) {
-        // A watch begins with what there is as one list, where it is long.
-        if object["items"].is_array() {
-            return self.add_list(object);
-        }
         let name = name(object);
         match object["kind"].as_str().unwrap_or_default() {
             "Pod" => drop(self.pods.insert(name, pod(object))),

@@ -26,11 +26,15 @@ const GATHER: Duration = Duration::from_millis(20);
 const BEGIN_MAX: Duration = Duration::from_secs(60);
 /// More says nothing more.
 const TOLD_MAX: usize = 5;
+/// An API server ends a watch after its time, and one that reads too slowly at once: of a watch that goes on ending, nothing
+/// is to be learned.
+const ENDS_MAX: u32 = 20;
 
 /// An observation under way.
 #[derive(Debug)]
 pub struct Observer {
     stop: Arc<AtomicBool>,
+    cut: Arc<AtomicBool>,
     watching: Option<JoinHandle<Result<Seen>>>,
 }
 
@@ -41,6 +45,8 @@ pub struct Seen {
     pub events: usize,
     /// Instances that came into service or left it.
     pub turns: usize,
+    /// Watches that ended, and went on.
+    pub ends: usize,
 }
 
 type Read = Box<dyn Fn() -> Result<Catalogue> + Send>;
@@ -67,23 +73,25 @@ impl Observer {
         let mut watches = Vec::new();
         for namespace in namespaces {
             for kind in ["pods", "serviceregistrations", "services", "endpointslices"] {
-                watches.push(watch(kubectl, namespace, kind, sender.clone())?);
+                watches.push(Watch::start(kubectl, namespace, kind, watches.len(), &sender)?);
             }
         }
         let mut world = World::default();
         for namespace in namespaces {
             world.see(&kubectl.json(&["get", "namespace", namespace])?);
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        let mut watching = Watching { world, events, read: Box::new(read), seen: Seen::default() };
+        let (stop, cut) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let told = (stop.clone(), cut.clone());
+        let seen = Seen::default();
+        let mut watching = Watching { world, watches, sender, events, read: Box::new(read), seen };
         let (history, watching) = (watching.begin()?, watching);
-        let watching = thread::spawn(move || {
-            let seen = watching.run(history, &told);
-            drop(watches);
-            seen
-        });
-        Ok(Self { stop, watching: Some(watching) })
+        let watching = thread::spawn(move || watching.run(history, &told.0, &told.1));
+        Ok(Self { stop, cut, watching: Some(watching) })
+    }
+
+    /// Ends all its watches once, as an API server does now and then: they go on where they ended.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
     }
 
     /// Ends it; an error says who was served or missing for too long.
@@ -101,32 +109,107 @@ impl Drop for Observer {
     }
 }
 
-/// One kind of one namespace, as `kubectl get --watch` tells of it.
-fn watch(kubectl: &Kubectl, namespace: &str, kind: &str, events: Sender<Result<Value>>) -> Result<Companion> {
-    let kubeconfig = kubectl.kubeconfig.clone();
-    let arguments =
-        ["get", kind, "-n", namespace, "--watch", "--output-watch-events", "-o", "json"].map(str::to_owned);
-    let mut process = Companion::start("starting kubectl get --watch", &kubectl.program, move |kubectl| {
-        kubectl.env("KUBECONFIG", kubeconfig).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+/// One kind of one namespace, as `kubectl get --raw` passes on what the API server tells.
+#[derive(Debug)]
+struct Watch {
+    kubectl: Kubectl,
+    path: String,
+    /// Its place among all.
+    place: usize,
+    process: Companion,
+    /// Newest that was told: from there the next one goes on, so that nothing is missed between the two.
+    revision: Option<u64>,
+    ends: u32,
+}
+
+/// What a watch tells, and which.
+struct Told {
+    place: usize,
+    what: Event,
+}
+
+/// One thing that a watch tells.
+enum Event {
+    /// Of an object, as the API server says it.
+    Object(Value),
+    /// It is over, and perhaps why.
+    Ended(Option<serde_json::Error>),
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn start(
+        kubectl: &Kubectl,
+        namespace: &str,
+        kind: &str,
+        place: usize,
+        sender: &Sender<Told>,
+    ) -> Result<Self> {
+        let group = match kind {
+            "serviceregistrations" => "apis/rollcall.dev/v1alpha1",
+            "endpointslices" => "apis/discovery.k8s.io/v1",
+            _ => "api/v1",
+        };
+        let path = format!("/{group}/namespaces/{namespace}/{kind}?watch=true");
+        let process = begin(kubectl, &path, place, sender)?;
+        Ok(Self { kubectl: kubectl.clone(), path, place, process, revision: None, ends: 0 })
+    }
+
+    /// Goes on where it ended.
+    fn go_on(&mut self, why: Option<&serde_json::Error>, sender: &Sender<Told>) -> Result<()> {
+        self.ends += 1;
+        let how = self.process.ended();
+        ensure!(self.ends <= ENDS_MAX, "{} ended for the {}th time: {how:?}, {why:?}", self.path, self.ends);
+        let path = match self.revision {
+            Some(revision) => format!("{}&resourceVersion={revision}", self.path),
+            // It told of nothing, and so nothing is known that may be gone by now.
+            None => self.path.clone(),
+        };
+        self.process = begin(&self.kubectl, &path, self.place, sender)?;
+        Ok(())
+    }
+
+    fn told(&mut self, object: &Value) {
+        let revision = object["metadata"]["resourceVersion"].as_str();
+        // What there was at the beginning comes in no order.
+        self.revision = self.revision.max(revision.and_then(|revision| revision.parse().ok()));
+    }
+}
+
+fn begin(kubectl: &Kubectl, path: &str, place: usize, sender: &Sender<Told>) -> Result<Companion> {
+    let (kubeconfig, path) = (kubectl.kubeconfig.clone(), path.to_owned());
+    let mut process = Companion::start("starting kubectl get --raw", &kubectl.program, move |kubectl| {
+        kubectl.env("KUBECONFIG", kubeconfig).args(["get", "--raw", &path]);
+        kubectl.stdin(Stdio::null()).stdout(Stdio::piped());
     })?;
     let output = BufReader::new(process.take_stdout().context("no output")?);
-    let what = format!("{kind} of {namespace}");
+    let sender = sender.clone();
     thread::spawn(move || {
+        let mut why = None;
         for event in serde_json::Deserializer::from_reader(output).into_iter::<Value>() {
-            let event = event.map_err(Into::into);
-            if events.send(event).is_err() {
+            let event = match event {
+                Ok(event) => Event::Object(event),
+                Err(error) => {
+                    why = Some(error);
+                    break;
+                }
+            };
+            if sender.send(Told { place, what: event }).is_err() {
                 return;
             }
         }
         // Nobody reads any more where the observer ended it.
-        let _ = events.send(Err(anyhow::anyhow!("kubectl's watch of {what} ended")));
+        let _ = sender.send(Told { place, what: Event::Ended(why) });
     });
     Ok(process)
 }
 
 struct Watching {
     world: World,
-    events: Receiver<Result<Value>>,
+    watches: Vec<Watch>,
+    sender: Sender<Told>,
+    events: Receiver<Told>,
     read: Read,
     seen: Seen,
 }
@@ -147,11 +230,14 @@ impl Watching {
         }
     }
 
-    fn run(mut self, mut history: History, stop: &AtomicBool) -> Result<Seen> {
+    fn run(mut self, mut history: History, stop: &AtomicBool, cut: &AtomicBool) -> Result<Seen> {
         let mut dumps = VecDeque::new();
         let (mut wrong, mut next_read) = (Vec::new(), Instant::now());
         let mut stopping: Option<Instant> = None;
         loop {
+            if cut.swap(false, Ordering::AcqRel) {
+                self.watches.iter_mut().for_each(|watch| watch.process.kill());
+            }
             if self.gather()? {
                 self.seen.turns += history.add(Instant::now(), &self.world.catalogue());
             }
@@ -184,15 +270,23 @@ impl Watching {
         let end = Instant::now() + GATHER;
         let mut any = false;
         while let Ok(event) = self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            let event = event?;
+            let watch = self.watches.get_mut(event.place).context("nobody's watch")?;
+            let (kind, object) = match &event.what {
+                Event::Object(event) => (event["type"].as_str().unwrap_or_default(), &event["object"]),
+                Event::Ended(why) => {
+                    watch.go_on(why.as_ref(), &self.sender)?;
+                    self.seen.ends += 1;
+                    continue;
+                }
+            };
             any = true;
             self.seen.events += 1;
-            match event["type"].as_str().unwrap_or_default() {
-                "ADDED" | "MODIFIED" => self.world.see(&event["object"]),
-                "DELETED" => self.world.lose(&event["object"]),
-                "BOOKMARK" => {}
-                other => bail!("kubectl's watch: {other}: {}", event["object"]),
+            match kind {
+                "ADDED" | "MODIFIED" => self.world.see(object),
+                "DELETED" => self.world.lose(object),
+                other => bail!("{}: {other}: {object}", watch.path),
             }
+            watch.told(object);
         }
         Ok(any)
     }

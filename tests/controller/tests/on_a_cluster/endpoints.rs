@@ -38,9 +38,11 @@ fn a_service_of_several_slices_is_one() -> Result<()> {
     // Slices are filled up and emptied as it shrinks; nobody of those who stay is missing meanwhile.
     let observer = scene.observe()?;
     scene.kubectl(&shop, &["scale", "deployment/crowd", "--replicas=20"])?;
+    observer.cut();
     serving(20)?;
     scene.agrees()?;
     let seen = observer.end()?;
+    ensure!(seen.ends > 0, "no watch was cut: {seen:?}");
     println!("a crowd that shrinks: {seen:?}");
     Ok(())
 }
