@@ -11,10 +11,14 @@ use crate::{
     peers::{ALL, Data, Heartbeat, Registry, Started},
 };
 
-/// Whose coming and going is measured. He is in nobody's data.
-pub(crate) const MEASURED: &str = "10.250.0.1";
-/// Who comes to other services, and goes, meanwhile.
-pub(crate) const BACKGROUND: &str = "10.250.0.2";
+/// Pods whose coming and going is measured, in turn: one alone would say more than a session of ours may, and have a phase of
+/// its own. They are in nobody's data.
+const MEASURED_PODS: u32 = 8;
+/// Pods that come to other services, and go, meanwhile, each to one.
+pub(super) const BACKGROUND_PODS: u32 = 25;
+/// The first of either.
+const MEASURED: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 1);
+const BACKGROUND: Ipv4Addr = Ipv4Addr::new(10, 250, 2, 1);
 /// Sidecars at which apps watch: as many as fit beside all others.
 const SIDECARS: u8 = 10;
 /// What nobody limits.
@@ -32,6 +36,21 @@ pub(crate) struct Row {
 /// Holds all that run.
 pub(crate) struct Rows(Vec<Row>);
 
+/// Who comes and goes at this turn.
+pub(super) fn measured_pod(turn: u32) -> String {
+    Ipv4Addr::from(u32::from(MEASURED) + turn % MEASURED_PODS).to_string()
+}
+
+/// All whose changes are under way in a case.
+pub(super) fn changing(has_background: bool) -> Vec<String> {
+    let background = (0..BACKGROUND_PODS).map(background_pod).filter(|_| has_background);
+    (0..MEASURED_PODS).map(measured_pod).chain(background).collect()
+}
+
+pub(super) fn background_pod(number: u32) -> String {
+    Ipv4Addr::from(u32::from(BACKGROUND) + number).to_string()
+}
+
 // === impl Rows ===
 
 impl Rows {
@@ -41,7 +60,11 @@ impl Rows {
             rows.push(Row::of(Arc::new(Floor::start(port, data).await?)));
         }
         if wish.means("rollcall") {
-            let registrars = vec![MEASURED.parse::<Ipv4Addr>()?, BACKGROUND.parse()?];
+            let measured = (0..MEASURED_PODS).map(measured_pod);
+            let registrars = measured.chain((0..BACKGROUND_PODS).map(background_pod));
+            let registrars = registrars.map(|pod| pod.parse::<Ipv4Addr>()).collect::<Result<_, _>>()?;
+            // Each of the other services has a watcher too.
+            let crowd = crowd + BACKGROUND_PODS;
             let ours =
                 OurWish { data, registrars, guests: Vec::new(), watching: SIDECARS, crowd, port: port + 1 };
             for one in Rollcall::start(&ours).await.context("starting Rollcall")? {
@@ -70,6 +93,7 @@ impl Rows {
         self.0.push(row);
     }
 
+    /// Those who take turns.
     pub(crate) fn all(&self) -> &[Row] {
         &self.0
     }
