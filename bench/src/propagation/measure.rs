@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     background::{Background, Pace},
     case::Case,
-    rows::{Row, changing, measured_pod},
+    rows::{Row, measured_pod, theirs},
     tally::Tally,
     watchers::Watchers,
 };
@@ -46,15 +46,28 @@ pub(super) struct Seen {
     pub(super) missed: u32,
 }
 
+/// Leaves nobody behind, whatever comes of it.
 pub(super) async fn measure(
     row: &Row,
     case: Case,
     draws: &mut Draws,
     quick: bool,
 ) -> anyhow::Result<Outcome> {
+    let measured = once(row, case, draws, quick).await;
+    if measured.is_err() {
+        for (service, instance) in theirs(case.background > 0) {
+            // Who is not there need not go, and says so in some registries.
+            let _ = row.registry.deregister(&service, &instance).await;
+        }
+    }
+    measured
+}
+
+async fn once(row: &Row, case: Case, draws: &mut Draws, quick: bool) -> anyhow::Result<Outcome> {
     let service = Data::service(0);
     let mut watchers = Watchers::open(&*row.registry, &service, case.watchers).await?;
-    let pids = row.registry.pids_of_changes(&changing(case.background > 0));
+    let changing: Vec<_> = theirs(case.background > 0).map(|(_, instance)| instance).collect();
+    let pids = row.registry.pids_of_changes(&changing);
     let background = Background::begin(&row.registry, case.background).await?;
     sleep(OPENED_FOR).await;
     let (before, begin) = (cpu_of(&pids)?, Instant::now());

@@ -41,10 +41,11 @@ pub(super) fn measured_pod(turn: u32) -> String {
     Ipv4Addr::from(u32::from(MEASURED) + turn % MEASURED_PODS).to_string()
 }
 
-/// All whose changes are under way in a case.
-pub(super) fn changing(has_background: bool) -> Vec<String> {
-    let background = (0..BACKGROUND_PODS).map(background_pod).filter(|_| has_background);
-    (0..MEASURED_PODS).map(measured_pod).chain(background).collect()
+/// All who come and go in a case, each with its service.
+pub(super) fn theirs(has_background: bool) -> impl Iterator<Item = (String, String)> {
+    let measured = (0..MEASURED_PODS).map(|pod| (Data::service(0), measured_pod(pod)));
+    let background = (0..BACKGROUND_PODS).map(|pod| (Data::service(1 + pod), background_pod(pod)));
+    measured.chain(background.filter(move |_| has_background))
 }
 
 pub(super) fn background_pod(number: u32) -> String {
@@ -121,5 +122,23 @@ impl Row {
     /// None of one at which nothing registers.
     fn of_peer(started: Started) -> Option<Self> {
         Some(Self { heartbeat: started.heartbeat, ..Self::of(started.registry?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn many_pods_come_and_go_each_at_one_service() {
+        let [idle, loaded] = [false, true].map(|has_background| theirs(has_background).collect::<Vec<_>>());
+        assert!(idle.iter().all(|(service, _)| *service == Data::service(0)));
+        assert_eq!(loaded.len(), idle.len() + BACKGROUND_PODS as usize);
+        let pods: BTreeSet<_> = loaded.iter().map(|(_, pod)| pod).collect();
+        assert_eq!(pods.len(), loaded.len());
+        let services: BTreeSet<_> = loaded.iter().map(|(service, _)| service).collect();
+        assert_eq!(services.len(), 1 + BACKGROUND_PODS as usize);
     }
 }

@@ -39,7 +39,7 @@ impl Told {
         Self { writer, of_all: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
-    /// What failed once is not asked again.
+    /// What has failed is not asked in the next rounds.
     pub(super) fn has_failed(&self, place: usize, case: Case) -> bool {
         self.failed.contains_key(&(place, case))
     }

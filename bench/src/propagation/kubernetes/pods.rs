@@ -19,7 +19,7 @@ use crate::{
     propagation::{
         background::SERVICES,
         case::Manner,
-        rows::{Row, changing},
+        rows::{Row, theirs},
     },
 };
 
@@ -70,7 +70,8 @@ pub(super) async fn rows(reached: &Reached, data: Data) -> Result<[Row; 2]> {
     let stable = (0..SERVICES.min(data.services)).flat_map(|number| {
         data.addresses(number).map(move |address| (Data::service(number), address, true)).collect::<Vec<_>>()
     });
-    let writing = stable.chain(theirs()).map(|(service, address, is_ready)| {
+    let coming = theirs(true).map(|(service, address)| (service, address, false));
+    let writing = stable.chain(coming).map(|(service, address, is_ready)| {
         let (pods, placement) = (&pods, &reached.placement);
         async move { make(pods, &pod(&service, &address, placement)?, &address, is_ready).await }
     });
@@ -86,14 +87,6 @@ pub(super) async fn rows(reached: &Reached, data: Data) -> Result<[Row; 2]> {
     };
     let watched = row(Seen::InSlices, Manner::Paced, usize::MAX);
     Ok([watched, row(Seen::InDns(dns), Manner::Polled, ASKING_MAX)])
-}
-
-/// Those who come and go, each to its service.
-fn theirs() -> impl Iterator<Item = (String, String, bool)> {
-    let measured = changing(false).into_iter().map(|pod| (0, pod));
-    let count = measured.len();
-    let background = (1..).zip(changing(true).into_iter().skip(count));
-    measured.chain(background).map(|(service, pod)| (Data::service(service), pod, false))
 }
 
 async fn make(pods: &Api<DynamicObject>, pod: &DynamicObject, address: &str, is_ready: bool) -> Result<()> {
@@ -246,14 +239,5 @@ mod tests {
             assert_eq!(status.pointer("/status/podIPs/0/ip"), Some(&json!("10.0.0.1")));
             assert_eq!(status.pointer("/status/conditions/0/status"), Some(&json!(word)));
         }
-    }
-
-    #[test]
-    fn each_who_comes_and_goes_is_of_the_service_that_is_asked_for() {
-        let theirs: Vec<_> = theirs().collect();
-        assert_eq!(theirs.len(), changing(true).len());
-        let of_first = theirs.iter().filter(|(service, _, _)| *service == Data::service(0)).count();
-        assert_eq!(of_first, changing(false).len());
-        assert_eq!(theirs.last().map(|(service, _, _)| service.clone()), Some(Data::service(SERVICES - 1)));
     }
 }
