@@ -105,16 +105,19 @@ impl Manner {
     }
 
     /// What one case takes, for who waits for all of them.
-    pub(crate) fn lasts_about(self, quick: bool) -> Duration {
-        match (self, quick) {
-            (Self::Pushed, true) => Duration::from_millis(500),
-            (Self::Pushed, false) => Duration::from_secs(3),
-            (Self::Paced, true) => Duration::from_secs(2),
-            (Self::Paced, false) => Duration::from_secs(12),
-            (Self::Polled, _) => Duration::from_secs(20),
-            (Self::PolledRarely, true) => Duration::from_secs(70),
-            (Self::PolledRarely, false) => Duration::from_secs(150),
-        }
+    pub(crate) fn lasts_about(self, case: Case, quick: bool) -> Duration {
+        let has_a_crowd = case.watchers > 100;
+        let ms = match (self, quick) {
+            (Self::Pushed, true) => 500,
+            (Self::Pushed, false) if has_a_crowd => 12_000,
+            (Self::Pushed, false) => 2_500,
+            (Self::Paced, true) => 2_000,
+            (Self::Paced, false) => 13_000,
+            (Self::Polled, _) => 20_000,
+            (Self::PolledRarely, true) => 70_000,
+            (Self::PolledRarely, false) => 150_000,
+        };
+        Duration::from_millis(ms)
     }
 }
 

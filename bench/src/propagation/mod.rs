@@ -116,6 +116,7 @@ async fn all(wish: &Wish, cluster: Option<&kubernetes::Reached>) -> anyhow::Resu
     let mut turns = Turns::new(1, if wish.quick { 0 } else { REPEATS });
     let mut draws = Draws::new(1);
     let pids: Vec<_> = rows.all().iter().flat_map(|row| row.registry.pids()).collect();
+    let begin = Instant::now();
     warm_up(rows.all(), &mut draws, wish.quick).await;
     for round in 1..=rounds {
         for (place, case) in due(rows.all(), &cases, round, &mut turns) {
@@ -135,7 +136,7 @@ async fn all(wish: &Wish, cluster: Option<&kubernetes::Reached>) -> anyhow::Resu
             told.round((place, row), case, round, measured)?;
         }
     }
-    println!("\n{}", turns.told());
+    println!("\n{}; it took {:.1} min", turns.told(), begin.elapsed().as_secs_f64() / 60.0);
     told.end(rows.all())
 }
 
@@ -176,7 +177,11 @@ async fn quiet(pids: &[u32]) {
 /// Without what starting takes.
 fn expected(rows: &[Row], cases: &[Case], rounds: u32, quick: bool) -> Duration {
     let once = |row: &Row, round: u32| -> Duration {
-        cases.iter().filter(|case| row.takes(**case, round)).map(|_| row.manner.lasts_about(quick)).sum()
+        cases
+            .iter()
+            .filter(|case| row.takes(**case, round))
+            .map(|case| row.manner.lasts_about(*case, quick))
+            .sum()
     };
     let of_round = |round: u32| -> Duration { rows.iter().map(|row| once(row, round)).sum() };
     (1..=rounds).map(of_round).sum()
