@@ -132,7 +132,7 @@ static BENCHES: [Bench; 18] = [
     },
     Bench {
         name: "propagation",
-        about: "how soon 1 to 1,000 watchers know who came and who went, beside all other registries; `-- --with-cluster`",
+        about: "how soon 1 to 1,000 watchers know who came and who went, beside all other registries; `-- --quick`, `-- --with-cluster`",
         by: By::ItsPrograms { what: "propagation", programs: &[SIDECAR] },
         is_long: true,
     },

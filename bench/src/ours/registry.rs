@@ -16,6 +16,7 @@ use rollcall_net::client_config;
 use rollcall_results::{Class, Configuration, Program};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use super::{
     pushed::Pushed,
@@ -90,21 +91,28 @@ impl Rollcall {
         let pods: Vec<_> = ours.chain(wish.guests.iter().copied()).map(IpAddr::V4).collect();
         // Guests come over a link of their own.
         let listen = if wish.guests.is_empty() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-        let town = Town::start(&TownArguments {
+        let first_guest = pods.len() - wish.guests.len();
+        let town = TownArguments {
             listen: SocketAddr::from((listen, wish.port)),
             services: wish.data.services,
             instances: wish.data.instances,
-            pods: pods.clone(),
+            pods,
             crowd: wish.crowd,
-        })?;
-        let mut sidecars = Vec::new();
+        };
         let controller = SocketAddr::from((Ipv4Addr::LOCALHOST, wish.port));
-        let first_guest = pods.len() - wish.guests.len();
-        for number in 0..first_guest {
-            let port = wish.port + PORTS_EACH * (u16::try_from(number)? + 1);
-            let place = Place { token: token(number), port, network: None };
-            sidecars.push(Sidecar::start(place, controller, &town.authority)?);
-        }
+        let first_port = wish.port;
+        // It waits for processes, which is nothing for a thread that others need.
+        let (town, mut sidecars) = spawn_blocking(move || {
+            let town = Town::start(&town)?;
+            let sidecars = (0..first_guest).map(|number| {
+                let port = first_port + PORTS_EACH * (u16::try_from(number)? + 1);
+                let place = Place { token: token(number), port, network: None };
+                Sidecar::start(place, controller, &town.authority)
+            });
+            let sidecars = sidecars.collect::<anyhow::Result<Vec<_>>>()?;
+            anyhow::Ok((town, sidecars))
+        })
+        .await??;
         for sidecar in &sidecars {
             sidecar.in_step().await?;
         }
@@ -192,7 +200,9 @@ impl Registry for Rollcall {
             let sidecar = self.parts.registrar(instance)?;
             let path = format!("/v1/self/{service}");
             let (status, body) = sidecar.localhost.call(Method::PUT, &path, Some(body)).await?;
-            ensure!(status == StatusCode::OK, "{service}: {status} {}", String::from_utf8_lossy(&body));
+            // Where the controller has not answered in time, the sidecar says that it goes on saying it: watchers tell when it is done.
+            let is_taken = matches!(status, StatusCode::OK | StatusCode::ACCEPTED);
+            ensure!(is_taken, "{service}: {status} {}", String::from_utf8_lossy(&body));
             Ok(())
         }
         .boxed()
@@ -207,6 +217,19 @@ impl Registry for Rollcall {
             Ok(())
         }
         .boxed()
+    }
+
+    /// The controller's half and the sidecars of those who register; where apps watch at sidecars, those too.
+    fn pids_of_changes(&self, instances: &[String]) -> Vec<u32> {
+        let is_meant = |pod: &Ipv4Addr| instances.contains(&pod.to_string());
+        let registrars = self.parts.registrars.iter().filter(|(pod, _)| is_meant(pod));
+        let registrars = registrars.map(|(_, sidecar)| sidecar);
+        let watching: &[Sidecar] = match self.witness {
+            Witness::Sidecar => &self.parts.watching,
+            Witness::Wire => &[],
+        };
+        let sidecars = registrars.chain(watching).filter_map(Sidecar::pid);
+        std::iter::once(self.parts.town.pid()).chain(sidecars).collect()
     }
 
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, anyhow::Result<Box<dyn Watcher>>> {

@@ -26,7 +26,7 @@ pub(super) enum Kind {
 }
 
 /// Holds a socket of its own.
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     socket: UdpSocket,
     id: u16,
     reply: Vec<u8>,
@@ -46,14 +46,15 @@ impl Kind {
 // === impl Resolver ===
 
 impl Resolver {
-    pub(super) async fn connect(at: SocketAddr) -> anyhow::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub(crate) async fn connect(at: SocketAddr) -> anyhow::Result<Self> {
+        let from = if at.ip().is_loopback() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let socket = UdpSocket::bind((from, 0)).await?;
         socket.connect(at).await?;
         Ok(Self { socket, id: 0, reply: vec![0; usize::from(REPLY_BYTES)] })
     }
 
     /// The addresses of this name, sorted as text.
-    pub(super) async fn addresses(&mut self, name: &str) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn addresses(&mut self, name: &str) -> anyhow::Result<Vec<String>> {
         addresses(self.ask(name, Kind::A).await?)
     }
 

@@ -34,7 +34,7 @@ use rollcall_results::{Class, Configuration, Program};
 pub(crate) use self::{
     beat::{BeatArguments, run as beat},
     data::{Data, METADATA, PORT, TAG, VERSION},
-    dns::{addresses, ports},
+    dns::{Resolver, addresses, ports},
     floor::Floor,
     rollcall::{SidecarPeer, start_controller},
     smoke::run as smoke,
@@ -67,6 +67,10 @@ pub(crate) trait Registry: Peer {
     /// Adds an instance, healthy at once, to a service; returns when the registry has said that it is done.
     fn register<'a>(&'a self, service: &'a str, instance: &'a str) -> BoxFuture<'a, anyhow::Result<()>>;
     fn deregister<'a>(&'a self, service: &'a str, instance: &'a str) -> BoxFuture<'a, anyhow::Result<()>>;
+    /// All processes that a change of one of these instances goes through, from who is told of it to who tells the watchers.
+    fn pids_of_changes(&self, _instances: &[String]) -> Vec<u32> {
+        self.pids()
+    }
     /// One more watcher of a service, with a connection of its own, in the way that its makers mean it.
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, anyhow::Result<Box<dyn Watcher>>>;
 }

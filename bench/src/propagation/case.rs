@@ -5,7 +5,7 @@ use std::time::Duration;
 use rollcall_results::Configuration;
 
 /// Holds one case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Case {
     /// Of one service.
     pub(crate) watchers: usize,
@@ -17,6 +17,8 @@ pub(crate) struct Case {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     Pushed,
+    /// The same, by a controller that writes no more than so many a second.
+    Paced,
     /// By asking again within seconds.
     Polled,
     /// By asking again within a minute, caches that are older than that.
@@ -24,9 +26,12 @@ pub(crate) enum Manner {
 }
 
 const WATCHERS: [usize; 4] = [1, 10, 100, 1_000];
-const BACKGROUND: [u32; 3] = [10, 50, 200];
+pub(super) const BACKGROUND: [u32; 3] = [10, 50, 200];
 /// The numbers of watchers that are measured under changes too: one that all systems have, and one for servers.
 const UNDER_LOAD: [usize; 2] = [10, 100];
+
+/// Beside this, a kube-controller-manager has to keep up with the measured changes too: it writes 20 objects a second by default.
+const PACED_MAX: u32 = 10;
 
 /// All cases, or those of a short try.
 pub(crate) fn cases(quick: bool) -> Vec<Case> {
@@ -52,21 +57,30 @@ impl Manner {
         }
     }
 
+    /// Without being asked.
+    pub(crate) fn is_pushed(self) -> bool {
+        matches!(self, Self::Pushed | Self::Paced)
+    }
+
     /// What takes minutes each time is asked little, and early.
     pub(crate) fn takes(self, case: Case, round: u32) -> bool {
         match self {
             Self::Pushed => true,
+            Self::Paced => case.background <= PACED_MAX,
             Self::Polled => case.background == 0 && case.watchers <= 100 && round <= 2,
             Self::PolledRarely => case.background == 0 && case.watchers == 10 && round <= 2,
         }
     }
 
     /// Additions, and as many removals, of each case.
-    pub(crate) fn pairs(self) -> u32 {
-        match self {
-            Self::Pushed => 10,
-            Self::Polled => 4,
-            Self::PolledRarely => 2,
+    pub(crate) fn pairs(self, quick: bool) -> u32 {
+        match (self, quick) {
+            // Three rounds have a hundred: the slowest hundredth is one of them.
+            (Self::Pushed | Self::Paced, false) => 34,
+            (Self::Polled, false) => 4,
+            (Self::PolledRarely, false) => 2,
+            (Self::Pushed | Self::Paced | Self::Polled, true) => 3,
+            (Self::PolledRarely, true) => 1,
         }
     }
 
@@ -74,7 +88,8 @@ impl Manner {
     /// his questions.
     pub(crate) fn apart_max(self) -> Duration {
         match self {
-            Self::Pushed => Duration::from_millis(50),
+            Self::Pushed => Duration::from_millis(30),
+            Self::Paced => Duration::from_millis(300),
             Self::Polled => Duration::from_secs(2),
             Self::PolledRarely => Duration::from_secs(30),
         }
@@ -83,19 +98,26 @@ impl Manner {
     /// Who has not seen a change by then never does.
     pub(crate) fn patience(self) -> Duration {
         match self {
-            Self::Pushed => Duration::from_secs(10),
+            Self::Pushed | Self::Paced => Duration::from_secs(10),
             Self::Polled => Duration::from_secs(30),
             Self::PolledRarely => Duration::from_secs(100),
         }
     }
 
     /// What one case takes, for who waits for all of them.
-    pub(crate) fn lasts_about(self) -> Duration {
-        match self {
-            Self::Pushed => Duration::from_secs(3),
-            Self::Polled => Duration::from_secs(20),
-            Self::PolledRarely => Duration::from_secs(150),
-        }
+    pub(crate) fn lasts_about(self, case: Case, quick: bool) -> Duration {
+        let has_a_crowd = case.watchers > 100;
+        let ms = match (self, quick) {
+            (Self::Pushed, true) => 500,
+            (Self::Pushed, false) if has_a_crowd => 12_000,
+            (Self::Pushed, false) => 2_500,
+            (Self::Paced, true) => 2_000,
+            (Self::Paced, false) => 13_000,
+            (Self::Polled, _) => 20_000,
+            (Self::PolledRarely, true) => 70_000,
+            (Self::PolledRarely, false) => 150_000,
+        };
+        Duration::from_millis(ms)
     }
 }
 

@@ -6,9 +6,9 @@ use anyhow::ensure;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    background::Background,
+    background::{Background, Pace},
     case::Case,
-    rows::{MEASURED, Row},
+    rows::{Row, measured_pod, theirs},
     tally::Tally,
     watchers::Watchers,
 };
@@ -19,18 +19,21 @@ use crate::{
 };
 
 /// Between two changes, this long at least: what the one before still costs is over.
-const APART_MIN: Duration = Duration::from_millis(20);
-/// Pairs of changes of a short try.
-const PAIRS_QUICK: u32 = 3;
+const APART_MIN: Duration = Duration::from_millis(5);
+/// What opening many watches still costs is over by then.
+const OPENED_FOR: Duration = Duration::from_millis(100);
+/// Who misses so many changes in one case is not waited for again.
+const MISSED_MAX: u32 = 3;
 
 /// Holds what one case on one system came to.
 pub(super) struct Outcome {
     pub(super) added: Seen,
     pub(super) removed: Seen,
-    /// What its processes computed for each change, those of other services among them; none where they are not ours to ask.
+    /// What all processes that a change goes through computed for each, those of other services among them; none where they are
+    /// not ours to ask.
     pub(super) cpu_us: Option<f64>,
     /// Changes of other services meanwhile.
-    pub(super) background_a_second: f64,
+    pub(super) background: Pace,
 }
 
 /// Holds when changes of one kind were seen.
@@ -43,49 +46,70 @@ pub(super) struct Seen {
     pub(super) missed: u32,
 }
 
+/// Leaves nobody behind, whatever comes of it.
 pub(super) async fn measure(
     row: &Row,
     case: Case,
     draws: &mut Draws,
     quick: bool,
 ) -> anyhow::Result<Outcome> {
+    let measured = once(row, case, draws, quick).await;
+    if measured.is_err() {
+        for (service, instance) in theirs(case.background > 0) {
+            // Who is not there need not go, and says so in some registries.
+            let _ = row.registry.deregister(&service, &instance).await;
+        }
+    }
+    measured
+}
+
+async fn once(row: &Row, case: Case, draws: &mut Draws, quick: bool) -> anyhow::Result<Outcome> {
     let service = Data::service(0);
     let mut watchers = Watchers::open(&*row.registry, &service, case.watchers).await?;
-    let pids = row.registry.pids();
+    let changing: Vec<_> = theirs(case.background > 0).map(|(_, instance)| instance).collect();
+    let pids = row.registry.pids_of_changes(&changing);
+    let background = Background::begin(&row.registry, case.background).await?;
+    sleep(OPENED_FOR).await;
     let (before, begin) = (cpu_of(&pids)?, Instant::now());
-    let background = Background::begin(&row.registry, case.background);
     let (mut added, mut removed) = (Seen::nothing()?, Seen::nothing()?);
-    let pairs = if quick { PAIRS_QUICK.min(row.manner.pairs()) } else { row.manner.pairs() };
-    for _ in 0..pairs {
+    let mut missed_by_some = 0;
+    for turn in 0..row.manner.pairs(quick) {
+        let instance = measured_pod(turn);
         for (comes, seen) in [(true, &mut added), (false, &mut removed)] {
             sleep(APART_MIN + row.manner.apart_max().mul_f64(draws.share())).await;
             let since = Instant::now();
             match comes {
-                true => row.registry.register(&service, MEASURED).await?,
-                false => row.registry.deregister(&service, MEASURED).await?,
+                true => row.registry.register(&service, &instance).await?,
+                false => row.registry.deregister(&service, &instance).await?,
             }
             let mut tally = Tally::new(case.watchers, since);
+            let until_all = until_all(&mut watchers, &mut tally, &instance, comes);
             // What is missing when the time is over is told.
-            if let Ok(ended) =
-                timeout(row.manner.patience(), until_all(&mut watchers, &mut tally, comes)).await
-            {
+            if let Ok(ended) = timeout(row.manner.patience(), until_all).await {
                 ended?;
             }
+            missed_by_some += u32::from(tally.missing() > 0);
+            ensure!(missed_by_some < MISSED_MAX, "{missed_by_some} changes were not seen by all");
             seen.take(&tally)?;
         }
     }
     let (cpu, lasted) = (cpu_of(&pids)?.saturating_sub(before), begin.elapsed());
-    let background_a_second = background.end().await?;
-    let changes = f64::from(added.changes + removed.changes) + background_a_second * lasted.as_secs_f64();
+    let background = background.end().await?;
+    let changes = f64::from(added.changes + removed.changes) + background.done_within(lasted);
     let cpu_us = (!pids.is_empty()).then(|| cpu.as_secs_f64() * 1e6 / changes);
     ensure!(added.each.len() > 0, "no watcher has seen anything");
-    Ok(Outcome { added, removed, cpu_us, background_a_second })
+    Ok(Outcome { added, removed, cpu_us, background })
 }
 
-async fn until_all(watchers: &mut Watchers, tally: &mut Tally, comes: bool) -> anyhow::Result<()> {
+async fn until_all(
+    watchers: &mut Watchers,
+    tally: &mut Tally,
+    instance: &str,
+    comes: bool,
+) -> anyhow::Result<()> {
     while tally.missing() > 0 {
         let news = watchers.next().await?;
-        if news.has(MEASURED) == comes {
+        if news.has(instance) == comes {
             tally.seen(news.watcher, news.at);
         }
     }
@@ -95,8 +119,17 @@ async fn until_all(watchers: &mut Watchers, tally: &mut Tally, comes: bool) -> a
 // === impl Seen ===
 
 impl Seen {
-    fn nothing() -> anyhow::Result<Self> {
+    pub(super) fn nothing() -> anyhow::Result<Self> {
         Ok(Self { each: Delays::new()?, last: Delays::new()?, changes: 0, missed: 0 })
+    }
+
+    /// Takes another round in.
+    pub(super) fn join(&mut self, other: &Self) -> anyhow::Result<()> {
+        self.each.join(&other.each)?;
+        self.last.join(&other.last)?;
+        self.changes += other.changes;
+        self.missed += other.missed;
+        Ok(())
     }
 
     fn take(&mut self, tally: &Tally) -> anyhow::Result<()> {

@@ -11,10 +11,14 @@ use crate::{
     peers::{ALL, Data, Heartbeat, Registry, Started},
 };
 
-/// Whose coming and going is measured. He is in nobody's data.
-pub(crate) const MEASURED: &str = "10.250.0.1";
-/// Who comes to other services, and goes, meanwhile.
-pub(crate) const BACKGROUND: &str = "10.250.0.2";
+/// Pods whose coming and going is measured, in turn: one alone would say more than a session of ours may, and have a phase of
+/// its own. They are in nobody's data.
+const MEASURED_PODS: u32 = 8;
+/// Pods that come to other services, and go, meanwhile, each to one.
+pub(super) const BACKGROUND_PODS: u32 = 25;
+/// The first of either.
+const MEASURED: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 1);
+const BACKGROUND: Ipv4Addr = Ipv4Addr::new(10, 250, 2, 1);
 /// Sidecars at which apps watch: as many as fit beside all others.
 const SIDECARS: u8 = 10;
 /// What nobody limits.
@@ -32,6 +36,22 @@ pub(crate) struct Row {
 /// Holds all that run.
 pub(crate) struct Rows(Vec<Row>);
 
+/// Who comes and goes at this turn.
+pub(super) fn measured_pod(turn: u32) -> String {
+    Ipv4Addr::from(u32::from(MEASURED) + turn % MEASURED_PODS).to_string()
+}
+
+/// All who come and go in a case, each with its service.
+pub(super) fn theirs(has_background: bool) -> impl Iterator<Item = (String, String)> {
+    let measured = (0..MEASURED_PODS).map(|pod| (Data::service(0), measured_pod(pod)));
+    let background = (0..BACKGROUND_PODS).map(|pod| (Data::service(1 + pod), background_pod(pod)));
+    measured.chain(background.filter(move |_| has_background))
+}
+
+pub(super) fn background_pod(number: u32) -> String {
+    Ipv4Addr::from(u32::from(BACKGROUND) + number).to_string()
+}
+
 // === impl Rows ===
 
 impl Rows {
@@ -41,7 +61,11 @@ impl Rows {
             rows.push(Row::of(Arc::new(Floor::start(port, data).await?)));
         }
         if wish.means("rollcall") {
-            let registrars = vec![MEASURED.parse::<Ipv4Addr>()?, BACKGROUND.parse()?];
+            let measured = (0..MEASURED_PODS).map(measured_pod);
+            let registrars = measured.chain((0..BACKGROUND_PODS).map(background_pod));
+            let registrars = registrars.map(|pod| pod.parse::<Ipv4Addr>()).collect::<Result<_, _>>()?;
+            // Each of the other services has a watcher too.
+            let crowd = crowd + BACKGROUND_PODS;
             let ours =
                 OurWish { data, registrars, guests: Vec::new(), watching: SIDECARS, crowd, port: port + 1 };
             for one in Rollcall::start(&ours).await.context("starting Rollcall")? {
@@ -70,6 +94,7 @@ impl Rows {
         self.0.push(row);
     }
 
+    /// Those who take turns.
     pub(crate) fn all(&self) -> &[Row] {
         &self.0
     }
@@ -97,5 +122,23 @@ impl Row {
     /// None of one at which nothing registers.
     fn of_peer(started: Started) -> Option<Self> {
         Some(Self { heartbeat: started.heartbeat, ..Self::of(started.registry?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn many_pods_come_and_go_each_at_one_service() {
+        let [idle, loaded] = [false, true].map(|has_background| theirs(has_background).collect::<Vec<_>>());
+        assert!(idle.iter().all(|(service, _)| *service == Data::service(0)));
+        assert_eq!(loaded.len(), idle.len() + BACKGROUND_PODS as usize);
+        let pods: BTreeSet<_> = loaded.iter().map(|(_, pod)| pod).collect();
+        assert_eq!(pods.len(), loaded.len());
+        let services: BTreeSet<_> = loaded.iter().map(|(service, _)| service).collect();
+        assert_eq!(services.len(), 1 + BACKGROUND_PODS as usize);
     }
 }

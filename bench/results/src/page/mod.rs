@@ -3,6 +3,7 @@
 mod goals;
 mod lines;
 mod losses;
+mod notes;
 mod plots;
 mod section;
 mod sections;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     lines::{is_of, slopes},
     losses::{self, Loss, Reason},
+    notes,
     plots::{self, Drawn},
     sections::{ANY, Plot, Section, View},
     systems::{BEHIND, Systems},
@@ -56,6 +57,9 @@ pub(super) fn told(
     let compared: BTreeSet<&str> = shown.iter().flatten().copied().collect();
     let losses = losses::losses(name, &all, &compared.into_iter().collect::<Vec<_>>());
     let mut text = measured(name, &results.run, &all);
+    if let Some(note) = notes::of(name) {
+        text += &format!("\n{note}");
+    }
     for (view, shown) in views.iter().zip(shown) {
         text += &table(view, shown, &all, &losses);
     }

@@ -133,7 +133,16 @@ pub(super) static SECTIONS: [Section; 10] = [
         name: "propagation",
         views: &[systems(
             &["event", "changes_a_second"],
-            &["p50_us", "p99_us", "last_p50_us", "last_p99_us", "never_seen"],
+            &[
+                "p50_us",
+                "p99_us",
+                "last_p50_us",
+                "last_p99_us",
+                "never_seen",
+                "cpu_us_per_change",
+                "arrived_a_second",
+                "not_measured",
+            ],
         )],
         plots: &[
             Plot {

@@ -204,6 +204,12 @@ impl Registry for Row {
         .boxed()
     }
 
+    /// An agent tells the server of it, and is told by the server.
+    fn pids_of_changes(&self, _: &[String]) -> Vec<u32> {
+        let (server, client) = (self.processes.server.process.pid(), self.processes.client.process.pid());
+        if self.way.is_of_the_agent() { vec![client, server] } else { vec![server] }
+    }
+
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, anyhow::Result<Box<dyn Watcher>>> {
         let path = self.way.path(service);
         async move { Ok(Box::new(Health::connect(self.asked().at, path).await?) as Box<dyn Watcher>) }.boxed()

@@ -1,8 +1,7 @@
-//! Kubernetes itself as a registry: an EndpointSlice for each instance is written, and the API server's watches of a service's
-//! slices tell of it. This is less than a ClusterIP needs, and what a client of EndpointSlices has: the kubelet, the endpoints'
-//! controller and kube-proxy come on top.
+//! An EndpointSlice for each instance is written by ourselves, and the API server's watches of a service's slices tell of it: what
+//! the API server alone costs.
 
-use std::{collections::BTreeMap, process, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use futures::{
@@ -11,74 +10,44 @@ use futures::{
     stream::{self, BoxStream},
 };
 use kube::{
-    Api, Client as KubeClient, Config,
+    Api,
     api::{
         ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams, WatchEvent,
         WatchParams,
     },
-    config::{KubeConfigOptions, Kubeconfig},
 };
-use rollcall_cluster::{Cluster, Home, Kubectl, Name, Wish, interrupt};
 use rollcall_results::{Class, Configuration, Program};
 use serde_json::{Value, json};
 
-use super::rows::Row;
-use crate::peers::{Client, Data, PORT, Peer, Registry, Watcher};
+use super::{Reached, WRITTEN_TOGETHER};
+use crate::{
+    peers::{Client, Data, PORT, Peer, Registry, Watcher},
+    propagation::{background::SERVICES, rows::Row},
+};
 
 const NAMESPACE: &str = "default";
 /// By which slices say whose they are.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// As long as the API server lets a watch be; the measurement of one case is shorter.
 const WATCH_S: u32 = 290;
-/// Services whose slices are written: those that are measured and changed. An API server's watch of other objects costs alike.
-const SERVICES: u32 = 20;
-/// Slices that are written at a time.
-const WRITTEN_TOGETHER: usize = 8;
-
-/// Holds how a cluster is reached.
-pub(crate) struct Reached {
-    kubectl: Kubectl,
-    version: String,
-}
 
 /// Holds an API server as a registry.
 struct Slices {
-    kubectl: Kubectl,
-    version: String,
+    reached: Reached,
     api: Api<DynamicObject>,
 }
 
 /// Holds one watch, and whom it has told of.
-struct Watching {
+pub(super) struct Watching {
     events: BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>,
     /// Addresses by the slices' names.
     known: BTreeMap<String, Vec<String>>,
     told_first: bool,
 }
 
-/// With a cluster that is there for nothing else.
-pub(crate) fn beside(act: impl FnOnce(&Reached) -> Result<()>) -> Result<()> {
-    interrupt::listen()?;
-    let home = Home::of_this_user()?;
-    Cluster::sweep(&home)?;
-    let name = Name::parse(&format!("bench-{}", process::id()))?;
-    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
-    let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
-    let acted = version(&kubectl).and_then(|version| act(&Reached { kubectl, version }));
-    let ended = Cluster::down(&home, &name);
-    acted?;
-    Ok(ended?)
-}
-
-fn version(kubectl: &Kubectl) -> Result<String> {
-    let said: Value = serde_json::from_str(&kubectl.call(&["get", "--raw", "/version"])?)?;
-    let version = said.get("gitVersion").and_then(Value::as_str).context("the API server says no version")?;
-    Ok(version.to_owned())
-}
-
 /// The row of a cluster, once the slices of all instances that are measured or change are there.
 pub(super) async fn row(reached: &Reached, data: Data) -> Result<Row> {
-    let api = slices(&reached.kubectl).await?;
+    let api = slices(reached, NAMESPACE).await?;
     let written = (0..SERVICES.min(data.services)).flat_map(|number| {
         data.addresses(number).map(move |address| slice(&Data::service(number), &address)).collect::<Vec<_>>()
     });
@@ -90,15 +59,12 @@ pub(super) async fn row(reached: &Reached, data: Data) -> Result<Row> {
         .buffer_unordered(WRITTEN_TOGETHER)
         .try_collect::<Vec<_>>()
         .await?;
-    let slices = Slices { kubectl: reached.kubectl.clone(), version: reached.version.clone(), api };
-    Ok(Row::of(std::sync::Arc::new(slices)))
+    Ok(Row::of(Arc::new(Slices { reached: reached.clone(), api })))
 }
 
 /// With a connection of its own.
-async fn slices(kubectl: &Kubectl) -> Result<Api<DynamicObject>> {
-    let file = Kubeconfig::read_from(&kubectl.kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    Ok(Api::namespaced_with(KubeClient::try_from(config)?, NAMESPACE, &resource()))
+async fn slices(reached: &Reached, namespace: &str) -> Result<Api<DynamicObject>> {
+    Ok(Api::namespaced_with(reached.client().await?, namespace, &resource()))
 }
 
 fn resource() -> ApiResource {
@@ -145,11 +111,7 @@ impl Peer for Slices {
     }
 
     fn programs(&self) -> Vec<Program> {
-        vec![Program {
-            name: "kube-apiserver and etcd".to_owned(),
-            version: self.version.clone(),
-            command: "cargo xtask cluster up --nodes 1".to_owned(),
-        }]
+        vec![self.reached.program("kube-apiserver and etcd")]
     }
 
     /// They are the cluster's.
@@ -181,18 +143,8 @@ impl Registry for Slices {
 
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, Result<Box<dyn Watcher>>> {
         async move {
-            let api = slices(&self.kubectl).await?;
-            let selector = format!("{SERVICE_LABEL}={service}");
-            let list = api.list(&ListParams::default().labels(&selector)).await?;
-            let mut known = BTreeMap::new();
-            for object in &list.items {
-                let name = object.metadata.name.clone().context("no name")?;
-                known.insert(name, addresses(&object.data));
-            }
-            let version = list.metadata.resource_version.context("no version")?;
-            let params = WatchParams::default().labels(&selector).timeout(WATCH_S);
-            let events = api.watch(&params, &version).await?.boxed();
-            Ok(Box::new(Watching { events, known, told_first: false }) as Box<dyn Watcher>)
+            let watching = Watching::open(&self.reached, NAMESPACE, service).await?;
+            Ok(Box::new(watching) as Box<dyn Watcher>)
         }
         .boxed()
     }
@@ -201,6 +153,22 @@ impl Registry for Slices {
 // === impl Watching ===
 
 impl Watching {
+    /// Of a service's slices in this namespace, over a connection of its own.
+    pub(super) async fn open(reached: &Reached, namespace: &str, service: &str) -> Result<Self> {
+        let api = slices(reached, namespace).await?;
+        let selector = format!("{SERVICE_LABEL}={service}");
+        let list = api.list(&ListParams::default().labels(&selector)).await?;
+        let mut known = BTreeMap::new();
+        for object in &list.items {
+            let name = object.metadata.name.clone().context("no name")?;
+            known.insert(name, addresses(&object.data));
+        }
+        let version = list.metadata.resource_version.context("no version")?;
+        let params = WatchParams::default().labels(&selector).timeout(WATCH_S);
+        let events = api.watch(&params, &version).await?.boxed();
+        Ok(Self { events, known, told_first: false })
+    }
+
     fn now(&self) -> (Instant, Vec<String>) {
         let mut all: Vec<_> = self.known.values().flatten().cloned().collect();
         all.sort();
