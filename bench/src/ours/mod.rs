@@ -22,5 +22,5 @@ pub(crate) use self::{
     app::{AppArguments, run as run_app},
     registry::{GUEST_PORT, Rollcall, Wish},
     sidecar::Sidecar,
-    town::{TownArguments, serve as serve_town},
+    town::{PodWord, TownArguments, serve as serve_town},
 };

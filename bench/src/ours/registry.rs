@@ -21,7 +21,7 @@ use super::{
     pushed::Pushed,
     sidecar::{Place, Sidecar},
     told::Told,
-    town::{Town, TownArguments, key, token},
+    town::{PodWord, Town, TownArguments, key, token},
 };
 use crate::peers::{Client, Data, METADATA, PORT, Peer, Registry, TAG, VERSION, Watcher};
 
@@ -130,6 +130,11 @@ impl Rollcall {
         let place = Place { token, port: GUEST_PORT, network: Some(network.name().to_owned()) };
         let controller = SocketAddr::from((network.host(), self.parts.controller.port()));
         Sidecar::start(place, controller, &self.parts.town.authority)
+    }
+
+    /// Tells the controller of a guest, by its place among them, what Kubernetes would.
+    pub(crate) fn tell(&self, word: PodWord, number: usize) -> anyhow::Result<()> {
+        self.parts.town.tell(word, self.parts.first_guest + number)
     }
 
     /// How many can watch at a time.
