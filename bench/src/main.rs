@@ -7,6 +7,7 @@ mod filled;
 mod fleet;
 mod half;
 mod index;
+mod kept;
 mod lists;
 mod local;
 mod lookup;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::ensure;
-use clap::Args;
 use bytes::Bytes;
+use clap::Args;
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{server::conn::http1, service::service_fn};
@@ -61,13 +61,9 @@ async fn register(sidecar: &Localhost, service: &str) -> anyhow::Result<()> {
     let body = json!({"version": VERSION, "ports": {"http": PORT}, "probe": "http:/"}).to_string();
     let begin = Instant::now();
     loop {
-        // What an app before it, on the same volume, has said of its end.
-        let drained = sidecar.call(Method::DELETE, "/v1/self/drain", None).await;
-        if drained.is_ok() {
-            let answer = sidecar.call(Method::PUT, &path, Some(body.clone())).await;
-            if answer.is_ok_and(|(status, _)| status == StatusCode::OK) {
-                return Ok(());
-            }
+        let answer = sidecar.call(Method::PUT, &path, Some(body.clone())).await;
+        if answer.is_ok_and(|(status, _)| status == StatusCode::OK) {
+            return Ok(());
         }
         ensure!(begin.elapsed() < REGISTERED_MAX, "the sidecar does not take it");
         sleep(ASK_EVERY).await;

@@ -13,7 +13,8 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use rollcall_catalogue::{
-    Attributes, Namespace, PodFacts, PodUid, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
+    Attributes, Namespace, PodFacts, PodUid, Port, Registration, ServiceKey, Source, Target,
+    liveness::PodLife,
 };
 use rollcall_cluster::companion::Companion;
 use rollcall_controller::index::{Change, Key, Kind, NamespaceFacts, NodeFacts};
@@ -120,14 +121,7 @@ fn lists(arguments: &TownArguments) -> Vec<Change> {
             .filter_map(|address| address.parse().ok())
             .map(move |address| {
                 let node = format!("node-{}", number as usize % NODES);
-                pod(
-                    &format!("stable-{address}"),
-                    address,
-                    &node,
-                    registered(&service),
-                    false,
-                    PodLife::READY,
-                )
+                pod(&format!("stable-{address}"), address, &node, registered(&service), false, PodLife::READY)
             })
             .collect::<Vec<_>>()
     });
