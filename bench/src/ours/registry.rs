@@ -236,7 +236,7 @@ impl Registry for Rollcall {
 }
 
 /// What an app says of itself. Nobody asks it whether it is well: none of them is there.
-fn registration(service: &str) -> String {
+pub(crate) fn registration(service: &str) -> String {
     json!({
         "service": service,
         "version": VERSION,

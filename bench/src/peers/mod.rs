@@ -67,6 +67,10 @@ pub(crate) trait Registry: Peer {
     /// Adds an instance, healthy at once, to a service; returns when the registry has said that it is done.
     fn register<'a>(&'a self, service: &'a str, instance: &'a str) -> BoxFuture<'a, anyhow::Result<()>>;
     fn deregister<'a>(&'a self, service: &'a str, instance: &'a str) -> BoxFuture<'a, anyhow::Result<()>>;
+    /// All processes that compute when an instance comes or goes.
+    fn registering(&self) -> Vec<u32> {
+        self.pids()
+    }
     /// One more watcher of a service, with a connection of its own, in the way that its makers mean it.
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, anyhow::Result<Box<dyn Watcher>>>;
 }

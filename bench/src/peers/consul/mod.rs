@@ -204,6 +204,11 @@ impl Registry for Row {
         .boxed()
     }
 
+    /// What an agent is told it tells the server; and the server's own news reach the agents that watch.
+    fn registering(&self) -> Vec<u32> {
+        vec![self.processes.client.process.pid(), self.processes.server.process.pid()]
+    }
+
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, anyhow::Result<Box<dyn Watcher>>> {
         let path = self.way.path(service);
         async move { Ok(Box::new(Health::connect(self.asked().at, path).await?) as Box<dyn Watcher>) }.boxed()
