@@ -7,6 +7,7 @@ mod filled;
 mod fleet;
 mod half;
 mod index;
+mod kept;
 mod lists;
 mod local;
 mod lookup;
@@ -160,8 +161,8 @@ enum What {
     OverloadOn { minutes: u32, sidecars: u8 },
     /// How soon watchers know who came and who went: Rollcall beside all other registries.
     Propagation(propagation::Arguments),
-    /// How many registrations a second, and what each costs.
-    Registration(propagation::Wish),
+    /// How many registrations a second, and what each costs; ours with a real API server.
+    Registration(registration::Arguments),
     /// How soon nobody has one who failed, and how often one is evicted who is well.
     Failure(failure::Wish),
     /// What pushes to all who watch, and nothing else.
@@ -220,7 +221,7 @@ fn main() -> anyhow::Result<()> {
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
         What::OverloadOn { minutes, sidecars } => overload::run_on_it(minutes, sidecars),
         What::Propagation(wish) => propagation::run(&wish),
-        What::Registration(wish) => registration::run(&wish),
+        What::Registration(arguments) => registration::run(&arguments),
         What::Failure(wish) => failure::run(&wish),
         What::PropagationFloor { port, services, instances } => {
             propagation::serve_floor(port, peers::Data { services, instances })

@@ -1,41 +1,37 @@
-//! Failure: from the moment in which a process that beats is killed, stopped, cut off or asked to end, until no watcher has it.
+//! Failure: from the moment in which an app is killed, hangs, is cut off or is to end, until no watcher has it.
 //!
 //! All of it is in a network of its own, so that what is cut is nobody else's. The systems are measured beside each other: what
-//! passes is time, and no work. Each record stands beside those of `overload`, which has the same systems with all well: how
-//! often somebody was evicted then.
+//! passes is time, and no work. In the same tables stands how often somebody was evicted who was well, on a machine that is
+//! asked for twice the CPU that it has while packets are lost.
 
+mod detection;
 mod event;
+mod isolated;
 mod overload;
 mod pod;
 mod rules;
 mod victim;
 
-use std::{
-    env,
-    net::Ipv4Addr,
-    process::Command,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{iter::empty, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use rollcall_results::{Record, Writer};
-use tokio::{
-    runtime::Runtime,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use rollcall_results::{Program, Record};
+use tokio::{runtime::Builder, task::JoinSet};
 
+pub(crate) use self::isolated::interruptible;
 use self::{
+    detection::{Detection, each_event},
     event::Event,
     pod::Pod,
-    victim::{Victim, Whom},
+    victim::Whom,
 };
 use crate::{
+    contest::distinct,
+    kept::Kept,
     ours::{Rollcall, Wish as OurWish},
-    peers::{Data, Peer},
-    propagation::{OUT_WITHIN, Rows, Tally, Watchers, Wish as Common},
+    peers::{ALL, Peer, Registry},
+    propagation::{OUT_WITHIN, Row, Rows, Wish as Common},
     report,
 };
 
@@ -43,28 +39,29 @@ use crate::{
 const PORT: u16 = 28_550;
 const ROUNDS: u32 = 10;
 /// Of those that take minutes each time.
-const ROUNDS_SLOW: u32 = 1;
+const ROUNDS_SLOW: u32 = 5;
 /// Of one service; the last of them to know is what counts.
 const WATCHERS: usize = 3;
-/// Who is not seen by then never is.
-const SEEN_MAX: Duration = Duration::from_secs(100);
-/// Between two rounds, so that what the last one left is over.
-const APART: Duration = Duration::from_secs(1);
-/// A sidecar's, as it is built.
-const BEAT_OF_A_SIDECAR: Duration = Duration::from_secs(3);
-/// Says that the network is our own already.
-const ISOLATED: &str = "ROLLCALL_BENCH_ISOLATED";
-/// Whose failures are measured: an address of loopback for each row.
+/// Who is found by a lease of 90 s that counts twice, a look each minute, and two caches of half a minute.
+const OUT_WITHIN_SLOW: Duration = Duration::from_secs(330);
+/// Minutes of overload where nobody says.
+const OVERLOAD_MINUTES: f64 = 5.0;
+const OVERLOAD_MINUTES_QUICK: f64 = 0.25;
+/// What is called so happens to nobody: it tells how a registry was set.
+const AS_SET: &str = "as set";
+/// Whose failures are measured: so many addresses of loopback for each row.
 const VICTIMS: Ipv4Addr = Ipv4Addr::new(127, 9, 0, 0);
+const VICTIMS_EACH: u32 = 256;
 
 /// Holds what is measured.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Wish {
     #[command(flatten)]
     common: Common,
-    /// How long all are well, with twice the CPU asked for that there is and one packet in a hundred lost; 30 for a result.
-    #[arg(long, default_value_t = 5)]
-    overload_minutes: u32,
+    /// How long all are well, with twice the CPU asked for that there is and one packet in a hundred lost; 30 for a result, 5
+    /// where nobody says, and 0 for nothing of it.
+    #[arg(long)]
+    overload_minutes: Option<f64>,
 }
 
 /// Holds Rollcall, and pods of it that fail: the first one alone, and all others under overload.
@@ -74,54 +71,124 @@ struct Ours {
 }
 
 pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
-    if env::var_os(ISOLATED).is_none() {
-        // A process of its own, all of whose threads are there.
-        let mut isolated = Command::new("unshare");
-        isolated
-            .args(["--net", "--"])
-            .arg(env::current_exe()?)
-            .args(env::args_os().skip(1))
-            .env(ISOLATED, "1");
-        let status = isolated.status().context("`unshare` is needed, and root; it is Debian's util-linux")?;
-        ensure!(status.success(), "the measurement ended with {status}");
-        return Ok(());
+    if !isolated::is_here() {
+        return isolated::run(empty());
     }
     rules::begin()?;
     wish.common.prepare()?;
-    Runtime::new()?.block_on(all(wish))
+    // This thread alone comes before others, and so does all that waits for news.
+    Builder::new_current_thread().enable_all().build()?.block_on(interruptible(all(wish)))
 }
 
 async fn all(wish: &Wish) -> anyhow::Result<()> {
-    let mut rows = Rows::peers(wish.common.data(), &wish.common).await?;
+    let mut failed = Vec::new();
+    let mut rows = every_peer(&wish.common, &mut failed).await;
     rows.retain(|row| row.heartbeat.is_some());
-    let ours = match wish.common.means("rollcall") {
-        true => Some(Ours::start(wish).await.context("starting Rollcall")?),
-        false => None,
-    };
-    ensure!(!rows.is_empty() || ours.is_some(), "there is no such system");
-    let programs = rows.iter().flat_map(|row| row.registry.programs());
-    let programs = programs.chain(ours.iter().flat_map(|ours| ours.registry.programs())).collect();
-    let writer = Arc::new(Mutex::new(report::begin("failure", programs)?));
-    println!("{} rows: 25 min at most, and {} min under overload", rows.len(), wish.overload_minutes);
+    let mut ours = None;
+    if wish.common.means("rollcall") {
+        match Ours::start(wish).await {
+            Ok(started) => ours = Some(started),
+            Err(error) => failed.push(("rollcall", error)),
+        }
+    }
+    ensure!(!rows.is_empty() || ours.is_some() || !failed.is_empty(), "there is no such system");
+    let kept = Arc::new(Kept::new(report::begin("failure", programs(&rows, ours.as_ref()))?));
+    failed.iter().for_each(|(system, error)| kept.miss_all(system, error));
+    let minutes = wish.overload_minutes();
+    println!("{} rows: 20 min at most, and {minutes} min under overload", rows.len());
     let mut running = JoinSet::new();
     for (row, number) in rows.iter().zip(1_u32..) {
-        let from = Ipv4Addr::from(u32::from(VICTIMS) + number);
-        let heartbeat = row.heartbeat.clone().context("no heartbeat")?;
-        let rounds = wish.common.rounds(if row.is_slow() { ROUNDS_SLOW } else { ROUNDS });
-        running.spawn(each_event(Whom::Process(heartbeat, from), row.out_within(), rounds, writer.clone()));
+        for detection in of_row(row, number, wish, &kept)? {
+            running.spawn(each_event(detection, kept.clone()));
+        }
     }
     if let Some(Ours { registry, pods }) = &ours {
-        let pod = pods.first().context("no pod")?;
-        let whom = Whom::Pod(registry.clone(), pod.clone());
-        running.spawn(each_event(whom, OUT_WITHIN, wish.common.rounds(ROUNDS), writer.clone()));
+        let whom = Whom::Pod(registry.clone(), pods.first().context("no pod")?.clone());
+        kept.push(&as_set(&whom))?;
+        let (all_rounds, out_within) = (wish.common.rounds(ROUNDS), OUT_WITHIN);
+        let (events, rounds) = (whom.events().to_vec(), 1..=all_rounds);
+        let lives = vec![whom; events.len() * all_rounds as usize];
+        let detection = Detection { lives, events, all_rounds, rounds, out_within, seed: 0 };
+        running.spawn(each_event(detection, kept.clone()));
     }
     while let Some(ended) = running.join_next().await {
         ended??;
     }
-    if wish.overload_minutes > 0 {
-        overload::measure(&rows, ours.as_ref(), wish.overload_minutes, &writer).await?;
+    if minutes > 0.0 {
+        overload::measure(&rows, ours.as_ref(), minutes, &kept).await?;
     }
-    Ok(())
+    kept.end()
+}
+
+/// All that start; who does not is told with the reason, and keeps nobody else from being measured.
+pub(crate) async fn every_peer(wish: &Common, failed: &mut Vec<(&'static str, anyhow::Error)>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, _) in ALL.iter().filter(|(name, _)| wish.means(name)) {
+        let alone = Common { only: vec![(*name).to_owned()], ..wish.clone() };
+        match Rows::peers(wish.data(), &alone).await {
+            Ok(started) => rows.extend(started),
+            Err(error) => failed.push((name, error)),
+        }
+    }
+    rows
+}
+
+fn programs(rows: &[Row], ours: Option<&Ours>) -> Vec<Program> {
+    let theirs = rows.iter().flat_map(|row| row.registry.programs());
+    distinct(theirs.chain(ours.iter().flat_map(|ours| ours.registry.programs())))
+}
+
+/// What is measured of a row; where it takes minutes to find who has failed, each round and event beside the others.
+fn of_row(row: &Row, number: u32, wish: &Wish, kept: &Kept) -> anyhow::Result<Vec<Detection>> {
+    let heartbeat = row.heartbeat.clone().context("no heartbeat")?;
+    let first = u32::from(VICTIMS) + VICTIMS_EACH * number;
+    let whom = |life: u32| Whom::Process(heartbeat.clone(), Ipv4Addr::from(first + life));
+    let is_slow = row.is_slow();
+    let out_within = if is_slow { OUT_WITHIN_SLOW } else { OUT_WITHIN };
+    let events = if is_slow && wish.common.quick { Event::QUICK } else { Event::OF_PROCESS };
+    let all_rounds = wish.common.rounds(if is_slow { ROUNDS_SLOW } else { ROUNDS });
+    let lives = all_rounds * u32::try_from(events.len())?;
+    ensure!(lives < VICTIMS_EACH, "{all_rounds} rounds are more than there are addresses for");
+    kept.push(&as_set(&whom(1)))?;
+    let detection = |lives: Vec<Whom>, events: &[Event], rounds| Detection {
+        lives,
+        events: events.to_vec(),
+        all_rounds,
+        rounds,
+        out_within,
+        seed: number,
+    };
+    if !is_slow {
+        return Ok(vec![detection((1..=lives).map(whom).collect(), events, 1..=all_rounds)]);
+    }
+    let pairs = (1..=all_rounds).flat_map(|round| events.iter().map(move |event| (round, event)));
+    let alone =
+        |((round, event), life): ((u32, &Event), u32)| detection(vec![whom(life)], &[*event], round..=round);
+    Ok(pairs.zip(1..).map(alone).collect())
+}
+
+/// How long a registry believes in who is silent, and how often who is well speaks.
+fn as_set(whom: &Whom) -> Record {
+    let pace = whom.pace();
+    record(whom.registry(), AS_SET, 1)
+        .with_value("ttl_ms", pace.ttl_ms as f64)
+        .with_value("beat_ms", pace.beat_ms as f64)
+}
+
+/// All have the same case but for the event, so that all of a system is a row of one table.
+fn record(registry: &dyn Registry, event: &str, round: u32) -> Record {
+    Record::new(registry.name(), registry.class(), registry.configuration(), round)
+        .with_case("event", event)
+        .with_case("watchers", WATCHERS as u64)
+}
+
+// === impl Wish ===
+
+impl Wish {
+    fn overload_minutes(&self) -> f64 {
+        let usual = if self.common.quick { OVERLOAD_MINUTES_QUICK } else { OVERLOAD_MINUTES };
+        self.overload_minutes.unwrap_or(usual)
+    }
 }
 
 // === impl Ours ===
@@ -134,108 +201,11 @@ impl Ours {
             data: wish.common.data(),
             registrars: Vec::new(),
             guests,
-            watching: 3,
+            watching: u8::try_from(WATCHERS)?,
             crowd: 0,
             port: PORT,
         };
         let [registry, _] = Rollcall::start(&ours).await?;
         Ok(Self { registry: Arc::new(registry), pods })
     }
-}
-
-async fn each_event(
-    whom: Whom,
-    out_within: Duration,
-    rounds: u32,
-    writer: Arc<Mutex<Writer>>,
-) -> anyhow::Result<()> {
-    let service = Data::service(0);
-    let name = whom.registry().name().to_owned();
-    let mut watchers = Watchers::open(whom.registry(), &service, WATCHERS).await.context(name.clone())?;
-    for round in 1..=rounds {
-        for event in whom.events().iter().copied() {
-            let beat = whom.pace().map_or(BEAT_OF_A_SIDECAR, |pace| Duration::from_millis(pace.beat_ms));
-            let wait = APART + beat.mul_f64(share_of(round));
-            let out = once(&whom, &service, event, wait, out_within, &mut watchers).await;
-            let out = out.with_context(|| format!("{name}, {}", event.name()))?;
-            let (class, configuration) = (whom.registry().class(), whom.registry().configuration());
-            println!(
-                "{round} {name:36} {configuration:?} {:9}: {}",
-                event.name(),
-                event::told(out, out_within)
-            );
-            let record = Record::new(&name, class, configuration, round);
-            let mut record = record
-                .with_case("event", event.name())
-                .with_case("watchers", u64::try_from(WATCHERS)?)
-                .with_value("never_within_s", if out.is_none() { out_within.as_secs_f64() } else { 0.0 });
-            if let Some(pace) = whom.pace() {
-                record = record
-                    .with_value("ttl_ms", pace.ttl_ms as f64)
-                    .with_value("beat_ms", pace.beat_ms as f64);
-            }
-            if let Some(out) = out {
-                record = record.with_value("out_ms", out.as_secs_f64() * 1e3);
-            }
-            writer.lock().unwrap_or_else(PoisonError::into_inner).push(&record)?;
-        }
-    }
-    Ok(())
-}
-
-/// Where between two beats it fails in this round: rounds are spread evenly, however many there are.
-fn share_of(round: u32) -> f64 {
-    /// The golden ratio's, whose multiples fill every gap.
-    const STEP: f64 = 0.618_033_988_749_895;
-    (f64::from(round) * STEP).fract()
-}
-
-/// None where it never was out.
-async fn once(
-    whom: &Whom,
-    service: &str,
-    event: Event,
-    wait: Duration,
-    out_within: Duration,
-    watchers: &mut Watchers,
-) -> anyhow::Result<Option<Duration>> {
-    let mut victim = Victim::start(whom, service).await?;
-    let mut came = Tally::new(WATCHERS, victim.since);
-    timeout(SEEN_MAX, until_all(watchers, &mut came, &victim.instance, true))
-        .await
-        .context("never seen")??;
-    // Somewhere between two of its beats.
-    sleep(wait).await;
-    let since = Instant::now();
-    victim.suffer(event)?;
-    let mut gone = Tally::new(WATCHERS, since);
-    // That it never is out is a value too.
-    if let Ok(ended) = timeout(out_within, until_all(watchers, &mut gone, &victim.instance, false)).await {
-        ended?;
-    }
-    let instance = victim.instance.clone();
-    victim.end()?;
-    whom.forget(service, &instance).await;
-    let mut left = Tally::new(WATCHERS, since);
-    if gone.last().is_none() {
-        timeout(SEEN_MAX, until_all(watchers, &mut left, &instance, false))
-            .await
-            .context("never taken back")??;
-    }
-    Ok(gone.last())
-}
-
-async fn until_all(
-    watchers: &mut Watchers,
-    tally: &mut Tally,
-    instance: &str,
-    is_there: bool,
-) -> anyhow::Result<()> {
-    while tally.missing() > 0 {
-        let news = watchers.next().await?;
-        if news.has(instance) == is_there {
-            tally.seen(news.watcher, news.at);
-        }
-    }
-    Ok(())
 }

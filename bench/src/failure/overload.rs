@@ -4,21 +4,21 @@ use std::{
     net::Ipv4Addr,
     path::Path,
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use rollcall_cluster::companion::Companion;
 use rollcall_controller_tests::network::Fault;
-use rollcall_results::{Record, Writer};
 use tokio::{task::JoinSet, time::timeout_at};
 
 use super::{
-    Ours, rules,
+    Ours, WATCHERS, record, rules,
     victim::{Victim, Whom},
 };
 use crate::{
+    kept::Kept,
     local::processors,
     peers::{Data, Registry},
     propagation::{Row, Watchers},
@@ -26,71 +26,78 @@ use crate::{
 
 /// Of each system.
 pub(super) const WELL: u8 = 5;
+/// The event by which it stands beside what fails.
+const OVERLOAD: &str = "overload";
 const LOST: &str = "0.01";
 const LOST_SHARE: f64 = 0.01;
 /// Where all of them call from.
 const FROM: &str = "127.10.0.0/16";
 const MINUTES_IN_AN_HOUR: f64 = 60.0;
 
+/// Holds a system whose instances are well, and who watches them.
+struct Prepared {
+    registry: Arc<dyn Registry>,
+    well: Vec<Victim>,
+    watchers: Watchers,
+}
+
 /// All systems beside each other, so that all suffer the same.
 pub(super) async fn measure(
     rows: &[Row],
     ours: Option<&Ours>,
-    minutes: u32,
-    writer: &Mutex<Writer>,
+    minutes: f64,
+    kept: &Kept,
 ) -> anyhow::Result<()> {
-    let mut running = JoinSet::new();
     let mut prepared = Vec::new();
     for (row, number) in rows.iter().zip(1_u8..) {
         let heartbeat = row.heartbeat.clone().context("no heartbeat")?;
-        let mut well = Vec::new();
-        for one in 1..=WELL {
-            let whom = Whom::Process(heartbeat.clone(), Ipv4Addr::new(127, 10, number, one));
-            well.push(Victim::start(&whom, &Data::service(0)).await?);
+        let whom = |one| Whom::Process(heartbeat.clone(), Ipv4Addr::new(127, 10, number, one));
+        match Prepared::start((1..=WELL).map(whom).collect()).await {
+            Ok(one) => prepared.push(one),
+            Err(error) => kept.miss(record(&*row.registry, OVERLOAD, 1), &error)?,
         }
-        let watchers = Watchers::open(&*heartbeat, &Data::service(0), 1).await?;
-        prepared.push((row.registry.clone(), well, watchers));
     }
     if let Some(Ours { registry, pods }) = ours {
-        let mut well = Vec::new();
-        for pod in pods.iter().skip(1) {
-            well.push(Victim::start(&Whom::Pod(registry.clone(), pod.clone()), &Data::service(0)).await?);
+        let well = pods.get(1..).unwrap_or_default();
+        let whom = well.iter().map(|pod| Whom::Pod(registry.clone(), pod.clone()));
+        match Prepared::start(whom.collect()).await {
+            Ok(one) => prepared.push(one),
+            Err(error) => kept.miss(record(&**registry, OVERLOAD, 1), &error)?,
         }
-        let watchers = Watchers::open(&**registry, &Data::service(0), 1).await?;
-        prepared.push((registry.clone() as Arc<dyn Registry>, well, watchers));
-        pods.iter().skip(1).try_for_each(|pod| pod.network.suffer(Fault::Lossy(LOST_SHARE)))?;
+        well.iter().try_for_each(|pod| pod.network.suffer(Fault::Lossy(LOST_SHARE)))?;
     }
     rules::lose(FROM, LOST)?;
     let processors = processors()?;
     let _burners = (0..2 * processors).map(|_| burner(processors)).collect::<anyhow::Result<Vec<_>>>()?;
-    let until = Instant::now() + Duration::from_secs(60) * minutes;
-    for (heartbeat, well, mut watchers) in prepared {
-        running.spawn(async move {
-            let mut count = Evictions::of(usize::from(WELL));
-            while let Ok(news) = timeout_at(until.into(), watchers.next()).await {
-                let news = news?;
-                count.see(well.iter().filter(|one| news.has(&one.instance)).count());
-            }
-            drop(well);
-            anyhow::Ok((heartbeat, count))
-        });
+    let until = Instant::now() + Duration::from_secs(60).mul_f64(minutes);
+    let mut running = JoinSet::new();
+    for one in prepared {
+        running.spawn(one.until(until));
     }
     while let Some(ended) = running.join_next().await {
-        let (heartbeat, count) = ended??;
-        let an_hour = f64::from(count.evicted) * MINUTES_IN_AN_HOUR / f64::from(minutes);
+        let (registry, evicted) = ended?;
+        let record = record(&*registry, OVERLOAD, 1);
+        let evicted = match evicted {
+            Ok(evicted) => f64::from(evicted),
+            Err(error) => {
+                kept.miss(record, &error)?;
+                continue;
+            }
+        };
+        let hours = minutes / MINUTES_IN_AN_HOUR;
         println!(
-            "{:36} {:?}: {} evicted though they were well, {an_hour:.1} an hour",
-            heartbeat.name(),
-            heartbeat.configuration(),
-            count.evicted
+            "{:36} {:?}: {evicted} evicted though they were well, {:.1} an hour",
+            record.system,
+            record.configuration,
+            evicted / hours
         );
-        let record = Record::new(heartbeat.name(), heartbeat.class(), heartbeat.configuration(), 1)
-            .with_case("event", "overload")
-            .with_case("instances", u64::from(WELL))
-            .with_value("hours", f64::from(minutes) / MINUTES_IN_AN_HOUR)
-            .with_value("false_evictions", f64::from(count.evicted))
-            .with_value("false_evictions_an_hour", an_hour);
-        writer.lock().unwrap_or_else(PoisonError::into_inner).push(&record)?;
+        kept.push(
+            &record
+                .with_value("hours", hours)
+                .with_value("well_instances", f64::from(WELL))
+                .with_value("false_evictions", evicted)
+                .with_value("false_evictions_an_hour", evicted / hours),
+        )?;
     }
     Ok(())
 }
@@ -103,11 +110,43 @@ fn burner(processors: usize) -> anyhow::Result<Companion> {
     })?)
 }
 
-/// Counts how often one of those who are well was missing. All were there when it began.
-#[derive(Debug)]
+/// Counts how often one of those who are well was missing at a watcher. All were there when it began.
+#[derive(Clone, Debug)]
 struct Evictions {
     there: usize,
     evicted: u32,
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    /// Returns once all are registered.
+    async fn start(whom: Vec<Whom>) -> anyhow::Result<Self> {
+        let service = Data::service(0);
+        let mut well = Vec::new();
+        for one in &whom {
+            well.push(Victim::start(one, &service).await?);
+        }
+        let first = whom.first().context("nobody")?;
+        let watchers = Watchers::open(first.registry(), &service, WATCHERS).await?;
+        Ok(Self { registry: first.shared(), well, watchers })
+    }
+
+    /// How many evictions the watcher saw who saw most.
+    async fn until(mut self, until: Instant) -> (Arc<dyn Registry>, anyhow::Result<u32>) {
+        let mut counts = vec![Evictions::of(self.well.len()); WATCHERS];
+        while let Ok(news) = timeout_at(until.into(), self.watchers.next()).await {
+            let news = match news {
+                Ok(news) => news,
+                Err(error) => return (self.registry, Err(error)),
+            };
+            let there = self.well.iter().filter(|one| news.has(&one.instance)).count();
+            if let Some(count) = counts.get_mut(news.watcher) {
+                count.see(there);
+            }
+        }
+        (self.registry, Ok(counts.iter().map(|count| count.evicted).max().unwrap_or_default()))
+    }
 }
 
 // === impl Evictions ===

@@ -8,12 +8,12 @@ use std::{
 
 use rollcall_controller_tests::network::{Fault, Network};
 
-use crate::ours::{GUEST_PORT, Rollcall, Sidecar};
+use crate::ours::{GUEST_PORT, PodWord, Rollcall, Sidecar};
 
-/// Holds what stays over its app's and its sidecar's lives.
+/// Holds what stays over the lives of pods that follow each other, of one name and address.
 pub(super) struct Pod {
     pub(super) network: Network,
-    /// None before the first of its lives.
+    /// None while there is no such pod.
     sidecar: Mutex<Option<Sidecar>>,
     number: usize,
 }
@@ -29,25 +29,27 @@ impl Pod {
         self.network.own()
     }
 
-    /// A sidecar that runs.
+    /// There is such a pod, with a sidecar that runs.
     pub(super) fn live(&self, ours: &Rollcall) -> anyhow::Result<()> {
-        let mut held = self.sidecar.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *held {
-            Some(sidecar) => sidecar.run()?,
-            None => *held = Some(ours.guest(self.number, &self.network)?),
-        }
+        ours.tell(PodWord::Here, self.number)?;
+        *self.sidecar() = Some(ours.guest(self.number, &self.network)?);
         Ok(())
     }
 
-    pub(super) fn die(&self) -> anyhow::Result<()> {
-        if let Some(sidecar) = &mut *self.sidecar.lock().unwrap_or_else(PoisonError::into_inner) {
-            sidecar.kill();
-        }
-        self.network.heal()
+    /// Kubernetes says that it ends.
+    pub(super) fn is_deleted(&self, ours: &Rollcall) -> anyhow::Result<()> {
+        ours.tell(PodWord::Terminating, self.number)
+    }
+
+    /// There is no such pod any more.
+    pub(super) fn die(&self, ours: &Rollcall) -> anyhow::Result<()> {
+        self.sidecar().take();
+        self.network.heal()?;
+        ours.tell(PodWord::Gone, self.number)
     }
 
     pub(super) fn sidecar_pid(&self) -> Option<u32> {
-        self.sidecar.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.pid()
+        self.sidecar().as_ref()?.pid()
     }
 
     pub(super) fn cut(&self) -> anyhow::Result<()> {
@@ -62,5 +64,9 @@ impl Pod {
             .into_iter()
             .chain([format!("--service={service}"), format!("--port={GUEST_PORT}")])
             .collect())
+    }
+
+    fn sidecar(&self) -> std::sync::MutexGuard<'_, Option<Sidecar>> {
+        self.sidecar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ mod seen;
 mod tokens;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process,
     thread::sleep,
     time::{Duration, Instant},
@@ -51,6 +51,7 @@ pub(crate) struct Filled {
     nodes: FakeNodes,
     settings: Settings,
     fleet: Fleet,
+    folder: PathBuf,
     _log: NamedTempFile,
 }
 
@@ -70,7 +71,8 @@ pub(crate) fn in_a_cluster(measure: impl FnOnce(&mut Filled) -> Result<()>) -> R
     let name = Name::parse(&format!("bench-{}", process::id()))?;
     let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
     let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
-    let measured = Filled::start(&home, kubectl, &program).and_then(|mut filled| measure(&mut filled));
+    let filled = Filled::start(&home, kubectl, &program, cluster.layout().folder());
+    let measured = filled.and_then(|mut filled| measure(&mut filled));
     let ended = Cluster::down(&home, &name);
     measured?;
     Ok(ended?)
@@ -79,7 +81,7 @@ pub(crate) fn in_a_cluster(measure: impl FnOnce(&mut Filled) -> Result<()>) -> R
 // === impl Filled ===
 
 impl Filled {
-    fn start(home: &Home, kubectl: Kubectl, program: &Path) -> Result<Self> {
+    fn start(home: &Home, kubectl: Kubectl, program: &Path, folder: PathBuf) -> Result<Self> {
         let crds = static_build::workspace().join("crds/generated/serviceregistrations.yaml");
         kubectl.call(&["apply", "--server-side", "-f", &crds.display().to_string()])?;
         kubectl.call(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
@@ -96,7 +98,7 @@ impl Filled {
             replica: None,
         };
         let fleet = Fleet { instances: 0 };
-        Ok(Self { runtime: Runtime::new()?, kubectl, nodes, settings, fleet, _log: log })
+        Ok(Self { runtime: Runtime::new()?, kubectl, nodes, settings, fleet, folder, _log: log })
     }
 
     /// Writes what this fleet has beside what is there, and lets a controller write its own objects of it: lists are those of a
@@ -117,6 +119,11 @@ impl Filled {
     /// Starts one, and waits until it has seen the whole cluster.
     pub(crate) fn controller(&self) -> Result<Controller> {
         Controller::start(&self.settings)
+    }
+
+    /// Where the cluster's files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// With connections of its own.

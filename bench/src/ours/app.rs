@@ -1,21 +1,21 @@
-//! An app of a pod: listens, registers with its sidecar, and waits in the hook before its end, as one with a preStop does.
+//! An app of a pod: registers with its sidecar, and answers its HTTP probe.
 
 use std::{
+    convert::Infallible,
     io::{Write, stdout},
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use anyhow::ensure;
+use bytes::Bytes;
 use clap::Args;
-use http::{Method, StatusCode};
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    runtime::Builder,
-    signal::unix::{SignalKind, signal},
-    time::sleep,
-};
+use tokio::{net::TcpListener, runtime::Builder, time::sleep};
 
 use super::localhost::Localhost;
 use crate::peers::{PORT, VERSION};
@@ -29,41 +29,41 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct AppArguments {
     #[arg(long)]
     service: String,
-    /// Its sidecar's first port; the second one is for hooks.
+    /// Its sidecar's.
     #[arg(long)]
     port: u16,
 }
 
-/// Prints `registered`, and after SIGTERM `left`.
+/// Prints `registered`, and is well until it is killed.
 pub(crate) fn run(arguments: &AppArguments) -> anyhow::Result<()> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
-        let accepting = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-        let local = |port: u16| Localhost::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        register(&local(arguments.port), &arguments.service).await?;
+        let answering = tokio::spawn(answer(listener));
+        let sidecar = Localhost::new(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)));
+        register(&sidecar, &arguments.service).await?;
         say("registered")?;
-        let mut terminated = signal(SignalKind::terminate())?;
-        terminated.recv().await;
-        // Whatever it says: the end comes.
-        let _ = local(arguments.port + 1).call(Method::GET, "/prestop?grace=30", None).await;
-        say("left")?;
-        accepting.abort();
-        Ok(())
+        answering.await?
     })
+}
+
+/// 200, whatever is asked.
+async fn answer(listener: TcpListener) -> anyhow::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let good = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
+        // Who hangs up has heard enough.
+        tokio::spawn(async move { http1::Builder::new().serve_connection(TokioIo::new(stream), good).await });
+    }
 }
 
 async fn register(sidecar: &Localhost, service: &str) -> anyhow::Result<()> {
     let path = format!("/v1/self/{service}");
-    let body = json!({"version": VERSION, "ports": {"http": PORT}}).to_string();
+    let body = json!({"version": VERSION, "ports": {"http": PORT}, "probe": "http:/"}).to_string();
     let begin = Instant::now();
     loop {
-        // What an app before it, on the same volume, has said of its end.
-        let drained = sidecar.call(Method::DELETE, "/v1/self/drain", None).await;
-        if drained.is_ok() {
-            let answer = sidecar.call(Method::PUT, &path, Some(body.clone())).await;
-            if answer.is_ok_and(|(status, _)| status == StatusCode::OK) {
-                return Ok(());
-            }
+        let answer = sidecar.call(Method::PUT, &path, Some(body.clone())).await;
+        if answer.is_ok_and(|(status, _)| status == StatusCode::OK) {
+            return Ok(());
         }
         ensure!(begin.elapsed() < REGISTERED_MAX, "the sidecar does not take it");
         sleep(ASK_EVERY).await;

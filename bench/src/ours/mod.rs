@@ -20,7 +20,8 @@ mod town;
 
 pub(crate) use self::{
     app::{AppArguments, run as run_app},
-    registry::{GUEST_PORT, Rollcall, Wish},
-    sidecar::Sidecar,
-    town::{TownArguments, serve as serve_town},
+    pushed::Pushed,
+    registry::{GUEST_PORT, Rollcall, Wish, registration},
+    sidecar::{Place, Sidecar},
+    town::{PodWord, TownArguments, serve as serve_town},
 };

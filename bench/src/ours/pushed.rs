@@ -11,7 +11,7 @@ use super::{events::View, localhost::Localhost};
 use crate::peers::Watcher;
 
 /// Holds an open watch.
-pub(super) struct Pushed {
+pub(crate) struct Pushed {
     body: Incoming,
     view: View,
 }
@@ -19,7 +19,7 @@ pub(super) struct Pushed {
 // === impl Pushed ===
 
 impl Pushed {
-    pub(super) async fn open(sidecar: &Localhost, service: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn open(sidecar: &Localhost, service: &str) -> anyhow::Result<Self> {
         let body = sidecar.stream(&format!("/v1/services/{service}/watch")).await?.into_body();
         Ok(Self { body, view: View::default() })
     }

@@ -22,7 +22,7 @@ use super::{
     pushed::Pushed,
     sidecar::{Place, Sidecar},
     told::Told,
-    town::{Town, TownArguments, key, token},
+    town::{PodWord, Town, TownArguments, key, token},
 };
 use crate::peers::{Client, Data, METADATA, PORT, Peer, Registry, TAG, VERSION, Watcher};
 
@@ -140,6 +140,11 @@ impl Rollcall {
         Sidecar::start(place, controller, &self.parts.town.authority)
     }
 
+    /// Tells the controller of a guest, by its place among them, what Kubernetes would.
+    pub(crate) fn tell(&self, word: PodWord, number: usize) -> anyhow::Result<()> {
+        self.parts.town.tell(word, self.parts.first_guest + number)
+    }
+
     /// How many can watch at a time.
     pub(crate) fn watchers_max(&self) -> usize {
         match self.witness {
@@ -254,7 +259,7 @@ impl Registry for Rollcall {
 }
 
 /// What an app says of itself. Nobody asks it whether it is well: none of them is there.
-fn registration(service: &str) -> String {
+pub(crate) fn registration(service: &str) -> String {
     json!({
         "service": service,
         "version": VERSION,

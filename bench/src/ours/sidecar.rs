@@ -89,11 +89,6 @@ impl Sidecar {
         Ok(())
     }
 
-    /// By SIGKILL.
-    pub(crate) fn kill(&mut self) {
-        self.process = None;
-    }
-
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Companion::pid)
     }

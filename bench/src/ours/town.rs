@@ -2,21 +2,22 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     iter::once,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     process::{ChildStdin, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use rollcall_catalogue::{
-    Attributes, Namespace, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
+    Attributes, Namespace, PodFacts, PodUid, Port, Registration, ServiceKey, Source, Target,
+    liveness::PodLife,
 };
 use rollcall_cluster::companion::Companion;
-use rollcall_controller::index::{Change, Kind, NamespaceFacts, NodeFacts};
+use rollcall_controller::index::{Change, Key, Kind, NamespaceFacts, NodeFacts};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -52,19 +53,50 @@ pub(crate) struct TownArguments {
 /// Holds the process of the controller's half; it ends with this.
 pub(crate) struct Town {
     process: Companion,
-    _say: ChildStdin,
+    say: Mutex<ChildStdin>,
     /// In PEM.
     pub(crate) authority: String,
+}
+
+/// Says what Kubernetes would tell of a pod with a sidecar: a line of the process' standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PodWord {
+    /// It runs, and its containers are ready; another one of this name may have been before it.
+    Here,
+    /// It has a deletionTimestamp.
+    Terminating,
+    /// There is no such pod any more.
+    Gone,
 }
 
 /// Serves it until the standard input ends.
 pub(crate) fn serve(arguments: &TownArguments) -> anyhow::Result<()> {
     let all_that_there_is = lists(arguments);
-    Runtime::new()?.block_on(half::serve(all_that_there_is.into_iter(), arguments.listen, |_index| async {
-        let mut questions = questions();
-        while questions.recv().await.is_some() {}
-        Ok(())
-    }))
+    Runtime::new()?.block_on(half::serve(
+        all_that_there_is.into_iter(),
+        arguments.listen,
+        |index| async move {
+            let mut questions = questions();
+            while let Some(line) = questions.recv().await {
+                index.apply(told(&line, &arguments.pods)?).await?;
+            }
+            Ok(())
+        },
+    ))
+}
+
+/// `terminating 3`: what becomes of the pod with a sidecar that has this place among them.
+fn told(line: &str, pods: &[IpAddr]) -> anyhow::Result<Change> {
+    let (word, number) = line.split_once(' ').with_context(|| format!("{line:?}: no pod"))?;
+    let number: usize = number.parse()?;
+    let address = *pods.get(number).with_context(|| format!("no pod has the place {number}"))?;
+    let uid = token(number);
+    let lives = |life| pod(&uid, address, &own_node(number), None, true, life);
+    Ok(match PodWord::of(word)? {
+        PodWord::Here => lives(PodLife::READY),
+        PodWord::Terminating => lives(PodLife { deleting: true, ..PodLife::READY }),
+        PodWord::Gone => Change::Gone(Key::Pod(PodUid::from(uid.as_str()))),
+    })
 }
 
 /// The token of the pod with a sidecar that has this place among them.
@@ -89,17 +121,18 @@ fn lists(arguments: &TownArguments) -> Vec<Change> {
             .filter_map(|address| address.parse().ok())
             .map(move |address| {
                 let node = format!("node-{}", number as usize % NODES);
-                pod(&format!("stable-{address}"), address, &node, registered(&service), false)
+                pod(&format!("stable-{address}"), address, &node, registered(&service), false, PodLife::READY)
             })
             .collect::<Vec<_>>()
     });
     let sidecars = arguments.pods.iter().enumerate();
-    let sidecars =
-        sidecars.map(|(number, address)| pod(&token(number), *address, &own_node(number), None, true));
+    let sidecars = sidecars.map(|(number, address)| {
+        pod(&token(number), *address, &own_node(number), None, true, PodLife::READY)
+    });
     let crowd = (0..arguments.crowd).filter_map(|number| {
         let IpAddr::V4(first) = CROWD else { return None };
         let address = Ipv4Addr::from(u32::from(first) + number);
-        Some(pod(&crowd_token(number), address.into(), "node-0", None, false))
+        Some(pod(&crowd_token(number), address.into(), "node-0", None, false, PodLife::READY))
     });
     let nodes = (0..NODES).map(|number| format!("node-{number}"));
     let nodes: Vec<_> = nodes.chain((0..arguments.pods.len()).map(own_node)).collect();
@@ -152,7 +185,14 @@ fn registered(service: &str) -> Option<Registration> {
     })
 }
 
-fn pod(uid: &str, address: IpAddr, node: &str, word: Option<Registration>, has_sidecar: bool) -> Change {
+fn pod(
+    uid: &str,
+    address: IpAddr,
+    node: &str,
+    word: Option<Registration>,
+    has_sidecar: bool,
+    life: PodLife,
+) -> Change {
     let facts = PodFacts {
         uid: uid.into(),
         namespace: namespace(),
@@ -163,7 +203,7 @@ fn pod(uid: &str, address: IpAddr, node: &str, word: Option<Registration>, has_s
         has_sidecar,
         asks_to_drain: false,
         registration: word.map(Arc::new),
-        life: PodLife::READY,
+        life,
     };
     Change::Pod(Box::new(facts.into()))
 }
@@ -190,11 +230,36 @@ impl Town {
         // Where it listens, which is known.
         line(&mut hear)?;
         let authority = line(&mut hear)?.replace("\\n", "\n");
-        Ok(Self { process, _say: say, authority })
+        Ok(Self { process, say: Mutex::new(say), authority })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Tells it of the pod with a sidecar that has this place among them.
+    pub(crate) fn tell(&self, word: PodWord, number: usize) -> anyhow::Result<()> {
+        let mut say = self.say.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(say.write_all(format!("{} {number}\n", word.name()).as_bytes())?)
+    }
+}
+
+// === impl PodWord ===
+
+impl PodWord {
+    const ALL: [Self; 3] = [Self::Here, Self::Terminating, Self::Gone];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Terminating => "terminating",
+            Self::Gone => "gone",
+        }
+    }
+
+    fn of(name: &str) -> anyhow::Result<Self> {
+        let found = Self::ALL.into_iter().find(|word| word.name() == name);
+        found.with_context(|| format!("{name}: nothing that could become of a pod"))
     }
 }
 
@@ -202,4 +267,30 @@ fn line(hear: &mut impl BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
     ensure!(hear.read_line(&mut line)? > 0, "the controller's half is gone");
     Ok(line.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_a_pod_is_told_in_a_line() {
+        let pods = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().expect("an address"));
+        let life = |line: &str| match told(line, &pods).expect("it can be done") {
+            Change::Pod(seen) => {
+                assert_eq!((&*seen.facts.uid.to_string(), seen.facts.has_sidecar), ("pod-1", true));
+                assert!(seen.facts.addresses.contains(&pods[1]));
+                Some(seen.facts.life.deleting)
+            }
+            Change::Gone(key) => {
+                assert_eq!(key, Key::Pod(PodUid::from("pod-1")));
+                None
+            }
+            other => unreachable!("{other:?}"),
+        };
+        assert_eq!(["here 1", "terminating 1", "gone 1"].map(life), [Some(false), Some(true), None]);
+        for wrong in ["", "here", "here 2", "here x", "away 1"] {
+            assert!(told(wrong, &pods).is_err(), "{wrong:?}");
+        }
+    }
 }

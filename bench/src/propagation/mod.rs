@@ -56,7 +56,6 @@ const QUIET_FOR: Duration = Duration::from_millis(100);
 const QUIET_WITHIN: Duration = Duration::from_secs(1);
 /// By then everybody knows who is gone, by what registries of their kind promise.
 pub(crate) const OUT_WITHIN: Duration = Duration::from_secs(45);
-const OUT_WITHIN_SLOW: Duration = Duration::from_secs(240);
 
 /// Holds what is measured, and on whom.
 #[derive(Args, Clone, Debug)]
@@ -215,11 +214,6 @@ impl Row {
     /// It takes minutes to know who is gone.
     pub(crate) fn is_slow(&self) -> bool {
         self.manner == case::Manner::PolledRarely
-    }
-
-    /// Who is not out by then never is.
-    pub(crate) fn out_within(&self) -> Duration {
-        if self.is_slow() { OUT_WITHIN_SLOW } else { OUT_WITHIN }
     }
 
     /// Whether it is asked this in that round.

@@ -1,28 +1,33 @@
 //! Registration: how many instances a registry takes in a second, and what its processes compute for each.
 //!
-//! Rollcall's row is for people alone here and is not kept: what apps register is an object of Kubernetes in the end, and a row
-//! without the cost of the API server and of its etcd would be compared with registries that store what they are told.
+//! What apps register with Rollcall is an object of Kubernetes in the end: its row is there with a cluster alone, and has what
+//! the API server and its etcd compute in it. A row without them would be compared with registries that store what they are told.
+
+mod cluster;
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
+use clap::Args;
 use rollcall_results::{Class, Record};
-use tokio::{runtime::Runtime, task::JoinSet};
+use tokio::{runtime::Builder, task::JoinSet};
 
+use self::cluster::{Installed, WithApiServer};
 use crate::{
+    contest::distinct,
+    failure::{every_peer, interruptible},
+    kept::Kept,
     local::{Draws, cpu_of},
-    ours::{Rollcall, Wish as OurWish},
     peers::{Data, Registry},
-    propagation::{Row, Rows, Wish},
+    propagation::Wish,
     report::{self, Delays},
 };
 
-/// The first port of what is started here.
-const PORT: u16 = 28_480;
 const ROUNDS: u32 = 5;
 /// Who register: each is one pod, with as many services as a pod may register, or fewer.
 const PODS: u8 = 10;
@@ -31,6 +36,18 @@ const SERVICES_EACH: u32 = 8;
 const TOGETHER: [usize; 2] = [1, 16];
 const LASTS: Duration = Duration::from_secs(3);
 const LASTS_QUICK: Duration = Duration::from_millis(300);
+/// Until the controller has written all that it was told of, and all of that is gone again.
+const LASTS_WITH_API_SERVER: Duration = Duration::from_secs(30);
+
+/// Holds what is asked for.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    wish: Wish,
+    /// Rollcall as well, with a real API server and etcd, in a cluster that is made for it.
+    #[arg(long)]
+    with_cluster: bool,
+}
 
 /// Holds what registrations came to; that they were taken back is not counted.
 struct Outcome {
@@ -39,75 +56,114 @@ struct Outcome {
     cpu: Duration,
 }
 
-pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
-    wish.prepare()?;
-    Runtime::new()?.block_on(all(wish))
+pub(crate) fn run(Arguments { wish, with_cluster }: &Arguments) -> anyhow::Result<()> {
+    if *with_cluster {
+        return cluster::beside(wish.data(), |installed| begin(wish, Some(installed)));
+    }
+    println!("Rollcall's registrations are objects of Kubernetes: their row needs --with-cluster");
+    begin(wish, None)
 }
 
-async fn all(wish: &Wish) -> anyhow::Result<()> {
-    let data = wish.data();
-    let mut rows = Rows::peers(data, wish).await?;
-    if wish.means("rollcall") {
-        let registrars = (1..=PODS).map(|last| Ipv4Addr::new(10, 250, 1, last)).collect();
-        let ours = OurWish { data, registrars, guests: Vec::new(), watching: 1, crowd: 0, port: PORT };
-        let [sidecars, _] = Rollcall::start(&ours).await.context("starting Rollcall")?;
-        rows.push(Row::of(Arc::new(sidecars)));
+fn begin(wish: &Wish, installed: Option<&Installed<'_>>) -> anyhow::Result<()> {
+    wish.prepare()?;
+    // This thread alone comes before others.
+    Builder::new_current_thread().enable_all().build()?.block_on(interruptible(all(wish, installed)))
+}
+
+async fn all(wish: &Wish, installed: Option<&Installed<'_>>) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    let rows = every_peer(wish, &mut failed).await;
+    let mut ours = None;
+    if let Some(installed) = installed {
+        match WithApiServer::start(installed, !wish.unpinned).await {
+            Ok(started) => ours = Some(started),
+            Err(error) => failed.push((cluster::SYSTEM, error)),
+        }
     }
-    ensure!(!rows.is_empty(), "there is no such system");
+    ensure!(!rows.is_empty() || ours.is_some() || !failed.is_empty(), "there is no such system");
     let (rounds, lasts) = (wish.rounds(ROUNDS), if wish.quick { LASTS_QUICK } else { LASTS });
-    let minutes =
-        rows.len() as f64 * TOGETHER.len() as f64 * f64::from(rounds) * 2.0 * lasts.as_secs_f64() / 60.0;
-    println!("{} rows, {rounds} rounds: about {minutes:.0} min", rows.len());
-    let programs = rows.iter().flat_map(|row| row.registry.programs()).collect();
-    let mut writer = report::begin("registration", programs)?;
+    let theirs = 2.0 * lasts.as_secs_f64() * rows.len() as f64;
+    let with = if ours.is_some() { LASTS_WITH_API_SERVER.as_secs_f64() } else { 0.0 };
+    let minutes = (theirs + with) * TOGETHER.len() as f64 * f64::from(rounds) / 60.0;
+    println!("{} rows, {rounds} rounds: about {minutes:.0} min", rows.len() + usize::from(ours.is_some()));
+    let programs = rows.iter().flat_map(|row| row.registry.programs());
+    let programs = distinct(programs.chain(ours.iter().flat_map(WithApiServer::programs)));
+    let kept = Kept::new(report::begin("registration", programs)?);
+    failed.iter().for_each(|(system, error)| kept.miss_all(system, error));
     let mut draws = Draws::new(1);
     for round in 1..=rounds {
         for together in TOGETHER {
-            for place in draws.order(rows.len()) {
-                let Some(registry) = rows.get(place).map(|row| &row.registry) else { continue };
-                let outcome = measure(registry, together, lasts).await;
-                let outcome = outcome.with_context(|| registry.name().to_owned())?;
-                let many = outcome.delays.len() as f64;
-                let (a_second, cpu_us) =
-                    (many / outcome.took.as_secs_f64(), outcome.cpu.as_secs_f64() * 1e6 / many);
-                let is_kept = !registry.name().starts_with("rollcall");
-                println!(
-                    "{round} {:36} {:?} {together:>3} at a time: {a_second:8.0}/s, {cpu_us:8.1} us of CPU, p50 {:8.2} ms, p99 {:8.2} ms{}",
-                    registry.name(),
-                    registry.configuration(),
-                    outcome.delays.at(0.5).as_secs_f64() * 1e3,
-                    outcome.delays.at(0.99).as_secs_f64() * 1e3,
-                    if is_kept { "" } else { "; without its API server, and so not kept" },
-                );
-                if !is_kept {
-                    continue;
+            // The last place is ours.
+            for place in draws.order(rows.len() + usize::from(ours.is_some())) {
+                let (nothing, measured) = match (rows.get(place), &mut ours) {
+                    (Some(row), _) => {
+                        let nothing = record(&*row.registry, together, round);
+                        (nothing.clone(), measure(&row.registry, together, lasts, nothing).await)
+                    }
+                    (None, Some(ours)) => {
+                        let nothing = cluster::record(together, round);
+                        (nothing.clone(), ours.measure(together, nothing).await)
+                    }
+                    (None, None) => continue,
+                };
+                match measured {
+                    Ok(record) => {
+                        tell(&record, together);
+                        kept.push(&record)?;
+                    }
+                    Err(error) => kept.miss(nothing, &error)?,
                 }
-                let record = Record::new(registry.name(), Class::C, registry.configuration(), round);
-                let mut record = record
-                    .with_case("together", u64::try_from(together)?)
-                    .with_value("a_second", a_second)
-                    .with_value("cpu_us", cpu_us);
-                outcome.delays.tell(&mut record);
-                writer.push(&record)?;
             }
         }
     }
-    Ok(())
+    kept.end()
+}
+
+/// With nothing measured yet.
+fn record(registry: &dyn Registry, together: usize, round: u32) -> Record {
+    Record::new(registry.name(), Class::C, registry.configuration(), round)
+        .with_case("together", together as u64)
+}
+
+fn tell(record: &Record, together: usize) {
+    let value = |name: &str| record.values.get(name).copied().unwrap_or_default();
+    println!(
+        "{} {:36} {:?} {together:>3} at a time: {:8.0}/s, {:8.1} us of CPU, p50 {:8.2} ms, p99 {:8.2} ms",
+        record.round,
+        record.system,
+        record.configuration,
+        value("a_second"),
+        value("cpu_us"),
+        value("p50_us") / 1e3,
+        value("p99_us") / 1e3,
+    );
 }
 
 /// Registers all, takes all back, and does so again until the time is over.
-async fn measure(registry: &Arc<dyn Registry>, together: usize, lasts: Duration) -> anyhow::Result<Outcome> {
+async fn measure(
+    registry: &Arc<dyn Registry>,
+    together: usize,
+    lasts: Duration,
+    mut record: Record,
+) -> anyhow::Result<Record> {
     let mut outcome = Outcome { delays: Delays::new()?, took: Duration::ZERO, cpu: Duration::ZERO };
+    let instances: Vec<_> =
+        pairs().map(|(_, instance)| instance).collect::<BTreeSet<_>>().into_iter().collect();
+    let pids = registry.pids_of_changes(&instances);
     let begin = Instant::now();
     while begin.elapsed() < lasts || outcome.delays.len() == 0 {
-        let (before, since) = (cpu_of(&registry.pids())?, Instant::now());
+        let (before, since) = (cpu_of(&pids)?, Instant::now());
         let delays = each(registry, together, true).await?;
         outcome.took += since.elapsed();
-        outcome.cpu += cpu_of(&registry.pids())?.saturating_sub(before);
+        outcome.cpu += cpu_of(&pids)?.saturating_sub(before);
         outcome.delays.join(&delays)?;
         each(registry, together, false).await?;
     }
-    Ok(outcome)
+    let many = outcome.delays.len() as f64;
+    outcome.delays.tell(&mut record);
+    Ok(record
+        .with_value("a_second", many / outcome.took.as_secs_f64())
+        .with_value("cpu_us", outcome.cpu.as_secs_f64() * 1e6 / many))
 }
 
 async fn each(registry: &Arc<dyn Registry>, together: usize, comes: bool) -> anyhow::Result<Delays> {
@@ -144,7 +200,6 @@ fn pairs() -> impl Iterator<Item = (String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn all_pairs_differ_and_a_pod_registers_no_more_than_it_may() {

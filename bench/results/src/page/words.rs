@@ -51,6 +51,8 @@ pub(super) fn better(value: &str) -> Option<Better> {
         "a_second" => Some(Better::More),
         // A few answers decide them, and the next run has others.
         "p999_us" | "max_us" => None,
+        // How somebody was set, which what was measured follows from.
+        "ttl_ms" | "beat_ms" => None,
         "false_evictions" | "never_seen" | "descriptors" => Some(Better::Less),
         _ => COSTS.iter().any(|(end, _)| value.ends_with(end)).then_some(Better::Less),
     }
@@ -127,6 +129,7 @@ mod tests {
             ("cpu_us_per_change", "CPU µs a change", Some(Better::Less)),
             ("false_evictions", "false evictions", Some(Better::Less)),
             ("hours", "hours", None),
+            ("ttl_ms", "ttl ms", None),
             ("never_heard_of", "never heard of", None),
         ];
         for (value, expected, which) in cases {
