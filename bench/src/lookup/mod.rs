@@ -23,7 +23,7 @@ use tokio::runtime::Builder;
 use self::delays::delays;
 pub(crate) use self::floor::serve as serve_floor;
 use crate::{
-    contest::{Contest, Load, Terms, WARM_UP, WARM_UP_QUICK, distinct, systems},
+    contest::{Contest, Load, Terms, WarmUp, distinct, systems},
     local::{Caller, Choice, Half, Pod, Shop, Turns, stand_aside},
     peers::{Data, Floor, Peer, SidecarPeer, Start, start_controller},
     report,
@@ -162,7 +162,7 @@ async fn one_part(
         open_connections: OPEN_CONNECTIONS,
         rounds,
         loads_for: part.loads_for,
-        warm_up: if arguments.quick { WARM_UP_QUICK } else { WARM_UP },
+        warm_up: if arguments.quick { WarmUp::QUICK } else { WarmUp::USUAL },
     };
     let mut contest = Contest::begin(part.data, peers, terms, turns).await?;
     println!(
