@@ -6,6 +6,7 @@ mod losses;
 mod plots;
 mod section;
 mod sections;
+mod summary;
 mod systems;
 mod words;
 
@@ -33,6 +34,7 @@ pub struct Page {
 }
 
 /// Sections of the page beside those of measurements.
+const SUMMARY: &str = "summary";
 const GOALS: &str = "goals";
 const OTHERS: &str = "others";
 
@@ -42,7 +44,7 @@ impl Page {
     /// Of whatever was kept; what was not measured yet says so.
     pub fn of(kept: &Kept) -> Self {
         let mut page = Self {
-            sections: vec![(GOALS, goals::table(&kept.results))],
+            sections: vec![(SUMMARY, summary::told(&kept.results)), (GOALS, goals::table(&kept.results))],
             plots: Vec::new(),
             wrong: Vec::new(),
         };

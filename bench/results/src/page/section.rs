@@ -7,7 +7,7 @@ use super::{
     losses::{self, Loss, Reason},
     plots::{self, Drawn},
     sections::{ANY, Plot, Section, View},
-    systems::{BEHIND, Systems},
+    systems::{BEHIND, LIMITED, Systems, is_limited_by_load},
     words,
 };
 use crate::{
@@ -53,11 +53,13 @@ pub(super) fn told(
 ) -> Told {
     let all = series(&results.records);
     let shown: Vec<Vec<&str>> = views.iter().map(|view| shown(view, &all)).collect();
-    let compared: BTreeSet<&str> = shown.iter().flatten().copied().collect();
-    let losses = losses::losses(name, &all, &compared.into_iter().collect::<Vec<_>>());
+    let losses = losses::losses(name, &all, &compared(views, &all));
     let mut text = measured(name, &results.run, &all);
     for (view, shown) in views.iter().zip(shown) {
         text += &table(view, shown, &all, &losses);
+    }
+    if all.iter().any(is_limited_by_load) {
+        text += &format!("\n{LIMITED}\n");
     }
     let drawn: Vec<_> = plots.iter().flat_map(|plot| plots::drawn(plot, &all)).collect();
     for Drawn { file, title, .. } in &drawn {
@@ -77,6 +79,12 @@ pub(super) fn told(
         wrong.push(format!("{name}.jsonl is of the measurement `{}`", results.run.bench));
     }
     Told { text, plots: drawn, wrong }
+}
+
+/// The values that some view shows.
+pub(super) fn compared<'a>(views: &[View], all: &[Series<'a>]) -> Vec<&'a str> {
+    let all: BTreeSet<_> = views.iter().flat_map(|view| shown(view, all)).collect();
+    all.into_iter().collect()
 }
 
 /// The values that a view shows, in its order.
