@@ -35,6 +35,8 @@ pub fn series<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Series<'
     groups.into_iter().map(of).collect()
 }
 
+/// What a record says whose instance was never out, in the place of when it was.
+pub(crate) const NEVER: &str = "never_within_s";
 /// Values that are a share of a record's delays, and which.
 const SHARES: [(&str, f64); 4] = [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p999_us", 0.999)];
 
@@ -83,6 +85,12 @@ impl<'a> Series<'a> {
         let mut with_it = self.records.iter().filter(|record| record.values.contains_key(value)).peekable();
         let all_kept = with_it.peek().is_some() && with_it.all(|record| !record.delays_us.is_empty());
         delay_us(&self.delays_us(), *share).filter(|_| all_kept).map(|us| us as f64)
+    }
+
+    /// In how many rounds the instance was never out, as long as somebody looked.
+    pub fn never_out(&self) -> usize {
+        let is_never = |record: &&&Record| record.values.get(NEVER).is_some_and(|within_s| *within_s > 0.0);
+        self.records.iter().filter(is_never).count()
     }
 
     /// The names of all that was measured.

@@ -1,6 +1,6 @@
 //! Where somebody of the same class and case is better than we are, and why that is so.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub(super) struct Loss<'a> {
     /// Ours by theirs.
     pub(super) ratio: f64,
 }
+
+/// From a failure until nobody is told of the instance any longer.
+pub(super) const OUT: &str = "out_ms";
 
 /// Says how one of ours compares with another, in three quarters of the rounds or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +97,10 @@ pub(super) fn is_compared(one: &Series<'_>) -> bool {
 
 /// How ours compares with theirs; none where it cannot be told.
 pub(super) fn verdict(ours: &Series<'_>, theirs: &Series<'_>, value: &str) -> Option<Verdict> {
-    better(value).and(ours.spread(value)).and(theirs.spread(value))?;
+    better(value)?;
+    if never_out(ours, theirs, value).is_none() {
+        ours.spread(value).and(theirs.spread(value))?;
+    }
     let verdict = match (lost(ours, theirs, value), lost(theirs, ours, value)) {
         (Some(_), _) => Verdict::Worse,
         (None, Some(_)) => Verdict::Better,
@@ -118,6 +124,11 @@ pub(super) fn best<'a>(ours: &Series<'a>, all: &'a [Series<'a>], value: &str) ->
 /// Our ratio to theirs where that is the worse one, and not by chance alone: in all but the best quarter of the rounds.
 fn lost(ours: &Series<'_>, theirs: &Series<'_>, value: &str) -> Option<f64> {
     let better = better(value)?;
+    match never_out(ours, theirs, value) {
+        Some(Ordering::Greater) => return Some(f64::INFINITY),
+        Some(_) => return None,
+        None => {}
+    }
     let ratio = ours.ratio(theirs, value).or_else(|| {
         // Of rounds that are not the same, all that can be compared is what they came to.
         Spread::of([ours.spread(value)?.median / theirs.spread(value)?.median])
@@ -132,6 +143,13 @@ fn lost(ours: &Series<'_>, theirs: &Series<'_>, value: &str) -> Option<f64> {
         Better::Less => ratio.low > 1.0,
     };
     is_lost.then_some(ratio.median)
+}
+
+/// Whether ours was never out more often than theirs, or less often, which no figure of the other rounds makes good. None where
+/// it is the same, and of other values.
+fn never_out(ours: &Series<'_>, theirs: &Series<'_>, value: &str) -> Option<Ordering> {
+    let ordering = ours.never_out().cmp(&theirs.never_out());
+    Some(ordering).filter(|ordering| value == OUT && ordering.is_ne())
 }
 
 /// The section's list of losses, each with its reason.
@@ -216,7 +234,7 @@ mod tests {
     use super::*;
     use crate::{
         record::{Configuration, Record},
-        series::series,
+        series::{NEVER, series},
     };
 
     const KEY: &str = r#"{"bench":"lookup","system":"sidecar","case":{"connections":16},"value":"p99_us","against":"agent","why":""}"#;
@@ -352,6 +370,35 @@ mod tests {
             told_of(&records, &[]).0,
             "- no reason was found yet\n  - sidecar (connections 16): p99 µs more than that of agent\n"
         );
+    }
+
+    #[test]
+    fn who_is_never_out_loses_whatever_the_other_rounds_came_to() {
+        let of = |system: &str, round, out_ms: Option<f64>| {
+            let record = Record::new(system, Class::C, Configuration::Default, round);
+            match out_ms {
+                Some(out_ms) => record.with_value(NEVER, 0.0).with_value(OUT, out_ms),
+                None => record.with_value(NEVER, 30.0),
+            }
+        };
+        for (ours, theirs, expected) in [
+            ([Some(1.0), None], [Some(9.0), Some(9.0)], Some(Verdict::Worse)),
+            ([None, None], [Some(9.0), None], Some(Verdict::Worse)),
+            ([Some(9.0), Some(9.0)], [Some(1.0), None], Some(Verdict::Better)),
+            ([Some(9.0), None], [Some(1.0), None], Some(Verdict::Worse)),
+            ([None, None], [None, None], None),
+        ] {
+            let round = |(round, out_ms): (u32, [Option<f64>; 2])| {
+                [of("sidecar", round, out_ms[0]), of("etcd", round, out_ms[1])]
+            };
+            let rounds = (1..).zip(ours.into_iter().zip(theirs).map(|(ours, theirs)| [ours, theirs]));
+            let records: Vec<_> = rounds.flat_map(round).collect();
+            let all = series(&records);
+            let [theirs_of, ours_of] = [&all[0], &all[1]];
+            assert_eq!(verdict(ours_of, theirs_of, OUT), expected, "{ours:?} {theirs:?}");
+            let lost = losses("failure", &all, &[OUT]).len();
+            assert_eq!(lost, usize::from(expected == Some(Verdict::Worse)), "{ours:?} {theirs:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     file::Results,
     record::Run,
-    series::{Series, series},
+    series::{NEVER, Series, series},
     table::{Align, Table},
 };
 
@@ -92,7 +92,9 @@ fn shown<'a>(view: &View, all: &[Series<'a>]) -> Vec<&'a str> {
     let View::Systems { values, has_others, .. } = view else { return Vec::new() };
     let there: BTreeSet<&str> = all.iter().flat_map(Series::values).collect();
     let known = values.iter().filter_map(|value| there.get(value).copied());
-    let others = there.iter().copied().filter(|value| *has_others && !values.contains(value));
+    // What was never out says so in the place of when it was.
+    let others =
+        there.iter().copied().filter(|value| *has_others && !values.contains(value) && *value != NEVER);
     known.chain(others).collect()
 }
 

@@ -5,7 +5,10 @@ use std::{
     ptr,
 };
 
-use super::{losses::Loss, words};
+use super::{
+    losses::{Loss, OUT},
+    words,
+};
 use crate::{
     number::{number, times},
     record::{Class, Configuration, Value},
@@ -130,7 +133,16 @@ impl<'a> Systems<'a> {
     }
 
     fn cell(&self, one: &Series<'_>, value: &str) -> String {
-        let Some(spread) = one.spread(value) else { return String::new() };
+        let never = if value == OUT { one.never_out() } else { 0 };
+        let is_behind = self.losses.iter().any(|loss| ptr::eq(loss.ours, one) && loss.value == value);
+        let behind = if is_behind { BEHIND } else { "" };
+        let Some(spread) = one.spread(value) else {
+            return if never > 0 { format!("never{behind}") } else { String::new() };
+        };
+        let never = match never {
+            0 => String::new(),
+            never => format!(", never in {never} of {}", one.records().len()),
+        };
         let limit = if is_limited_by_load(one) { limit(value) } else { "" };
         let share_us = one.share_us(value);
         let around = spread.around().filter(|_| share_us.is_none());
@@ -143,9 +155,8 @@ impl<'a> Systems<'a> {
             }
             _ => String::new(),
         };
-        let is_behind = self.losses.iter().any(|loss| ptr::eq(loss.ours, one) && loss.value == value);
         let told = number(share_us.unwrap_or(spread.median));
-        format!("{limit}{told}{around}{longest}{}", if is_behind { BEHIND } else { "" })
+        format!("{limit}{told}{around}{longest}{never}{behind}")
     }
 }
 
