@@ -17,7 +17,7 @@ const CLASSES: [(Class, &str); 4] = [
 impl Contest {
     pub(crate) fn print(&self) {
         println!(
-            "\n{}{} services of {} instances each; {} rounds, {:.2} s each load; medians (and the middle half); /floor: medians of each round's ratio; busy: the share of its processor that the server took, and the load of its own; late: p99 of what the load was late by itself",
+            "\n{}{} services of {} instances each; {} rounds, {:.2} s each load, and twice that where it keeps a pace; medians (and the middle half); /floor: medians of each round's ratio; busy: the share of its processor that the server took, and the load of its own; late: p99 of what the load was late by itself",
             self.terms.kind.map(|kind| format!("{kind}: ")).unwrap_or_default(),
             self.data.services,
             self.data.instances,
@@ -28,8 +28,9 @@ impl Contest {
         let (steady, never): (Vec<_>, Vec<_>) = warm.partition(|(_, warm)| warm.is_steady);
         let longest = steady.iter().map(|(_, warm)| warm.took).max().unwrap_or_default();
         println!("{} were steady after {:.0} s of warm-up or less", steady.len(), longest.as_secs_f64());
-        for (one, warm) in never {
-            println!("never steady, in {:.0} s: {}", warm.took.as_secs_f64(), named(one));
+        if !never.is_empty() {
+            let names: Vec<_> = never.iter().map(|(one, _)| named(one)).collect();
+            println!("never steady as long as they were warmed up: {}", names.join("; "));
         }
         for (class, title) in CLASSES {
             let is_of_class = |one: &&Contender| one.peer.class() == class;
