@@ -261,6 +261,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_says_how_to_repeat_each() {
+        let page = std::fs::read_to_string(static_build::workspace().join("docs/benchmarks.md")).unwrap();
+        let again = page.split_once("## Again, on your machine").unwrap().1.split("\n## ").next().unwrap();
+        for bench in &BENCHES {
+            let is_told = |line: &str| line.starts_with('|') && line.contains(&format!("`{}`", bench.name));
+            assert!(again.lines().any(is_told), "{}", bench.name);
+        }
+    }
+
+    #[test]
     fn no_measurement_has_a_name_that_means_something_else() {
         assert!(BENCHES.iter().all(|bench| ![ALL, KEEP].contains(&bench.name)));
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    delays::delay_us,
     record::{Class, Configuration, Record, Value},
     spread::Spread,
 };
@@ -33,6 +34,11 @@ pub fn series<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Series<'
     };
     groups.into_iter().map(of).collect()
 }
+
+/// What a record says whose instance was never out, in the place of when it was.
+pub(crate) const NEVER: &str = "never_within_s";
+/// Values that are a share of a record's delays, and which.
+const SHARES: [(&str, f64); 4] = [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p999_us", 0.999)];
 
 // === impl Series ===
 
@@ -70,6 +76,21 @@ impl<'a> Series<'a> {
             *all.entry(*delay).or_default() += times;
         }
         all.into_iter().collect()
+    }
+
+    /// This share of all delays of all rounds together, as `p99_us` says it: the median of the rounds' own would be that of a
+    /// few answers. None where it is no share, or where a round kept no delays.
+    pub fn share_us(&self, value: &str) -> Option<f64> {
+        let (_, share) = SHARES.iter().find(|(name, _)| *name == value)?;
+        let mut with_it = self.records.iter().filter(|record| record.values.contains_key(value)).peekable();
+        let all_kept = with_it.peek().is_some() && with_it.all(|record| !record.delays_us.is_empty());
+        delay_us(&self.delays_us(), *share).filter(|_| all_kept).map(|us| us as f64)
+    }
+
+    /// In how many rounds the instance was never out, as long as somebody looked.
+    pub fn never_out(&self) -> usize {
+        let is_never = |record: &&&Record| record.values.get(NEVER).is_some_and(|within_s| *within_s > 0.0);
+        self.records.iter().filter(is_never).count()
     }
 
     /// The names of all that was measured.
@@ -145,5 +166,31 @@ mod tests {
         records[0].delays_us = vec![(10, 1), (30, 2)];
         records[1].delays_us = vec![(10, 4), (20, 8)];
         assert_eq!(series(&records)[0].delays_us(), [(10, 5), (20, 8), (30, 2)]);
+    }
+
+    #[test]
+    fn a_share_of_delays_is_that_of_all_rounds_together() {
+        let round = |round, delays_us| {
+            let mut record = record("a", Class::B, 1, round, 1.0).with_value("p99_us", 7.0);
+            record = record.with_value("last_p99_us", 7.0).with_value("p50_us", 7.0);
+            record.delays_us = delays_us;
+            record
+        };
+        // One answer in 200 was slow: of the rounds' own p99s, the median is 1,000.
+        let rounds = [
+            round(1, vec![(10, 500)]),
+            round(2, vec![(10, 49), (1_000, 1)]),
+            round(3, vec![(10, 48), (1_000, 2)]),
+        ];
+        let groups = series(&rounds);
+        for (value, expected) in
+            [("p50_us", Some(10.0)), ("p99_us", Some(10.0)), ("last_p99_us", None), ("a_second", None)]
+        {
+            assert_eq!(groups[0].share_us(value), expected, "{value}");
+        }
+        let one_kept_none = [round(1, vec![(10, 1)]), round(2, Vec::new())];
+        assert_eq!(series(&one_kept_none)[0].share_us("p50_us"), None);
+        let others_kept_none = [round(1, vec![(10, 1)]), record("a", Class::B, 1, 2, 1.0)];
+        assert_eq!(series(&others_kept_none)[0].share_us("p50_us"), Some(10.0));
     }
 }

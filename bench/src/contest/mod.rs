@@ -2,6 +2,7 @@
 
 pub(crate) mod load;
 mod table;
+mod warm;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +14,8 @@ use anyhow::{Context, ensure};
 use rollcall_results::{Class, Program, Record, Writer};
 use tokio::time::sleep;
 
-use self::load::Clients;
+pub(crate) use self::warm::WarmUp;
+use self::{load::Clients, warm::Warm};
 use crate::{
     local::{Choice, Keys, Measured, Rounds, Turns, cpu_of},
     peers::{ALL, Data, Peer, Start},
@@ -37,6 +39,7 @@ struct Contender {
     bytes: usize,
     /// The place of the floor whose answers are as long, or nearly so.
     floor: usize,
+    warm: Option<Warm>,
 }
 
 /// Holds how all are measured.
@@ -53,8 +56,8 @@ pub(crate) struct Terms {
     pub(crate) rounds: u32,
     /// All loads on all systems together.
     pub(crate) loads_for: Duration,
-    /// Lookups before the first round, in every system. Java's are the reason, and Consul's first answer from its cache.
-    pub(crate) warm_up: u64,
+    /// Before the first round, of every system. Java's are the reason, and Consul's first answer from its cache.
+    pub(crate) warm_up: WarmUp,
 }
 
 /// Holds all who are measured with one amount of data, and what came of it.
@@ -62,20 +65,14 @@ pub(crate) struct Contest {
     data: Data,
     terms: Terms,
     contenders: Vec<Contender>,
-    /// Of each load.
+    /// How long a load of the weight 1 lasts.
     lasts: Duration,
     results: BTreeMap<(usize, Load), Rounds>,
     keys: BTreeMap<Choice, Keys>,
 }
 
-/// What every system is warmed up by, where that is no affair of a smoke run.
-pub(crate) const WARM_UP: u64 = 10_000;
-/// The same of one whose numbers say nothing.
-pub(crate) const WARM_UP_QUICK: u64 = 500;
 /// Nobody can keep a pace that is nearly his own maximum: what is measured then is how long it lasts.
 const KEPT_PERCENT_MAX: u32 = 90;
-const WARM_UP_MAX: Duration = Duration::from_secs(10);
-const WARM_UP_CONNECTIONS: usize = 16;
 /// All systems together take no more than this of a processor when the first load begins, or it was waited for so long.
 const QUIET_MAX: f64 = 0.03;
 const QUIET_WITHIN: Duration = Duration::from_secs(60);
@@ -112,6 +109,14 @@ impl Load {
             Self::Closed { choice, connections } => format!("{connections}, {}", choice.name()),
             Self::Steady { a_second } => format!("{a_second}/s"),
             Self::Share { percent } => format!("{percent} % of own"),
+        }
+    }
+
+    /// How much longer it lasts than others: one that keeps a pace makes fewer lookups, of which the slowest hundredth is told.
+    fn weight(self) -> u32 {
+        match self {
+            Self::Closed { .. } => 1,
+            Self::Steady { .. } | Self::Share { .. } => 2,
         }
     }
 
@@ -160,27 +165,33 @@ impl Contest {
                 alike(&*peer, data).await.with_context(|| peer.name().to_owned())?;
             }
             let bytes = peer.client().await?.lookup(0).await?;
-            contenders.push(Contender { peer, bytes, floor: 0 });
+            contenders.push(Contender { peer, bytes, floor: 0, warm: None });
         }
         let floors: Vec<_> =
             contenders.iter().map(|one| (one.peer.class() == Class::Floor, one.bytes)).collect();
         for one in &mut contenders {
             one.floor = nearest(&floors, one.bytes).context("there is no floor")?;
         }
-        let all_in_turn = Keys::in_turn(data.services);
-        for Contender { peer, .. } in &contenders {
-            let warm = load::warm_up(&**peer, &all_in_turn, WARM_UP_CONNECTIONS, terms.warm_up, WARM_UP_MAX);
-            warm.await.with_context(|| format!("{} does not get warm", peer.name()))?;
+        for Contender { peer, warm, .. } in &mut contenders {
+            let warmed = terms.warm_up.warm(&**peer, data.services).await;
+            *warm = Some(warmed.with_context(|| format!("{} does not get warm", peer.name()))?);
         }
         quiet(&contenders).await?;
         let choices = [Choice::One, Choice::Uniform, Choice::Zipf];
         let keys = choices.map(|choice| (choice, choice.keys(data.services, turns.draws()))).into();
-        let many = u32::try_from(contenders.len() * terms.loads.len())? * terms.rounds;
+        let weights: u32 = terms.loads.iter().map(|load| load.weight()).sum();
+        let many = u32::try_from(contenders.len())? * weights * terms.rounds;
         let lasts = terms.loads_for / many.max(1);
         Ok(Self { data, terms, contenders, lasts, results: BTreeMap::new(), keys })
     }
 
     pub(crate) async fn run(&mut self, turns: &mut Turns, writer: &mut Writer) -> anyhow::Result<()> {
+        for contender in &self.contenders {
+            let Some(warm) = contender.warm else { continue };
+            let mut record = self.of(contender, 1).with_case("load", "warm-up");
+            warm.tell(&mut record);
+            writer.push(&record)?;
+        }
         for round in 1..=self.terms.rounds {
             for place in turns.order(self.contenders.len()) {
                 let contender = self.contenders.get(place).context("no such contender")?;
@@ -222,15 +233,12 @@ impl Contest {
                     (self.terms.open_connections, Some(a_second))
                 }
             };
+            let lasts = self.lasts * load.weight();
             let mut clients = Clients::connect(&*contender.peer, connections).await?;
             let (before, others_before) = (cpu_of(&pids)?, cpu_of(&others)?);
             let outcome = match (load, pace) {
-                (Load::Closed { choice, .. }, _) => {
-                    load::closed(&mut clients, keys(choice)?, self.lasts).await?
-                }
-                (_, Some(a_second)) => {
-                    load::open(&mut clients, keys(Choice::Zipf)?, a_second, self.lasts).await?
-                }
+                (Load::Closed { choice, .. }, _) => load::closed(&mut clients, keys(choice)?, lasts).await?,
+                (_, Some(a_second)) => load::open(&mut clients, keys(Choice::Zipf)?, a_second, lasts).await?,
                 (_, None) => continue,
             };
             let (cpu, others_cpu) = (cpu_of(&pids)? - before, cpu_of(&others)? - others_before);
@@ -243,16 +251,19 @@ impl Contest {
         Ok(measured)
     }
 
-    fn record(&self, contender: &Contender, load: Load, measured: &Measured, round: u32) -> Record {
-        let Contender { peer, bytes, .. } = contender;
+    /// Of whom, and of what data.
+    fn of(&self, Contender { peer, .. }: &Contender, round: u32) -> Record {
         let record = Record::new(peer.name(), peer.class(), peer.configuration(), round)
             .with_case("services", self.data.services)
-            .with_case("instances", self.data.instances)
-            .with_value("bytes", *bytes as f64);
-        let record = match self.terms.kind {
+            .with_case("instances", self.data.instances);
+        match self.terms.kind {
             Some(kind) => record.with_case("kind", kind),
             None => record,
-        };
+        }
+    }
+
+    fn record(&self, contender: &Contender, load: Load, measured: &Measured, round: u32) -> Record {
+        let record = self.of(contender, round).with_value("bytes", contender.bytes as f64);
         let mut record = load.tell(record, self.terms.open_connections);
         measured.tell(&mut record);
         record

@@ -21,7 +21,7 @@ use tokio::runtime::Builder;
 pub(crate) use self::floor::serve as serve_floor;
 use self::{floor::Floor, query::Kind, resolver::Resolver};
 use crate::{
-    contest::{Contest, Load, Terms, WARM_UP, WARM_UP_QUICK, distinct, systems},
+    contest::{Contest, Load, Terms, WarmUp, distinct, systems},
     local::{Choice, Pod, Shop, Turns, stand_aside},
     peers::{Data, NameServer, Peer, SidecarPeer, Start},
     report,
@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &DnsArguments) -> anyhow::Result<()> {
                 open_connections: OPEN_CLIENTS,
                 rounds,
                 loads_for: Duration::from_secs_f64(minutes * 60.0) / Kind::ALL.len() as u32,
-                warm_up: if arguments.quick { WARM_UP_QUICK } else { WARM_UP },
+                warm_up: if arguments.quick { WarmUp::QUICK } else { WarmUp::USUAL },
             };
             let mut contest = Contest::begin(data, peers, terms, &mut turns).await?;
             contest.run(&mut turns, &mut writer).await?;

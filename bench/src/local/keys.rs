@@ -21,8 +21,8 @@ pub(crate) struct Keys(Arc<[u32]>);
 
 /// So many are drawn before they come again: enough that the rarest of 1,000 services come by Zipf's law as well.
 const DRAWN: usize = 1 << 16;
-/// How far apart two clients begin: far enough that they do not ask for the same at the same time.
-const APART: usize = 997;
+/// How far apart two clients begin, as a share of all keys: the golden section, by which however many of them lie about evenly.
+const APART: f64 = 0.618_033_988_749_894_9;
 
 // === impl Choice ===
 
@@ -67,7 +67,8 @@ impl Keys {
     /// The services that a client asks for, without end.
     pub(crate) fn of(&self, client: usize) -> impl Iterator<Item = u32> + Send + use<> {
         let keys = self.0.clone();
-        (client * APART..).map_while(move |turn| keys.get(turn % keys.len().max(1)).copied())
+        let first = (client as f64 * APART).fract() * keys.len() as f64;
+        (first as usize..).map_while(move |turn| keys.get(turn % keys.len().max(1)).copied())
     }
 }
 
@@ -113,6 +114,13 @@ mod tests {
     fn clients_begin_at_places_of_their_own() {
         let keys = Keys::in_turn(1_000);
         assert_eq!(keys.of(0).take(3).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(keys.of(1).take(4).collect::<Vec<_>>(), [997, 998, 999, 0]);
+        assert_eq!(keys.of(1).take(3).collect::<Vec<_>>(), [618, 619, 620]);
+        assert_eq!(keys.of(21).skip(20).take(3).collect::<Vec<_>>(), [998, 999, 0]);
+        for clients in [2, 16, 64] {
+            let mut begins: Vec<_> = (0..clients).filter_map(|client| keys.of(client).next()).collect();
+            begins.sort_unstable();
+            let nearest = begins.windows(2).map(|pair| pair[1] - pair[0]).min().expect("two");
+            assert!(nearest as usize >= 1_000 / clients / 3, "{clients}: {begins:?}");
+        }
     }
 }

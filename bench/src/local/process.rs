@@ -32,7 +32,9 @@ pub(crate) fn measured(
 
 /// Keeps this process, and what it starts from now on, to the second processor. There this process alone comes before all
 /// others: a load that waits for who makes the changes would tell of that, and not of what is measured. (Niceness would not do:
-/// the kernel weighs sessions of processes against each other, whatever they say inside of them.)
+/// the kernel weighs sessions of processes against each other, whatever they say inside of them.) It must sleep now and then:
+/// since 6.12 the kernel leaves a twentieth of the processor to those who starve behind it, and before that it stopped whoever
+/// took more than 95 % of a second for the rest of it. Where a load was so busy, its results say so.
 pub(crate) fn stand_aside() -> anyhow::Result<()> {
     let pid = std::process::id().to_string();
     told("taskset", &["-a", "-c", "-p", "1", &pid]).context("two processors are needed")?;

@@ -34,7 +34,8 @@ pub(crate) struct Spread {
 impl Measured {
     /// Of a load for which the server computed so long.
     pub(crate) fn of(outcome: Outcome, cpu: Duration, stolen_percent: f64) -> Self {
-        let answers = outcome.delays.len().max(1) as f64;
+        // What was never asked for has a delay and cost nothing.
+        let answers = outcome.answers.max(1) as f64;
         Self {
             cpu_us: cpu.as_secs_f64() * 1e6 / answers,
             busy: cpu.as_secs_f64() / outcome.took.as_secs_f64(),
@@ -57,9 +58,8 @@ impl Measured {
 
     /// Tells a record all of it.
     pub(crate) fn tell(&self, record: &mut Record) {
-        self.outcome.delays.tell(record);
+        self.outcome.tell(record);
         for (name, value) in [
-            ("a_second", self.a_second()),
             ("cpu_us", self.cpu_us),
             ("busy_percent", self.busy * 100.0),
             ("stolen_percent", self.stolen_percent),

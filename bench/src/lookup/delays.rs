@@ -91,9 +91,8 @@ fn record(peer: &dyn Peer, data: Data, meanwhile: While, outcome: &Outcome, roun
         .with_case("keys", "in turn")
         .with_case("connections", STEADY_CONNECTIONS as u64)
         .with_case("asked_a_second", STEADY)
-        .with_case("while", meanwhile.name())
-        .with_value("a_second", outcome.a_second());
-    outcome.delays.tell(&mut record);
+        .with_case("while", meanwhile.name());
+    outcome.tell(&mut record);
     record
 }
 

@@ -23,7 +23,7 @@ use tokio::runtime::Builder;
 use self::delays::delays;
 pub(crate) use self::floor::serve as serve_floor;
 use crate::{
-    contest::{Contest, Load, Terms, WARM_UP, WARM_UP_QUICK, distinct, systems},
+    contest::{Contest, Load, Terms, WarmUp, distinct, systems},
     local::{Caller, Choice, Half, Pod, Shop, Turns, stand_aside},
     peers::{Data, Floor, Peer, SidecarPeer, Start, start_controller},
     report,
@@ -36,7 +36,7 @@ pub(crate) struct LookupArguments {
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// What all loads on all systems take together; starting and filling them comes on top of it.
-    #[arg(long, default_value_t = 15.0)]
+    #[arg(long, default_value_t = 12.0)]
     minutes: f64,
     /// Beside these alone.
     #[arg(long, value_delimiter = ',', default_value = "consul,etcd,zookeeper,eureka")]
@@ -87,8 +87,8 @@ const BOTH: &[Configuration] = &[Configuration::Default, Configuration::Tuned];
 const AS_SHIPPED: &[Configuration] = &[Configuration::Default];
 /// Of all turns, at most so many are repeated where the host takes too much.
 const REPEATS: u32 = 20;
-/// What starting and filling all registries takes, about, in minutes.
-const STARTS_MINUTES: f64 = 6.0;
+/// What starting, filling and warming all registries takes, about, in minutes, with each amount of data.
+const STARTS_MINUTES: f64 = 3.0;
 /// Ports of loopback that nobody else has: below those that the kernel gives out.
 const PORTS: u16 = 27_300;
 
@@ -100,8 +100,9 @@ pub(crate) fn run(arguments: &LookupArguments) -> anyhow::Result<()> {
     let loads_minutes = parts.iter().map(|part| part.loads_for.as_secs_f64() / 60.0).sum::<f64>();
     let delays_minutes = delays::lasts(rounds).as_secs_f64() / 60.0;
     println!(
-        "loads of {:.0} minutes in all, and until all systems are started, filled and warm some {STARTS_MINUTES:.0} more at most; a turn that the host disturbs is repeated, {REPEATS} at most",
-        loads_minutes + delays_minutes
+        "loads of {:.0} minutes in all, and until all systems are started, filled and warm some {:.0} more; a turn that the host disturbs is repeated, {REPEATS} at most",
+        loads_minutes + delays_minutes,
+        STARTS_MINUTES * parts.len() as f64
     );
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut writer = None;
@@ -162,7 +163,7 @@ async fn one_part(
         open_connections: OPEN_CONNECTIONS,
         rounds,
         loads_for: part.loads_for,
-        warm_up: if arguments.quick { WARM_UP_QUICK } else { WARM_UP },
+        warm_up: if arguments.quick { WarmUp::QUICK } else { WarmUp::USUAL },
     };
     let mut contest = Contest::begin(part.data, peers, terms, turns).await?;
     println!(

@@ -87,7 +87,7 @@ mod tests {
         fs::create_dir_all(workspace.join(KEPT)).unwrap();
         fs::write(workspace.join(PAGE), "").unwrap();
         let said = |workspace: &Path| format!("{:#}", made(workspace).err().unwrap());
-        assert!(said(workspace).contains("no section `goals`"), "{}", said(workspace));
+        assert!(said(workspace).contains("no section `summary`"), "{}", said(workspace));
         fs::write(workspace.join(REASONS), "[{}]").unwrap();
         assert!(said(workspace).starts_with(REASONS), "{}", said(workspace));
         fs::write(workspace.join(KEPT).join("dns.jsonl"), "{}").unwrap();

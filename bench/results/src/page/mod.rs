@@ -7,6 +7,7 @@ mod notes;
 mod plots;
 mod section;
 mod sections;
+mod summary;
 mod systems;
 mod words;
 
@@ -34,6 +35,7 @@ pub struct Page {
 }
 
 /// Sections of the page beside those of measurements.
+const SUMMARY: &str = "summary";
 const GOALS: &str = "goals";
 const OTHERS: &str = "others";
 
@@ -43,7 +45,7 @@ impl Page {
     /// Of whatever was kept; what was not measured yet says so.
     pub fn of(kept: &Kept) -> Self {
         let mut page = Self {
-            sections: vec![(GOALS, goals::table(&kept.results))],
+            sections: vec![(SUMMARY, summary::told(&kept.results)), (GOALS, goals::table(&kept.results))],
             plots: Vec::new(),
             wrong: Vec::new(),
         };

@@ -8,13 +8,13 @@ use super::{
     notes,
     plots::{self, Drawn},
     sections::{ANY, Plot, Section, View},
-    systems::{BEHIND, Systems},
+    systems::{BEHIND, LIMITED, Systems, is_limited_by_load},
     words,
 };
 use crate::{
     file::Results,
     record::Run,
-    series::{Series, series},
+    series::{NEVER, Series, series},
     table::{Align, Table},
 };
 
@@ -54,14 +54,16 @@ pub(super) fn told(
 ) -> Told {
     let all = series(&results.records);
     let shown: Vec<Vec<&str>> = views.iter().map(|view| shown(view, &all)).collect();
-    let compared: BTreeSet<&str> = shown.iter().flatten().copied().collect();
-    let losses = losses::losses(name, &all, &compared.into_iter().collect::<Vec<_>>());
+    let losses = losses::losses(name, &all, &compared(views, &all));
     let mut text = measured(name, &results.run, &all);
     if let Some(note) = notes::of(name) {
         text += &format!("\n{note}");
     }
     for (view, shown) in views.iter().zip(shown) {
         text += &table(view, shown, &all, &losses);
+    }
+    if all.iter().any(is_limited_by_load) {
+        text += &format!("\n{LIMITED}\n");
     }
     let drawn: Vec<_> = plots.iter().flat_map(|plot| plots::drawn(plot, &all)).collect();
     for Drawn { file, title, .. } in &drawn {
@@ -83,12 +85,20 @@ pub(super) fn told(
     Told { text, plots: drawn, wrong }
 }
 
+/// The values that some view shows.
+pub(super) fn compared<'a>(views: &[View], all: &[Series<'a>]) -> Vec<&'a str> {
+    let all: BTreeSet<_> = views.iter().flat_map(|view| shown(view, all)).collect();
+    all.into_iter().collect()
+}
+
 /// The values that a view shows, in its order.
 fn shown<'a>(view: &View, all: &[Series<'a>]) -> Vec<&'a str> {
     let View::Systems { values, has_others, .. } = view else { return Vec::new() };
     let there: BTreeSet<&str> = all.iter().flat_map(Series::values).collect();
     let known = values.iter().filter_map(|value| there.get(value).copied());
-    let others = there.iter().copied().filter(|value| *has_others && !values.contains(value));
+    // What was never out says so in the place of when it was.
+    let others =
+        there.iter().copied().filter(|value| *has_others && !values.contains(value) && *value != NEVER);
     known.chain(others).collect()
 }
 

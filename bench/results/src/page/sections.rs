@@ -55,7 +55,17 @@ pub(super) enum Kind {
 /// Names parts of the case whose product is meant.
 pub(super) type X = &'static [&'static str];
 
-const LOOKUP: &[&str] = &["a_second", "cpu_us", "p50_us", "p99_us", "p999_us"];
+const LOOKUP: &[&str] = &[
+    "a_second",
+    "cpu_us",
+    "p50_us",
+    "p99_us",
+    "p999_us",
+    "late_p99_us",
+    "warm_up_s",
+    "lookups",
+    "never_steady",
+];
 const LOADS: &[&str] = &["a_second", "cpu_us"];
 /// What most lookups of this page are of: 1,000 services of 10 instances, a few of which are asked for most.
 const USUAL: [(&str, &str); 3] = [("services", "1000"), ("instances", "10"), ("keys", "zipf")];

@@ -5,7 +5,10 @@ use std::{
     ptr,
 };
 
-use super::{losses::Loss, words};
+use super::{
+    losses::{Loss, OUT},
+    words,
+};
 use crate::{
     number::{number, times},
     record::{Class, Configuration, Value},
@@ -26,6 +29,10 @@ pub(super) struct Systems<'a> {
 
 /// What is behind.
 pub(super) const BEHIND: &str = " ▼";
+/// Of its own processor, the load takes more only where it can do no more.
+const LOAD_BUSY_PERCENT: f64 = 90.0;
+/// What the marks of such rows mean.
+pub(super) const LIMITED: &str = "≥, ≤: the load's own processor was busy for 90 % of the time or more, so that it was the load that could do no more. The system answers at least so many a second, and takes at most so long. A ratio to the floor in brackets is one of two such rates, and says nothing but that both are as fast as the load. Processor time is not concerned.";
 
 /// Parts of a case as they are shown, which sort as their values do.
 type Parts<'a> = Vec<Option<&'a Value>>;
@@ -126,8 +133,20 @@ impl<'a> Systems<'a> {
     }
 
     fn cell(&self, one: &Series<'_>, value: &str) -> String {
-        let Some(spread) = one.spread(value) else { return String::new() };
-        let around = spread.around().map(|around| format!(" ±{:.0}%", around * 100.0)).unwrap_or_default();
+        let never = if value == OUT { one.never_out() } else { 0 };
+        let is_behind = self.losses.iter().any(|loss| ptr::eq(loss.ours, one) && loss.value == value);
+        let behind = if is_behind { BEHIND } else { "" };
+        let Some(spread) = one.spread(value) else {
+            return if never > 0 { format!("never{behind}") } else { String::new() };
+        };
+        let never = match never {
+            0 => String::new(),
+            never => format!(", never in {never} of {}", one.records().len()),
+        };
+        let limit = if is_limited_by_load(one) { limit(value) } else { "" };
+        let share_us = one.share_us(value);
+        let around = spread.around().filter(|_| share_us.is_none());
+        let around = around.map(|around| format!(" ±{:.0}%", around * 100.0)).unwrap_or_default();
         let most =
             one.records().iter().filter_map(|record| record.values.get(value)).copied().reduce(f64::max);
         let longest = match most {
@@ -136,8 +155,22 @@ impl<'a> Systems<'a> {
             }
             _ => String::new(),
         };
-        let is_behind = self.losses.iter().any(|loss| ptr::eq(loss.ours, one) && loss.value == value);
-        format!("{}{around}{longest}{}", number(spread.median), if is_behind { BEHIND } else { "" })
+        let told = number(share_us.unwrap_or(spread.median));
+        format!("{limit}{told}{around}{longest}{never}{behind}")
+    }
+}
+
+/// Whether it was the load that could do no more.
+pub(super) fn is_limited_by_load(one: &Series<'_>) -> bool {
+    one.spread("load_busy_percent").is_some_and(|busy| busy.median >= LOAD_BUSY_PERCENT)
+}
+
+/// On which side of it the truth is, where the load could do no more.
+fn limit(value: &str) -> &'static str {
+    match value {
+        "a_second" => "≥ ",
+        "p50_us" | "p99_us" | "p999_us" => "≤ ",
+        _ => "",
     }
 }
 
@@ -145,6 +178,14 @@ impl<'a> Systems<'a> {
 fn by_its_floor(one: &Series<'_>, members: &[&Series<'_>], value: &str) -> String {
     let floors =
         members.iter().copied().filter(|floor| floor.class == Class::Floor && floor.case == one.case);
-    let floor = one.nearest(floors).filter(|_| one.class != Class::Floor);
-    floor.and_then(|floor| one.ratio(floor, value)).map(|ratio| times(ratio.median)).unwrap_or_default()
+    let Some(floor) = one.nearest(floors).filter(|_| one.class != Class::Floor) else { return String::new() };
+    let Some(ratio) = one.ratio(floor, value) else { return String::new() };
+    let ratio = times(ratio.median);
+    match (is_limited_by_load(one), is_limited_by_load(floor)) {
+        _ if limit(value).is_empty() => ratio,
+        (false, false) => ratio,
+        (true, false) => format!("≥ {ratio}"),
+        (false, true) => format!("≤ {ratio}"),
+        (true, true) => format!("({ratio})"),
+    }
 }

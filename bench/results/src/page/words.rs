@@ -40,6 +40,7 @@ pub(super) fn title(value: &str) -> String {
         "cpu" => "CPU",
         "rss" => "RSS",
         "p999" => "p99.9",
+        "kib" => "KiB",
         word => word,
     });
     words.collect::<Vec<_>>().join(" ") + unit
@@ -53,6 +54,8 @@ pub(super) fn better(value: &str) -> Option<Better> {
         "p999_us" | "max_us" => None,
         // How somebody was set, which what was measured follows from.
         "ttl_ms" | "beat_ms" => None,
+        // They are the load's, or of what comes before the measurement.
+        "late_p99_us" | "warm_up_s" => None,
         "false_evictions" | "never_seen" | "descriptors" => Some(Better::Less),
         _ => COSTS.iter().any(|(end, _)| value.ends_with(end)).then_some(Better::Less),
     }
@@ -125,6 +128,9 @@ mod tests {
             ("a_second", "a second", Some(Better::More)),
             ("cpu_us", "CPU µs", Some(Better::Less)),
             ("p999_us", "p99.9 µs", None),
+            ("kib_a_session", "KiB a session", None),
+            ("late_p99_us", "late p99 µs", None),
+            ("warm_up_s", "warm up s", None),
             ("rss_mib", "RSS MiB", Some(Better::Less)),
             ("cpu_us_per_change", "CPU µs a change", Some(Better::Less)),
             ("false_evictions", "false evictions", Some(Better::Less)),

@@ -14,7 +14,7 @@ use crate::{
         words::is_ours,
     },
     record::{Class, Configuration},
-    series::Series,
+    series::{NEVER, Series},
 };
 
 /// Says what a figure may be.
@@ -135,7 +135,7 @@ impl Figure {
             Worst { value, only, by } => {
                 let records = ours(only).flat_map(|one| one.records().iter());
                 bound.worst(records.filter_map(|record| {
-                    let never = record.values.get("never_within_s").is_some_and(|within_s| *within_s > 0.0);
+                    let never = record.values.get(NEVER).is_some_and(|within_s| *within_s > 0.0);
                     if never { Some(f64::INFINITY) } else { Some(record.values.get(*value)? * by) }
                 }))
             }

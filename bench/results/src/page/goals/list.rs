@@ -1,246 +1,129 @@
-//! The goals themselves.
+//! The goals themselves, as data: a line each.
 
 use super::{
-    Goal,
+    Goal, Sources,
     figure::{
-        Bound::{AtLeast, AtMost},
-        Figure::{ByFloor, ByOurs, Growth, Median, Slope, Worst},
+        Bound::{self, AtLeast, AtMost},
+        Figure::{self, ByFloor, ByOurs, Growth, Median, Slope, Worst},
         Only,
         Part::{Controller, Sidecar},
     },
 };
 
+const MS_OF_US: f64 = 1e-3;
+const S_OF_MS: f64 = 1e-3;
+
 const CLOSED: Only = &[("load", "closed"), ("services", "1000"), ("instances", "10")];
-const IDLE: Only = &[("changes_a_second", "0")];
-const A: Only = &[("kind", "A"), ("load", "closed")];
-const SRV: Only = &[("kind", "SRV"), ("load", "closed")];
+const DNS_A: Only = &[("kind", "A"), ("load", "closed")];
+const DNS_SRV: Only = &[("kind", "SRV"), ("load", "closed")];
+const HOLDS_NOTHING: Only = &[("event", "idle"), ("services", "0")];
+const HOLDS_ALL: Only = &[("event", "idle"), ("services", "1000")];
+const NOTHING_ELSE: Only = &[("changes_a_second", "0")];
+const TOLD_100: Only = &[("event", "told"), ("sessions", "100")];
+const TOLD_2_000: Only = &[("event", "told"), ("sessions", "2000")];
+const FULL: Only = &[("instances", "20000"), ("sessions", "2000")];
+const START_FULL: Only = &[("event", "start"), ("instances", "20000")];
 
 /// In the order of the table.
+#[rustfmt::skip]
 pub(super) static GOALS: [Goal; 26] = [
-    Goal {
-        what: "lookups a second, by a bare HTTP server's",
-        bound: AtLeast(0.9),
-        unit: "×",
-        part: Sidecar,
-        from: &[("lookup", ByFloor { value: "a_second", only: CLOSED })],
-    },
-    Goal {
-        what: "processor time of a lookup, by a bare HTTP server's",
-        bound: AtMost(1.15),
-        unit: "×",
-        part: Sidecar,
-        from: &[("lookup", ByFloor { value: "cpu_us", only: CLOSED })],
-    },
-    Goal {
-        what: "processor time of a lookup: a Consul agent's, from its cache, by ours",
-        bound: AtLeast(12.0),
-        unit: "×",
-        part: Sidecar,
-        from: &[("lookup", ByOurs { theirs: "consul agent ?cached", value: "cpu_us", only: CLOSED })],
-    },
-    Goal {
-        what: "the same of Eureka",
-        bound: AtLeast(8.0),
-        unit: "×",
-        part: Sidecar,
-        from: &[("lookup", ByOurs { theirs: "eureka", value: "cpu_us", only: CLOSED })],
-    },
-    Goal {
-        what: "the same of etcd",
-        bound: AtLeast(4.0),
-        unit: "×",
-        part: Sidecar,
-        from: &[("lookup", ByOurs { theirs: "etcd", value: "cpu_us", only: CLOSED })],
-    },
-    Goal {
-        what: "processor time of an answer of DNS, A: CoreDNS' by ours",
-        bound: AtLeast(4.0),
-        unit: "×",
-        part: Sidecar,
-        from: &[("dns", ByOurs { theirs: "coredns", value: "cpu_us", only: A })],
-    },
-    Goal {
-        what: "the same, SRV",
-        bound: AtLeast(4.0),
-        unit: "×",
-        part: Sidecar,
-        from: &[("dns", ByOurs { theirs: "coredns", value: "cpu_us", only: SRV })],
-    },
-    Goal {
-        what: "the sidecar's memory, holding nothing",
-        bound: AtMost(8.0),
-        unit: " MiB",
-        part: Sidecar,
-        from: &[(
-            "start",
-            Median { value: "rss_mib", only: &[("event", "idle"), ("services", "0")], by: 1.0 },
-        )],
-    },
-    Goal {
-        what: "the same, holding 1,000 services of 10 instances",
-        bound: AtMost(16.0),
-        unit: " MiB",
-        part: Sidecar,
-        from: &[(
-            "start",
-            Median { value: "rss_mib", only: &[("event", "idle"), ("services", "1000")], by: 1.0 },
-        )],
-    },
-    Goal {
-        what: "the sidecar's processor time, idle",
-        bound: AtMost(1.0),
-        unit: " millicores",
-        part: Sidecar,
-        from: &[("start", Median { value: "cpu_millicores", only: &[("event", "idle")], by: 1.0 })],
-    },
-    Goal {
-        what: "the sidecar's image",
-        bound: AtMost(12.0),
-        unit: " MiB",
-        part: Sidecar,
-        from: &[("start", Median { value: "image_mib", only: &[], by: 1.0 })],
-    },
-    Goal {
-        what: "one change, nothing else to do, until the last watcher knows of it: p50",
-        bound: AtMost(2.0),
-        unit: " ms",
-        part: Sidecar,
-        from: &[("propagation", Median { value: "last_p50_us", only: IDLE, by: 1e-3 })],
-    },
-    Goal {
-        what: "the same: p99",
-        bound: AtMost(10.0),
-        unit: " ms",
-        part: Sidecar,
-        from: &[("propagation", Median { value: "last_p99_us", only: IDLE, by: 1e-3 })],
-    },
-    Goal {
-        what: "20 changes a second, until the last of 100 sidecars knows: p99",
-        bound: AtMost(50.0),
-        unit: " ms",
-        part: Controller,
-        from: &[
-            (
-                "scale",
-                Median {
-                    value: "all_told_p99_us",
-                    only: &[("event", "told"), ("sessions", "100")],
-                    by: 1e-3,
-                },
-            ),
-            ("sessions", Median { value: "all_told_p99_us", only: &[("sessions", "100")], by: 1e-3 }),
-        ],
-    },
-    Goal {
-        what: "the same of 2,000 sidecars",
-        bound: AtMost(250.0),
-        unit: " ms",
-        part: Controller,
-        from: &[
-            (
-                "scale",
-                Median {
-                    value: "all_told_p99_us",
-                    only: &[("event", "told"), ("sessions", "2000")],
-                    by: 1e-3,
-                },
-            ),
-            ("sessions", Median { value: "all_told_p99_us", only: &[("sessions", "2000")], by: 1e-3 }),
-        ],
-    },
-    Goal {
-        what: "the controller's memory for each instance",
-        bound: AtMost(1.0),
-        unit: " KiB",
-        part: Controller,
-        from: &[("scale", Slope { x: "instances", value: "anonymous_mib", only: &[("event", "settled")] })],
-    },
-    Goal {
-        what: "the same for each idle session",
-        bound: AtMost(64.0),
-        unit: " KiB",
-        part: Controller,
-        from: &[
-            ("scale", Median { value: "kib_a_session", only: &[("event", "opened")], by: 1.0 }),
-            ("sessions", Median { value: "kib_a_session", only: &[], by: 1.0 }),
-        ],
-    },
-    Goal {
-        what: "the controller's memory with 20,000 instances and 2,000 sessions",
-        bound: AtMost(192.0),
-        unit: " MiB",
-        part: Controller,
-        from: &[
-            (
-                "scale",
-                Median { value: "rss_mib", only: &[("instances", "20000"), ("sessions", "2000")], by: 1.0 },
-            ),
-            (
-                "sessions",
-                Median { value: "rss_mib", only: &[("instances", "20000"), ("sessions", "2000")], by: 1.0 },
-            ),
-        ],
-    },
-    Goal {
-        what: "processor time of a change with most instances, by that with fewest (1,000 to 20,000)",
-        bound: AtMost(1.25),
-        unit: "×",
-        part: Controller,
-        from: &[(
-            "scale",
-            Growth { x: "instances", value: "cpu_us_per_change", only: &[("event", "changes")] },
-        )],
-    },
-    Goal {
-        what: "a crashed app is out of lookups after, at most",
-        bound: AtMost(250.0),
-        unit: " ms",
-        part: Sidecar,
-        from: &[("failure", Worst { value: "out_ms", only: &[("event", "kill")], by: 1.0 })],
-    },
-    Goal {
-        what: "a hung app with an HTTP probe",
-        bound: AtMost(4.0),
-        unit: " s",
-        part: Sidecar,
-        from: &[("failure", Worst { value: "out_ms", only: &[("event", "hung")], by: 1e-3 })],
-    },
-    Goal {
-        what: "a deleted pod, after its deletionTimestamp",
-        bound: AtMost(250.0),
-        unit: " ms",
-        part: Sidecar,
-        from: &[("failure", Worst { value: "out_ms", only: &[("event", "deleted")], by: 1.0 })],
-    },
-    Goal {
-        what: "a pod on a node that is cut off",
-        bound: AtMost(10.0),
-        unit: " s",
-        part: Sidecar,
-        from: &[("failure", Worst { value: "out_ms", only: &[("event", "cut")], by: 1e-3 })],
-    },
-    Goal {
-        what: "false evictions under twice the work that there is processor time for, with one packet in a hundred lost",
-        bound: AtMost(0.0),
-        unit: "",
-        part: Sidecar,
-        from: &[("failure", Worst { value: "false_evictions", only: &[("event", "overload")], by: 1.0 })],
-    },
-    Goal {
-        what: "from the sidecar's start to its first answer, from the disk",
-        bound: AtMost(100.0),
-        unit: " ms",
-        part: Sidecar,
-        from: &[("start", Median { value: "p50_us", only: &[("event", "start")], by: 1e-3 })],
-    },
-    Goal {
-        what: "from the controller's start until its lists are done, by the bare lists, 20,000 instances",
-        bound: AtMost(1.5),
-        unit: "×",
-        part: Controller,
-        from: &[
-            ("scale", ByFloor { value: "ready_s", only: &[("event", "start"), ("instances", "20000")] }),
-            ("lists", ByFloor { value: "ready_s", only: &[("event", "start"), ("instances", "20000")] }),
-        ],
-    },
+    ours("lookups a second, by a bare HTTP server's", AtLeast(0.9), "×",
+        &[("lookup", by_floor("a_second", CLOSED))]),
+    ours("processor time of a lookup, by a bare HTTP server's", AtMost(1.15), "×",
+        &[("lookup", by_floor("cpu_us", CLOSED))]),
+    ours("processor time of a lookup: a Consul agent's, from its cache, by ours", AtLeast(12.0), "×",
+        &[("lookup", cpu_by_ours("consul agent ?cached", CLOSED))]),
+    ours("the same of Eureka", AtLeast(8.0), "×",
+        &[("lookup", cpu_by_ours("eureka", CLOSED))]),
+    ours("the same of etcd", AtLeast(4.0), "×",
+        &[("lookup", cpu_by_ours("etcd", CLOSED))]),
+    ours("processor time of an answer of DNS, A: CoreDNS' by ours", AtLeast(4.0), "×",
+        &[("dns", cpu_by_ours("coredns", DNS_A))]),
+    ours("the same, SRV", AtLeast(4.0), "×",
+        &[("dns", cpu_by_ours("coredns", DNS_SRV))]),
+    ours("the sidecar's memory, holding nothing", AtMost(8.0), " MiB",
+        &[("start", median("rss_mib", HOLDS_NOTHING))]),
+    ours("the same, holding 1,000 services of 10 instances", AtMost(16.0), " MiB",
+        &[("start", median("rss_mib", HOLDS_ALL))]),
+    ours("the sidecar's processor time, idle", AtMost(1.0), " millicores",
+        &[("start", median("cpu_millicores", &[("event", "idle")]))]),
+    ours("the sidecar's image", AtMost(12.0), " MiB",
+        &[("start", median("image_mib", &[]))]),
+    ours("one change, nothing else to do, until the last watcher knows of it: p50", AtMost(2.0), " ms",
+        &[("propagation", median_by("last_p50_us", NOTHING_ELSE, MS_OF_US))]),
+    ours("the same: p99", AtMost(10.0), " ms",
+        &[("propagation", median_by("last_p99_us", NOTHING_ELSE, MS_OF_US))]),
+    the_controllers("20 changes a second, until the last of 100 sidecars knows: p99", AtMost(50.0), " ms",
+        &[("scale", median_by("all_told_p99_us", TOLD_100, MS_OF_US)),
+          ("sessions", median_by("all_told_p99_us", &[("sessions", "100")], MS_OF_US))]),
+    the_controllers("the same of 2,000 sidecars", AtMost(250.0), " ms",
+        &[("scale", median_by("all_told_p99_us", TOLD_2_000, MS_OF_US)),
+          ("sessions", median_by("all_told_p99_us", &[("sessions", "2000")], MS_OF_US))]),
+    the_controllers("the controller's memory for each instance", AtMost(1.0), " KiB",
+        &[("scale", slope("anonymous_mib", &[("event", "settled")]))]),
+    the_controllers("the same for each idle session", AtMost(64.0), " KiB",
+        &[("scale", median("kib_a_session", &[("event", "opened")])),
+          ("sessions", median("kib_a_session", &[]))]),
+    the_controllers("the controller's memory with 20,000 instances and 2,000 sessions", AtMost(192.0), " MiB",
+        &[("scale", median("rss_mib", FULL)), ("sessions", median("rss_mib", FULL))]),
+    the_controllers("processor time of a change with most instances, by that with fewest (1,000 to 20,000)",
+        AtMost(1.25), "×",
+        &[("scale", growth("cpu_us_per_change", &[("event", "changes")]))]),
+    ours("a crashed app is out of lookups after, at most", AtMost(250.0), " ms",
+        &[("failure", worst("out_ms", &[("event", "kill")]))]),
+    ours("a hung app with an HTTP probe", AtMost(4.0), " s",
+        &[("failure", worst_by("out_ms", &[("event", "hung")], S_OF_MS))]),
+    ours("a deleted pod, after its deletionTimestamp", AtMost(250.0), " ms",
+        &[("failure", worst("out_ms", &[("event", "deleted")]))]),
+    ours("a pod on a node that is cut off", AtMost(10.0), " s",
+        &[("failure", worst_by("out_ms", &[("event", "cut")], S_OF_MS))]),
+    ours("false evictions under twice the work that there is processor time for, with one packet in a hundred lost",
+        AtMost(0.0), "",
+        &[("failure", worst("false_evictions", &[("event", "overload")]))]),
+    ours("from the sidecar's start to its first answer, from the disk", AtMost(100.0), " ms",
+        &[("start", median_by("p50_us", &[("event", "start")], MS_OF_US))]),
+    the_controllers("from the controller's start until its lists are done, by the bare lists, 20,000 instances",
+        AtMost(1.5), "×",
+        &[("scale", by_floor("ready_s", START_FULL)), ("lists", by_floor("ready_s", START_FULL))]),
 ];
+
+/// Of the sidecar.
+const fn ours(what: &'static str, bound: Bound, unit: &'static str, from: Sources) -> Goal {
+    Goal { what, bound, unit, part: Sidecar, from }
+}
+
+const fn the_controllers(what: &'static str, bound: Bound, unit: &'static str, from: Sources) -> Goal {
+    Goal { what, bound, unit, part: Controller, from }
+}
+
+const fn by_floor(value: &'static str, only: Only) -> Figure {
+    ByFloor { value, only }
+}
+
+const fn cpu_by_ours(theirs: &'static str, only: Only) -> Figure {
+    ByOurs { theirs, value: "cpu_us", only }
+}
+
+const fn median(value: &'static str, only: Only) -> Figure {
+    median_by(value, only, 1.0)
+}
+
+const fn median_by(value: &'static str, only: Only, by: f64) -> Figure {
+    Median { value, only, by }
+}
+
+const fn worst(value: &'static str, only: Only) -> Figure {
+    worst_by(value, only, 1.0)
+}
+
+const fn worst_by(value: &'static str, only: Only, by: f64) -> Figure {
+    Worst { value, only, by }
+}
+
+const fn slope(value: &'static str, only: Only) -> Figure {
+    Slope { x: "instances", value, only }
+}
+
+const fn growth(value: &'static str, only: Only) -> Figure {
+    Growth { x: "instances", value, only }
+}

@@ -27,9 +27,11 @@ struct Goal {
     unit: &'static str,
     /// Whose figure it is.
     part: Part,
-    /// The measurements that have it; of several the first one that was made.
-    from: &'static [(&'static str, Figure)],
+    from: Sources,
 }
+
+/// The measurements that have a figure; of several the first one that was made.
+type Sources = &'static [(&'static str, Figure)];
 
 /// All goals, met or not.
 pub(super) fn table(results: &BTreeMap<String, Results>) -> String {
