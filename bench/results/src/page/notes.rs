@@ -19,7 +19,7 @@ The changes of other services come from 25 pods, each of a service of its own th
 these were told of. Where it is less than nine tenths of what was asked for, or something failed, the case is `not measured` in \
 that round.
 
-Kubernetes is three rows. In the first we write the slices, so that it is the API server alone. In the second we write that a pod \
+Kubernetes, where it was measured too, is three rows. In the first we write the slices, so that it is the API server alone. In the second we write that a pod \
 is ready, or is not, as its kubelet does after a probe, and watch the slices that Kubernetes' controller makes of it; there are no \
 rows beside more than 10 changes a second, since a kube-controller-manager writes 20 objects a second as it ships. In the third \
 one the same pods are seen by asking the cluster's DNS for a headless Service every 50 ms: CoreDNS keeps an answer for 5 s.
