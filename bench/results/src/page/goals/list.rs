@@ -224,7 +224,10 @@ pub(super) static GOALS: [Goal; 26] = [
         bound: AtMost(0.0),
         unit: "",
         part: Sidecar,
-        from: &[("failure", Worst { value: "false_evictions", only: &[("event", "overload")], by: 1.0 })],
+        from: &[
+            ("overload", Worst { value: "false_evictions", only: &[("event", "overload")], by: 1.0 }),
+            ("failure", Worst { value: "false_evictions", only: &[("event", "overload")], by: 1.0 }),
+        ],
     },
     Goal {
         what: "from the sidecar's start to its first answer, from the disk",
