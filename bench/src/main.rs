@@ -158,7 +158,7 @@ enum What {
     },
     /// The same on the cluster that KUBECONFIG names.
     #[command(hide = true)]
-    OverloadOn { minutes: u32, sidecars: u8 },
+    OverloadOn { minutes: u32, sidecars: u8, record: PathBuf },
     /// How soon watchers know who came and who went: Rollcall beside all other registries.
     Propagation(propagation::Arguments),
     /// How many registrations a second, and what each costs; ours with a real API server.
@@ -219,7 +219,7 @@ fn main() -> anyhow::Result<()> {
         What::Peers { services, instances, only } => peers::smoke(peers::Data { services, instances }, &only),
         What::Beat(arguments) => peers::beat(&arguments),
         What::Overload { minutes, sidecars } => overload::run(minutes, sidecars),
-        What::OverloadOn { minutes, sidecars } => overload::run_on_it(minutes, sidecars),
+        What::OverloadOn { minutes, sidecars, record } => overload::run_on_it(minutes, sidecars, &record),
         What::Propagation(wish) => propagation::run(&wish),
         What::Registration(arguments) => registration::run(&arguments),
         What::Failure(wish) => failure::run(&wish),

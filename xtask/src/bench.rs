@@ -156,7 +156,7 @@ static BENCHES: [Bench; 18] = [
     },
     Bench {
         name: "overload",
-        about: "three controllers and a fleet of sidecars at twice the CPU that there is, with one packet in a hundred lost",
+        about: "three controllers and a fleet of sidecars at twice the CPU that there is, with one packet in a hundred lost: target/bench/overload.jsonl",
         by: By::ItsPrograms { what: "overload", programs: &[CONTROLLER, SIDECAR] },
         is_long: true,
     },

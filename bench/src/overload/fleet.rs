@@ -19,12 +19,14 @@ const REPLICAS: usize = 3;
 const SERVICES: [&str; 6] = ["orders", "billing", "stock", "search", "mail", "audit"];
 /// As many as the stage has.
 const NODES: usize = 4;
-/// What is counted by the controllers, and what of it is told.
-const COUNTERS: [(&str, &str); 3] = [
-    ("rollcall_evictions_total", "evictions"),
-    ("rollcall_false_alarms_total", "false alarms"),
-    ("rollcall_sessions_ended_total", "sessions lost"),
+/// What is counted by the controllers, what of it is told, and the name that a record has it by. All are well, and so whoever is
+/// evicted is so in error.
+const COUNTERS: [(&str, &str, &str); 3] = [
+    ("rollcall_evictions_total", "evictions", EVICTED),
+    ("rollcall_false_alarms_total", "false alarms", "false_alarms"),
+    ("rollcall_sessions_ended_total", "sessions lost", "sessions_lost"),
 ];
+pub(super) const EVICTED: &str = "false_evictions";
 
 /// Holds all of them.
 pub(super) struct Fleet {
@@ -127,7 +129,7 @@ impl Fleet {
     /// What cannot be asked now counts as nothing.
     pub(super) fn counted(&self) -> Counted {
         let sum = |name: &str| self.controllers.iter().filter_map(|one| one.metric(name, "").ok()).sum();
-        Counted(COUNTERS.map(|(name, _)| sum(name)))
+        Counted(COUNTERS.map(|(name, ..)| sum(name)))
     }
 }
 
@@ -141,12 +143,17 @@ impl Counted {
         }
         Self(since)
     }
+
+    /// By the names that a record has them by.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        COUNTERS.into_iter().zip(self.0).map(|((_, _, name), count)| (name, count))
+    }
 }
 
 impl fmt::Display for Counted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told: Vec<_> =
-            self.0.iter().zip(COUNTERS).map(|(count, (_, what))| format!("{count} {what}")).collect();
+            self.0.iter().zip(COUNTERS).map(|(count, (_, what, _))| format!("{count} {what}")).collect();
         formatter.write_str(&told.join(", "))
     }
 }

@@ -5,20 +5,22 @@ mod fleet;
 mod result;
 
 use std::{
-    env,
+    env, fs,
     path::Path,
     process::{self, Command, Stdio},
     thread::{available_parallelism, sleep},
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rollcall_cluster::{Cluster, Home, Name, Wish, companion::Companion, interrupt};
 use rollcall_controller_tests::{hermit::Fault, stage::Scene};
 use rollcall_faults::{Watchers, judge};
+use rollcall_results::Program;
 use serde_json::json;
 
 use self::{fleet::Fleet, result::Outcome};
+use crate::{kept::Kept, report};
 
 /// Of the packets between a sidecar and the controllers, in both directions.
 const LOST: f64 = 0.01;
@@ -37,26 +39,52 @@ pub(crate) fn run(minutes: u32, sidecars: u8) -> Result<()> {
     Cluster::sweep(&home)?;
     let name = Name::parse(&format!("bench-{}", process::id()))?;
     let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
-    // A process of its own, since the environment says which cluster is meant.
-    let mut on_it = Command::new(env::current_exe()?);
-    on_it.args(["overload-on", &minutes.to_string(), &sidecars.to_string()]);
-    on_it.env("KUBECONFIG", cluster.kubeconfig()).env("ROLLCALL_KUBECTL", cluster.kubectl_program());
-    let status = on_it.status();
+    let measured = on_a_process_of_its_own(&cluster, minutes, sidecars);
     let ended = Cluster::down(&home, &name);
-    let status = status?;
-    ensure!(status.success(), "the measurement ended with {status}");
+    measured?;
     Ok(ended?)
 }
 
-pub(crate) fn run_on_it(minutes: u32, sidecars: u8) -> Result<()> {
+/// The environment says which cluster is meant. What it came to is kept also where it was not good.
+fn on_a_process_of_its_own(cluster: &Cluster, minutes: u32, sidecars: u8) -> Result<()> {
+    let kept = Kept::new(report::begin("overload", programs())?);
+    let record = tempfile::NamedTempFile::new()?;
+    let mut on_it = Command::new(env::current_exe()?);
+    on_it.args(["overload-on", &minutes.to_string(), &sidecars.to_string()]).arg(record.path());
+    on_it.env("KUBECONFIG", cluster.kubeconfig()).env("ROLLCALL_KUBECTL", cluster.kubectl_program());
+    let status = on_it.status()?;
+    let text = fs::read_to_string(record.path())?;
+    match serde_json::from_str(&text).with_context(|| format!("the measurement ended with {status}")) {
+        Ok(record) => kept.push(&record)?,
+        Err(error) => kept.miss(Outcome::nothing(usize::from(sidecars)), &error)?,
+    }
+    kept.end()?;
+    ensure!(status.success(), "the measurement ended with {status}");
+    Ok(())
+}
+
+fn programs() -> Vec<Program> {
+    let program = |name: &str, command: &str| Program {
+        name: name.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: command.to_owned(),
+    };
+    vec![
+        program("rollcall-controller", "three replicas, beside a real API server"),
+        program("rollcall-sidecar", "each in a network of its own"),
+    ]
+}
+
+/// Leaves its record in this file.
+pub(crate) fn run_on_it(minutes: u32, sidecars: u8, record: &Path) -> Result<()> {
     interrupt::listen()?;
     let scene = Scene::begin()?;
     let shop = scene.namespace(&json!({}))?;
     // In the place of the stage's own controller.
-    scene.stage.restart(|| measure(&scene, &shop, minutes, sidecars))
+    scene.stage.restart(|| measure(&scene, &shop, minutes, sidecars, record))
 }
 
-fn measure(scene: &Scene, shop: &str, minutes: u32, sidecars: u8) -> Result<()> {
+fn measure(scene: &Scene, shop: &str, minutes: u32, sidecars: u8, record: &Path) -> Result<()> {
     let fleet = Fleet::start(scene, shop, sidecars)?;
     let before = fleet.counted();
     fleet.sidecars.iter().try_for_each(|sidecar| sidecar.suffer(Fault::Lossy(LOST)))?;
@@ -82,7 +110,10 @@ fn measure(scene: &Scene, shop: &str, minutes: u32, sidecars: u8) -> Result<()> 
         fleet.replicas(),
         LOST * 100.0,
     );
-    Outcome { verdict, counted: fleet.counted().since(&before) }.tell()
+    let (counted, controllers) = (fleet.counted().since(&before), fleet.replicas());
+    let outcome = Outcome { verdict, counted, minutes, controllers };
+    fs::write(record, serde_json::to_string(&outcome.record())?)?;
+    outcome.tell()
 }
 
 /// Does nothing, as fast as it can.

@@ -96,7 +96,7 @@ const fn lines(x: X, x_scale: Scale, value: &'static str, y_scale: Scale) -> Kin
 }
 
 /// In the order of the page.
-pub(super) static SECTIONS: [Section; 10] = [
+pub(super) static SECTIONS: [Section; 11] = [
     Section {
         name: "lookup",
         views: &[systems(
@@ -186,6 +186,11 @@ pub(super) static SECTIONS: [Section; 10] = [
             only: &[],
             kind: Kind::Bars { value: "out_ms", by: "event", scale: Logarithmic },
         }],
+    },
+    Section {
+        name: "overload",
+        views: &[all(&[], &["false_evictions", "hours", "ttl_ms", "beat_ms"])],
+        plots: &[],
     },
     Section {
         name: "memory",
