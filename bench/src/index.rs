@@ -14,7 +14,7 @@ use rollcall_results::{Class, Configuration, Record};
 
 use crate::{
     fleet::{Fleet, INSTANCES, pod_seen, slice},
-    report,
+    rows::Rows,
 };
 
 /// Changes of each kind; the median of so many moves by less than a tenth from run to run.
@@ -26,12 +26,9 @@ pub(crate) fn run(sizes: &[u32]) -> anyhow::Result<()> {
     println!(
         "instances  services  KiB/instance  lists ms  annotated µs  selected µs  adopted µs (medians of one change)"
     );
-    let mut writer = report::begin("index", Vec::new())?;
+    let mut rows = Rows::begin("index", Vec::new())?;
     for size in sizes {
-        let me = env::current_exe().context("where this program is")?;
-        let one = Command::new(me).args(["index-of", &size.to_string()]).stderr(Stdio::inherit()).output()?;
-        ensure!(one.status.success(), "{size} instances: {}", one.status);
-        let record: Record = serde_json::from_slice(&one.stdout)?;
+        let Some(record) = rows.keep(record(Fleet { instances: *size }), apart(*size))? else { continue };
         let value = |name: &str| record.values.get(name).copied().unwrap_or_default();
         println!(
             "{size:>9}  {:>8}  {:>12.2}  {:>8.0}  {:>12.1}  {:>11.1}  {:>10.1}",
@@ -42,12 +39,25 @@ pub(crate) fn run(sizes: &[u32]) -> anyhow::Result<()> {
             value("selected_us"),
             value("adopted_us"),
         );
-        writer.push(&record)?;
     }
     println!(
         "goal: at most {BYTES_MAX} B for each instance; the time of a change does not grow with the cluster"
     );
-    Ok(())
+    rows.end()
+}
+
+/// In a process of its own.
+fn apart(size: u32) -> anyhow::Result<Record> {
+    let me = env::current_exe().context("where this program is")?;
+    let one = Command::new(me).args(["index-of", &size.to_string()]).stderr(Stdio::inherit()).output()?;
+    ensure!(one.status.success(), "{size} instances: {}", one.status);
+    Ok(serde_json::from_slice(&one.stdout)?)
+}
+
+fn record(fleet: Fleet) -> Record {
+    Record::new("rollcall index", Class::A, Configuration::Default, 1)
+        .with_case("instances", fleet.instances)
+        .with_case("services", fleet.services())
 }
 
 /// Says a record, for whoever started this process.
@@ -65,9 +75,7 @@ pub(crate) fn run_one(instances: u32) -> anyhow::Result<()> {
     let kept = resident_bytes().saturating_sub(before);
     let medians = [0, 1, 2].map(|kind| one_change(&mut index, fleet, kind));
     let [annotated, selected, adopted] = medians.map(|median| median.as_nanos() as f64 / 1e3);
-    let record = Record::new("rollcall index", Class::A, Configuration::Default, 1)
-        .with_case("instances", instances)
-        .with_case("services", fleet.services())
+    let record = record(fleet)
         .with_value("index_mib", kept as f64 / 1_048_576.0)
         .with_value("lists_ms", listed.as_secs_f64() * 1e3)
         .with_value("annotated_us", annotated)

@@ -51,7 +51,10 @@ pub(crate) fn run(arguments: &StartArguments) -> anyhow::Result<()> {
         let sidecar = SidecarPeer::new(sidecar, DATA).await?;
         let mut writer = report::begin("start", sidecar.programs())?;
         let all = idle(&sidecar.sidecar, DATA.services, idle_for).await?;
-        for record in [&nothing, &all] {
+        let image = Record::new("sidecar", Class::B, Configuration::Default, 1)
+            .with_case("event", "image")
+            .with_value("image_mib", pod.image_mib()?);
+        for record in [&nothing, &all, &image] {
             println!("{}", told(record));
             writer.push(record)?;
         }

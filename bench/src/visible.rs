@@ -17,7 +17,8 @@ use tokio::{
 
 use crate::{
     fleet::{Fleet, INSTANCES, key, pod_seen},
-    report::{self, Delays},
+    report::Delays,
+    rows::Rows,
 };
 
 /// Measured changes of each load.
@@ -29,22 +30,32 @@ const GOAL_MS: u32 = 20;
 
 pub(crate) fn run(instances: u32, loads: &[u32]) -> anyhow::Result<()> {
     println!("instances  other changes/s  p50 ms  p99 ms  worst ms");
-    let mut writer = report::begin("visible", Vec::new())?;
+    let mut rows = Rows::begin("visible", Vec::new())?;
     for load in loads {
-        let mut delays = Delays::new()?;
-        for time in Runtime::new()?.block_on(measure(Fleet { instances }, *load))? {
-            delays.push(time);
-        }
-        let ms = |share| delays.at(share).as_secs_f64() * 1e3;
-        println!("{instances:>9}  {load:>15}  {:>6.2}  {:>6.2}  {:>8.2}", ms(0.5), ms(0.99), ms(1.0));
-        let mut record = Record::new("rollcall controller's owner", Class::A, Configuration::Default, 1)
+        let unmeasured = Record::new("rollcall controller's owner", Class::A, Configuration::Default, 1)
             .with_case("instances", instances)
             .with_case("changes_a_second", *load);
-        delays.tell(&mut record);
-        writer.push(&record)?;
+        let measured = measured(instances, *load, unmeasured.clone());
+        let Some(record) = rows.keep(unmeasured, measured)? else { continue };
+        let ms = |name: &str| record.values.get(name).copied().unwrap_or_default() / 1e3;
+        println!(
+            "{instances:>9}  {load:>15}  {:>6.2}  {:>6.2}  {:>8.2}",
+            ms("p50_us"),
+            ms("p99_us"),
+            ms("max_us")
+        );
     }
     println!("goal: at most {GOAL_MS} ms");
-    Ok(())
+    rows.end()
+}
+
+fn measured(instances: u32, load: u32, mut record: Record) -> anyhow::Result<Record> {
+    let mut delays = Delays::new()?;
+    for time in Runtime::new()?.block_on(measure(Fleet { instances }, load))? {
+        delays.push(time);
+    }
+    delays.tell(&mut record);
+    Ok(record)
 }
 
 async fn measure(fleet: Fleet, load: u32) -> anyhow::Result<Vec<Duration>> {

@@ -7,6 +7,7 @@ use kube::{
     Client,
     api::{Patch, PatchParams, Request},
 };
+use rollcall_cluster::interrupt;
 use serde_json::Value;
 use tokio::{
     sync::Semaphore,
@@ -40,6 +41,8 @@ pub(crate) struct Pace {
 #[derive(Debug, Default)]
 pub(crate) struct Churn {
     turn: u32,
+    /// Turns of the service that all sessions hold.
+    turn_of_all: u32,
     unready: HashSet<u32>,
 }
 
@@ -74,6 +77,7 @@ impl Churn {
         let changes = (pace.lasts.as_secs_f64() * f64::from(pace.a_second)) as usize;
         let mut made = Made { changes, of_all: 0, took: Duration::ZERO, writes: Delays::new()? };
         for _ in 0..changes {
+            interrupt::check()?;
             ticks.tick().await;
             let (pod, change) = self.next(fleet, pace.shared);
             made.of_all += usize::from(pod / INSTANCES == ALL_HOLD);
@@ -100,7 +104,15 @@ impl Churn {
             true => ALL_HOLD,
             false => drawn % fleet.services(),
         };
-        let pod = service * INSTANCES + (drawn >> 16) % INSTANCES;
+        let place = match service {
+            // One after the other: whoever changed again before all were told would have been told of one change only.
+            ALL_HOLD => {
+                self.turn_of_all = self.turn_of_all.wrapping_add(1);
+                self.turn_of_all
+            }
+            _ => drawn >> 16,
+        };
+        let pod = service * INSTANCES + place % INSTANCES;
         if says_itself(service) {
             return (pod, Change::Says);
         }
@@ -164,6 +176,10 @@ mod tests {
         let of_all = changes.iter().filter(|(pod, _)| pod / INSTANCES == ALL_HOLD).count();
         assert!((100..=130).contains(&of_all), "{of_all}");
         assert!(changes.iter().all(|(pod, _)| *pod < fleet.instances));
+        // No pod's turn comes again before all others of that service had theirs.
+        let pods: Vec<_> =
+            changes.iter().map(|(pod, _)| *pod).filter(|pod| pod / INSTANCES == ALL_HOLD).collect();
+        assert!(pods.chunks(20).all(|turn| turn.iter().collect::<HashSet<_>>().len() == turn.len()));
         let services: HashSet<_> = changes.iter().map(|(pod, _)| pod / INSTANCES).collect();
         assert_eq!(services.len(), 50);
     }

@@ -27,5 +27,6 @@ pub(crate) use self::{
     schedule::Schedule,
     shop::{NAMESPACE, Shop, ShopPorts, serve as serve_shop},
     sidecar::{Pod, Sidecar},
+    steal::{STOLEN_PERCENT_MAX, Ticks},
     turns::Turns,
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rollcall_cluster::companion::Companion;
+use rollcall_cluster::{companion::Companion, image::Image};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -51,6 +51,15 @@ impl Pod {
         fs::write(folder.path().join("token"), CALLER)?;
         fs::create_dir(folder.path().join("state"))?;
         Ok(Self { program: program.into(), folder, port })
+    }
+
+    /// How large the image of this program is, which holds nothing else.
+    pub(crate) fn image_mib(&self) -> anyhow::Result<f64> {
+        let archive = self.folder.path().join("image.tar");
+        Image::of_program("sidecar".to_owned(), &self.program).write(&archive)?;
+        let bytes = fs::metadata(&archive)?.len();
+        fs::remove_file(&archive)?;
+        Ok(bytes as f64 / f64::from(1 << 20))
     }
 
     /// Starts the controller's half on the load's processor and behind the load, whom the sidecar believes from now on.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rollcall_results::{Class, Configuration, Record};
 
-use super::{Kept, MemoryArguments, WATCHED_INSTANCES, settled};
+use super::{Asked, Kept, MemoryArguments, WATCHED_INSTANCES, settled};
 use crate::{
     fleet::INSTANCES,
     sessions::{Crowd, PATIENCE, PORT, Place, Server, tokens},
@@ -13,26 +13,39 @@ const SYSTEM: &str = "rollcall controller's half";
 
 pub(super) async fn measure(arguments: &MemoryArguments, kept: &mut Kept) -> Result<()> {
     for instances in &arguments.instances {
-        let server = Server::start(*instances, &Place::new(PORT)?)?;
-        kept.push(settled(&[server.pid()], record(*instances, 0)).await?)?;
+        for round in 1..=arguments.rounds_of(*instances) {
+            let record = record(*instances, 0, round);
+            kept.turn(record.clone(), async || {
+                let server = Server::start(*instances, &Place::new(PORT)?)?;
+                Ok(vec![settled(&[server.pid()], record.clone()).await?])
+            })
+            .await?;
+        }
     }
     for sessions in &arguments.watchers {
-        // Each size in a process of its own, which has nothing left of another crowd.
-        let server = Server::start(WATCHED_INSTANCES, &Place::new(PORT)?)?;
-        let tokens = tokens(usize::try_from(*sessions)?)?;
-        let crowd = Crowd::new("crowd", &server.door, WATCHED_INSTANCES, &tokens)?;
-        crowd.connect();
-        crowd.in_step(PATIENCE).await.context("not all are in step")?;
-        kept.push(settled(&[server.pid()], record(WATCHED_INSTANCES, *sessions)).await?)?;
-        crowd.disconnect().await;
+        let record = record(WATCHED_INSTANCES, *sessions, 1);
+        kept.turn(record.clone(), async || Ok(vec![crowded(*sessions, record.clone()).await?])).await?;
     }
     Ok(())
 }
 
-/// A session is what a watcher is elsewhere; each holds twenty services.
-fn record(instances: u32, sessions: u32) -> Record {
-    Record::new(SYSTEM, Class::C, Configuration::Default, 1)
+/// Each size in a process of its own, which has nothing left of another crowd.
+async fn crowded(sessions: u32, record: Record) -> Result<Record> {
+    let server = Server::start(WATCHED_INSTANCES, &Place::new(PORT)?)?;
+    let tokens = tokens(usize::try_from(sessions)?)?;
+    let crowd = Crowd::new("crowd", &server.door, WATCHED_INSTANCES, &tokens)?;
+    crowd.connect();
+    crowd.in_step(PATIENCE).await.context("not all are in step")?;
+    let record = settled(&[server.pid()], record).await?;
+    crowd.disconnect().await;
+    Ok(record)
+}
+
+/// A session is what a watcher is elsewhere; each holds twenty services. It has all that there is, whoever asks.
+fn record(instances: u32, sessions: u32, round: u32) -> Record {
+    Record::new(SYSTEM, Class::C, Configuration::Default, round)
         .with_case("services", instances / INSTANCES)
         .with_case("instances", INSTANCES)
+        .with_case("asked", Asked::Nothing.name())
         .with_case("watchers", sessions)
 }

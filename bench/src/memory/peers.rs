@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use rollcall_results::{Configuration, Record};
+use rollcall_results::{Class, Configuration, Record};
 use tokio::{
     task::JoinSet,
     time::{Duration, Instant, sleep, timeout},
 };
 
-use super::{Kept, MemoryArguments, WATCHED_INSTANCES, settled};
-use crate::{
-    peers::{Data, Peer, Registry, Start, Started},
-    resident::Resident,
-};
+use super::{Asked, Kept, MemoryArguments, WATCHED_INSTANCES, settled};
+use crate::peers::{Data, Peer, Registry, Start, Started};
 
 /// Who has no first state by then never gets one.
 const FIRST_MAX: Duration = Duration::from_secs(120);
@@ -22,46 +19,76 @@ const CORRECT_MAX: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// At all sizes, and with all numbers of watchers, as its makers ship it.
-pub(super) async fn measure(start: Start, arguments: &MemoryArguments, kept: &mut Kept) -> Result<()> {
+pub(super) async fn measure(
+    name: &str,
+    start: Start,
+    arguments: &MemoryArguments,
+    kept: &mut Kept,
+) -> Result<()> {
+    // Who has several rows is not started, and so has no names, where it fails.
+    let unmeasured = |data: Data, asked: Asked, watchers: u32, round: u32| {
+        with_case(Record::new(name, Class::C, Configuration::Default, round), data, asked, watchers)
+    };
     for instances in &arguments.instances {
         let data = data(*instances);
-        let begin = Instant::now();
-        let rows = start(data, Configuration::Default).await?;
-        for row in apart(&rows) {
-            correct(&*row.peer, data).await?;
-            let started_s = begin.elapsed().as_secs_f64();
-            let pids = row.peer.pids();
-            // Nobody has looked anything else up so far: what is held for those who ask comes on top.
-            let (unasked, _) = Resident::settled(&pids).await?;
-            let mut client = row.peer.client().await?;
-            for service in 0..data.services {
-                client.lookup(service).await?;
-            }
-            let record = record(&*row.peer, data, 0)
-                .with_value("started_s", started_s)
-                .with_value("unasked_rss_mib", unasked.rss_mib)
-                .with_value("unasked_anonymous_mib", unasked.anonymous_mib);
-            kept.push(settled(&pids, record).await?)?;
+        for round in 1..=arguments.rounds_of(*instances) {
+            let failed = unmeasured(data, Asked::All, 0, round);
+            kept.turn(failed, async || looked_up(start, data, round).await).await?;
         }
     }
     let data = data(WATCHED_INSTANCES);
     for watchers in &arguments.watchers {
-        let rows = start(data, Configuration::Default).await?;
-        for row in apart(&rows) {
-            let Some(registry) = &row.registry else { continue };
-            let watching = watch(&**registry, data, *watchers).await?;
-            let record = record(&*row.peer, data, *watchers);
-            kept.push(settled(&row.peer.pids(), record).await?)?;
-            drop(watching);
-        }
+        let failed = unmeasured(data, Asked::Nothing, *watchers, 1);
+        kept.turn(failed, async || watched(start, data, *watchers).await).await?;
     }
     Ok(())
 }
 
-fn record(peer: &dyn Peer, data: Data, watchers: u32) -> Record {
-    Record::new(peer.name(), peer.class(), peer.configuration(), 1)
+/// With nobody having asked for anything but the first service, and once all were looked up.
+async fn looked_up(start: Start, data: Data, round: u32) -> Result<Vec<Record>> {
+    let begin = Instant::now();
+    let rows = start(data, Configuration::Default).await?;
+    let mut records = Vec::new();
+    for row in apart(&rows) {
+        let peer = &*row.peer;
+        correct(peer, data).await?;
+        let started_s = begin.elapsed().as_secs_f64();
+        let pids = peer.pids();
+        let unasked = record(peer, data, Asked::Nothing, 0, round).with_value("started_s", started_s);
+        records.push(settled(&pids, unasked).await?);
+        let mut client = peer.client().await?;
+        for service in 0..data.services {
+            client.lookup(service).await?;
+        }
+        records.push(settled(&pids, record(peer, data, Asked::All, 0, round)).await?);
+    }
+    Ok(records)
+}
+
+/// With so many who watch, and nobody who looks anything up.
+async fn watched(start: Start, data: Data, watchers: u32) -> Result<Vec<Record>> {
+    let rows = start(data, Configuration::Default).await?;
+    let mut records = Vec::new();
+    for row in apart(&rows) {
+        let Some(registry) = &row.registry else { continue };
+        let watching = watch(&**registry, data, watchers).await?;
+        let record = record(&*row.peer, data, Asked::Nothing, watchers, 1);
+        records.push(settled(&row.peer.pids(), record).await?);
+        drop(watching);
+    }
+    Ok(records)
+}
+
+fn record(peer: &dyn Peer, data: Data, asked: Asked, watchers: u32, round: u32) -> Record {
+    let record = Record::new(peer.name(), peer.class(), peer.configuration(), round);
+    with_case(record, data, asked, watchers)
+}
+
+fn with_case(record: Record, data: Data, asked: Asked, watchers: u32) -> Record {
+    record
         .with_case("services", data.services)
         .with_case("instances", data.instances)
+        .with_case("asked", asked.name())
         .with_case("watchers", watchers)
 }
 

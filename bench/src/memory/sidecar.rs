@@ -3,13 +3,13 @@
 use anyhow::Result;
 use rollcall_results::{Class, Configuration, Record};
 
-use super::{Kept, settled};
+use super::{Asked, Kept, MemoryArguments, settled};
 use crate::{
     local::{Pod, Shop},
     peers::Data,
 };
 
-/// What is held; the first is there, and nobody asks for it. A thousand services of a hundred do not fit into a sidecar, which
+/// What there is, each looked at with nobody asking for it, and held. A thousand services of a hundred do not fit into a sidecar, which
 /// says so in its answer, and keeps what it holds.
 const HELD: [Data; 4] = [
     Data { services: 1, instances: 10 },
@@ -20,24 +20,34 @@ const HELD: [Data; 4] = [
 /// Ports of loopback: of the API, and the three behind it.
 const PORTS: u16 = 28_610;
 
-pub(super) async fn measure(kept: &mut Kept) -> Result<()> {
-    for (turn, data) in HELD.into_iter().enumerate() {
-        let pod = Pod::new(PORTS)?;
-        let _controller = pod.controller(Shop { data, generation: 1 })?;
-        let sidecar = pod.start().await?;
-        let held = match turn {
-            0 => Data { services: 0, ..data },
-            _ => data,
-        };
-        sidecar.hold(held.services).await?;
-        kept.push(settled(&[sidecar.process.pid()], record(held)).await?)?;
+pub(super) async fn measure(arguments: &MemoryArguments, kept: &mut Kept) -> Result<()> {
+    let most = arguments.instances.iter().copied().max().unwrap_or_default();
+    let wanted = |data: &Data| data.services * data.instances <= most;
+    for data in HELD.into_iter().filter(wanted) {
+        for round in 1..=arguments.rounds_of(data.services * data.instances) {
+            let unmeasured = record(data, Asked::All, round);
+            kept.turn(unmeasured, async || both(data, round).await).await?;
+        }
     }
     Ok(())
 }
 
-fn record(held: Data) -> Record {
-    Record::new("sidecar", Class::B, Configuration::Default, 1)
-        .with_case("services", held.services)
-        .with_case("instances", held.instances)
+/// With nobody asking, and then with everything held.
+async fn both(data: Data, round: u32) -> Result<Vec<Record>> {
+    let pod = Pod::new(PORTS)?;
+    let _controller = pod.controller(Shop { data, generation: 1 })?;
+    let sidecar = pod.start().await?;
+    sidecar.in_step().await?;
+    let pids = [sidecar.process.pid()];
+    let unasked = settled(&pids, record(data, Asked::Nothing, round)).await?;
+    sidecar.hold(data.services).await?;
+    Ok(vec![unasked, settled(&pids, record(data, Asked::All, round)).await?])
+}
+
+fn record(data: Data, asked: Asked, round: u32) -> Record {
+    Record::new("sidecar", Class::B, Configuration::Default, round)
+        .with_case("services", data.services)
+        .with_case("instances", data.instances)
+        .with_case("asked", asked.name())
         .with_case("watchers", 0_u32)
 }

@@ -8,18 +8,32 @@
 
 mod steps;
 
+use std::{collections::BTreeMap, time::Instant};
+
 use anyhow::{Result, ensure};
-use rollcall_results::{Line, Record, Value, Writer};
+use rollcall_results::{Line, Record, Value};
 
 use crate::{
     filled::{Churn, Filled, in_a_cluster},
     fleet::{Fleet, INSTANCES},
     lists::Rounds,
-    report,
+    local::Turns,
+    rows::Rows,
+    sessions::blame_missing,
 };
 
 /// Starts of a controller at each size.
 const ROUNDS: u32 = 3;
+/// Loads that may be measured again, where the host disturbed them.
+const REPEATS: u32 = 6;
+
+/// Holds what is written, what all sizes have in common, and what was measured so far.
+struct Bench {
+    rows: Rows,
+    churn: Churn,
+    turns: Turns,
+    all: Vec<Record>,
+}
 
 /// Holds what is told to people as a line through all sizes: a value of the records of one event.
 struct Slope {
@@ -42,49 +56,100 @@ pub(crate) fn run(sizes: &[u32], sessions: u32) -> Result<()> {
         "whole services: {INSTANCES} instances each"
     );
     in_a_cluster(|filled| {
-        let mut writer = report::begin("scale", Vec::new())?;
-        let (mut churn, mut all) = (Churn::default(), Vec::new());
+        let begin = Instant::now();
+        let mut bench = Bench {
+            rows: Rows::begin_listening("scale", Vec::new())?,
+            churn: Churn::default(),
+            turns: Turns::new(0, REPEATS),
+            all: Vec::new(),
+        };
         for size in sizes {
-            let records = measure(filled, Fleet { instances: *size }, sessions, &mut churn, &mut writer)?;
-            all.extend(records);
+            let fleet = Fleet { instances: *size };
+            if let Err(error) = filled.fill(fleet) {
+                // What a larger one would begin with is not there, or not all of it.
+                bench.keep(steps::record_of(fleet, "start"), Err(error))?;
+                break;
+            }
+            bench.measure(filled, fleet, sessions)?;
+            println!("  {size} instances: done after {:.1} min", begin.elapsed().as_secs_f64() / 60.0);
         }
-        SLOPES.iter().for_each(|slope| slope.tell(&all));
-        Ok(())
+        SLOPES.iter().for_each(|slope| slope.tell(&bench.all));
+        bench.rows.end()
     })
 }
 
-/// All steps at one size; what is measured is written at once.
-fn measure(
-    filled: &mut Filled,
-    fleet: Fleet,
-    sessions: u32,
-    churn: &mut Churn,
-    writer: &mut Writer,
-) -> Result<Vec<Record>> {
-    filled.fill(fleet)?;
-    let (started, controller) = Rounds::measure(filled, ROUNDS)?;
-    let mut records = Vec::new();
-    let mut keep = |record: Record| -> Result<()> {
-        if record.case.get("event") != Some(&Value::from("start")) {
-            tell(&record);
+// === impl Bench ===
+
+impl Bench {
+    /// All steps at one size; what is measured is written at once. A step that fails is told, and the others go on where they
+    /// can.
+    fn measure(&mut self, filled: &Filled, fleet: Fleet, sessions: u32) -> Result<()> {
+        let record = |event: &str| steps::record_of(fleet, event);
+        let controller = match Rounds::measure(filled, ROUNDS) {
+            Ok((started, controller)) => {
+                started.records(fleet).into_iter().try_for_each(|record| {
+                    let unmeasured = Record { values: BTreeMap::new(), ..record.clone() };
+                    self.keep(unmeasured, Ok(record)).map(drop)
+                })?;
+                controller
+            }
+            Err(error) => {
+                self.keep(record("start"), Err(error))?;
+                return Ok(());
+            }
+        };
+        let settled = steps::settled(filled, &controller, &mut self.turns);
+        let (settled, idle) = apart(settled);
+        self.keep(record("settled"), settled)?;
+        if let Some(idle) = idle {
+            let changes = steps::changes(filled, &controller, idle, &mut self.churn, &mut self.turns);
+            self.keep(record("changes"), changes)?;
         }
-        writer.push(&record)?;
-        records.push(record);
+        // A session is a pod's.
+        let sessions = sessions.min(fleet.instances);
+        if sessions == 0 {
+            return Ok(());
+        }
+        let record = |event: &str| record(event).with_case("sessions", sessions);
+        let crowd = match steps::Crowded::open(filled, &controller, sessions) {
+            Ok(crowd) => crowd,
+            Err(error) => {
+                self.keep(record("opened"), Err(error))?;
+                return Ok(());
+            }
+        };
+        let (opened, idle) = apart(crowd.opened(filled, &controller, &mut self.turns));
+        self.keep(record("opened"), opened)?;
+        if let Some(idle) = idle {
+            let told = crowd.told(filled, &controller, idle, &mut self.churn, &mut self.turns);
+            if let Some(told) = self.keep(record("told"), told)? {
+                blame_missing(&mut self.rows, &told);
+            }
+        }
+        let storms = crowd.storms(filled, &controller);
+        self.keep(record("storms"), storms)?;
+        let recovery = crowd.recovery(filled, controller);
+        self.keep(record("recovery"), recovery)?;
         Ok(())
-    };
-    started.records(fleet).into_iter().try_for_each(&mut keep)?;
-    keep(steps::settled(filled, &controller)?)?;
-    keep(steps::changes(filled, &controller, churn)?)?;
-    // A session is a pod's.
-    let sessions = sessions.min(fleet.instances);
-    if sessions > 0 {
-        let crowd = steps::Crowded::open(filled, &controller, sessions)?;
-        keep(crowd.opened(filled, &controller)?)?;
-        keep(crowd.told(filled, &controller, churn)?)?;
-        keep(crowd.storms(filled, &controller)?)?;
-        keep(crowd.recovery(filled, controller)?)?;
     }
-    Ok(records)
+
+    fn keep(&mut self, unmeasured: Record, measured: Result<Record>) -> Result<Option<Record>> {
+        let kept = self.rows.keep(unmeasured, measured)?;
+        if let Some(record) = &kept {
+            if record.case.get("event") != Some(&Value::from("start")) {
+                tell(record);
+            }
+            self.all.push(record.clone());
+        }
+        Ok(kept)
+    }
+}
+
+fn apart<T>(measured: Result<(Record, T)>) -> (Result<Record>, Option<T>) {
+    match measured {
+        Ok((record, more)) => (Ok(record), Some(more)),
+        Err(error) => (Err(error), None),
+    }
 }
 
 fn tell(record: &Record) {

@@ -10,8 +10,11 @@ use tokio::time::sleep;
 
 use crate::{
     filled::{Churn, Filled, Pace, Seen, Writes, tokens},
-    local::cpu,
+    fleet::Fleet,
+    idle::Idle,
+    local::{Turns, cpu},
     resident::{Resident, descriptors, peak_mib, threads},
+    rest::Rest,
     sessions::{Crowd, PATIENCE, storm},
 };
 
@@ -21,8 +24,6 @@ const CHANGES_A_SECOND: u32 = 20;
 const CHANGED_FOR: Duration = Duration::from_secs(30);
 /// Of so many changes one is of the service that all sessions hold.
 const SHARED: u32 = 10;
-/// How long it is watched with nothing to do.
-const IDLE_FOR: Duration = Duration::from_secs(10);
 /// What a change has set off is done by then, statuses included: two of an object are a second apart.
 const TAIL_MIN: Duration = Duration::from_secs(3);
 /// What was not told by then, after the last change, never comes.
@@ -34,46 +35,72 @@ pub(super) struct Crowded {
     tokens: Vec<String>,
     opened: Duration,
     writes: Vec<(String, f64)>,
+    /// What the controller held before, at rest.
     before: Resident,
 }
 
-fn record(filled: &Filled, event: &str) -> Record {
+/// A record with nothing measured yet.
+pub(super) fn record_of(fleet: Fleet, event: &str) -> Record {
     Record::new(SYSTEM, Class::C, Configuration::Default, 1)
         .with_case("event", event)
-        .with_case("instances", filled.fleet().instances)
+        .with_case("instances", fleet.instances)
 }
 
 /// With nothing to do.
-pub(super) fn settled(filled: &Filled, controller: &Controller) -> Result<Record> {
+pub(super) fn settled(filled: &Filled, controller: &Controller, turns: &mut Turns) -> Result<(Record, Idle)> {
     let pid = controller.pid();
     filled.runtime.block_on(async {
-        let (resident, took) = Resident::settled(&[pid]).await?;
-        let before = cpu(pid)?;
-        sleep(IDLE_FOR).await;
-        let idle = (cpu(pid)? - before).as_secs_f64() * 1e6 / IDLE_FOR.as_secs_f64();
-        let mut record = record(filled, "settled");
+        let Rest { resident, took } = Rest::of(&[pid]).await?;
+        let (idle, stolen_percent) = turns.undisturbed(async || Idle::of(pid, None).await).await?;
+        let mut record = record_of(filled.fleet(), "settled");
+        // What never settled says so by having no such value.
         if let Some(took) = took {
             record.values.insert("settled_s".to_owned(), took.as_secs_f64());
         }
-        Ok(record
+        idle.tell(&mut record);
+        let record = record
             .with_value("rss_mib", resident.rss_mib)
             .with_value("anonymous_mib", resident.anonymous_mib)
             .with_value("peak_mib", peak_mib(pid)?)
-            .with_value("idle_cpu_us_a_second", idle)
+            .with_value("stolen_percent", stolen_percent)
             .with_value("descriptors", descriptors(pid)? as f64)
-            .with_value("threads", threads(pid)? as f64))
+            .with_value("threads", threads(pid)? as f64);
+        Ok((record, idle))
     })
 }
 
 /// With changes, and nobody to be told.
-pub(super) fn changes(filled: &Filled, controller: &Controller, churn: &mut Churn) -> Result<Record> {
-    filled.runtime.block_on(changed(filled, controller, churn, None, record(filled, "changes")))
+pub(super) fn changes(
+    filled: &Filled,
+    controller: &Controller,
+    idle: Idle,
+    churn: &mut Churn,
+    turns: &mut Turns,
+) -> Result<Record> {
+    let record = record_of(filled.fleet(), "changes");
+    filled.runtime.block_on(undisturbed(filled, controller, idle, churn, None, record, turns))
+}
+
+/// Once more where the host disturbed it.
+async fn undisturbed(
+    filled: &Filled,
+    controller: &Controller,
+    idle: Idle,
+    churn: &mut Churn,
+    crowd: Option<&Crowd>,
+    record: Record,
+    turns: &mut Turns,
+) -> Result<Record> {
+    let once = async || changed(filled, controller, idle, churn, crowd, record.clone()).await;
+    let (record, stolen_percent) = turns.undisturbed(once).await?;
+    Ok(record.with_value("stolen_percent", stolen_percent))
 }
 
 /// With changes of which a crowd is told, where there is one.
 async fn changed(
     filled: &Filled,
     controller: &Controller,
+    idle: Idle,
     churn: &mut Churn,
     crowd: Option<&Crowd>,
     record: Record,
@@ -82,9 +109,10 @@ async fn changed(
     let pace = Pace { a_second: CHANGES_A_SECOND, lasts: CHANGED_FOR, shared: SHARED };
     let seen = Seen::begin(client.clone()).await?;
     if let Some(crowd) = crowd {
+        crowd.told();
         crowd.measure(true);
     }
-    let (computed, written) = (cpu(pid)?, Writes::of(controller)?);
+    let (begin, computed, written) = (Instant::now(), cpu(pid)?, Writes::of(controller)?);
     let made = churn.make(&client, filled.fleet(), pace).await?;
     let told_of_all = async {
         if let Some(crowd) = crowd {
@@ -92,12 +120,14 @@ async fn changed(
         }
     };
     tokio::join!(sleep(TAIL_MIN), told_of_all);
-    let busy_us = (cpu(pid)? - computed).as_secs_f64() * 1e6;
+    let (busy, lasted) = (cpu(pid)?.saturating_sub(computed), begin.elapsed());
     let written = Writes::of(controller)?.since(written);
     let mut record = record
         .with_value("changes", made.changes as f64)
         .with_value("a_second", made.changes as f64 / made.took.as_secs_f64())
-        .with_value("cpu_us_per_change", busy_us / made.changes as f64)
+        .with_value("cpu_us_per_change", idle.beside(busy, lasted) / made.changes as f64)
+        .with_value("idle_and_cpu_us_per_change", busy.as_secs_f64() * 1e6 / made.changes as f64)
+        .with_value("idle_cpu_us_a_second", idle.cpu_us_a_second)
         .with_value("write_p50_us", made.writes.at(0.5).as_micros() as f64)
         .with_value("write_p99_us", made.writes.at(0.99).as_micros() as f64);
     record.values.extend(written);
@@ -107,9 +137,9 @@ async fn changed(
     if let Some(crowd) = crowd {
         crowd.measure(false);
         let told = crowd.told();
-        let missing = (made.of_all * crowd.how_many_in_step()).saturating_sub(told.of_all());
-        record.values.insert("missing".to_owned(), missing as f64);
-        told.tell(&mut record)?;
+        let bytes_of_changes = idle.bytes_beside(told.bytes(), lasted);
+        record.values.insert("bytes_of_changes".to_owned(), bytes_of_changes);
+        told.tell(made.of_all, crowd.size(), &mut record)?;
     }
     Ok(record)
 }
@@ -125,7 +155,8 @@ impl Crowded {
             let tokens = tokens(&filled.client().await?, sessions).await?;
             step.done();
             let crowd = Crowd::new("crowd", &door, filled.fleet().instances, &tokens)?;
-            let (before, written) = (Resident::of(&[controller.pid()])?, Writes::of(controller)?);
+            let before = Rest::of(&[controller.pid()]).await?.resident;
+            let written = Writes::of(controller)?;
             let begin = Instant::now();
             crowd.connect();
             let came = crowd.in_step(PATIENCE).await;
@@ -137,28 +168,46 @@ impl Crowded {
     }
 
     fn record(&self, filled: &Filled, event: &str) -> Record {
-        record(filled, event).with_case("sessions", self.tokens.len() as u64)
+        record_of(filled.fleet(), event).with_case("sessions", self.tokens.len() as u64)
     }
 
-    /// What they were let in by, and what they hold.
-    pub(super) fn opened(&self, filled: &Filled, controller: &Controller) -> Result<Record> {
-        let (resident, _) = filled.runtime.block_on(Resident::settled(&[controller.pid()]))?;
+    /// What they were let in by, what they hold, and what they cost with nothing to be told.
+    pub(super) fn opened(
+        &self,
+        filled: &Filled,
+        controller: &Controller,
+        turns: &mut Turns,
+    ) -> Result<(Record, Idle)> {
+        let pid = controller.pid();
+        let resident = filled.runtime.block_on(Rest::of(&[pid]))?.resident;
+        let (idle, stolen_percent) =
+            filled.runtime.block_on(turns.undisturbed(async || Idle::of(pid, Some(&self.crowd)).await))?;
         let more_kib = (resident.rss_mib - self.before.rss_mib) * 1_024.0;
         let mut record = self
             .record(filled, "opened")
             .with_value("opened_s", self.opened.as_secs_f64())
             .with_value("rss_mib", resident.rss_mib)
             .with_value("anonymous_mib", resident.anonymous_mib)
+            .with_value("before_rss_mib", self.before.rss_mib)
             .with_value("kib_a_session", more_kib / self.tokens.len() as f64)
-            .with_value("descriptors", descriptors(controller.pid())? as f64);
+            .with_value("stolen_percent", stolen_percent)
+            .with_value("descriptors", descriptors(pid)? as f64);
+        idle.tell(&mut record);
         record.values.extend(self.writes.iter().cloned());
-        Ok(record)
+        Ok((record, idle))
     }
 
     /// With changes of which all are told.
-    pub(super) fn told(&self, filled: &Filled, controller: &Controller, churn: &mut Churn) -> Result<Record> {
-        let record = self.record(filled, "told");
-        filled.runtime.block_on(changed(filled, controller, churn, Some(&self.crowd), record))
+    pub(super) fn told(
+        &self,
+        filled: &Filled,
+        controller: &Controller,
+        idle: Idle,
+        churn: &mut Churn,
+        turns: &mut Turns,
+    ) -> Result<Record> {
+        let (record, crowd) = (self.record(filled, "told"), Some(&self.crowd));
+        filled.runtime.block_on(undisturbed(filled, controller, idle, churn, crowd, record, turns))
     }
 
     /// All leave at once and come back with all that they hold; then as many new processes with nothing.
@@ -166,9 +215,9 @@ impl Crowded {
         let (pid, door) = (controller.pid(), filled.door()?);
         let new = Crowd::new("new", &door, filled.fleet().instances, &self.tokens)?;
         filled.runtime.block_on(async {
-            let (before, _) = Resident::settled(&[pid]).await?;
+            let before = Rest::of(&[pid]).await?.resident;
             let warm = storm(pid, &self.crowd, &self.crowd).await?;
-            Resident::settled(&[pid]).await?;
+            Rest::of(&[pid]).await?;
             let cold = storm(pid, &self.crowd, &new).await?;
             let mut record = self.record(filled, "storms").with_value("rss_mib", before.rss_mib);
             warm.tell("warm", &mut record);

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::ensure;
 use rollcall_catalogue::ServiceKey;
+use rollcall_cluster::interrupt;
 use rollcall_net::client_config;
 use rollcall_wire::client::{Client, Event};
 use rustls::ClientConfig;
@@ -108,27 +109,37 @@ impl Crowd {
         let all = async {
             for member in &self.members {
                 while !*member.in_step.borrow() {
+                    interrupt::check()?;
                     sleep(LOOK_EVERY).await;
                 }
             }
+            anyhow::Ok(())
         };
-        if timeout(patience, all).await.is_err() {
-            anyhow::bail!("{} are missing", self.members.len() - self.how_many_in_step());
+        match timeout(patience, all).await {
+            Ok(all) => all,
+            Err(_) => anyhow::bail!("{} are missing", self.members.len() - self.how_many_in_step()),
         }
-        Ok(())
     }
 
     /// Returns once all have noticed that the controller is gone: their sockets say so at once.
     pub(crate) async fn all_lost(&self, patience: Duration) -> anyhow::Result<()> {
         let all = async {
             while self.how_many_in_step() > 0 {
+                interrupt::check()?;
                 sleep(LOOK_EVERY).await;
             }
+            anyhow::Ok(())
         };
-        let lost = timeout(patience, all).await;
-        lost.map_err(|_| {
-            anyhow::anyhow!("{} have not noticed that the controller is gone", self.how_many_in_step())
-        })
+        match timeout(patience, all).await {
+            Ok(lost) => lost,
+            Err(_) => {
+                anyhow::bail!("{} have not noticed that the controller is gone", self.how_many_in_step())
+            }
+        }
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.members.len()
     }
 
     /// How many are in step.
@@ -205,6 +216,7 @@ impl Shared {
         let is_measuring = self.measuring.load(Ordering::Relaxed);
         match news {
             News::Bytes(bytes) if is_measuring => self.told().came(*bytes),
+            News::Said(bytes) if is_measuring => self.told().went(*bytes),
             News::Event(event) => {
                 if let Event::Changed { key, service } = &**event {
                     let now_ns = now_ns();
@@ -216,7 +228,7 @@ impl Shared {
                     }
                 }
             }
-            News::Bytes(_) => {}
+            News::Bytes(_) | News::Said(_) => {}
         }
     }
 }

@@ -33,7 +33,10 @@ const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// Says what a session has brought.
 pub(crate) enum News {
+    /// Of frames that came.
     Bytes(usize),
+    /// Of frames that went.
+    Said(usize),
     Event(Box<Event>),
 }
 
@@ -76,7 +79,8 @@ pub(crate) async fn converse(
     ensure!(response.status() == StatusCode::OK, "refused: {}", response.status());
     let mut incoming = response.into_body();
     let mut decoder = Decoder::default();
-    say(&up, &client.open(now_ms()))?;
+    let opening = client.open(now_ms());
+    news(News::Said(say(&up, &opening)?), client);
     loop {
         let wake = begin + Duration::from_millis(client.wake_at_ms());
         tokio::select! {
@@ -93,10 +97,19 @@ pub(crate) async fn converse(
             () = sleep_until(wake) => client.tick(now_ms())?,
             ended = &mut connection => bail!("the connection ended: {ended:?}"),
         }
-        say(&up, &client.take_up())?;
+        let said = client.take_up();
+        if !said.is_empty() {
+            news(News::Said(say(&up, &said)?), client);
+        }
     }
 }
 
-fn say(up: &mpsc::Sender<Bytes>, frames: &[Up]) -> anyhow::Result<()> {
-    frames.iter().try_for_each(|frame| Ok(up.try_send(encode(frame)?.into())?))
+/// How many bytes that was.
+fn say(up: &mpsc::Sender<Bytes>, frames: &[Up]) -> anyhow::Result<usize> {
+    frames.iter().try_fold(0, |said, frame| {
+        let bytes: Bytes = encode(frame)?.into();
+        let more = bytes.len();
+        up.try_send(bytes)?;
+        Ok(said + more)
+    })
 }

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use rollcall_catalogue::{Instance, Service, ServiceKey};
+use rollcall_catalogue::{Instance, InstanceId, Service, ServiceKey};
 
 /// What a change carries: the moment at which it was made.
 pub(crate) const MADE: &str = "made";
 
-/// Holds, of each service, the newest moment of a change that one member has seen.
+/// Holds, of each instance of each service, the newest moment of a change that one member has seen. Changes of two instances
+/// need not come in the order in which somebody began to make them.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashMap<ServiceKey, u64>);
+pub(super) struct Seen(HashMap<ServiceKey, HashMap<InstanceId, u64>>);
 
 /// Says that a change has come, and how long its instance is as JSON.
 #[derive(Debug)]
@@ -22,12 +23,16 @@ pub(super) struct Change {
 
 impl Seen {
     /// The changes in this service that have not come before: each instance carries its own moment, so that those that
-    /// come together are told apart. Changes come in the order in which they were made.
+    /// come together are told apart.
     pub(super) fn news(&mut self, key: &ServiceKey, service: &Service) -> Vec<Change> {
-        let before_ns = self.0.get(key).copied().unwrap_or_default();
-        let news: Vec<_> = service.instances.iter().filter_map(|one| Change::of(one, before_ns)).collect();
-        if let Some(newest_ns) = news.iter().map(|change| change.made_ns).max() {
-            self.0.insert(key.clone(), newest_ns);
+        let before = self.0.entry(key.clone()).or_default();
+        let mut news = Vec::new();
+        for one in service.instances.iter() {
+            let before_ns = before.get(&one.id).copied().unwrap_or_default();
+            if let Some(change) = Change::of(one, before_ns) {
+                before.insert(one.id.clone(), change.made_ns);
+                news.push(change);
+            }
         }
         news
     }

@@ -195,27 +195,41 @@ pub(super) static SECTIONS: [Section; 11] = [
     Section {
         name: "memory",
         views: &[
-            all(&[], &["rss_mib", "anonymous_mib", "peak_mib"]),
-            View::Slopes { x: ALL_OF_THEM, only: UNWATCHED, value: "anonymous_mib", of_each: "instance" },
+            all(&["asked"], &["rss_mib", "anonymous_mib", "peak_mib"]),
+            View::Slopes { x: ALL_OF_THEM, only: UNASKED, value: "anonymous_mib", of_each: "instance" },
+            View::Slopes {
+                x: ALL_OF_THEM,
+                only: ASKED,
+                value: "anonymous_mib",
+                of_each: "instance, all asked for",
+            },
             View::Slopes {
                 x: &["watchers"],
-                only: &[USUAL[0], USUAL[1]],
+                only: &[USUAL[0], USUAL[1], ("asked", "nothing")],
                 value: "anonymous_mib",
                 of_each: "watcher",
             },
         ],
-        plots: &[Plot {
-            file: "memory-instances",
-            title: "Memory that is a process's own, by instances",
-            only: UNWATCHED,
-            kind: lines(ALL_OF_THEM, Logarithmic, "anonymous_mib", Logarithmic),
-        }],
+        plots: &[
+            Plot {
+                file: "memory-instances",
+                title: "Memory that is a process's own, all asked for, by instances",
+                only: ASKED,
+                kind: lines(ALL_OF_THEM, Logarithmic, "anonymous_mib", Logarithmic),
+            },
+            Plot {
+                file: "memory-unasked",
+                title: "Memory that is a process's own, nothing asked for, by instances",
+                only: UNASKED,
+                kind: lines(ALL_OF_THEM, Logarithmic, "anonymous_mib", Logarithmic),
+            },
+        ],
     },
     Section {
         name: "start",
         views: &[systems(
             &["event"],
-            &["p50_us", "p99_us", "max_us", "rss_mib", "anonymous_mib", "cpu_millicores"],
+            &["p50_us", "p99_us", "max_us", "rss_mib", "anonymous_mib", "cpu_millicores", "image_mib"],
         )],
         plots: &[],
     },
@@ -228,6 +242,8 @@ pub(super) static SECTIONS: [Section; 11] = [
                 "cpu_us_per_change",
                 "all_told_p50_us",
                 "all_told_p99_us",
+                "others_told_p99_us",
+                "missing",
                 "ready_s",
                 "rss_mib",
                 "anonymous_mib",
@@ -249,7 +265,7 @@ pub(super) static SECTIONS: [Section; 11] = [
             },
             Plot {
                 file: "scale-told",
-                title: "A change until the last sidecar knows of it (p99), by instances",
+                title: "A change of what all hold, until the last sidecar knows of it (p99), by instances",
                 only: &[("event", "told")],
                 kind: lines(&["instances"], Linear, "all_told_p99_us", Linear),
             },
@@ -262,7 +278,7 @@ pub(super) static SECTIONS: [Section; 11] = [
             needs: "judged",
             apart: &[],
             across: None,
-            values: &["mean", "growth_percent", "growth_bound_percent"],
+            values: &["mean", "growth_percent", "growth_bound_percent", "late_minutes"],
             by_floor: &[],
             longest: &[],
             has_others: false,
@@ -284,6 +300,7 @@ pub(super) static SECTIONS: [Section; 11] = [
     },
 ];
 
-const UNWATCHED: &[(&str, &str)] = &[("watchers", "0")];
+const UNASKED: &[(&str, &str)] = &[("watchers", "0"), ("asked", "nothing")];
+const ASKED: &[(&str, &str)] = &[("watchers", "0"), ("asked", "all")];
 /// Instances of each service are told; this is how many there are in all.
 const ALL_OF_THEM: X = &["services", "instances"];
