@@ -1,14 +1,17 @@
 //! The load: lookups over kept connections, as apps' clients make them, at the least cost to the machine. One thread makes
 //! them all.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{
     select,
     task::{JoinSet, yield_now},
-    time::timeout,
+    time::{sleep_until, timeout},
 };
 
 use crate::{
@@ -24,6 +27,10 @@ const AWAKE_BEFORE: Duration = Duration::from_micros(50);
 /// Of the time from one request to the next, it is awake for this share at most. It comes before all else on its processor, and
 /// kernels before 6.12 stop for 50 ms of each second who does so without a pause.
 const AWAKE_SHARE: u32 = 10;
+
+/// Who sleeps for less pays more for it than he gains: where requests are due sooner after each other, those of so long are sent
+/// together, by which some are late; that is told.
+const ASLEEP_MIN: Duration = Duration::from_micros(20);
 
 /// Holds clients with their connections, which stay open behind a load: what it costs to make and to end them is no lookup's.
 pub(crate) struct Clients(Vec<Box<dyn Client>>);
@@ -97,7 +104,9 @@ pub(crate) async fn open(
     let (delays, late) = (Delays::new()?, Delays::new()?);
     let mut tally = Tally { idle, answers: 0, delays, late, held_until: begin.at };
     let end = begin.at + lasts + LATE_MAX;
+    let mut given_up = pin!(sleep_until(end.into()));
     let awake_before = awake_before(a_second);
+    let mut asleep_until = begin.at;
     for (due, service) in Schedule::new(begin.at, a_second, lasts).dues().zip(keys.of(0)) {
         let mut is_held = false;
         let client = loop {
@@ -121,7 +130,11 @@ pub(crate) async fn open(
             select! {
                 biased;
                 Some(answered) = asking.next() => tally.take(answered?),
-                woken = alarm.at(if now < awake { awake } else { end }) => woken?,
+                woken = alarm.at(awake.max(asleep_until)), if now < due => {
+                    woken?;
+                    asleep_until = Instant::now() + ASLEEP_MIN;
+                }
+                () = &mut given_up => {}
             }
         };
         match client {
