@@ -94,7 +94,7 @@ fn any_part_of_the_results_makes_a_page() {
 fn losses_and_reasons_that_miss_each_other_are_named() {
     let mut kept = invented(&ALL);
     let page = Page::of(&kept);
-    // Of what is invented, the sidecar's one lookup and all registrations are explained, its cut and graceful ends are not.
+    // Of what is invented, the sidecar's one lookup and all registrations are explained, its ends by a cut and as it should are not.
     assert_eq!(page.wrong.len(), 2, "{:#?}", page.wrong);
     assert!(
         page.wrong

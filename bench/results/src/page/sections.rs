@@ -175,7 +175,7 @@ pub(super) static SECTIONS: [Section; 11] = [
             needs: "",
             apart: &[],
             across: Some("event"),
-            values: &["ttl_ms", "beat_ms", "out_ms", "never_within_s", "false_evictions", "hours"],
+            values: &["ttl_ms", "beat_ms", "out_ms", "false_evictions", "hours"],
             by_floor: &[],
             longest: &["out_ms"],
             has_others: true,

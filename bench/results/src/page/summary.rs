@@ -28,7 +28,7 @@ struct Figure {
 }
 
 #[rustfmt::skip]
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 13] = [
     Figure { what: "a lookup", bench: "lookup", value: "cpu_us", only: CLOSED },
     Figure { what: "lookups", bench: "lookup", value: "a_second", only: CLOSED },
     Figure { what: "a lookup, 1,000 a second", bench: "lookup", value: "p99_us", only: OPEN },
@@ -43,7 +43,9 @@ const FIGURES: [Figure; 12] = [
     Figure { what: "a removal, the same", bench: "propagation", value: "last_p50_us",
         only: &[("event", "remove"), ("watchers", "100"), ("changes_a_second", "0")] },
     Figure { what: "a killed app is out", bench: "failure", value: "out_ms", only: &[("event", "kill")] },
-    Figure { what: "a stopped app is out", bench: "failure", value: "out_ms", only: &[("event", "stop")] },
+    Figure { what: "an app that hangs is out", bench: "failure", value: "out_ms", only: &[("event", "hung")] },
+    Figure { what: "one that ends as it should is out", bench: "failure", value: "out_ms",
+        only: &[("event", "deleted")] },
     Figure { what: "one on a node that is cut off is out", bench: "failure", value: "out_ms",
         only: &[("event", "cut")] },
     Figure { what: "1,000 services of 10 instances, held", bench: "memory", value: "anonymous_mib",

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     number::{number, times},
     record::{Class, Configuration, Value},
-    series::Series,
+    series::{NEVER, Series},
     table::{Align, Table},
 };
 
@@ -134,14 +134,16 @@ impl<'a> Systems<'a> {
 
     fn cell(&self, one: &Series<'_>, value: &str) -> String {
         let never = if value == OUT { one.never_out() } else { 0 };
+        let within = one.spread(NEVER).map(|within| format!("never within {} s", number(within.high)));
+        let within = within.filter(|_| never > 0).unwrap_or_default();
         let is_behind = self.losses.iter().any(|loss| ptr::eq(loss.ours, one) && loss.value == value);
         let behind = if is_behind { BEHIND } else { "" };
         let Some(spread) = one.spread(value) else {
-            return if never > 0 { format!("never{behind}") } else { String::new() };
+            return if never > 0 { format!("{within}{behind}") } else { String::new() };
         };
         let never = match never {
             0 => String::new(),
-            never => format!(", never in {never} of {}", one.records().len()),
+            never => format!(", {within} in {never} of {}", one.records().len()),
         };
         let limit = if is_limited_by_load(one) { limit(value) } else { "" };
         let share_us = one.share_us(value);
