@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rollcall_cluster::interrupt;
 use rollcall_results::{Class, Configuration, Record};
-use tokio::time::Instant;
+use rollcall_wire::limits::HEARTBEAT_EVERY;
+use tokio::time::{Instant, sleep};
 
 use self::{judge::judge, subject::Subject};
 use crate::{
@@ -118,7 +119,11 @@ fn minute(subject: &mut Subject<'_>, crowd: &Crowd, idle: Idle, mut record: Reco
     let stolen_percent = Ticks::now()?.stolen_percent_since(ticks);
     let resident = Resident::of(&[pid])?;
     let (ended, each) = (Instant::now(), 1.0 / changes.max(1) as f64);
-    let in_step = subject.runtime().block_on(crowd.in_step(IN_STEP_MAX));
+    let in_step = subject.runtime().block_on(async {
+        // Who is behind knows of it by then, at the latest.
+        sleep(HEARTBEAT_EVERY).await;
+        crowd.in_step(IN_STEP_MAX).await
+    });
     interrupt::check()?;
     // Who is not in step by then is counted, and judged in the end.
     if in_step.is_ok() {

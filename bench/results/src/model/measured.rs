@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     file::Results,
     fit::Line,
+    number::number,
     record::{Record, Value},
 };
 
@@ -58,6 +59,15 @@ pub(super) const READY_S: Source = scale("start", Y::Value("ready_s"));
 pub(super) const START_PEAK_MIB: Source = scale("start", Y::Value("peak_mib"));
 pub(super) const LISTED_MIB: Source =
     Source { system: "bare lists", ..scale("start", Y::Value("listed_mib")) };
+/// A second, with nothing to do: of a controller without sessions, and of those with them.
+pub(super) const IDLE_CPU_US: Source = scale("settled", Y::Value("idle_cpu_us_a_second"));
+pub(super) const IDLE_CPU_US_OF_SESSION: Source =
+    sessions(X::Case("sessions"), Y::Value("idle_cpu_us_a_second"));
+pub(super) const IDLE_BYTES_TO_SESSION: Source =
+    sessions(X::Case("sessions"), Y::Value("idle_bytes_a_second"));
+pub(super) const IDLE_BYTES_FROM_SESSION: Source =
+    sessions(X::Case("sessions"), Y::Value("idle_up_bytes_a_second"));
+/// Changes and deliveries are told without what is there while nothing changes.
 pub(super) const CPU_US_OF_CHANGE: Source = scale("changes", Y::Value("cpu_us_per_change"));
 pub(super) const STATUSES_OF_CHANGE: Source = scale("changes", Y::Ratio("status_writes", "changes"));
 pub(super) const SESSION_MIB: Source = sessions(X::Case("sessions"), Y::Value("rss_mib"));
@@ -67,7 +77,7 @@ pub(super) const COLD_PEAK_MIB: Source = sessions(X::Case("sessions"), Y::Value(
 pub(super) const CPU_US_OF_DELIVERY: Source =
     sessions(X::Ratio("deliveries", "changes"), Y::Value("cpu_us_per_change"));
 pub(super) const BYTES_OF_DELIVERY: Source =
-    sessions(X::Ratio("deliveries", "changes"), Y::Ratio("bytes", "changes"));
+    sessions(X::Ratio("deliveries", "changes"), Y::Ratio("bytes_of_changes", "changes"));
 
 // === impl Source ===
 
@@ -83,6 +93,15 @@ impl Source {
     pub(super) fn up_to(&self, kept: &BTreeMap<String, Results>) -> Option<f64> {
         let records = kept.get(self.bench)?.records.iter();
         records.filter_map(|record| Some(self.point(record)?.0)).reduce(f64::max)
+    }
+
+    /// The same in words, where the measured range ends.
+    pub(super) fn range(&self, kept: &BTreeMap<String, Results>) -> Option<String> {
+        let what = match self.x {
+            X::Case(name) => name.to_owned(),
+            X::Ratio(one, other) => format!("{one} for each of the {other}"),
+        };
+        Some(format!("{} {what}", number(self.up_to(kept)?)))
     }
 
     /// What was measured at this place itself.

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use self::{
     estimate::Estimate,
     measured::{
-        BYTES_OF_DELIVERY, COLD_PEAK_MIB, COLD_S, CPU_US_OF_CHANGE, CPU_US_OF_DELIVERY, INDEX_MIB,
+        BYTES_OF_DELIVERY, COLD_PEAK_MIB, COLD_S, CPU_US_OF_CHANGE, CPU_US_OF_DELIVERY,
+        IDLE_BYTES_FROM_SESSION, IDLE_BYTES_TO_SESSION, IDLE_CPU_US, IDLE_CPU_US_OF_SESSION, INDEX_MIB,
         LISTED_MIB, MEMORY_MIB, READY_S, SESSION_MIB, START_PEAK_MIB, STATUSES_OF_CHANGE, Source, WARM_S,
     },
 };
@@ -154,16 +155,37 @@ fn memory(kept: &BTreeMap<String, Results>, cluster: Cluster) -> Answers {
     Answers { title: "Memory of one controller", answers }
 }
 
+/// What there is with nothing to tell, of all sessions, and what comes with each change and each delivery of one.
 fn changes(kept: &BTreeMap<String, Results>, cluster: Cluster) -> Answers {
     const OF_RATES: [[&str; 2]; 2] = [
         ["processors busy at 20 changes/s", "bytes to its sessions at 20 changes/s"],
         ["processors busy at 200 changes/s", "bytes to its sessions at 200 changes/s"],
     ];
-    let of_change = CPU_US_OF_CHANGE.line(kept).map(|line| Estimate::on(line, cluster.pods));
-    let of_delivery = CPU_US_OF_DELIVERY.line(kept).map(Estimate::of_each);
-    let bytes = BYTES_OF_DELIVERY.line(kept).map(Estimate::of_each);
-    let cpu = of_change.zip(of_delivery).map(|(change, delivery)| change + delivery * cluster.holders());
+    let on = |source: Source, x| source.line(kept).map(|line| Estimate::on(line, x));
+    let of_each = |source: Source| source.line(kept).map(Estimate::of_each);
+    let sum = |one: Option<Estimate>, other: Option<Estimate>| one.zip(other).map(|(one, other)| one + other);
+    let of_all = |one: Option<Estimate>| one.map(|one| one * cluster.sessions_of_a_replica());
+    let (alone, of_session) = (on(IDLE_CPU_US, cluster.pods), of_each(IDLE_CPU_US_OF_SESSION));
+    let idle = sum(alone, of_all(of_session));
+    let (of_change, of_delivery) = (on(CPU_US_OF_CHANGE, cluster.pods), of_each(CPU_US_OF_DELIVERY));
+    let change = sum(of_change, of_delivery.map(|one| one * cluster.holders()));
+    let (to, from) = (of_each(IDLE_BYTES_TO_SESSION), of_each(IDLE_BYTES_FROM_SESSION));
+    let bytes = of_each(BYTES_OF_DELIVERY);
     let mut answers = vec![
+        Answer {
+            what: "processor time in a second with nothing to do, no sessions",
+            unit: "µs",
+            by: vec![IDLE_CPU_US],
+            assumes: &["pods", "straight"],
+            value: alone,
+        },
+        Answer {
+            what: "processor time of an idle session in a second",
+            unit: "µs",
+            by: vec![IDLE_CPU_US_OF_SESSION],
+            assumes: &["idle"],
+            value: of_session,
+        },
         Answer {
             what: "processor time of a change, nobody told",
             unit: "µs",
@@ -178,24 +200,53 @@ fn changes(kept: &BTreeMap<String, Results>, cluster: Cluster) -> Answers {
             assumes: &["alone"],
             value: of_delivery,
         },
+        Answer {
+            what: "bytes of one delivery",
+            unit: "B",
+            by: vec![BYTES_OF_DELIVERY],
+            assumes: &["frames"],
+            value: bytes,
+        },
+        Answer {
+            what: "bytes of an idle session in a second, to it and from it",
+            unit: "B",
+            by: vec![IDLE_BYTES_TO_SESSION, IDLE_BYTES_FROM_SESSION],
+            assumes: &["idle", "frames"],
+            value: sum(to, from),
+        },
+        Answer {
+            what: "processors busy with nothing to tell",
+            unit: "",
+            by: vec![IDLE_CPU_US, IDLE_CPU_US_OF_SESSION],
+            assumes: &["pods", "sidecars", "held", "replicas", "idle", "alone", "straight"],
+            value: idle.map(|idle| idle * (1.0 / SECOND_US)),
+        },
+        Answer {
+            what: "bytes to and from its sessions with nothing to tell",
+            unit: "MiB/s",
+            by: vec![IDLE_BYTES_TO_SESSION, IDLE_BYTES_FROM_SESSION],
+            assumes: &["sidecars", "held", "replicas", "idle", "frames", "straight"],
+            value: of_all(sum(to, from)).map(|bytes| bytes * (1.0 / MIB)),
+        },
     ];
     for (rate, [busy, wire]) in CHANGES_A_SECOND.into_iter().zip(OF_RATES) {
         answers.push(Answer {
             what: busy,
             unit: "",
-            by: vec![CPU_US_OF_CHANGE, CPU_US_OF_DELIVERY],
-            assumes: &["pods", "sidecars", "held", "replicas", "even", "alone", "straight"],
-            value: cpu.map(|cpu| cpu * (rate / SECOND_US)),
+            by: vec![IDLE_CPU_US, IDLE_CPU_US_OF_SESSION, CPU_US_OF_CHANGE, CPU_US_OF_DELIVERY],
+            assumes: &["pods", "sidecars", "held", "replicas", "even", "idle", "alone", "straight"],
+            value: sum(idle, change.map(|change| change * rate)).map(|busy| busy * (1.0 / SECOND_US)),
         });
         answers.push(Answer {
             what: wire,
             unit: "MiB/s",
-            by: vec![BYTES_OF_DELIVERY],
-            assumes: &["sidecars", "held", "replicas", "even", "frames"],
-            value: bytes.map(|bytes| bytes * (cluster.holders() * rate / MIB)),
+            by: vec![IDLE_BYTES_TO_SESSION, BYTES_OF_DELIVERY],
+            assumes: &["sidecars", "held", "replicas", "even", "idle", "frames", "straight"],
+            value: sum(of_all(to), bytes.map(|bytes| bytes * (cluster.holders() * rate)))
+                .map(|bytes| bytes * (1.0 / MIB)),
         });
     }
-    Answers { title: "Changes, at each controller", answers }
+    Answers { title: "Processor time and bytes, of each controller", answers }
 }
 
 fn storms(kept: &BTreeMap<String, Results>, cluster: Cluster) -> Answers {

@@ -29,6 +29,7 @@ fn assumed() -> Vec<(&'static str, String)> {
             "All services are held alike: a change is told to {} sessions of each replica. A service that every sidecar holds is told to all of them, {}.",
             number(LARGEST.holders()), number(LARGEST.sessions_of_a_replica().round()),
         )),
+        ("idle", "A session with nothing to be told costs what it does in the measurement: heartbeats in both directions, and what it says of what it holds. Who is told of changes needs fewer heartbeats; they are counted all the same.".to_owned()),
         ("straight", "What was measured goes on as a straight line. ± is what the scatter of the measured points allows (95 %), and says nothing of a bend behind the last of them.".to_owned()),
         ("alone", "The controller has processors like those of the measurement. What several replicas tell each other of changes is not in it.".to_owned()),
         ("frames", "Bytes are those of the frames, without TLS, HTTP/2, TCP and IP.".to_owned()),
@@ -62,6 +63,7 @@ pub fn tables(kept: &BTreeMap<String, Results>) -> String {
             ("value", Align::Numbers),
             ("±", Align::Numbers),
             ("by", Align::Words),
+            ("measured up to", Align::Words),
             ("takes for granted", Align::Words),
         ] {
             table = table.with_column(name, align);
@@ -97,7 +99,9 @@ fn row(answer: &Answer, kept: &BTreeMap<String, Results>) -> Vec<String> {
         true => "its own limits".to_owned(),
         false => sources.into_iter().collect::<Vec<_>>().join(", "),
     };
-    vec![answer.what.to_owned(), value, off, by, answer.assumes.join(", ")]
+    let ranges: BTreeSet<_> = answer.by.iter().filter_map(|source| source.range(kept)).collect();
+    let ranges = ranges.into_iter().collect::<Vec<_>>().join(", ");
+    vec![answer.what.to_owned(), value, off, by, ranges, answer.assumes.join(", ")]
 }
 
 #[cfg(test)]
@@ -130,7 +134,9 @@ mod tests {
                 record(system).with_case("event", event).with_case("instances", instances as u32)
             };
             [
-                of("rollcall controller", "settled").with_value("rss_mib", 40.0 + instances / 1e3),
+                of("rollcall controller", "settled")
+                    .with_value("rss_mib", 40.0 + instances / 1e3)
+                    .with_value("idle_cpu_us_a_second", 1_000.0),
                 of("rollcall controller", "start")
                     .with_value("ready_s", instances / 1e4)
                     .with_value("peak_mib", 50.0 + instances / 500.0),
@@ -152,7 +158,10 @@ mod tests {
                 .with_value("cold_peak_mib", 30.0 + sessions / 16.0)
                 .with_value("changes", 300.0)
                 .with_value("deliveries", sessions * 30.0)
-                .with_value("bytes", sessions * 30.0 * 512.0)
+                .with_value("bytes_of_changes", sessions * 30.0 * 512.0)
+                .with_value("idle_cpu_us_a_second", 500.0 + sessions * 50.0)
+                .with_value("idle_bytes_a_second", sessions * 20.0)
+                .with_value("idle_up_bytes_a_second", sessions * 30.0)
                 .with_value("cpu_us_per_change", 200.0 + sessions)
         });
         let index = [1_000_u32, 20_000, 150_000].map(|instances| {
@@ -189,10 +198,16 @@ mod tests {
             ("processor time of a change, nobody told", "300 µs"),
             // 0.1 deliveries a change with each session, and a µs with each.
             ("processor time of one delivery", "10 µs"),
-            // 300 µs and 18.75 deliveries of 10 µs, twenty times a second.
-            ("processors busy at 20 changes/s", "0.0097"),
-            ("processors busy at 200 changes/s", "0.0975"),
-            ("bytes to its sessions at 200 changes/s", "1.83 MiB/s"),
+            ("processor time of an idle session in a second", "50 µs"),
+            // A millisecond, and 9,375 sessions of 50 µs.
+            ("processors busy with nothing to tell", "0.47"),
+            // Beside that 300 µs and 18.75 deliveries of 10 µs, twenty times a second.
+            ("processors busy at 20 changes/s", "0.48"),
+            ("processors busy at 200 changes/s", "0.57"),
+            ("bytes of an idle session in a second, to it and from it", "50.0 B"),
+            ("bytes to and from its sessions with nothing to tell", "0.45 MiB/s"),
+            // 0.18 with nothing to tell, and 1.83 of deliveries.
+            ("bytes to its sessions at 200 changes/s", "2.01 MiB/s"),
             ("a replica is lost: its sessions are in step at the others after", "0.31 s"),
             ("all replicas start at once: every session is in step after", "24.4 s"),
             ("watches that are open, of all replicas", "96"),
@@ -204,6 +219,13 @@ mod tests {
             assert_eq!(value(&text, what), expected, "{what}");
         }
         assert!(!text.contains("not measured"), "{text}");
+        let ends = |what: &str, range: &str| {
+            let row = text.lines().find(|line| line.starts_with(&format!("| {what} |"))).expect("a row");
+            assert!(row.contains(&format!("| {range} |")), "{row}");
+        };
+        ends("a controller without sessions", "20,000 instances");
+        ends("processor time of one delivery", "200 deliveries for each of the changes");
+        ends("a controller with its sessions", "2,000 sessions, 20,000 instances");
     }
 
     #[test]
