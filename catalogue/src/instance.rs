@@ -112,6 +112,10 @@ impl InstanceId {
     pub fn owner(&self) -> &str {
         &self.owner
     }
+
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
+    }
 }
 
 impl From<&str> for InstanceId {
@@ -227,13 +231,30 @@ impl Profile {
 
 // === JSON ===
 
-/// The fields of an instance in the order in which JSON has them.
+/// The fields of an instance in the order in which JSON has them. Lists of instances are written by `write_instances`, which
+/// writes the same.
 #[derive(Serialize)]
 pub(crate) struct Written<'a> {
     id: &'a InstanceId,
     address: IpAddr,
     addresses: Vec<IpAddr>,
     port: u16,
+    #[serde(flatten)]
+    called: Called<'a>,
+    zone: Option<&'a str>,
+    node: Option<&'a str>,
+    pod: Option<&'a str>,
+    #[serde(flatten)]
+    described: Described<'a>,
+    state: State,
+    reason: &'a Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+}
+
+/// How an instance is called: the fields of its profile that JSON has first.
+#[derive(Serialize)]
+pub(crate) struct Called<'a> {
     ports: BTreeMap<&'a str, u16>,
     /// What is not TCP, by the name of the port; and of the port without a name where its number has a name over
     /// something else, which tells that there are two.
@@ -242,16 +263,14 @@ pub(crate) struct Written<'a> {
     #[serde(rename = "appProtocols", skip_serializing_if = "BTreeMap::is_empty")]
     app_protocols: BTreeMap<&'a str, &'a str>,
     version: Option<&'a Version>,
-    zone: Option<&'a str>,
-    node: Option<&'a str>,
-    pod: Option<&'a str>,
+}
+
+/// What else is said of it: the fields of its profile that JSON has behind its places.
+#[derive(Serialize)]
+pub(crate) struct Described<'a> {
     weight: u16,
     tags: &'a Tags,
     metadata: &'a Texts,
-    state: State,
-    reason: &'a Reason,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -294,39 +313,48 @@ pub fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
     Ok(revision)
 }
 
-impl Instance {
-    pub(crate) fn written(&self, port: u16) -> Written<'_> {
-        let profile = &*self.profile;
+impl Profile {
+    pub(crate) fn called(&self) -> Called<'_> {
         let of_two = |port: &Port| {
             port.name.is_none()
-                && profile.ports.iter().any(|other| other.name.is_some() && other.port == port.port)
+                && self.ports.iter().any(|other| other.name.is_some() && other.port == port.port)
         };
-        Written {
-            id: &self.id,
-            address: self.address(),
-            addresses: self.addresses.iter().collect(),
-            port,
-            ports: profile.ports.iter().filter_map(|port| Some((port.name.as_deref()?, port.port))).collect(),
-            protocols: profile
+        Called {
+            ports: self.ports.iter().filter_map(|port| Some((port.name.as_deref()?, port.port))).collect(),
+            protocols: self
                 .ports
                 .iter()
                 .filter(|port| port.transport != Transport::Tcp || of_two(port))
                 .map(|port| (port.name.as_deref().unwrap_or_default(), port.transport))
                 .collect(),
-            app_protocols: profile
+            app_protocols: self
                 .ports
                 .iter()
                 .filter_map(|port| {
                     Some((port.name.as_deref().unwrap_or_default(), port.app_protocol.as_deref()?))
                 })
                 .collect(),
-            version: profile.version.as_ref(),
+            version: self.version.as_ref(),
+        }
+    }
+
+    pub(crate) fn described(&self) -> Described<'_> {
+        Described { weight: self.weight, tags: &self.tags, metadata: &self.metadata }
+    }
+}
+
+impl Instance {
+    pub(crate) fn written(&self, port: u16) -> Written<'_> {
+        Written {
+            id: &self.id,
+            address: self.address(),
+            addresses: self.addresses.iter().collect(),
+            port,
+            called: self.profile.called(),
             zone: self.zone.as_deref(),
             node: self.node.as_deref(),
             pod: self.pod.as_deref(),
-            weight: profile.weight,
-            tags: &profile.tags,
-            metadata: &profile.metadata,
+            described: self.profile.described(),
             state: self.state,
             reason: &self.reason,
             revision: Some(self.revision),

@@ -1,7 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{dual_stack, instance, named, profile, unnamed, without_revision};
+use crate::{
+    ContentHash, Match,
+    instance_json::write_instances,
+    testing::{dual_stack, instance, key, named, profile, unnamed, without_revision},
+};
 
 /// Ports as a profile has them: each name once, and a port without a name only where it is the primary one.
 fn any_ports() -> impl Strategy<Value = (u16, Box<[Port]>)> {
@@ -47,14 +51,14 @@ prop_compose! {
     fn any_instance()(
         profile in any_profile(),
         addresses in any_addresses(),
-        [zone, node, pod] in proptest::array::uniform3(proptest::option::of("[a-z0-9-]{1,9}".prop_map(Arc::<str>::from))),
+        [zone, node, pod] in proptest::array::uniform3(proptest::option::of("[a-z0-9-]{1,9}|.{0,3}".prop_map(Arc::<str>::from))),
         state in proptest::sample::select(vec![State::Starting, State::Serving, State::Suspect, State::Failing, State::Draining]),
         reason in prop_oneof![
             proptest::sample::select(Reason::KNOWN.to_vec()),
             Just(Reason::from("OfTheFuture".to_owned())),
         ],
         revision in 0u64..1 << 53,
-        id in "[a-f0-9-]{1,36}",
+        id in "[a-f0-9-]{1,36}|[a-z\"\\\\\t]{1,9}-80",
     ) -> Instance {
         let id = id.as_str().into();
         Instance { id, addresses, zone, node, pod, profile: Arc::new(profile), state, reason, revision }
@@ -245,6 +249,36 @@ fn every_field_but_the_revision_is_content() {
     }
     assert!(one.same_content(&other(|one| one.revision = 9)));
     assert!(one.same_content(&other(|one| one.profile = Arc::new(profile()))), "shared or not");
+}
+
+proptest! {
+    /// Runs of one profile among them, and ports and revisions that are not the instances' own.
+    #[test]
+    fn a_list_has_the_bytes_of_its_instances(
+        all in proptest::collection::vec((any_instance(), any::<bool>(), 1u16..), 0..6),
+    ) {
+        let mut profile = None;
+        let all: Vec<_> = all.into_iter().map(|(mut instance, as_before, port)| {
+            if let Some(before) = profile.take().filter(|_| as_before) {
+                instance.profile = before;
+            }
+            profile = Some(instance.profile.clone());
+            (Arc::new(instance), port)
+        }).collect();
+        let mut list = b"all:".to_vec();
+        write_instances(&mut list, all.iter().map(|(instance, port)| (&**instance, *port)));
+        let one_by_one: Vec<_> = all.iter().map(|(instance, port)| Match { instance, port: *port }).collect();
+        let expected = format!("all:{}", serde_json::to_string(&one_by_one).unwrap());
+        prop_assert_eq!(String::from_utf8(list).unwrap(), expected);
+
+        let orders = key("orders");
+        let hashes = all.iter().map(|(instance, _)| {
+            let undated = Instance { revision: 0, ..Instance::clone(instance) };
+            ContentHash::of(&(&orders, undated)).0
+        });
+        let sum = ContentHash::of_instances(&orders, all.iter().map(|(instance, _)| &**instance));
+        prop_assert_eq!(sum.0, hashes.fold(0, u64::wrapping_add));
+    }
 }
 
 proptest! {

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use rollcall_catalogue::{Instance, Match, Query, Service, ServiceKey, States, Summary, Version};
+use rollcall_catalogue::{
+    Instance, Match, Query, Service, ServiceKey, States, Summary, Version, write_instances,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +20,7 @@ struct ServiceBody<'a> {
     namespace: &'a str,
     revision: u64,
     versions: Vec<&'a Version>,
-    instances: Vec<Match<'a>>,
+    // And `instances`, behind these.
 }
 
 /// Holds the answer of `GET /v1/services`.
@@ -157,10 +159,15 @@ pub fn service_body(key: &ServiceKey, service: &Service, query: &Query) -> Vec<u
         namespace: key.namespace.as_str(),
         revision: service.revision,
         versions: service.versions(),
-        instances: query.select(service),
     };
-    // Text, numbers and maps with text keys, which serde_json cannot fail to write.
-    serde_json::to_vec(&body).unwrap_or_default()
+    // Text and numbers, which serde_json cannot fail to write.
+    let mut bytes = serde_json::to_vec(&body).unwrap_or_default();
+    // The closing brace, which comes behind the instances.
+    bytes.pop();
+    bytes.extend_from_slice(b",\"instances\":");
+    write_instances(&mut bytes, query.select(service).into_iter().map(|one| (&**one.instance, one.port)));
+    bytes.push(b'}');
+    bytes
 }
 
 /// The list of these services, which come in their order, each with how many subscribe to it.

@@ -53,13 +53,12 @@ pub fn follow(
     let gone: Vec<_> = named.into_iter().filter_map(|id| held.instance(id)).cloned().collect();
     let new: Vec<_> = new.into_values().cloned().collect();
     if verify {
-        let of = |one: &Arc<Instance>| ContentHash::of_instance(key, one);
+        let sum = |all: &[Arc<Instance>]| ContentHash::of_instances(key, all.iter().map(AsRef::as_ref));
         let heads = held
             .hash
             .minus(ContentHash::of_head(key, held.policy, held.truncated))
             .plus(ContentHash::of_head(key, head.policy, head.truncated));
-        let without = gone.iter().fold(heads, |hash, one| hash.minus(of(one)));
-        compare(head.hash, new.iter().fold(without, |hash, one| hash.plus(of(one))))?;
+        compare(head.hash, heads.minus(sum(&gone)).plus(sum(&new)))?;
     }
     Ok(Service::with(head, held.instances.edited(&gone, &new)))
 }

@@ -5,7 +5,12 @@ use std::{fmt, num::ParseIntError, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{balance::Policy, instance::Instance, names::ServiceKey};
+use crate::{
+    balance::Policy,
+    instance::Instance,
+    instance_json::{InstanceWriter, write_text},
+    names::ServiceKey,
+};
 
 /// Holds the fingerprint of a service's content, the same on every replica that holds the same, whatever the order
 /// of events was: revisions and times are left out, and it is a sum over the instances, so that a change costs what
@@ -24,7 +29,26 @@ impl ContentHash {
     }
 
     pub(crate) fn of_instance(key: &ServiceKey, instance: &Instance) -> Self {
-        Self::of(&(key, Instance { revision: 0, ..instance.clone() }))
+        Self::of_instances(key, [instance])
+    }
+
+    /// The sum over these.
+    pub(crate) fn of_instances<'a>(
+        key: &ServiceKey,
+        instances: impl IntoIterator<Item = &'a Instance>,
+    ) -> Self {
+        let (mut writer, mut bytes) = (InstanceWriter::default(), Vec::new());
+        // The JSON of a pair: the key, and the instance without its time.
+        bytes.push(b'[');
+        write_text(&mut bytes, &key.to_string());
+        bytes.push(b',');
+        let begin = bytes.len();
+        instances.into_iter().fold(Self(0), |sum, instance| {
+            bytes.truncate(begin);
+            writer.write(&mut bytes, instance, instance.profile.port, 0);
+            bytes.push(b']');
+            sum.plus(Self::of_bytes(&bytes))
+        })
     }
 
     #[must_use]
@@ -39,9 +63,13 @@ impl ContentHash {
 
     /// The JSON form is hashed, which no build or platform writes differently. 64 bits are plenty: the fingerprint
     /// tells changes of one service apart, it defends nothing.
-    fn of(content: &impl Serialize) -> Self {
+    pub(crate) fn of(content: &impl Serialize) -> Self {
         // Text, numbers and maps with text keys, which serde_json cannot fail to write.
-        let digest = Sha256::digest(serde_json::to_vec(content).unwrap_or_default());
+        Self::of_bytes(&serde_json::to_vec(content).unwrap_or_default())
+    }
+
+    fn of_bytes(json: &[u8]) -> Self {
+        let digest = Sha256::digest(json);
         Self(digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)))
     }
 }

@@ -93,7 +93,7 @@ impl Service {
     /// not what was meant, and all of it must be asked for.
     pub fn content_hash(&self, key: &ServiceKey) -> ContentHash {
         let head = ContentHash::of_head(key, self.policy, self.truncated);
-        self.instances.iter().fold(head, |hash, one| hash.plus(ContentHash::of_instance(key, one)))
+        head.plus(ContentHash::of_instances(key, self.instances.iter().map(AsRef::as_ref)))
     }
 }
 
@@ -292,7 +292,7 @@ impl Changes {
             held.hash.minus(ContentHash::of_head(key, held.policy, held.truncated))
         });
         let base = base.plus(ContentHash::of_head(key, policy, truncated));
-        let base = self.gone.iter().fold(base, |hash, one| hash.minus(ContentHash::of_instance(key, one)));
-        self.new.iter().fold(base, |hash, one| hash.plus(ContentHash::of_instance(key, one)))
+        let sum = |all: &[Arc<Instance>]| ContentHash::of_instances(key, all.iter().map(AsRef::as_ref));
+        base.minus(sum(&self.gone)).plus(sum(&self.new))
     }
 }

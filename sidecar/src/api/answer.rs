@@ -113,10 +113,10 @@ pub(crate) struct Standing {
 
 /// The answer about a service: these bytes, or 304 where the caller has them. The request's headers are used up: their room
 /// is the answer's, and hyper's for the next request, so that none is made anew.
-pub(crate) fn service(held: &Held, body: &Bytes, standing: Standing, mut headers: HeaderMap) -> Answer {
+pub(crate) fn service(held: &Held, body: Bytes, standing: Standing, mut headers: HeaderMap) -> Answer {
     let fresh = matches(&headers, &held.etag);
     headers.clear();
-    let mut answer = Response::new(if fresh { Bytes::new() } else { body.clone() }.into());
+    let mut answer = Response::new(if fresh { Bytes::new() } else { body }.into());
     if fresh {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else {

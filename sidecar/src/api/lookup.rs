@@ -76,11 +76,11 @@ impl Asked {
         }
     }
 
-    /// The answer's bytes.
-    pub(super) fn body(&self, held: &Held) -> Bytes {
+    /// The answer's bytes; to be kept where it will be asked for again.
+    pub(super) fn body(&self, held: &Held, keep: bool) -> Bytes {
         if self.query == Query::default() {
-            held.plain().clone()
-        } else if self.text.len() <= KEPT_TEXT_MAX {
+            held.plain(keep)
+        } else if keep && self.text.len() <= KEPT_TEXT_MAX {
             held.filtered(&self.text, &self.query)
         } else {
             service_body(&held.key, &held.service, &self.query).into()
@@ -108,7 +108,7 @@ impl Api {
                 if asked.age_max.is_some_and(|max| standing.age > max) {
                     return Ok(of(held, problem(&too_old(standing.age)), standing));
                 }
-                Ok(service(held, &asked.body(held), standing, request))
+                Ok(service(held, asked.body(held, slot.is_asked_again()), standing, request))
             }
             Err(refusal) => self.refused(refusal),
         }

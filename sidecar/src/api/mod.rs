@@ -133,7 +133,7 @@ impl Api {
         check_local(uri, request.headers()).ok()?;
         self.store.looked_up(slot, Dialect::Native);
         let headers = std::mem::take(request.headers_mut());
-        Some(answer::service(held, held.plain(), self.standing(Some(held)), headers))
+        Some(answer::service(held, held.plain(slot.is_asked_again()), self.standing(Some(held)), headers))
     }
 
     async fn route(self: Arc<Self>, request: Request<Incoming>) -> Answer {

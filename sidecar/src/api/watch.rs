@@ -201,7 +201,7 @@ struct Removed<'a> {
 /// All of it; the bytes of a lookup's answer are not made twice.
 fn snapshot(held: &Held, asked: &Asked) -> [Bytes; 3] {
     let begin = format!("event: snapshot\nid: {}\ndata: ", held.service.revision);
-    [begin.into(), asked.body(held), Bytes::from_static(b"\n\n")]
+    [begin.into(), asked.body(held, true), Bytes::from_static(b"\n\n")]
 }
 
 fn comment() -> Bytes {

@@ -1,4 +1,4 @@
-//! A service as it is held, and the answers about it: each is written once, when it is asked for first.
+//! A service as it is held, and the answers about it: each is written once, when it is asked for by who asks more than once.
 
 use std::sync::{Arc, OnceLock};
 
@@ -52,9 +52,15 @@ impl Held {
         }
     }
 
-    /// The answer to who asks for all that serve.
-    pub(crate) fn plain(&self) -> &Bytes {
-        self.plain.get_or_init(|| self.written(&Query::default()))
+    /// The answer to who asks for all that serve. What is written takes as much memory as what it tells of, so that it is to
+    /// be kept for who asks again.
+    pub(crate) fn plain(&self, keep: bool) -> Bytes {
+        let write = || self.written(&Query::default());
+        match self.plain.get() {
+            Some(plain) => plain.clone(),
+            None if keep => self.plain.get_or_init(write).clone(),
+            None => write(),
+        }
     }
 
     /// The answer to this question, which is the one that `text` puts.
@@ -96,7 +102,10 @@ mod tests {
     fn each_answer_is_written_once_and_few_are_kept() {
         let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };
         let held = Held::new("orders.shop".parse().unwrap(), Arc::new(Service::of(head, Vec::new())), false);
-        assert_eq!(held.plain().as_ptr(), held.plain().as_ptr());
+        let once = held.plain(false);
+        assert_ne!(once.as_ptr(), held.plain(true).as_ptr(), "it was not kept");
+        assert_eq!(held.plain(true).as_ptr(), held.plain(false).as_ptr());
+        assert_eq!(once, held.plain(false));
         let query = Query { zone: Some("a".into()), ..Query::default() };
         let ask = |number: usize| held.filtered(&format!("zone=a&n={number}"), &query).as_ptr();
         let kept: Vec<_> = (0..FILTERED_MAX).map(ask).collect();

@@ -446,6 +446,10 @@ mod tests {
         let slot = store.names().find("orders").cloned().unwrap();
         assert!(slot.key == near && store.names().len() == 2);
         assert_eq!(store.names().find("orders.bank").unwrap().key, far);
+        for again in [false, true, true] {
+            store.looked_up(&slot, Dialect::Native);
+            assert_eq!(slot.is_asked_again(), again);
+        }
 
         let changed = slot.changed();
         let head = Head { revision: 7, hash: ContentHash(1), policy: Policy::default(), truncated: false };

@@ -92,6 +92,11 @@ impl Slot {
         self.uses.used()
     }
 
+    /// Whether it was looked up more than once. Of many names, most are asked for at a start and never again.
+    pub(crate) fn is_asked_again(&self) -> bool {
+        self.uses.lookups() > 1
+    }
+
     pub(super) fn count_lookup(&self) {
         self.uses.count_lookup();
     }

@@ -40,6 +40,10 @@ impl Uses {
         self.latency_ms.fetch_add(latency_ms.min(LATENCY_MS_MAX), Ordering::Relaxed);
     }
 
+    pub(super) fn lookups(&self) -> u64 {
+        self.lookups.load(Ordering::Relaxed)
+    }
+
     pub(super) fn used(&self) -> Used {
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
         let reports = Reports {
@@ -65,5 +69,6 @@ mod tests {
         uses.count_report(Outcome::Failure, 5);
         let reports = Reports { success: 1, failure: 2, latency_ms: 3_600_012 };
         assert_eq!(uses.used(), Used { lookups: 1, reports });
+        assert_eq!(uses.lookups(), 1);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rollcall_catalogue::{ContentHash, Instance, InstanceId, ServiceKey, changes::Head};
+use rollcall_catalogue::{ContentHash, Instance, InstanceId, ServiceKey, changes::Head, write_instances};
 use serde::Serialize;
 
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
     frame::Down,
     limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX},
 };
+
+/// What stands behind the name of the instances in a frame that has none.
+const EMPTY_END: &[u8] = b"[]}\n";
 
 /// Holds what `upsert` frames are to say of a service.
 #[derive(Debug)]
@@ -41,31 +44,53 @@ pub(crate) struct Room {
 impl Upserts<'_> {
     /// One frame, or several where that is too small.
     pub(super) fn frames(self) -> Result<Vec<Bytes>, CodecError> {
-        let all = Part { instances: self.instances.clone(), removed: self.removed.clone() };
-        match self.frame(all, false) {
+        match self.frame(&self.instances, &self.removed, false) {
             Err(CodecError::TooLong) => {
                 let parts = self.parts()?;
                 let last = parts.len() - 1;
-                let frame = |(number, part)| self.frame(part, number < last);
+                let frame =
+                    |(number, part): (usize, Part)| self.frame(&part.instances, &part.removed, number < last);
                 parts.into_iter().enumerate().map(frame).collect()
             }
             one => Ok(vec![one?]),
         }
     }
 
-    fn frame(&self, part: Part, more: bool) -> Result<Bytes, CodecError> {
+    /// The JSON of [`Down::Upsert`] with these, and its newline.
+    fn frame(
+        &self,
+        instances: &[Arc<Instance>],
+        removed: &[InstanceId],
+        more: bool,
+    ) -> Result<Bytes, CodecError> {
         let Head { revision, hash, policy, truncated } = self.head;
-        encoded(&Down::Upsert {
+        let mut bytes = encode(&Down::Upsert {
             service: self.key.clone(),
             revision,
             hash,
             base: self.base,
             policy,
             truncated,
-            instances: part.instances,
-            removed: part.removed,
-            more,
-        })
+            instances: Vec::new(),
+            removed: Vec::new(),
+            more: false,
+        })?;
+        // It ends with the empty list, in whose place come those that there are, and what stands behind them.
+        bytes.truncate(bytes.len().saturating_sub(EMPTY_END.len()));
+        write_instances(&mut bytes, instances.iter().map(|one| (&**one, one.profile.port)));
+        if !removed.is_empty() {
+            bytes.extend_from_slice(b",\"removed\":");
+            bytes.append(&mut serde_json::to_vec(removed)?);
+        }
+        if more {
+            bytes.extend_from_slice(b",\"more\":true");
+        }
+        bytes.push(b'}');
+        if bytes.len() > FRAME_BYTES_MAX {
+            return Err(CodecError::TooLong);
+        }
+        bytes.push(b'\n');
+        Ok(bytes.into_boxed_slice().into())
     }
 
     /// At least one.

@@ -31,6 +31,7 @@ fn a_service_too_large_for_a_frame_goes_in_parts_of_one_revision() {
             else {
                 panic!("no upsert");
             };
+            assert_eq!(encode(&serde_json::from_slice::<Down>(bytes).unwrap()).unwrap(), *bytes);
             assert_eq!((revision, hash), (service.revision, service.hash));
             assert_eq!((more, base.is_some()), (number < count - 1, !gone.is_empty()));
             joined.extend(instances);
@@ -45,6 +46,21 @@ fn a_service_too_large_for_a_frame_goes_in_parts_of_one_revision() {
 fn a_service_without_instances_is_known_all_the_same() {
     let registry = Registry::of(&[("orders.shop", &[])]);
     assert_eq!(told(registry.service("orders.shop"), vec![]).len(), 1);
+}
+
+#[test]
+fn a_frame_has_the_bytes_of_what_it_is_read_as() {
+    let registry = Registry::of(&[("orders.shop", &[1, 2, 3]), ("mail.shop", &[])]);
+    for (service, gone) in [("orders.shop", 0), ("orders.shop", 2), ("mail.shop", 1), ("mail.shop", 0)] {
+        let removed = (0..gone).map(|n| format!("gone-{n}").as_str().into()).collect();
+        for bytes in told(registry.service(service), removed) {
+            let read: Down = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(
+                String::from_utf8(encode(&read).unwrap()).unwrap(),
+                String::from_utf8(bytes.to_vec()).unwrap()
+            );
+        }
+    }
 }
 
 /// The domain bounds an instance; here is what the bound is for.
