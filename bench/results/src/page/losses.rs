@@ -114,9 +114,12 @@ pub(super) fn best<'a>(ours: &Series<'a>, all: &'a [Series<'a>], value: &str) ->
     let better = better(value)?;
     let others = all.iter().filter(|other| is_beside(other, ours));
     let medians = others.filter_map(|one| Some((one, one.spread(value)?.median)));
-    let best = medians.min_by(|(_, one), (_, other)| match better {
-        Better::Less => one.total_cmp(other),
-        Better::More => other.total_cmp(one),
+    let never = |one: &Series<'_>| if value == OUT { one.never_out() } else { 0 };
+    let best = medians.min_by(|(one, median), (other, of_other)| {
+        never(one).cmp(&never(other)).then(match better {
+            Better::Less => median.total_cmp(of_other),
+            Better::More => of_other.total_cmp(median),
+        })
     });
     best.map(|(one, _)| one)
 }
