@@ -48,8 +48,8 @@ const FIGURES: [Figure; 13] = [
         only: &[("event", "deleted")] },
     Figure { what: "one on a node that is cut off is out", bench: "failure", value: "out_ms",
         only: &[("event", "cut")] },
-    Figure { what: "1,000 services of 10 instances, held", bench: "memory", value: "anonymous_mib",
-        only: &[("services", "1000"), ("instances", "10"), ("watchers", "0")] },
+    Figure { what: "1,000 services of 10 instances, held, all asked for", bench: "memory", value: "anonymous_mib",
+        only: &[("services", "1000"), ("instances", "10"), ("watchers", "0"), ("asked", "all")] },
 ];
 /// 1,000 services of 10 instances, 16 connections, some asked for more than others.
 const CLOSED: &[(&str, &str)] =
