@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &StartArguments) -> anyhow::Result<()> {
     let idle_for = Duration::from_secs(arguments.idle_seconds.max(1));
     println!(
         "about {} s: a sidecar that is idle, and {} starts of one",
-        (idle_for * 2 + WRITTEN_AFTER).as_secs() + 10,
+        (idle_for * 3 + WRITTEN_AFTER * 2).as_secs() + 10,
         arguments.starts
     );
     if !arguments.unpinned {
@@ -47,14 +47,19 @@ pub(crate) fn run(arguments: &StartArguments) -> anyhow::Result<()> {
         let half = pod.controller(Shop { data: DATA, generation: 1 })?;
         let sidecar = pod.start().await?;
         sidecar.in_step().await?;
-        let nothing = idle(&sidecar, 0, idle_for).await?;
+        let nothing = idle(&sidecar, held(0, 0), idle_for).await?;
         let sidecar = SidecarPeer::new(sidecar, DATA).await?;
         let mut writer = report::begin("start", sidecar.programs())?;
-        let all = idle(&sidecar.sidecar, DATA.services, idle_for).await?;
+        let written = written(&sidecar.sidecar).await?;
+        let all = idle(&sidecar.sidecar, held(DATA.services, 1), idle_for).await?;
+        for service in 0..DATA.services {
+            sidecar.client().await?.lookup(service).await?;
+        }
+        let again = idle(&sidecar.sidecar, held(DATA.services, 2), idle_for).await?;
         let image = Record::new("sidecar", Class::B, Configuration::Default, 1)
             .with_case("event", "image")
             .with_value("image_mib", pod.image_mib()?);
-        for record in [&nothing, &all, &image] {
+        for record in [&nothing, &written, &all, &again, &image] {
             println!("{}", told(record));
             writer.push(record)?;
         }
@@ -84,18 +89,32 @@ pub(crate) fn run(arguments: &StartArguments) -> anyhow::Result<()> {
     })
 }
 
+/// What it costs to write all that was just told to the disk, which falls into none of the times in which it is idle.
+async fn written(sidecar: &Sidecar) -> anyhow::Result<Record> {
+    let pid = sidecar.process.pid();
+    let before = cpu(pid)?;
+    sleep(WRITTEN_AFTER).await;
+    let took = cpu(pid)? - before;
+    let record = of_sidecar("written").with_case("services", DATA.services);
+    Ok(record.with_value("cpu_ms", took.as_secs_f64() * 1e3))
+}
+
 /// What a sidecar in session holds, and what it computes with nothing to do.
-async fn idle(sidecar: &Sidecar, services: u32, idle_for: Duration) -> anyhow::Result<Record> {
+async fn idle(sidecar: &Sidecar, record: Record, idle_for: Duration) -> anyhow::Result<Record> {
     let pid = sidecar.process.pid();
     let before = cpu(pid)?;
     sleep(idle_for).await;
     let millicores = (cpu(pid)? - before).as_secs_f64() / idle_for.as_secs_f64() * 1e3;
     let (rss_mib, anonymous_mib) = memory(pid)?;
-    Ok(of_sidecar("idle")
-        .with_case("services", services)
+    Ok(record
         .with_value("rss_mib", rss_mib)
         .with_value("anonymous_mib", anonymous_mib)
         .with_value("cpu_millicores", millicores))
+}
+
+/// Idle with so many services held, each of which was looked up so often: the answer to who asks again is kept.
+fn held(services: u32, lookups_each: u32) -> Record {
+    of_sidecar("idle").with_case("services", services).with_case("lookups_each", lookups_each)
 }
 
 fn of_sidecar(event: &str) -> Record {

@@ -229,7 +229,16 @@ pub(super) static SECTIONS: [Section; 11] = [
         name: "start",
         views: &[systems(
             &["event"],
-            &["p50_us", "p99_us", "max_us", "rss_mib", "anonymous_mib", "cpu_millicores", "image_mib"],
+            &[
+                "p50_us",
+                "p99_us",
+                "max_us",
+                "rss_mib",
+                "anonymous_mib",
+                "cpu_millicores",
+                "cpu_ms",
+                "image_mib",
+            ],
         )],
         plots: &[],
     },
