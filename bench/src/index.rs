@@ -9,12 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use rollcall_cluster::interrupt;
 use rollcall_controller::index::Index;
 use rollcall_results::{Class, Configuration, Record};
 
 use crate::{
     fleet::{Fleet, INSTANCES, pod_seen, slice},
-    rows::Rows,
+    kept::Kept,
 };
 
 /// Changes of each kind; the median of so many moves by less than a tenth from run to run.
@@ -26,9 +27,10 @@ pub(crate) fn run(sizes: &[u32]) -> anyhow::Result<()> {
     println!(
         "instances  services  KiB/instance  lists ms  annotated µs  selected µs  adopted µs (medians of one change)"
     );
-    let mut rows = Rows::begin("index", Vec::new())?;
+    interrupt::listen()?;
+    let kept = Kept::begin("index", Vec::new())?;
     for size in sizes {
-        let Some(record) = rows.keep(record(Fleet { instances: *size }), apart(*size))? else { continue };
+        let Some(record) = kept.keep(record(Fleet { instances: *size }), apart(*size))? else { continue };
         let value = |name: &str| record.values.get(name).copied().unwrap_or_default();
         println!(
             "{size:>9}  {:>8}  {:>12.2}  {:>8.0}  {:>12.1}  {:>11.1}  {:>10.1}",
@@ -43,7 +45,7 @@ pub(crate) fn run(sizes: &[u32]) -> anyhow::Result<()> {
     println!(
         "goal: at most {BYTES_MAX} B for each instance; the time of a change does not grow with the cluster"
     );
-    rows.end()
+    kept.end()
 }
 
 /// In a process of its own.

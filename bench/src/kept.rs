@@ -3,39 +3,59 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::ensure;
-use rollcall_results::{Record, Writer};
+use rollcall_cluster::interrupt;
+use rollcall_results::{Program, Record, Writer};
 
 use crate::report;
 
-/// Part of the case of what was not measured, with the reason.
-const NOT_MEASURED: &str = "not_measured";
 /// A page has no room for more of a reason.
 const REASON_MAX: usize = 200;
 
-/// Holds a file of results that many write to, and what is missing in it.
+/// Holds a file of results that many write to, and what is missing in it or is not as it should be.
 pub(crate) struct Kept {
     writer: Mutex<Writer>,
+    /// What is missing, with the reason.
     missed: Mutex<Vec<String>>,
+    /// What was measured and cannot be right.
+    blamed: Mutex<Vec<String>>,
 }
 
 // === impl Kept ===
 
 impl Kept {
-    pub(crate) fn new(writer: Writer) -> Self {
-        Self { writer: Mutex::new(writer), missed: Mutex::default() }
+    pub(crate) fn begin(bench: &str, programs: Vec<Program>) -> anyhow::Result<Self> {
+        Ok(Self::of(report::begin(bench, programs)?))
+    }
+
+    fn of(writer: Writer) -> Self {
+        Self { writer: Mutex::new(writer), missed: Mutex::default(), blamed: Mutex::default() }
     }
 
     pub(crate) fn push(&self, record: &Record) -> anyhow::Result<()> {
         Ok(self.writer.lock().unwrap_or_else(PoisonError::into_inner).push(record)?)
     }
 
-    /// Keeps a record without values, and the reason in its case, so that the page has the row.
+    /// Keeps what was measured, or why there is nothing. Fails only where somebody asked to stop, or nothing can be written.
+    pub(crate) fn keep(
+        &self,
+        unmeasured: Record,
+        measured: anyhow::Result<Record>,
+    ) -> anyhow::Result<Option<Record>> {
+        let written = measured.and_then(|record| self.push(&record).map(|()| record));
+        interrupt::check()?;
+        match written {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => self.miss(unmeasured, &error).map(|()| None),
+        }
+    }
+
+    /// Keeps why there is nothing, so that the page tells of it.
     pub(crate) fn miss(&self, record: Record, error: &anyhow::Error) -> anyhow::Result<()> {
         let why = reason(&format!("{error:#}"));
-        let missed = format!("{}, {:?}, round {}: {why}", record.system, record.configuration, record.round);
+        let missed = format!("{}: {why}", told(&record));
         println!("NOT MEASURED: {missed}");
         self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(missed);
-        self.push(&record.with_case(NOT_MEASURED, &*why))
+        self.push(&record.without_any(&why))
     }
 
     /// The same of what has no row yet.
@@ -45,12 +65,28 @@ impl Kept {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(missed);
     }
 
-    /// An error where something is missing.
+    /// Says that something is wrong with what was measured, so that the run does not end well.
+    pub(crate) fn blame(&self, record: &Record, why: &str) {
+        let blamed = format!("{}: {why}", told(record));
+        println!("WRONG: {blamed}");
+        self.blamed.lock().unwrap_or_else(PoisonError::into_inner).push(blamed);
+    }
+
+    /// An error where something is missing or wrong.
     pub(crate) fn end(&self) -> anyhow::Result<()> {
         let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        ensure!(missed.is_empty(), "{} not measured; all else is kept:\n{}", missed.len(), missed.join("\n"));
+        let blamed = self.blamed.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> = missed.iter().chain(&*blamed).map(String::as_str).collect();
+        let counts = format!("{} not measured, {} wrong", missed.len(), blamed.len());
+        ensure!(all.is_empty(), "{counts}; all else is kept:\n{}", all.join("\n"));
         Ok(())
     }
+}
+
+/// Which record is meant, for who reads along.
+fn told(record: &Record) -> String {
+    let case: Vec<_> = record.case.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    format!("{}, {:?}, {}, round {}", record.system, record.configuration, case.join(", "), record.round)
 }
 
 /// The first line of an error, as a cell of a table may have it, and without folders of this machine.
@@ -66,10 +102,10 @@ mod tests {
 
     use super::*;
     use anyhow::anyhow;
-    use rollcall_results::{Class, Configuration, Results, Run, Value};
+    use rollcall_results::{Class, Configuration, Results, Run};
 
     #[test]
-    fn what_was_not_measured_has_its_row_and_reason_and_the_run_fails_in_the_end() {
+    fn what_was_not_measured_is_kept_with_its_reason_and_the_run_fails_in_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("failure.jsonl");
         let text = String::new;
@@ -82,16 +118,20 @@ mod tests {
             kernel: text(),
             programs: Vec::new(),
         };
-        let kept = Kept::new(Writer::create(&path, &run).unwrap());
+        let kept = Kept::of(Writer::create(&path, &run).unwrap());
         let record = |round| Record::new("etcd", Class::C, Configuration::Default, round);
-        kept.push(&record(1)).unwrap();
+        let measured = record(1).with_value("out_ms", 5.0);
+        assert_eq!(kept.keep(record(1), Ok(measured.clone())).unwrap(), Some(measured.clone()));
         kept.end().unwrap();
-        kept.miss(record(2), &anyhow!("/opt/x/etcd ended | it said\nmuch more")).unwrap();
-        let records = Results::read(&path).unwrap().records;
-        let cases: Vec<_> = records.iter().map(|record| record.case.get(NOT_MEASURED)).collect();
-        assert_eq!(cases, [None, Some(&Value::from("etcd ended / it said"))]);
+        let failed = Err(anyhow!("/opt/x/etcd ended | it said\nmuch more"));
+        assert_eq!(kept.keep(record(2).with_value("out_ms", 1.0), failed).unwrap(), None);
+        let results = Results::read(&path).unwrap();
+        assert_eq!(results.records, [measured]);
+        assert_eq!(results.missed, [record(2).without_any("etcd ended / it said")]);
         kept.miss_all("Rollcall", &anyhow!("it does not start"));
+        kept.blame(&record(3), "7 never came");
         let said = kept.end().unwrap_err().to_string();
-        assert!(said.starts_with("2 not measured") && said.contains("Rollcall: it does not start"), "{said}");
+        assert!(said.starts_with("2 not measured, 1 wrong"), "{said}");
+        assert!(said.contains("Rollcall: it does not start") && said.contains("7 never came"), "{said}");
     }
 }

@@ -22,7 +22,6 @@ mod registration;
 mod report;
 mod resident;
 mod rest;
-mod rows;
 mod scale;
 mod sessions;
 mod soak;

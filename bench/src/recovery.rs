@@ -3,26 +3,28 @@
 //! no start before it.
 
 use anyhow::{Context, Result};
+use rollcall_cluster::interrupt;
 use rollcall_results::{Class, Configuration, Record};
 use tokio::{runtime::Runtime, time::Instant};
 
 use crate::{
+    kept::Kept,
     local::Ticks,
     resident::peak_mib,
     rest::Rest,
-    rows::Rows,
     sessions::{Crowd, PATIENCE, PORT, Place, Server, tokens},
 };
 
 pub(crate) fn run(instances: u32, sizes: &[usize], rounds: u32) -> Result<()> {
     println!("{instances} instances; killed, and the next one started once all have noticed");
     println!("sessions  round  listens again s  all in step s  MiB before  most MiB of the next one");
-    let mut rows = Rows::begin("recovery", Vec::new())?;
+    interrupt::listen()?;
+    let kept = Kept::begin("recovery", Vec::new())?;
     for round in 1..=rounds {
         for sessions in sizes {
             let unmeasured = record(instances, *sessions, round);
             let measured = Runtime::new()?.block_on(measure(instances, *sessions, round));
-            let Some(record) = rows.keep(unmeasured, measured)? else { continue };
+            let Some(record) = kept.keep(unmeasured, measured)? else { continue };
             let value = |name: &str| record.values.get(name).copied().unwrap_or_default();
             println!(
                 "{sessions:>8}  {round:>5}  {:>15.2}  {:>13.2}  {:>10.1}  {:>24.1}",
@@ -33,7 +35,7 @@ pub(crate) fn run(instances: u32, sizes: &[usize], rounds: u32) -> Result<()> {
             );
         }
     }
-    rows.end()
+    kept.end()
 }
 
 fn record(instances: u32, sessions: usize, round: u32) -> Record {

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use rollcall_catalogue::State;
+use rollcall_cluster::interrupt;
 use rollcall_controller::{IndexHandle, index::Index, operate::Metrics, owner};
 use rollcall_net::shutdown;
 use rollcall_results::{Class, Configuration, Record};
@@ -17,8 +18,8 @@ use tokio::{
 
 use crate::{
     fleet::{Fleet, INSTANCES, key, pod_seen},
+    kept::Kept,
     report::Delays,
-    rows::Rows,
 };
 
 /// Measured changes of each load.
@@ -30,13 +31,14 @@ const GOAL_MS: u32 = 20;
 
 pub(crate) fn run(instances: u32, loads: &[u32]) -> anyhow::Result<()> {
     println!("instances  other changes/s  p50 ms  p99 ms  worst ms");
-    let mut rows = Rows::begin("visible", Vec::new())?;
+    interrupt::listen()?;
+    let kept = Kept::begin("visible", Vec::new())?;
     for load in loads {
         let unmeasured = Record::new("rollcall controller's owner", Class::A, Configuration::Default, 1)
             .with_case("instances", instances)
             .with_case("changes_a_second", *load);
         let measured = measured(instances, *load, unmeasured.clone());
-        let Some(record) = rows.keep(unmeasured, measured)? else { continue };
+        let Some(record) = kept.keep(unmeasured, measured)? else { continue };
         let ms = |name: &str| record.values.get(name).copied().unwrap_or_default() / 1e3;
         println!(
             "{instances:>9}  {load:>15}  {:>6.2}  {:>6.2}  {:>8.2}",
@@ -46,7 +48,7 @@ pub(crate) fn run(instances: u32, loads: &[u32]) -> anyhow::Result<()> {
         );
     }
     println!("goal: at most {GOAL_MS} ms");
-    rows.end()
+    kept.end()
 }
 
 fn measured(instances: u32, load: u32, mut record: Record) -> anyhow::Result<Record> {

@@ -14,7 +14,10 @@ use crate::record::{Record, Run};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Results {
     pub run: Run,
+    /// What was measured.
     pub records: Vec<Record>,
+    /// What could not be, each with its reason.
+    pub missed: Vec<Record>,
 }
 
 /// Writes a file of results, line by line, so that what was measured is there also where the rest fails.
@@ -49,7 +52,9 @@ impl Results {
         let run = serde_json::from_str(first).map_err(|source| wrong(0, source))?;
         let records =
             lines.map(|(place, line)| serde_json::from_str(line).map_err(|source| wrong(place, source)));
-        Ok(Self { run, records: records.collect::<Result<_, _>>()? })
+        let all: Vec<Record> = records.collect::<Result<_, _>>()?;
+        let (missed, records) = all.into_iter().partition(|record| record.not_measured.is_some());
+        Ok(Self { run, records, missed })
     }
 }
 
@@ -123,7 +128,9 @@ mod tests {
         let records = vec![record(1.5), record(0.1 + 0.2)];
         let mut writer = Writer::create(&path, &run()).expect("created");
         records.iter().for_each(|record| writer.push(record).expect("written"));
-        assert_eq!(Results::read(&path).expect("read"), Results { run: run(), records });
+        let missed = vec![record(1.5).without_any("it did not start")];
+        missed.iter().for_each(|record| writer.push(record).expect("written"));
+        assert_eq!(Results::read(&path).expect("read"), Results { run: run(), records, missed });
     }
 
     #[test]

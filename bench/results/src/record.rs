@@ -1,6 +1,6 @@
 //! One line of a file of results.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ pub struct Record {
     /// How often each delay in microseconds came, to two digits: all that was measured, so that any share can be read off later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delays_us: Vec<(u64, u64)>,
+    /// Why there is nothing of it, where it could not be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_measured: Option<String>,
 }
 
 /// Says where an answer comes from. Only systems of one class are compared.
@@ -86,8 +89,16 @@ pub enum Value {
 impl Record {
     /// With nothing measured yet, in the case of no name.
     pub fn new(system: &str, class: Class, configuration: Configuration, round: u32) -> Self {
-        let (case, values, delays_us) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { system: system.to_owned(), class, configuration, case, round, values, delays_us }
+        Self {
+            system: system.to_owned(),
+            class,
+            configuration,
+            case: BTreeMap::new(),
+            round,
+            values: BTreeMap::new(),
+            delays_us: Vec::new(),
+            not_measured: None,
+        }
     }
 
     /// With this in its case.
@@ -103,9 +114,25 @@ impl Record {
         self.values.insert(name.to_owned(), value);
         self
     }
+
+    /// With nothing measured, for this reason.
+    #[must_use]
+    pub fn without_any(self, why: &str) -> Self {
+        let not_measured = Some(why.to_owned());
+        Self { values: BTreeMap::new(), delays_us: Vec::new(), not_measured, ..self }
+    }
 }
 
 // === impl Value ===
+
+impl fmt::Display for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(out),
+            Self::Text(text) => text.fmt(out),
+        }
+    }
+}
 
 impl From<u32> for Value {
     fn from(number: u32) -> Self {

@@ -32,7 +32,6 @@ use crate::{
     ours::{Rollcall, Wish as OurWish},
     peers::{ALL, Peer, Registry},
     propagation::{OUT_WITHIN, Row, Rows, Wish as Common},
-    report,
 };
 
 /// The first port of what is started here.
@@ -92,7 +91,7 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
         }
     }
     ensure!(!rows.is_empty() || ours.is_some() || !failed.is_empty(), "there is no such system");
-    let kept = Arc::new(Kept::new(report::begin("failure", programs(&rows, ours.as_ref()))?));
+    let kept = Arc::new(Kept::begin("failure", programs(&rows, ours.as_ref()))?);
     failed.iter().for_each(|(system, error)| kept.miss_all(system, error));
     let minutes = wish.overload_minutes();
     println!("{} rows: 20 min at most, and {minutes} min under overload", rows.len());

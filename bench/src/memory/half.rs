@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rollcall_results::{Class, Configuration, Record};
 
-use super::{Asked, Kept, MemoryArguments, WATCHED_INSTANCES, settled};
+use super::{Asked, MemoryArguments, Sizes, WATCHED_INSTANCES, settled};
 use crate::{
     fleet::INSTANCES,
     sessions::{Crowd, PATIENCE, PORT, Place, Server, tokens},
@@ -11,20 +11,21 @@ use crate::{
 
 const SYSTEM: &str = "rollcall controller's half";
 
-pub(super) async fn measure(arguments: &MemoryArguments, kept: &mut Kept) -> Result<()> {
+pub(super) async fn measure(arguments: &MemoryArguments, sizes: &mut Sizes) -> Result<()> {
     for instances in &arguments.instances {
         for round in 1..=arguments.rounds_of(*instances) {
             let record = record(*instances, 0, round);
-            kept.turn(record.clone(), async || {
-                let server = Server::start(*instances, &Place::new(PORT)?)?;
-                Ok(vec![settled(&[server.pid()], record.clone()).await?])
-            })
-            .await?;
+            sizes
+                .turn(record.clone(), async || {
+                    let server = Server::start(*instances, &Place::new(PORT)?)?;
+                    Ok(vec![settled(&[server.pid()], record.clone()).await?])
+                })
+                .await?;
         }
     }
     for sessions in &arguments.watchers {
         let record = record(WATCHED_INSTANCES, *sessions, 1);
-        kept.turn(record.clone(), async || Ok(vec![crowded(*sessions, record.clone()).await?])).await?;
+        sizes.turn(record.clone(), async || Ok(vec![crowded(*sessions, record.clone()).await?])).await?;
     }
     Ok(())
 }

@@ -10,10 +10,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use rollcall_cluster::interrupt;
 use rollcall_results::Record;
 use tokio::runtime::Runtime;
 
-use crate::{local::Turns, peers::ALL, rest::Rest, rows::Rows};
+use crate::{kept::Kept, local::Turns, peers::ALL, rest::Rest};
 
 /// Holds what is looked at.
 #[derive(Args, Clone, Debug)]
@@ -36,8 +37,8 @@ pub(crate) struct MemoryArguments {
 }
 
 /// Holds the file that is written, all that was written into it, and what may be measured again.
-struct Kept {
-    rows: Rows,
+struct Sizes {
+    kept: Kept,
     turns: Turns,
     records: Vec<Record>,
 }
@@ -67,23 +68,24 @@ pub(crate) fn run(arguments: &MemoryArguments) -> Result<()> {
     let quick =
         MemoryArguments { instances: vec![0, 1_000], watchers: Vec::new(), rounds: 1, ..arguments.clone() };
     let arguments = if arguments.quick { &quick } else { arguments };
-    let rows = Rows::begin("memory", Vec::new())?;
-    let mut kept = Kept { rows, turns: Turns::new(0, REPEATS), records: Vec::new() };
+    interrupt::listen()?;
+    let kept = Kept::begin("memory", Vec::new())?;
+    let mut sizes = Sizes { kept, turns: Turns::new(0, REPEATS), records: Vec::new() };
     println!("system, case: RSS MiB, anonymous MiB");
     Runtime::new()?.block_on(async {
         if is_wanted(CONTROLLER) {
-            half::measure(arguments, &mut kept).await?;
+            half::measure(arguments, &mut sizes).await?;
         }
         if is_wanted(SIDECAR) {
-            sidecar::measure(arguments, &mut kept).await?;
+            sidecar::measure(arguments, &mut sizes).await?;
         }
         for (name, start) in ALL.iter().filter(|(name, _)| is_wanted(name)) {
-            peers::measure(name, *start, arguments, &mut kept).await?;
+            peers::measure(name, *start, arguments, &mut sizes).await?;
         }
         anyhow::Ok(())
     })?;
-    slopes::tell(&kept.records);
-    kept.rows.end()
+    slopes::tell(&sizes.records);
+    sizes.kept.end()
 }
 
 /// A record of what these processes hold once they are at rest.
@@ -117,9 +119,9 @@ impl Asked {
     }
 }
 
-// === impl Kept ===
+// === impl Sizes ===
 
-impl Kept {
+impl Sizes {
     /// All records of one turn, with the share that the host took of it, or why there are none; once more where that was too
     /// much.
     async fn turn(
@@ -134,7 +136,7 @@ impl Kept {
                 }
                 Ok(())
             }
-            Err(error) => self.rows.keep(unmeasured, Err(error)).map(drop),
+            Err(error) => self.kept.keep(unmeasured, Err(error)).map(drop),
         }
     }
 
@@ -149,7 +151,7 @@ impl Kept {
             value("anonymous_mib")
         );
         let unmeasured = Record { values: BTreeMap::new(), ..record.clone() };
-        self.records.extend(self.rows.keep(unmeasured, Ok(record))?);
+        self.records.extend(self.kept.keep(unmeasured, Ok(record))?);
         Ok(())
     }
 }

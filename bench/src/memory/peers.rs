@@ -9,7 +9,7 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-use super::{Asked, Kept, MemoryArguments, WATCHED_INSTANCES, settled};
+use super::{Asked, MemoryArguments, Sizes, WATCHED_INSTANCES, settled};
 use crate::peers::{Data, Peer, Registry, Start, Started};
 
 /// Who has no first state by then never gets one.
@@ -23,7 +23,7 @@ pub(super) async fn measure(
     name: &str,
     start: Start,
     arguments: &MemoryArguments,
-    kept: &mut Kept,
+    sizes: &mut Sizes,
 ) -> Result<()> {
     // Who has several rows is not started, and so has no names, where it fails.
     let unmeasured = |data: Data, asked: Asked, watchers: u32, round: u32| {
@@ -33,13 +33,13 @@ pub(super) async fn measure(
         let data = data(*instances);
         for round in 1..=arguments.rounds_of(*instances) {
             let failed = unmeasured(data, Asked::All, 0, round);
-            kept.turn(failed, async || looked_up(start, data, round).await).await?;
+            sizes.turn(failed, async || looked_up(start, data, round).await).await?;
         }
     }
     let data = data(WATCHED_INSTANCES);
     for watchers in &arguments.watchers {
         let failed = unmeasured(data, Asked::Nothing, *watchers, 1);
-        kept.turn(failed, async || watched(start, data, *watchers).await).await?;
+        sizes.turn(failed, async || watched(start, data, *watchers).await).await?;
     }
     Ok(())
 }

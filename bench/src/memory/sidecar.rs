@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rollcall_results::{Class, Configuration, Record};
 
-use super::{Asked, Kept, MemoryArguments, settled};
+use super::{Asked, MemoryArguments, Sizes, settled};
 use crate::{
     local::{Pod, Shop},
     peers::Data,
@@ -20,13 +20,13 @@ const HELD: [Data; 4] = [
 /// Ports of loopback: of the API, and the three behind it.
 const PORTS: u16 = 28_610;
 
-pub(super) async fn measure(arguments: &MemoryArguments, kept: &mut Kept) -> Result<()> {
+pub(super) async fn measure(arguments: &MemoryArguments, sizes: &mut Sizes) -> Result<()> {
     let most = arguments.instances.iter().copied().max().unwrap_or_default();
     let wanted = |data: &Data| data.services * data.instances <= most;
     for data in HELD.into_iter().filter(wanted) {
         for round in 1..=arguments.rounds_of(data.services * data.instances) {
             let unmeasured = record(data, Asked::All, round);
-            kept.turn(unmeasured, async || both(data, round).await).await?;
+            sizes.turn(unmeasured, async || both(data, round).await).await?;
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ use rollcall_results::Program;
 use serde_json::json;
 
 use self::{fleet::Fleet, result::Outcome};
-use crate::{kept::Kept, report};
+use crate::kept::Kept;
 
 /// Of the packets between a sidecar and the controllers, in both directions.
 const LOST: f64 = 0.01;
@@ -47,7 +47,7 @@ pub(crate) fn run(minutes: u32, sidecars: u8) -> Result<()> {
 
 /// The environment says which cluster is meant. What it came to is kept also where it was not good.
 fn on_a_process_of_its_own(cluster: &Cluster, minutes: u32, sidecars: u8) -> Result<()> {
-    let kept = Kept::new(report::begin("overload", programs())?);
+    let kept = Kept::begin("overload", programs())?;
     let record = tempfile::NamedTempFile::new()?;
     let mut on_it = Command::new(env::current_exe()?);
     on_it.args(["overload-on", &minutes.to_string(), &sidecars.to_string()]).arg(record.path());

@@ -35,9 +35,9 @@ pub(crate) use self::{
     watchers::Watchers,
 };
 use crate::{
+    kept::Kept,
     local::{Draws, Turns, cpu_of, stand_aside},
     peers::Data,
-    report,
 };
 
 /// Ports of what is started here: below those that the kernel gives to whoever calls, and nobody else's in this repository.
@@ -111,7 +111,7 @@ async fn all(wish: &Wish, cluster: Option<&kubernetes::Reached>) -> anyhow::Resu
     let rounds = wish.rounds(ROUNDS);
     let minutes = expected(rows.all(), &cases, rounds, wish.quick).as_secs_f64() / 60.0;
     println!("{} rows, {rounds} rounds: about {minutes:.0} min", rows.all().len());
-    let mut told = Told::new(report::begin("propagation", rows.programs())?);
+    let mut told = Told::new(Kept::begin("propagation", rows.programs())?);
     let mut turns = Turns::new(1, if wish.quick { 0 } else { REPEATS });
     let mut draws = Draws::new(1);
     let pids: Vec<_> = rows.all().iter().flat_map(|row| row.registry.pids()).collect();

@@ -1,22 +1,25 @@
 //! What is told of each round, for people and in records, and of all rounds in the end: a round alone has too few changes for its
 //! slowest hundredth to mean anything.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use rollcall_results::{Record, Writer};
+use rollcall_results::Record;
 
 use super::{
     case::Case,
     measure::{Outcome, Seen},
     rows::Row,
 };
+use crate::kept::Kept;
 
-/// Holds what all rounds came to, by the rows' places and their cases, and what was not measured.
+/// Holds what all rounds came to, by the rows' places and their cases, and what could not be measured.
 pub(super) struct Told {
-    writer: Writer,
+    kept: Kept,
     of_all: BTreeMap<(usize, Case), Rounds>,
-    /// Why, by the same.
-    failed: BTreeMap<(usize, Case), String>,
+    failed: BTreeSet<(usize, Case)>,
 }
 
 /// Holds all rounds of one case on one row.
@@ -32,16 +35,16 @@ const SHARES_OF_ALL: [&str; 2] = ["p99_us", "p999_us"];
 // === impl Told ===
 
 impl Told {
-    pub(super) fn new(writer: Writer) -> Self {
+    pub(super) fn new(kept: Kept) -> Self {
         println!(
             "ms of each watcher, p50 and p99; of the last one of each change, p50 and p99; what a watcher never saw; us of CPU a change"
         );
-        Self { writer, of_all: BTreeMap::new(), failed: BTreeMap::new() }
+        Self { kept, of_all: BTreeMap::new(), failed: BTreeSet::new() }
     }
 
     /// What has failed is not asked in the next rounds.
     pub(super) fn has_failed(&self, place: usize, case: Case) -> bool {
-        self.failed.contains_key(&(place, case))
+        self.failed.contains(&(place, case))
     }
 
     /// Of this round, which is a failure where the other changes did not come at their pace.
@@ -64,11 +67,8 @@ impl Told {
         let outcome = match kept {
             Ok(outcome) => outcome,
             Err(error) => {
-                println!("{round} {}: NOT MEASURED: {error:#}", name(row, case, "both"));
-                self.failed.insert((place, case), format!("{error:#}"));
-                return records
-                    .into_iter()
-                    .try_for_each(|record| Ok(self.writer.push(&record.with_value("not_measured", 1.0))?));
+                self.failed.insert((place, case));
+                return records.into_iter().try_for_each(|record| self.kept.miss(record, &error));
             }
         };
         for (mut record, seen) in records.into_iter().zip([&outcome.added, &outcome.removed]) {
@@ -85,7 +85,7 @@ impl Told {
             if let Some(cpu_us) = outcome.cpu_us {
                 record = record.with_value("cpu_us_per_change", cpu_us);
             }
-            self.writer.push(&record)?;
+            self.kept.push(&record)?;
         }
         let rounds = match self.of_all.remove(&(place, case)) {
             None => Rounds { added: outcome.added, removed: outcome.removed, last: round },
@@ -100,7 +100,7 @@ impl Told {
     }
 
     /// Of all rounds; fails where something was not measured.
-    pub(super) fn end(mut self, rows: &[Row]) -> anyhow::Result<()> {
+    pub(super) fn end(self, rows: &[Row]) -> anyhow::Result<()> {
         println!("\nall rounds:");
         for ((place, case), rounds) in &self.of_all {
             let Some(row) = rows.get(*place) else { continue };
@@ -110,15 +110,10 @@ impl Told {
                     .with_value("p99_us", us(seen.each.at(0.99)))
                     .with_value("last_p99_us", us(seen.last.at(0.99)))
                     .with_value("changes_in_all", f64::from(seen.changes));
-                self.writer.push(&record)?;
+                self.kept.push(&record)?;
             }
         }
-        for ((place, case), why) in &self.failed {
-            let Some(row) = rows.get(*place) else { continue };
-            println!("not measured: {}: {why}", name(row, *case, "both"));
-        }
-        anyhow::ensure!(self.failed.is_empty(), "{} cases were not measured", self.failed.len());
-        Ok(())
+        self.kept.end()
     }
 }
 

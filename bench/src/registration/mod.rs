@@ -25,7 +25,7 @@ use crate::{
     local::{Draws, cpu_of},
     peers::{Data, Registry},
     propagation::Wish,
-    report::{self, Delays},
+    report::Delays,
 };
 
 const ROUNDS: u32 = 5;
@@ -88,7 +88,7 @@ async fn all(wish: &Wish, installed: Option<&Installed<'_>>) -> anyhow::Result<(
     println!("{} rows, {rounds} rounds: about {minutes:.0} min", rows.len() + usize::from(ours.is_some()));
     let programs = rows.iter().flat_map(|row| row.registry.programs());
     let programs = distinct(programs.chain(ours.iter().flat_map(WithApiServer::programs)));
-    let kept = Kept::new(report::begin("registration", programs)?);
+    let kept = Kept::begin("registration", programs)?;
     failed.iter().for_each(|(system, error)| kept.miss_all(system, error));
     let mut draws = Draws::new(1);
     for round in 1..=rounds {

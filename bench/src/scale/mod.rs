@@ -16,9 +16,9 @@ use rollcall_results::{Line, Record, Value};
 use crate::{
     filled::{Churn, Filled, in_a_cluster},
     fleet::{Fleet, INSTANCES},
+    kept::Kept,
     lists::Rounds,
     local::Turns,
-    rows::Rows,
     sessions::blame_missing,
 };
 
@@ -29,7 +29,7 @@ const REPEATS: u32 = 6;
 
 /// Holds what is written, what all sizes have in common, and what was measured so far.
 struct Bench {
-    rows: Rows,
+    kept: Kept,
     churn: Churn,
     turns: Turns,
     all: Vec<Record>,
@@ -58,7 +58,7 @@ pub(crate) fn run(sizes: &[u32], sessions: u32) -> Result<()> {
     in_a_cluster(|filled| {
         let begin = Instant::now();
         let mut bench = Bench {
-            rows: Rows::begin_listening("scale", Vec::new())?,
+            kept: Kept::begin("scale", Vec::new())?,
             churn: Churn::default(),
             turns: Turns::new(0, REPEATS),
             all: Vec::new(),
@@ -74,7 +74,7 @@ pub(crate) fn run(sizes: &[u32], sessions: u32) -> Result<()> {
             println!("  {size} instances: done after {:.1} min", begin.elapsed().as_secs_f64() / 60.0);
         }
         SLOPES.iter().for_each(|slope| slope.tell(&bench.all));
-        bench.rows.end()
+        bench.kept.end()
     })
 }
 
@@ -123,7 +123,7 @@ impl Bench {
         if let Some(idle) = idle {
             let told = crowd.told(filled, &controller, idle, &mut self.churn, &mut self.turns);
             if let Some(told) = self.keep(record("told"), told)? {
-                blame_missing(&mut self.rows, &told);
+                blame_missing(&self.kept, &told);
             }
         }
         let storms = crowd.storms(filled, &controller);
@@ -134,7 +134,7 @@ impl Bench {
     }
 
     fn keep(&mut self, unmeasured: Record, measured: Result<Record>) -> Result<Option<Record>> {
-        let kept = self.rows.keep(unmeasured, measured)?;
+        let kept = self.kept.keep(unmeasured, measured)?;
         if let Some(record) = &kept {
             if record.case.get("event") != Some(&Value::from("start")) {
                 tell(record);

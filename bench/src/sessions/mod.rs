@@ -16,6 +16,7 @@ mod told;
 use std::time::Duration;
 
 use anyhow::Context;
+use rollcall_cluster::interrupt;
 use rollcall_results::{Class, Configuration, Record};
 use tokio::{
     runtime::Runtime,
@@ -33,9 +34,9 @@ pub(crate) use self::{
 use crate::{
     fleet::uid,
     idle::Idle,
+    kept::Kept,
     local::{Turns, cpu},
     rest::Rest,
-    rows::Rows,
 };
 
 /// Where all controllers of these measurements listen.
@@ -76,23 +77,24 @@ pub(crate) fn run(instances: u32, sizes: &[usize], shared: u32) -> anyhow::Resul
     println!(
         "sessions  opened s  controller MiB  KiB/session  idle µs/s  idle B/s  all told p50 ms  p99 ms  others told p99 ms  each p50 ms  p99 ms    never came  CPU µs/change  bytes/ideal  warm s  peak/before  cold s  peak/before"
     );
-    let mut rows = Rows::begin("sessions", Vec::new())?;
+    interrupt::listen()?;
+    let kept = Kept::begin("sessions", Vec::new())?;
     for sessions in sizes {
         let measured = Runtime::new()?.block_on(measure(instances, *sessions, shared));
-        let Some(record) = rows.keep(record(instances, *sessions), measured)? else { continue };
+        let Some(record) = kept.keep(record(instances, *sessions), measured)? else { continue };
         tell(*sessions, &record);
-        blame_missing(&mut rows, &record);
+        blame_missing(&kept, &record);
     }
     println!(
         "goals: all told p99 ≤ 50 ms at 100 and ≤ 250 ms at 2,000 sessions; ≤ 64 KiB/session; ≤ 192 MiB; bytes ≤ 1.5; storms ≤ 5 s, peaks < 2"
     );
-    rows.end()
+    kept.end()
 }
 
 /// Where somebody was never told, the row says nothing good, whatever the others took.
-pub(crate) fn blame_missing(rows: &mut Rows, record: &Record) {
+pub(crate) fn blame_missing(kept: &Kept, record: &Record) {
     if let Some(missing) = record.values.get("missing").filter(|missing| **missing > 0.0) {
-        rows.blame(record, &format!("{missing} deliveries never came"));
+        kept.blame(record, &format!("{missing} deliveries never came"));
     }
 }
 

@@ -17,10 +17,10 @@ use crate::{
     filled::in_a_cluster,
     fleet::Fleet,
     idle::Idle,
+    kept::Kept,
     local::{Ticks, cpu},
     resident::{Resident, descriptors, threads},
     rest::Rest,
-    rows::Rows,
     sessions::{Crowd, PATIENCE},
 };
 
@@ -66,7 +66,7 @@ impl Soak {
         println!(
             "minute  changes/s  CPU µs/change  RSS MiB  anonymous MiB  descriptors  threads  in step  after s  stolen %"
         );
-        let mut rows = Rows::begin_listening("soak", Vec::new())?;
+        let kept = Kept::begin("soak", Vec::new())?;
         let runtime = subject.runtime();
         let (door, tokens) = (subject.door()?, subject.tokens()?);
         let crowd = Crowd::new("crowd", &door, self.fleet.instances, &tokens)?;
@@ -80,7 +80,7 @@ impl Soak {
         for number in 1..=self.minutes {
             let unmeasured = self.record(system, number);
             let measured = minute(&mut subject, &crowd, idle, unmeasured.clone());
-            match rows.keep(unmeasured, measured)? {
+            match kept.keep(unmeasured, measured)? {
                 Some(record) => {
                     tell(number, &record);
                     minutes.push(record);
@@ -93,13 +93,13 @@ impl Soak {
         for judged in judge(&minutes, self.sessions) {
             println!("{judged}");
             let record = judged.record(system);
-            rows.keep(record.clone(), Ok(record.clone()))?;
+            kept.keep(record.clone(), Ok(record.clone()))?;
             if judged.is_bad() {
-                rows.blame(&record, &judged.to_string());
+                kept.blame(&record, &judged.to_string());
             }
         }
         runtime.block_on(crowd.disconnect());
-        rows.end()
+        kept.end()
     }
 
     fn record(self, system: &str, minute: u32) -> Record {

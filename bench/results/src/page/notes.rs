@@ -16,8 +16,7 @@ sessions of the other row end in the harness, as all other watchers do. An agent
 Where watchers poll, the answers to all polls are in it. Kubernetes' processes are not asked.
 
 The changes of other services come from 25 pods, each of a service of its own that one watcher watches: `arrived a second` is what \
-these were told of. Where it is less than nine tenths of what was asked for, or something failed, the case is `not measured` in \
-that round.
+these were told of. Where it is less than nine tenths of what was asked for, or something failed, the case is not measured.
 
 Kubernetes, where it was measured too, is three rows. In the first we write the slices, so that it is the API server alone. In the second we write that a pod \
 is ready, or is not, as its kubelet does after a probe, and watch the slices that Kubernetes' controller makes of it; there are no \
@@ -34,7 +33,7 @@ mod tests {
     fn a_note_is_of_a_section_that_there_is_and_names_its_columns_as_they_are() {
         let noted: Vec<_> = SECTIONS.iter().filter(|section| of(section.name).is_some()).collect();
         assert_eq!(noted.iter().map(|section| section.name).collect::<Vec<_>>(), ["propagation"]);
-        for value in ["cpu_us_per_change", "arrived_a_second", "not_measured"] {
+        for value in ["cpu_us_per_change", "arrived_a_second"] {
             let title = crate::page::words::title(value);
             assert!(PROPAGATION.contains(&format!("`{title}`")), "{title}");
         }

@@ -1,6 +1,6 @@
 //! One measurement's part of the page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     lines::{is_of, slopes},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     file::Results,
-    record::Run,
+    record::{Record, Run},
     series::{NEVER, Series, series},
     table::{Align, Table},
 };
@@ -62,6 +62,7 @@ pub(super) fn told(
     for (view, shown) in views.iter().zip(shown) {
         text += &table(view, shown, &all, &losses);
     }
+    text += &missed(&results.missed);
     if all.iter().any(is_limited_by_load) {
         text += &format!("\n{LIMITED}\n");
     }
@@ -128,6 +129,26 @@ fn measured(name: &str, run: &Run, all: &[Series<'_>]) -> String {
         "\nMeasured by `{}` on {}, at the commit `{}`, on {}, Linux {}; {rounds}: [{name}.jsonl]({FOLDER}/{name}.jsonl).\n",
         run.command, run.date, run.commit, run.machine, run.kernel
     )
+}
+
+/// What could not be measured, in how many rounds, and why the first time.
+fn missed(records: &[Record]) -> String {
+    let mut all: BTreeMap<String, (usize, &str)> = BTreeMap::new();
+    for record in records {
+        let configuration = words::configuration(record.configuration);
+        let case =
+            if record.case.is_empty() { String::new() } else { format!(" ({})", words::case(&record.case)) };
+        let what = format!("{}, {configuration}{case}", record.system);
+        all.entry(what).or_insert((0, record.not_measured.as_deref().unwrap_or_default())).0 += 1;
+    }
+    if all.is_empty() {
+        return String::new();
+    }
+    let lines = all.into_iter().map(|(what, (rounds, why))| match rounds {
+        1 => format!("- {what}: {why}\n"),
+        many => format!("- {what}, {many} rounds: {why}\n"),
+    });
+    format!("\nNot measured in this run:\n\n{}", lines.collect::<String>())
 }
 
 fn who_took_part(run: &Run) -> String {

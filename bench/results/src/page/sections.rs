@@ -151,7 +151,6 @@ pub(super) static SECTIONS: [Section; 11] = [
                 "never_seen",
                 "cpu_us_per_change",
                 "arrived_a_second",
-                "not_measured",
             ],
         )],
         plots: &[

@@ -171,7 +171,7 @@ mod tests {
             kernel: text(),
             programs: Vec::new(),
         };
-        BTreeMap::from([("lookup".to_owned(), Results { run, records })])
+        BTreeMap::from([("lookup".to_owned(), Results { run, records, missed: Vec::new() })])
     }
 
     fn record(system: &str, class: Class, round: u32, cpu_us: f64) -> Record {

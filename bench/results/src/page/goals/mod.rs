@@ -88,7 +88,7 @@ mod tests {
             kernel: text(),
             programs: Vec::new(),
         };
-        BTreeMap::from([(bench.to_owned(), Results { run, records })])
+        BTreeMap::from([(bench.to_owned(), Results { run, records, missed: Vec::new() })])
     }
 
     fn lookup(system: &str, class: Class, connections: u32, cpu_us: f64) -> Record {
