@@ -200,6 +200,8 @@ enum What {
 }
 
 fn main() -> anyhow::Result<()> {
+    // A thousand watchers are as many connections, and twice that in the processes of both ends.
+    let _ = rollcall_net::raise_descriptors();
     match Arguments::parse().what {
         What::Index { instances } => index::run(&instances),
         What::IndexOf { instances } => index::run_one(instances),

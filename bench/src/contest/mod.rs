@@ -11,12 +11,13 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use rollcall_results::{Class, Program, Record, Writer};
+use rollcall_results::{Class, Program, Record};
 use tokio::time::sleep;
 
 pub(crate) use self::warm::WarmUp;
 use self::{load::Clients, warm::Warm};
 use crate::{
+    kept::Kept,
     local::{Choice, Keys, Measured, Rounds, Turns, cpu_of},
     peers::{ALL, Data, Peer, Start},
 };
@@ -39,7 +40,7 @@ struct Contender {
     bytes: usize,
     /// The place of the floor whose answers are as long, or nearly so.
     floor: usize,
-    warm: Option<Warm>,
+    warm: Warm,
 }
 
 /// Holds how all are measured.
@@ -152,29 +153,30 @@ impl Load {
 // === impl Contest ===
 
 impl Contest {
-    /// Of these, who must have answers alike, but for the floors, which come first. All are warm then.
+    /// Of these, who must have answers alike, but for the floors, which come first. All are warm then; who is not takes no
+    /// part, which is kept with the reason.
     pub(crate) async fn begin(
         data: Data,
         peers: Vec<Arc<dyn Peer>>,
         terms: Terms,
         turns: &mut Turns,
+        kept: &Kept,
     ) -> anyhow::Result<Self> {
         let mut contenders: Vec<Contender> = Vec::new();
         for peer in peers {
-            if peer.class() != Class::Floor {
-                alike(&*peer, data).await.with_context(|| peer.name().to_owned())?;
+            match Contender::admitted(peer.clone(), data, &terms).await {
+                Ok(contender) => contenders.push(contender),
+                // Without a floor there is nothing to compare with.
+                Err(error) if peer.class() == Class::Floor => {
+                    return Err(error.context(peer.name().to_owned()));
+                }
+                Err(error) => kept.miss(of(&*peer, data, &terms, 1), &error)?,
             }
-            let bytes = peer.client().await?.lookup(0).await?;
-            contenders.push(Contender { peer, bytes, floor: 0, warm: None });
         }
         let floors: Vec<_> =
             contenders.iter().map(|one| (one.peer.class() == Class::Floor, one.bytes)).collect();
         for one in &mut contenders {
             one.floor = nearest(&floors, one.bytes).context("there is no floor")?;
-        }
-        for Contender { peer, warm, .. } in &mut contenders {
-            let warmed = terms.warm_up.warm(&**peer, data.services).await;
-            *warm = Some(warmed.with_context(|| format!("{} does not get warm", peer.name()))?);
         }
         quiet(&contenders).await?;
         let choices = [Choice::One, Choice::Uniform, Choice::Zipf];
@@ -185,24 +187,28 @@ impl Contest {
         Ok(Self { data, terms, contenders, lasts, results: BTreeMap::new(), keys })
     }
 
-    pub(crate) async fn run(&mut self, turns: &mut Turns, writer: &mut Writer) -> anyhow::Result<()> {
+    /// A turn that fails is kept with the reason, and the others go on.
+    pub(crate) async fn run(&mut self, turns: &mut Turns, kept: &Kept) -> anyhow::Result<()> {
         for contender in &self.contenders {
-            let Some(warm) = contender.warm else { continue };
             let mut record = self.of(contender, 1).with_case("load", "warm-up");
-            warm.tell(&mut record);
-            writer.push(&record)?;
+            contender.warm.tell(&mut record);
+            kept.push(&record)?;
         }
         for round in 1..=self.terms.rounds {
             for place in turns.order(self.contenders.len()) {
                 let contender = self.contenders.get(place).context("no such contender")?;
                 let (turn, stolen_percent) =
-                    turns.undisturbed(async || self.turn(contender).await).await.with_context(|| {
-                        format!("{} ({:?})", contender.peer.name(), contender.peer.configuration())
-                    })?;
+                    match turns.undisturbed(async || self.turn(contender).await).await {
+                        Ok(turn) => turn,
+                        Err(error) => {
+                            kept.miss(self.of(contender, round), &error)?;
+                            continue;
+                        }
+                    };
                 for (load, mut measured, others_percent) in turn {
                     measured.stolen_percent = stolen_percent;
                     let record = self.record(contender, load, &measured, round);
-                    writer.push(&record.with_value("others_busy_percent", others_percent))?;
+                    kept.push(&record.with_value("others_busy_percent", others_percent))?;
                     self.results.entry((place, load)).or_default().push(measured);
                 }
             }
@@ -251,15 +257,8 @@ impl Contest {
         Ok(measured)
     }
 
-    /// Of whom, and of what data.
-    fn of(&self, Contender { peer, .. }: &Contender, round: u32) -> Record {
-        let record = Record::new(peer.name(), peer.class(), peer.configuration(), round)
-            .with_case("services", self.data.services)
-            .with_case("instances", self.data.instances);
-        match self.terms.kind {
-            Some(kind) => record.with_case("kind", kind),
-            None => record,
-        }
+    fn of(&self, contender: &Contender, round: u32) -> Record {
+        of(&*contender.peer, self.data, &self.terms, round)
     }
 
     fn record(&self, contender: &Contender, load: Load, measured: &Measured, round: u32) -> Record {
@@ -267,6 +266,31 @@ impl Contest {
         let mut record = load.tell(record, self.terms.open_connections);
         measured.tell(&mut record);
         record
+    }
+}
+
+// === impl Contender ===
+
+impl Contender {
+    /// Warm, and with the same answers as all others.
+    async fn admitted(peer: Arc<dyn Peer>, data: Data, terms: &Terms) -> anyhow::Result<Self> {
+        if peer.class() != Class::Floor {
+            alike(&*peer, data).await?;
+        }
+        let bytes = peer.client().await?.lookup(0).await?;
+        let warm = terms.warm_up.warm(&*peer, data.services).await.context("it does not get warm")?;
+        Ok(Self { peer, bytes, floor: 0, warm })
+    }
+}
+
+/// Of whom, and of what data.
+fn of(peer: &dyn Peer, data: Data, terms: &Terms, round: u32) -> Record {
+    let record = Record::new(peer.name(), peer.class(), peer.configuration(), round)
+        .with_case("services", data.services)
+        .with_case("instances", data.instances);
+    match terms.kind {
+        Some(kind) => record.with_case("kind", kind),
+        None => record,
     }
 }
 

@@ -24,7 +24,7 @@ impl Contest {
             self.terms.rounds,
             self.lasts.as_secs_f64()
         );
-        let warm = self.contenders.iter().filter_map(|one| Some((one, one.warm?)));
+        let warm = self.contenders.iter().map(|one| (one, one.warm));
         let (steady, never): (Vec<_>, Vec<_>) = warm.partition(|(_, warm)| warm.is_steady);
         let longest = steady.iter().map(|(_, warm)| warm.took).max().unwrap_or_default();
         println!("{} were steady after {:.0} s of warm-up or less", steady.len(), longest.as_secs_f64());

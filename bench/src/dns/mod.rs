@@ -15,16 +15,16 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
-use rollcall_results::Configuration;
+use rollcall_results::{Class, Configuration, Record};
 use tokio::runtime::Builder;
 
 pub(crate) use self::floor::serve as serve_floor;
 use self::{floor::Floor, query::Kind, resolver::Resolver};
 use crate::{
     contest::{Contest, Load, Terms, WarmUp, distinct, systems},
+    kept::Kept,
     local::{Choice, Pod, Shop, Turns, stand_aside},
     peers::{Data, NameServer, Peer, SidecarPeer, Start},
-    report,
 };
 
 /// Holds what is measured, and for how long.
@@ -79,11 +79,13 @@ pub(crate) fn run(arguments: &DnsArguments) -> anyhow::Result<()> {
     );
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut servers: Vec<Arc<dyn NameServer>> = Vec::new();
+        let mut not_started = Vec::new();
         for (name, start) in systems {
             for configuration in [Configuration::Default, Configuration::Tuned] {
-                let rows = start(data, configuration).await;
-                let rows = rows.with_context(|| format!("starting {name}, {configuration:?}"))?;
-                servers.extend(rows.into_iter().filter_map(|row| row.names));
+                match start(data, configuration).await {
+                    Ok(rows) => servers.extend(rows.into_iter().filter_map(|row| row.names)),
+                    Err(error) => not_started.push((Record::new(name, Class::B, configuration, 1), error)),
+                }
             }
         }
         // What is built before it starts takes both processors.
@@ -95,17 +97,19 @@ pub(crate) fn run(arguments: &DnsArguments) -> anyhow::Result<()> {
         let sidecar = Arc::new(SidecarPeer::new(pod.start().await?, data).await?);
         servers.insert(0, sidecar.clone());
         let programs = distinct(servers.iter().flat_map(|server| server.programs()));
-        let mut writer = report::begin("dns", programs)?;
+        let kept = Kept::begin("dns", programs)?;
+        for (record, error) in not_started {
+            kept.miss(record, &error.context("it does not start"))?;
+        }
         for (place, kind) in (0..).zip(Kind::ALL) {
             let resolvers: Vec<_> =
                 servers.iter().map(|server| Resolver::new(server.clone(), kind, data)).collect();
-            let mut replies = Vec::new();
+            let ours = resolvers.first().context("nobody answers")?.first_reply().await.context("ours")?;
+            // Who has not begun to answer by then is told of where all are compared.
             for resolver in &resolvers {
-                let reply = resolver.first_reply().await;
-                replies.push(reply.with_context(|| resolver.name().to_owned())?);
+                let _ = resolver.first_reply().await;
             }
-            let ours = replies.first().context("nobody answers")?;
-            let floor = Arc::new(Floor::start(PORTS + 12 + place, ours, sidecar.clone())?);
+            let floor = Arc::new(Floor::start(PORTS + 12 + place, &ours, sidecar.clone())?);
             let floor = Resolver::new(floor, kind, data);
             floor.first_reply().await?;
             let all = std::iter::once(floor).chain(resolvers);
@@ -119,15 +123,15 @@ pub(crate) fn run(arguments: &DnsArguments) -> anyhow::Result<()> {
                 loads_for: Duration::from_secs_f64(minutes * 60.0) / Kind::ALL.len() as u32,
                 warm_up: if arguments.quick { WarmUp::QUICK } else { WarmUp::USUAL },
             };
-            let mut contest = Contest::begin(data, peers, terms, &mut turns).await?;
-            contest.run(&mut turns, &mut writer).await?;
+            let mut contest = Contest::begin(data, peers, terms, &mut turns, &kept).await?;
+            contest.run(&mut turns, &kept).await?;
             contest.print();
         }
         println!(
             "\ngoals: CoreDNS' CPU >= 4 of the sidecar's; the sidecar's p99 at 10,000 queries/s < 1,000 us"
         );
         println!("{}", turns.told());
-        Ok(())
+        kept.end()
     })
 }
 

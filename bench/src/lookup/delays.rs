@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rollcall_results::{Record, Writer};
+use rollcall_results::Record;
 
 use super::Ours;
 use crate::{
     contest::load::{self, Clients},
+    kept::Kept,
     local::{Half, Keys, Outcome, Shop, median},
     peers::{Data, Peer},
 };
@@ -46,31 +47,30 @@ async fn at_a_steady_pace(peer: &dyn Peer, keys: &Keys) -> anyhow::Result<Outcom
 
 /// Of the sidecar, and beside them those of bare hyper at the same times: what it loses while others change, it loses to the
 /// machine, which has the controller's half to run behind the load, and the sidecar that takes the changes beside it.
-pub(super) async fn delays(ours: Ours, data: Data, rounds: u32, writer: &mut Writer) -> anyhow::Result<()> {
+pub(super) async fn delays(ours: Ours, data: Data, rounds: u32, kept: &Kept) -> anyhow::Result<()> {
     let Ours { pod, mut half, sidecar, floor } = ours;
     let keys = Keys::in_turn(data.services);
     let mut results = Results::new();
     for round in 1..=rounds {
-        let steady =
-            async |peer: &dyn Peer, name, meanwhile: While, results: &mut Results, writer: &mut Writer| {
-                let outcome = at_a_steady_pace(peer, &keys).await?;
-                writer.push(&record(peer, data, meanwhile, &outcome, round))?;
-                results.entry((name, meanwhile)).or_default().push(outcome);
-                anyhow::Ok(())
-            };
+        let steady = async |peer: &dyn Peer, name, meanwhile: While, results: &mut Results, kept: &Kept| {
+            let outcome = at_a_steady_pace(peer, &keys).await?;
+            kept.push(&record(peer, data, meanwhile, &outcome, round))?;
+            results.entry((name, meanwhile)).or_default().push(outcome);
+            anyhow::Ok(())
+        };
         let (ours, bare): (&dyn Peer, &dyn Peer) = (&*sidecar, &*floor);
         let servers = [(SIDECAR, ours), (FLOOR, bare)];
         for (name, peer) in servers {
-            steady(peer, name, While::Quiet, &mut results, writer).await?;
+            steady(peer, name, While::Quiet, &mut results, kept).await?;
         }
         for (name, peer) in servers {
             half.change(CHANGES_A_SECOND, STEADY_FOR.as_secs())?;
-            steady(peer, name, While::Changes, &mut results, writer).await?;
+            steady(peer, name, While::Changes, &mut results, kept).await?;
             half.changed()?;
             sidecar.sidecar.in_step().await?;
         }
         half = replaced(half, || pod.controller(Shop { data, generation: round * GENERATIONS_APART }))?;
-        steady(ours, SIDECAR, While::ToldAnew, &mut results, writer).await?;
+        steady(ours, SIDECAR, While::ToldAnew, &mut results, kept).await?;
         sidecar.sidecar.in_step().await?;
     }
     print(&results, rounds);

@@ -15,18 +15,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use clap::Args;
-use rollcall_results::{Configuration, Writer};
+use rollcall_results::{Class, Configuration, Record};
 use tokio::runtime::Builder;
 
 use self::delays::delays;
 pub(crate) use self::floor::serve as serve_floor;
 use crate::{
     contest::{Contest, Load, Terms, WarmUp, distinct, systems},
+    kept::Kept,
     local::{Caller, Choice, Half, Pod, Shop, Turns, stand_aside},
     peers::{Data, Floor, Peer, SidecarPeer, Start, start_controller},
-    report,
 };
 
 /// Holds what is measured, and for how long.
@@ -105,12 +104,12 @@ pub(crate) fn run(arguments: &LookupArguments) -> anyhow::Result<()> {
         STARTS_MINUTES * parts.len() as f64
     );
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut writer = None;
+        let mut kept = None;
         for (place, part) in parts.into_iter().enumerate() {
-            one_part(arguments, place == 0, part, &systems, rounds, &mut turns, &mut writer).await?;
+            one_part(arguments, place == 0, part, &systems, rounds, &mut turns, &mut kept).await?;
         }
         println!("\n{}", turns.told());
-        Ok(())
+        kept.map_or(Ok(()), |kept| kept.end())
     })
 }
 
@@ -122,15 +121,21 @@ async fn one_part(
     systems: &[&(&'static str, Start)],
     rounds: u32,
     turns: &mut Turns,
-    writer: &mut Option<Writer>,
+    kept: &mut Option<Kept>,
 ) -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut others: Vec<Arc<dyn Peer>> = Vec::new();
+    let mut not_started = Vec::new();
     for (name, start) in systems {
         for configuration in part.configurations {
-            let rows = start(part.data, *configuration).await;
-            let rows = rows.with_context(|| format!("starting {name}, {configuration:?}"))?;
-            others.extend(rows.into_iter().map(|row| row.peer));
+            match start(part.data, *configuration).await {
+                Ok(rows) => others.extend(rows.into_iter().map(|row| row.peer)),
+                Err(error) => {
+                    let record = Record::new(name, Class::C, *configuration, 1);
+                    let record = record.with_case("services", part.data.services);
+                    not_started.push((record.with_case("instances", part.data.instances), error));
+                }
+            }
         }
     }
     // What is built before it starts takes both processors.
@@ -146,16 +151,19 @@ async fn one_part(
     peers.push(ours.sidecar.clone());
     peers.push(start_controller(part.data, PORTS + 11).await?.peer);
     peers.extend(others);
-    let writer = match writer {
-        Some(writer) => writer,
+    let kept = match kept {
+        Some(kept) => kept,
         None => {
             let programs = distinct(peers.iter().flat_map(|peer| peer.programs()));
             for program in &programs {
                 println!("  {} {}: {}", program.name, program.version, program.command);
             }
-            writer.insert(report::begin("lookup", programs)?)
+            kept.insert(Kept::begin("lookup", programs)?)
         }
     };
+    for (record, error) in not_started {
+        kept.miss(record, &error.context("it does not start"))?;
+    }
     let terms = Terms {
         kind: None,
         loads: part.loads,
@@ -165,7 +173,7 @@ async fn one_part(
         loads_for: part.loads_for,
         warm_up: if arguments.quick { WarmUp::QUICK } else { WarmUp::USUAL },
     };
-    let mut contest = Contest::begin(part.data, peers, terms, turns).await?;
+    let mut contest = Contest::begin(part.data, peers, terms, turns, kept).await?;
     println!(
         "\n{} x {}: started, filled, compared and warm after {:.0} s; loads of {:.0} s",
         part.data.services,
@@ -173,12 +181,12 @@ async fn one_part(
         begin.elapsed().as_secs_f64(),
         part.loads_for.as_secs_f64()
     );
-    contest.run(turns, writer).await?;
+    contest.run(turns, kept).await?;
     contest.print();
     drop(contest);
     if is_first {
         println!("\ngoals: lookups/s >= 0.9 and CPU <= 1.15 of the floor; CPU <= 0.1 of Consul's");
-        delays(ours, part.data, rounds, writer).await?;
+        delays(ours, part.data, rounds, kept).await?;
     }
     Ok(())
 }
