@@ -16,6 +16,7 @@ use std::{iter::empty, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use rollcall_cluster::interrupt;
 use rollcall_results::{Program, Record};
 use tokio::{runtime::Builder, task::JoinSet};
 
@@ -30,7 +31,7 @@ use crate::{
     contest::distinct,
     kept::Kept,
     ours::{Rollcall, Wish as OurWish},
-    peers::{ALL, Peer, Registry},
+    peers::{ALL, Peer, Registry, build},
     propagation::{OUT_WITHIN, Row, Rows, Wish as Common},
 };
 
@@ -71,6 +72,9 @@ struct Ours {
 
 pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
     if !isolated::is_here() {
+        interrupt::listen()?;
+        // Where it runs there is no network to build anything from.
+        build(|system| wish.common.means(system))?;
         return isolated::run(empty());
     }
     rules::begin()?;
