@@ -49,20 +49,13 @@ impl Kept {
         }
     }
 
-    /// Keeps why there is nothing, so that the page tells of it.
+    /// Keeps why there is nothing, so that the page tells of it. What has no row yet, since it did not start, is of no case.
     pub(crate) fn miss(&self, record: Record, error: &anyhow::Error) -> anyhow::Result<()> {
         let why = reason(&format!("{error:#}"));
         let missed = format!("{}: {why}", told(&record));
         println!("NOT MEASURED: {missed}");
         self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(missed);
         self.push(&record.without_any(&why))
-    }
-
-    /// The same of what has no row yet.
-    pub(crate) fn miss_all(&self, what: &str, error: &anyhow::Error) {
-        println!("NOT MEASURED: {what}: {error:#}");
-        let missed = format!("{what}: {}", reason(&format!("{error:#}")));
-        self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(missed);
     }
 
     /// Says that something is wrong with what was measured, so that the run does not end well.
@@ -85,8 +78,12 @@ impl Kept {
 
 /// Which record is meant, for who reads along.
 fn told(record: &Record) -> String {
+    let who = format!("{}, {:?}", record.system, record.configuration);
+    if record.case.is_empty() {
+        return who;
+    }
     let case: Vec<_> = record.case.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    format!("{}, {:?}, {}, round {}", record.system, record.configuration, case.join(", "), record.round)
+    format!("{who}, {}, round {}", case.join(", "), record.round)
 }
 
 /// The first line of an error, as a cell of a table may have it, and without folders of this machine.
@@ -128,10 +125,13 @@ mod tests {
         let results = Results::read(&path).unwrap();
         assert_eq!(results.records, [measured]);
         assert_eq!(results.missed, [record(2).without_any("etcd ended / it said")]);
-        kept.miss_all("Rollcall", &anyhow!("it does not start"));
+        let all_of_it = Record::new("consul", Class::C, Configuration::Tuned, 1);
+        kept.miss(all_of_it.clone(), &anyhow!("it does not start")).unwrap();
+        let results = Results::read(&path).unwrap();
+        assert_eq!(results.missed.last(), Some(&all_of_it.without_any("it does not start")));
         kept.blame(&record(3), "7 never came");
         let said = kept.end().unwrap_err().to_string();
         assert!(said.starts_with("2 not measured, 1 wrong"), "{said}");
-        assert!(said.contains("Rollcall: it does not start") && said.contains("7 never came"), "{said}");
+        assert!(said.contains("consul, Tuned: it does not start") && said.contains("7 never came"), "{said}");
     }
 }

@@ -24,10 +24,9 @@ pub(super) fn is_here() -> bool {
     env::var_os(ISOLATED).is_some()
 }
 
-/// Runs this program once more, in a network of its own and with this told it; whoever interrupts this process interrupts that
-/// one, and this one ends when all is ended.
+/// Runs this program once more, in a network of its own and with this told it; whoever interrupts this process, which
+/// listens for that already, interrupts that one, and this one ends when all is ended.
 pub(super) fn run(told: impl IntoIterator<Item = (&'static str, std::ffi::OsString)>) -> anyhow::Result<()> {
-    interrupt::listen()?;
     let mut isolated = Command::new("unshare");
     isolated.args(["--net", "--"]).arg(env::current_exe()?).args(env::args_os().skip(1));
     isolated.env(ISOLATED, "1").envs(told);

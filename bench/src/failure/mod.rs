@@ -16,7 +16,8 @@ use std::{iter::empty, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use rollcall_results::{Program, Record};
+use rollcall_cluster::interrupt;
+use rollcall_results::{Class, Configuration, Program, Record};
 use tokio::{runtime::Builder, task::JoinSet};
 
 pub(crate) use self::isolated::interruptible;
@@ -30,7 +31,7 @@ use crate::{
     contest::distinct,
     kept::Kept,
     ours::{Rollcall, Wish as OurWish},
-    peers::{ALL, Peer, Registry},
+    peers::{Peer, Registry, build},
     propagation::{OUT_WITHIN, Row, Rows, Wish as Common},
 };
 
@@ -71,6 +72,9 @@ struct Ours {
 
 pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
     if !isolated::is_here() {
+        interrupt::listen()?;
+        // Where it runs there is no network to build anything from.
+        build(|system| wish.common.means(system))?;
         return isolated::run(empty());
     }
     rules::begin()?;
@@ -87,12 +91,16 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
     if wish.common.means("rollcall") {
         match Ours::start(wish).await {
             Ok(started) => ours = Some(started),
-            Err(error) => failed.push(("rollcall", error)),
+            Err(error) => {
+                failed.push((Record::new("rollcall", Class::B, Configuration::Default, 1), error));
+            }
         }
     }
     ensure!(!rows.is_empty() || ours.is_some() || !failed.is_empty(), "there is no such system");
     let kept = Arc::new(Kept::begin("failure", programs(&rows, ours.as_ref()))?);
-    failed.iter().for_each(|(system, error)| kept.miss_all(system, error));
+    for (record, error) in failed {
+        kept.miss(record, &error)?;
+    }
     let minutes = wish.overload_minutes();
     println!("{} rows: 20 min at most, and {minutes} min under overload", rows.len());
     let mut running = JoinSet::new();
@@ -119,14 +127,16 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
     kept.end()
 }
 
-/// All that start; who does not is told with the reason, and keeps nobody else from being measured.
-pub(crate) async fn every_peer(wish: &Common, failed: &mut Vec<(&'static str, anyhow::Error)>) -> Vec<Row> {
+/// All that start; who does not is told with the reason, and keeps nobody else from being measured, nor its own other
+/// configuration.
+pub(crate) async fn every_peer(wish: &Common, failed: &mut Vec<(Record, anyhow::Error)>) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (name, _) in ALL.iter().filter(|(name, _)| wish.means(name)) {
-        let alone = Common { only: vec![(*name).to_owned()], ..wish.clone() };
-        match Rows::peers(wish.data(), &alone).await {
+    for peer in Rows::peers(wish) {
+        let (name, _, configuration) = peer;
+        match Rows::of_peer(wish.data(), peer).await {
             Ok(started) => rows.extend(started),
-            Err(error) => failed.push((name, error)),
+            // Whatever rows it would have, each has a server behind it.
+            Err(error) => failed.push((Record::new(name, Class::C, configuration, 1), error)),
         }
     }
     rows

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rollcall_controller_tests::{
     controller::{Controller, free_port},
     hermit::{Berth, Hermit},
@@ -102,6 +102,10 @@ impl Fleet {
                 sidecar.last_words()
             );
         }
+        for (controller, number) in self.controllers.iter().zip(1..) {
+            let ended = controller.ended();
+            ensure!(ended.is_none(), "controller {number} ended: {ended:?}\n{}", controller.last_words());
+        }
         Ok(())
     }
 
@@ -126,10 +130,17 @@ impl Fleet {
         Truth { pods: self.pods.clone(), ..Truth::default() }
     }
 
-    /// What cannot be asked now counts as nothing.
-    pub(super) fn counted(&self) -> Counted {
-        let sum = |name: &str| self.controllers.iter().filter_map(|one| one.metric(name, "").ok()).sum();
-        Counted(COUNTERS.map(|(name, ..)| sum(name)))
+    /// An error where one of the controllers does not say: without its counts the sum would be too small.
+    pub(super) fn counted(&self) -> Result<Counted> {
+        let mut all = [0.0; COUNTERS.len()];
+        for (controller, number) in self.controllers.iter().zip(1..) {
+            let metrics = controller.metrics().with_context(|| format!("asking controller {number}"))?;
+            for (sum, (name, ..)) in all.iter_mut().zip(COUNTERS) {
+                // A counter that nothing has been counted by yet need not be there.
+                *sum += metrics.sum(name, "").unwrap_or_default();
+            }
+        }
+        Ok(Counted(all))
     }
 }
 

@@ -24,11 +24,13 @@ mod zookeeper;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Instant,
 };
 
 use futures::future::BoxFuture;
+use rollcall_cluster::{CONSUL, COREDNS, ETCD, EUREKA, Error, Home, ZOOKEEPER, interrupt};
 use rollcall_results::{Class, Configuration, Program};
 
 pub(crate) use self::{
@@ -130,6 +132,31 @@ pub(crate) const ALL: &[(&str, Start)] = &[
     ("coredns", coredns::start),
 ];
 
+/// Builds a system's program, or finds that it is built.
+type Build = fn(&Home) -> Result<PathBuf, Error>;
+
+/// The programs of all systems, by the same names.
+const BUILDS: &[(&str, Build)] = &[
+    ("consul", |home| CONSUL.build(home)),
+    ("etcd", |home| ETCD.build(home)),
+    ("zookeeper", |home| ZOOKEEPER.build(home)),
+    ("eureka", |home| EUREKA.build(home)),
+    ("coredns", |home| COREDNS.build(home)),
+];
+
+/// Builds the programs of these systems where they are not yet, so that who starts them needs no network any more. Who cannot be
+/// built is told here, and fails with a reason where it is started.
+pub(crate) fn build(means: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    let home = Home::of_this_user()?;
+    for (name, build) in BUILDS.iter().filter(|(name, _)| means(name)) {
+        interrupt::check()?;
+        if let Err(error) = build(&home) {
+            println!("NOT BUILT: {name}: {:#}", anyhow::Error::from(error));
+        }
+    }
+    Ok(interrupt::check()?)
+}
+
 // === impl Started ===
 
 impl Started {
@@ -147,5 +174,17 @@ impl Started {
 
     pub(crate) fn with_names(self, names: Arc<dyn NameServer>) -> Self {
         Self { names: Some(names), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_started_can_be_built_before() {
+        let started: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
+        let built: Vec<_> = BUILDS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(built, started);
     }
 }

@@ -8,7 +8,7 @@ use rollcall_results::{Configuration, Program};
 use super::{Wish, case::Manner, floor::Floor};
 use crate::{
     ours::{Rollcall, Wish as OurWish},
-    peers::{ALL, Data, Heartbeat, Registry, Started},
+    peers::{ALL, Data, Heartbeat, Registry, Start, Started},
 };
 
 /// Pods whose coming and going is measured, in turn: one alone would say more than a session of ours may, and have a phase of
@@ -73,21 +73,28 @@ impl Rows {
                 rows.push(Row { watchers_max, ..Row::of(Arc::new(one)) });
             }
         }
-        rows.extend(Self::peers(data, wish).await?);
+        for peer in Self::peers(wish) {
+            rows.extend(Self::of_peer(data, peer).await?);
+        }
         Ok(Self(rows))
     }
 
-    /// The registries of others, as they come and tuned.
-    pub(crate) async fn peers(data: Data, wish: &Wish) -> anyhow::Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        for (name, start) in ALL.iter().filter(|(name, _)| wish.means(name)) {
-            for configuration in [Configuration::Default, Configuration::Tuned] {
-                println!("starting {name}, {configuration:?}");
-                let started = start(data, configuration).await.with_context(|| format!("starting {name}"))?;
-                rows.extend(started.into_iter().filter_map(Row::of_peer));
-            }
-        }
-        Ok(rows)
+    /// The registries of others, as they come and tuned, by their names.
+    pub(crate) fn peers(wish: &Wish) -> impl Iterator<Item = (&'static str, Start, Configuration)> {
+        let meant = ALL.iter().filter(|(name, _)| wish.means(name));
+        meant.flat_map(|(name, start)| {
+            [Configuration::Default, Configuration::Tuned].map(|configuration| (*name, *start, configuration))
+        })
+    }
+
+    /// Starts one of them: all of its rows.
+    pub(crate) async fn of_peer(
+        data: Data,
+        (name, start, configuration): (&str, Start, Configuration),
+    ) -> anyhow::Result<Vec<Row>> {
+        println!("starting {name}, {configuration:?}");
+        let started = start(data, configuration).await.with_context(|| format!("starting {name}"))?;
+        Ok(started.into_iter().filter_map(Row::of_peer).collect())
     }
 
     pub(super) fn push(&mut self, row: Row) {

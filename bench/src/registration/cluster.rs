@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// What the row is called.
-pub(super) const SYSTEM: &str = "rollcall with the API server";
+const SYSTEM: &str = "rollcall with the API server";
 /// The first port of the sidecars.
 const PORT: u16 = 28_480;
 const PORTS_EACH: u16 = 4;
@@ -85,9 +85,14 @@ pub(super) fn beside(
     })
 }
 
+/// Of no case, where all of it is missing.
+pub(super) fn nothing() -> Record {
+    Record::new(SYSTEM, Class::C, Configuration::Default, 1)
+}
+
 /// With nothing measured yet.
 pub(super) fn record(together: usize, round: u32) -> Record {
-    Record::new(SYSTEM, Class::C, Configuration::Default, round).with_case("together", together as u64)
+    Record { round, ..nothing() }.with_case("together", together as u64)
 }
 
 /// The control plane's programs by their names, told from other clusters' by the folder that their arguments name.

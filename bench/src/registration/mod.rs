@@ -77,7 +77,7 @@ async fn all(wish: &Wish, installed: Option<&Installed<'_>>) -> anyhow::Result<(
     if let Some(installed) = installed {
         match WithApiServer::start(installed, !wish.unpinned).await {
             Ok(started) => ours = Some(started),
-            Err(error) => failed.push((cluster::SYSTEM, error)),
+            Err(error) => failed.push((cluster::nothing(), error)),
         }
     }
     ensure!(!rows.is_empty() || ours.is_some() || !failed.is_empty(), "there is no such system");
@@ -89,7 +89,9 @@ async fn all(wish: &Wish, installed: Option<&Installed<'_>>) -> anyhow::Result<(
     let programs = rows.iter().flat_map(|row| row.registry.programs());
     let programs = distinct(programs.chain(ours.iter().flat_map(WithApiServer::programs)));
     let kept = Kept::begin("registration", programs)?;
-    failed.iter().for_each(|(system, error)| kept.miss_all(system, error));
+    for (record, error) in failed {
+        kept.miss(record, &error)?;
+    }
     let mut draws = Draws::new(1);
     for round in 1..=rounds {
         for together in TOGETHER {

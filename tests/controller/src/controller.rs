@@ -69,6 +69,23 @@ pub struct Cost {
     pub cpu_ms: u64,
 }
 
+/// Holds what a controller told Prometheus at one moment.
+#[derive(Debug, Clone)]
+pub struct Metrics(String);
+
+impl Metrics {
+    /// The sum of a metric's series whose labels contain this; none where there is no such series.
+    pub fn sum(&self, name: &str, labels: &str) -> Option<f64> {
+        let series = self.0.lines().filter(|line| !line.starts_with('#'));
+        let values = series.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let own = series.split('{').next() == Some(name) && series.contains(labels);
+            own.then(|| value.parse::<f64>().ok())?
+        });
+        values.reduce(|sum, value| sum + value)
+    }
+}
+
 /// The program from the environment, or else built now.
 pub fn program() -> Result<PathBuf> {
     crate::program::program(PROGRAM, "rollcall-controller")
@@ -190,15 +207,19 @@ impl Controller {
 
     /// The sum of a metric's series whose labels contain this.
     pub fn metric(&self, name: &str, labels: &str) -> Result<f64> {
-        let text = http::get(self.health, "/metrics")?.body;
-        let series = text.lines().filter(|line| !line.starts_with('#'));
-        let mut values = series.filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let own = series.split('{').next() == Some(name) && series.contains(labels);
-            own.then(|| value.parse::<f64>().ok())?
-        });
-        let first = values.next().with_context(|| format!("no metric {name} {{{labels}}}"))?;
-        Ok(values.fold(first, |sum, value| sum + value))
+        self.metrics()?.sum(name, labels).with_context(|| format!("no metric {name} {{{labels}}}"))
+    }
+
+    /// All that it tells Prometheus at once.
+    pub fn metrics(&self) -> Result<Metrics> {
+        let answer = http::get(self.health, "/metrics")?;
+        ensure!(answer.status == 200, "GET /metrics: {} {}", answer.status, answer.body);
+        Ok(Metrics(answer.body))
+    }
+
+    /// How it ended, where it has.
+    pub fn ended(&self) -> Option<String> {
+        self.process.ended()
     }
 
     pub fn cost(&self) -> Result<Cost> {
