@@ -47,7 +47,7 @@ struct Sizes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Nothing,
-    /// Each service once.
+    /// Each service: once, and of a sidecar twice, since it keeps an answer for who asks again.
     All,
 }
 
