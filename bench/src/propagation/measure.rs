@@ -1,6 +1,9 @@
 //! One case on one system.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter::repeat_n,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use tokio::time::{sleep, timeout};
@@ -36,10 +39,11 @@ pub(super) struct Outcome {
     pub(super) background: Pace,
 }
 
-/// Holds when changes of one kind were seen.
+/// Holds when changes of one kind were seen. What a watcher never saw counts with the whole time for which it was waited for:
+/// left out it would make who tells less look faster.
 pub(super) struct Seen {
     pub(super) each: Delays,
-    /// Of those changes that all have seen.
+    /// Of each change.
     pub(super) last: Delays,
     pub(super) changes: u32,
     /// What a watcher never saw, of all watchers.
@@ -90,14 +94,14 @@ async fn once(row: &Row, case: Case, draws: &mut Draws, quick: bool) -> anyhow::
             }
             missed_by_some += u32::from(tally.missing() > 0);
             ensure!(missed_by_some < MISSED_MAX, "{missed_by_some} changes were not seen by all");
-            seen.take(&tally)?;
+            seen.take(&tally, row.manner.patience())?;
         }
     }
     let (cpu, lasted) = (cpu_of(&pids)?.saturating_sub(before), begin.elapsed());
     let background = background.end().await?;
     let changes = f64::from(added.changes + removed.changes) + background.done_within(lasted);
     let cpu_us = (!pids.is_empty()).then(|| cpu.as_secs_f64() * 1e6 / changes);
-    ensure!(added.each.len() > 0, "no watcher has seen anything");
+    ensure!(added.is_any() && removed.is_any(), "no watcher has seen anything");
     Ok(Outcome { added, removed, cpu_us, background })
 }
 
@@ -132,13 +136,51 @@ impl Seen {
         Ok(())
     }
 
-    fn take(&mut self, tally: &Tally) -> anyhow::Result<()> {
-        tally.each().for_each(|after| self.each.push(after));
-        if let Some(last) = tally.last() {
-            self.last.push(last);
-        }
+    /// One change, for which it was waited so long.
+    fn take(&mut self, tally: &Tally, patience: Duration) -> anyhow::Result<()> {
+        let never = repeat_n(patience, tally.missing());
+        tally.each().chain(never).for_each(|after| self.each.push(after));
+        self.last.push(tally.last().unwrap_or(patience));
         self.changes += 1;
         self.missed += u32::try_from(tally.missing())?;
         Ok(())
+    }
+
+    /// Whether any watcher has seen any of it.
+    fn is_any(&self) -> bool {
+        self.each.len() > u64::from(self.missed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_watcher_never_saw_counts_as_the_worst_of_all() {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let since = Instant::now();
+        // Who of two watchers has seen the change, after so many milliseconds; of these the changes, what is missing, whether any
+        // was seen, and whether the slowest and its last are the patience.
+        for (changes, missed, is_any, is_worst) in [
+            (&[&[5, 7][..], &[6, 8]][..], 0, true, false),
+            (&[&[5, 7], &[6]], 1, true, true),
+            (&[&[]], 2, false, true),
+        ] {
+            let mut seen = Seen::nothing().expect("nothing");
+            for after_ms in changes {
+                let mut tally = Tally::new(2, since);
+                for (watcher, ms) in after_ms.iter().enumerate() {
+                    tally.seen(watcher, since + Duration::from_millis(*ms));
+                }
+                seen.take(&tally, PATIENCE).expect("taken");
+            }
+            let many = changes.len() as u64;
+            assert_eq!((seen.each.len(), seen.last.len()), (many * 2, many), "{changes:?}");
+            assert_eq!((seen.missed, seen.is_any()), (missed, is_any), "{changes:?}");
+            for delays in [&seen.each, &seen.last] {
+                assert_eq!(delays.at(1.0) >= PATIENCE, is_worst, "{changes:?}");
+            }
+        }
     }
 }
