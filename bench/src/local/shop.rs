@@ -121,9 +121,8 @@ impl Shop {
 
     /// An instance; its metadata tells which generation of it this is.
     fn pod(self, number: u32, generation: u32) -> Change {
-        let service = Data::service(number / self.data.instances);
-        let key: ServiceKey =
-            format!("{service}.{NAMESPACE}").parse().unwrap_or_else(|error| unreachable!("{error}"));
+        let place = number / self.data.instances;
+        let (service, key) = (Data::service(place), key(place));
         let [(build, _), (team, payments)] = METADATA;
         let word = Registration {
             key,
@@ -141,6 +140,12 @@ impl Shop {
         };
         seen(&uid(number), format!("{service}-{number:05x}"), number, Some(word))
     }
+}
+
+/// What sessions call the service of this number.
+pub(crate) fn key(service: u32) -> ServiceKey {
+    let text = format!("{}.{NAMESPACE}", Data::service(service));
+    text.parse().unwrap_or_else(|error| unreachable!("{error}"))
 }
 
 fn namespace() -> Namespace {

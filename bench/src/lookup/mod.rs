@@ -149,7 +149,7 @@ async fn one_part(
         peers.push(Arc::new(Floor::of_bytes("bare hyper, Consul's bytes", bytes, PORTS + 10).await?));
     }
     peers.push(ours.sidecar.clone());
-    peers.push(start_controller(part.data, PORTS + 11).await?.peer);
+    peers.push(Arc::new(start_controller(part.data, PORTS + 11).await?));
     peers.extend(others);
     let kept = match kept {
         Some(kept) => kept,

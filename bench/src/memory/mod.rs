@@ -19,7 +19,7 @@ use crate::{kept::Kept, local::Turns, peers::ALL, rest::Rest};
 /// Holds what is looked at.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct MemoryArguments {
-    /// Instances in all; of the peers, as services of ten, and of a hundred from 100,000 on.
+    /// Instances in all, as services of ten, and of a hundred from 100,000 on.
     #[arg(long, default_values_t = [0, 1_000, 10_000, 100_000])]
     instances: Vec<u32>,
     /// Of each peer, with 10,000 instances; of the controller as many sessions.
@@ -47,7 +47,7 @@ struct Sizes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Nothing,
-    /// Each service once.
+    /// Each service: once, and of a sidecar twice, since it keeps an answer for who asks again.
     All,
 }
 

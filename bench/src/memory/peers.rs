@@ -84,7 +84,7 @@ fn record(peer: &dyn Peer, data: Data, asked: Asked, watchers: u32, round: u32) 
     with_case(record, data, asked, watchers)
 }
 
-fn with_case(record: Record, data: Data, asked: Asked, watchers: u32) -> Record {
+pub(super) fn with_case(record: Record, data: Data, asked: Asked, watchers: u32) -> Record {
     record
         .with_case("services", data.services)
         .with_case("instances", data.instances)
@@ -93,7 +93,7 @@ fn with_case(record: Record, data: Data, asked: Asked, watchers: u32) -> Record 
 }
 
 /// So many instances; one where none is wanted, since an answer of nothing proves nothing.
-fn data(instances: u32) -> Data {
+pub(super) fn data(instances: u32) -> Data {
     match instances {
         0 => Data { services: 1, instances: 1 },
         1..100_000 => Data { services: instances.div_ceil(10), instances: 10 },
@@ -113,7 +113,7 @@ fn apart(rows: &[Started]) -> Vec<&Started> {
 }
 
 /// Returns once the first service is answered as it should be.
-async fn correct(peer: &dyn Peer, data: Data) -> Result<()> {
+pub(super) async fn correct(peer: &dyn Peer, data: Data) -> Result<()> {
     let mut expected: Vec<_> = data.addresses(0).collect();
     expected.sort();
     let (begin, mut client) = (Instant::now(), peer.client().await?);

@@ -30,6 +30,9 @@ use crate::peers::{Client, Data, METADATA, PORT, Peer, Registry, TAG, VERSION, W
 pub(crate) const GUEST_PORT: u16 = 7_300;
 /// Ports of one sidecar, with one to spare.
 const PORTS_EACH: u16 = 4;
+/// Watches at each sidecar, beside those of other services: an app may have several, and no pod's apps have a hundred of one
+/// service. It is far below what a sidecar allows.
+const WATCHES_EACH: usize = 10;
 
 /// Holds what is started.
 #[derive(Clone, Debug)]
@@ -145,10 +148,10 @@ impl Rollcall {
         self.parts.town.tell(word, self.parts.first_guest + number)
     }
 
-    /// How many can watch at a time.
+    /// How many can watch one service at a time; they are spread evenly over all sidecars.
     pub(crate) fn watchers_max(&self) -> usize {
         match self.witness {
-            Witness::Sidecar => self.parts.watching.len(),
+            Witness::Sidecar => self.parts.watching.len() * WATCHES_EACH,
             Witness::Wire => self.parts.crowd as usize,
         }
     }

@@ -12,10 +12,11 @@ use futures::{FutureExt, future::BoxFuture};
 use rollcall_results::{Class, Configuration, Program};
 use serde_json::Value;
 
-use super::{Client, Data, NameServer, Peer, Started};
+use super::{Client, Data, NameServer, Peer};
 use crate::{
     local::{Caller, Half, NAMESPACE, Shop, Sidecar, listening, measured},
     report::program,
+    sessions::Door,
 };
 
 /// Holds a sidecar in session that has looked all services up once, so that it holds them.
@@ -25,10 +26,12 @@ pub(crate) struct SidecarPeer {
 }
 
 /// Holds a controller that answers people and their scripts.
-struct ControllerPeer {
+pub(crate) struct ControllerPeer {
     half: Half,
     at: SocketAddr,
     requests: Requests,
+    /// Where its sessions are.
+    pub(crate) door: Door,
 }
 
 /// Holds what is said over HTTP to look each service up.
@@ -43,16 +46,17 @@ pub(super) struct Asker {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Starts a controller that holds this data and answers its read API on this port; its sessions have the next one.
-pub(crate) async fn start_controller(data: Data, port: u16) -> anyhow::Result<Started> {
+pub(crate) async fn start_controller(data: Data, port: u16) -> anyhow::Result<ControllerPeer> {
     let arguments = Shop { data, generation: 1 }.arguments(port + 1, Some(port));
     let process = measured("starting a controller", &env::current_exe()?, move |half| {
         half.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     })?;
-    let (half, _) = Half::of(process)?;
+    let (half, authority) = Half::of(process)?;
+    let door = Door { address: (Ipv4Addr::LOCALHOST, port + 1).into(), authority };
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     listening(at, &half.process).await?;
     let request = |service| format!("/v1/services/{}.{NAMESPACE}", Data::service(service));
-    Ok(Started::peer(Arc::new(ControllerPeer { half, at, requests: requests(data, at, request) })))
+    Ok(ControllerPeer { half, at, requests: requests(data, at, request), door })
 }
 
 /// What asks for each service by a GET of its path.

@@ -1,6 +1,11 @@
 //! One case on one system.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter::repeat_n,
+    ops::Add,
+    process,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use tokio::time::{sleep, timeout};
@@ -13,7 +18,7 @@ use super::{
     watchers::Watchers,
 };
 use crate::{
-    local::{Draws, cpu_of},
+    local::{Draws, cpu, cpu_of},
     peers::Data,
     report::Delays,
 };
@@ -36,14 +41,24 @@ pub(super) struct Outcome {
     pub(super) background: Pace,
 }
 
-/// Holds when changes of one kind were seen.
+/// Holds when changes of one kind were seen. What a watcher never saw counts with the whole time for which it was waited for:
+/// left out it would make who tells less look faster.
 pub(super) struct Seen {
     pub(super) each: Delays,
-    /// Of those changes that all have seen.
+    /// Of each change.
     pub(super) last: Delays,
     pub(super) changes: u32,
     /// What a watcher never saw, of all watchers.
     pub(super) missed: u32,
+    /// Of those changes that all have seen.
+    load: Load,
+}
+
+/// Holds what this process, which is all watchers, computed while changes were on their way to them, and how long that was.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    cpu: Duration,
+    took: Duration,
 }
 
 /// Leaves nobody behind, whatever comes of it.
@@ -77,6 +92,7 @@ async fn once(row: &Row, case: Case, draws: &mut Draws, quick: bool) -> anyhow::
         let instance = measured_pod(turn);
         for (comes, seen) in [(true, &mut added), (false, &mut removed)] {
             sleep(APART_MIN + row.manner.apart_max().mul_f64(draws.share())).await;
+            let load_before = cpu(process::id())?;
             let since = Instant::now();
             match comes {
                 true => row.registry.register(&service, &instance).await?,
@@ -87,17 +103,19 @@ async fn once(row: &Row, case: Case, draws: &mut Draws, quick: bool) -> anyhow::
             // What is missing when the time is over is told.
             if let Ok(ended) = timeout(row.manner.patience(), until_all).await {
                 ended?;
+                let cpu = cpu(process::id())?.saturating_sub(load_before);
+                seen.load = seen.load + Load { cpu, took: since.elapsed() };
             }
             missed_by_some += u32::from(tally.missing() > 0);
             ensure!(missed_by_some < MISSED_MAX, "{missed_by_some} changes were not seen by all");
-            seen.take(&tally)?;
+            seen.take(&tally, row.manner.patience())?;
         }
     }
-    let (cpu, lasted) = (cpu_of(&pids)?.saturating_sub(before), begin.elapsed());
+    let (computed, lasted) = (cpu_of(&pids)?.saturating_sub(before), begin.elapsed());
     let background = background.end().await?;
     let changes = f64::from(added.changes + removed.changes) + background.done_within(lasted);
-    let cpu_us = (!pids.is_empty()).then(|| cpu.as_secs_f64() * 1e6 / changes);
-    ensure!(added.each.len() > 0, "no watcher has seen anything");
+    let cpu_us = (!pids.is_empty()).then(|| computed.as_secs_f64() * 1e6 / changes);
+    ensure!(added.is_any() && removed.is_any(), "no watcher has seen anything");
     Ok(Outcome { added, removed, cpu_us, background })
 }
 
@@ -120,7 +138,7 @@ async fn until_all(
 
 impl Seen {
     pub(super) fn nothing() -> anyhow::Result<Self> {
-        Ok(Self { each: Delays::new()?, last: Delays::new()?, changes: 0, missed: 0 })
+        Ok(Self { each: Delays::new()?, last: Delays::new()?, changes: 0, missed: 0, load: Load::default() })
     }
 
     /// Takes another round in.
@@ -129,16 +147,88 @@ impl Seen {
         self.last.join(&other.last)?;
         self.changes += other.changes;
         self.missed += other.missed;
+        self.load = self.load + other.load;
         Ok(())
     }
 
-    fn take(&mut self, tally: &Tally) -> anyhow::Result<()> {
-        tally.each().for_each(|after| self.each.push(after));
-        if let Some(last) = tally.last() {
-            self.last.push(last);
-        }
+    /// The share of its own processor that this process took from each change until its last watcher knew: where that is nearly
+    /// all, it is what could do no more. None where no change was seen by all.
+    pub(super) fn load_busy_percent(&self) -> Option<f64> {
+        let Load { cpu, took } = self.load;
+        (!took.is_zero()).then(|| cpu.as_secs_f64() / took.as_secs_f64() * 100.0)
+    }
+
+    /// One change, for which it was waited so long.
+    fn take(&mut self, tally: &Tally, patience: Duration) -> anyhow::Result<()> {
+        let never = repeat_n(patience, tally.missing());
+        tally.each().chain(never).for_each(|after| self.each.push(after));
+        self.last.push(tally.last().unwrap_or(patience));
         self.changes += 1;
         self.missed += u32::try_from(tally.missing())?;
         Ok(())
+    }
+
+    /// Whether any watcher has seen any of it.
+    fn is_any(&self) -> bool {
+        self.each.len() > u64::from(self.missed)
+    }
+}
+
+// === impl Load ===
+
+impl Add for Load {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, took: self.took + other.took }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_load_is_as_busy_as_it_was_over_all_changes_that_all_have_seen() {
+        let of = |cpu_ms, took_ms| {
+            let load = Load { cpu: Duration::from_millis(cpu_ms), took: Duration::from_millis(took_ms) };
+            Seen { load, ..Seen::nothing().expect("nothing") }
+        };
+        let joined = |one: Seen, other: &Seen| {
+            let mut all = one;
+            all.join(other).expect("joined");
+            all.load_busy_percent().map(f64::round)
+        };
+        assert_eq!(joined(of(0, 0), &of(0, 0)), None);
+        assert_eq!(joined(of(9, 10), &of(0, 0)), Some(90.0));
+        assert_eq!(joined(of(9, 10), &of(1, 90)), Some(10.0));
+    }
+
+    #[test]
+    fn what_a_watcher_never_saw_counts_as_the_worst_of_all() {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let since = Instant::now();
+        // Who of two watchers has seen the change, after so many milliseconds; of these the changes, what is missing, whether any
+        // was seen, and whether the slowest and its last are the patience.
+        for (changes, missed, is_any, is_worst) in [
+            (&[&[5, 7][..], &[6, 8]][..], 0, true, false),
+            (&[&[5, 7], &[6]], 1, true, true),
+            (&[&[]], 2, false, true),
+        ] {
+            let mut seen = Seen::nothing().expect("nothing");
+            for after_ms in changes {
+                let mut tally = Tally::new(2, since);
+                for (watcher, ms) in after_ms.iter().enumerate() {
+                    tally.seen(watcher, since + Duration::from_millis(*ms));
+                }
+                seen.take(&tally, PATIENCE).expect("taken");
+            }
+            let many = changes.len() as u64;
+            assert_eq!((seen.each.len(), seen.last.len()), (many * 2, many), "{changes:?}");
+            assert_eq!((seen.missed, seen.is_any()), (missed, is_any), "{changes:?}");
+            for delays in [&seen.each, &seen.last] {
+                assert_eq!(delays.at(1.0) >= PATIENCE, is_worst, "{changes:?}");
+            }
+        }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) use self::{
     watchers::Watchers,
 };
 use crate::{
+    failure::interruptible,
     kept::Kept,
     local::{Draws, Turns, cpu_of, stand_aside},
     peers::Data,
@@ -97,7 +98,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn begin(wish: &Wish, cluster: Option<&kubernetes::Reached>) -> anyhow::Result<()> {
     wish.prepare()?;
     // One thread, the one that was raised: those of another runtime would be no better than anybody's. It never spins.
-    Builder::new_current_thread().enable_all().build()?.block_on(all(wish, cluster))
+    // With a cluster somebody listens for interruptions already, who would only write them down.
+    Builder::new_current_thread().enable_all().build()?.block_on(interruptible(all(wish, cluster)))
 }
 
 async fn all(wish: &Wish, cluster: Option<&kubernetes::Reached>) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ pub(super) const BACKGROUND_PODS: u32 = 25;
 /// The first of either.
 const MEASURED: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 1);
 const BACKGROUND: Ipv4Addr = Ipv4Addr::new(10, 250, 2, 1);
-/// Sidecars at which apps watch: as many as fit beside all others.
+/// Sidecars at which apps watch, several at each: as many as fit beside all others.
 const SIDECARS: u8 = 10;
 /// What nobody limits.
 const WATCHERS_MAX: usize = 1_000;

@@ -82,6 +82,9 @@ impl Told {
                 .with_value("last_p50_us", us(seen.last.at(0.5)))
                 .with_value("changes", f64::from(seen.changes))
                 .with_value("never_seen", f64::from(seen.missed));
+            if let Some(busy_percent) = seen.load_busy_percent() {
+                record = record.with_value("load_busy_percent", busy_percent);
+            }
             if let Some(cpu_us) = outcome.cpu_us {
                 record = record.with_value("cpu_us_per_change", cpu_us);
             }

@@ -71,7 +71,16 @@ impl Crowd {
     /// sets them apart from another crowd of the same pods: to the controller they are new processes, and no late ones of the
     /// other.
     pub(crate) fn new(name: &str, door: &Door, instances: u32, tokens: &[String]) -> anyhow::Result<Self> {
-        let services = instances / INSTANCES;
+        Self::of(name, door, (instances / INSTANCES, key), tokens)
+    }
+
+    /// The same in a cluster of so many services, which have these names.
+    pub(crate) fn of(
+        name: &str,
+        door: &Door,
+        (services, key): (u32, fn(u32) -> ServiceKey),
+        tokens: &[String],
+    ) -> anyhow::Result<Self> {
         ensure!(services > HELD, "too few services");
         let member = |(number, token): (u32, &String)| {
             let mut client = Client::new(format!("{name}-{number}"), usize::MAX);

@@ -171,7 +171,7 @@ pub(super) fn is_limited_by_load(one: &Series<'_>) -> bool {
 fn limit(value: &str) -> &'static str {
     match value {
         "a_second" => "≥ ",
-        "p50_us" | "p99_us" | "p999_us" => "≤ ",
+        "p50_us" | "p99_us" | "p999_us" | "last_p50_us" | "last_p99_us" => "≤ ",
         _ => "",
     }
 }
