@@ -151,7 +151,11 @@ mod tests {
             ("never_heard_of", "never heard of", None),
         ];
         for (value, expected, which) in cases {
-            assert_eq!((title(value).as_str(), better(value, &BTreeMap::new())), (expected, which), "{value}");
+            assert_eq!(
+                (title(value).as_str(), better(value, &BTreeMap::new())),
+                (expected, which),
+                "{value}"
+            );
         }
     }
 
