@@ -22,7 +22,11 @@ const POINTS_MIN: usize = 3;
 
 /// Whether a case has all of these.
 pub(super) fn is_of(one: &Series<'_>, only: &[(&str, &str)]) -> bool {
-    only.iter().all(|(name, wanted)| one.case.get(*name).is_some_and(|value| words::plain(value) == *wanted))
+    has_all(one.case, only)
+}
+
+pub(super) fn has_all(case: &BTreeMap<String, Value>, only: &[(&str, &str)]) -> bool {
+    only.iter().all(|(name, wanted)| case.get(*name).is_some_and(|value| words::plain(value) == *wanted))
 }
 
 /// The product of these parts of a case; none where one is missing or no number.

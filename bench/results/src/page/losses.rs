@@ -63,7 +63,7 @@ pub(super) fn losses<'a>(bench: &'a str, all: &'a [Series<'a>], values: &[&'a st
         let others: Vec<_> = all.iter().filter(|other| is_beside(other, ours)).collect();
         for value in values {
             let lost = others.iter().filter_map(|theirs| Some((*theirs, lost(ours, theirs, value)?)));
-            let by_most = lost.max_by(|(_, one), (_, other)| match better(value) {
+            let by_most = lost.max_by(|(_, one), (_, other)| match better(value, ours.case) {
                 Some(Better::More) => other.total_cmp(one),
                 _ => one.total_cmp(other),
             });
@@ -97,7 +97,7 @@ pub(super) fn is_compared(one: &Series<'_>) -> bool {
 
 /// How ours compares with theirs; none where it cannot be told.
 pub(super) fn verdict(ours: &Series<'_>, theirs: &Series<'_>, value: &str) -> Option<Verdict> {
-    better(value)?;
+    better(value, ours.case)?;
     if never_out(ours, theirs, value).is_none() {
         ours.spread(value).and(theirs.spread(value))?;
     }
@@ -111,7 +111,7 @@ pub(super) fn verdict(ours: &Series<'_>, theirs: &Series<'_>, value: &str) -> Op
 
 /// Of all others of the same class and case, in whatever configuration, the one that is best in this value.
 pub(super) fn best<'a>(ours: &Series<'a>, all: &'a [Series<'a>], value: &str) -> Option<&'a Series<'a>> {
-    let better = better(value)?;
+    let better = better(value, ours.case)?;
     let others = all.iter().filter(|other| is_beside(other, ours));
     let medians = others.filter_map(|one| Some((one, one.spread(value)?.median)));
     let never = |one: &Series<'_>| if value == OUT { one.never_out() } else { 0 };
@@ -126,7 +126,7 @@ pub(super) fn best<'a>(ours: &Series<'a>, all: &'a [Series<'a>], value: &str) ->
 
 /// Our ratio to theirs where that is the worse one, and not by chance alone: in all but the best quarter of the rounds.
 fn lost(ours: &Series<'_>, theirs: &Series<'_>, value: &str) -> Option<f64> {
-    let better = better(value)?;
+    let better = better(value, ours.case)?;
     match never_out(ours, theirs, value) {
         Some(Ordering::Greater) => return Some(f64::INFINITY),
         Some(_) => return None,

@@ -188,7 +188,10 @@ pub(super) static SECTIONS: [Section; 11] = [
     },
     Section {
         name: "overload",
-        views: &[all(&[], &["false_evictions", "hours", "ttl_ms", "beat_ms"])],
+        views: &[all(
+            &[],
+            &["false_evictions", "lookups_without_one", "lookups_wrong", "hours", "ttl_ms", "beat_ms"],
+        )],
         plots: &[],
     },
     Section {

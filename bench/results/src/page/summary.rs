@@ -1,10 +1,10 @@
 //! The page in a minute: some figures beside the best that others have of the same class, and in how many we win and lose.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ptr};
 
 use super::{
     lines::is_of,
-    losses::{Verdict, best, is_compared, verdict},
+    losses::{Loss, Verdict, best, is_compared, losses, verdict},
     section::compared,
     sections::SECTIONS,
     systems::is_limited_by_load,
@@ -103,9 +103,11 @@ fn counts(results: &BTreeMap<String, Results>) -> Table {
         let Some(results) = results.get(section.name) else { continue };
         let all = series(&results.records);
         let values = compared(section.views, &all);
-        let ours = || all.iter().filter(|one| is_compared(one) && is_ours(one.system));
-        let verdicts: Vec<_> = ours()
-            .flat_map(|ours| values.iter().filter_map(|value| verdict(ours, best(ours, &all, value)?, value)))
+        let losses = losses(section.name, &all, &values);
+        let verdicts: Vec<_> = all
+            .iter()
+            .filter(|one| is_compared(one) && is_ours(one.system))
+            .flat_map(|ours| values.iter().filter_map(|value| against_all(ours, &all, value, &losses)))
             .collect();
         if verdicts.is_empty() {
             continue;
@@ -115,6 +117,12 @@ fn counts(results: &BTreeMap<String, Results>) -> Table {
         table.push([vec![section.name.to_owned(), verdicts.len().to_string()], counted.to_vec()].concat());
     }
     table
+}
+
+/// Worse wherever the tables say so: who is better in nearly all rounds need not be the one with the best median.
+fn against_all(ours: &Series<'_>, all: &[Series<'_>], value: &str, losses: &[Loss<'_>]) -> Option<Verdict> {
+    let is_lost = losses.iter().any(|loss| ptr::eq(loss.ours, ours) && loss.value == value);
+    if is_lost { Some(Verdict::Worse) } else { verdict(ours, best(ours, all, value)?, value) }
 }
 
 /// Ours, as it is by default.
@@ -204,6 +212,20 @@ mod tests {
         assert!(told.contains(row), "{told}");
         assert!(told.contains("| lookup | 1 | 1 | 0 | 0 |\n"), "{told}");
         assert!(!told.contains("server"), "{told}");
+    }
+
+    #[test]
+    fn a_loss_to_anybody_is_counted_whoever_has_the_best_median() {
+        // The one agent is best in most rounds and bad in two; the other one is a little better than we are in all of them.
+        let rounds =
+            [(10.0, 1.0, 9.0), (10.0, 1.0, 9.0), (10.0, 1.0, 9.0), (10.0, 50.0, 9.0), (10.0, 50.0, 9.0)];
+        let of = |(round, (ours, agent, other)): (u32, (f64, f64, f64))| {
+            [("sidecar", ours), ("agent", agent), ("other agent", other)]
+                .map(|(system, cpu_us)| record(system, Class::B, round, cpu_us))
+        };
+        let told = told(&results((1..).zip(rounds).flat_map(of).collect()));
+        assert!(told.contains("| agent | 1 |") && told.contains("| neither |\n"), "{told}");
+        assert!(told.contains("| lookup | 1 | 0 | 1 | 0 |\n"), "{told}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub(super) enum Better {
     Less,
 }
 
+/// The part of a case that says how answers are asked for.
+const LOAD: &str = "load";
+/// As fast as they come.
+const CLOSED: &str = "closed";
 /// Names by which our own parts go, with whatever behind them.
 const OURS: [&str; 3] = ["sidecar", "controller", "rollcall"];
 /// What ends with such a unit costs something.
@@ -46,17 +50,23 @@ pub(super) fn title(value: &str) -> String {
     words.collect::<Vec<_>>().join(" ") + unit
 }
 
-/// None of what is neither good nor bad, or not known, or says too little to be compared.
-pub(super) fn better(value: &str) -> Option<Better> {
+/// None of what is neither good nor bad, or not known, or says too little to be compared in such a case.
+pub(super) fn better(value: &str, case: &BTreeMap<String, Value>) -> Option<Better> {
     match value {
-        "a_second" => Some(Better::More),
+        // Of any other load it is what was asked for: a pace, or a share of what each can do.
+        "a_second" => {
+            let is_all_it_can = case.get(LOAD).is_none_or(|load| plain(load) == CLOSED);
+            is_all_it_can.then_some(Better::More)
+        }
         // A few answers decide them, and the next run has others.
         "p999_us" | "max_us" => None,
         // How somebody was set, which what was measured follows from.
         "ttl_ms" | "beat_ms" => None,
         // They are the load's, or of what comes before the measurement.
         "late_p99_us" | "warm_up_s" => None,
-        "false_evictions" | "never_seen" | "descriptors" => Some(Better::Less),
+        "false_evictions" | "lookups_without_one" | "lookups_wrong" | "never_seen" | "descriptors" => {
+            Some(Better::Less)
+        }
         _ => COSTS.iter().any(|(end, _)| value.ends_with(end)).then_some(Better::Less),
     }
 }
@@ -134,12 +144,34 @@ mod tests {
             ("rss_mib", "RSS MiB", Some(Better::Less)),
             ("cpu_us_per_change", "CPU µs a change", Some(Better::Less)),
             ("false_evictions", "false evictions", Some(Better::Less)),
+            ("lookups_without_one", "lookups without one", Some(Better::Less)),
+            ("lookups_wrong", "lookups wrong", Some(Better::Less)),
             ("hours", "hours", None),
             ("ttl_ms", "ttl ms", None),
             ("never_heard_of", "never heard of", None),
         ];
         for (value, expected, which) in cases {
-            assert_eq!((title(value).as_str(), better(value)), (expected, which), "{value}");
+            assert_eq!(
+                (title(value).as_str(), better(value, &BTreeMap::new())),
+                (expected, which),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn answers_a_second_are_compared_only_where_as_many_as_can_be_are_asked_for() {
+        let cases = [
+            ("a_second", Some("closed"), Some(Better::More)),
+            ("a_second", Some("open"), None),
+            ("a_second", Some("share"), None),
+            ("a_second", None, Some(Better::More)),
+            ("cpu_us", Some("open"), Some(Better::Less)),
+            ("cpu_us", Some("closed"), Some(Better::Less)),
+        ];
+        for (value, load, expected) in cases {
+            let case = load.map(|load| (LOAD.to_owned(), Value::from(load)));
+            assert_eq!(better(value, &case.into_iter().collect()), expected, "{value}, {load:?}");
         }
     }
 

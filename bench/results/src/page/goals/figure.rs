@@ -8,12 +8,13 @@ use self::{
     Part::{Controller, Sidecar},
 };
 use crate::{
+    file::Results,
     fit::Line,
     page::{
-        lines::{is_of, x_of},
-        words::is_ours,
+        lines::{has_all, is_of, x_of},
+        words::{is_ours, plain},
     },
-    record::{Class, Configuration},
+    record::{Class, Configuration, Record},
     series::{NEVER, Series},
 };
 
@@ -62,9 +63,12 @@ pub(super) enum Figure {
         value: &'static str,
         only: Only,
     },
-    /// The value where there are most of this, by that where there are fewest.
+    /// The value where there are so many of this, by that where there are so few. Both must have been measured: what grows by
+    /// little on a part of the way says nothing of the rest.
     Growth {
         x: &'static str,
+        few: f64,
+        many: f64,
         value: &'static str,
         only: Only,
     },
@@ -76,6 +80,12 @@ type Points = Vec<(f64, f64)>;
 /// What cases must have.
 pub(super) type Only = &'static [(&'static str, &'static str)];
 
+/// What a record says of those who were never told, beside the delays of those who were.
+const NEVER_TOLD: [&str; 2] = ["missing", "never_seen"];
+/// Steps that come first, and those that are not even begun where they fail.
+const FIRST: [(&str, &[&str]); 3] =
+    [("start", &["settled", "changes", "opened", "told"]), ("settled", &["changes"]), ("opened", &["told"])];
+
 // === impl Bound ===
 
 impl Bound {
@@ -86,7 +96,7 @@ impl Bound {
         }
     }
 
-    fn worst(self, figures: impl Iterator<Item = f64>) -> Option<f64> {
+    pub(super) fn worst(self, figures: impl Iterator<Item = f64>) -> Option<f64> {
         figures.reduce(match self {
             AtLeast(_) => f64::min,
             AtMost(_) => f64::max,
@@ -144,13 +154,57 @@ impl Figure {
                     along(ours(only), x, value).into_iter().filter_map(|points| Line::through(&points));
                 bound.worst(lines.map(|line| line.slope * 1_024.0))
             }
-            Growth { x, value, only } => {
+            Growth { x, few, many, value, only } => {
                 let growths = along(ours(only), x, value).into_iter().filter_map(|points| {
-                    let (least, most) = (points.first()?, points.last()?);
-                    (most.0 > least.0).then_some(most.1 / least.1)
+                    let at = |wanted: f64| points.iter().find(|(x, _)| *x == wanted).map(|(_, value)| *value);
+                    Some(at(*many)? / at(*few)?)
                 });
                 bound.worst(growths.filter(|growth| growth.is_finite()))
             }
+        }
+    }
+
+    /// Why the figure is not that of all cases, or of all who were to be told: it may then be no better than it is, and is not
+    /// taken for a good one. None where nothing is missing.
+    pub(super) fn lacks(&self, results: &Results, part: Part) -> Option<String> {
+        let missed = results.missed.iter().find(|record| self.may_be_of(record, part));
+        let missed = missed.and_then(|record| record.not_measured.clone());
+        missed.or_else(|| {
+            let (value, only) = self.value();
+            let ours = |record: &&Record| part.is(&record.system) && has_all(&record.case, only);
+            let mut never_told = results.records.iter().filter(ours).flat_map(|record| {
+                NEVER_TOLD.iter().filter_map(|name| record.values.get(*name).filter(|many| **many > 0.0))
+            });
+            // What is no delay is right whoever was told.
+            never_told.next().filter(|_| value.ends_with("_us")).map(|many| format!("{many} were never told"))
+        })
+    }
+
+    /// Whether the figure would have been of this as well, as far as it says what it is.
+    fn may_be_of(&self, missed: &Record, part: Part) -> bool {
+        let takes_part = match self {
+            ByFloor { .. } => missed.class == Class::Floor,
+            ByOurs { theirs, .. } => {
+                missed.configuration == Configuration::Default && begins(&missed.system, theirs)
+            }
+            Median { .. } | Worst { .. } | Slope { .. } | Growth { .. } => false,
+        };
+        let (_, only) = self.value();
+        let may_be = |(name, wanted): &(&str, &str)| {
+            let Some(is) = missed.case.get(*name).map(plain) else { return true };
+            is == *wanted || FIRST.iter().any(|(first, rest)| is == *first && rest.contains(wanted))
+        };
+        (takes_part || part.is(&missed.system)) && only.iter().all(may_be)
+    }
+
+    fn value(&self) -> (&'static str, Only) {
+        match self {
+            ByFloor { value, only }
+            | ByOurs { value, only, .. }
+            | Median { value, only, .. }
+            | Worst { value, only, .. }
+            | Slope { value, only, .. }
+            | Growth { value, only, .. } => (value, only),
         }
     }
 }

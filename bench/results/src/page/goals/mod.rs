@@ -30,8 +30,21 @@ struct Goal {
     from: Sources,
 }
 
-/// The measurements that have a figure; of several the first one that was made.
-type Sources = &'static [(&'static str, Figure)];
+/// Says by which measurements there is a figure.
+enum Sources {
+    /// By the first one that was made, or was to be made and failed.
+    First(&'static [(&'static str, Figure)]),
+    /// By all that were made: the worst counts.
+    All(&'static [(&'static str, Figure)]),
+}
+
+/// Holds what a measurement says of a goal.
+struct Measured {
+    bench: &'static str,
+    figure: Option<f64>,
+    /// Why it is not of all that it should be of.
+    lacks: Option<String>,
+}
 
 /// All goals, met or not.
 pub(super) fn table(results: &BTreeMap<String, Results>) -> String {
@@ -43,19 +56,28 @@ pub(super) fn table(results: &BTreeMap<String, Results>) -> String {
     for goal in &GOALS {
         let told = |figure: f64| format!("{}{}", number(figure), goal.unit);
         let measured = goal.measured(results);
-        let (figure, met) = match measured {
-            None => ("not measured yet".to_owned(), ""),
-            Some((_, figure)) if goal.bound.holds(figure) => (told(figure), "yes"),
-            Some((_, figure)) if figure.is_infinite() => ("never, at its worst".to_owned(), "**no**"),
-            Some((_, figure)) => (told(figure), "**no**"),
+        let (figure, lacks) =
+            measured.as_ref().map_or((None, None), |one| (one.figure, one.lacks.as_deref()));
+        let met = match (figure, lacks) {
+            (_, Some(why)) => format!("**no**: not all was measured: {}", why.replace('|', "/")),
+            (Some(figure), None) if goal.bound.holds(figure) => "yes".to_owned(),
+            (Some(_), None) => "**no**".to_owned(),
+            (None, None) => String::new(),
         };
-        let usual = goal.from.first().map(|(bench, _)| *bench).unwrap_or_default();
-        let by = format!("`cargo xtask bench {}`", measured.map_or(usual, |(bench, _)| bench));
+        let figure = match figure {
+            None if lacks.is_some() => "not measured".to_owned(),
+            None => "not measured yet".to_owned(),
+            Some(figure) if figure.is_infinite() => "never, at its worst".to_owned(),
+            Some(figure) => told(figure),
+        };
+        let (Sources::First(all) | Sources::All(all)) = goal.from;
+        let usual = all.first().map(|(bench, _)| *bench).unwrap_or_default();
+        let by = format!("`cargo xtask bench {}`", measured.map_or(usual, |one| one.bench));
         let bound = match goal.bound {
             AtLeast(least) => format!("≥ {}", told(least)),
             AtMost(most) => format!("≤ {}", told(most)),
         };
-        table.push(vec![goal.what.to_owned(), bound, figure, met.to_owned(), by]);
+        table.push(vec![goal.what.to_owned(), bound, figure, met, by]);
     }
     format!("\n{}\n", table.markdown())
 }
@@ -63,12 +85,35 @@ pub(super) fn table(results: &BTreeMap<String, Results>) -> String {
 // === impl Goal ===
 
 impl Goal {
-    /// By which measurement, and its figure.
-    fn measured(&self, results: &BTreeMap<String, Results>) -> Option<(&'static str, f64)> {
-        self.from.iter().find_map(|(bench, figure)| {
-            let all = series(&results.get(*bench)?.records);
-            Some((*bench, figure.of(&all, self.part, self.bound)?))
-        })
+    /// None where nothing was measured, and nothing was to be.
+    fn measured(&self, results: &BTreeMap<String, Results>) -> Option<Measured> {
+        let by = |(bench, figure): &(&'static str, Figure)| {
+            let results = results.get(*bench)?;
+            let lacks = figure.lacks(results, self.part);
+            let figure = figure.of(&series(&results.records), self.part, self.bound);
+            (figure.is_some() || lacks.is_some()).then_some(Measured { bench, figure, lacks })
+        };
+        match &self.from {
+            // Nothing else makes good what was to be measured and is missing.
+            Sources::First(sources) => sources.iter().find_map(by),
+            Sources::All(sources) => {
+                sources.iter().filter_map(by).reduce(|one, other| self.worse(one, other))
+            }
+        }
+    }
+
+    /// Of both the worse figure, and what either lacks.
+    fn worse(&self, one: Measured, other: Measured) -> Measured {
+        let lacks = one.lacks.or(other.lacks);
+        let (figure, bench) = match (one.figure, other.figure) {
+            (Some(of_one), Some(of_other)) => {
+                let worst = self.bound.worst([of_one, of_other].into_iter());
+                (worst, if worst == Some(of_one) { one.bench } else { other.bench })
+            }
+            (None, Some(figure)) => (Some(figure), other.bench),
+            (figure, None) => (figure, one.bench),
+        };
+        Measured { bench, figure, lacks }
     }
 }
 
@@ -156,9 +201,93 @@ mod tests {
         let settled =
             [of("settled", 1_024, 0, 10.0), of("settled", 2_048, 0, 10.5), of("settled", 1_024, 9, 90.0)];
         let changes =
-            [of("changes", 1_024, 0, 50.0), of("changes", 3_072, 0, 60.0), of("changes", 1_024, 9, 1.0)];
+            [of("changes", 1_000, 0, 50.0), of("changes", 20_000, 0, 60.0), of("changes", 1_000, 9, 1.0)];
         let table = table(&measured("scale", [settled, changes].concat()));
         assert!(row_of(&table, "for each instance").contains("| 0.50 KiB | yes |"), "{table}");
         assert!(row_of(&table, "with fewest").contains("| 1.20× | yes |"), "{table}");
+    }
+
+    #[test]
+    fn a_growth_is_of_both_ends_or_of_none() {
+        let of = |instances: u32, cpu_us: f64| {
+            Record::new("rollcall controller", Class::C, Configuration::Default, 1)
+                .with_case("event", "changes")
+                .with_case("instances", instances)
+                .with_value("cpu_us_per_change", cpu_us)
+        };
+        for (most, expected) in [(5_000, "| not measured yet |  |"), (20_000, "| 1.10× | yes |")] {
+            let table = table(&measured("scale", vec![of(1_000, 10.0), of(most, 11.0)]));
+            assert!(row_of(&table, "with fewest").contains(expected), "{most}: {table}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_not_made_good_by_another_measurement() {
+        let of = |system: &str, event: &str, sessions: u32| {
+            Record::new(system, Class::C, Configuration::Default, 1)
+                .with_case("event", event)
+                .with_case("sessions", sessions)
+        };
+        let told = |sessions| of("rollcall controller", "told", sessions);
+        let good = told(2_000).with_value("all_told_p99_us", 100_000.0);
+        let failed = |record: Record| record.without_any("it ended");
+        let no = "**no**: not all was measured: ";
+        for (of_scale, expected) in [
+            (vec![], "| 100 ms | yes | `cargo xtask bench sessions` |".to_owned()),
+            (
+                vec![failed(told(2_000))],
+                format!("| not measured | {no}it ended | `cargo xtask bench scale` |"),
+            ),
+            (
+                vec![failed(of("rollcall controller", "opened", 2_000))],
+                format!("| not measured | {no}it ended |"),
+            ),
+            (vec![good.clone(), failed(told(2_000))], format!("| 100 ms | {no}it ended |")),
+            (vec![good.clone().with_value("missing", 3.0)], format!("| 100 ms | {no}3 were never told |")),
+            (vec![good.clone().with_value("missing", 0.0)], "| 100 ms | yes |".to_owned()),
+            // Others' and other cases' are none of it.
+            (vec![good.clone(), failed(told(100))], "| 100 ms | yes |".to_owned()),
+            (
+                vec![good.clone(), failed(of("rollcall controller", "storms", 2_000))],
+                "| 100 ms | yes |".to_owned(),
+            ),
+            (vec![good.clone(), failed(of("etcd", "told", 2_000))], "| 100 ms | yes |".to_owned()),
+        ] {
+            let (missed, records) = of_scale.into_iter().partition(|one| one.not_measured.is_some());
+            let mut results = measured("sessions", vec![good.clone()]);
+            results.extend(measured("scale", records));
+            results.get_mut("scale").expect("it is there").missed = missed;
+            let table = table(&results);
+            assert!(row_of(&table, "same of 2,000 sidecars").contains(&expected), "{expected}: {table}");
+        }
+    }
+
+    #[test]
+    fn false_evictions_are_the_worst_that_anything_counted() {
+        let of = |value: &str, count: f64| {
+            Record::new("rollcall sidecars", Class::B, Configuration::Default, 1)
+                .with_case("event", "overload")
+                .with_value(value, count)
+        };
+        let evicted = |count| of("false_evictions", count);
+        for (overload, failure, expected) in [
+            (evicted(0.0), evicted(0.0), "| 0 | yes | `cargo xtask bench overload` |"),
+            (evicted(0.0), evicted(2.0), "| 2 | **no** | `cargo xtask bench failure` |"),
+            (evicted(3.0), evicted(2.0), "| 3 | **no** | `cargo xtask bench overload` |"),
+            (evicted(0.0).with_value("lookups_without_one", 1.0), evicted(0.0), "| 1 | **no** |"),
+            (evicted(0.0).with_value("lookups_wrong", 4.0), evicted(2.0), "| 4 | **no** |"),
+            (
+                evicted(0.0),
+                evicted(0.0).without_any("it ended"),
+                "| 0 | **no**: not all was measured: it ended |",
+            ),
+        ] {
+            let mut results = measured("overload", vec![overload]);
+            let (missed, records) = [failure].into_iter().partition(|one| one.not_measured.is_some());
+            results.extend(measured("failure", records));
+            results.get_mut("failure").expect("it is there").missed = missed;
+            let table = table(&results);
+            assert!(row_of(&table, "false evictions").contains(expected), "{expected}: {table}");
+        }
     }
 }
