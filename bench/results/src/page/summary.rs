@@ -7,7 +7,7 @@ use super::{
     losses::{Loss, Verdict, best, is_compared, losses, verdict},
     section::compared,
     sections::SECTIONS,
-    systems::is_limited_by_load,
+    systems::{is_limited_by_load, limit},
     words::{self, is_ours},
 };
 use crate::{
@@ -137,7 +137,7 @@ impl Figure {
         let theirs = best(ours, all, self.value)?;
         let of = |one: &Series<'_>| {
             let median = one.share_us(self.value).or(Some(one.spread(self.value)?.median))?;
-            let limit = if self.value == "a_second" && is_limited_by_load(one) { "≥ " } else { "" };
+            let limit = if is_limited_by_load(one) { limit(self.value) } else { "" };
             Some(format!("{limit}{}", number(median)))
         };
         let ratio = ours.ratio(theirs, self.value).map(|ratio| match ratio.measured {

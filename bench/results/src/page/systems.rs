@@ -168,7 +168,7 @@ pub(super) fn is_limited_by_load(one: &Series<'_>) -> bool {
 }
 
 /// On which side of it the truth is, where the load could do no more.
-fn limit(value: &str) -> &'static str {
+pub(super) fn limit(value: &str) -> &'static str {
     match value {
         "a_second" => "≥ ",
         "p50_us" | "p99_us" | "p999_us" | "last_p50_us" | "last_p99_us" => "≤ ",
