@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::ensure;
 use rollcall_cluster::interrupt;
-use rollcall_results::{Program, Record, Writer};
+use rollcall_results::{Ended, Program, Record, Writer};
 
 use crate::report;
 
@@ -65,11 +65,13 @@ impl Kept {
         self.blamed.lock().unwrap_or_else(PoisonError::into_inner).push(blamed);
     }
 
-    /// An error where something is missing or wrong.
+    /// The file's last line, and an error where something is missing or wrong.
     pub(crate) fn end(&self) -> anyhow::Result<()> {
         let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
         let blamed = self.blamed.lock().unwrap_or_else(PoisonError::into_inner);
         let all: Vec<_> = missed.iter().chain(&*blamed).map(String::as_str).collect();
+        let ended = Ended { missed: missed.len(), wrong: blamed.len() };
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).end(ended)?;
         let counts = format!("{} not measured, {} wrong", missed.len(), blamed.len());
         ensure!(all.is_empty(), "{counts}; all else is kept:\n{}", all.join("\n"));
         Ok(())
@@ -119,7 +121,6 @@ mod tests {
         let record = |round| Record::new("etcd", Class::C, Configuration::Default, round);
         let measured = record(1).with_value("out_ms", 5.0);
         assert_eq!(kept.keep(record(1), Ok(measured.clone())).unwrap(), Some(measured.clone()));
-        kept.end().unwrap();
         let failed = Err(anyhow!("/opt/x/etcd ended | it said\nmuch more"));
         assert_eq!(kept.keep(record(2).with_value("out_ms", 1.0), failed).unwrap(), None);
         let results = Results::read(&path).unwrap();
@@ -133,5 +134,6 @@ mod tests {
         let said = kept.end().unwrap_err().to_string();
         assert!(said.starts_with("2 not measured, 1 wrong"), "{said}");
         assert!(said.contains("consul, Tuned: it does not start") && said.contains("7 never came"), "{said}");
+        assert_eq!(Results::read(&path).unwrap().ended, Some(Ended { missed: 2, wrong: 1 }));
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Args;
-use rollcall_results::{Class, Configuration, Record};
+use rollcall_results::{Class, Configuration, Ended, Record};
 use tokio::{runtime::Builder, time::sleep};
 
 use crate::{
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &StartArguments) -> anyhow::Result<()> {
             delays.at(1.0).as_secs_f64() * 1e3,
             arguments.starts
         );
-        Ok(())
+        Ok(writer.end(Ended::default())?)
     })
 }
 

@@ -14,7 +14,8 @@ pub(crate) struct Arguments {
     name: Option<String>,
     /// With `keep`: the one that is kept; all where none is named
     kept: Option<String>,
-    /// With `keep`: also what was measured with changes that are in no commit, which nobody can measure again
+    /// With `keep`: also what was measured with changes that are in no commit, which nobody can measure again; what was measured
+    /// with --quick or --unpinned; what was cut short; and what has rows that the run itself has called wrong
     #[arg(long)]
     dirty: bool,
     /// What the measurement itself is told, as `-- --instances 2000`

@@ -1,4 +1,4 @@
-//! A file of results: the run on its first line, a record on each of the others.
+//! A file of results: the run on its first line, how it ended on its last one, and a record on each of the others.
 
 use std::{
     fs::{self, File},
@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::record::{Record, Run};
@@ -18,6 +19,25 @@ pub struct Results {
     pub records: Vec<Record>,
     /// What could not be, each with its reason.
     pub missed: Vec<Record>,
+    /// None where the run was cut short, or is older than this line.
+    pub ended: Option<Ended>,
+}
+
+/// Holds what a run that went on to its end came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ended {
+    /// How many were not measured.
+    pub missed: usize,
+    /// How many were measured and cannot be right.
+    pub wrong: usize,
+}
+
+/// Holds the last line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Last {
+    ended: Ended,
 }
 
 /// Writes a file of results, line by line, so that what was measured is there also where the rest fails.
@@ -47,14 +67,19 @@ impl Results {
         let text =
             fs::read_to_string(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
         let wrong = |line: usize, source| FileError::Line { path: path.to_owned(), line: line + 1, source };
-        let mut lines = text.lines().enumerate();
+        let mut lines = text.lines().enumerate().peekable();
         let (_, first) = lines.next().ok_or_else(|| FileError::Empty { path: path.to_owned() })?;
         let run = serde_json::from_str(first).map_err(|source| wrong(0, source))?;
-        let records =
-            lines.map(|(place, line)| serde_json::from_str(line).map_err(|source| wrong(place, source)));
-        let all: Vec<Record> = records.collect::<Result<_, _>>()?;
+        let (mut all, mut ended) = (Vec::<Record>::new(), None);
+        while let Some((place, line)) = lines.next() {
+            let last = serde_json::from_str::<Last>(line).ok().filter(|_| lines.peek().is_none());
+            match last {
+                Some(last) => ended = Some(last.ended),
+                None => all.push(serde_json::from_str(line).map_err(|source| wrong(place, source))?),
+            }
+        }
         let (missed, records) = all.into_iter().partition(|record| record.not_measured.is_some());
-        Ok(Self { run, records, missed })
+        Ok(Self { run, records, missed, ended })
     }
 }
 
@@ -68,11 +93,7 @@ impl Writer {
             fs::create_dir_all(folder).map_err(io)?;
         }
         let mut writer = Self { file: File::create(path).map_err(io)?, path: path.to_owned() };
-        writer.line(&serde_json::to_string(run).map_err(|source| FileError::Line {
-            path: path.to_owned(),
-            line: 1,
-            source,
-        })?)?;
+        writer.line(run)?;
         Ok(writer)
     }
 
@@ -82,12 +103,22 @@ impl Writer {
             let (system, value) = (record.system.clone(), value.clone());
             return Err(FileError::NoNumber { path: self.path.clone(), system, value });
         }
-        let line = serde_json::to_string(record);
-        self.line(&line.map_err(|source| FileError::Line { path: self.path.clone(), line: 0, source })?)
+        self.line(record)
     }
 
-    fn line(&mut self, line: &str) -> Result<(), FileError> {
-        writeln!(self.file, "{line}").map_err(|source| FileError::Io { path: self.path.clone(), source })
+    /// Says that nothing else comes: what has no such line was cut short.
+    pub fn end(&mut self, ended: Ended) -> Result<(), FileError> {
+        self.line(&Last { ended })
+    }
+
+    fn line(&mut self, what: &impl Serialize) -> Result<(), FileError> {
+        let path = || self.path.clone();
+        let line = serde_json::to_string(what).map_err(|source| FileError::Line {
+            path: path(),
+            line: 0,
+            source,
+        })?;
+        writeln!(self.file, "{line}").map_err(|source| FileError::Io { path: path(), source })
     }
 }
 
@@ -130,7 +161,11 @@ mod tests {
         records.iter().for_each(|record| writer.push(record).expect("written"));
         let missed = vec![record(1.5).without_any("it did not start")];
         missed.iter().for_each(|record| writer.push(record).expect("written"));
-        assert_eq!(Results::read(&path).expect("read"), Results { run: run(), records, missed });
+        let mut expected = Results { run: run(), records, missed, ended: None };
+        assert_eq!(Results::read(&path).expect("read"), expected);
+        expected.ended = Some(Ended { missed: 1, wrong: 2 });
+        writer.end(Ended { missed: 1, wrong: 2 }).expect("written");
+        assert_eq!(Results::read(&path).expect("read"), expected);
     }
 
     #[test]
@@ -152,6 +187,8 @@ mod tests {
         assert!(said(format!("{good}\n")).starts_with("FILE:1: unknown field `system`"));
         let class = good.replace("\"class\":\"B\"", "\"class\":\"D\"");
         assert!(said(format!("{run}\n{class}\n")).starts_with("FILE:2: unknown variant `D`"));
+        let ended = r#"{"ended":{"missed":0,"wrong":0}}"#;
+        assert!(said(format!("{run}\n{ended}\n{good}\n")).starts_with("FILE:2: unknown field `ended`"));
         assert!(said(String::new()).starts_with("FILE: nothing is in it"));
     }
 

@@ -16,7 +16,7 @@ mod table;
 
 pub use self::{
     delays::delay_us,
-    file::{FileError, Results, Writer},
+    file::{Ended, FileError, Results, Writer},
     fit::Line,
     number::{number, times},
     record::{Class, Configuration, Program, Record, Run, Value},

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rollcall_cluster::interrupt;
 use rollcall_controller_tests::controller::{Controller, Cost};
-use rollcall_results::{Class, Configuration, Record};
+use rollcall_results::{Class, Configuration, Ended, Record};
 
 use crate::{
     filled::{Filled, Listed, in_a_cluster},
@@ -38,7 +38,7 @@ pub(crate) fn run(instances: u32, rounds: u32) -> Result<()> {
         let mut writer = report::begin("lists", Vec::new())?;
         measured.records(filled.fleet()).iter().try_for_each(|record| writer.push(record))?;
         measured.tell(filled.fleet());
-        Ok(())
+        Ok(writer.end(Ended::default())?)
     })
 }
 

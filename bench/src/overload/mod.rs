@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use rollcall_cluster::{Cluster, Home, Name, Wish, companion::Companion, interrupt};
 use rollcall_controller_tests::{hermit::Fault, stage::Scene};
 use rollcall_faults::{Watchers, judge};
-use rollcall_results::Program;
+use rollcall_results::{Program, Record};
 use serde_json::json;
 
 use self::{fleet::Fleet, result::Outcome};
@@ -54,13 +54,18 @@ fn on_a_process_of_its_own(cluster: &Cluster, minutes: u32, sidecars: u8) -> Res
     on_it.env("KUBECONFIG", cluster.kubeconfig()).env("ROLLCALL_KUBECTL", cluster.kubectl_program());
     let status = on_it.status()?;
     let text = fs::read_to_string(record.path())?;
-    match serde_json::from_str(&text).with_context(|| format!("the measurement ended with {status}")) {
-        Ok(record) => kept.push(&record)?,
+    match serde_json::from_str::<Record>(&text)
+        .with_context(|| format!("the measurement ended with {status}"))
+    {
+        Ok(record) => {
+            kept.push(&record)?;
+            if !status.success() {
+                kept.blame(&record, &format!("the measurement ended with {status}"));
+            }
+        }
         Err(error) => kept.miss(Outcome::nothing(usize::from(sidecars)), &error)?,
     }
-    kept.end()?;
-    ensure!(status.success(), "the measurement ended with {status}");
-    Ok(())
+    kept.end()
 }
 
 fn programs() -> Vec<Program> {

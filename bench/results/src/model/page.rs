@@ -120,7 +120,7 @@ mod tests {
             kernel: text(),
             programs: Vec::new(),
         };
-        (bench.to_owned(), Results { run, records, missed: Vec::new() })
+        (bench.to_owned(), Results { run, records, missed: Vec::new(), ended: None })
     }
 
     fn record(system: &str) -> Record {

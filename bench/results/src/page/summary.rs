@@ -179,7 +179,7 @@ mod tests {
             kernel: text(),
             programs: Vec::new(),
         };
-        BTreeMap::from([("lookup".to_owned(), Results { run, records, missed: Vec::new() })])
+        BTreeMap::from([("lookup".to_owned(), Results { run, records, missed: Vec::new(), ended: None })])
     }
 
     fn record(system: &str, class: Class, round: u32, cpu_us: f64) -> Record {

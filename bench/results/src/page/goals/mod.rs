@@ -133,7 +133,7 @@ mod tests {
             kernel: text(),
             programs: Vec::new(),
         };
-        BTreeMap::from([(bench.to_owned(), Results { run, records, missed: Vec::new() })])
+        BTreeMap::from([(bench.to_owned(), Results { run, records, missed: Vec::new(), ended: None })])
     }
 
     fn lookup(system: &str, class: Class, connections: u32, cpu_us: f64) -> Record {
