@@ -194,7 +194,10 @@ impl Figure {
             let Some(is) = missed.case.get(*name).map(plain) else { return true };
             is == *wanted || FIRST.iter().any(|(first, rest)| is == *first && rest.contains(wanted))
         };
-        (takes_part || part.is(&missed.system)) && only.iter().all(may_be)
+        // Where all of ours failed, no part of it is named.
+        let is_all =
+            is_ours(&missed.system) && ![Sidecar, Controller].iter().any(|part| part.is(&missed.system));
+        (takes_part || is_all || part.is(&missed.system)) && only.iter().all(may_be)
     }
 
     fn value(&self) -> (&'static str, Only) {

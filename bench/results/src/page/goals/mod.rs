@@ -242,6 +242,10 @@ mod tests {
                 vec![failed(of("rollcall controller", "opened", 2_000))],
                 format!("| not measured | {no}it ended |"),
             ),
+            (
+                vec![Record::new("rollcall", Class::C, Configuration::Default, 1).without_any("it ended")],
+                format!("| not measured | {no}it ended |"),
+            ),
             (vec![good.clone(), failed(told(2_000))], format!("| 100 ms | {no}it ended |")),
             (vec![good.clone().with_value("missing", 3.0)], format!("| 100 ms | {no}3 were never told |")),
             (vec![good.clone().with_value("missing", 0.0)], "| 100 ms | yes |".to_owned()),
