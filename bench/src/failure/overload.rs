@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::Context;
 use rollcall_cluster::companion::Companion;
-use rollcall_controller_tests::network::Fault;
 use tokio::{task::JoinSet, time::timeout_at};
 
 use super::{
@@ -68,7 +67,11 @@ pub(super) async fn measure(
                 }
             }
         }
-        well.iter().try_for_each(|pod| pod.network.suffer(Fault::Lossy(LOST_SHARE)))?;
+        // As theirs: on the way in, at either end.
+        for pod in well {
+            pod.network.lose_what_comes(LOST_SHARE)?;
+            rules::lose(&pod.address().to_string(), LOST)?;
+        }
     }
     rules::lose(FROM, LOST)?;
     let processors = processors()?;
