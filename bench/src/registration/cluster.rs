@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use futures::FutureExt;
 use http::{Method, StatusCode};
 use rollcall_cluster::interrupt;
 use rollcall_controller_tests::controller::Controller;
@@ -163,7 +164,7 @@ impl<'a> WithApiServer<'a> {
         let (idle, looked_at) = (Vec::new(), Vec::new());
         let mut with = Self { controller, registrars, watching, parts, idle, looked_at, next: 0 };
         with.written().await?;
-        with.idle = with.in_a_second(async { Ok(sleep(IDLE).await) }).await?;
+        with.idle = with.in_a_second(sleep(IDLE).map(Ok)).await?;
         with.looked_at = with.in_a_second(async { with.written().await.map(drop) }).await?;
         Ok(with)
     }
