@@ -3,6 +3,7 @@
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures::future::try_join_all;
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     kept::Kept,
     local::Draws,
-    peers::Data,
+    peers::{Data, Registry},
     propagation::{Tally, Watchers},
 };
 
@@ -40,28 +41,33 @@ pub(super) struct Detection {
 pub(super) async fn each_event(detection: Detection, kept: Arc<Kept>) -> anyhow::Result<()> {
     let Detection { lives, events, rounds, all_rounds, out_within, seed } = detection;
     let service = Data::service(0);
-    let (mut order, mut lives, mut watchers) = (Draws::new(seed), lives.into_iter(), None);
+    let (mut order, mut lives, mut watchers) = (Draws::new(seed), lives.into_iter(), Vec::new());
     for round in rounds {
         for place in order.order(events.len()) {
             let (Some(event), Some(whom)) = (events.get(place).copied(), lives.next()) else { continue };
             let phase = phase(event, round, all_rounds, seed);
             let wait = APART + Duration::from_millis(whom.pace().beat_ms).mul_f64(phase);
-            let out = once(&whom, &service, event, wait, out_within, &mut watchers).await;
-            let record = record(whom.registry(), event.name(), round);
-            match out {
-                Ok(out) => {
-                    let (system, configuration) = (&record.system, record.configuration);
-                    let told = told(out, out_within);
-                    println!("{round} {system:36} {configuration:?} {:32}: {told}", event.name());
-                    kept.push(&match out {
-                        Some(out) => record.with_value("out_ms", out.as_secs_f64() * 1e3),
-                        None => record.with_value("never_within_s", out_within.as_secs_f64()),
-                    })?;
+            let witnesses = whom.witnesses();
+            match once(&whom, &witnesses, &service, event, wait, out_within, &mut watchers).await {
+                Ok(outs) => {
+                    for (witness, out) in witnesses.iter().zip(outs) {
+                        let record = record(&**witness, event.name(), round);
+                        let (system, configuration) = (&record.system, record.configuration);
+                        let told = told(out, out_within);
+                        println!("{round} {system:36} {configuration:?} {:32}: {told}", event.name());
+                        kept.push(&match out {
+                            Some(out) => record.with_value("out_ms", out.as_secs_f64() * 1e3),
+                            None => record.with_value("never_within_s", out_within.as_secs_f64()),
+                        })?;
+                    }
                 }
                 Err(error) => {
                     // Those who watch may be what failed.
-                    watchers = None;
-                    kept.miss(record, &error.context(event.name()))?;
+                    watchers.clear();
+                    let error = error.context(event.name());
+                    for witness in &witnesses {
+                        kept.miss(record(&**witness, event.name(), round), &error)?;
+                    }
                 }
             }
         }
@@ -77,37 +83,50 @@ fn phase(event: Event, round: u32, all_rounds: u32, seed: u32) -> f64 {
     (part.unwrap_or_default() as f64 + within) / f64::from(all_rounds.max(1))
 }
 
-/// None where it never was out.
+/// By each witness; none where it never was out.
 async fn once(
     whom: &Whom,
+    witnesses: &[Arc<dyn Registry>],
     service: &str,
     event: Event,
     wait: Duration,
     out_within: Duration,
-    watchers: &mut Option<Watchers>,
-) -> anyhow::Result<Option<Duration>> {
-    let watchers = match watchers {
-        Some(watchers) => watchers,
-        None => watchers.insert(Watchers::open(whom.registry(), service, WATCHERS).await?),
-    };
+    watchers: &mut Vec<Watchers>,
+) -> anyhow::Result<Vec<Option<Duration>>> {
+    if watchers.is_empty() {
+        let opening = witnesses.iter().map(|witness| Watchers::open(&**witness, service, WATCHERS));
+        *watchers = try_join_all(opening).await?;
+    }
+    let tallies = |since| witnesses.iter().map(|_| Tally::new(WATCHERS, since)).collect::<Vec<_>>();
     let victim = Victim::start(whom, service).await?;
-    let mut came = Tally::new(WATCHERS, victim.since);
+    let mut came = tallies(victim.since);
     timeout(SEEN_MAX, until_all(watchers, &mut came, &victim.instance, true))
         .await
         .context("never seen")??;
     sleep(wait).await;
     let (victim, since) = victim.suffer(event).await?;
-    let mut gone = Tally::new(WATCHERS, since);
+    let mut gone = tallies(since);
     // That it never is out is a value too.
     if let Ok(ended) = timeout(out_within, until_all(watchers, &mut gone, &victim.instance, false)).await {
         ended?;
     }
     victim.end().await?;
     whom.forget(service).await;
-    Ok(gone.last())
+    Ok(gone.iter().map(Tally::last).collect())
 }
 
+/// Of each witness, beside each other: one who is never told keeps no other from being heard.
 async fn until_all(
+    watchers: &mut [Watchers],
+    tallies: &mut [Tally],
+    instance: &str,
+    is_there: bool,
+) -> anyhow::Result<()> {
+    let each = watchers.iter_mut().zip(tallies);
+    try_join_all(each.map(|(watchers, tally)| until(watchers, tally, instance, is_there))).await.map(drop)
+}
+
+async fn until(
     watchers: &mut Watchers,
     tally: &mut Tally,
     instance: &str,

@@ -111,7 +111,7 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
     }
     if let Some(Ours { registry, pods }) = &ours {
         let whom = Whom::Pod(registry.clone(), pods.first().context("no pod")?.clone());
-        kept.push(&as_set(&whom))?;
+        as_set(&whom, &kept)?;
         let (all_rounds, out_within) = (wish.common.rounds(ROUNDS), OUT_WITHIN);
         let (events, rounds) = (whom.events().to_vec(), 1..=all_rounds);
         let lives = vec![whom; events.len() * all_rounds as usize];
@@ -158,7 +158,7 @@ fn of_row(row: &Row, number: u32, wish: &Wish, kept: &Kept) -> anyhow::Result<Ve
     let all_rounds = wish.common.rounds(if is_slow { ROUNDS_SLOW } else { ROUNDS });
     let lives = all_rounds * u32::try_from(events.len())?;
     ensure!(lives < VICTIMS_EACH, "{all_rounds} rounds are more than there are addresses for");
-    kept.push(&as_set(&whom(1)))?;
+    as_set(&whom(1), kept)?;
     let detection = |lives: Vec<Whom>, events: &[Event], rounds| Detection {
         lives,
         events: events.to_vec(),
@@ -177,11 +177,12 @@ fn of_row(row: &Row, number: u32, wish: &Wish, kept: &Kept) -> anyhow::Result<Ve
 }
 
 /// How long a registry believes in who is silent, and how often who is well speaks.
-fn as_set(whom: &Whom) -> Record {
+fn as_set(whom: &Whom, kept: &Kept) -> anyhow::Result<()> {
     let pace = whom.pace();
-    record(whom.registry(), AS_SET, 1)
-        .with_value("ttl_ms", pace.ttl_ms as f64)
-        .with_value("beat_ms", pace.beat_ms as f64)
+    whom.witnesses().iter().try_for_each(|witness| {
+        let record = record(&**witness, AS_SET, 1).with_value("ttl_ms", pace.ttl_ms as f64);
+        kept.push(&record.with_value("beat_ms", pace.beat_ms as f64))
+    })
 }
 
 /// All have the same case but for the event, so that all of a system is a row of one table.
@@ -211,9 +212,11 @@ impl Ours {
             registrars: Vec::new(),
             guests,
             watching: u8::try_from(WATCHERS)?,
-            crowd: 0,
+            // Who watched before may not have ended yet where others watch already.
+            crowd: 2 * u32::try_from(WATCHERS)?,
             port: PORT,
         };
+        // Whom each pod is watched by, it says itself.
         let [registry, _] = Rollcall::start(&ours).await?;
         Ok(Self { registry: Arc::new(registry), pods })
     }

@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::Context;
 use rollcall_cluster::companion::Companion;
-use rollcall_controller_tests::network::Fault;
 use tokio::{task::JoinSet, time::timeout_at};
 
 use super::{
@@ -34,10 +33,10 @@ const LOST_SHARE: f64 = 0.01;
 const FROM: &str = "127.10.0.0/16";
 const MINUTES_IN_AN_HOUR: f64 = 60.0;
 
-/// Holds a system whose instances are well, and who watches them.
+/// Holds a system whose instances are well, and who watches them in one way.
 struct Prepared {
     registry: Arc<dyn Registry>,
-    well: Vec<Victim>,
+    well: Arc<Vec<Victim>>,
     watchers: Watchers,
 }
 
@@ -53,7 +52,7 @@ pub(super) async fn measure(
         let heartbeat = row.heartbeat.clone().context("no heartbeat")?;
         let whom = |one| Whom::Process(heartbeat.clone(), Ipv4Addr::new(127, 10, number, one));
         match Prepared::start((1..=WELL).map(whom).collect()).await {
-            Ok(one) => prepared.push(one),
+            Ok(some) => prepared.extend(some),
             Err(error) => kept.miss(record(&*row.registry, OVERLOAD, 1), &error)?,
         }
     }
@@ -61,10 +60,18 @@ pub(super) async fn measure(
         let well = pods.get(1..).unwrap_or_default();
         let whom = well.iter().map(|pod| Whom::Pod(registry.clone(), pod.clone()));
         match Prepared::start(whom.collect()).await {
-            Ok(one) => prepared.push(one),
-            Err(error) => kept.miss(record(&**registry, OVERLOAD, 1), &error)?,
+            Ok(both) => prepared.extend(both),
+            Err(error) => {
+                for witness in registry.witnesses() {
+                    kept.miss(record(&witness, OVERLOAD, 1), &error)?;
+                }
+            }
         }
-        well.iter().try_for_each(|pod| pod.network.suffer(Fault::Lossy(LOST_SHARE)))?;
+        // As theirs: on the way in, at either end.
+        for pod in well {
+            pod.network.lose_what_comes(LOST_SHARE)?;
+            rules::lose(&pod.address().to_string(), LOST)?;
+        }
     }
     rules::lose(FROM, LOST)?;
     let processors = processors()?;
@@ -120,16 +127,19 @@ struct Evictions {
 // === impl Prepared ===
 
 impl Prepared {
-    /// Returns once all are registered.
-    async fn start(whom: Vec<Whom>) -> anyhow::Result<Self> {
+    /// Returns once all are registered: for each way to watch them one.
+    async fn start(whom: Vec<Whom>) -> anyhow::Result<Vec<Self>> {
         let service = Data::service(0);
         let mut well = Vec::new();
         for one in &whom {
             well.push(Victim::start(one, &service).await?);
         }
-        let first = whom.first().context("nobody")?;
-        let watchers = Watchers::open(first.registry(), &service, WATCHERS).await?;
-        Ok(Self { registry: first.shared(), well, watchers })
+        let (well, mut all) = (Arc::new(well), Vec::new());
+        for registry in whom.first().context("nobody")?.witnesses() {
+            let watchers = Watchers::open(&*registry, &service, WATCHERS).await?;
+            all.push(Self { registry, well: well.clone(), watchers });
+        }
+        Ok(all)
     }
 
     /// How many evictions the watcher saw who saw most.

@@ -145,17 +145,13 @@ impl Victim {
 // === impl Whom ===
 
 impl Whom {
-    pub(super) fn registry(&self) -> &dyn Registry {
+    /// Those by whom it is watched: of ours one each for both ways to watch, which see the same failure.
+    pub(super) fn witnesses(&self) -> Vec<Arc<dyn Registry>> {
         match self {
-            Self::Process(heartbeat, _) => &**heartbeat,
-            Self::Pod(ours, _) => &**ours,
-        }
-    }
-
-    pub(super) fn shared(&self) -> Arc<dyn Registry> {
-        match self {
-            Self::Process(heartbeat, _) => heartbeat.clone(),
-            Self::Pod(ours, _) => ours.clone(),
+            Self::Process(heartbeat, _) => vec![heartbeat.clone()],
+            Self::Pod(ours, _) => {
+                ours.witnesses().map(|witness| Arc::new(witness) as Arc<dyn Registry>).to_vec()
+            }
         }
     }
 

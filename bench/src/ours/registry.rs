@@ -132,7 +132,12 @@ impl Rollcall {
             first_guest,
             controller,
         });
-        Ok([Witness::Sidecar, Witness::Wire].map(|witness| Self { parts: parts.clone(), witness }))
+        Ok(Self { parts, witness: Witness::Sidecar }.witnesses())
+    }
+
+    /// Both ways to watch, each with all processes.
+    pub(crate) fn witnesses(&self) -> [Self; 2] {
+        [Witness::Sidecar, Witness::Wire].map(|witness| Self { parts: self.parts.clone(), witness })
     }
 
     /// The sidecar of a guest, by its place among them, in its network; the controller is at the other end of that.

@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use futures::FutureExt;
 use http::{Method, StatusCode};
 use rollcall_cluster::interrupt;
 use rollcall_controller_tests::controller::Controller;
@@ -46,7 +47,8 @@ const QUIET: Duration = Duration::from_secs(3);
 const WRITTEN_MAX: Duration = Duration::from_secs(60);
 /// A watcher who does not know by then never does.
 const SEEN_MAX: Duration = Duration::from_secs(15);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What is seen written is so to this; each look has an answer of the controller's.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// For so long nobody registers, and what all compute then is no registration's.
 const IDLE: Duration = Duration::from_secs(5);
 /// Programs of the control plane that take part, by their files.
@@ -68,6 +70,8 @@ pub(super) struct WithApiServer<'a> {
     parts: Vec<(&'static str, Vec<u32>)>,
     /// What each of the parts computes in a second in which nobody registers.
     idle: Vec<Duration>,
+    /// The same while it is looked whether anything is written, which is no registration's either.
+    looked_at: Vec<Duration>,
     /// Names of services are used once: the controller leaves an object alone for a minute after it has written it.
     next: u32,
 }
@@ -157,14 +161,24 @@ impl<'a> WithApiServer<'a> {
         }
         let all = registrars.iter().filter_map(|one| one.pid()).chain(watching.pid());
         parts.push(("sidecars", all.collect()));
-        let mut with = Self { controller, registrars, watching, parts, idle: Vec::new(), next: 0 };
+        let (idle, looked_at) = (Vec::new(), Vec::new());
+        let mut with = Self { controller, registrars, watching, parts, idle, looked_at, next: 0 };
         with.written().await?;
-        let (before, since) = (with.computed()?, Instant::now());
-        sleep(IDLE).await;
-        let seconds = since.elapsed().as_secs_f64();
-        let idle = with.computed()?.into_iter().zip(before).map(|(now, then)| now.saturating_sub(then));
-        with.idle = idle.map(|idle| idle.div_f64(seconds)).collect();
+        with.idle = with.in_a_second(sleep(IDLE).map(Ok)).await?;
+        with.looked_at = with.in_a_second(async { with.written().await.map(drop) }).await?;
         Ok(with)
+    }
+
+    /// What each of the parts computes in a second of this.
+    async fn in_a_second(
+        &self,
+        of: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<Vec<Duration>> {
+        let (before, since) = (self.computed()?, Instant::now());
+        of.await?;
+        let seconds = since.elapsed().as_secs_f64();
+        let computed = self.computed()?.into_iter().zip(before).map(|(now, then)| now.saturating_sub(then));
+        Ok(computed.map(|computed| computed.div_f64(seconds)).collect())
     }
 
     pub(super) fn programs(&self) -> Vec<Program> {
@@ -204,8 +218,15 @@ impl<'a> WithApiServer<'a> {
             .with_value("a_second", many / answered.as_secs_f64())
             .with_value("kept_a_second", many / kept.as_secs_f64());
         let mut all_us = 0.0;
-        for ((((name, _), idle), before), after) in self.parts.iter().zip(&self.idle).zip(before).zip(after) {
-            let computed = after.saturating_sub(before).saturating_sub(idle.mul_f64(lasted.as_secs_f64()));
+        // Nobody looks before all have their answers.
+        let looked = lasted.saturating_sub(answered).as_secs_f64();
+        let without = self
+            .idle
+            .iter()
+            .zip(&self.looked_at)
+            .map(|(idle, looked_at)| idle.mul_f64(answered.as_secs_f64()) + looked_at.mul_f64(looked));
+        for ((((name, _), without), before), after) in self.parts.iter().zip(without).zip(before).zip(after) {
+            let computed = after.saturating_sub(before).saturating_sub(without);
             let each_us = computed.as_secs_f64() * 1e6 / many;
             all_us += each_us;
             record = record.with_value(&format!("{}_cpu_us", name.replace('-', "_")), each_us);

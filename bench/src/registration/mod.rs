@@ -15,7 +15,7 @@ use std::{
 use anyhow::ensure;
 use clap::Args;
 use rollcall_results::{Class, Record};
-use tokio::{runtime::Builder, task::JoinSet};
+use tokio::{runtime::Builder, task::JoinSet, time::sleep};
 
 use self::cluster::{Installed, WithApiServer};
 use crate::{
@@ -34,8 +34,15 @@ const PODS: u8 = 10;
 const SERVICES_EACH: u32 = 8;
 /// Registrations that are under way at a time.
 const TOGETHER: [usize; 2] = [1, 16];
-const LASTS: Duration = Duration::from_secs(3);
+const LASTS: Duration = Duration::from_secs(5);
 const LASTS_QUICK: Duration = Duration::from_millis(300);
+/// For so long nobody registers, and what a registry computes then is no registration's.
+const IDLE: Duration = Duration::from_secs(1);
+/// What a registry has put off is done by then, as a store's writes of each 100 ms.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// Who computes no more than this share of a processor beside what it always does has done what it was told.
+const QUIET_MAX: f64 = 0.02;
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
 /// Until the controller has written all that it was told of, and all of that is gone again.
 const LASTS_WITH_API_SERVER: Duration = Duration::from_secs(30);
 
@@ -52,7 +59,11 @@ pub(crate) struct Arguments {
 /// Holds what registrations came to; that they were taken back is not counted.
 struct Outcome {
     delays: Delays,
+    /// Until the last answers.
     took: Duration,
+    /// Until nothing of it was left to be done, each time.
+    counted: Duration,
+    /// In all of that.
     cpu: Duration,
 }
 
@@ -148,24 +159,51 @@ async fn measure(
     lasts: Duration,
     mut record: Record,
 ) -> anyhow::Result<Record> {
-    let mut outcome = Outcome { delays: Delays::new()?, took: Duration::ZERO, cpu: Duration::ZERO };
+    let none = Duration::ZERO;
+    let mut outcome = Outcome { delays: Delays::new()?, took: none, counted: none, cpu: none };
     let instances: Vec<_> =
         pairs().map(|(_, instance)| instance).collect::<BTreeSet<_>>().into_iter().collect();
     let pids = registry.pids_of_changes(&instances);
+    let (before, begin) = (cpu_of(&pids)?, Instant::now());
+    sleep(IDLE).await;
+    let idle = cpu_of(&pids)?.saturating_sub(before).as_secs_f64() / begin.elapsed().as_secs_f64();
     let begin = Instant::now();
     while begin.elapsed() < lasts || outcome.delays.len() == 0 {
         let (before, since) = (cpu_of(&pids)?, Instant::now());
         let delays = each(registry, together, true).await?;
         outcome.took += since.elapsed();
+        quiet(&pids, idle).await?;
         outcome.cpu += cpu_of(&pids)?.saturating_sub(before);
+        outcome.counted += since.elapsed();
         outcome.delays.join(&delays)?;
         each(registry, together, false).await?;
+        // What is left of that is no registration's.
+        quiet(&pids, idle).await?;
     }
     let many = outcome.delays.len() as f64;
+    let cpu = outcome.cpu.saturating_sub(outcome.counted.mul_f64(idle));
     outcome.delays.tell(&mut record);
     Ok(record
         .with_value("a_second", many / outcome.took.as_secs_f64())
-        .with_value("cpu_us", outcome.cpu.as_secs_f64() * 1e6 / many))
+        .with_value("cpu_us", cpu.as_secs_f64() * 1e6 / many))
+}
+
+/// Returns once these processes compute what they do while nobody registers, or when that does not come.
+async fn quiet(pids: &[u32], idle: f64) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    while begin.elapsed() < QUIET_WITHIN {
+        let (before, since) = (cpu_of(pids)?, Instant::now());
+        sleep(LOOK_EVERY).await;
+        if is_quiet(cpu_of(pids)?.saturating_sub(before), since.elapsed(), idle) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether who has computed so much in this time did no more than it always does, which is this share of a processor.
+fn is_quiet(computed: Duration, lasted: Duration, idle: f64) -> bool {
+    computed <= lasted.mul_f64(idle + QUIET_MAX)
 }
 
 async fn each(registry: &Arc<dyn Registry>, together: usize, comes: bool) -> anyhow::Result<Delays> {
@@ -202,6 +240,20 @@ fn pairs() -> impl Iterator<Item = (String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_computes_what_it_always_does_is_quiet() {
+        let lasted = Duration::from_millis(100);
+        for (computed_ms, idle, expected) in
+            [(0, 0.0, true), (2, 0.0, true), (3, 0.0, false), (3, 0.01, true)]
+        {
+            assert_eq!(
+                is_quiet(Duration::from_millis(computed_ms), lasted, idle),
+                expected,
+                "{computed_ms} {idle}"
+            );
+        }
+    }
 
     #[test]
     fn all_pairs_differ_and_a_pod_registers_no_more_than_it_may() {

@@ -106,6 +106,15 @@ impl Network {
         Ok(())
     }
 
+    /// Each packet that comes is lost with this probability, and in no other way. Its sender does not hear of it, as it would of
+    /// what is lost where it is sent.
+    pub fn lose_what_comes(&self, probability: f64) -> Result<()> {
+        self.heal()?;
+        let rule =
+            format!("-w -A INPUT -i eth0 -m statistic --mode random --probability {probability} -j DROP");
+        self.iptables(&rule.split_whitespace().collect::<Vec<_>>())
+    }
+
     pub fn heal(&self) -> Result<()> {
         self.iptables(&["-w", "-F"])
     }
