@@ -23,6 +23,12 @@ use crate::peers::Data;
 
 /// Names the sidecar's program, as it is in its image.
 const SIDECAR_PROGRAM: &str = "ROLLCALL_SIDECAR_PROGRAM";
+/// Its memory limit as the chart has it; who looks up more than fits gives it more, as an operator does.
+const MEMORY_MAX_MIB: u32 = 48;
+/// Of what it may take beyond itself two parts in five are for what it holds, of which 1,000 instances take some 700 KiB.
+const INSTANCES_A_MIB: u32 = 400;
+/// The program itself.
+const ITSELF_MIB: u32 = 16;
 /// What is not in step by then never is.
 const IN_STEP_MAX: Duration = Duration::from_secs(60);
 
@@ -39,6 +45,7 @@ pub(crate) struct Pod {
     program: PathBuf,
     folder: TempDir,
     port: u16,
+    memory_max_mib: u32,
 }
 
 // === impl Pod ===
@@ -50,7 +57,13 @@ impl Pod {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("token"), CALLER)?;
         fs::create_dir(folder.path().join("state"))?;
-        Ok(Self { program: program.into(), folder, port })
+        Ok(Self { program: program.into(), folder, port, memory_max_mib: MEMORY_MAX_MIB })
+    }
+
+    /// With as much memory as it needs to hold all of this.
+    pub(crate) fn that_holds(self, data: Data) -> Self {
+        let needed_mib = ITSELF_MIB + data.services * data.instances / INSTANCES_A_MIB;
+        Self { memory_max_mib: needed_mib.max(MEMORY_MAX_MIB), ..self }
     }
 
     /// How large the image of this program is, which holds nothing else.
@@ -86,6 +99,7 @@ impl Pod {
             format!("--api-listen-v6=[::1]:{}", self.port),
             format!("--health-listen={health}"),
             format!("--dns-listen={dns}"),
+            format!("--memory-max-mib={}", self.memory_max_mib),
         ];
         let process = measured("starting the sidecar", &self.program, move |sidecar| {
             sidecar.args(arguments).stderr(Stdio::null()).env("ROLLCALL_LOG", "error");

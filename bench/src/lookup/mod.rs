@@ -234,7 +234,7 @@ fn all_loads() -> Vec<Load> {
 
 impl Ours {
     async fn start(data: Data) -> anyhow::Result<Self> {
-        let pod = Pod::new(PORTS)?;
+        let pod = Pod::new(PORTS)?.that_holds(data);
         let half = pod.controller(Shop { data, generation: 1 })?;
         let sidecar = Arc::new(SidecarPeer::new(pod.start().await?, data).await?);
         let mut caller = Caller::connect(sidecar.sidecar.at).await?;

@@ -37,7 +37,7 @@ pub(super) async fn measure(arguments: &MemoryArguments, sizes: &mut Sizes) -> R
 
 /// With nobody asking, and then with everything held and each answer kept: only who asks again has his kept.
 async fn both(data: Data, round: u32) -> Result<Vec<Record>> {
-    let pod = Pod::new(PORTS)?;
+    let pod = Pod::new(PORTS)?.that_holds(data);
     let _controller = pod.controller(Shop { data, generation: 1 })?;
     let sidecar = pod.start().await?;
     sidecar.in_step().await?;
