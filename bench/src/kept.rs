@@ -107,17 +107,7 @@ mod tests {
     fn what_was_not_measured_is_kept_with_its_reason_and_the_run_fails_in_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("failure.jsonl");
-        let text = String::new;
-        let run = Run {
-            bench: text(),
-            command: text(),
-            commit: text(),
-            date: text(),
-            machine: text(),
-            kernel: text(),
-            programs: Vec::new(),
-        };
-        let kept = Kept::of(Writer::create(&path, &run).unwrap());
+        let kept = Kept::of(Writer::create(&path, &Run::default()).unwrap());
         let record = |round| Record::new("etcd", Class::C, Configuration::Default, round);
         let measured = record(1).with_value("out_ms", 5.0);
         assert_eq!(kept.keep(record(1), Ok(measured.clone())).unwrap(), Some(measured.clone()));

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::record::{Record, Run};
 
 /// Holds a file of results as it was read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Results {
     pub run: Run,
     /// What was measured.

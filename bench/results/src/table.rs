@@ -23,6 +23,11 @@ impl Table {
         self
     }
 
+    #[must_use]
+    pub fn with_columns<'a>(self, columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
+        columns.into_iter().fold(self, |table, (name, align)| table.with_column(name, align))
+    }
+
     /// Cells that are missing are empty, and what is more than there are columns is left out.
     pub fn push(&mut self, mut cells: Vec<String>) {
         cells.resize(self.head.len(), String::new());

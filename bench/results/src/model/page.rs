@@ -58,16 +58,13 @@ pub fn tables(kept: &BTreeMap<String, Results>) -> String {
     let mut text = String::from("\n");
     for Answers { title, answers } in &all {
         text += &format!("**{title}**\n\n");
-        let mut table = Table::default().with_column("what", Align::Words);
-        for (name, align) in [
+        let mut table = Table::default().with_column("what", Align::Words).with_columns([
             ("value", Align::Numbers),
             ("±", Align::Numbers),
             ("by", Align::Words),
             ("measured up to", Align::Words),
             ("takes for granted", Align::Words),
-        ] {
-            table = table.with_column(name, align);
-        }
+        ]);
         answers.iter().for_each(|answer| table.push(row(answer, kept)));
         text += &table.markdown();
         text.push('\n');
@@ -110,17 +107,8 @@ mod tests {
     use crate::{Class, Configuration, Record, Run};
 
     fn results(bench: &str, records: Vec<Record>) -> (String, Results) {
-        let text = String::new;
-        let run = Run {
-            bench: bench.to_owned(),
-            command: text(),
-            commit: text(),
-            date: text(),
-            machine: text(),
-            kernel: text(),
-            programs: Vec::new(),
-        };
-        (bench.to_owned(), Results { run, records, missed: Vec::new(), ended: None })
+        let run = Run { bench: bench.to_owned(), ..Run::default() };
+        (bench.to_owned(), Results { run, records, ..Results::default() })
     }
 
     fn record(system: &str) -> Record {

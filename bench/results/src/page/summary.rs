@@ -67,8 +67,7 @@ pub(super) fn told(results: &BTreeMap<String, Results>) -> String {
 }
 
 fn figures(results: &BTreeMap<String, Results>) -> Table {
-    let mut table = Table::default();
-    for (name, align) in [
+    let mut table = Table::default().with_columns([
         ("what", Align::Words),
         ("unit", Align::Words),
         ("class", Align::Words),
@@ -78,9 +77,7 @@ fn figures(results: &BTreeMap<String, Results>) -> Table {
         ("value", Align::Numbers),
         ("ours by theirs", Align::Numbers),
         ("we are", Align::Words),
-    ] {
-        table = table.with_column(name, align);
-    }
+    ]);
     for figure in &FIGURES {
         let Some(results) = results.get(figure.bench) else { continue };
         let all = series(&results.records);
@@ -169,17 +166,8 @@ mod tests {
     use crate::record::{Class, Record, Run};
 
     fn results(records: Vec<Record>) -> BTreeMap<String, Results> {
-        let text = String::new;
-        let run = Run {
-            bench: "lookup".to_owned(),
-            command: text(),
-            commit: text(),
-            date: text(),
-            machine: text(),
-            kernel: text(),
-            programs: Vec::new(),
-        };
-        BTreeMap::from([("lookup".to_owned(), Results { run, records, missed: Vec::new(), ended: None })])
+        let run = Run { bench: "lookup".to_owned(), ..Run::default() };
+        BTreeMap::from([("lookup".to_owned(), Results { run, records, ..Results::default() })])
     }
 
     fn record(system: &str, class: Class, round: u32, cpu_us: f64) -> Record {

@@ -123,17 +123,8 @@ mod tests {
     use crate::record::{Class, Configuration, Record, Run};
 
     fn measured(bench: &str, records: Vec<Record>) -> BTreeMap<String, Results> {
-        let text = String::new;
-        let run = Run {
-            bench: bench.to_owned(),
-            command: text(),
-            commit: text(),
-            date: text(),
-            machine: text(),
-            kernel: text(),
-            programs: Vec::new(),
-        };
-        BTreeMap::from([(bench.to_owned(), Results { run, records, missed: Vec::new(), ended: None })])
+        let run = Run { bench: bench.to_owned(), ..Run::default() };
+        BTreeMap::from([(bench.to_owned(), Results { run, records, ..Results::default() })])
     }
 
     fn lookup(system: &str, class: Class, connections: u32, cpu_us: f64) -> Record {
