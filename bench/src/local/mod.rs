@@ -25,7 +25,7 @@ pub(crate) use self::{
     process::{cpu, cpu_of, listening, measured, memory, processors, stand_aside},
     rounds::{Measured, Rounds, median},
     schedule::Schedule,
-    shop::{NAMESPACE, Shop, ShopPorts, key as shop_key, serve as serve_shop},
+    shop::{NAMESPACE, Shop, ShopPorts, keys as shop_keys, serve as serve_shop},
     sidecar::{Pod, Sidecar},
     steal::{STOLEN_PERCENT_MAX, Ticks},
     turns::Turns,

@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use rollcall_catalogue::{
     Attributes, Namespace, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
@@ -42,6 +42,13 @@ pub(crate) struct Shop {
     pub(crate) generation: u32,
 }
 
+/// Holds a shop with the names of its parts, each of which all objects share.
+struct Stock {
+    shop: Shop,
+    namespace: Namespace,
+    keys: Vec<ServiceKey>,
+}
+
 /// Holds the ports of loopback on which it is served.
 #[derive(Args, Debug, Clone, Copy)]
 pub(crate) struct ShopPorts {
@@ -56,18 +63,20 @@ pub(crate) struct ShopPorts {
 /// Serves it as a controller would, until its standard input ends.
 pub(crate) fn serve(shop: Shop, ports: ShopPorts) -> anyhow::Result<()> {
     let sessions = (Ipv4Addr::LOCALHOST, ports.port).into();
-    Runtime::new()?.block_on(half::serve(shop.lists(), sessions, |index| obey(index, shop, ports.read_port)))
+    let stock = Stock::of(shop)?;
+    Runtime::new()?
+        .block_on(half::serve(stock.lists(), sessions, |index| obey(index, &stock, ports.read_port)))
 }
 
 /// `change 1000 5`: so many changes a second, for so many seconds, one instance of one service each.
-async fn obey(index: IndexHandle, shop: Shop, read_port: Option<u16>) -> anyhow::Result<()> {
+async fn obey(index: IndexHandle, stock: &Stock, read_port: Option<u16>) -> anyhow::Result<()> {
     let (_trigger, ear) = shutdown();
     if let Some(port) = read_port {
         let api = Api::new(index.clone(), Consumers::default(), init_logs_for_people()?, "bench");
         tokio::spawn(api.serve(bind((Ipv4Addr::LOCALHOST, port).into())?, ear));
     }
     let mut questions = questions();
-    let mut turn = shop.generation;
+    let mut turn = stock.shop.generation;
     while let Some(line) = questions.recv().await {
         let words: Vec<_> = line.split(' ').collect();
         let ["change", a_second, seconds] = words.as_slice() else {
@@ -79,7 +88,8 @@ async fn obey(index: IndexHandle, shop: Shop, read_port: Option<u16>) -> anyhow:
         for number in 0..a_second * seconds {
             ticks.tick().await;
             turn += 1;
-            index.apply(shop.pod(number.wrapping_mul(7_919) % shop.data.all(), turn)).await?;
+            let number = number.wrapping_mul(7_919) % stock.shop.data.all();
+            index.apply(stock.pod(number, turn).context("no such instance")?).await?;
         }
         say("done")?;
     }
@@ -100,18 +110,28 @@ impl Shop {
         ];
         told.into_iter().chain(read_port.map(|port| format!("--read-port={port}"))).collect()
     }
+}
 
-    fn lists(self) -> impl Iterator<Item = Change> {
+// === impl Stock ===
+
+impl Stock {
+    fn of(shop: Shop) -> anyhow::Result<Self> {
+        Ok(Self { shop, namespace: NAMESPACE.parse()?, keys: keys(shop.data)? })
+    }
+
+    /// One at a time: what was told of all would stay in the memory that is measured.
+    fn lists(&self) -> impl Iterator<Item = Change> {
         Kind::ALL.into_iter().flat_map(move |kind| {
             let objects: Box<dyn Iterator<Item = Change>> = match kind {
                 Kind::Pod => Box::new(
-                    (0..self.data.all())
-                        .map(move |number| self.pod(number, self.generation))
-                        .chain([caller()]),
+                    (0..self.shop.data.all())
+                        .filter_map(move |number| self.pod(number, self.shop.generation))
+                        .chain([self.seen(CALLER, CALLER.to_owned(), CALLER_NUMBER, None)]),
                 ),
                 Kind::Node => Box::new((0..3).map(node)),
                 Kind::Namespace => {
-                    Box::new(std::iter::once(Change::Namespace(namespace(), NamespaceFacts::default())))
+                    let facts = NamespaceFacts::default();
+                    Box::new(std::iter::once(Change::Namespace(self.namespace.clone(), facts)))
                 }
                 Kind::Registration | Kind::Service | Kind::Slice => Box::new(std::iter::empty()),
             };
@@ -119,10 +139,10 @@ impl Shop {
         })
     }
 
-    /// An instance; its metadata tells which generation of it this is.
-    fn pod(self, number: u32, generation: u32) -> Change {
-        let place = number / self.data.instances;
-        let (service, key) = (Data::service(place), key(place));
+    /// An instance, where there is one of this number; its metadata tells which generation of it this is.
+    fn pod(&self, number: u32, generation: u32) -> Option<Change> {
+        let key = self.keys.get((number / self.shop.data.instances) as usize)?.clone();
+        let name = format!("{}-{number:05x}", key.service);
         let [(build, _), (team, payments)] = METADATA;
         let word = Registration {
             key,
@@ -138,18 +158,29 @@ impl Shop {
             policy: None,
             visibility: None,
         };
-        seen(&uid(number), format!("{service}-{number:05x}"), number, Some(word))
+        Some(self.seen(&uid(number), name, number, Some(word)))
+    }
+
+    fn seen(&self, uid: &str, name: String, number: u32, word: Option<Registration>) -> Change {
+        let facts = PodFacts {
+            uid: uid.into(),
+            namespace: self.namespace.clone(),
+            name: name.into(),
+            node: Some(format!("node-{}", number % 3).into()),
+            addresses: [address(number)].into(),
+            labels: Arc::default(),
+            has_sidecar: false,
+            asks_to_drain: false,
+            registration: word.map(Arc::new),
+            life: PodLife::READY,
+        };
+        Change::Pod(Box::new(facts.into()))
     }
 }
 
-/// What sessions call the service of this number.
-pub(crate) fn key(service: u32) -> ServiceKey {
-    let text = format!("{}.{NAMESPACE}", Data::service(service));
-    text.parse().unwrap_or_else(|error| unreachable!("{error}"))
-}
-
-fn namespace() -> Namespace {
-    NAMESPACE.parse().unwrap_or_else(|error| unreachable!("{error}"))
+/// What sessions call the services of this data.
+pub(crate) fn keys(data: Data) -> anyhow::Result<Vec<ServiceKey>> {
+    (0..data.services).map(|service| Ok(format!("{}.{NAMESPACE}", Data::service(service)).parse()?)).collect()
 }
 
 fn node(number: u32) -> Change {
@@ -160,24 +191,4 @@ fn node(number: u32) -> Change {
         addresses: Vec::new(),
     };
     Change::Node(format!("node-{number}").into(), facts)
-}
-
-fn caller() -> Change {
-    seen(CALLER, CALLER.to_owned(), CALLER_NUMBER, None)
-}
-
-fn seen(uid: &str, name: String, number: u32, word: Option<Registration>) -> Change {
-    let facts = PodFacts {
-        uid: uid.into(),
-        namespace: namespace(),
-        name: name.into(),
-        node: Some(format!("node-{}", number % 3).into()),
-        addresses: [address(number)].into(),
-        labels: Arc::default(),
-        has_sidecar: false,
-        asks_to_drain: false,
-        registration: word.map(Arc::new),
-        life: PodLife::READY,
-    };
-    Change::Pod(Box::new(facts.into()))
 }

@@ -9,7 +9,7 @@ use super::{
     settled,
 };
 use crate::{
-    local::shop_key,
+    local::shop_keys,
     peers::{Data, Peer, start_controller},
     sessions::{Crowd, PATIENCE, PORT, tokens},
 };
@@ -51,7 +51,7 @@ async fn looked_up(data: Data, round: u32) -> Result<Vec<Record>> {
 async fn crowded(data: Data, sessions: u32, record: Record) -> Result<Record> {
     let controller = start_controller(data, PORT).await?;
     let tokens = tokens(usize::try_from(sessions)?)?;
-    let crowd = Crowd::of("crowd", &controller.door, (data.services, shop_key), &tokens)?;
+    let crowd = Crowd::of("crowd", &controller.door, &shop_keys(data)?, &tokens)?;
     crowd.connect();
     crowd.in_step(PATIENCE).await.context("not all are in step")?;
     let record = settled(&controller.pids(), record).await?;

@@ -22,11 +22,10 @@ use tokio::runtime::Runtime;
 
 use crate::{
     half::{self, questions},
-    local::measured,
+    local::{NAMESPACE, measured},
     peers::{Data, METADATA, PORT, TAG, VERSION},
 };
 
-const NAMESPACE: &str = "shop";
 /// The nodes of those without a sidecar. One with a sidecar has a node for itself, so that each can be lost alone.
 const NODES: usize = 3;
 /// Where members of the crowd are; nothing listens there.
@@ -71,27 +70,24 @@ pub(crate) enum PodWord {
 
 /// Serves it until the standard input ends.
 pub(crate) fn serve(arguments: &TownArguments) -> anyhow::Result<()> {
-    let all_that_there_is = lists(arguments);
-    Runtime::new()?.block_on(half::serve(
-        all_that_there_is.into_iter(),
-        arguments.listen,
-        |index| async move {
-            let mut questions = questions();
-            while let Some(line) = questions.recv().await {
-                index.apply(told(&line, &arguments.pods)?).await?;
-            }
-            Ok(())
-        },
-    ))
+    let namespace: Namespace = NAMESPACE.parse()?;
+    let all_that_there_is = lists(arguments, &namespace)?;
+    Runtime::new()?.block_on(half::serve(all_that_there_is.into_iter(), arguments.listen, async |index| {
+        let mut questions = questions();
+        while let Some(line) = questions.recv().await {
+            index.apply(told(&line, &arguments.pods, &namespace)?).await?;
+        }
+        Ok(())
+    }))
 }
 
 /// `terminating 3`: what becomes of the pod with a sidecar that has this place among them.
-fn told(line: &str, pods: &[IpAddr]) -> anyhow::Result<Change> {
+fn told(line: &str, pods: &[IpAddr], namespace: &Namespace) -> anyhow::Result<Change> {
     let (word, number) = line.split_once(' ').with_context(|| format!("{line:?}: no pod"))?;
     let number: usize = number.parse()?;
     let address = *pods.get(number).with_context(|| format!("no pod has the place {number}"))?;
     let uid = token(number);
-    let lives = |life| pod(&uid, address, &own_node(number), None, true, life);
+    let lives = |life| pod(namespace, &uid, address, &own_node(number), None, true, life);
     Ok(match PodWord::of(word)? {
         PodWord::Here => lives(PodLife::READY),
         PodWord::Terminating => lives(PodLife { deleting: true, ..PodLife::READY }),
@@ -113,45 +109,39 @@ pub(crate) fn key(service: &str) -> anyhow::Result<ServiceKey> {
     Ok(format!("{service}.{NAMESPACE}").parse()?)
 }
 
-fn lists(arguments: &TownArguments) -> Vec<Change> {
+fn lists(arguments: &TownArguments, namespace: &Namespace) -> anyhow::Result<Vec<Change>> {
     let data = Data { services: arguments.services, instances: arguments.instances };
-    let stable = (0..data.services).flat_map(|number| {
-        let service = Data::service(number);
-        data.addresses(number)
-            .filter_map(|address| address.parse().ok())
-            .map(move |address| {
-                let node = format!("node-{}", number as usize % NODES);
-                pod(&format!("stable-{address}"), address, &node, registered(&service), false, PodLife::READY)
-            })
-            .collect::<Vec<_>>()
-    });
+    let mut pods = Vec::new();
+    for number in 0..data.services {
+        let (word, node) = (registered(&Data::service(number))?, format!("node-{}", number as usize % NODES));
+        for address in data.addresses(number) {
+            let (uid, address) = (format!("stable-{address}"), address.parse()?);
+            pods.push(pod(namespace, &uid, address, &node, Some(word.clone()), false, PodLife::READY));
+        }
+    }
     let sidecars = arguments.pods.iter().enumerate();
     let sidecars = sidecars.map(|(number, address)| {
-        pod(&token(number), *address, &own_node(number), None, true, PodLife::READY)
+        pod(namespace, &token(number), *address, &own_node(number), None, true, PodLife::READY)
     });
     let crowd = (0..arguments.crowd).filter_map(|number| {
         let IpAddr::V4(first) = CROWD else { return None };
         let address = Ipv4Addr::from(u32::from(first) + number);
-        Some(pod(&crowd_token(number), address.into(), "node-0", None, false, PodLife::READY))
+        Some(pod(namespace, &crowd_token(number), address.into(), "node-0", None, false, PodLife::READY))
     });
     let nodes = (0..NODES).map(|number| format!("node-{number}"));
     let nodes: Vec<_> = nodes.chain((0..arguments.pods.len()).map(own_node)).collect();
-    let pods: Vec<_> = stable.chain(sidecars).chain(crowd).collect();
+    pods.extend(sidecars.chain(crowd));
     let mut all = Vec::new();
     for kind in Kind::ALL {
         let objects: Vec<Change> = match kind {
             Kind::Pod => pods.clone(),
             Kind::Node => nodes.iter().map(|name| node(name)).collect(),
-            Kind::Namespace => vec![Change::Namespace(namespace(), NamespaceFacts::default())],
+            Kind::Namespace => vec![Change::Namespace(namespace.clone(), NamespaceFacts::default())],
             Kind::Registration | Kind::Service | Kind::Slice => Vec::new(),
         };
         all.extend(once(Change::ListBegins(kind)).chain(objects).chain([Change::ListEnds(kind)]));
     }
-    all
-}
-
-fn namespace() -> Namespace {
-    NAMESPACE.parse().unwrap_or_else(|error| unreachable!("{error}"))
+    Ok(all)
 }
 
 fn own_node(number: usize) -> String {
@@ -168,9 +158,9 @@ fn node(name: &str) -> Change {
     Change::Node(name.into(), facts)
 }
 
-fn registered(service: &str) -> Option<Registration> {
-    Some(Registration {
-        key: key(service).ok()?,
+fn registered(service: &str) -> anyhow::Result<Registration> {
+    Ok(Registration {
+        key: key(service)?,
         source: Source::Annotation,
         target: Target::Own,
         attributes: Attributes {
@@ -186,6 +176,7 @@ fn registered(service: &str) -> Option<Registration> {
 }
 
 fn pod(
+    namespace: &Namespace,
     uid: &str,
     address: IpAddr,
     node: &str,
@@ -195,7 +186,7 @@ fn pod(
 ) -> Change {
     let facts = PodFacts {
         uid: uid.into(),
-        namespace: namespace(),
+        namespace: namespace.clone(),
         name: uid.replace('.', "-").into(),
         node: Some(node.into()),
         addresses: [address].into(),
@@ -276,7 +267,8 @@ mod tests {
     #[test]
     fn what_becomes_of_a_pod_is_told_in_a_line() {
         let pods = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().expect("an address"));
-        let life = |line: &str| match told(line, &pods).expect("it can be done") {
+        let namespace = NAMESPACE.parse().expect("a name");
+        let life = |line: &str| match told(line, &pods, &namespace).expect("it can be done") {
             Change::Pod(seen) => {
                 assert_eq!((&*seen.facts.uid.to_string(), seen.facts.has_sidecar), ("pod-1", true));
                 assert!(seen.facts.addresses.contains(&pods[1]));
@@ -290,7 +282,7 @@ mod tests {
         };
         assert_eq!(["here 1", "terminating 1", "gone 1"].map(life), [Some(false), Some(true), None]);
         for wrong in ["", "here", "here 2", "here x", "away 1"] {
-            assert!(told(wrong, &pods).is_err(), "{wrong:?}");
+            assert!(told(wrong, &pods, &namespace).is_err(), "{wrong:?}");
         }
     }
 }

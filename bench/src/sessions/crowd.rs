@@ -1,6 +1,7 @@
 //! The crowd: as many clients as sidecars are wanted.
 
 use std::{
+    iter::once,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use rollcall_catalogue::ServiceKey;
 use rollcall_cluster::interrupt;
 use rollcall_net::client_config;
@@ -22,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    ALL_HOLD, HELD,
+    HELD,
     link::{News, converse},
     seen::Seen,
     told::Told,
@@ -71,29 +72,31 @@ impl Crowd {
     /// sets them apart from another crowd of the same pods: to the controller they are new processes, and no late ones of the
     /// other.
     pub(crate) fn new(name: &str, door: &Door, instances: u32, tokens: &[String]) -> anyhow::Result<Self> {
-        Self::of(name, door, (instances / INSTANCES, key), tokens)
+        Self::of(name, door, &(0..instances / INSTANCES).map(key).collect::<Vec<_>>(), tokens)
     }
 
-    /// The same in a cluster of so many services, which have these names.
+    /// The same in a cluster of these services, of which the first one (`ALL_HOLD`) is everyone's.
     pub(crate) fn of(
         name: &str,
         door: &Door,
-        (services, key): (u32, fn(u32) -> ServiceKey),
+        services: &[ServiceKey],
         tokens: &[String],
     ) -> anyhow::Result<Self> {
-        ensure!(services > HELD, "too few services");
+        let (all_hold, others) = services.split_first().context("no services")?;
+        ensure!(others.len() >= HELD as usize, "too few services");
         let member = |(number, token): (u32, &String)| {
             let mut client = Client::new(format!("{name}-{number}"), usize::MAX);
             // One service is everyone's, the first; the others lie apart.
-            let others = (1..HELD).map(|n| 1 + (number.wrapping_mul(31) + n * 97) % (services - 1));
-            client.subscribe([ALL_HOLD].into_iter().chain(others).map(key));
+            let own = (1..HELD)
+                .filter_map(|n| others.get((number.wrapping_mul(31) + n * 97) as usize % others.len()));
+            client.subscribe(once(all_hold).chain(own).cloned());
             let tls = client_config(door.authority.as_bytes())?;
             let (client, token) = (tokio::sync::Mutex::new(client), token.clone());
             anyhow::Ok(Arc::new(Member { number, token, client, in_step: watch::channel(false).0, tls }))
         };
         let members = (0..).zip(tokens).map(member).collect::<Result<_, _>>()?;
         let shared =
-            Shared { all_hold: key(ALL_HOLD), told: Mutex::default(), measuring: AtomicBool::default() };
+            Shared { all_hold: all_hold.clone(), told: Mutex::default(), measuring: AtomicBool::default() };
         Ok(Self { members, tasks: Mutex::default(), address: door.address, shared: Arc::new(shared) })
     }
 
