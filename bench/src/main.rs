@@ -86,7 +86,7 @@ enum What {
         #[arg(long, default_value_t = 7)]
         rounds: u32,
     },
-    /// Lookups on localhost: the sidecar beside bare HTTP with as many bytes, the controller's read API, and other registries;
+    /// Lookups on localhost: the sidecar beside bare HTTP with as many answers, the controller's read API, and other registries;
     /// its delays while everything changes.
     Lookup(lookup::LookupArguments),
     /// A sidecar alone: its memory, what it computes while nobody asks, and how soon it answers.
@@ -195,7 +195,7 @@ enum What {
     LookupFloor {
         #[arg(long)]
         port: u16,
-        answer: PathBuf,
+        answers: PathBuf,
     },
 }
 
@@ -233,7 +233,7 @@ fn main() -> anyhow::Result<()> {
         What::App(arguments) => ours::run_app(&arguments),
         What::Town(arguments) => ours::serve_town(&arguments),
         What::DnsFloor { port, reply } => dns::serve_floor(port, &reply),
-        What::LookupFloor { port, answer } => lookup::serve_floor(port, &answer),
+        What::LookupFloor { port, answers } => lookup::serve_floor(port, &answers),
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     kept::Kept,
     ours::{Rollcall, Wish as OurWish},
     peers::{Peer, Registry, build},
-    propagation::{OUT_WITHIN, Row, Rows, Wish as Common},
+    propagation::{NotStarted, OUT_WITHIN, Row, Wish as Common, every_peer},
 };
 
 /// The first port of what is started here.
@@ -84,7 +84,7 @@ pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
 }
 
 async fn all(wish: &Wish) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
+    let mut failed = NotStarted::new();
     let mut rows = every_peer(&wish.common, &mut failed).await;
     rows.retain(|row| row.heartbeat.is_some());
     let mut ours = None;
@@ -125,21 +125,6 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
         overload::measure(&rows, ours.as_ref(), minutes, &kept).await?;
     }
     kept.end()
-}
-
-/// All that start; who does not is told with the reason, and keeps nobody else from being measured, nor its own other
-/// configuration.
-pub(crate) async fn every_peer(wish: &Common, failed: &mut Vec<(Record, anyhow::Error)>) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for peer in Rows::peers(wish) {
-        let (name, _, configuration) = peer;
-        match Rows::of_peer(wish.data(), peer).await {
-            Ok(started) => rows.extend(started),
-            // Whatever rows it would have, each has a server behind it.
-            Err(error) => failed.push((Record::new(name, Class::C, configuration, 1), error)),
-        }
-    }
-    rows
 }
 
 fn programs(rows: &[Row], ours: Option<&Ours>) -> Vec<Program> {

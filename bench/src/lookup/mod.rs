@@ -1,7 +1,7 @@
 //! A lookup on localhost: what it costs the sidecar beside what HTTP itself costs, and beside the registries that teams have.
 //!
 //! ```text
-//!  processor 0: one of   bare hyper with as many bytes | sidecar | controller | Consul | etcd | ZooKeeper | Eureka
+//!  processor 0: one of   bare hyper with as many answers | sidecar | controller | Consul | etcd | ZooKeeper | Eureka
 //!  processor 1: this process (the load), and the controller's half that the sidecar is in session with
 //! ```
 //!
@@ -146,7 +146,8 @@ async fn one_part(
     let mut peers: Vec<Arc<dyn Peer>> = vec![ours.floor.clone()];
     if let Some(consul) = others.iter().find(|peer| peer.name().starts_with("consul")) {
         let bytes = consul.client().await?.lookup(0).await?;
-        peers.push(Arc::new(Floor::of_bytes("bare hyper, Consul's bytes", bytes, PORTS + 10).await?));
+        let floor = Floor::of_bytes("bare hyper, Consul's bytes", part.data, bytes, PORTS + 10).await?;
+        peers.push(Arc::new(floor));
     }
     peers.push(ours.sidecar.clone());
     peers.push(Arc::new(start_controller(part.data, PORTS + 11).await?));
@@ -238,8 +239,12 @@ impl Ours {
         let half = pod.controller(Shop { data, generation: 1 })?;
         let sidecar = Arc::new(SidecarPeer::new(pod.start().await?, data).await?);
         let mut caller = Caller::connect(sidecar.sidecar.at).await?;
-        let answer = caller.answer(&sidecar.sidecar.request(0)).await?;
-        let floor = Arc::new(Floor::start("bare hyper, our bytes", answer, PORTS + 9).await?);
+        let mut answers = Vec::new();
+        for service in 0..data.services {
+            answers.push(caller.answer(&sidecar.sidecar.request(service)).await?.to_vec());
+        }
+        let floor = Floor::start("bare hyper, our bytes", data, answers.into_iter(), PORTS + 9).await?;
+        let floor = Arc::new(floor);
         Ok(Self { pod, half, sidecar, floor })
     }
 }

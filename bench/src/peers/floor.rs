@@ -1,9 +1,9 @@
-//! The floor, as those that are measured above it: what HTTP itself costs with as many bytes as a registry's answer has.
+//! The floor, as those that are measured above it: what HTTP itself costs with as many answers as a registry has, and as many
+//! bytes in each.
 
 use std::{
     env, fs,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
 };
 
 use anyhow::bail;
@@ -12,17 +12,21 @@ use rollcall_cluster::companion::Companion;
 use rollcall_results::{Class, Configuration, Program};
 use tempfile::TempDir;
 
-use super::{Client, Peer, rollcall::Asker};
+use super::{
+    Client, Data, Peer,
+    rollcall::{Asker, Requests, requests},
+};
 use crate::{
     local::{listening, measured},
     report::program,
 };
 
-/// Holds a bare hyper server that answers everything with the same.
+/// Holds a bare hyper server that has an answer for each service.
 pub(crate) struct Floor {
     name: String,
     process: Companion,
     at: SocketAddr,
+    requests: Requests,
     _folder: TempDir,
 }
 
@@ -32,28 +36,37 @@ struct FloorClient(Box<dyn Client>);
 // === impl Floor ===
 
 impl Floor {
-    /// With this answer, its head included.
-    pub(crate) async fn start(name: &str, answer: &[u8], port: u16) -> anyhow::Result<Self> {
+    /// With these answers, their heads included, to who asks for the services of this data.
+    pub(crate) async fn start(
+        name: &str,
+        data: Data,
+        answers: impl Iterator<Item = Vec<u8>>,
+        port: u16,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let file = folder.path().join("answer");
-        fs::write(&file, answer)?;
+        for (number, answer) in answers.enumerate() {
+            fs::write(folder.path().join(number.to_string()), answer)?;
+        }
         let process = measured("starting bare hyper", &env::current_exe()?, {
+            let folder = folder.path().to_owned();
             move |floor| {
-                floor.arg("lookup-floor").arg(format!("--port={port}")).arg(file);
+                floor.arg("lookup-floor").arg(format!("--port={port}")).arg(folder);
             }
         })?;
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         listening(at, &process).await?;
-        Ok(Self { name: name.to_owned(), process, at, _folder: folder })
+        let requests = requests(data, at, |service| format!("/v1/services/{}", Data::service(service)));
+        Ok(Self { name: name.to_owned(), process, at, requests, _folder: folder })
     }
 
-    /// With an answer of so many bytes, where it is known of somebody else's no more than that.
-    pub(crate) async fn of_bytes(name: &str, bytes: usize, port: u16) -> anyhow::Result<Self> {
+    /// With answers of so many bytes, where it is known of somebody else's no more than that.
+    pub(crate) async fn of_bytes(name: &str, data: Data, bytes: usize, port: u16) -> anyhow::Result<Self> {
         const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
         // Its length and the date are hyper's own.
         const OF_HYPER: usize = "content-length: 10000\r\ndate: Sun, 22 Nov 2026 19:30:00 GMT\r\n".len();
         let body = "x".repeat(bytes.saturating_sub(HEAD.len() + OF_HYPER));
-        Self::start(name, format!("{HEAD}{body}").as_bytes(), port).await
+        let answer = format!("{HEAD}{body}").into_bytes();
+        Self::start(name, data, (0..data.services).map(|_| answer.clone()), port).await
     }
 }
 
@@ -79,8 +92,7 @@ impl Peer for Floor {
     }
 
     fn client(&self) -> BoxFuture<'_, anyhow::Result<Box<dyn Client>>> {
-        let request = format!("GET /v1/services/order-service-0 HTTP/1.1\r\nHost: {}\r\n\r\n", self.at);
-        let asker = Asker::connected(self.at, Arc::new([request]));
+        let asker = Asker::connected(self.at, self.requests.clone());
         let client = async move {
             let client: Box<dyn Client> = Box::new(FloorClient(asker.await?));
             Ok(client)
@@ -96,8 +108,7 @@ impl Client for FloorClient {
         async { bail!("nobody is registered at the floor") }.boxed()
     }
 
-    /// Whatever is asked for, the answer is the same.
-    fn lookup(&mut self, _: u32) -> BoxFuture<'_, anyhow::Result<usize>> {
-        self.0.lookup(0)
+    fn lookup(&mut self, service: u32) -> BoxFuture<'_, anyhow::Result<usize>> {
+        self.0.lookup(service)
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct ControllerPeer {
 }
 
 /// Holds what is said over HTTP to look each service up.
-type Requests = Arc<[String]>;
+pub(super) type Requests = Arc<[String]>;
 
 /// Holds one connection to one of them, or to what answers as they do.
 pub(super) struct Asker {
@@ -60,7 +60,7 @@ pub(crate) async fn start_controller(data: Data, port: u16) -> anyhow::Result<Co
 }
 
 /// What asks for each service by a GET of its path.
-fn requests(data: Data, at: SocketAddr, path: impl Fn(u32) -> String) -> Requests {
+pub(super) fn requests(data: Data, at: SocketAddr, path: impl Fn(u32) -> String) -> Requests {
     (0..data.services)
         .map(|service| format!("GET {} HTTP/1.1\r\nHost: {at}\r\n\r\n", path(service)))
         .collect()

@@ -26,11 +26,12 @@ use tokio::{runtime::Builder, time::sleep};
 use self::{
     case::{Case, cases},
     measure::{Outcome, measure},
+    rows::Rows,
     told::Told,
 };
 pub(crate) use self::{
     floor::serve as serve_floor,
-    rows::{Row, Rows},
+    rows::{NotStarted, Row, every_peer},
     tally::Tally,
     watchers::Watchers,
 };
@@ -105,15 +106,20 @@ fn begin(wish: &Wish, cluster: Option<&kubernetes::Reached>) -> anyhow::Result<(
 async fn all(wish: &Wish, cluster: Option<&kubernetes::Reached>) -> anyhow::Result<()> {
     let (data, cases) = (wish.data(), cases(wish.quick));
     let crowd = cases.iter().map(|case| case.watchers).max().unwrap_or(1);
-    let mut rows = Rows::start(data, wish, PORT, u32::try_from(crowd)?).await?;
+    let mut not_started = NotStarted::new();
+    let mut rows = Rows::start(wish, PORT, u32::try_from(crowd)?, &mut not_started).await?;
     if let Some(cluster) = cluster {
         kubernetes::rows(cluster, data).await?.into_iter().for_each(|row| rows.push(row));
     }
-    ensure!(!rows.all().is_empty(), "there is no such system");
+    ensure!(!rows.all().is_empty() || !not_started.is_empty(), "there is no such system");
     let rounds = wish.rounds(ROUNDS);
     let minutes = expected(rows.all(), &cases, rounds, wish.quick).as_secs_f64() / 60.0;
     println!("{} rows, {rounds} rounds: about {minutes:.0} min", rows.all().len());
-    let mut told = Told::new(Kept::begin("propagation", rows.programs())?);
+    let kept = Kept::begin("propagation", rows.programs())?;
+    for (record, error) in not_started {
+        kept.miss(record, &error)?;
+    }
+    let mut told = Told::new(kept);
     let mut turns = Turns::new(1, if wish.quick { 0 } else { REPEATS });
     let mut draws = Draws::new(1);
     let pids: Vec<_> = rows.all().iter().flat_map(|row| row.registry.pids()).collect();

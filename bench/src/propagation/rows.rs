@@ -3,12 +3,13 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use anyhow::Context;
-use rollcall_results::{Configuration, Program};
+use rollcall_results::{Class, Configuration, Program, Record};
 
 use super::{Wish, case::Manner, floor::Floor};
 use crate::{
+    contest::distinct,
     ours::{Rollcall, Wish as OurWish},
-    peers::{ALL, Data, Heartbeat, Registry, Start, Started},
+    peers::{ALL, Data, Heartbeat, Registry, Started},
 };
 
 /// Pods whose coming and going is measured, in turn: one alone would say more than a session of ours may, and have a phase of
@@ -34,7 +35,10 @@ pub(crate) struct Row {
 }
 
 /// Holds all that run.
-pub(crate) struct Rows(Vec<Row>);
+pub(super) struct Rows(Vec<Row>);
+
+/// Holds who did not start, and why, which keeps nobody else from being measured.
+pub(crate) type NotStarted = Vec<(Record, anyhow::Error)>;
 
 /// Who comes and goes at this turn.
 pub(super) fn measured_pod(turn: u32) -> String {
@@ -48,6 +52,22 @@ pub(super) fn theirs(has_background: bool) -> impl Iterator<Item = (String, Stri
     measured.chain(background.filter(move |_| has_background))
 }
 
+/// The registries of others, as they come and tuned: all rows of those that start.
+pub(crate) async fn every_peer(wish: &Wish, not_started: &mut NotStarted) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, start) in ALL.iter().filter(|(name, _)| wish.means(name)) {
+        for configuration in [Configuration::Default, Configuration::Tuned] {
+            println!("starting {name}, {configuration:?}");
+            match start(wish.data(), configuration).await {
+                Ok(started) => rows.extend(started.into_iter().filter_map(Row::of_peer)),
+                // Whatever rows it would have, each has a server behind it.
+                Err(error) => not_started.push((Record::new(name, Class::C, configuration, 1), error)),
+            }
+        }
+    }
+    rows
+}
+
 pub(super) fn background_pod(number: u32) -> String {
     Ipv4Addr::from(u32::from(BACKGROUND) + number).to_string()
 }
@@ -55,46 +75,39 @@ pub(super) fn background_pod(number: u32) -> String {
 // === impl Rows ===
 
 impl Rows {
-    pub(crate) async fn start(data: Data, wish: &Wish, port: u16, crowd: u32) -> anyhow::Result<Self> {
+    /// Without a floor there is nothing to compare with; all others may be missing.
+    pub(super) async fn start(
+        wish: &Wish,
+        port: u16,
+        crowd: u32,
+        not_started: &mut NotStarted,
+    ) -> anyhow::Result<Self> {
         let mut rows = Vec::new();
         if wish.means("floor") {
-            rows.push(Row::of(Arc::new(Floor::start(port, data).await?)));
+            rows.push(Row::of(Arc::new(Floor::start(port, wish.data()).await?)));
         }
         if wish.means("rollcall") {
-            let measured = (0..MEASURED_PODS).map(measured_pod);
-            let registrars = measured.chain((0..BACKGROUND_PODS).map(background_pod));
-            let registrars = registrars.map(|pod| pod.parse::<Ipv4Addr>()).collect::<Result<_, _>>()?;
-            // Each of the other services has a watcher too.
-            let crowd = crowd + BACKGROUND_PODS;
-            let ours =
-                OurWish { data, registrars, guests: Vec::new(), watching: SIDECARS, crowd, port: port + 1 };
-            for one in Rollcall::start(&ours).await.context("starting Rollcall")? {
-                let watchers_max = one.watchers_max();
-                rows.push(Row { watchers_max, ..Row::of(Arc::new(one)) });
+            match Self::ours(wish.data(), port + 1, crowd).await {
+                Ok(ours) => rows.extend(ours),
+                Err(error) => {
+                    not_started.push((Record::new("rollcall", Class::B, Configuration::Default, 1), error));
+                }
             }
         }
-        for peer in Self::peers(wish) {
-            rows.extend(Self::of_peer(data, peer).await?);
-        }
+        rows.extend(every_peer(wish, not_started).await);
         Ok(Self(rows))
     }
 
-    /// The registries of others, as they come and tuned, by their names.
-    pub(crate) fn peers(wish: &Wish) -> impl Iterator<Item = (&'static str, Start, Configuration)> {
-        let meant = ALL.iter().filter(|(name, _)| wish.means(name));
-        meant.flat_map(|(name, start)| {
-            [Configuration::Default, Configuration::Tuned].map(|configuration| (*name, *start, configuration))
-        })
-    }
-
-    /// Starts one of them: all of its rows.
-    pub(crate) async fn of_peer(
-        data: Data,
-        (name, start, configuration): (&str, Start, Configuration),
-    ) -> anyhow::Result<Vec<Row>> {
-        println!("starting {name}, {configuration:?}");
-        let started = start(data, configuration).await.with_context(|| format!("starting {name}"))?;
-        Ok(started.into_iter().filter_map(Row::of_peer).collect())
+    async fn ours(data: Data, port: u16, crowd: u32) -> anyhow::Result<Vec<Row>> {
+        let measured = (0..MEASURED_PODS).map(measured_pod);
+        let registrars = measured.chain((0..BACKGROUND_PODS).map(background_pod));
+        let registrars = registrars.map(|pod| pod.parse::<Ipv4Addr>()).collect::<Result<_, _>>()?;
+        // Each of the other services has a watcher too.
+        let crowd = crowd + BACKGROUND_PODS;
+        let ours = OurWish { data, registrars, guests: Vec::new(), watching: SIDECARS, crowd, port };
+        let started = Rollcall::start(&ours).await.context("starting Rollcall")?;
+        let row = |one: Rollcall| Row { watchers_max: one.watchers_max(), ..Row::of(Arc::new(one)) };
+        Ok(started.into_iter().map(row).collect())
     }
 
     pub(super) fn push(&mut self, row: Row) {
@@ -102,19 +115,13 @@ impl Rows {
     }
 
     /// Those who take turns.
-    pub(crate) fn all(&self) -> &[Row] {
+    pub(super) fn all(&self) -> &[Row] {
         &self.0
     }
 
     /// Each once: rows share their processes.
-    pub(crate) fn programs(&self) -> Vec<Program> {
-        let mut programs: Vec<Program> = Vec::new();
-        for program in self.0.iter().flat_map(|row| row.registry.programs()) {
-            if !programs.contains(&program) {
-                programs.push(program);
-            }
-        }
-        programs
+    pub(super) fn programs(&self) -> Vec<Program> {
+        distinct(self.0.iter().flat_map(|row| row.registry.programs()))
     }
 }
 

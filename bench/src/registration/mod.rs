@@ -20,11 +20,11 @@ use tokio::{runtime::Builder, task::JoinSet, time::sleep};
 use self::cluster::{Installed, WithApiServer};
 use crate::{
     contest::distinct,
-    failure::{every_peer, interruptible},
+    failure::interruptible,
     kept::Kept,
     local::{Draws, cpu_of},
     peers::{Data, Registry},
-    propagation::Wish,
+    propagation::{NotStarted, Wish, every_peer},
     report::Delays,
 };
 
@@ -82,7 +82,7 @@ fn begin(wish: &Wish, installed: Option<&Installed<'_>>) -> anyhow::Result<()> {
 }
 
 async fn all(wish: &Wish, installed: Option<&Installed<'_>>) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
+    let mut failed = NotStarted::new();
     let rows = every_peer(wish, &mut failed).await;
     let mut ours = None;
     if let Some(installed) = installed {
