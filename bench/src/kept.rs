@@ -1,10 +1,13 @@
 //! What a measurement keeps, and what of it was not measured: a row that fails does not end the others.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use rollcall_cluster::interrupt;
-use rollcall_results::{Ended, Program, Record, Writer};
+use rollcall_results::{Ended, Program, Record, Results, Run, Writer};
 
 use crate::report;
 
@@ -25,6 +28,11 @@ pub(crate) struct Kept {
 impl Kept {
     pub(crate) fn begin(bench: &str, programs: Vec<Program>) -> anyhow::Result<Self> {
         Ok(Self::of(report::begin(bench, programs)?))
+    }
+
+    /// In a file of its own, for [`Self::take`].
+    pub(crate) fn apart(path: &Path, programs: Vec<Program>) -> anyhow::Result<Self> {
+        Ok(Self::of(Writer::create(path, &Run { programs, ..Run::default() })?))
     }
 
     fn of(writer: Writer) -> Self {
@@ -56,6 +64,15 @@ impl Kept {
         println!("NOT MEASURED: {missed}");
         self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(missed);
         self.push(&record.without_any(&why))
+    }
+
+    /// Takes over what was kept apart.
+    pub(crate) fn take(&self, apart: Results) -> anyhow::Result<()> {
+        apart.records.iter().try_for_each(|record| self.push(record))?;
+        apart.missed.into_iter().try_for_each(|record| {
+            let why = record.not_measured.clone().unwrap_or_default();
+            self.miss(record, &anyhow!(why))
+        })
     }
 
     /// Says that something is wrong with what was measured, so that the run does not end well.
@@ -100,8 +117,22 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
     use super::*;
-    use anyhow::anyhow;
-    use rollcall_results::{Class, Configuration, Results, Run};
+    use rollcall_results::{Class, Configuration};
+
+    #[test]
+    fn what_was_kept_apart_is_taken_over_with_what_is_missing_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [apart, all] = ["apart", "all"].map(|name| folder.path().join(name));
+        let record = |round| Record::new("etcd", Class::C, Configuration::Default, round);
+        let kept = Kept::apart(&apart, Vec::new()).unwrap();
+        kept.push(&record(1).with_value("out_ms", 5.0)).unwrap();
+        kept.miss(record(2), &anyhow!("it ended")).unwrap();
+        let taken = Kept::apart(&all, Vec::new()).unwrap();
+        taken.take(Results::read(&apart).unwrap()).unwrap();
+        assert!(taken.end().unwrap_err().to_string().starts_with("1 not measured, 0 wrong"));
+        let (apart, all) = (Results::read(&apart).unwrap(), Results::read(&all).unwrap());
+        assert_eq!((all.records, all.missed), (apart.records, apart.missed));
+    }
 
     #[test]
     fn what_was_not_measured_is_kept_with_its_reason_and_the_run_fails_in_the_end() {

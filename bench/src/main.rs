@@ -15,6 +15,7 @@ mod lookup;
 mod memory;
 mod ours;
 mod overload;
+mod own_cluster;
 mod peers;
 mod propagation;
 mod recovery;

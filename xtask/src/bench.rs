@@ -145,7 +145,7 @@ static BENCHES: [Bench; 18] = [
     },
     Bench {
         name: "failure",
-        about: "how soon nobody has who failed, and how often one is evicted who is well; `-- --overload-minutes 30`",
+        about: "how soon nobody has who failed, and how often one is evicted who is well; `-- --overload-minutes 30`, `-- --with-cluster`",
         by: By::ItsPrograms { what: "failure", programs: &[SIDECAR] },
         is_long: true,
     },

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// Who is not seen by then never is.
-const SEEN_MAX: Duration = Duration::from_secs(100);
+pub(super) const SEEN_MAX: Duration = Duration::from_secs(100);
 /// Before an event, so that the one before it is over.
-const APART: Duration = Duration::from_secs(1);
+pub(super) const APART: Duration = Duration::from_secs(1);
 
 /// Holds what happens to whom.
 pub(super) struct Detection {
@@ -76,7 +76,7 @@ pub(super) async fn each_event(detection: Detection, kept: Arc<Kept>) -> anyhow:
 }
 
 /// Where between two beats it happens: in each round in another part of that time, in an order of the event's own.
-fn phase(event: Event, round: u32, all_rounds: u32, seed: u32) -> f64 {
+pub(super) fn phase(event: Event, round: u32, all_rounds: u32, seed: u32) -> f64 {
     let mut draws = Draws::new(seed.wrapping_mul(Event::OF_POD.len() as u32).wrapping_add(event as u32));
     let part = draws.order(all_rounds as usize).get(round.saturating_sub(1) as usize).copied();
     let within = (0..round).map(|_| draws.share()).last().unwrap_or_default();
@@ -126,7 +126,7 @@ async fn until_all(
     try_join_all(each.map(|(watchers, tally)| until(watchers, tally, instance, is_there))).await.map(drop)
 }
 
-async fn until(
+pub(super) async fn until(
     watchers: &mut Watchers,
     tally: &mut Tally,
     instance: &str,
@@ -142,7 +142,7 @@ async fn until(
 }
 
 /// For people.
-fn told(out: Option<Duration>, out_within: Duration) -> String {
+pub(super) fn told(out: Option<Duration>, out_within: Duration) -> String {
     match out {
         Some(out) => format!("out after {:.3} s", out.as_secs_f64()),
         None => format!("never within {} s", out_within.as_secs()),

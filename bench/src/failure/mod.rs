@@ -7,17 +7,18 @@
 mod detection;
 mod event;
 mod isolated;
+mod kubernetes;
 mod overload;
 mod pod;
 mod rules;
 mod victim;
 
-use std::{iter::empty, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{env, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use rollcall_cluster::interrupt;
-use rollcall_results::{Class, Configuration, Program, Record};
+use rollcall_results::{Class, Configuration, Program, Record, Results};
 use tokio::{runtime::Builder, task::JoinSet};
 
 pub(crate) use self::isolated::interruptible;
@@ -47,6 +48,8 @@ const OUT_WITHIN_SLOW: Duration = Duration::from_secs(330);
 /// Minutes of overload where nobody says.
 const OVERLOAD_MINUTES: f64 = 5.0;
 const OVERLOAD_MINUTES_QUICK: f64 = 0.25;
+/// Names the file that has what was measured before, in a cluster, where anything was.
+const KEPT_APART: &str = "ROLLCALL_BENCH_KEPT_APART";
 /// What is called so happens to nobody: it tells how a registry was set.
 const AS_SET: &str = "as set";
 /// Whose failures are measured: so many addresses of loopback for each row.
@@ -62,6 +65,9 @@ pub(crate) struct Wish {
     /// where nobody says, and 0 for nothing of it.
     #[arg(long)]
     overload_minutes: Option<f64>,
+    /// Kubernetes' own readiness as well, in a cluster that is made for it.
+    #[arg(long)]
+    with_cluster: bool,
 }
 
 /// Holds Rollcall, and pods of it that fail: the first one alone, and all others under overload.
@@ -75,7 +81,12 @@ pub(crate) fn run(wish: &Wish) -> anyhow::Result<()> {
         interrupt::listen()?;
         // Where it runs there is no network to build anything from.
         build(|system| wish.common.means(system))?;
-        return isolated::run(empty());
+        let folder = tempfile::tempdir()?;
+        let apart = folder.path().join("kubernetes.jsonl");
+        if wish.with_cluster {
+            kubernetes::measure(&wish.common, &apart)?;
+        }
+        return isolated::run([(KEPT_APART, apart.into())]);
     }
     rules::begin()?;
     wish.common.prepare()?;
@@ -96,8 +107,13 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
             }
         }
     }
-    ensure!(!rows.is_empty() || ours.is_some() || !failed.is_empty(), "there is no such system");
-    let kept = Arc::new(Kept::begin("failure", programs(&rows, ours.as_ref()))?);
+    let apart = kept_apart()?;
+    let is_any = !rows.is_empty() || ours.is_some() || !failed.is_empty() || wish.with_cluster;
+    ensure!(is_any, "there is no such system");
+    let mut programs = programs(&rows, ours.as_ref());
+    programs.extend(apart.run.programs.iter().cloned());
+    let kept = Arc::new(Kept::begin("failure", programs)?);
+    kept.take(apart)?;
     for (record, error) in failed {
         kept.miss(record, &error)?;
     }
@@ -125,6 +141,15 @@ async fn all(wish: &Wish) -> anyhow::Result<()> {
         overload::measure(&rows, ours.as_ref(), minutes, &kept).await?;
     }
     kept.end()
+}
+
+/// What was measured before; nothing where no cluster was asked for.
+fn kept_apart() -> anyhow::Result<Results> {
+    let path = env::var_os(KEPT_APART).map(PathBuf::from);
+    Ok(match path.filter(|path| path.exists()) {
+        Some(path) => Results::read(&path)?,
+        None => Results::default(),
+    })
 }
 
 fn programs(rows: &[Row], ours: Option<&Ours>) -> Vec<Program> {

@@ -11,19 +11,13 @@ mod tokens;
 
 use std::{
     path::{Path, PathBuf},
-    process,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
-use rollcall_cluster::{
-    Cluster, Home, Kubectl, Name, Step, Wish, fake_nodes::FakeNodes, interrupt, static_build,
-};
+use kube::Client;
+use rollcall_cluster::{Kubectl, Step, fake_nodes::FakeNodes, interrupt, static_build};
 use rollcall_controller_tests::controller::{self, Controller, Settings, free_port};
 use serde_json::json;
 use tempfile::NamedTempFile;
@@ -35,7 +29,11 @@ pub(crate) use self::{
     seen::Seen,
     tokens::of_pods as tokens,
 };
-use crate::{fleet::Fleet, sessions::Door};
+use crate::{
+    fleet::Fleet,
+    own_cluster::{OwnCluster, client, in_own_cluster},
+    sessions::Door,
+};
 
 const NAMESPACE: &str = "rollcall-system";
 /// The controller writes 20 objects a second: with two for each of a thousand services it needs two minutes.
@@ -64,29 +62,19 @@ pub(crate) struct Writes([f64; WRITES.len()]);
 
 /// Measures in a cluster of one node that is gone afterwards, whatever came of it.
 pub(crate) fn in_a_cluster(measure: impl FnOnce(&mut Filled) -> Result<()>) -> Result<()> {
-    interrupt::listen()?;
-    let home = Home::of_this_user()?;
-    Cluster::sweep(&home)?;
     let program = controller::program()?;
-    let name = Name::parse(&format!("bench-{}", process::id()))?;
-    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
-    let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
-    let filled = Filled::start(&home, kubectl, &program, cluster.layout().folder());
-    let measured = filled.and_then(|mut filled| measure(&mut filled));
-    let ended = Cluster::down(&home, &name);
-    measured?;
-    Ok(ended?)
+    in_own_cluster(1, |own| measure(&mut Filled::start(own, &program)?))
 }
 
 // === impl Filled ===
 
 impl Filled {
-    fn start(home: &Home, kubectl: Kubectl, program: &Path, folder: PathBuf) -> Result<Self> {
+    fn start(OwnCluster { home, cluster, kubectl }: &OwnCluster, program: &Path) -> Result<Self> {
         let crds = static_build::workspace().join("crds/generated/serviceregistrations.yaml");
         kubectl.call(&["apply", "--server-side", "-f", &crds.display().to_string()])?;
         kubectl.call(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
         kubectl.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
-        let nodes = FakeNodes::start(home, &kubectl, "bench")?;
+        let nodes = FakeNodes::start(home, kubectl, "bench")?;
         let log = tempfile::Builder::new().prefix("rollcall-bench-").suffix(".log").tempfile()?;
         let settings = Settings {
             program: program.to_owned(),
@@ -98,6 +86,7 @@ impl Filled {
             replica: None,
         };
         let fleet = Fleet { instances: 0 };
+        let (kubectl, folder) = (kubectl.clone(), cluster.layout().folder());
         Ok(Self { runtime: Runtime::new()?, kubectl, nodes, settings, fleet, folder, _log: log })
     }
 
@@ -128,8 +117,7 @@ impl Filled {
 
     /// With connections of its own.
     pub(crate) async fn client(&self) -> Result<Client> {
-        let file = Kubeconfig::read_from(&self.kubectl.kubeconfig)?;
-        Ok(Client::try_from(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)?)
+        client(&self.kubectl).await
     }
 
     /// The bare lists of what a controller lists, with connections of their own, as it begins.

@@ -7,20 +7,20 @@ mod result;
 use std::{
     env, fs,
     path::Path,
-    process::{self, Command, Stdio},
+    process::{Command, Stdio},
     thread::{available_parallelism, sleep},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use rollcall_cluster::{Cluster, Home, Name, Wish, companion::Companion, interrupt};
+use rollcall_cluster::{Kubectl, companion::Companion, interrupt};
 use rollcall_controller_tests::{hermit::Fault, stage::Scene};
 use rollcall_faults::{Watchers, judge};
 use rollcall_results::{Program, Record};
 use serde_json::json;
 
 use self::{fleet::Fleet, result::Outcome};
-use crate::kept::Kept;
+use crate::{kept::Kept, own_cluster::in_own_cluster};
 
 /// Of the packets between a sidecar and the controllers, in both directions.
 const LOST: f64 = 0.01;
@@ -34,24 +34,16 @@ const SECONDS_IN_A_MINUTE: u32 = 60;
 pub(crate) fn run(minutes: u32, sidecars: u8) -> Result<()> {
     ensure!(minutes > 0, "nothing to measure");
     ensure!((3..=SIDECARS_MAX).contains(&sidecars), "3 to {SIDECARS_MAX} sidecars, and not {sidecars}");
-    interrupt::listen()?;
-    let home = Home::of_this_user()?;
-    Cluster::sweep(&home)?;
-    let name = Name::parse(&format!("bench-{}", process::id()))?;
-    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
-    let measured = on_a_process_of_its_own(&cluster, minutes, sidecars);
-    let ended = Cluster::down(&home, &name);
-    measured?;
-    Ok(ended?)
+    in_own_cluster(1, |own| on_a_process_of_its_own(&own.kubectl, minutes, sidecars))
 }
 
 /// The environment says which cluster is meant. What it came to is kept also where it was not good.
-fn on_a_process_of_its_own(cluster: &Cluster, minutes: u32, sidecars: u8) -> Result<()> {
+fn on_a_process_of_its_own(kubectl: &Kubectl, minutes: u32, sidecars: u8) -> Result<()> {
     let kept = Kept::begin("overload", programs())?;
     let record = tempfile::NamedTempFile::new()?;
     let mut on_it = Command::new(env::current_exe()?);
     on_it.args(["overload-on", &minutes.to_string(), &sidecars.to_string()]).arg(record.path());
-    on_it.env("KUBECONFIG", cluster.kubeconfig()).env("ROLLCALL_KUBECTL", cluster.kubectl_program());
+    on_it.env("KUBECONFIG", &kubectl.kubeconfig).env("ROLLCALL_KUBECTL", &kubectl.program);
     let status = on_it.status()?;
     let text = fs::read_to_string(record.path())?;
     match serde_json::from_str::<Record>(&text)

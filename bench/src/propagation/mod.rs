@@ -31,6 +31,7 @@ use self::{
 };
 pub(crate) use self::{
     floor::serve as serve_floor,
+    kubernetes::Watching,
     rows::{NotStarted, Row, every_peer},
     tally::Tally,
     watchers::Watchers,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::BoxFuture, stream};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
@@ -36,8 +36,15 @@ pub(crate) struct News {
 impl Watchers {
     /// Returns once each has its first state.
     pub(crate) async fn open(registry: &dyn Registry, service: &str, many: usize) -> anyhow::Result<Self> {
+        Self::of((0..many).map(|_| registry.watch(service))).await
+    }
+
+    /// The same of those who are opened so.
+    pub(crate) async fn of<'a>(
+        opening: impl ExactSizeIterator<Item = BoxFuture<'a, anyhow::Result<Box<dyn Watcher>>>>,
+    ) -> anyhow::Result<Self> {
+        let many = opening.len();
         let (tell, news) = unbounded_channel();
-        let opening = (0..many).map(|_| registry.watch(service));
         let mut opening = stream::iter(opening).buffer_unordered(OPENED_TOGETHER);
         let mut tasks = JoinSet::new();
         while let Some(watcher) = opening.next().await {

@@ -161,6 +161,7 @@ async fn changed(server: &mut Server, crowd: &Crowd, idle: Idle, shared: u32) ->
         .with_value("idle_and_cpu_us_per_change", busy.as_secs_f64() * 1e6 / changes)
         .with_value("bytes_of_changes", idle.bytes_beside(told.bytes(), lasted));
     told.tell(of_all, crowd.size(), &mut record)?;
+    record.values.extend(told.bytes_by_ideal().map(|ratio| ("bytes_by_ideal".to_owned(), ratio)));
     Ok(record)
 }
 

@@ -66,9 +66,6 @@ impl Told {
             ("bytes", self.bytes as f64),
             ("up_bytes", self.up_bytes as f64),
         ];
-        if self.ideal_bytes > 0 {
-            more.push(("bytes_by_ideal", self.bytes_by_ideal()));
-        }
         let (all, others) = (last(&self.of_all)?, last(&self.of_others)?);
         if missing.changes == 0 && all.len() > 0 {
             more.push(("all_told_p50_us", all.at(0.5).as_micros() as f64));
@@ -94,9 +91,10 @@ impl Told {
         delays(self.delays_us.iter().map(|delay_us| Duration::from_micros((*delay_us).into())))
     }
 
-    /// What came, by what the changed instances alone would have been.
-    pub(crate) fn bytes_by_ideal(&self) -> f64 {
-        self.bytes as f64 / self.ideal_bytes as f64
+    /// What came, by what the changed instances alone would have been; none where nothing did, and of no use where others have
+    /// changed that do not say when.
+    pub(crate) fn bytes_by_ideal(&self) -> Option<f64> {
+        (self.ideal_bytes > 0).then(|| self.bytes as f64 / self.ideal_bytes as f64)
     }
 
     /// Deliveries of changes of the service that all hold.

@@ -13,20 +13,21 @@ mod names;
 mod pods;
 mod slices;
 
-use std::process::{self, Command};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use kube::{
-    Client as KubeClient, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
-use rollcall_cluster::{Cluster, Home, Kubectl, Name, Wish, fake_nodes::FakeNodes, interrupt};
+use kube::Client as KubeClient;
+use rollcall_cluster::{Kubectl, fake_nodes::FakeNodes};
 use rollcall_results::Program;
 use serde_json::Value;
 
 use self::pods::placement;
+pub(crate) use self::slices::Watching;
 use super::rows::Row;
-use crate::peers::Data;
+use crate::{
+    own_cluster::{OwnCluster, client, in_own_cluster, version},
+    peers::Data,
+};
 
 /// Objects that are written at a time.
 const WRITTEN_TOGETHER: usize = 8;
@@ -46,30 +47,13 @@ pub(crate) struct Reached {
 
 /// With a cluster that is there for nothing else.
 pub(crate) fn beside(act: impl FnOnce(&Reached) -> Result<()>) -> Result<()> {
-    interrupt::listen()?;
-    let home = Home::of_this_user()?;
-    Cluster::sweep(&home)?;
-    let name = Name::parse(&format!("bench-{}", process::id()))?;
-    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes: 1, ours_alone: true })?;
-    let acted = within(&home, &cluster, act);
-    let ended = Cluster::down(&home, &name);
-    acted?;
-    Ok(ended?)
-}
-
-fn within(home: &Home, cluster: &Cluster, act: impl FnOnce(&Reached) -> Result<()>) -> Result<()> {
-    let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
-    let dns = cluster.layout().dns_address();
-    lead_to(&dns, &kubectl)?;
-    let nodes = FakeNodes::start(home, &kubectl, MARK)?;
-    let version = version(&kubectl)?;
-    act(&Reached { placement: placement(&nodes), kubectl, version, dns })
-}
-
-fn version(kubectl: &Kubectl) -> Result<String> {
-    let said: Value = serde_json::from_str(&kubectl.call(&["get", "--raw", "/version"])?)?;
-    let version = said.get("gitVersion").and_then(Value::as_str).context("the API server says no version")?;
-    Ok(version.to_owned())
+    in_own_cluster(1, |OwnCluster { home, cluster, kubectl }| {
+        let dns = cluster.layout().dns_address();
+        lead_to(&dns, kubectl)?;
+        let nodes = FakeNodes::start(home, kubectl, MARK)?;
+        let (kubectl, version) = (kubectl.clone(), version(kubectl)?);
+        act(&Reached { placement: placement(&nodes), kubectl, version, dns })
+    })
 }
 
 /// The cluster's DNS answers to Services' addresses, which its nodes alone know. The route is gone with the cluster's link.
@@ -93,9 +77,7 @@ pub(super) async fn rows(reached: &Reached, data: Data) -> Result<Vec<Row>> {
 impl Reached {
     /// With a connection of its own.
     async fn client(&self) -> Result<KubeClient> {
-        let file = Kubeconfig::read_from(&self.kubectl.kubeconfig)?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        Ok(KubeClient::try_from(config)?)
+        client(&self.kubectl).await
     }
 
     fn program(&self, name: &str) -> Program {

@@ -215,7 +215,9 @@ impl Registry for Pods {
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, Result<Box<dyn Watcher>>> {
         async move {
             let watcher: Box<dyn Watcher> = match self.seen {
-                Seen::InSlices => Box::new(Watching::open(&self.reached, NAMESPACE, service).await?),
+                Seen::InSlices => {
+                    Box::new(Watching::open(self.reached.client().await?, NAMESPACE, service).await?)
+                }
                 Seen::InDns(dns) => Box::new(Asking::open(dns, dns_name(service)).await?),
             };
             Ok(watcher)

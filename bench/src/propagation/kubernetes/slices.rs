@@ -10,7 +10,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use kube::{
-    Api,
+    Api, Client as KubeClient,
     api::{
         ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams, WatchEvent,
         WatchParams,
@@ -38,7 +38,7 @@ struct Slices {
 }
 
 /// Holds one watch, and whom it has told of.
-pub(super) struct Watching {
+pub(crate) struct Watching {
     events: BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>,
     /// Addresses by the slices' names.
     known: BTreeMap<String, Vec<String>>,
@@ -47,7 +47,7 @@ pub(super) struct Watching {
 
 /// The row of a cluster, once the slices of all instances that are measured or change are there.
 pub(super) async fn row(reached: &Reached, data: Data) -> Result<Row> {
-    let api = slices(reached, NAMESPACE).await?;
+    let api = slices(reached.client().await?, NAMESPACE);
     let written = (0..SERVICES.min(data.services)).flat_map(|number| {
         data.addresses(number).map(move |address| slice(&Data::service(number), &address)).collect::<Vec<_>>()
     });
@@ -62,13 +62,9 @@ pub(super) async fn row(reached: &Reached, data: Data) -> Result<Row> {
     Ok(Row::of(Arc::new(Slices { reached: reached.clone(), api })))
 }
 
-/// With a connection of its own.
-async fn slices(reached: &Reached, namespace: &str) -> Result<Api<DynamicObject>> {
-    Ok(Api::namespaced_with(reached.client().await?, namespace, &resource()))
-}
-
-fn resource() -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk("discovery.k8s.io", "v1", "EndpointSlice"))
+fn slices(client: KubeClient, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("discovery.k8s.io", "v1", "EndpointSlice");
+    Api::namespaced_with(client, namespace, &ApiResource::from_gvk(&kind))
 }
 
 fn name(service: &str, address: &str) -> String {
@@ -143,7 +139,7 @@ impl Registry for Slices {
 
     fn watch<'a>(&'a self, service: &'a str) -> BoxFuture<'a, Result<Box<dyn Watcher>>> {
         async move {
-            let watching = Watching::open(&self.reached, NAMESPACE, service).await?;
+            let watching = Watching::open(self.reached.client().await?, NAMESPACE, service).await?;
             Ok(Box::new(watching) as Box<dyn Watcher>)
         }
         .boxed()
@@ -153,9 +149,9 @@ impl Registry for Slices {
 // === impl Watching ===
 
 impl Watching {
-    /// Of a service's slices in this namespace, over a connection of its own.
-    pub(super) async fn open(reached: &Reached, namespace: &str, service: &str) -> Result<Self> {
-        let api = slices(reached, namespace).await?;
+    /// Of a service's slices in this namespace, over this client's connection.
+    pub(crate) async fn open(client: KubeClient, namespace: &str, service: &str) -> Result<Self> {
+        let api = slices(client, namespace);
         let selector = format!("{SERVICE_LABEL}={service}");
         let list = api.list(&ListParams::default().labels(&selector)).await?;
         let mut known = BTreeMap::new();
