@@ -19,6 +19,7 @@ mod consumers;
 mod ending;
 mod errands;
 mod inquiries;
+mod piece;
 mod renewal;
 mod returns;
 pub mod roster;

@@ -26,6 +26,7 @@ use super::{
     ending::Ending,
     errands::{DRAINS_MAX, Errands, Reply},
     inquiries::Inquiries,
+    piece::piece,
     renewal::{PUT_OFF_BY, Renewal},
     server::way,
 };
@@ -48,7 +49,7 @@ pub(crate) struct Session {
     pub(crate) server: Server,
     pub(crate) clock: Clock,
     pub(crate) incoming: Incoming,
-    /// Has room for one frame, and takes it when the socket has taken the one before.
+    /// Has room for one piece, and takes it when the socket has taken the one before.
     pub(crate) outgoing: mpsc::Sender<Bytes>,
     pub(crate) index: IndexHandle,
     pub(crate) inquiries: Arc<Inquiries>,
@@ -334,9 +335,12 @@ impl Running {
     fn speak(&mut self) {
         let view = self.session.view.borrow().clone();
         self.session.server.look(&view.catalogue, view.number, &view.reading);
-        if let Some(frame) = self.session.server.speak(&view.catalogue, self.session.clock.now_ms()) {
+        let Session { server, clock, outgoing, .. } = &mut self.session;
+        let now_ms = clock.now_ms();
+        let frames = std::iter::from_fn(|| server.speak(&view.catalogue, now_ms));
+        if let Some(piece) = piece(frames) {
             // Nobody else fills the room that there was; a reader that is gone is noticed with the next.
-            let _ = self.session.outgoing.try_send(frame);
+            let _ = outgoing.try_send(piece);
         }
     }
 
