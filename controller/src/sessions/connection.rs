@@ -55,19 +55,23 @@ impl<R: Reviewer> Connection<R> {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let handshake = timeout(HANDSHAKE_MAX, shake(self.sessions.admission(), self.tls.clone(), io));
-        let handshake = tokio::select! {
-            handshake = handshake => handshake,
+        // A task is as large as the largest of what it waits for, for as long as it runs: what is over when a session begins has
+        // memory of its own, and gives it back.
+        let mut handshake =
+            Box::pin(timeout(HANDSHAKE_MAX, shake(self.sessions.admission(), self.tls.clone(), io)));
+        let shaken = tokio::select! {
+            shaken = handshake.as_mut() => shaken,
             () = shutdown.requested() => return,
         };
-        match handshake {
+        drop(handshake);
+        match shaken {
             Ok(Ok(tls)) => self.speak(tls, shutdown).await,
             Ok(Err(error)) => debug!(%error, "no TLS"),
             Err(_) => debug!("the TLS handshake took too long"),
         }
     }
 
-    async fn speak<IO>(self, tls: TlsStream<IO>, mut shutdown: Shutdown)
+    fn speak<IO>(self, tls: TlsStream<IO>, mut shutdown: Shutdown) -> impl Future<Output = ()> + Send
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -79,6 +83,7 @@ impl<R: Reviewer> Connection<R> {
             let (sessions, opened) = (sessions.clone(), opened.clone());
             async move { Ok::<_, Infallible>(sessions.answer(request, caller, &opened).await) }
         });
+        // Here, and not in what waits: that would hold what a connection is made from beside it.
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
@@ -87,35 +92,37 @@ impl<R: Reviewer> Connection<R> {
             .initial_connection_window_size(2 * RECEIVE_WINDOW)
             .max_header_list_size(HEADERS_BYTES_MAX)
             .serve_connection(TokioIo::new(tls), service);
-        let mut connection = std::pin::pin!(connection);
-        let mut running = FuturesUnordered::new();
-        let mut empty_until = Instant::now() + FIRST_SESSION_MAX;
-        let mut leaving = false;
-        loop {
-            tokio::select! {
-                result = connection.as_mut() => {
-                    if let Err(error) = result {
-                        debug!(%error, "a connection ended early");
+        let mut connection = Box::pin(connection);
+        async move {
+            let mut running = FuturesUnordered::new();
+            let mut empty_until = Instant::now() + FIRST_SESSION_MAX;
+            let mut leaving = false;
+            loop {
+                tokio::select! {
+                    result = connection.as_mut() => {
+                        if let Err(error) = result {
+                            debug!(%error, "a connection ended early");
+                        }
+                        break;
                     }
-                    break;
-                }
-                Some(open) = openings.recv() => running.push(Box::pin(open.run(shutdown.clone()))),
-                Some(()) = running.next() => empty_until = Instant::now() + LINGER_MAX,
-                () = sleep_until(empty_until), if running.is_empty() => {
-                    return debug!("a connection without a living session is cut");
-                }
-                () = shutdown.requested(), if !leaving => {
-                    leaving = true;
-                    connection.as_mut().graceful_shutdown();
+                    Some(open) = openings.recv() => running.push(open.run(shutdown.clone())),
+                    Some(()) = running.next() => empty_until = Instant::now() + LINGER_MAX,
+                    () = sleep_until(empty_until), if running.is_empty() => {
+                        return debug!("a connection without a living session is cut");
+                    }
+                    () = shutdown.requested(), if !leaving => {
+                        leaving = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
             }
-        }
-        // They see that nobody is there any more, and say so to the owner.
-        while let Ok(open) = openings.try_recv() {
-            running.push(Box::pin(open.run(shutdown.clone())));
-        }
-        if timeout(LINGER_MAX, async { while running.next().await.is_some() {} }).await.is_err() {
-            debug!("sessions outlived their connection and are cut");
+            // They see that nobody is there any more, and say so to the owner.
+            while let Ok(open) = openings.try_recv() {
+                running.push(open.run(shutdown.clone()));
+            }
+            if timeout(LINGER_MAX, async { while running.next().await.is_some() {} }).await.is_err() {
+                debug!("sessions outlived their connection and are cut");
+            }
         }
     }
 }

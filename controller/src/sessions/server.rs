@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{FutureExt, future::BoxFuture, stream};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
@@ -460,11 +460,11 @@ async fn accept(listener: &impl Accept, admission: &Admission) -> (Accepted, Own
 // === impl Opened ===
 
 impl Opened {
-    /// Moves it until it has ended.
-    pub(super) async fn run(self, shutdown: Shutdown) {
+    /// Moves it until it has ended. A session takes no more memory than it needs, though a link may need more.
+    pub(super) fn run(self, shutdown: Shutdown) -> BoxFuture<'static, ()> {
         match self {
-            Self::Session(session) => session.run(shutdown).await,
-            Self::Link(link) => link.run(shutdown).await,
+            Self::Session(session) => session.run(shutdown).boxed(),
+            Self::Link(link) => link.run(shutdown).boxed(),
         }
     }
 }

@@ -121,7 +121,8 @@ enum Moved {
 
 impl Session {
     /// Moves the session until it has ended.
-    pub(crate) async fn run(self, mut shutdown: Shutdown) {
+    pub(crate) fn run(self, mut shutdown: Shutdown) -> impl Future<Output = ()> + Send {
+        // Here, and not in what waits: that would hold the session twice.
         let mut running = Running {
             session: self,
             decoder: Decoder::default(),
@@ -134,19 +135,21 @@ impl Session {
             leave: None,
             leaving: false,
         };
-        let ending = loop {
-            running.hear_what_came().await;
-            running.note_progress();
-            running.leave_if_told();
-            if let Some(ending) = running.ended() {
-                break ending;
-            }
-            let moved = running.moved(&mut shutdown).await;
-            if let Some(ending) = running.apply(moved) {
-                break ending;
-            }
-        };
-        running.close(ending);
+        async move {
+            let ending = loop {
+                running.hear_what_came().await;
+                running.note_progress();
+                running.leave_if_told();
+                if let Some(ending) = running.ended() {
+                    break ending;
+                }
+                let moved = running.moved(&mut shutdown).await;
+                if let Some(ending) = running.apply(moved) {
+                    break ending;
+                }
+            };
+            running.close(ending);
+        }
     }
 }
 
