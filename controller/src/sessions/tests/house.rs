@@ -361,13 +361,31 @@ impl Peer {
     /// The next frame but duties.
     pub(super) async fn hear_any(&mut self) -> Option<Down> {
         loop {
-            match self.decoder.next_frame().unwrap() {
-                Some(Down::Duties { duties }) => {
-                    self.duties = Some(duties);
-                    continue;
-                }
-                Some(frame) => return Some(frame),
-                None => {}
+            match self.frame().await? {
+                Down::Duties { duties } => self.duties = Some(duties),
+                frame => return Some(frame),
+            }
+        }
+    }
+
+    /// What its pod is, by the newest that was heard; by the next that comes where none was.
+    pub(super) async fn duties(&mut self) -> Vec<Duty> {
+        loop {
+            if let Some(duties) = self.duties.take() {
+                return duties;
+            }
+            match self.frame().await {
+                Some(Down::Duties { duties }) => self.duties = Some(duties),
+                Some(Down::Heartbeat) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> Option<Down> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame().unwrap() {
+                return Some(frame);
             }
             let frame = timeout(EVENTUALLY, self.incoming.frame()).await.expect("something is said");
             self.decoder.push(&frame?.ok()?.into_data().ok()?);

@@ -246,7 +246,7 @@ async fn a_sidecar_is_told_what_its_pod_is_after_welcome_and_when_that_changes()
     assert_eq!(nobody.duties, Some(vec![]), "that it is nothing is told as well");
     peer.say(&subscribe(&["orders"])).await;
     peer.sync().await;
-    let [duty] = &peer.duties.take().unwrap()[..] else { panic!() };
+    let [duty] = &peer.duties().await[..] else { panic!() };
     let probe = duty.probe.as_ref().unwrap();
     assert_eq!((duty.service.as_str(), duty.port, duty.declared), ("orders", 8080, true));
     assert_eq!((&probe.check, probe.port, probe.failure_threshold), (&DutyCheck::Tcp, 8080, 3));
@@ -268,7 +268,7 @@ async fn a_sidecar_is_told_what_its_pod_is_after_welcome_and_when_that_changes()
             other => panic!("{other:?}"),
         }
     }
-    let duties = peer.duties.take().unwrap();
+    let duties = peer.duties().await;
     let told = duties.iter().map(|one| (one.port, one.declared, one.probe.is_some(), one.ttl_seconds));
     assert_eq!(told.collect::<Vec<_>>(), [(8080, true, true, None), (81, false, false, Some(5))]);
 }
