@@ -36,8 +36,8 @@ struct Bench {
 enum By {
     /// By cargo, with these arguments.
     Cargo(&'static [&'static str]),
-    /// Beside programs of the images, which are built as they are there, and so is the measurement: they differ in nothing but
-    /// what they do.
+    /// By the program of all measurements, which is built as those of the images are, and once for all; and beside those of them
+    /// that it measures.
     ItsPrograms { what: &'static str, programs: &'static [Program] },
     /// By the tests of what fails, in a cluster of three nodes: their report is the measurement.
     Faults,
@@ -68,13 +68,13 @@ static BENCHES: [Bench; 18] = [
     Bench {
         name: "index",
         about: "the controller's index by the size of the cluster: memory, and the time of a change",
-        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "index"]),
+        by: By::ItsPrograms { what: "index", programs: &[] },
         is_long: false,
     },
     Bench {
         name: "visible",
         about: "from a watch's event to the snapshot that everyone reads, idle and under load",
-        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "visible"]),
+        by: By::ItsPrograms { what: "visible", programs: &[] },
         is_long: false,
     },
     Bench {
@@ -104,7 +104,7 @@ static BENCHES: [Bench; 18] = [
     Bench {
         name: "sessions",
         about: "a crowd of sessions: delays of changes, memory, bytes, and storms of connects",
-        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "sessions"]),
+        by: By::ItsPrograms { what: "sessions", programs: &[] },
         is_long: false,
     },
     Bench {
@@ -116,7 +116,7 @@ static BENCHES: [Bench; 18] = [
     Bench {
         name: "recovery",
         about: "a controller that dies with a crowd in session: until all are in step with the next one",
-        by: By::Cargo(&["run", "--locked", "--release", "--quiet", "-p", "rollcall-bench", "--", "recovery"]),
+        by: By::ItsPrograms { what: "recovery", programs: &[] },
         is_long: false,
     },
     Bench {
