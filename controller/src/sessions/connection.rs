@@ -81,7 +81,9 @@ impl<R: Reviewer> Connection<R> {
         let service = service_fn(move |request| {
             let caller = Caller { address: peer.ip(), local, stranger: stranger.clone() };
             let (sessions, opened) = (sessions.clone(), opened.clone());
-            async move { Ok::<_, Infallible>(sessions.answer(request, caller, &opened).await) }
+            // What an answer waits for, a review above all, is given back with it; what is streamed goes on for as long as the
+            // session.
+            async move { Ok::<_, Infallible>(Box::pin(sessions.answer(request, caller, &opened)).await) }
         });
         // Here, and not in what waits: that would hold what a connection is made from beside it.
         let connection = http2::Builder::new(TokioExecutor::new())
