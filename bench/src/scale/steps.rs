@@ -1,6 +1,9 @@
 //! What is measured at each size.
 
-use std::time::{Duration, Instant};
+use std::{
+    process,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use rollcall_cluster::Step;
@@ -12,7 +15,7 @@ use crate::{
     filled::{Churn, Filled, Pace, Seen, Writes, tokens},
     fleet::Fleet,
     idle::Idle,
-    local::{Turns, cpu},
+    local::{Ticks, Turns, cpu},
     resident::{Resident, descriptors, peak_mib, threads},
     rest::Rest,
     sessions::{Crowd, PATIENCE, storm},
@@ -113,6 +116,7 @@ async fn changed(
         crowd.measure(true);
     }
     let (begin, computed, written) = (Instant::now(), cpu(pid)?, Writes::of(controller)?);
+    let (ticks, computed_here) = (Ticks::now()?, cpu(process::id())?);
     let made = churn.make(&client, filled.fleet(), pace).await?;
     let told_of_all = async {
         if let Some(crowd) = crowd {
@@ -121,6 +125,7 @@ async fn changed(
     };
     tokio::join!(sleep(TAIL_MIN), told_of_all);
     let (busy, lasted) = (cpu(pid)?.saturating_sub(computed), begin.elapsed());
+    let busy_here = cpu(process::id())?.saturating_sub(computed_here);
     let written = Writes::of(controller)?.since(written);
     let mut record = record
         .with_value("changes", made.changes as f64)
@@ -128,6 +133,9 @@ async fn changed(
         .with_value("cpu_us_per_change", idle.beside(busy, lasted) / made.changes as f64)
         .with_value("idle_and_cpu_us_per_change", busy.as_secs_f64() * 1e6 / made.changes as f64)
         .with_value("idle_cpu_us_a_second", idle.cpu_us_a_second)
+        // All that runs here has the same processors: the controller, its clients, and all of Kubernetes.
+        .with_value("machine_busy_percent", Ticks::now()?.busy_percent_since(ticks))
+        .with_value("clients_processors", busy_here.as_secs_f64() / lasted.as_secs_f64())
         .with_value("write_p50_us", made.writes.at(0.5).as_micros() as f64)
         .with_value("write_p99_us", made.writes.at(0.99).as_micros() as f64);
     record.values.extend(written);
