@@ -21,7 +21,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams},
 };
 use nix::sys::signal::Signal;
-use rollcall_cluster::TOOLBOX;
+use rollcall_cluster::{TOOLBOX, interrupt};
 use rollcall_results::{Class, Configuration, Program, Record};
 use serde_json::{Value, json};
 use tokio::{
@@ -50,6 +50,8 @@ const NAMESPACE: &str = "failure";
 const NODE: &str = "node2";
 const NODES: u8 = 2;
 const PORT: u16 = 8080;
+/// The word by which its process is known from the one that holds the pod's network.
+const SERVER: &str = "httpd";
 /// By then a node that is silent is not ready, by what Kubernetes promises, twice over.
 const OUT_WITHIN: Duration = Duration::from_secs(120);
 /// A namespace has its account, without which it has no pods, by then; and a pod runs and was probed.
@@ -88,9 +90,9 @@ struct Life {
     watchers: Watchers,
 }
 
-/// What came of it is in this file.
+/// What came of it is in this file, and why there is nothing where there is nothing: nobody else's measurement ends with it.
 pub(super) fn measure(wish: &Wish, into: &Path) -> Result<()> {
-    in_own_cluster(NODES, |own| {
+    let measured = in_own_cluster(NODES, |own| {
         let program = Program {
             name: "kube-apiserver, kube-controller-manager and kubelet".to_owned(),
             version: version(&own.kubectl)?,
@@ -99,8 +101,22 @@ pub(super) fn measure(wish: &Wish, into: &Path) -> Result<()> {
         let kept = Kept::apart(into, vec![program])?;
         // What is done to processes and nodes is waited for in one thread, while another one hears of it.
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(interruptible(all(own, wish, &kept)))
-    })
+        match runtime.block_on(interruptible(all(own, wish, &kept))) {
+            Err(error) => kept.keep(nothing(), Err(error)).map(drop),
+            Ok(()) => Ok(()),
+        }
+    });
+    interrupt::check()?;
+    match measured {
+        // There is no cluster.
+        Err(error) if !into.exists() => Kept::apart(into, Vec::new())?.miss(nothing(), &error),
+        done => done,
+    }
+}
+
+/// Of no case.
+fn nothing() -> Record {
+    Record::new(SYSTEM, Class::C, Configuration::Default, 1)
 }
 
 async fn all(own: &OwnCluster, wish: &Wish, kept: &Kept) -> Result<()> {
@@ -171,9 +187,6 @@ impl Probe {
         }))?)
     }
 }
-
-/// The word by which its process is known from the one that holds the pod's network.
-const SERVER: &str = "httpd";
 
 /// The UID and the address of a pod that is ready.
 fn ready(pod: &DynamicObject) -> Option<(String, String)> {
@@ -304,10 +317,12 @@ impl Kubernetes<'_> {
         })
     }
 
-    /// Nobody waits for what its node has to say.
+    /// Nobody waits for what its node has to say; it may have gone by itself.
     async fn end(&self, life: &Life) -> Result<()> {
-        self.pods.delete(&life.name, &DeleteParams::default().grace_period(0)).await?;
-        Ok(())
+        match self.pods.delete(&life.name, &DeleteParams::default().grace_period(0)).await {
+            Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(()),
+            done => Ok(done.map(drop)?),
+        }
     }
 }
 

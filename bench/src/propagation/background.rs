@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    case::MEASURED_SERVICES,
     rows::{BACKGROUND_PODS, background_pod},
     watchers::Watchers,
 };
@@ -29,8 +30,8 @@ const ARRIVED_MIN: f64 = 0.9;
 /// What was done when the measurement ended arrives by then, or never.
 const ARRIVED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Services, each of which one pod changes; the first one is measured.
-pub(super) const SERVICES: u32 = 1 + BACKGROUND_PODS;
+/// Services that are measured, and those behind them, each of which one pod changes.
+pub(super) const SERVICES: u32 = MEASURED_SERVICES + BACKGROUND_PODS;
 
 /// Holds those who make the changes, and those who watch them.
 pub(super) struct Background {
@@ -101,7 +102,7 @@ impl Background {
 
 /// The first service is the one that is measured.
 fn service_of(pod: u32) -> String {
-    Data::service(1 + pod)
+    Data::service(MEASURED_SERVICES + pod)
 }
 
 async fn change(

@@ -25,7 +25,11 @@ pub(crate) enum Manner {
     PolledRarely,
 }
 
+/// Each number of them watches a service of its own: a sidecar goes on to hold what was asked for once, and would be told of
+/// each change also where nobody watches it there any more.
 const WATCHERS: [usize; 4] = [1, 10, 100, 1_000];
+/// Those services, the first ones of the data.
+pub(super) const MEASURED_SERVICES: u32 = WATCHERS.len() as u32;
 pub(super) const BACKGROUND: [u32; 3] = [10, 50, 200];
 /// The numbers of watchers that are measured under changes too: one that all systems have, and one for servers.
 const UNDER_LOAD: [usize; 2] = [10, 100];
@@ -43,6 +47,15 @@ pub(crate) fn cases(quick: bool) -> Vec<Case> {
         .into_iter()
         .flat_map(|watchers| BACKGROUND.into_iter().map(move |background| Case { watchers, background }));
     WATCHERS.into_iter().map(idle).chain(loaded).collect()
+}
+
+// === impl Case ===
+
+impl Case {
+    /// Its service, by its number.
+    pub(super) fn service(self) -> u32 {
+        (0..).zip(WATCHERS).find(|(_, watchers)| *watchers == self.watchers).map_or(0, |(place, _)| place)
+    }
 }
 
 // === impl Manner ===

@@ -79,7 +79,7 @@ pub(super) async fn measure(
 }
 
 async fn once(row: &Row, case: Case, draws: &mut Draws, quick: bool) -> anyhow::Result<Outcome> {
-    let service = Data::service(0);
+    let service = Data::service(case.service());
     let mut watchers = Watchers::open(&*row.registry, &service, case.watchers).await?;
     let changing: Vec<_> = theirs(case.background > 0).map(|(_, instance)| instance).collect();
     let pids = row.registry.pids_of_changes(&changing);

@@ -5,7 +5,11 @@ use std::{net::Ipv4Addr, sync::Arc};
 use anyhow::Context;
 use rollcall_results::{Class, Configuration, Program, Record};
 
-use super::{Wish, case::Manner, floor::Floor};
+use super::{
+    Wish,
+    case::{MEASURED_SERVICES, Manner},
+    floor::Floor,
+};
 use crate::{
     contest::distinct,
     ours::{Rollcall, Wish as OurWish},
@@ -45,10 +49,12 @@ pub(super) fn measured_pod(turn: u32) -> String {
     Ipv4Addr::from(u32::from(MEASURED) + turn % MEASURED_PODS).to_string()
 }
 
-/// All who come and go in a case, each with its service.
+/// All who come and go in any case, each with its service.
 pub(super) fn theirs(has_background: bool) -> impl Iterator<Item = (String, String)> {
-    let measured = (0..MEASURED_PODS).map(|pod| (Data::service(0), measured_pod(pod)));
-    let background = (0..BACKGROUND_PODS).map(|pod| (Data::service(1 + pod), background_pod(pod)));
+    let of_service = |service| (0..MEASURED_PODS).map(move |pod| (Data::service(service), measured_pod(pod)));
+    let measured = (0..MEASURED_SERVICES).flat_map(of_service);
+    let background =
+        (0..BACKGROUND_PODS).map(|pod| (Data::service(MEASURED_SERVICES + pod), background_pod(pod)));
     measured.chain(background.filter(move |_| has_background))
 }
 
@@ -143,16 +149,21 @@ impl Row {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{super::case::cases, *};
 
     #[test]
-    fn many_pods_come_and_go_each_at_one_service() {
+    fn many_pods_come_and_go_at_each_measured_service_and_one_at_each_of_the_others() {
         let [idle, loaded] = [false, true].map(|has_background| theirs(has_background).collect::<Vec<_>>());
-        assert!(idle.iter().all(|(service, _)| *service == Data::service(0)));
+        let services = |all: &[(String, String)]| {
+            all.iter().map(|(service, _)| service.clone()).collect::<BTreeSet<_>>()
+        };
+        let measured: BTreeSet<_> =
+            cases(false).into_iter().map(|case| Data::service(case.service())).collect();
+        assert_eq!((measured.len(), &measured), (MEASURED_SERVICES as usize, &services(&idle)));
+        assert_eq!(idle.len(), (MEASURED_SERVICES * MEASURED_PODS) as usize);
         assert_eq!(loaded.len(), idle.len() + BACKGROUND_PODS as usize);
+        assert_eq!(services(&loaded).len(), services(&idle).len() + BACKGROUND_PODS as usize);
         let pods: BTreeSet<_> = loaded.iter().map(|(_, pod)| pod).collect();
-        assert_eq!(pods.len(), loaded.len());
-        let services: BTreeSet<_> = loaded.iter().map(|(service, _)| service).collect();
-        assert_eq!(services.len(), 1 + BACKGROUND_PODS as usize);
+        assert_eq!(pods.len() as u32, MEASURED_PODS + BACKGROUND_PODS);
     }
 }
