@@ -20,7 +20,7 @@ const DNS_SRV: Only = &[("kind", "SRV"), ("load", "closed")];
 const HOLDS_NOTHING: Only = &[("event", "idle"), ("services", "0")];
 const HOLDS_ALL: Only = &[("event", "idle"), ("services", "1000"), ("lookups_each", "1")];
 const HOLDS_ALL_AND_ANSWERS: Only = &[("event", "idle"), ("services", "1000"), ("lookups_each", "2")];
-const NOTHING_ELSE: Only = &[("changes_a_second", "0")];
+const ONE_AND_NOTHING_ELSE: Only = &[("changes_a_second", "0"), ("watchers", "1")];
 const TOLD_100: Only = &[("event", "told"), ("sessions", "100")];
 const TOLD_2_000: Only = &[("event", "told"), ("sessions", "2000")];
 const FULL: Only = &[("instances", "20000"), ("sessions", "2000")];
@@ -54,10 +54,10 @@ pub(super) static GOALS: [Goal; 28] = [
         First(&[("start", median("cpu_millicores", &[("event", "idle")]))])),
     ours("the sidecar's image", AtMost(12.0), " MiB",
         First(&[("start", median("image_mib", &[("event", "image")]))])),
-    ours("one change, nothing else to do, until the last watcher knows of it: p50", AtMost(2.0), " ms",
-        First(&[("propagation", median_by("last_p50_us", NOTHING_ELSE, MS_OF_US))])),
+    ours("one change, nothing else to do, until the one who watches knows of it: p50", AtMost(2.0), " ms",
+        First(&[("propagation", median_by("last_p50_us", ONE_AND_NOTHING_ELSE, MS_OF_US))])),
     ours("the same: p99", AtMost(10.0), " ms",
-        First(&[("propagation", median_by("last_p99_us", NOTHING_ELSE, MS_OF_US))])),
+        First(&[("propagation", median_by("last_p99_us", ONE_AND_NOTHING_ELSE, MS_OF_US))])),
     the_controllers("20 changes a second, until the last of 100 sidecars knows: p99", AtMost(50.0), " ms",
         First(&[("scale", median_by("all_told_p99_us", TOLD_100, MS_OF_US)),
           ("sessions", median_by("all_told_p99_us", &[("sessions", "100")], MS_OF_US))])),
