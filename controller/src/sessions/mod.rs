@@ -20,6 +20,7 @@ mod ending;
 mod errands;
 mod inquiries;
 mod piece;
+mod refusal;
 mod renewal;
 mod returns;
 pub mod roster;
@@ -30,6 +31,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod trials;
+mod turn;
 
 pub(crate) use admission::DESCRIPTORS;
 pub(crate) use consumers::{Consumer, Use};

@@ -9,13 +9,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture, stream};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use rollcall_catalogue::PodFacts;
 use rollcall_net::{Accept, Accepted, Jitter, Shutdown};
 use rollcall_wire::{
-    PodIdentity, SERVING,
+    PodIdentity,
     server::{Opening, Server, Way},
 };
 use rustls::ServerConfig;
@@ -35,13 +35,15 @@ use super::{
     connection::Connection,
     consumers::Consumers,
     inquiries::Inquiries,
+    refusal::{Closed, Refusal},
     renewal::Renewal,
     returns::Returns,
     steward::{Steward, addresses, with_room},
-    stream::{Clock, Session, Turn, replicas},
+    stream::{Clock, Session, replicas},
+    turn::Turn,
 };
 use crate::{
-    auth::{self, AuthError, Authenticator, Reviewer},
+    auth::{self, Authenticator, Reviewer},
     operate::Metrics,
     owner::IndexHandle,
     peers::{Fleet, Moving, PeersHandle},
@@ -58,10 +60,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Tests live through it beat by beat, so theirs is shorter.
 const LIFE_MAX: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 12 } * 60 * 60);
 const LIFE_JITTER: Duration = Duration::from_secs(60 * 60);
-/// When whoever is refused for the moment comes back: as soon as a list takes to be complete.
-const RETRY_SOON: Duration = Duration::from_secs(1);
-/// The same where there are too many: what they wait for takes as long as their bad tokens are remembered.
-const RETRY_LATE: Duration = Duration::from_secs(10);
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -105,40 +103,6 @@ pub(super) enum Opened {
 pub enum SessionsError {
     #[error("sessions: the listener's address cannot be read")]
     Address(#[from] std::io::Error),
-}
-
-/// Says why a request opens no session.
-#[derive(Debug, Error)]
-enum Refusal {
-    #[error("no such path; use POST /v1/session, or, between replicas, POST /v1/peer")]
-    NotFound,
-    #[error("method not allowed; use POST")]
-    Method,
-    #[error("{0}; dial {1}")]
-    Elsewhere(Closed, SocketAddr),
-    #[error("{0}; try again shortly")]
-    Nowhere(Closed),
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    #[error("all sessions of this replica are taken; dial {0}")]
-    FullHere(SocketAddr),
-    #[error("all sessions of this replica are taken; try another one, or later")]
-    Full,
-    #[error("all links of this replica are taken; run fewer replicas, or try later")]
-    Linked,
-}
-
-/// Says why a replica lets nobody in.
-#[derive(Debug, Clone, Copy, Error)]
-enum Closed {
-    #[error("the catalogue is not complete yet")]
-    Incomplete,
-    #[error("this replica has just begun, and does not know yet what the others know")]
-    NotMet,
-    #[error("this replica is about to end")]
-    Leaving,
-    #[error("other replicas know more of Kubernetes than this one")]
-    Behind,
 }
 
 // === impl Sessions ===
@@ -466,41 +430,5 @@ impl Opened {
             Self::Session(session) => session.run(shutdown).boxed(),
             Self::Link(link) => link.run(shutdown).boxed(),
         }
-    }
-}
-
-// === impl Refusal ===
-
-impl Refusal {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Auth(error) => error.status(),
-            Self::Elsewhere(..) | Self::Nowhere(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::FullHere(_) | Self::Full | Self::Linked => StatusCode::TOO_MANY_REQUESTS,
-        }
-    }
-
-    fn response(&self) -> Response<Body> {
-        let mut response = Response::new(Full::from(format!("{self}\n")).boxed_unsync());
-        let status = self.status();
-        *response.status_mut() = status;
-        let after = match status {
-            StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_SOON),
-            StatusCode::TOO_MANY_REQUESTS => Some(RETRY_LATE),
-            _ => None,
-        };
-        if let Some(after) = after {
-            // Spread over as long again, so that those who are refused together do not come back together.
-            let seconds = (after + Jitter::from_entropy().up_to(after)).as_secs();
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        if let Self::Elsewhere(_, serving) | Self::FullHere(serving) = self
-            && let Ok(serving) = HeaderValue::from_str(&serving.to_string())
-        {
-            response.headers_mut().insert(SERVING, serving);
-        }
-        response
     }
 }

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use rollcall_catalogue::PodUid;
@@ -19,7 +18,7 @@ use tokio::{
 use tracing::{debug, info};
 
 use super::{
-    admission::{Admission, Stranger},
+    admission::Stranger,
     away::Away,
     board::{Leave, Orders, Place},
     callers::Callers,
@@ -29,6 +28,7 @@ use super::{
     piece::piece,
     renewal::{PUT_OFF_BY, Renewal},
     server::way,
+    turn::Turn,
 };
 use crate::{
     operate::Metrics,
@@ -36,9 +36,6 @@ use crate::{
     peers::PeersHandle,
     told::Told,
 };
-
-/// How long a session may keep others waiting for their first state: a peer that is slower goes on beside them.
-const TURN_MAX: Duration = Duration::from_secs(1);
 
 /// Later than anything that a session waits for.
 const FAR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -67,18 +64,6 @@ pub(crate) struct Session {
     pub(crate) stranger: Arc<Stranger>,
     /// The session's place among all, given back with the rest.
     pub(crate) _permit: OwnedSemaphorePermit,
-}
-
-/// Says whether it is this session's turn to be told its first state.
-pub(crate) enum Turn {
-    /// It has subscribed to nothing.
-    NotAsked(Arc<Admission>),
-    Waiting(BoxFuture<'static, OwnedSemaphorePermit>),
-    Held {
-        _permit: OwnedSemaphorePermit,
-        until: Instant,
-    },
-    Over,
 }
 
 /// Holds the monotonic clock of a session's machine.
@@ -211,7 +196,7 @@ impl Running {
                 self.session.server.tick(self.session.clock.now_ms());
             }
             Moved::Turn(permit) => {
-                self.session.turn = Turn::Held { _permit: permit, until: Instant::now() + TURN_MAX };
+                self.session.turn = Turn::held(permit);
                 self.session.server.hold_back(false);
             }
             Moved::Answered(Ok(Reply::Nothing)) => {}
@@ -472,49 +457,6 @@ async fn news(presence: &mut Option<Presence>) -> News {
     match presence {
         Some(presence) => presence.news().await,
         None => std::future::pending().await,
-    }
-}
-
-// === impl Turn ===
-
-impl Turn {
-    /// Turns are given by these.
-    pub(crate) fn new(admission: Arc<Admission>) -> Self {
-        Self::NotAsked(admission)
-    }
-
-    /// Asks for a turn, once; says whether it did.
-    fn ask(&mut self) -> bool {
-        let Self::NotAsked(admission) = self else { return false };
-        *self = Self::Waiting(Box::pin(admission.first_sync()));
-        true
-    }
-
-    async fn come(&mut self) -> OwnedSemaphorePermit {
-        match self {
-            Self::Waiting(turn) => turn.await,
-            _ => std::future::pending().await,
-        }
-    }
-
-    fn ends_at(&self) -> Option<Instant> {
-        match self {
-            Self::Held { until, .. } => Some(*until),
-            _ => None,
-        }
-    }
-
-    fn end_if_over(&mut self) {
-        if self.ends_at().is_some_and(|ends_at| ends_at <= Instant::now()) {
-            self.end();
-        }
-    }
-
-    /// Gives a turn back that is held.
-    fn end(&mut self) {
-        if matches!(self, Self::Held { .. }) {
-            *self = Self::Over;
-        }
     }
 }
 

@@ -98,6 +98,8 @@ pub(super) struct Peer {
     connection: Dialled,
     /// As they were told last; they come whenever they change, between other things.
     pub(super) duties: Option<Vec<Duty>>,
+    /// In which all that was heard came.
+    pub(super) pieces: usize,
 }
 
 /// Holds a connection over which requests can be made.
@@ -232,6 +234,15 @@ impl House {
 
     /// The other end of a connection that the controller has accepted; none where it does not.
     pub(super) fn accept(&self, address: IpAddr) -> Option<(DuplexStream, JoinHandle<()>)> {
+        let (theirs, served) = self.served(address)?;
+        Some((theirs, tokio::spawn(served)))
+    }
+
+    /// The same, and what moves it.
+    pub(super) fn served(
+        &self,
+        address: IpAddr,
+    ) -> Option<(DuplexStream, impl Future<Output = ()> + Send + use<>)> {
         let (ours, theirs) = duplex(SOCKET_BYTES);
         let connection = Connection {
             sessions: self.sessions.clone(),
@@ -240,7 +251,7 @@ impl House {
             local: Some(([10, 0, 9, 9], 7310).into()),
             stranger: self.sessions.admission().stranger(address)?,
         };
-        Some((theirs, tokio::spawn(connection.serve(ours, self.shutdown.clone()))))
+        Some((theirs, connection.serve(ours, self.shutdown.clone())))
     }
 
     /// Serves this listener as the process does.
@@ -333,6 +344,7 @@ impl Dialled {
             decoder: Decoder::default(),
             connection: self,
             duties: None,
+            pieces: 0,
         }
     }
 }
@@ -389,6 +401,7 @@ impl Peer {
             }
             let frame = timeout(EVENTUALLY, self.incoming.frame()).await.expect("something is said");
             self.decoder.push(&frame?.ok()?.into_data().ok()?);
+            self.pieces += 1;
         }
     }
 

@@ -239,6 +239,27 @@ async fn a_dead_app_waits_for_nothing_else_that_its_sidecar_has_to_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_and_that_it_is_all_come_in_one_piece() {
+    let house = House::with(vec![pod(1, None), pod(2, Some("orders"))]).await;
+    let mut peer = house.session("u1").await;
+    peer.say(&subscribe(&["orders"])).await;
+    peer.sync().await;
+    let before = peer.pieces;
+    house.apply(seen(pod(3, Some("orders")))).await;
+    assert_eq!(peer.sync().await.len(), 1);
+    assert_eq!(peer.pieces - before, 1);
+}
+
+/// Ten thousand of them wait for most of the time, each for as long as its pod lives.
+#[tokio::test(start_paused = true)]
+async fn what_moves_a_connection_is_small() {
+    const BYTES_MAX: usize = 4 * 1024;
+    let house = House::with(vec![]).await;
+    let (_theirs, served) = house.served([127, 0, 0, 1].into()).unwrap();
+    assert!(size_of_val(&served) <= BYTES_MAX, "{} bytes", size_of_val(&served));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sidecar_is_told_what_its_pod_is_after_welcome_and_when_that_changes() {
     let house = House::with(vec![pod(1, Some("orders")), pod(2, None)]).await;
     let (mut peer, mut nobody) = (house.session("u1").await, house.session("u2").await);
