@@ -44,12 +44,21 @@ impl Cut {
     }
 }
 
-/// Who tells nothing to this one, neither itself nor through a third.
-fn unheard(replicas: usize, cuts: &[Cut], one: usize, now_ms: u64) -> Vec<usize> {
+/// Who tells nothing to this one, neither itself nor through a third. Once somebody did not, it takes more than that no link
+/// is missed any more: he has to tell all that he knows first.
+fn unheard(
+    replicas: usize,
+    cuts: &[Cut],
+    one: usize,
+    was: impl Fn(usize) -> bool,
+    now_ms: u64,
+) -> Vec<usize> {
     let links = |a, b| !cuts.iter().any(|cut| cut.is_missed(a, b, now_ms));
+    let reaches = |a, b| !cuts.iter().any(|cut| cut.cuts(a, b, now_ms));
     let tells = |other: usize| {
-        links(one, other)
-            || (0..replicas).any(|third| third != one && links(one, third) && links(third, other))
+        let passes = |a, b| if was(other) { reaches(a, b) } else { links(a, b) };
+        passes(one, other)
+            || (0..replicas).any(|third| third != one && passes(one, third) && passes(third, other))
     };
     (0..replicas).filter(|other| *other != one && !tells(*other)).collect()
 }
@@ -122,7 +131,8 @@ fn doubted(replicas: usize, phases: &[u64], cuts: &[Cut], mut moves: Vec<Move>) 
             }
         }
         for (one, listener) in listeners.iter_mut().enumerate() {
-            let unheard = unheard(replicas, cuts, one, now_ms);
+            let was = |other| since.contains_key(&(one, other));
+            let unheard = unheard(replicas, cuts, one, was, now_ms);
             since.retain(|(by, other), _| *by != one || unheard.contains(other));
             let standings = (0..replicas).filter(|other| *other != one).map(|other| {
                 let standing = match unheard.contains(&other) {
@@ -158,6 +168,15 @@ proptest! {
     fn of_three_nobody_who_lives_is_doubted((phases, cuts, moves) in fates(3)) {
         prop_assert_eq!(doubted(3, &phases, &cuts, moves), Vec::<String>::new());
     }
+}
+
+/// A cut follows another one before anything was told between them: he who was in session with the first is with the second.
+#[test]
+fn two_cuts_with_nothing_told_between_are_one() {
+    let cut = |at, missed_after_ms| Cut { between: (0, 1), at, missed_after_ms };
+    let cuts = [cut(20_000..28_301, 0), cut(28_344..33_601, 2_457)];
+    let goes = Move { at_ms: 18_100, sidecar: 0, to: 1, closes: Some(1_801) };
+    assert_eq!(doubted(2, &[0], &cuts, vec![goes]), Vec::<String>::new());
 }
 
 /// One that was told as late, and was heard again when nobody could tell it; and is lost with its replica in the end.

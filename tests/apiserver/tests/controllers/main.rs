@@ -15,6 +15,7 @@ mod story;
 use std::time::Duration;
 
 use rollcall_apiserver::{Calls, Fault, Faults, Harm};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -234,6 +235,8 @@ async fn one_empty_list_of_each_kind() {
     empty_lists(&faults, 1);
     faults.away(true);
     controller.pass(Duration::from_secs(1)).await;
+    // A bookmark may have told a watch of all that was written; of this one none was.
+    story.server.put_raw("configmaps", "other", "unseen", json!({}));
     story.server.compact(story.server.revision());
     faults.away(false);
     stays(&mut controller, STEP).await;
