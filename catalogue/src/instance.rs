@@ -3,7 +3,6 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
-    fmt,
     net::IpAddr,
     sync::Arc,
 };
@@ -11,8 +10,8 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::{
+    instance_id::InstanceId,
     limits::WEIGHT_MAX,
-    pod::PodUid,
     registration::{Port, Transport, port_number},
     state::{Reason, State},
     tags::Tags,
@@ -33,17 +32,6 @@ pub struct Instance {
     pub reason: Reason,
     /// The service's revision at which this instance last changed.
     pub revision: u64,
-}
-
-/// Holds what names an instance within its service: its owner and its primary port, written `owner-port`. It stays for
-/// as long as the owner lives, whatever else changes. The owner's name is shared with who has it as well: there is one
-/// such id for each instance of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(from = "String")]
-pub struct InstanceId {
-    owner: Arc<str>,
-    /// None in a text that does not end in a port; no controller writes that.
-    port: Option<u16>,
 }
 
 /// Holds all addresses of an instance: at least one, the primary one first, and each once.
@@ -94,56 +82,6 @@ impl Instance {
             && (Arc::ptr_eq(profile, &other.profile) || *profile == other.profile)
             && *state == other.state
             && *reason == other.reason
-    }
-}
-
-// === impl InstanceId ===
-
-impl InstanceId {
-    pub fn of_pod(uid: &PodUid, port: u16) -> Self {
-        Self { owner: uid.shared(), port: Some(port) }
-    }
-
-    pub fn of_address(address: IpAddr, port: u16) -> Self {
-        Self { owner: address.to_string().into(), port: Some(port) }
-    }
-
-    /// Whose instance it is: a pod's uid, or an address.
-    pub fn owner(&self) -> &str {
-        &self.owner
-    }
-
-    pub(crate) fn port(&self) -> Option<u16> {
-        self.port
-    }
-}
-
-impl From<&str> for InstanceId {
-    fn from(id: &str) -> Self {
-        let parts = id.rsplit_once('-').and_then(|(owner, port)| Some((owner, port_number(port)?)));
-        match parts {
-            Some((owner, port)) => Self { owner: owner.into(), port: Some(port) },
-            None => Self { owner: id.into(), port: None },
-        }
-    }
-}
-
-impl From<String> for InstanceId {
-    fn from(id: String) -> Self {
-        id.as_str().into()
-    }
-}
-
-impl fmt::Display for InstanceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.owner)?;
-        self.port.map_or(Ok(()), |port| write!(f, "-{port}"))
-    }
-}
-
-impl Serialize for InstanceId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

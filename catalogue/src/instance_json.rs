@@ -5,7 +5,10 @@ use std::{io::Write, net::IpAddr, sync::Arc};
 
 use serde::Serialize;
 
-use crate::instance::{Instance, InstanceId, Profile};
+use crate::{
+    instance::{Instance, Profile},
+    instance_id::{InstanceId, Owner},
+};
 
 /// Writes instances, and remembers what it wrote of the last one's profile.
 #[derive(Debug, Default)]
@@ -92,7 +95,15 @@ fn write_fields(out: &mut Vec<u8>, object: &impl Serialize) {
 }
 
 fn write_id(out: &mut Vec<u8>, id: &InstanceId) {
-    write_text(out, id.owner());
+    match id.owner() {
+        // It is made of nothing that is to be escaped.
+        Owner::Made(text) => {
+            out.push(b'"');
+            out.extend_from_slice(&text);
+            out.push(b'"');
+        }
+        Owner::Text(text) => write_text(out, text),
+    }
     if let Some(port) = id.port() {
         // Within the quotes.
         out.pop();

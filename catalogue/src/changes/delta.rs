@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::{
     balance::Policy,
-    instance::{Instance, InstanceId},
+    instance::Instance,
+    instance_id::InstanceId,
     names::ServiceKey,
     snapshot::{ContentHash, Service},
 };

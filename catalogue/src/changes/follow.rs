@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::{
     changes::delta::Head,
-    instance::{Instance, InstanceId},
+    instance::Instance,
+    instance_id::InstanceId,
     names::ServiceKey,
     snapshot::{ContentHash, Service},
 };

@@ -27,7 +27,8 @@ pub use settings::{Settings, settings};
 
 use crate::{
     endpoint::EndpointFacts,
-    instance::{Addresses, Instance, InstanceId, Profile},
+    instance::{Addresses, Instance, Profile},
+    instance_id::InstanceId,
     liveness::{ProbeWitness, Verdict, Witnesses, verdict},
     pod::PodFacts,
     registration::{Heartbeat, Port, ProbeSpec, Registration, Runtime, Source},

@@ -2,10 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, fmt, sync::Arc};
 
-use crate::{
-    instance::{Instance, InstanceId},
-    liveness::Standing,
-};
+use crate::{instance::Instance, instance_id::InstanceId, liveness::Standing};
 
 /// Instances of one chunk. A change copies the chunk it hits and the list of chunks: with 5,000 instances, 32 of the
 /// one and 157 of the other, and most services are much smaller.

@@ -55,7 +55,7 @@ fn a_change_copies_the_chunk_that_it_hits_and_no_other() {
 fn a_list_that_shrinks_has_fewer_chunks() {
     let mut shrinking = list(0..5_000);
     for number in (0..5_000).rev().filter(|number| number % 100 != 0) {
-        let one = shrinking.find(&format!("{number:05}").into()).unwrap().clone();
+        let one = shrinking.find(&format!("{number:05}").as_str().into()).unwrap().clone();
         shrinking = shrinking.edited(&[one], &[]);
     }
     check(&shrinking);

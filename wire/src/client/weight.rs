@@ -22,7 +22,7 @@ pub(super) fn of_instance(instance: &Instance) -> usize {
 }
 
 pub(super) fn of_id(id: &InstanceId) -> usize {
-    size_of::<InstanceId>() + allocated(id.owner().len())
+    size_of::<InstanceId>() + id.text_bytes().map_or(0, allocated)
 }
 
 pub(super) fn of_service(service: &Service) -> usize {

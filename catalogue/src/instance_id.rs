@@ -1,0 +1,267 @@
+//! What names an instance within its service: a text for whoever reads it, and no memory of its own where a pod owns it.
+
+use std::{cmp::Ordering, fmt, net::IpAddr, ops::Deref, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
+
+use crate::{pod::PodUid, registration::port_number};
+
+/// Holds what names an instance within its service: its owner and its primary port, written `owner-port`. It stays for
+/// as long as the owner lives, whatever else changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InstanceId(Held);
+
+/// One id is always held in the same form, so that equal ones are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Held {
+    /// As nearly all are. There is one for each instance of the cluster, and as a text it would be the dearest part of it.
+    Pod { uid: Uuid, port: u16 },
+    /// Of an address, or of a pod whose uid is none of the usual ones. Without a port it is a text that does not end in one;
+    /// no controller writes that.
+    Other { owner: Arc<str>, port: Option<u16> },
+}
+
+/// Holds a UUID in four parts, the first digits in the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Uuid([u32; 4]);
+
+/// A UUID as text: 32 digits, and four hyphens.
+type UuidText = [u8; 36];
+
+/// Holds the owner's name as a text, which is made where it is not held.
+pub(crate) enum Owner<'a> {
+    Made(UuidText),
+    Text(&'a str),
+}
+
+// === impl InstanceId ===
+
+impl InstanceId {
+    pub fn of_pod(uid: &PodUid, port: u16) -> Self {
+        Self(match Uuid::parse(uid.as_str()) {
+            Some(uid) => Held::Pod { uid, port },
+            None => Held::Other { owner: uid.shared(), port: Some(port) },
+        })
+    }
+
+    pub fn of_address(address: IpAddr, port: u16) -> Self {
+        Self(Held::Other { owner: address.to_string().into(), port: Some(port) })
+    }
+
+    /// The length of the text that it holds; none where it holds none.
+    pub fn text_bytes(&self) -> Option<usize> {
+        match &self.0 {
+            Held::Pod { .. } => None,
+            Held::Other { owner, .. } => Some(owner.len()),
+        }
+    }
+
+    /// Whose instance it is: a pod's uid, or an address.
+    pub(crate) fn owner(&self) -> Owner<'_> {
+        match &self.0 {
+            Held::Pod { uid, .. } => Owner::Made(uid.text()),
+            Held::Other { owner, .. } => Owner::Text(owner),
+        }
+    }
+
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self.0 {
+            Held::Pod { port, .. } => Some(port),
+            Held::Other { port, .. } => port,
+        }
+    }
+}
+
+impl Ord for InstanceId {
+    /// As texts have it, however they are held.
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            // The digits of a byte follow each other as the bytes do.
+            (Held::Pod { uid, port }, Held::Pod { uid: other, port: other_port }) => {
+                (uid, port).cmp(&(other, other_port))
+            }
+            _ => self.owner().cmp(&other.owner()).then_with(|| self.port().cmp(&other.port())),
+        }
+    }
+}
+
+impl PartialOrd for InstanceId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl From<&str> for InstanceId {
+    fn from(id: &str) -> Self {
+        let parts = id.rsplit_once('-').and_then(|(owner, port)| Some((owner, port_number(port)?)));
+        Self(match parts {
+            Some((owner, port)) => match Uuid::parse(owner) {
+                Some(uid) => Held::Pod { uid, port },
+                None => Held::Other { owner: owner.into(), port: Some(port) },
+            },
+            None => Held::Other { owner: id.into(), port: None },
+        })
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.owner())?;
+        self.port().map_or(Ok(()), |port| write!(f, "-{port}"))
+    }
+}
+
+impl Serialize for InstanceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstanceId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = InstanceId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the id of an instance")
+            }
+
+            fn visit_str<E: Error>(self, id: &str) -> Result<InstanceId, E> {
+                Ok(id.into())
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+// === impl Uuid ===
+
+impl Uuid {
+    /// None where it is not written as Kubernetes writes it, so that the same text comes back.
+    fn parse(text: &str) -> Option<Self> {
+        let text: &UuidText = text.as_bytes().try_into().ok()?;
+        let part = |[a, b]: [usize; 2]| {
+            let [mut digits, mut others] = [[0; 4]; 2];
+            digits.copy_from_slice(text.get(a..a + 4)?);
+            others.copy_from_slice(text.get(b..b + 4)?);
+            Some(number(digits, others))
+        };
+        let uuid = Self([part([0, 4])?, part([9, 14])?, part([19, 24])?, part([28, 32])?]);
+        (uuid.text() == *text).then_some(uuid)
+    }
+
+    fn text(self) -> UuidText {
+        let [a, b, c, d] = self.0.map(digits);
+        let mut text = [b'-'; _];
+        text[0..8].copy_from_slice(&a);
+        text[9..13].copy_from_slice(&b[..4]);
+        text[14..18].copy_from_slice(&b[4..]);
+        text[19..23].copy_from_slice(&c[..4]);
+        text[24..28].copy_from_slice(&c[4..]);
+        text[28..36].copy_from_slice(&d);
+        text
+    }
+}
+
+/// Each byte of a number the same.
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The digits of a number, all at once: an id is written in each answer and each frame.
+fn digits(number: u32) -> [u8; 8] {
+    let mut spread = u64::from(number);
+    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread | spread << 4) & each(0xf);
+    let letters = (spread + each(6)) >> 4 & each(1);
+    (spread + each(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+/// The number of these digits; any number where they are none.
+fn number([a, b, c, d]: [u8; 4], [e, f, g, h]: [u8; 4]) -> u32 {
+    let text = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let letters = text >> 6 & each(1);
+    let mut spread = ((text & each(0xf)) + letters * 9) & each(0xf);
+    spread = (spread | spread >> 4) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread | spread >> 8) & 0x0000_ffff_0000_ffff;
+    (spread | spread >> 16) as u32
+}
+
+// === impl Owner ===
+
+impl Deref for Owner<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            // Digits and hyphens, which are always text.
+            Self::Made(text) => std::str::from_utf8(text).unwrap_or_default(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UID: &str = "3df353ed-cb5c-4e6b-abc3-5f89a1f38c99";
+
+    /// What ids are made of: owners that are UUIDs, nearly are, or are something else; and what is no port.
+    fn any_text() -> impl Strategy<Value = String> {
+        let uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+        let like = "[0-3a-cA-C]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-g]{11,13}";
+        let owner = prop_oneof![3 => uuid, 1 => like, 1 => "[0-9a-f-]{0,40}", 1 => "\\PC{0,40}"];
+        let port = prop_oneof![3 => "-[1-9][0-9]{0,3}", 1 => "-0?[0-9]{0,6}", 1 => ""];
+        (owner, port).prop_map(|(owner, port)| owner + &port)
+    }
+
+    /// How a text is taken apart, without regard to how an id holds it.
+    fn parts(text: &str) -> (&str, Option<u16>) {
+        let parts = text.rsplit_once('-').and_then(|(owner, port)| Some((owner, Some(port_number(port)?))));
+        parts.unwrap_or((text, None))
+    }
+
+    #[test]
+    fn an_id_of_a_pod_holds_no_text() {
+        let id = InstanceId::of_pod(&UID.into(), 8080);
+        assert_eq!(id.to_string(), format!("{UID}-8080"));
+        assert_eq!(id, format!("{UID}-8080").as_str().into());
+        assert_eq!(id.text_bytes(), None);
+        assert!(size_of::<InstanceId>() <= 24, "no more than a text and a port would take");
+        // Pods that the kubelet makes by itself have other uids; no UUID is written in capitals by Kubernetes.
+        for uid in ["0c7a2f3ae1b2d9f8a1b2c3d4e5f60718", "3DF353ED-CB5C-4E6B-ABC3-5F89A1F38C99", "u1"] {
+            let id = InstanceId::of_pod(&uid.into(), 80);
+            assert_eq!(id.to_string(), format!("{uid}-80"));
+            assert_eq!(id.text_bytes(), Some(uid.len()));
+        }
+        assert_eq!(InstanceId::from(UID).to_string(), UID, "its last part is no port");
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_its_text_in_all_respects(texts in proptest::collection::vec(any_text(), 2)) {
+            let ids: Vec<InstanceId> = texts.iter().map(|text| text.as_str().into()).collect();
+            for (id, text) in ids.iter().zip(&texts) {
+                prop_assert_eq!(&id.to_string(), text);
+                let json = serde_json::to_string(id).unwrap();
+                prop_assert_eq!(&json, &serde_json::to_string(text).unwrap());
+                prop_assert_eq!(&serde_json::from_str::<InstanceId>(&json).unwrap(), id);
+                if let (owner, Some(port)) = parts(text) {
+                    prop_assert_eq!(&InstanceId::of_pod(&owner.into(), port), id);
+                }
+            }
+            prop_assert_eq!(ids[0].cmp(&ids[1]), parts(&texts[0]).cmp(&parts(&texts[1])));
+            prop_assert_eq!(ids[0] == ids[1], texts[0] == texts[1]);
+        }
+    }
+}
