@@ -7,6 +7,7 @@ mod clock;
 mod handle;
 mod presence;
 mod progress;
+mod rest;
 mod sessions;
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +29,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::{clock::Clock, presence::Place, sessions::Sessions};
+use self::{clock::Clock, presence::Place, rest::rest, sessions::Sessions};
 pub use self::{
     handle::IndexHandle,
     progress::{Progress, Read},
@@ -48,10 +49,6 @@ const INPUTS_MAX: usize = 1_024;
 
 /// Inputs that one turn takes before the owner looks at its clock again.
 const TURN_MAX: usize = 512;
-
-/// The least time between two snapshots: under load many changes become one, an idle owner publishes each at once.
-/// Half of what a change may take to become visible.
-const COALESCED_FOR: Duration = Duration::from_millis(10);
 
 /// A watch that did not prove that it works for so long does not: each of its calls is ended, which is a proof, after
 /// 50 s, and a begun list or a second try takes some time.
@@ -107,8 +104,9 @@ pub struct Owner {
     ledger: Arc<Ledger>,
     ledger_changes: watch::Sender<u64>,
     outside_words: watch::Sender<Arc<[OutsideWord]>>,
-    published_at: Option<Instant>,
-    /// Something came in since then.
+    /// Until then what comes in waits for the next snapshot.
+    rests_until: Instant,
+    /// Something came in since the last one.
     pending: bool,
 }
 
@@ -167,7 +165,7 @@ pub fn owner(index: Index, metrics: Metrics) -> (Owner, IndexHandle) {
         ledger: ledger.clone(),
         ledger_changes: number,
         outside_words: words,
-        published_at: None,
+        rests_until: Instant::now(),
         pending: false,
     };
     (owner, IndexHandle { inputs: sender, view, feed, clock, ledger, ledger_changes, outside_words })
@@ -312,12 +310,11 @@ impl Owner {
     }
 
     fn publish(&mut self) {
-        self.published_at = Some(Instant::now());
+        let began = Instant::now();
         self.pending = false;
         let complete = self.index.complete();
         let held = self.view.borrow().clone();
         // Half a list would announce a mass removal; the changes wait in the index.
-        let began = Instant::now();
         let step = if complete { self.index.advance(self.clock.now_ms()) } else { None };
         self.measure(&held.catalogue, step.as_ref(), began.elapsed());
         let outside = self.index.take_outside();
@@ -371,6 +368,7 @@ impl Owner {
         }
         let number = self.view.borrow().number;
         self.sessions.answer(number);
+        self.rests_until = began + rest(began.elapsed(), self.sessions.len());
     }
 
     fn measure(&mut self, before: &Snapshot, step: Option<&Step>, took: Duration) {
@@ -391,8 +389,7 @@ impl Owner {
 
     /// When what has come in is to be published: at once when little comes, and once for all of it when much does.
     fn due(&self) -> Option<Instant> {
-        let earliest = self.published_at.map(|at| at + COALESCED_FOR);
-        self.pending.then(|| earliest.unwrap_or_else(Instant::now))
+        self.pending.then_some(self.rests_until)
     }
 }
 
