@@ -210,6 +210,8 @@ impl Deref for Owner<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -247,17 +249,49 @@ mod tests {
         assert_eq!(InstanceId::from(UID).to_string(), UID, "its last part is no port");
     }
 
+    /// Two of them, which often have something in common.
+    fn any_texts() -> impl Strategy<Value = [String; 2]> {
+        (any_text(), any_text(), any::<prop::sample::Index>(), "[0-9a-f-]", 0..3).prop_map(
+            |(one, other, at, digit, like)| {
+                let other = match like {
+                    0 => other,
+                    // The same owner, where both have one.
+                    1 => {
+                        parts(&one).0.to_owned()
+                            + other.rsplit_once('-').map_or("", |(owner, _)| &other[owner.len()..])
+                    }
+                    _ => {
+                        let mut digits: Vec<_> = one.chars().map(String::from).collect();
+                        if !digits.is_empty() {
+                            let at = at.index(digits.len());
+                            digits[at] = digit;
+                        }
+                        digits.concat()
+                    }
+                };
+                [one, other]
+            },
+        )
+    }
+
+    fn hash(value: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+
     proptest! {
         #[test]
-        fn an_id_is_its_text_in_all_respects(texts in proptest::collection::vec(any_text(), 2)) {
-            let ids: Vec<InstanceId> = texts.iter().map(|text| text.as_str().into()).collect();
+        fn an_id_is_its_text_in_all_respects(texts in any_texts()) {
+            let ids = texts.each_ref().map(|text| InstanceId::from(text.as_str()));
             for (id, text) in ids.iter().zip(&texts) {
                 prop_assert_eq!(&id.to_string(), text);
                 let json = serde_json::to_string(id).unwrap();
                 prop_assert_eq!(&json, &serde_json::to_string(text).unwrap());
                 prop_assert_eq!(&serde_json::from_str::<InstanceId>(&json).unwrap(), id);
                 if let (owner, Some(port)) = parts(text) {
-                    prop_assert_eq!(&InstanceId::of_pod(&owner.into(), port), id);
+                    let made = InstanceId::of_pod(&owner.into(), port);
+                    prop_assert_eq!((&made, hash(&made)), (id, hash(id)));
                 }
             }
             prop_assert_eq!(ids[0].cmp(&ids[1]), parts(&texts[0]).cmp(&parts(&texts[1])));

@@ -368,7 +368,7 @@ impl Owner {
         }
         let number = self.view.borrow().number;
         self.sessions.answer(number);
-        self.rests_until = began + rest(began.elapsed(), self.sessions.len());
+        self.rests_until = began + rest(began.elapsed());
     }
 
     fn measure(&mut self, before: &Snapshot, step: Option<&Step>, took: Duration) {

@@ -255,6 +255,29 @@ async fn a_pod_has_one_session() {
     assert!(matches!(running.open(1, "i", 3).await, Opened::PodGone));
 }
 
+/// A change that comes alone is seen at once; those that come while the owner rests are seen together, soon.
+#[tokio::test(start_paused = true)]
+async fn what_comes_close_together_becomes_one_snapshot() {
+    let running = Running::start().await;
+    // Between two looks of the guard, which are no snapshots of ours.
+    sleep(Duration::from_millis(1_500)).await;
+    let mut view = running.index.view();
+    let before = view.borrow_and_update().generation;
+    let began = Instant::now();
+    running.index.apply(pod(1, true)).await.unwrap();
+    view.changed().await.unwrap();
+    assert_eq!((view.borrow_and_update().generation, began.elapsed()), (before + 1, Duration::ZERO));
+    for number in [2, 3] {
+        running.index.apply(pod(number, true)).await.unwrap();
+    }
+    view.changed().await.unwrap();
+    assert_eq!(view.borrow_and_update().generation, before + 2);
+    let rested = began.elapsed();
+    assert!((Duration::from_millis(1)..Duration::from_millis(3)).contains(&rested), "{rested:?}");
+    let stand = [1, 2, 3].map(|number| running.stands(number).map(|(state, _)| state));
+    assert_eq!(stand, [Some(State::Draining); 3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_comes_when_everyone_may_see_what_came_of_the_word() {
     let running = Running::start().await;

@@ -59,6 +59,10 @@ const TOLD_AGAIN_EVERY_MS: u64 = 60_000;
 /// Questions of others that are under way; as many as we may have ourselves.
 const QUESTIONS_MAX: usize = 1_024;
 
+/// Between two times in which news of the catalogue, or of the addresses outside the cluster, are told: lists are told whole, and
+/// what comes meanwhile is in the next.
+const REST: Duration = Duration::from_millis(10);
+
 /// What the links' last words get at the end of the process.
 const END_MAX: Duration = Duration::from_millis(1_200);
 
@@ -207,10 +211,13 @@ impl Peers {
         let (mut view, mut outside) = (hub.index.view(), hub.index.outside_words());
         let mut asks_outside = hub.means.asks_outside.clone();
         let mut signs = std::pin::pin!(signs);
+        let mut rests_until = Instant::now();
         loop {
             let seen = view.borrow_and_update().clone();
             hub.look(&seen, &ear).await?;
-            let wakes_at = hub.wakes_at();
+            let now = Instant::now();
+            let rests = rests_until > now;
+            let wakes_at = if rests { hub.wakes_at().min(rests_until) } else { hub.wakes_at() };
             tokio::select! {
                 () = ear.requested() => break,
                 Some((id, event)) = heard.recv() => hub.hear(id, event).await?,
@@ -218,8 +225,14 @@ impl Peers {
                 Some(ask) = hub.ends.asks.recv() => hub.ask(ask),
                 Some(word) = words.recv() => hub.note(word),
                 Ok(()) = hub.ends.own.changed() => {}
-                changed = view.changed() => changed.map_err(|_| OwnerGone)?,
-                Ok(()) = outside.changed() => hub.tell_outside(),
+                changed = view.changed(), if !rests => {
+                    changed.map_err(|_| OwnerGone)?;
+                    rests_until = Instant::now() + REST;
+                }
+                Ok(()) = outside.changed(), if !rests => {
+                    hub.tell_outside();
+                    rests_until = Instant::now() + REST;
+                }
                 Ok(()) = asks_outside.changed() => hub.tell_outside(),
                 Some(done) = hub.tasks.join_next() => hub.done(done, &ear),
                 // It ends with the hub alone.

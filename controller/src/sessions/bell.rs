@@ -14,29 +14,37 @@ use crate::owner::View;
 /// The list of all services is for people and their tools: nobody waits for it, and any change anywhere changes it.
 const SUMMARIES_EVERY: Duration = Duration::from_secs(1);
 
+/// The bell rests for so long for each session that it has woken, five times of what it costs to tell one of a change: so many
+/// changes become one that a fifth of the time goes into telling.
+const RESTS_FOR_EACH: Duration = Duration::from_micros(30);
+
+/// Nobody waits for longer: half of what a change may take to be told.
+const RESTS_MAX: Duration = Duration::from_millis(10);
+
 /// Wakes sessions; never returns.
 pub(crate) async fn follow(mut view: watch::Receiver<Arc<View>>, feed: Arc<Feed>, board: Arc<Board>) {
     let mut seen = view.borrow_and_update().number;
+    let mut rests_until = Instant::now();
     let mut summaries_rung = Instant::now();
     let mut summaries_due = false;
     loop {
+        let rests = rests_until > Instant::now();
         tokio::select! {
-            changed = view.changed() => {
+            () = sleep_until(rests_until), if rests => {}
+            changed = view.changed(), if !rests => {
                 if changed.is_err() {
                     // The owner has ended, and so does the process: sessions hear that from their own shutdown.
                     std::future::pending::<()>().await;
                 }
                 let number = view.borrow_and_update().number;
-                match feed.changed_since(seen) {
-                    Some(services) if services.is_empty() => {}
-                    Some(services) => {
-                        board.ring(&services);
-                        summaries_due = true;
-                    }
-                    None => {
-                        board.ring_all();
-                        summaries_due = true;
-                    }
+                let rung = match feed.changed_since(seen) {
+                    Some(services) if services.is_empty() => None,
+                    Some(services) => Some(board.ring(&services)),
+                    None => Some(board.ring_all()),
+                };
+                if let Some(rung) = rung {
+                    rests_until = Instant::now() + rest(rung);
+                    summaries_due = true;
                 }
                 seen = number;
             }
@@ -47,6 +55,11 @@ pub(crate) async fn follow(mut view: watch::Receiver<Arc<View>>, feed: Arc<Feed>
             }
         }
     }
+}
+
+/// For how long nobody is woken after so many were.
+fn rest(rung: usize) -> Duration {
+    RESTS_FOR_EACH.saturating_mul(u32::try_from(rung).unwrap_or(u32::MAX)).min(RESTS_MAX)
 }
 
 #[cfg(test)]
@@ -124,5 +137,42 @@ mod tests {
         change("orders");
         assert!(!rung(all).await[0]);
         bell.abort();
+    }
+
+    /// Beside one service of which all of a crowd are told, what becomes of another one waits for no more than a moment.
+    #[tokio::test(start_paused = true)]
+    async fn the_more_are_woken_the_longer_the_bell_rests() {
+        for (crowd, rests_ms) in [(1, 1), (200, 6), (600, 10)] {
+            let (board, feed) = (Arc::<Board>::default(), Arc::new(Feed::new("test".into())));
+            let crowd: Vec<_> = (0..crowd).map(|number| join(&board, &format!("s{number}"))).collect();
+            crowd.iter().for_each(|one| one.subscribed(vec![key("orders")]));
+            let alone = join(&board, "alone");
+            alone.subscribed(vec![key("billing")]);
+            let (publish, view) = watch::channel(Arc::new(View::default()));
+            let bell = tokio::spawn(follow(view, feed.clone(), board.clone()));
+            tokio::task::yield_now().await;
+            let mut catalogue = Snapshot::default();
+            let mut change = |service: &str| {
+                let Step { snapshot, deltas } =
+                    catalogue.next([whole(service, vec![instance(1)])], 1).unwrap();
+                catalogue = snapshot;
+                let number = feed.push(deltas);
+                publish.send_replace(Arc::new(View {
+                    catalogue: catalogue.clone(),
+                    number,
+                    ..View::default()
+                }));
+            };
+            let began = Instant::now();
+            change("orders");
+            for one in &crowd {
+                one.rung().await;
+            }
+            assert_eq!(began.elapsed(), Duration::ZERO, "at once");
+            change("billing");
+            alone.rung().await;
+            assert_eq!(began.elapsed(), Duration::from_millis(rests_ms), "after {} were woken", crowd.len());
+            bell.abort();
+        }
     }
 }

@@ -188,22 +188,24 @@ impl Board {
         true
     }
 
-    /// These services have changed: whoever subscribes to one of them is woken.
-    pub(crate) fn ring(&self, services: &BTreeSet<ServiceKey>) {
+    /// These services have changed: whoever subscribes to one of them is woken. Gives how many those are.
+    pub(crate) fn ring(&self, services: &BTreeSet<ServiceKey>) -> usize {
         let concerned = {
             let inner = self.inner();
             inner.bells(inner.roster.subscribers_of(services))
         };
         concerned.iter().for_each(|bell| bell.rung.notify_one());
+        concerned.len()
     }
 
-    /// Anything may have changed.
-    pub(crate) fn ring_all(&self) {
+    /// Anything may have changed. Gives how many there are.
+    pub(crate) fn ring_all(&self) -> usize {
         let all = {
             let inner = self.inner();
             inner.bells(inner.roster.all())
         };
         all.iter().for_each(|bell| bell.rung.notify_one());
+        all.len()
     }
 
     /// The list of all services may have changed.

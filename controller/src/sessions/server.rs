@@ -35,6 +35,7 @@ use super::{
     connection::Connection,
     consumers::Consumers,
     inquiries::Inquiries,
+    piece::PIECES_MAX,
     refusal::{Closed, Refusal},
     renewal::Renewal,
     returns::Returns,
@@ -345,7 +346,7 @@ impl<R: Reviewer> Sessions<R> {
             pod,
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
-        let (outgoing, frames) = mpsc::channel(1);
+        let (outgoing, frames) = mpsc::channel(PIECES_MAX);
         let session = Session {
             uid,
             server: Server::new(opening, self.index.feed().clone(), self.clock.now_ms()),

@@ -25,7 +25,7 @@ use super::{
     ending::Ending,
     errands::{DRAINS_MAX, Errands, Reply},
     inquiries::Inquiries,
-    piece::piece,
+    piece::{PIECES_MAX, pieces},
     renewal::{PUT_OFF_BY, Renewal},
     server::way,
     turn::Turn,
@@ -46,7 +46,7 @@ pub(crate) struct Session {
     pub(crate) server: Server,
     pub(crate) clock: Clock,
     pub(crate) incoming: Incoming,
-    /// Has room for one piece, and takes it when the socket has taken the one before.
+    /// Has room for what goes at once, and takes it when the socket has taken what went before.
     pub(crate) outgoing: mpsc::Sender<Bytes>,
     pub(crate) index: IndexHandle,
     pub(crate) inquiries: Arc<Inquiries>,
@@ -155,7 +155,7 @@ impl Running {
         let Self { session, presence, errands, alarm, .. } = self;
         let (renewal, told) = (&mut session.renewal, &mut session.told);
         tokio::select! {
-            room = session.outgoing.reserve(), if session.server.has_more() => match room {
+            room = session.outgoing.reserve_many(PIECES_MAX), if session.server.has_more() => match room {
                 Ok(_) => Moved::Room,
                 Err(_) => Moved::NobodyTakes,
             },
@@ -326,7 +326,7 @@ impl Running {
         let Session { server, clock, outgoing, .. } = &mut self.session;
         let now_ms = clock.now_ms();
         let frames = std::iter::from_fn(|| server.speak(&view.catalogue, now_ms));
-        if let Some(piece) = piece(frames) {
+        for piece in pieces(frames).into_iter().flatten() {
             // Nobody else fills the room that there was; a reader that is gone is noticed with the next.
             let _ = outgoing.try_send(piece);
         }

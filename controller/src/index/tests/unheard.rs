@@ -44,23 +44,47 @@ impl Cut {
     }
 }
 
-/// Who tells nothing to this one, neither itself nor through a third. Once somebody did not, it takes more than that no link
-/// is missed any more: he has to tell all that he knows first.
-fn unheard(
+/// Holds what the replicas know of their links.
+struct Links {
     replicas: usize,
-    cuts: &[Cut],
-    one: usize,
-    was: impl Fn(usize) -> bool,
-    now_ms: u64,
-) -> Vec<usize> {
-    let links = |a, b| !cuts.iter().any(|cut| cut.is_missed(a, b, now_ms));
-    let reaches = |a, b| !cuts.iter().any(|cut| cut.cuts(a, b, now_ms));
-    let tells = |other: usize| {
-        let passes = |a, b| if was(other) { reaches(a, b) } else { links(a, b) };
-        passes(one, other)
-            || (0..replicas).any(|third| third != one && passes(one, third) && passes(third, other))
-    };
-    (0..replicas).filter(|other| *other != one && !tells(*other)).collect()
+    /// Those that are up: a link that was missed is back once something comes over it, and all is told then.
+    up: BTreeSet<(usize, usize)>,
+    /// Whom each has named to another one, when it last reached that, as one that it hears.
+    named: BTreeMap<(usize, usize), BTreeSet<usize>>,
+}
+
+impl Links {
+    fn new(replicas: usize) -> Self {
+        let all = |one| (0..replicas).filter(move |other| *other != one).map(move |other| (one, other));
+        Self { replicas, up: (0..replicas).flat_map(all).collect(), named: BTreeMap::new() }
+    }
+
+    fn look(&mut self, cuts: &[Cut], now_ms: u64) {
+        let reaches = |one, other| !cuts.iter().any(|cut| cut.cuts(one, other, now_ms));
+        for (one, other) in Self::new(self.replicas).up {
+            if cuts.iter().any(|cut| cut.is_missed(one, other, now_ms)) {
+                self.up.remove(&(one, other));
+            } else if reaches(one, other) {
+                self.up.insert((one, other));
+            }
+        }
+        for (one, other) in Self::new(self.replicas).up {
+            if reaches(one, other) {
+                let heard = self.up.iter().filter(|(by, _)| *by == other).map(|(_, heard)| *heard);
+                self.named.insert((one, other), heard.collect());
+            }
+        }
+    }
+
+    /// Who tells nothing to this one, neither itself nor through a third.
+    fn unheard(&self, one: usize) -> Vec<usize> {
+        let tells = |other: usize| {
+            let names = |third| self.named.get(&(one, third)).is_some_and(|heard| heard.contains(&other));
+            let up = |third| self.up.contains(&(one, third));
+            up(other) || (0..self.replicas).any(|third| up(third) && names(third))
+        };
+        (0..self.replicas).filter(|other| *other != one && !tells(*other)).collect()
+    }
 }
 
 fn fates(replicas: usize) -> impl Strategy<Value = (Vec<u64>, Vec<Cut>, Vec<Move>)> {
@@ -91,6 +115,7 @@ fn doubted(replicas: usize, phases: &[u64], cuts: &[Cut], mut moves: Vec<Move>) 
     // Who is on the way is at none: since when, and where to.
     let mut coming = Vec::<(u64, usize, usize)>::new();
     let mut since = BTreeMap::<(usize, usize), u64>::new();
+    let mut links = Links::new(replicas);
     moves.sort_by_key(|one| one.at_ms);
     for now_ms in (0..=END_MS).step_by(STEP_MS as usize) {
         for one in moves.iter().filter(|one| one.at_ms == now_ms && one.sidecar < phases.len()) {
@@ -130,9 +155,9 @@ fn doubted(replicas: usize, phases: &[u64], cuts: &[Cut], mut moves: Vec<Move>) 
                 }
             }
         }
+        links.look(cuts, now_ms);
         for (one, listener) in listeners.iter_mut().enumerate() {
-            let was = |other| since.contains_key(&(one, other));
-            let unheard = unheard(replicas, cuts, one, was, now_ms);
+            let unheard = links.unheard(one);
             since.retain(|(by, other), _| *by != one || unheard.contains(other));
             let standings = (0..replicas).filter(|other| *other != one).map(|other| {
                 let standing = match unheard.contains(&other) {
@@ -157,7 +182,7 @@ fn doubted(replicas: usize, phases: &[u64], cuts: &[Cut], mut moves: Vec<Move>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(6000))]
 
     #[test]
     fn of_two_nobody_who_lives_is_doubted((phases, cuts, moves) in fates(2)) {
