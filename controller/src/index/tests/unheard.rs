@@ -182,7 +182,7 @@ fn doubted(replicas: usize, phases: &[u64], cuts: &[Cut], mut moves: Vec<Move>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn of_two_nobody_who_lives_is_doubted((phases, cuts, moves) in fates(2)) {
