@@ -14,8 +14,8 @@ use crate::owner::View;
 /// The list of all services is for people and their tools: nobody waits for it, and any change anywhere changes it.
 const SUMMARIES_EVERY: Duration = Duration::from_secs(1);
 
-/// The bell rests for so long for each session that it has woken, five times of what it costs to tell one of a change: so many
-/// changes become one that a fifth of the time goes into telling.
+/// The bell rests for so long for each session that it has woken, five times of what it costs to tell one of a change (four to six
+/// microseconds by `cargo xtask bench sessions`): so many changes become one that a fifth of the time goes into telling.
 const RESTS_FOR_EACH: Duration = Duration::from_micros(30);
 
 /// Nobody waits for longer: half of what a change may take to be told.
@@ -75,6 +75,34 @@ mod tests {
         sessions::board::Place,
     };
 
+    /// Holds a catalogue that changes, and what tells of it.
+    struct Publisher {
+        catalogue: Snapshot,
+        feed: Arc<Feed>,
+        view: watch::Sender<Arc<View>>,
+        turn: u8,
+    }
+
+    impl Publisher {
+        /// With a bell that follows it.
+        fn start(board: &Arc<Board>) -> (Self, tokio::task::JoinHandle<()>) {
+            let feed = Arc::new(Feed::new("test".into()));
+            let (view, seen) = watch::channel(Arc::new(View::default()));
+            let bell = tokio::spawn(follow(seen, feed.clone(), board.clone()));
+            (Self { catalogue: Snapshot::default(), feed, view, turn: 0 }, bell)
+        }
+
+        fn change(&mut self, service: &str) {
+            self.turn = (self.turn + 1) % 250;
+            let Step { snapshot, deltas } =
+                self.catalogue.next([whole(service, vec![instance(self.turn)])], 1).unwrap();
+            self.catalogue = snapshot;
+            let number = self.feed.push(deltas);
+            let catalogue = self.catalogue.clone();
+            self.view.send_replace(Arc::new(View { catalogue, number, ..View::default() }));
+        }
+    }
+
     fn join(board: &Arc<Board>, name: &str) -> Place {
         let namespace = "shop".parse().unwrap();
         board.join(&PodIdentity {
@@ -99,30 +127,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_change_wakes_those_whom_it_concerns() {
-        let (board, feed) = (Arc::<Board>::default(), Arc::new(Feed::new("test".into())));
+        let board = Arc::<Board>::default();
         let (orders, billing, reader) = (join(&board, "a"), join(&board, "b"), join(&board, "c"));
         orders.subscribed(vec![key("orders")]);
         billing.subscribed(vec![key("billing")]);
         reader.wants_summary(true);
-        let (publish, view) = watch::channel(Arc::new(View::default()));
-        let bell = tokio::spawn(follow(view, feed.clone(), board.clone()));
-        let mut catalogue = Snapshot::default();
-        let mut turn = 0;
-        let mut change = |service: &str| {
-            turn = (turn + 1) % 250;
-            let Step { snapshot, deltas } =
-                catalogue.next([whole(service, vec![instance(turn)])], 1).unwrap();
-            catalogue = snapshot;
-            let number = feed.push(deltas);
-            publish.send_replace(Arc::new(View { catalogue: catalogue.clone(), number, ..View::default() }));
-        };
+        let (mut publisher, bell) = Publisher::start(&board);
         let all = [&orders, &billing, &reader];
         assert_eq!(rung(all).await, [false; 3]);
         advance(SUMMARIES_EVERY).await;
-        change("orders");
+        publisher.change("orders");
         assert_eq!(rung(all).await, [true, false, true]);
         for _ in 0..9 {
-            change("billing");
+            publisher.change("billing");
             assert_eq!(rung(all).await, [false, true, false], "the list waits");
             advance(SUMMARIES_EVERY / 10).await;
         }
@@ -132,11 +149,11 @@ mod tests {
         assert_eq!(rung(all).await, [false; 3], "nothing has changed");
         // More than are remembered at once: anybody's may be among them.
         for _ in 0..5_000 {
-            change("audit");
+            publisher.change("audit");
         }
         assert_eq!(rung(all).await, [true; 3]);
         orders.unsubscribed(vec![key("orders")]);
-        change("orders");
+        publisher.change("orders");
         assert!(!rung(all).await[0]);
         bell.abort();
     }
@@ -145,33 +162,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_more_are_woken_the_longer_the_bell_rests() {
         for (crowd, rests_ms) in [(1, 1), (200, 6), (600, 10)] {
-            let (board, feed) = (Arc::<Board>::default(), Arc::new(Feed::new("test".into())));
+            let board = Arc::<Board>::default();
             let crowd: Vec<_> = (0..crowd).map(|number| join(&board, &format!("s{number}"))).collect();
             crowd.iter().for_each(|one| one.subscribed(vec![key("orders")]));
             let alone = join(&board, "alone");
             alone.subscribed(vec![key("billing")]);
-            let (publish, view) = watch::channel(Arc::new(View::default()));
-            let bell = tokio::spawn(follow(view, feed.clone(), board.clone()));
+            let (mut publisher, bell) = Publisher::start(&board);
             tokio::task::yield_now().await;
-            let mut catalogue = Snapshot::default();
-            let mut change = |service: &str| {
-                let Step { snapshot, deltas } =
-                    catalogue.next([whole(service, vec![instance(1)])], 1).unwrap();
-                catalogue = snapshot;
-                let number = feed.push(deltas);
-                publish.send_replace(Arc::new(View {
-                    catalogue: catalogue.clone(),
-                    number,
-                    ..View::default()
-                }));
-            };
             let began = Instant::now();
-            change("orders");
+            publisher.change("orders");
             for one in &crowd {
                 one.rung().await;
             }
             assert_eq!(began.elapsed(), Duration::ZERO, "at once");
-            change("billing");
+            publisher.change("billing");
             alone.rung().await;
             assert_eq!(began.elapsed(), Duration::from_millis(rests_ms), "after {} were woken", crowd.len());
             bell.abort();

@@ -2,6 +2,7 @@
 
 mod lives;
 mod net;
+mod outside;
 
 use std::{
     io::Write,
