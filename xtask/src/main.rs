@@ -12,6 +12,7 @@ mod on_cluster;
 mod outcome;
 mod release;
 mod test;
+mod test_programs;
 mod upgrades;
 #[cfg(test)]
 mod workflows;

@@ -3,6 +3,7 @@
 use crate::faults;
 use crate::image::{self, Built};
 use crate::outcome::Outcome;
+use crate::test_programs::TestPrograms;
 use anyhow::{Context, Result};
 use rollcall_cluster::kind::Kind;
 use rollcall_cluster::{
@@ -12,62 +13,74 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The packages whose tests need a cluster, whichever.
-pub(crate) const ON_ANY_CLUSTER: [&str; 2] = ["rollcall-slice", "rollcall-controller-tests"];
+/// The packages whose tests have their turn on a cluster, or beside one.
+pub(crate) const LATER: [&str; 7] = [
+    "tests/controller",
+    "tests/docs",
+    "tests/faults",
+    "tests/kit",
+    "tests/resolvers",
+    "tests/slice",
+    "tests/upgrades",
+];
+/// Those of whichever cluster.
+const ON_ANY_CLUSTER: [&str; 2] = ["tests/slice", "tests/controller"];
 /// What resolvers make of a sidecar: real processes, in a network of their own.
-pub(crate) const OF_RESOLVERS: &str = "rollcall-resolvers";
-/// What the pages tell to run.
-pub(crate) const OF_PAGES: &str = "rollcall-docs";
+const OF_RESOLVERS: &str = "tests/resolvers";
+/// What the pages tell to run on a cluster.
+const OF_PAGES: &str = "tests/docs:cluster";
 /// Where the pages install Rollcall and their example.
 const NAMESPACES_OF_PAGES: [&str; 2] = ["rollcall-system", "shop"];
 /// The tests of the cluster kit itself, which start clusters of their own.
-pub(crate) const OF_THE_KIT: &str = "rollcall-kit";
-/// The model of an API server, and its cases that run on the real one too.
-const MODEL: &str = "rollcall-apiserver";
+const OF_THE_KIT: &str = "tests/kit";
+/// The cases of the model of an API server.
+const CASES: &str = "tests/apiserver:conformance";
+/// Its test that runs them on the real one.
+pub(crate) const CASES_ON_A_CLUSTER: &str = "on_a_cluster::";
 /// A cluster's worth of nodes for the tests: enough to tell "on this node" from "elsewhere".
 const NODES: u8 = 2;
 
-pub(crate) fn test_on(provider: Provider, outcome: &mut Outcome) -> Result<()> {
+pub(crate) fn test_on(provider: Provider, built: &TestPrograms, outcome: &mut Outcome) -> Result<()> {
     let home = Home::of_this_user()?;
     match provider {
-        Provider::Local => on_local(&home, outcome),
-        Provider::Kind => on_kind(&home, outcome),
-        Provider::Existing => on_existing(&home, outcome),
+        Provider::Local => on_local(&home, built, outcome),
+        Provider::Kind => on_kind(&home, built, outcome),
+        Provider::Existing => on_existing(&home, built, outcome),
     }
 }
 
-fn on_local(home: &Home, outcome: &mut Outcome) -> Result<()> {
+fn on_local(home: &Home, built: &TestPrograms, outcome: &mut Outcome) -> Result<()> {
     Cluster::sweep(home)?;
     let images = image::build_all()?;
     let name = own_name()?;
     let cluster = Cluster::up(home, &Wish { name: name.clone(), nodes: NODES, ours_alone: true })?;
-    let tested = load_and_test(home, &cluster, &images, outcome);
+    let tested = load_and_test(home, &cluster, &images, built, outcome);
     let ended = Cluster::down(home, &name);
     tested?;
     ended?;
-    let tested = faults::test(home, &images, outcome)
-        .and_then(|()| outcome.cargo_test("tests of the cluster kit", &["--package", OF_THE_KIT], &[]));
+    let tested = faults::test(home, &images, built, outcome)
+        .and_then(|()| outcome.run("tests of the cluster kit", &built.of(&[OF_THE_KIT])?, &[], &[]));
     // What a test that did not live to its end has left.
     Cluster::sweep(home)?;
     tested
 }
 
-fn on_kind(home: &Home, outcome: &mut Outcome) -> Result<()> {
+fn on_kind(home: &Home, built: &TestPrograms, outcome: &mut Outcome) -> Result<()> {
     let images = image::build_all()?;
     let kind = Kind::new(home, own_name()?, NODES)?;
     let tested = kind.up().map_err(Into::into).and_then(|()| {
         load_into_kind(home, &kind, &images)?;
         let (kubeconfig, kubectl) = (kind.kubeconfig(), kubectl(home)?);
         let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", kubectl.as_path())];
-        pages_on_it(home, &environment, outcome)?;
-        test_on_it(home, &images, &environment, outcome)
+        pages_on_it(home, built, &environment, outcome)?;
+        test_on_it(home, &images, built, &environment, outcome)
     });
     let ended = kind.down();
     tested?;
     Ok(ended?)
 }
 
-fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
+fn on_existing(home: &Home, built: &TestPrograms, outcome: &mut Outcome) -> Result<()> {
     let kubectl = kubectl(home)?;
     let whose = Whose::ask(home, &kubectl)?;
     let images = image::build_all()?;
@@ -85,13 +98,13 @@ fn on_existing(home: &Home, outcome: &mut Outcome) -> Result<()> {
     let environment = [("ROLLCALL_KUBECTL", kubectl.as_path())];
     let taken = names_of_pages(&kubectl)?;
     if taken.is_empty() {
-        pages_on_it(home, &environment, outcome)?;
+        pages_on_it(home, built, &environment, outcome)?;
     } else {
         eprintln!(
             "what the pages tell to run is left out: they would install into {taken}, which is there already"
         );
     }
-    test_on_it(home, &images, &environment, outcome)
+    test_on_it(home, &images, built, &environment, outcome)
 }
 
 /// The namespaces of the pages that are there already: they have no others, as people who follow them.
@@ -130,12 +143,18 @@ impl Whose {
     }
 }
 
-fn load_and_test(home: &Home, cluster: &Cluster, images: &[Built], outcome: &mut Outcome) -> Result<()> {
+fn load_and_test(
+    home: &Home,
+    cluster: &Cluster,
+    images: &[Built],
+    built: &TestPrograms,
+    outcome: &mut Outcome,
+) -> Result<()> {
     load(cluster, images)?;
     let kubeconfig = cluster.kubeconfig();
     let environment = [("KUBECONFIG", kubeconfig.as_path()), ("ROLLCALL_KUBECTL", cluster.kubectl_program())];
-    pages_on_it(home, &environment, outcome)?;
-    test_on_it(home, images, &environment, outcome)
+    pages_on_it(home, built, &environment, outcome)?;
+    test_on_it(home, images, built, &environment, outcome)
 }
 
 pub(crate) fn load(cluster: &Cluster, images: &[Built]) -> Result<()> {
@@ -171,10 +190,14 @@ pub(crate) fn load_archives_into_kind<'a>(
 }
 
 /// Runs what pages tell to run on a cluster, while nobody else has an installation on it.
-fn pages_on_it(home: &Home, environment: &[(&str, &Path)], outcome: &mut Outcome) -> Result<()> {
+fn pages_on_it(
+    home: &Home,
+    built: &TestPrograms,
+    environment: &[(&str, &Path)],
+    outcome: &mut Outcome,
+) -> Result<()> {
     HELM.build(home)?;
-    let tests = ["--package", OF_PAGES, "--test", "cluster"];
-    outcome.cargo_test("what the pages tell to run on a cluster", &tests, environment)
+    outcome.run("what the pages tell to run on a cluster", &built.of(&[OF_PAGES])?, &[], environment)
 }
 
 /// Runs what needs a cluster on the one that the environment names. The controller and sidecars run beside it as well, as
@@ -182,6 +205,7 @@ fn pages_on_it(home: &Home, environment: &[(&str, &Path)], outcome: &mut Outcome
 fn test_on_it(
     home: &Home,
     images: &[Built],
+    built: &TestPrograms,
     environment: &[(&str, &Path)],
     outcome: &mut Outcome,
 ) -> Result<()> {
@@ -195,11 +219,10 @@ fn test_on_it(
         environment.push((variable, &image.program));
     }
     // What other tests take for granted of an API server: cheap, and first.
-    let same_cases = ["--package", MODEL, "--features", "cluster", "--test", "conformance", "on_a_cluster"];
-    outcome.cargo_test("what the model of an API server promises", &same_cases, &environment)?;
-    outcome.cargo_test("tests of resolvers", &["--package", OF_RESOLVERS], &environment)?;
-    let packages: Vec<_> = ON_ANY_CLUSTER.iter().flat_map(|package| ["--package", package]).collect();
-    outcome.cargo_test("tests on a real cluster", &packages, &environment)
+    let same_cases = "what the model of an API server promises";
+    outcome.run(same_cases, &built.of(&[CASES])?, &[CASES_ON_A_CLUSTER], &environment)?;
+    outcome.run("tests of resolvers", &built.of(&[OF_RESOLVERS])?, &[], &environment)?;
+    outcome.run("tests on a real cluster", &built.of(&ON_ANY_CLUSTER)?, &[], &environment)
 }
 
 /// A name that no other run has at the same time.

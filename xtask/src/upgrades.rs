@@ -3,6 +3,7 @@
 use crate::image::{self, Built};
 use crate::on_cluster;
 use crate::outcome::Outcome;
+use crate::test_programs::TestPrograms;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use rollcall_cluster::image::Image;
@@ -11,8 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The package of the tests.
-pub(crate) const UPGRADES: &str = "rollcall-upgrades";
+/// The package of the tests, and the one of them that is the story.
+const UPGRADES: &str = "rollcall-upgrades";
+const STORY: &str = "tests/upgrades:story";
 /// The last commit whose two ends spoke version 1.0, and of whose controllers one served while the others stood by: the
 /// furthest that lies between two builds.
 const OLDEST: &str = "1a735b115ad7f50a2de05c29d1aa2f4d1b6acc0e";
@@ -46,6 +48,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     Cluster::sweep(&home)?;
     let old = Old::of(&from, programs.as_deref())?;
     let images = image::build_all()?;
+    let built = TestPrograms::build(&["--package", UPGRADES, "--test", "story"])?;
     HELM.build(&home)?;
     let report = static_build::workspace().join("target/upgrades-report.md");
     // Sections of an earlier run would be taken for this one's.
@@ -64,8 +67,8 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
                 ("ROLLCALL_OLD_CHART", old.chart.as_path()),
                 ("ROLLCALL_OLD_TAG", tag.as_path()),
             ];
-            let tests = ["--package", UPGRADES, "--test", "story", "--", "--nocapture"];
-            outcome.cargo_test("an older version and this one", &tests, &environment)
+            let story = built.of(&[STORY])?;
+            outcome.run("an older version and this one", &story, &["--nocapture"], &environment)
         });
     let ended = Cluster::down(&home, &name);
     if let Ok(text) = fs::read_to_string(&report) {

@@ -213,7 +213,13 @@ fn not_run_to_end(step: &str, command: &Command, status: String) -> Error {
     }
 }
 
-fn failed(step: &str, command: &Command, status: ExitStatus, output: String, log: Option<&Path>) -> Error {
+pub(crate) fn failed(
+    step: &str,
+    command: &Command,
+    status: ExitStatus,
+    output: String,
+    log: Option<&Path>,
+) -> Error {
     Error::Command {
         step: step.to_owned(),
         command: shown(command),

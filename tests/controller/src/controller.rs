@@ -88,7 +88,7 @@ impl Metrics {
 
 /// The program from the environment, or else built now.
 pub fn program() -> Result<PathBuf> {
-    crate::program::program(PROGRAM, "rollcall-controller")
+    Ok(rollcall_cluster::program(PROGRAM, "rollcall-controller")?)
 }
 
 impl Controller {

@@ -97,7 +97,7 @@ impl Scene {
 impl Hermit {
     pub fn start(&mut self) -> Result<()> {
         let (name, arguments) = (self.network.name().to_owned(), self.arguments.clone());
-        let program = crate::program::program(PROGRAM, "rollcall-sidecar")?;
+        let program = rollcall_cluster::program(PROGRAM, "rollcall-sidecar")?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let errors = log.try_clone()?;
         // `ip netns exec` becomes the program, so that its pid is the program's.

@@ -27,6 +27,5 @@ pub mod model;
 pub mod network;
 pub mod objects;
 pub mod observer;
-pub mod program;
 pub mod proxy;
 pub mod stage;

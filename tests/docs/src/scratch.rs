@@ -4,8 +4,8 @@ use crate::script::script;
 use crate::{Act, Cue, Manner, Printed};
 use anyhow::{Context, Result, bail, ensure};
 use rollcall_cluster::companion::Companion;
+use rollcall_cluster::program;
 use rollcall_cluster::static_build::workspace;
-use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ esac
 "#;
 /// A curl that fails where the answer is an error, and is else as people have it.
 const CURLRC: &str = "fail-with-body\nsilent\nshow-error\n";
+/// The command, where `cargo xtask test` has built it already.
+const PROGRAM: &str = "ROLLCALL_COMMAND_PROGRAM";
 /// A dig that fails where the answer is an error, or where what is short is nothing.
 const DIG: &str = r#"#!/bin/sh
 said=$(PATH="${PATH#*:}" dig "$@") || { code=$?; echo "$said"; exit $code; }
@@ -49,15 +51,9 @@ pub struct Scratch {
     folder: TempDir,
 }
 
-/// The command `rollcall` of this tree. Cargo builds no program of another package for a test.
+/// The command `rollcall` of this tree.
 pub fn built() -> Result<PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "--package", "rollcall"]).current_dir(workspace());
-    ensure!(cargo.status().context("cannot start cargo")?.success(), "the command cannot be built");
-    // A test is `deps/NAME` beside it.
-    let tests = env::current_exe()?;
-    let target = tests.ancestors().nth(2).context("a test outside of a target directory")?;
-    Ok(target.join("rollcall"))
+    Ok(program(PROGRAM, "rollcall")?)
 }
 
 // === impl Scratch ===

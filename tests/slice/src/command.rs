@@ -1,16 +1,19 @@
 //! The `rollcall` command of this tree, as a person runs it against an installation.
 
 use std::{
-    env,
     io::Write,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rollcall_cluster::program;
 use serde_json::Value;
 
-use crate::{Cluster, Space, eventually, workspace};
+use crate::{Cluster, Space, eventually};
+
+/// The command, where `cargo xtask test` has built it already.
+const PROGRAM: &str = "ROLLCALL_COMMAND_PROGRAM";
 
 /// Holds the command, and the installation and the namespace that it asks.
 #[derive(Debug, Clone)]
@@ -26,7 +29,7 @@ impl Rollcall {
     /// Built from this tree, and asking for the shop.
     pub fn built(cluster: &Cluster) -> Result<Self> {
         let (system, namespace) = (cluster.system.name().to_owned(), cluster.shop.name().to_owned());
-        Ok(Self { program: built()?, system, namespace })
+        Ok(Self { program: program(PROGRAM, "rollcall")?, system, namespace })
     }
 
     /// The same, asking for another namespace.
@@ -103,17 +106,4 @@ impl Rollcall {
         command.args(args).args(["--namespace", &self.namespace, "--system-namespace", &self.system]);
         command.output().with_context(|| self.program.display().to_string())
     }
-}
-
-/// Cargo builds no program of another package for a test.
-fn built() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut cargo = Command::new(cargo);
-    let built =
-        cargo.args(["build", "--quiet", "--package", "rollcall"]).current_dir(workspace()).status()?;
-    ensure!(built.success(), "the command cannot be built");
-    // A test is `deps/NAME` beside it.
-    let tests = env::current_exe()?;
-    let target = tests.ancestors().nth(2).context("a test outside of a target directory")?;
-    Ok(target.join("rollcall"))
 }

@@ -26,7 +26,7 @@ use nix::{
 use rollcall_catalogue::{
     Attributes, PodFacts, PodUid, Port, Registration, Source, Target, liveness::PodLife,
 };
-use rollcall_cluster::companion::Companion;
+use rollcall_cluster::{companion::Companion, program};
 use rollcall_controller::{
     Authority, IndexHandle,
     auth::{AuthError, Review, Reviewer},
@@ -35,7 +35,7 @@ use rollcall_controller::{
     owner,
     sessions::Sessions,
 };
-use rollcall_controller_tests::{http::get, program::program};
+use rollcall_controller_tests::http::get;
 use rollcall_net::{Trigger, bind, server_config, shutdown};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, task::JoinSet};
