@@ -26,11 +26,11 @@ use super::{
 };
 
 /// All that is held of the catalogue.
-const STATE: Place = Place { file: "state", next: "state.next" };
-/// What the app said of itself.
-const WORDS: Place = Place { file: "words", next: "words.next" };
+const STATE: Place = Place { file: "state", next: "state.next", waits: true };
+/// What the app said of itself. Its seal tells whether a node that lost its power had written all of it.
+const WORDS: Place = Place { file: "words", next: "words.next", waits: false };
 /// What a controller told of the way to it.
-const WAY: Place = Place { file: "way", next: "way.next" };
+const WAY: Place = Place { file: "way", next: "way.next", waits: true };
 /// Bytes that are written together.
 const CHUNK_BYTES: usize = 32 * 1024;
 /// A rest as long as a few lookups: all 7 MiB take a quarter of a second longer for it.
@@ -40,11 +40,13 @@ const REST: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Folder(PathBuf);
 
-/// Names one of the files, and what is being written: that becomes the file once all of it is on the disk.
+/// Names one of the files, and what is being written: that becomes the file once it is whole.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     file: &'static str,
     next: &'static str,
+    /// Until all of it is on the device: it outlives the node's power.
+    waits: bool,
 }
 
 /// Says why the file is not read or written. Lookups go on without it.
@@ -98,17 +100,11 @@ impl Folder {
     }
 
     pub(super) fn write_words(&self, words: &Words) -> Result<(), FileError> {
-        self.replace(WORDS, |file| {
-            words.encode(BufWriter::with_capacity(CHUNK_BYTES, file))?;
-            file.sync_all()
-        })
+        self.replace(WORDS, |file| words.encode(BufWriter::with_capacity(CHUNK_BYTES, file)))
     }
 
     pub(super) fn write_way(&self, way: &Way) -> Result<(), FileError> {
-        self.replace(WAY, |file| {
-            way.encode(BufWriter::with_capacity(CHUNK_BYTES, file))?;
-            file.sync_all()
-        })
+        self.replace(WAY, |file| way.encode(BufWriter::with_capacity(CHUNK_BYTES, file)))
     }
 
     /// Removes all that was kept. What is not there need not be.
@@ -153,8 +149,13 @@ impl Folder {
                 OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let file = File::from(openat(&folder, place.next, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
             let written = fill(&file).and_then(|written| {
+                if place.waits {
+                    file.sync_all()?;
+                }
                 renameat(&folder, place.next, &folder, place.file)?;
-                File::from(folder.try_clone()?).sync_all()?;
+                if place.waits {
+                    File::from(folder.try_clone()?).sync_all()?;
+                }
                 Ok(written)
             });
             if written.is_err() {
@@ -189,12 +190,11 @@ impl Folder {
 /// Writes after a rest each time: a pod has few processors, often a part of one, and lookups go first.
 struct Gently<'a>(&'a File);
 
-/// Writes the state to the disk, up to its last byte.
+/// Writes the state, up to its last byte.
 fn fill(file: &File, state: &State) -> io::Result<Written> {
     let written = encode(state, BufWriter::with_capacity(CHUNK_BYTES, Gently(file)))?;
     // Without a time of its own, the file would claim to be current when it was written, whatever was so then.
     file.set_modified(UNIX_EPOCH + Duration::from_millis(state.current_at_ms))?;
-    file.sync_all()?;
     Ok(written)
 }
 

@@ -1,7 +1,11 @@
 //! The scribe: puts what the app says of itself on the disk at once, so that who has an answer to it finds it there after a
 //! restart. The catalogue takes its time, being large; these are words of a few kilobytes.
+//!
+//! That is a restart of the sidecar. When a node loses its power, its apps lose their memory as well, and register anew: so
+//! nobody waits for the device, which a hundred pods share.
 
 use rollcall_net::Shutdown;
+use rollcall_wire::limits::REGISTRATIONS_MAX;
 use tokio::{
     sync::watch,
     task::spawn_blocking,
@@ -15,9 +19,11 @@ use super::{
 };
 use crate::{own::Own, store::Store};
 
-/// Two writes are so far apart at least: an app that never says the same twice costs 20 small ones a second. What is said
-/// meanwhile goes into one.
-const APART_MIN: Duration = Duration::from_millis(50);
+/// So many writes may follow each other at once: what an app registers as it starts, one after the other.
+const AT_ONCE: u32 = REGISTRATIONS_MAX as u32;
+/// And others so far apart: an app that never says the same twice costs 20 small ones a second. What is said meanwhile goes
+/// into one.
+const APART: Duration = Duration::from_millis(50);
 /// A disk that takes longer is one that nobody waits for.
 const SLOW: Duration = Duration::from_secs(1);
 /// After one that failed, the next is tried so much later.
@@ -34,18 +40,24 @@ pub(crate) struct Scribe {
     /// Something was said that is not on the disk.
     due: bool,
     not_before: Instant,
+    pace: Pace,
     /// The last one failed, which was said.
     failing: bool,
 }
+
+/// Holds until when the writes so far would last, were each of them followed by its rest.
+#[derive(Debug)]
+struct Pace(Instant);
 
 // === impl Scribe ===
 
 impl Scribe {
     /// Of what is said from now on: what was restored is on the disk already.
     pub(crate) fn new(folder: Folder, store: Store, own: Own, pod: Option<String>) -> Self {
-        let changes = own.changes();
+        let (changes, now) = (own.changes(), Instant::now());
         own.set_kept(Some(*changes.borrow()));
-        Self { folder, store, own, pod, changes, due: false, not_before: Instant::now(), failing: false }
+        let pace = Pace(now);
+        Self { folder, store, own, pod, changes, due: false, not_before: now, pace, failing: false }
     }
 
     /// Writes until the process ends, and then what is left.
@@ -82,7 +94,7 @@ impl Scribe {
         self.due = written.is_err();
         match written {
             Ok(()) => {
-                self.not_before = now + APART_MIN;
+                self.not_before = self.pace.wrote(now);
                 self.own.set_kept(Some(until));
                 if std::mem::take(&mut self.failing) {
                     info!("what the app says of itself is kept again");
@@ -101,6 +113,16 @@ impl Scribe {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             warn!(%error, cause, "what the app says of itself is not kept; a restart knows it from the controller alone");
         }
+    }
+}
+
+// === impl Pace ===
+
+impl Pace {
+    /// When the next write may begin after one that ended now.
+    fn wrote(&mut self, now: Instant) -> Instant {
+        self.0 = self.0.max(now) + APART;
+        self.0.checked_sub(APART * (AT_ONCE - 1)).unwrap_or(self.0).max(now)
     }
 }
 

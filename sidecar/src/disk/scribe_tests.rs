@@ -7,6 +7,8 @@ use tokio::{task::JoinHandle, time::sleep};
 use super::*;
 use crate::store::store;
 
+const MS: Duration = Duration::from_millis(1);
+
 fn said(service: &str) -> SelfRegistration {
     serde_json::from_value(serde_json::json!({ "service": service })).unwrap()
 }
@@ -49,6 +51,38 @@ async fn who_has_an_answer_finds_his_word_on_the_disk() {
     trigger.pull();
     scribe.await.unwrap();
     assert!(kept(place.path()).contains("last"), "the end is no reason to forget");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_app_says_as_it_starts_is_kept_at_once_and_what_it_never_ends_to_say_is_not() {
+    let place = tempfile::tempdir().unwrap();
+    let (own, trigger, scribe) = start(place.path());
+    let begin = Instant::now();
+    let say = async |version: u32| {
+        own.put(SelfRegistration { version: Some(format!("v{version}")), ..said("orders") }).unwrap();
+        own.kept().await;
+        assert!(kept(place.path()).contains(&format!("v{version}\"")));
+    };
+    for number in 1..=AT_ONCE {
+        say(number).await;
+        assert_eq!(begin.elapsed(), Duration::ZERO, "{number}");
+    }
+    for number in 1..=40 {
+        say(number).await;
+        // The timers of a clock that stands still go by whole milliseconds.
+        assert!(begin.elapsed() >= APART * number && begin.elapsed() < (APART + MS) * number, "{number}");
+    }
+    // Who was silent may say as much at once as in the beginning, and no more.
+    sleep(APART * 100).await;
+    let begin = Instant::now();
+    for number in 1..=AT_ONCE {
+        say(number).await;
+    }
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    say(0).await;
+    assert!(begin.elapsed() >= APART, "{:?}", begin.elapsed());
+    trigger.pull();
+    scribe.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

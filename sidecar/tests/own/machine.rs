@@ -152,7 +152,8 @@ async fn each_address_registers_beats_and_comes_back_in_doubt() {
     eventually("both are there", async || dev.get("/orders/1.4.2/getaddresses").await.body == both).await;
     let serving = ["127.0.0.1 Serving Ready", "127.0.0.2 Serving Ready"];
     assert_eq!(dev.seen("orders").await, serving);
-    assert!(dev.in_step.is() && dev.metrics.text().contains(r#"session_state{state="in-step"} 1"#));
+    let in_step = r#"session_state{state="in-step"} 1"#;
+    eventually("it is in step", async || dev.in_step.is() && dev.metrics.text().contains(in_step)).await;
 
     let beat =
         async |dev: &Dev, query: &str| dev.get(&format!("/orders/1.4.2/heartbeat{query}")).await.status;
