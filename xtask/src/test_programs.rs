@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 /// All tests there are: those of the model of an API server on a real one too, which have their turn when there is one.
 pub(crate) const OF_ALL: [&str; 3] = ["--workspace", "--features", "rollcall-apiserver/cluster"];
 /// What tests take the user's command from, instead of building it.
-const COMMAND_PROGRAM: &str = "ROLLCALL_COMMAND_PROGRAM";
+pub(crate) const COMMAND_PROGRAM: &str = "ROLLCALL_COMMAND_PROGRAM";
 /// The user's command, which cargo builds for its own tests.
 const COMMAND: &str = "rollcall";
 

@@ -27,8 +27,11 @@ use super::{
 
 /// All that is held of the catalogue.
 const STATE: Place = Place { file: "state", next: "state.next", waits: true };
-/// What the app said of itself. Its seal tells whether a node that lost its power had written all of it.
-const WORDS: Place = Place { file: "words", next: "words.next", waits: false };
+/// What the app said of itself, on the device.
+const WORDS: &str = "words";
+/// What it said after that: whole, and there for the process that comes next. A node that loses its power may lose it, and has
+/// the older words below it.
+const FRESH: Place = Place { file: "words.fresh", next: "words.next", waits: false };
 /// What a controller told of the way to it.
 const WAY: Place = Place { file: "way", next: "way.next", waits: true };
 /// Bytes that are written together.
@@ -45,7 +48,7 @@ pub(crate) struct Folder(PathBuf);
 struct Place {
     file: &'static str,
     next: &'static str,
-    /// Until all of it is on the device: it outlives the node's power.
+    /// Its writer waits until all of it is on the device, where it outlives the node's power.
     waits: bool,
 }
 
@@ -75,23 +78,27 @@ impl Folder {
 
     /// What was known last; none where nothing was.
     pub(super) fn read(&self) -> Result<Option<State>, FileError> {
-        let Some((file, about)) = self.opened(STATE)? else { return Ok(None) };
-        let mut state = decode(&file, about.len()).map_err(|source| self.damaged(STATE, source))?;
+        let Some((file, about)) = self.opened(STATE.file)? else { return Ok(None) };
+        let mut state = decode(&file, about.len()).map_err(|source| self.damaged(STATE.file, source))?;
         // The file says when it was written; its time, up to when that was still so.
         state.current_at_ms = state.current_at_ms.max(about.modified().map_or(0, wall_ms));
         Ok(Some(state))
     }
 
-    /// What the app said last; none where it said nothing.
+    /// What the app said last; none where all that it said is on the device.
+    pub(super) fn read_fresh_words(&self) -> Result<Option<Words>, FileError> {
+        self.words_in(FRESH.file)
+    }
+
+    /// What the app said that is on the device; none where it said nothing.
     pub(super) fn read_words(&self) -> Result<Option<Words>, FileError> {
-        let Some((file, about)) = self.opened(WORDS)? else { return Ok(None) };
-        Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WORDS, source))
+        self.words_in(WORDS)
     }
 
     /// What was told last of the way to the controller; none where nothing was.
     pub(super) fn read_way(&self) -> Result<Option<Way>, FileError> {
-        let Some((file, about)) = self.opened(WAY)? else { return Ok(None) };
-        Way::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WAY, source))
+        let Some((file, about)) = self.opened(WAY.file)? else { return Ok(None) };
+        Way::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WAY.file, source))
     }
 
     /// Replaces the file.
@@ -99,8 +106,19 @@ impl Folder {
         self.replace(STATE, |file| fill(file, state))
     }
 
-    pub(super) fn write_words(&self, words: &Words) -> Result<(), FileError> {
-        self.replace(WORDS, |file| words.encode(BufWriter::with_capacity(CHUNK_BYTES, file)))
+    pub(super) fn write_fresh_words(&self, words: &Words) -> Result<(), FileError> {
+        self.replace(FRESH, |file| words.encode(BufWriter::with_capacity(CHUNK_BYTES, file)))
+    }
+
+    /// Puts the words that were written last on the device, in the place of the older ones.
+    pub(super) fn settle_words(&self) -> Result<(), FileError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let settled = self.open().and_then(|folder| {
+            File::from(openat(&folder, FRESH.file, flags, Mode::empty())?).sync_all()?;
+            renameat(&folder, FRESH.file, &folder, WORDS)?;
+            File::from(folder).sync_all()
+        });
+        settled.map_err(|source| FileError::Io { path: self.0.join(WORDS), source })
     }
 
     pub(super) fn write_way(&self, way: &Way) -> Result<(), FileError> {
@@ -110,7 +128,8 @@ impl Folder {
     /// Removes all that was kept. What is not there need not be.
     pub(crate) fn clear(&self) -> io::Result<()> {
         let folder = self.open()?;
-        for name in [STATE, WORDS, WAY].into_iter().flat_map(|place| [place.file, place.next]) {
+        for name in [STATE, FRESH, WAY].into_iter().flat_map(|place| [place.file, place.next]).chain([WORDS])
+        {
             match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
                 Err(error) => return Err(error.into()),
@@ -120,11 +139,11 @@ impl Folder {
     }
 
     /// The file, if it is ours alone; none where there is none.
-    fn opened(&self, place: Place) -> Result<Option<(File, Metadata)>, FileError> {
-        let path = self.0.join(place.file);
+    fn opened(&self, name: &str) -> Result<Option<(File, Metadata)>, FileError> {
+        let path = self.0.join(name);
         // Nothing but a file is waited for: a pipe would be for ever.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let opened = self.open().and_then(|folder| Ok(openat(&folder, place.file, flags, Mode::empty())?));
+        let opened = self.open().and_then(|folder| Ok(openat(&folder, name, flags, Mode::empty())?));
         let file = match opened {
             Ok(file) => File::from(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -177,8 +196,13 @@ impl Folder {
         touched.map_err(|source| FileError::Io { path: self.0.join(STATE.file), source })
     }
 
-    fn damaged(&self, place: Place, source: Damaged) -> FileError {
-        FileError::Damaged { path: self.0.join(place.file), source }
+    fn words_in(&self, name: &str) -> Result<Option<Words>, FileError> {
+        let Some((file, about)) = self.opened(name)? else { return Ok(None) };
+        Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(name, source))
+    }
+
+    fn damaged(&self, name: &str, source: Damaged) -> FileError {
+        FileError::Damaged { path: self.0.join(name), source }
     }
 
     fn open(&self) -> io::Result<OwnedFd> {

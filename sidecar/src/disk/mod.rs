@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  start ─► read ─┬─► State ─► Client, Store     while it runs: Keeper ─► write, at most every 5 s after a change
-//!             │   ├─► Words ─► Own                             Scribe ─► write, at once
+//!             │   ├─► Words ─► Own                             Scribe ─► write, at once; a second later on the device
 //!             │   └─► Way ─► Trust, Plan                       Usher ──► write, at once
 //!             └─ damaged, foreign, missing, another pod's: nothing is believed, one warning
 //! ```
@@ -49,7 +49,7 @@ pub(crate) fn read(folder: &Folder, pod: Option<&str>) -> Left {
 
 /// What its app said, alone.
 pub(crate) fn read_said(folder: &Folder, pod: Option<&str>) -> Option<Vec<u8>> {
-    let words = believed(folder.read_words());
+    let words = believed(folder.read_fresh_words()).or_else(|| believed(folder.read_words()));
     let words = words.filter(|words| is_of(pod, words.pod.as_deref(), "what an app registered"));
     words.map(|words| words.said)
 }

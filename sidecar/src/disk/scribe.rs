@@ -1,8 +1,8 @@
-//! The scribe: puts what the app says of itself on the disk at once, so that who has an answer to it finds it there after a
-//! restart. The catalogue takes its time, being large; these are words of a few kilobytes.
+//! The scribe: keeps what the app says of itself at once, so that who has an answer to it finds it there after a restart. The
+//! catalogue takes its time, being large; these are words of a few kilobytes.
 //!
-//! That is a restart of the sidecar. When a node loses its power, its apps lose their memory as well, and register anew: so
-//! nobody waits for the device, which a hundred pods share.
+//! That is a restart of the sidecar, and needs no device: a hundred pods of a node share that, and each wait for it takes
+//! milliseconds. It has the words soon after, for a node that loses its power.
 
 use rollcall_net::Shutdown;
 use rollcall_wire::limits::REGISTRATIONS_MAX;
@@ -24,6 +24,8 @@ const AT_ONCE: u32 = REGISTRATIONS_MAX as u32;
 /// And others so far apart: an app that never says the same twice costs 20 small ones a second. What is said meanwhile goes
 /// into one.
 const APART: Duration = Duration::from_millis(50);
+/// So much later than the first of some words they are on the device: what is said meanwhile goes there with them.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// A disk that takes longer is one that nobody waits for.
 const SLOW: Duration = Duration::from_secs(1);
 /// After one that failed, the next is tried so much later.
@@ -41,6 +43,8 @@ pub(crate) struct Scribe {
     due: bool,
     not_before: Instant,
     pace: Pace,
+    /// When what was written is to be on the device; none where it is.
+    settles_at: Option<Instant>,
     /// The last one failed, which was said.
     failing: bool,
 }
@@ -57,7 +61,18 @@ impl Scribe {
         let (changes, now) = (own.changes(), Instant::now());
         own.set_kept(Some(*changes.borrow()));
         let pace = Pace(now);
-        Self { folder, store, own, pod, changes, due: false, not_before: now, pace, failing: false }
+        Self {
+            folder,
+            store,
+            own,
+            pod,
+            changes,
+            due: false,
+            not_before: now,
+            pace,
+            settles_at: None,
+            failing: false,
+        }
     }
 
     /// Writes until the process ends, and then what is left.
@@ -67,10 +82,16 @@ impl Scribe {
                 () = shutdown.requested() => break,
                 Ok(()) = self.changes.changed(), if !self.due => self.due = true,
                 () = sleep_until(self.not_before), if self.due => self.write().await,
+                () = sleep_until(self.settles_at.unwrap_or(self.not_before)), if self.settles_at.is_some() => {
+                    self.settle().await;
+                }
             }
         }
         if self.due || self.changes.has_changed().unwrap_or(true) {
             self.write().await;
+        }
+        if self.settles_at.is_some() {
+            self.settle().await;
         }
     }
 
@@ -79,26 +100,15 @@ impl Scribe {
         let until = *self.changes.borrow_and_update();
         let told = || self.store.around().pod.as_ref().map(|pod| pod.uid.clone());
         let words = Words { pod: self.pod.clone().or_else(told), said: self.own.saved() };
-        let folder = self.folder.clone();
-        let mut writing = spawn_blocking(move || folder.write_words(&words));
-        let written = match timeout(SLOW, &mut writing).await {
-            Ok(written) => written,
-            Err(_) => {
-                self.own.set_kept(None);
-                writing.await
-            }
-        };
-        // It cannot fail otherwise than by a bug, which ends the process.
-        let Ok(written) = written else { return };
+        let (folder, began) = (self.folder.clone(), Instant::now());
+        let written = self.with_the_disk(move || folder.write_fresh_words(&words)).await;
         let now = Instant::now();
         self.due = written.is_err();
         match written {
             Ok(()) => {
-                self.not_before = self.pace.wrote(now);
+                self.not_before = self.pace.wrote(began, now);
+                self.settles_at.get_or_insert(now + SETTLE_AFTER);
                 self.own.set_kept(Some(until));
-                if std::mem::take(&mut self.failing) {
-                    info!("what the app says of itself is kept again");
-                }
             }
             Err(error) => {
                 self.not_before = now + RETRY_AFTER;
@@ -106,6 +116,43 @@ impl Scribe {
                 self.failed(&error);
             }
         }
+    }
+
+    async fn settle(&mut self) {
+        let folder = self.folder.clone();
+        match self.with_the_disk(move || folder.settle_words()).await {
+            Ok(()) => {
+                self.settles_at = None;
+                if std::mem::take(&mut self.failing) {
+                    info!("what the app says of itself is kept again");
+                }
+            }
+            Err(error) => {
+                self.settles_at = None;
+                // All of it anew: what became of what was written is not known.
+                self.due = true;
+                self.not_before = Instant::now() + RETRY_AFTER;
+                self.own.set_kept(None);
+                self.failed(&error);
+            }
+        }
+    }
+
+    /// Nobody else waits for a slow one.
+    async fn with_the_disk(
+        &self,
+        act: impl FnOnce() -> Result<(), FileError> + Send + 'static,
+    ) -> Result<(), FileError> {
+        let mut acting = spawn_blocking(act);
+        let acted = match timeout(SLOW, &mut acting).await {
+            Ok(acted) => acted,
+            Err(_) => {
+                self.own.set_kept(None);
+                acting.await
+            }
+        };
+        // It cannot fail otherwise than by a bug, which ends the process.
+        acted.unwrap_or(Ok(()))
     }
 
     fn failed(&mut self, error: &FileError) {
@@ -119,9 +166,9 @@ impl Scribe {
 // === impl Pace ===
 
 impl Pace {
-    /// When the next write may begin after one that ended now.
-    fn wrote(&mut self, now: Instant) -> Instant {
-        self.0 = self.0.max(now) + APART;
+    /// When the next write may begin after one that began then and ended now.
+    fn wrote(&mut self, began: Instant, now: Instant) -> Instant {
+        self.0 = self.0.max(began) + now.duration_since(began) + APART;
         self.0.checked_sub(APART * (AT_ONCE - 1)).unwrap_or(self.0).max(now)
     }
 }

@@ -1,11 +1,14 @@
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    path::Path,
+};
 
 use rollcall_net::{Trigger, shutdown};
 use rollcall_wire::SelfRegistration;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::*;
-use crate::store::store;
+use crate::{disk::read_said, store::store};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -23,8 +26,7 @@ fn start(folder: &Path) -> (Own, Trigger, JoinHandle<()>) {
 
 /// What a process that begins now would find.
 fn kept(folder: &Path) -> String {
-    let words = Folder::new(folder).read_words().unwrap().unwrap_or_default();
-    String::from_utf8(words.said).unwrap()
+    String::from_utf8(read_said(&Folder::new(folder), Some("u1")).unwrap_or_default()).unwrap()
 }
 
 // Time stands still while a disk is waited for, and with it the patience of who waits for the disk.
@@ -39,7 +41,7 @@ async fn who_has_an_answer_finds_his_word_on_the_disk() {
         own.kept().await;
         assert!(kept(place.path()).contains(service), "{service}");
     }
-    assert_eq!(Folder::new(place.path()).read_words().unwrap().unwrap().pod.as_deref(), Some("u1"));
+    assert_eq!(read_said(&Folder::new(place.path()), Some("u2")), None, "another pod's");
     own.remove(Some(&"orders".parse().unwrap()));
     own.kept().await;
     assert!(!kept(place.path()).contains("orders"));
@@ -83,6 +85,76 @@ async fn what_an_app_says_as_it_starts_is_kept_at_once_and_what_it_never_ends_to
     assert!(begin.elapsed() >= APART, "{:?}", begin.elapsed());
     trigger.pull();
     scribe.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_go_to_the_device_a_second_later_and_until_then_the_older_ones_lie_below_them() {
+    let place = tempfile::tempdir().unwrap();
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let (own, _trigger, scribe) = start(place.path());
+    own.put(said("orders")).unwrap();
+    own.kept().await;
+    assert_eq!(names(), ["words.fresh"]);
+    sleep(SETTLE_AFTER / 2).await;
+    own.put(said("billing")).unwrap();
+    own.kept().await;
+    assert_eq!(names(), ["words.fresh"], "the second waits for the first one's time");
+    sleep(SETTLE_AFTER / 2 + MS).await;
+    // The disk takes no time of this clock, but some of another one.
+    while names() != ["words"] {
+        sleep(MS).await;
+    }
+    assert!(kept(place.path()).contains("billing"));
+    own.put(said("search")).unwrap();
+    own.remove(Some(&"orders".parse().unwrap()));
+    own.kept().await;
+    scribe.abort();
+    assert!(scribe.await.unwrap_err().is_cancelled());
+    assert_eq!(names(), ["words", "words.fresh"]);
+    let after_a_kill = kept(place.path());
+    assert!(after_a_kill.contains("search") && !after_a_kill.contains("orders"), "{after_a_kill}");
+    let fresh = place.path().join("words.fresh");
+    let length = fs::metadata(&fresh).unwrap().len();
+    for cut in [0, length - 1] {
+        File::options().write(true).open(&fresh).unwrap().set_len(cut).unwrap();
+        let after_the_power_went = kept(place.path());
+        assert!(after_the_power_went.contains("orders"), "{cut}: {after_the_power_went}");
+    }
+    Folder::new(place.path()).clear().unwrap();
+    assert!(names().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_put_on_the_device_is_written_anew() {
+    let place = tempfile::tempdir().unwrap();
+    let (own, trigger, scribe) = start(place.path());
+    own.put(said("orders")).unwrap();
+    own.kept().await;
+    fs::remove_file(place.path().join("words.fresh")).unwrap();
+    sleep(SETTLE_AFTER + RETRY_AFTER * 2).await;
+    assert!(kept(place.path()).contains("orders"));
+    trigger.pull();
+    scribe.await.unwrap();
+    assert!(place.path().join("words").exists());
+}
+
+#[test]
+fn who_takes_long_to_write_rests_all_the_same() {
+    let begin = Instant::now();
+    let slow = APART * 3;
+    let mut pace = Pace(begin);
+    let mut now = begin;
+    for number in 0..100 {
+        let began = now;
+        now = pace.wrote(began, began + slow);
+        assert!(now >= began + slow, "{number}");
+        assert!(number < AT_ONCE || now >= began + slow + APART, "{number}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,7 +57,7 @@ use self::{
 /// How long who registers waits for the controller's word: it takes a few milliseconds, and an app that starts waits for
 /// this.
 pub(crate) const WORD_MAX: Duration = Duration::from_secs(2);
-/// How long a caller waits for the disk: it takes a few milliseconds, and a slow one is no reason to hold up an app.
+/// How long a caller waits for the disk: it takes less than a millisecond, and a slow one is no reason to hold up an app.
 const KEPT_WAIT_MAX: Duration = Duration::from_millis(100);
 /// Where nothing beats, the clock need not be looked at; a bound, so that no slip can stop it for good.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);

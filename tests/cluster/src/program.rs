@@ -14,7 +14,15 @@ pub fn program(variable: &str, package: &str) -> Result<PathBuf, Error> {
     }
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(static_build::workspace()).stderr(Stdio::inherit());
-    cargo.args(["build", "--locked", "--package", package, "--message-format", "json"]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        package,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     let step = format!("building {package}");
     let built = cargo.output().map_err(|error| not_started(&step, &cargo, &error))?;
     if !built.status.success() {

@@ -17,6 +17,7 @@ mod resource;
 mod scale;
 mod schema;
 
+use crate::test_programs::COMMAND_PROGRAM;
 use anyhow::{Context, Result, bail};
 use rollcall_chart::{Generated, generated};
 use rollcall_cluster::static_build;
@@ -86,17 +87,16 @@ fn all() -> Result<Vec<(String, String)>> {
 /// What `rollcall` prints.
 pub(crate) fn printed(arguments: &[&str]) -> Result<String> {
     let shown = arguments.join(" ");
-    let mut print = Command::new(env!("CARGO"));
-    print
-        .current_dir(static_build::workspace())
-        .args(["run", "--quiet", "--locked", "--package", "rollcall", "--"])
-        .args(arguments);
+    let program = rollcall_cluster::program(COMMAND_PROGRAM, "rollcall")?;
+    let mut print = Command::new(program);
     let printed = print
+        .current_dir(static_build::workspace())
+        .args(arguments)
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cannot start cargo for `rollcall {shown}`"))?;
+        .with_context(|| format!("cannot start `rollcall {shown}`"))?;
     if !printed.status.success() {
-        bail!("`rollcall {shown}` failed: cargo ended with {}", printed.status);
+        bail!("`rollcall {shown}` ended with {}", printed.status);
     }
     String::from_utf8(printed.stdout).with_context(|| format!("what `rollcall {shown}` printed"))
 }
