@@ -28,10 +28,10 @@ use super::{
 /// All that is held of the catalogue.
 const STATE: Place = Place { file: "state", next: "state.next", waits: true };
 /// What the app said of itself, on the device.
-const WORDS: &str = "words";
-/// What it said after that: whole, and there for the process that comes next. A node that loses its power may lose it, and has
-/// the older words below it.
-const FRESH: Place = Place { file: "words.fresh", next: "words.next", waits: false };
+const WORDS: Place = Place { file: "words", next: "words.next", waits: true };
+/// What it said then or later: whole, and there for the process that comes next. A node that loses its power may lose it, and has
+/// the other one.
+const FRESH: Place = Place { file: "words.fresh", next: "words.fresh.next", waits: false };
 /// What a controller told of the way to it.
 const WAY: Place = Place { file: "way", next: "way.next", waits: true };
 /// Bytes that are written together.
@@ -85,9 +85,9 @@ impl Folder {
         Ok(Some(state))
     }
 
-    /// What the app said last; none where all that it said is on the device.
+    /// What the app said last; none where it said nothing.
     pub(super) fn read_fresh_words(&self) -> Result<Option<Words>, FileError> {
-        self.words_in(FRESH.file)
+        self.words_in(FRESH)
     }
 
     /// What the app said that is on the device; none where it said nothing.
@@ -107,18 +107,11 @@ impl Folder {
     }
 
     pub(super) fn write_fresh_words(&self, words: &Words) -> Result<(), FileError> {
-        self.replace(FRESH, |file| words.encode(BufWriter::with_capacity(CHUNK_BYTES, file)))
+        self.replace_words(FRESH, words)
     }
 
-    /// Puts the words that were written last on the device, in the place of the older ones.
-    pub(super) fn settle_words(&self) -> Result<(), FileError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let settled = self.open().and_then(|folder| {
-            File::from(openat(&folder, FRESH.file, flags, Mode::empty())?).sync_all()?;
-            renameat(&folder, FRESH.file, &folder, WORDS)?;
-            File::from(folder).sync_all()
-        });
-        settled.map_err(|source| FileError::Io { path: self.0.join(WORDS), source })
+    pub(super) fn write_words(&self, words: &Words) -> Result<(), FileError> {
+        self.replace_words(WORDS, words)
     }
 
     pub(super) fn write_way(&self, way: &Way) -> Result<(), FileError> {
@@ -128,8 +121,7 @@ impl Folder {
     /// Removes all that was kept. What is not there need not be.
     pub(crate) fn clear(&self) -> io::Result<()> {
         let folder = self.open()?;
-        for name in [STATE, FRESH, WAY].into_iter().flat_map(|place| [place.file, place.next]).chain([WORDS])
-        {
+        for name in [STATE, WORDS, FRESH, WAY].into_iter().flat_map(|place| [place.file, place.next]) {
             match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
                 Err(error) => return Err(error.into()),
@@ -196,9 +188,13 @@ impl Folder {
         touched.map_err(|source| FileError::Io { path: self.0.join(STATE.file), source })
     }
 
-    fn words_in(&self, name: &str) -> Result<Option<Words>, FileError> {
-        let Some((file, about)) = self.opened(name)? else { return Ok(None) };
-        Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(name, source))
+    fn words_in(&self, place: Place) -> Result<Option<Words>, FileError> {
+        let Some((file, about)) = self.opened(place.file)? else { return Ok(None) };
+        Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(place.file, source))
+    }
+
+    fn replace_words(&self, place: Place, words: &Words) -> Result<(), FileError> {
+        self.replace(place, |file| words.encode(BufWriter::with_capacity(CHUNK_BYTES, file)))
     }
 
     fn damaged(&self, name: &str, source: Damaged) -> FileError {

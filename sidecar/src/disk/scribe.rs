@@ -2,13 +2,13 @@
 //! catalogue takes its time, being large; these are words of a few kilobytes.
 //!
 //! That is a restart of the sidecar, and needs no device: a hundred pods of a node share that, and each wait for it takes
-//! milliseconds. It has the words soon after, for a node that loses its power.
+//! milliseconds. It has the words soon after, in a file of its own, for a node that loses its power.
 
 use rollcall_net::Shutdown;
 use rollcall_wire::limits::REGISTRATIONS_MAX;
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
+    task::{JoinHandle, spawn_blocking},
     time::{Duration, Instant, sleep_until, timeout},
 };
 use tracing::{info, warn};
@@ -43,8 +43,10 @@ pub(crate) struct Scribe {
     due: bool,
     not_before: Instant,
     pace: Pace,
-    /// When what was written is to be on the device; none where it is.
+    /// When what was written is to go to the device; none where it is there, or on its way.
     settles_at: Option<Instant>,
+    /// Resolves when it is there. Writes go on meanwhile.
+    settling: Option<JoinHandle<Result<(), FileError>>>,
     /// The last one failed, which was said.
     failing: bool,
 }
@@ -56,52 +58,69 @@ struct Pace(Instant);
 // === impl Scribe ===
 
 impl Scribe {
-    /// Of what is said from now on: what was restored is on the disk already.
+    /// Of what is said from now on: what was restored is in a file already, and may have been on its way to the device.
     pub(crate) fn new(folder: Folder, store: Store, own: Own, pod: Option<String>) -> Self {
         let (changes, now) = (own.changes(), Instant::now());
-        own.set_kept(Some(*changes.borrow()));
-        let pace = Pace(now);
+        let said = *changes.borrow();
+        own.set_kept(Some(said));
+        let settles_at = (said > 0).then_some(now + SETTLE_AFTER);
+        let (due, settling, failing) = (false, None, false);
         Self {
             folder,
             store,
             own,
             pod,
             changes,
-            due: false,
+            due,
             not_before: now,
-            pace,
-            settles_at: None,
-            failing: false,
+            pace: Pace(now),
+            settles_at,
+            settling,
+            failing,
         }
     }
 
     /// Writes until the process ends, and then what is left.
     pub(crate) async fn run(mut self, mut shutdown: Shutdown) {
         loop {
+            let settles_at = self.settles_at.filter(|_| self.settling.is_none());
             tokio::select! {
                 () = shutdown.requested() => break,
                 Ok(()) = self.changes.changed(), if !self.due => self.due = true,
                 () = sleep_until(self.not_before), if self.due => self.write().await,
-                () = sleep_until(self.settles_at.unwrap_or(self.not_before)), if self.settles_at.is_some() => {
-                    self.settle().await;
-                }
+                () = sleep_until(settles_at.unwrap_or(self.not_before)), if settles_at.is_some() => self.settle(),
+                settled = ended(&mut self.settling) => self.settled(settled),
             }
         }
         if self.due || self.changes.has_changed().unwrap_or(true) {
             self.write().await;
         }
+        // Two of them would be in each other's way.
+        if self.settling.is_some() {
+            let settled = ended(&mut self.settling).await;
+            self.settled(settled);
+        }
         if self.settles_at.is_some() {
-            self.settle().await;
+            self.settle();
+            let settled = ended(&mut self.settling).await;
+            self.settled(settled);
         }
     }
 
     async fn write(&mut self) {
         // Before the words themselves: what is said in between is in them, and is written once more.
         let until = *self.changes.borrow_and_update();
-        let told = || self.store.around().pod.as_ref().map(|pod| pod.uid.clone());
-        let words = Words { pod: self.pod.clone().or_else(told), said: self.own.saved() };
-        let (folder, began) = (self.folder.clone(), Instant::now());
-        let written = self.with_the_disk(move || folder.write_fresh_words(&words)).await;
+        let (folder, words, began) = (self.folder.clone(), self.words(), Instant::now());
+        let mut writing = spawn_blocking(move || folder.write_fresh_words(&words));
+        let written = match timeout(SLOW, &mut writing).await {
+            Ok(written) => written,
+            Err(_) => {
+                self.own.set_kept(None);
+                writing.await
+            }
+        };
+        // It cannot fail otherwise than by a bug, which ends the process.
+        let Ok(written) = written else { return };
         let now = Instant::now();
         self.due = written.is_err();
         match written {
@@ -118,41 +137,32 @@ impl Scribe {
         }
     }
 
-    async fn settle(&mut self) {
-        let folder = self.folder.clone();
-        match self.with_the_disk(move || folder.settle_words()).await {
+    /// Puts on the device what is said by now, while nobody waits.
+    fn settle(&mut self) {
+        self.settles_at = None;
+        let (folder, words) = (self.folder.clone(), self.words());
+        self.settling = Some(spawn_blocking(move || folder.write_words(&words)));
+    }
+
+    fn settled(&mut self, settled: Result<(), FileError>) {
+        self.settling = None;
+        match settled {
+            Ok(()) if self.due => {}
             Ok(()) => {
-                self.settles_at = None;
                 if std::mem::take(&mut self.failing) {
                     info!("what the app says of itself is kept again");
                 }
             }
             Err(error) => {
-                self.settles_at = None;
-                // All of it anew: what became of what was written is not known.
-                self.due = true;
-                self.not_before = Instant::now() + RETRY_AFTER;
-                self.own.set_kept(None);
+                self.settles_at = Some(Instant::now() + RETRY_AFTER);
                 self.failed(&error);
             }
         }
     }
 
-    /// Nobody else waits for a slow one.
-    async fn with_the_disk(
-        &self,
-        act: impl FnOnce() -> Result<(), FileError> + Send + 'static,
-    ) -> Result<(), FileError> {
-        let mut acting = spawn_blocking(act);
-        let acted = match timeout(SLOW, &mut acting).await {
-            Ok(acted) => acted,
-            Err(_) => {
-                self.own.set_kept(None);
-                acting.await
-            }
-        };
-        // It cannot fail otherwise than by a bug, which ends the process.
-        acted.unwrap_or(Ok(()))
+    fn words(&self) -> Words {
+        let told = || self.store.around().pod.as_ref().map(|pod| pod.uid.clone());
+        Words { pod: self.pod.clone().or_else(told), said: self.own.saved() }
     }
 
     fn failed(&mut self, error: &FileError) {
@@ -170,6 +180,15 @@ impl Pace {
     fn wrote(&mut self, began: Instant, now: Instant) -> Instant {
         self.0 = self.0.max(began) + now.duration_since(began) + APART;
         self.0.checked_sub(APART * (AT_ONCE - 1)).unwrap_or(self.0).max(now)
+    }
+}
+
+/// What became of it; never, while there is nothing.
+async fn ended(settling: &mut Option<JoinHandle<Result<(), FileError>>>) -> Result<(), FileError> {
+    match settling {
+        // It cannot fail otherwise than by a bug, which ends the process.
+        Some(settling) => settling.await.unwrap_or(Ok(())),
+        None => std::future::pending().await,
     }
 }
 

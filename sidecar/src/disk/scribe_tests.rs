@@ -8,7 +8,7 @@ use rollcall_wire::SelfRegistration;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::*;
-use crate::{disk::read_said, store::store};
+use crate::{disk::read_said, own::Doubt, store::store};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -87,60 +87,90 @@ async fn what_an_app_says_as_it_starts_is_kept_at_once_and_what_it_never_ends_to
     scribe.await.unwrap();
 }
 
+/// Waits until this is so, for as long as the device may take: none of this clock, but some of another one.
+async fn soon(what: &str, by: Instant, holds: impl Fn() -> bool) {
+    while !holds() {
+        assert!(Instant::now() <= by, "{what}");
+        sleep(MS).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn words_go_to_the_device_a_second_later_and_until_then_the_older_ones_lie_below_them() {
+async fn words_go_to_the_device_a_second_later_and_until_then_the_older_ones_are_there() {
     let place = tempfile::tempdir().unwrap();
-    let names = || {
-        let mut names: Vec<_> =
-            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
+    let on_the_device = || {
+        let words = Folder::new(place.path()).read_words().unwrap();
+        words.map(|words| String::from_utf8(words.said).unwrap()).unwrap_or_default()
     };
-    let (own, _trigger, scribe) = start(place.path());
+    let begin = Instant::now();
+    let (own, trigger, scribe) = start(place.path());
     own.put(said("orders")).unwrap();
     own.kept().await;
-    assert_eq!(names(), ["words.fresh"]);
     sleep(SETTLE_AFTER / 2).await;
     own.put(said("billing")).unwrap();
     own.kept().await;
-    assert_eq!(names(), ["words.fresh"], "the second waits for the first one's time");
-    sleep(SETTLE_AFTER / 2 + MS).await;
-    // The disk takes no time of this clock, but some of another one.
-    while names() != ["words"] {
-        sleep(MS).await;
-    }
-    assert!(kept(place.path()).contains("billing"));
+    assert_eq!(on_the_device(), "");
+    // The second word does not put it off.
+    let by = begin + SETTLE_AFTER + MS * 20;
+    soon("both are on the device", by, || on_the_device().contains("billing")).await;
     own.put(said("search")).unwrap();
     own.remove(Some(&"orders".parse().unwrap()));
     own.kept().await;
     scribe.abort();
     assert!(scribe.await.unwrap_err().is_cancelled());
-    assert_eq!(names(), ["words", "words.fresh"]);
     let after_a_kill = kept(place.path());
     assert!(after_a_kill.contains("search") && !after_a_kill.contains("orders"), "{after_a_kill}");
+    assert!(on_the_device().contains("orders") && !on_the_device().contains("search"));
+    drop(trigger);
+
+    // The process that comes next has what was said last, and sees to it that the device has it.
+    let (trigger, ear) = shutdown();
+    let again = Own::default();
+    again.restore(after_a_kill.as_bytes(), Doubt::None);
+    let scribe = Scribe::new(Folder::new(place.path()), store().1, again, Some("u1".to_owned()));
+    let scribe = tokio::spawn(scribe.run(ear));
+    let by = Instant::now() + SETTLE_AFTER + MS * 20;
+    soon("what was killed is settled", by, || on_the_device().contains("search")).await;
+    trigger.pull();
+    scribe.await.unwrap();
     let fresh = place.path().join("words.fresh");
     let length = fs::metadata(&fresh).unwrap().len();
-    for cut in [0, length - 1] {
+    for cut in [length - 1, 0] {
         File::options().write(true).open(&fresh).unwrap().set_len(cut).unwrap();
-        let after_the_power_went = kept(place.path());
-        assert!(after_the_power_went.contains("orders"), "{cut}: {after_the_power_went}");
+        assert_eq!(kept(place.path()), on_the_device(), "the power went: {cut}");
     }
     Folder::new(place.path()).clear().unwrap();
-    assert!(names().is_empty());
+    assert!(fs::read_dir(place.path()).unwrap().next().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_put_on_the_device_is_written_anew() {
+async fn a_device_that_refuses_holds_nobody_up_and_is_tried_again() {
     let place = tempfile::tempdir().unwrap();
     let (own, trigger, scribe) = start(place.path());
+    // No file takes the place of a folder.
+    let words = place.path().join("words");
+    fs::create_dir(&words).unwrap();
+    let begin = Instant::now();
     own.put(said("orders")).unwrap();
     own.kept().await;
-    fs::remove_file(place.path().join("words.fresh")).unwrap();
-    sleep(SETTLE_AFTER + RETRY_AFTER * 2).await;
-    assert!(kept(place.path()).contains("orders"));
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    sleep(SETTLE_AFTER * 2).await;
+    fs::remove_dir(&words).unwrap();
+    // Without another word.
+    soon("it is on the device", begin + SETTLE_AFTER + RETRY_AFTER + MS * 20, || words.is_file()).await;
+
+    fs::remove_file(&words).unwrap();
+    fs::create_dir(&words).unwrap();
+    own.put(said("billing")).unwrap();
+    own.kept().await;
+    sleep(SETTLE_AFTER * 2).await;
+    let begin = Instant::now();
+    own.put(said("search")).unwrap();
+    own.kept().await;
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    assert!(kept(place.path()).contains("search"));
     trigger.pull();
     scribe.await.unwrap();
-    assert!(place.path().join("words").exists());
 }
 
 #[test]
