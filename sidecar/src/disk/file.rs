@@ -78,8 +78,8 @@ impl Folder {
 
     /// What was known last; none where nothing was.
     pub(super) fn read(&self) -> Result<Option<State>, FileError> {
-        let Some((file, about)) = self.opened(STATE.file)? else { return Ok(None) };
-        let mut state = decode(&file, about.len()).map_err(|source| self.damaged(STATE.file, source))?;
+        let Some((file, about)) = self.opened(STATE)? else { return Ok(None) };
+        let mut state = decode(&file, about.len()).map_err(|source| self.damaged(STATE, source))?;
         // The file says when it was written; its time, up to when that was still so.
         state.current_at_ms = state.current_at_ms.max(about.modified().map_or(0, wall_ms));
         Ok(Some(state))
@@ -97,8 +97,8 @@ impl Folder {
 
     /// What was told last of the way to the controller; none where nothing was.
     pub(super) fn read_way(&self) -> Result<Option<Way>, FileError> {
-        let Some((file, about)) = self.opened(WAY.file)? else { return Ok(None) };
-        Way::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WAY.file, source))
+        let Some((file, about)) = self.opened(WAY)? else { return Ok(None) };
+        Way::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(WAY, source))
     }
 
     /// Replaces the file.
@@ -131,11 +131,11 @@ impl Folder {
     }
 
     /// The file, if it is ours alone; none where there is none.
-    fn opened(&self, name: &str) -> Result<Option<(File, Metadata)>, FileError> {
-        let path = self.0.join(name);
+    fn opened(&self, place: Place) -> Result<Option<(File, Metadata)>, FileError> {
+        let path = self.0.join(place.file);
         // Nothing but a file is waited for: a pipe would be for ever.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let opened = self.open().and_then(|folder| Ok(openat(&folder, name, flags, Mode::empty())?));
+        let opened = self.open().and_then(|folder| Ok(openat(&folder, place.file, flags, Mode::empty())?));
         let file = match opened {
             Ok(file) => File::from(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -189,16 +189,16 @@ impl Folder {
     }
 
     fn words_in(&self, place: Place) -> Result<Option<Words>, FileError> {
-        let Some((file, about)) = self.opened(place.file)? else { return Ok(None) };
-        Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(place.file, source))
+        let Some((file, about)) = self.opened(place)? else { return Ok(None) };
+        Words::decode(&file, about.len()).map(Some).map_err(|source| self.damaged(place, source))
     }
 
     fn replace_words(&self, place: Place, words: &Words) -> Result<(), FileError> {
         self.replace(place, |file| words.encode(BufWriter::with_capacity(CHUNK_BYTES, file)))
     }
 
-    fn damaged(&self, name: &str, source: Damaged) -> FileError {
-        FileError::Damaged { path: self.0.join(name), source }
+    fn damaged(&self, place: Place, source: Damaged) -> FileError {
+        FileError::Damaged { path: self.0.join(place.file), source }
     }
 
     fn open(&self) -> io::Result<OwnedFd> {

@@ -24,7 +24,8 @@ const AT_ONCE: u32 = REGISTRATIONS_MAX as u32;
 /// And others so far apart: an app that never says the same twice costs 20 small ones a second. What is said meanwhile goes
 /// into one.
 const APART: Duration = Duration::from_millis(50);
-/// So much later than the first of some words they are on the device: what is said meanwhile goes there with them.
+/// So much later than the first of some words they go to the device, and what is said meanwhile with them: no pod makes it wait
+/// more than once a second, and a node that loses its power forgets no more than that.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// A disk that takes longer is one that nobody waits for.
 const SLOW: Duration = Duration::from_secs(1);
