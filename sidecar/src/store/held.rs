@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::HeaderValue;
 use rollcall_catalogue::{Query, Service, ServiceKey};
@@ -29,7 +29,8 @@ pub(crate) struct Held {
     /// It was read from the disk, and no session of this process has told anything else.
     pub(crate) from_disk: bool,
     plain: OnceLock<Bytes>,
-    filtered: ArcSwap<Vec<(Box<str>, Bytes)>>,
+    /// None until one is, since most services are asked for as they are.
+    filtered: ArcSwapOption<Vec<(Box<str>, Bytes)>>,
     records: Written,
 }
 
@@ -47,7 +48,7 @@ impl Held {
             from_disk,
             service,
             plain: OnceLock::new(),
-            filtered: ArcSwap::default(),
+            filtered: ArcSwapOption::empty(),
             records: Written::default(),
         }
     }
@@ -65,7 +66,8 @@ impl Held {
 
     /// The answer to this question, which is the one that `text` puts.
     pub(crate) fn filtered(&self, text: &str, query: &Query) -> Bytes {
-        let kept = self.filtered.load();
+        let filtered = self.filtered.load();
+        let kept = filtered.as_deref().map_or(&[][..], Vec::as_slice);
         if let Some((_, body)) = kept.iter().find(|(of, _)| **of == *text) {
             return body.clone();
         }
@@ -74,9 +76,9 @@ impl Held {
         let room = FILTERED_SERVICE_BYTES + self.service.instances.len() * FILTERED_INSTANCE_BYTES;
         if kept.len() < FILTERED_MAX && bytes + body.len() <= room {
             // Of two that write at once, one is kept: the other is written anew when it is asked for again.
-            let mut more = Vec::clone(&kept);
+            let mut more = kept.to_vec();
             more.push((text.into(), body.clone()));
-            self.filtered.store(Arc::new(more));
+            self.filtered.store(Some(Arc::new(more)));
         }
         body
     }
@@ -111,6 +113,6 @@ mod tests {
         let kept: Vec<_> = (0..FILTERED_MAX).map(ask).collect();
         ask(FILTERED_MAX);
         assert_eq!((0..FILTERED_MAX).map(ask).collect::<Vec<_>>(), kept);
-        assert_eq!(held.filtered.load().len(), FILTERED_MAX);
+        assert_eq!(held.filtered.load().as_ref().unwrap().len(), FILTERED_MAX);
     }
 }

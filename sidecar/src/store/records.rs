@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rollcall_catalogue::{Service, ServiceKey, Transport};
 use rollcall_dns::{Choice, PortAsked, Records};
 use rollcall_net::Jitter;
@@ -22,7 +22,8 @@ const CHOSEN_SERVICE_BYTES: usize = 4 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Written {
     all: OnceLock<Arc<Records>>,
-    chosen: ArcSwap<Vec<Chosen>>,
+    /// None until one was.
+    chosen: ArcSwapOption<Vec<Chosen>>,
     /// How often a choice was written.
     writes: AtomicU64,
 }
@@ -50,7 +51,8 @@ impl Written {
         if choice == Choice::default() {
             return all.clone();
         }
-        let kept = self.chosen.load();
+        let held = self.chosen.load();
+        let kept = held.as_deref().map_or(&[][..], Vec::as_slice);
         if let Some(chosen) = kept.iter().find(|chosen| chosen.is_of(choice)) {
             return chosen.records.clone();
         }
@@ -60,7 +62,7 @@ impl Written {
         if records.bytes() > room {
             return records;
         }
-        let mut next = Vec::clone(&kept);
+        let mut next = kept.to_vec();
         // Any of the others goes: of choices that are asked for in turn, the oldest is always the one that is asked for next.
         while next.len() >= CHOSEN_MAX || bytes(&next) + records.bytes() > room {
             let place = usize::try_from(draws.next_u64() >> 32).unwrap_or_default();
@@ -68,7 +70,7 @@ impl Written {
         }
         next.push(Chosen::new(choice, records.clone()));
         // Of two that write at once, one is kept: the other is written anew when it is asked for again.
-        self.chosen.store(Arc::new(next));
+        self.chosen.store(Some(Arc::new(next)));
         records
     }
 }
