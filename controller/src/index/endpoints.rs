@@ -10,7 +10,7 @@ use rollcall_catalogue::{
     EndpointFacts, Few, PodUid, Port, Registration, ServiceKey, liveness::EndpointWitness,
 };
 
-use crate::index::{ServiceFacts, SliceFacts, services::RegistrationId};
+use crate::index::{ServiceFacts, SliceEndpoint, SliceFacts, services::RegistrationId};
 
 /// Names whom an instance belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,10 +42,17 @@ struct Slice {
 struct Endpoint {
     owner: OwnerId,
     addresses: Few<IpAddr>,
-    zone: Option<Arc<str>>,
-    node: Option<Arc<str>>,
+    /// None of a pod's: where a pod is, the pod and its node say.
+    place: Option<Box<Place>>,
     ready: bool,
     terminating: bool,
+}
+
+/// Holds where a slice says that something is which is no pod.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    zone: Option<Arc<str>>,
+    node: Option<Arc<str>>,
 }
 
 // === impl KubeService ===
@@ -83,8 +90,8 @@ impl KubeService {
         let facts = found.map(|(slice, endpoint)| EndpointFacts {
             addresses: endpoint.addresses.to_vec(),
             ports: slice.ports.clone(),
-            zone: endpoint.zone.clone(),
-            node: endpoint.node.clone(),
+            zone: endpoint.place.as_ref().and_then(|place| place.zone.clone()),
+            node: endpoint.place.as_ref().and_then(|place| place.node.clone()),
             witness: self.witness(endpoint),
         });
         let mut joined = facts.reduce(|held, other| held.joined(&other));
@@ -115,19 +122,19 @@ impl KubeService {
 impl Slice {
     fn new(facts: SliceFacts) -> Self {
         let endpoints = facts.endpoints.into_iter().filter_map(|endpoint| {
-            let (owner, meant) = match endpoint.pod {
-                Some(uid) => (OwnerId::Pod(uid), endpoint.addresses.len()),
+            let SliceEndpoint { addresses, pod, zone, node, ready, terminating } = endpoint;
+            let (owner, meant, place) = match pod {
+                Some(uid) => (OwnerId::Pod(uid), addresses.len(), None),
                 // All addresses of an endpoint are of one thing, and consumers are to use the first: the others of
                 // what is no pod could be anybody's.
-                None => (OwnerId::Address(*endpoint.addresses.first()?), 1),
+                None => (OwnerId::Address(*addresses.first()?), 1, Some(Box::new(Place { zone, node }))),
             };
             Some(Endpoint {
                 owner,
-                addresses: endpoint.addresses.into_iter().take(meant).collect(),
-                zone: endpoint.zone,
-                node: endpoint.node,
-                ready: endpoint.ready,
-                terminating: endpoint.terminating,
+                addresses: addresses.into_iter().take(meant).collect(),
+                place,
+                ready,
+                terminating,
             })
         });
         // Of several of one owner, the last counts.
