@@ -44,6 +44,8 @@ mod selectors;
 mod services;
 mod sessions;
 mod shared;
+#[cfg(test)]
+pub(crate) mod testing;
 mod words;
 mod written;
 

@@ -18,10 +18,10 @@ mod unheard;
 mod written;
 
 use rollcall_catalogue::{
-    Attributes, Instance, PodFacts, Port, Registration, Source, StaticAddress, Step, Target,
-    liveness::PodLife,
+    Instance, PodFacts, Port, Registration, Source, StaticAddress, Step, Target, liveness::PodLife,
 };
 
+pub(super) use super::testing::{attributes, named, object, outside, registered};
 use super::*;
 
 pub(super) fn namespace(name: &str) -> Namespace {
@@ -32,16 +32,8 @@ pub(super) fn key(text: &str) -> ServiceKey {
     text.parse().unwrap()
 }
 
-pub(super) fn named(name: &str) -> ObjectKey {
-    ObjectKey { namespace: namespace("shop"), name: name.into() }
-}
-
 pub(super) fn ip(number: u8) -> std::net::IpAddr {
     [10, 0, 0, number].into()
-}
-
-fn attributes() -> Attributes {
-    Attributes { ports: vec![Port::tcp(Some("http"), 8080)], ..Attributes::default() }
 }
 
 /// A ready pod without a sidecar, `p1` of namespace shop, at 10.0.0.1.
@@ -77,27 +69,6 @@ pub(super) fn gone_pod(number: u8) -> Change {
     Change::Gone(Key::Pod(format!("u{number}").as_str().into()))
 }
 
-/// An object named `name` that registers this target as a service of the same name.
-pub(super) fn object(name: &str, service: &str, target: Target) -> Object {
-    let ports = if matches!(target, Target::Service(_)) { Attributes::default() } else { attributes() };
-    let registration = Registration {
-        key: key(&format!("{service}.shop")),
-        source: Source::Object { created_ms: 1, name: name.into() },
-        target,
-        attributes: ports,
-        policy: None,
-        visibility: None,
-    };
-    Object {
-        uid: format!("uid-{name}").into(),
-        generation: 1,
-        managed: false,
-        told: StatusDigest::default(),
-        registration: Ok(Arc::new(registration)),
-        app: None,
-    }
-}
-
 /// What the conversion says of an object that the API server never gives.
 pub(super) fn refused(name: &str) -> Object {
     let nameless = serde_json::json!({"metadata": {"name": name}, "spec": {"target": {}}});
@@ -108,17 +79,8 @@ pub(super) fn refused(name: &str) -> Object {
     }
 }
 
-pub(super) fn registered(name: &str, target: Target) -> Change {
-    Change::Registration(named(name), Box::new(object(name, name, target)))
-}
-
 pub(super) fn select(app: &str) -> Target {
     Target::Selector([("app", app)].into())
-}
-
-pub(super) fn outside(numbers: &[u8]) -> Target {
-    let one = |number: &u8| StaticAddress { address: [198, 51, 100, *number].into(), zone: None };
-    Target::Addresses(numbers.iter().map(one).collect())
 }
 
 pub(super) fn service_facts() -> ServiceFacts {

@@ -2,11 +2,14 @@
 
 use std::net::IpAddr;
 
-use rollcall_catalogue::{StaticAddress, liveness::Phase};
+use rollcall_catalogue::liveness::Phase;
 use rollcall_wire::peer::{Note, Said, SessionNote, SessionWord};
 
 use super::*;
-use crate::index::{Object, ObjectKey, SliceEndpoint, SliceFacts, StatusDigest};
+use crate::index::{
+    ObjectKey, SliceEndpoint, SliceFacts,
+    testing::{outside, registered},
+};
 
 fn version(sequence: u64, count: u64) -> Version {
     Version { generation: 1, incarnation: "i".into(), sequence, count }
@@ -289,26 +292,8 @@ async fn answers_of_addresses_outside_are_shared_with_those_who_tell_them() {
     let mut words = running.index.outside_words();
     assert!(words.borrow_and_update().is_empty());
     let address = IpAddr::from([198, 51, 100, 7]);
-    let target = Target::Addresses(vec![StaticAddress { address, zone: None }]);
     let key: ServiceKey = "db.shop".parse().unwrap();
-    let registration = Registration {
-        key: key.clone(),
-        source: Source::Object { created_ms: 1, name: "db".into() },
-        target,
-        attributes: Attributes { ports: vec![Port::tcp(None, 5432)], ..Attributes::default() },
-        policy: None,
-        visibility: None,
-    };
-    let object = Object {
-        uid: "o1".into(),
-        generation: 1,
-        managed: false,
-        told: StatusDigest::default(),
-        registration: Ok(Arc::new(registration)),
-        app: None,
-    };
-    let name = ObjectKey { namespace: "shop".parse().unwrap(), name: "db".into() };
-    running.index.apply(Change::Registration(name, Box::new(object))).await.unwrap();
+    running.index.apply(registered("db", outside(&[7]))).await.unwrap();
     let mut view = running.index.view();
     view.wait_for(|view| !view.outside.is_empty()).await.unwrap();
     let word = OutsideWord { service: key.clone(), address, probe: ProbeWitness::Passing };

@@ -1,10 +1,8 @@
-use rollcall_catalogue::{
-    Attributes, Port, Registration, Source, StaticAddress, Target, liveness::ProbeWitness,
-};
+use rollcall_catalogue::liveness::ProbeWitness;
 use rollcall_wire::peer::OutsideWord;
 
 use super::*;
-use crate::index::{Object, ObjectKey, StatusDigest};
+use crate::index::testing::{outside, registered};
 
 const ADDRESSES: u8 = 50;
 
@@ -13,27 +11,7 @@ fn address(number: u8) -> IpAddr {
 }
 
 fn database() -> Change {
-    let addresses = (0..ADDRESSES).map(|number| StaticAddress { address: address(number), zone: None });
-    let registration = Registration {
-        key: "db.shop".parse().unwrap(),
-        source: Source::Object { created_ms: 1, name: "db".into() },
-        target: Target::Addresses(addresses.collect()),
-        attributes: Attributes { ports: vec![Port::tcp(None, 5432)], ..Attributes::default() },
-        policy: None,
-        visibility: None,
-    };
-    let object = Object {
-        uid: "o1".into(),
-        generation: 1,
-        managed: false,
-        told: StatusDigest::default(),
-        registration: Ok(Arc::new(registration)),
-        app: None,
-    };
-    Change::Registration(
-        ObjectKey { namespace: "shop".parse().unwrap(), name: "db".into() },
-        Box::new(object),
-    )
+    registered("db", outside(&(0..ADDRESSES).collect::<Vec<_>>()))
 }
 
 /// Each telling has all of them, however many there are.
