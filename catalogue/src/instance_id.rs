@@ -1,13 +1,17 @@
 //! What names an instance within its service: a text for whoever reads it, and no memory of its own where a pod owns it.
 
-use std::{cmp::Ordering, fmt, net::IpAddr, ops::Deref, sync::Arc};
+use std::{cmp::Ordering, fmt, net::IpAddr, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, Visitor},
 };
 
-use crate::{pod::PodUid, registration::port_number};
+use crate::{
+    pod_uid::{PodUid, Uid},
+    registration::port_number,
+    uuid::{Uuid, Written},
+};
 
 /// Holds what names an instance within its service: its owner and its primary port, written `owner-port`. It stays for
 /// as long as the owner lives, whatever else changes.
@@ -17,33 +21,20 @@ pub struct InstanceId(Held);
 /// One id is always held in the same form, so that equal ones are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Held {
-    /// As nearly all are. There is one for each instance of the cluster, and as a text it would be the dearest part of it.
+    /// As nearly all are.
     Pod { uid: Uuid, port: u16 },
     /// Of an address, or of a pod whose uid is none of the usual ones. Without a port it is a text that does not end in one;
     /// no controller writes that.
     Other { owner: Arc<str>, port: Option<u16> },
 }
 
-/// Holds a UUID in four parts, the first digits in the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Uuid([u32; 4]);
-
-/// A UUID as text: 32 digits, and four hyphens.
-type UuidText = [u8; 36];
-
-/// Holds the owner's name as a text, which is made where it is not held.
-pub(crate) enum Owner<'a> {
-    Made(UuidText),
-    Text(&'a str),
-}
-
 // === impl InstanceId ===
 
 impl InstanceId {
     pub fn of_pod(uid: &PodUid, port: u16) -> Self {
-        Self(match Uuid::parse(uid.as_str()) {
-            Some(uid) => Held::Pod { uid, port },
-            None => Held::Other { owner: uid.shared(), port: Some(port) },
+        Self(match &uid.0 {
+            Uid::Uuid(uid) => Held::Pod { uid: *uid, port },
+            Uid::Text(uid) => Held::Other { owner: uid.clone(), port: Some(port) },
         })
     }
 
@@ -60,10 +51,10 @@ impl InstanceId {
     }
 
     /// Whose instance it is: a pod's uid, or an address.
-    pub(crate) fn owner(&self) -> Owner<'_> {
+    pub(crate) fn owner(&self) -> Written<'_> {
         match &self.0 {
-            Held::Pod { uid, .. } => Owner::Made(uid.text()),
-            Held::Other { owner, .. } => Owner::Text(owner),
+            Held::Pod { uid, .. } => Written::Made(uid.text()),
+            Held::Other { owner, .. } => Written::Text(owner),
         }
     }
 
@@ -137,74 +128,6 @@ impl<'de> Deserialize<'de> for InstanceId {
         }
 
         deserializer.deserialize_str(Text)
-    }
-}
-
-// === impl Uuid ===
-
-impl Uuid {
-    /// None where it is not written as Kubernetes writes it, so that the same text comes back.
-    fn parse(text: &str) -> Option<Self> {
-        let text: &UuidText = text.as_bytes().try_into().ok()?;
-        let part = |[a, b]: [usize; 2]| {
-            let [mut digits, mut others] = [[0; 4]; 2];
-            digits.copy_from_slice(text.get(a..a + 4)?);
-            others.copy_from_slice(text.get(b..b + 4)?);
-            Some(number(digits, others))
-        };
-        let uuid = Self([part([0, 4])?, part([9, 14])?, part([19, 24])?, part([28, 32])?]);
-        (uuid.text() == *text).then_some(uuid)
-    }
-
-    fn text(self) -> UuidText {
-        let [a, b, c, d] = self.0.map(digits);
-        let mut text = [b'-'; _];
-        text[0..8].copy_from_slice(&a);
-        text[9..13].copy_from_slice(&b[..4]);
-        text[14..18].copy_from_slice(&b[4..]);
-        text[19..23].copy_from_slice(&c[..4]);
-        text[24..28].copy_from_slice(&c[4..]);
-        text[28..36].copy_from_slice(&d);
-        text
-    }
-}
-
-/// Each byte of a number the same.
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// The digits of a number, all at once: an id is written in each answer and each frame.
-fn digits(number: u32) -> [u8; 8] {
-    let mut spread = u64::from(number);
-    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
-    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
-    spread = (spread | spread << 4) & each(0xf);
-    let letters = (spread + each(6)) >> 4 & each(1);
-    (spread + each(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
-}
-
-/// The number of these digits; any number where they are none.
-fn number([a, b, c, d]: [u8; 4], [e, f, g, h]: [u8; 4]) -> u32 {
-    let text = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    let letters = text >> 6 & each(1);
-    let mut spread = ((text & each(0xf)) + letters * 9) & each(0xf);
-    spread = (spread | spread >> 4) & 0x00ff_00ff_00ff_00ff;
-    spread = (spread | spread >> 8) & 0x0000_ffff_0000_ffff;
-    (spread | spread >> 16) as u32
-}
-
-// === impl Owner ===
-
-impl Deref for Owner<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        match self {
-            // Digits and hyphens, which are always text.
-            Self::Made(text) => std::str::from_utf8(text).unwrap_or_default(),
-            Self::Text(text) => text,
-        }
     }
 }
 

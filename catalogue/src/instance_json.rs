@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::{
     instance::{Instance, Profile},
-    instance_id::{InstanceId, Owner},
+    instance_id::InstanceId,
+    uuid::Written,
 };
 
 /// Writes instances, and remembers what it wrote of the last one's profile.
@@ -97,12 +98,12 @@ fn write_fields(out: &mut Vec<u8>, object: &impl Serialize) {
 fn write_id(out: &mut Vec<u8>, id: &InstanceId) {
     match id.owner() {
         // It is made of nothing that is to be escaped.
-        Owner::Made(text) => {
+        Written::Made(text) => {
             out.push(b'"');
             out.extend_from_slice(&text);
             out.push(b'"');
         }
-        Owner::Text(text) => write_text(out, text),
+        Written::Text(text) => write_text(out, text),
     }
     if let Some(port) = id.port() {
         // Within the quotes.

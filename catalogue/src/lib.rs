@@ -27,6 +27,7 @@ pub mod liveness;
 mod names;
 mod needs;
 mod pod;
+mod pod_uid;
 mod query;
 mod registration;
 mod snapshot;
@@ -35,6 +36,7 @@ mod tags;
 #[cfg(test)]
 mod testing;
 mod texts;
+mod uuid;
 mod version;
 
 pub use address::{Reach, refusal};
@@ -46,7 +48,8 @@ pub use instance_id::InstanceId;
 pub use instance_json::write_instances;
 pub use names::{NameError, Namespace, ServiceKey, ServiceName, ServiceRef, is_label, shortened};
 pub use needs::{NEEDS_MAX, Need, NeedError};
-pub use pod::{PodFacts, PodUid};
+pub use pod::PodFacts;
+pub use pod_uid::PodUid;
 pub use query::{Match, Query, States, Summary};
 pub use registration::{
     Attributes, Heartbeat, Operator, Port, ProbeCheck, ProbeSpec, Probing, Registration, Requirement,

@@ -1,14 +1,10 @@
 //! What the catalogue keeps of a pod.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
-
-use crate::{few::Few, liveness::PodLife, names::Namespace, registration::Registration, texts::Texts};
-
-/// Holds a pod's UID: the one name that Kubernetes never gives twice.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PodUid(Arc<str>);
+use crate::{
+    few::Few, liveness::PodLife, names::Namespace, pod_uid::PodUid, registration::Registration, texts::Texts,
+};
 
 /// Holds the few facts of a pod that matter here, mapped at its arrival; the pod itself is never kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,26 +24,4 @@ pub struct PodFacts {
     /// What the pod's own annotations register.
     pub registration: Option<Arc<Registration>>,
     pub life: PodLife,
-}
-
-impl PodUid {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn shared(&self) -> Arc<str> {
-        self.0.clone()
-    }
-}
-
-impl From<&str> for PodUid {
-    fn from(uid: &str) -> Self {
-        Self(uid.into())
-    }
-}
-
-impl fmt::Display for PodUid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }

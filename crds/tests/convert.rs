@@ -91,7 +91,7 @@ fn each_target_arrives_as_what_it_is() {
         Target::Selector(selector) if selector.match_expressions.len() == 1));
     assert_eq!(target(json!({"service": {"name": "cart"}})), Target::Service("cart".into()));
     assert!(matches!(target(json!({"pod": {"name": "cart-1", "uid": "u"}})),
-        Target::Pod { name, uid } if &*name == "cart-1" && uid.as_str() == "u"));
+        Target::Pod { name, uid } if &*name == "cart-1" && *uid.text() == *"u"));
     assert!(
         matches!(target(json!({"addresses": [{"address": "10.0.0.5", "zone": "a"}, {"address": "2001:DB8::5"}]})),
         Target::Addresses(all) if all.len() == 2 && all[0].zone.as_deref() == Some("a"))

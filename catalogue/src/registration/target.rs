@@ -6,7 +6,7 @@ use crate::{
     address::{Reach, judged},
     limits::{ADDRESSES_MAX, LABELS_MAX},
     names::{is_label, shortened},
-    pod::PodUid,
+    pod_uid::PodUid,
     registration::{
         ValueError,
         words::{is_label_key, is_label_value, is_pod_name, is_pod_uid, is_zone},
@@ -134,10 +134,10 @@ impl Target {
                         "use that of a pod of the same namespace",
                     );
                 }
-                if !is_pod_uid(uid.as_str()) {
+                if !is_pod_uid(&uid.text()) {
                     refuse(
                         "target.pod.uid",
-                        format!("`{}` is no UID of a pod", shortened(uid.as_str())),
+                        format!("`{}` is no UID of a pod", shortened(&uid.text())),
                         "use the pod's metadata.uid; it keeps a successor of the same name out",
                     );
                 }

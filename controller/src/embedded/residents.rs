@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(residents.token_of(first).await.unwrap(), token);
         assert_ne!(residents.token_of(second).await.unwrap(), token);
         let Review { pod } = residents.review(&token).await.unwrap();
-        assert_eq!(pod.as_str(), "local-localhost");
+        assert_eq!(&*pod.text(), "local-localhost");
         let facts = index.pod(pod).await.unwrap().unwrap();
         assert_eq!(
             (&*facts.name, facts.addresses.iter().copied().collect::<Vec<_>>()),

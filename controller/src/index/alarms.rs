@@ -105,7 +105,7 @@ impl Index {
         if lost {
             let object =
                 ObjectKey { namespace: entry.facts.namespace.clone(), name: entry.facts.name.clone() };
-            let about = About::Pod { object, uid: uid.as_str().into() };
+            let about = About::Pod { object, uid: (*uid.text()).into() };
             let message = format!(
                 "its sidecar was not heard for 9 s: it is out of the lookups of `{key}`, unless nobody else is left \
                  there, until it is heard again"

@@ -149,7 +149,7 @@ impl Index {
             let message = format!(
                 "{reason} in `{service}`{since}, and none of its app's containers has a livenessProbe; {REMEDY}"
             );
-            let about = About::Pod { object: pod, uid: uid.as_str().into() };
+            let about = About::Pod { object: pod, uid: (*uid.text()).into() };
             self.notice(Notice { about, reason: NoticeReason::AppFailing, message });
         }
     }

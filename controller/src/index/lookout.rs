@@ -237,7 +237,7 @@ impl Index {
         while let Some(uid) = self.lookout.untold.pop_first() {
             let (Some(missing), Some(facts)) = (self.missing(&uid), self.pod(&uid)) else { continue };
             let object = ObjectKey { namespace: facts.namespace.clone(), name: facts.name.clone() };
-            let about = About::Pod { object, uid: uid.as_str().into() };
+            let about = About::Pod { object, uid: (*uid.text()).into() };
             let message = missing.to_string();
             return Some(Notice { about, reason: NoticeReason::InjectionSkipped, message });
         }

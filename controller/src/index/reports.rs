@@ -169,7 +169,7 @@ impl Index {
 
     pub(super) fn notice_of_pod(&mut self, facts: &PodFacts, reason: NoticeReason, message: String) {
         let object = ObjectKey { namespace: facts.namespace.clone(), name: facts.name.clone() };
-        let about = About::Pod { object, uid: facts.uid.as_str().into() };
+        let about = About::Pod { object, uid: (*facts.uid.text()).into() };
         self.notice(Notice { about, reason, message });
     }
 

@@ -342,11 +342,6 @@ impl Index {
     fn slimmed(&mut self, mut facts: SliceFacts) -> SliceFacts {
         for endpoint in &mut facts.endpoints {
             endpoint.node.iter_mut().chain(&mut endpoint.zone).for_each(|name| self.names.share(name));
-            if let Some(uid) = &mut endpoint.pod
-                && let Some((held, _)) = self.pods.get_key_value(uid)
-            {
-                *uid = held.clone();
-            }
         }
         facts
     }

@@ -36,7 +36,7 @@ fn what_an_older_controller_kept_of_an_apps_word_is_taken_for_that_word() {
     let kept = registration("registered");
     assert!(kept.managed);
     let app = kept.app.unwrap();
-    assert_eq!(app.uid.as_str(), "3df353ed-cb5c-4e6b-abc3-5f89a1f38c99");
+    assert_eq!(&*app.uid.text(), "3df353ed-cb5c-4e6b-abc3-5f89a1f38c99");
     assert_eq!(app.word.key.to_string(), "cart.shop");
     assert_eq!(app.word.attributes.metadata.get("by"), Some("itself"));
 }

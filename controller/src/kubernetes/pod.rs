@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn the_facts_of_a_pod() {
         let facts = read(pod(true, true));
-        assert_eq!((facts.uid.as_str(), facts.namespace.as_str(), &*facts.name), ("u1", "shop", "orders-1"));
+        assert_eq!((&*facts.uid.text(), facts.namespace.as_str(), &*facts.name), ("u1", "shop", "orders-1"));
         let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["10.1.2.3", "fd00::3"]);
         assert!(facts.has_sidecar && facts.life == PodLife::READY && !facts.asks_to_drain);

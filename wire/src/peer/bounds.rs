@@ -76,7 +76,7 @@ pub(super) fn check_beat(beat: &Beat) -> Result<(), Violation> {
 
 pub(super) fn check_record(record: &Record) -> Result<(), Violation> {
     let Record { pod, version, origin, session: _, said } = record;
-    within(pod.as_str(), 1, POD_UID_BYTES_MAX, Violation::Pod)?;
+    within(&pod.text(), 1, POD_UID_BYTES_MAX, Violation::Pod)?;
     within(&version.incarnation, 0, INCARNATION_BYTES_MAX, Violation::Incarnation)?;
     within(origin, 1, EPOCH_BYTES_MAX, Violation::Epoch)?;
     let bytes = said.registrations.iter().map(|one| one.registration.json_bytes()).sum::<usize>();

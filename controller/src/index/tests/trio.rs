@@ -259,7 +259,7 @@ impl Listener {
                     Kind::Pod => {
                         let mut one = pod(1, "a", Some("orders"));
                         one.facts.uid = uid.clone();
-                        one.facts.name = uid.as_str().into();
+                        one.facts.name = (*uid.text()).into();
                         one.facts.addresses = [[10, 1, 0, number as u8].into()].into();
                         one.facts.has_sidecar = true;
                         one.facts.node = Some(node);
@@ -376,18 +376,18 @@ proptest! {
             }
         }
         for at_ms in (CUT_MS - 5_000..=END_MS - 2 * WITHIN_MS).step_by(200) {
-            for name in all.keys().map(PodUid::as_str) {
+            for name in all.keys().map(PodUid::to_string) {
                 for (number, one) in three.iter().enumerate() {
                     for (a, b) in [(&alone, one), (one, &alone)] {
-                        let now = a.said(name, at_ms, at_ms + WITHIN_MS);
+                        let now = a.said(&name, at_ms, at_ms + WITHIN_MS);
                         // What passes sooner is a frame that comes in the moment in which it would be missed.
                         if now.len() > 1 {
                             continue;
                         }
-                        let about = b.said(name, at_ms - WITHIN_MS, at_ms + WITHIN_MS);
+                        let about = b.said(&name, at_ms - WITHIN_MS, at_ms + WITHIN_MS);
                         prop_assert!(
                             now.iter().all(|stands| about.contains(stands)),
-                            "{name} at {at_ms}, replica {number}: {now:?} and {about:?}; {:?} {:?}", alone.stood[name], one.stood[name]
+                            "{name} at {at_ms}, replica {number}: {now:?} and {about:?}; {:?} {:?}", alone.stood[&name], one.stood[&name]
                         );
                     }
                 }
