@@ -12,6 +12,7 @@ pub struct EndpointFacts {
     pub addresses: Vec<IpAddr>,
     /// The ports as its slices number them, the Service's first one first.
     pub ports: Vec<Port>,
+    /// Where it is as its slices say; nothing of a pod, of which its node says it.
     pub zone: Option<Arc<str>>,
     pub node: Option<Arc<str>>,
     pub witness: EndpointWitness,

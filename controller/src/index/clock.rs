@@ -264,7 +264,7 @@ impl Index {
             before.health(node, word_ms) != after.health(node, word_ms)
         };
         let mut changed: Vec<(PodUid, Few<_>)> = Vec::new();
-        for (uid, entry) in self.clock.pods.iter().filter_map(|uid| self.pods.get_key_value(uid)) {
+        for (uid, entry) in self.clock.pods.iter().filter_map(|uid| Some((uid, self.pods.get(uid)?))) {
             let Some(session) = &entry.session else { continue };
             // Who is heard is served, whatever the guard thinks.
             let heard = matches!(session.witness, SessionWitness::Live | SessionWitness::HeardByPeer);
@@ -274,9 +274,9 @@ impl Index {
         }
         // All pods are looked at only when something has turned for those without a session.
         if differs(None, None) || self.nodes.keys().any(|node| differs(Some(node), None)) {
-            for (uid, entry) in self.pods.iter().filter(|(_, entry)| entry.session.is_none()) {
+            for entry in self.pods.iter().filter(|entry| entry.session.is_none()) {
                 if differs(entry.facts.node.as_ref(), None) {
-                    changed.push((uid.clone(), entry.services.clone()));
+                    changed.push((entry.facts.uid.clone(), entry.services.clone()));
                 }
             }
         }

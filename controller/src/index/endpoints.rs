@@ -43,14 +43,14 @@ struct Endpoint {
     owner: OwnerId,
     addresses: Few<IpAddr>,
     /// None of a pod's: where a pod is, the pod and its node say.
-    place: Option<Box<Place>>,
+    whereabouts: Option<Box<Whereabouts>>,
     ready: bool,
     terminating: bool,
 }
 
 /// Holds where a slice says that something is which is no pod.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
+struct Whereabouts {
     zone: Option<Arc<str>>,
     node: Option<Arc<str>>,
 }
@@ -90,8 +90,8 @@ impl KubeService {
         let facts = found.map(|(slice, endpoint)| EndpointFacts {
             addresses: endpoint.addresses.to_vec(),
             ports: slice.ports.clone(),
-            zone: endpoint.place.as_ref().and_then(|place| place.zone.clone()),
-            node: endpoint.place.as_ref().and_then(|place| place.node.clone()),
+            zone: endpoint.whereabouts.as_ref().and_then(|at| at.zone.clone()),
+            node: endpoint.whereabouts.as_ref().and_then(|at| at.node.clone()),
             witness: self.witness(endpoint),
         });
         let mut joined = facts.reduce(|held, other| held.joined(&other));
@@ -123,16 +123,17 @@ impl Slice {
     fn new(facts: SliceFacts) -> Self {
         let endpoints = facts.endpoints.into_iter().filter_map(|endpoint| {
             let SliceEndpoint { addresses, pod, zone, node, ready, terminating } = endpoint;
-            let (owner, meant, place) = match pod {
-                Some(uid) => (OwnerId::Pod(uid), addresses.len(), None),
+            let (owner, meant) = match pod {
+                Some(uid) => (OwnerId::Pod(uid), addresses.len()),
                 // All addresses of an endpoint are of one thing, and consumers are to use the first: the others of
                 // what is no pod could be anybody's.
-                None => (OwnerId::Address(*addresses.first()?), 1, Some(Box::new(Place { zone, node }))),
+                None => (OwnerId::Address(*addresses.first()?), 1),
             };
+            let is_told = matches!(owner, OwnerId::Address(_)) && (zone.is_some() || node.is_some());
             Some(Endpoint {
                 owner,
                 addresses: addresses.into_iter().take(meant).collect(),
-                place,
+                whereabouts: is_told.then(|| Box::new(Whereabouts { zone, node })),
                 ready,
                 terminating,
             })

@@ -29,7 +29,7 @@ impl Index {
     ) -> (Vec<Hearing>, usize) {
         let mut entries: Vec<_> = self
             .pods
-            .values()
+            .iter()
             .filter(|entry| {
                 let facts = &entry.facts;
                 let ended = matches!(facts.life.phase, Phase::Succeeded | Phase::Failed);

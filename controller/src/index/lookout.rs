@@ -212,7 +212,7 @@ impl Index {
     /// The label of a namespace has changed, which is of all its pods.
     pub(super) fn look_out_in(&mut self, name: &Namespace, asked: bool) {
         let Some(names) = self.namespaces.get(name).filter(|names| names.injects() != asked) else { return };
-        for uid in &names.pods {
+        for uid in names.pods.iter() {
             let Some(entry) = self.pods.get(uid) else { continue };
             let injection = self.aside(uid).injection;
             let [before, after] =
@@ -226,7 +226,7 @@ impl Index {
         // To look costs a look at all pods.
         if self.lookout.counts != WithoutSidecar::default() {
             self.lookout.untold =
-                self.pods.keys().filter(|uid| self.missing(uid).is_some()).cloned().collect();
+                self.pods.uids().filter(|uid| self.missing(uid).is_some()).cloned().collect();
         }
     }
 

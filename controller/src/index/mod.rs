@@ -31,6 +31,7 @@ mod namespace;
 mod notes;
 mod outside;
 mod peers;
+mod pods;
 mod registering;
 mod registrations;
 mod replicas;
@@ -56,7 +57,7 @@ use std::{
 
 use ipnet::IpNet;
 use rollcall_catalogue::{
-    Few, Namespace, PodFacts, PodUid, Registration, ServiceKey, Snapshot, ValueError, liveness::ProbeWitness,
+    Namespace, PodFacts, PodUid, Registration, ServiceKey, Snapshot, ValueError, liveness::ProbeWitness,
 };
 
 use crate::index::{
@@ -70,10 +71,10 @@ use crate::index::{
     lookout::{Aside, Lookout},
     namespace::NamespaceEntry,
     peers::Sharing,
+    pods::{PodEntry, Pods},
     replicas::Replicas,
     report_queue::ReportQueue,
     services::ServiceEntry,
-    sessions::Session,
     shared::Shared,
     written::Written,
 };
@@ -112,8 +113,7 @@ const NOTICES_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Index {
     lists: Lists,
-    /// Boxed, since a map is up to half empty.
-    pods: HashMap<PodUid, Box<PodEntry>>,
+    pods: Pods,
     /// What makes no sense in the annotations of those pods of which something does not: few.
     problems: HashMap<PodUid, Box<[ValueError]>>,
     /// What is kept besides of those pods of which something is: few.
@@ -130,7 +130,7 @@ pub struct Index {
     slices: HashMap<ObjectKey, Arc<str>>,
     addresses: AddressBook,
     written: Written,
-    /// Boxed as the pods are.
+    /// Boxed, since a map is up to half empty.
     services: HashMap<ServiceKey, Box<ServiceEntry>>,
     dirty: BTreeMap<ServiceKey, Dirt>,
     /// The services in which each pod is marked.
@@ -163,17 +163,6 @@ pub struct Index {
     lease: Option<ObjectKey>,
     sharing: Sharing,
     replicas: Replicas,
-}
-
-#[derive(Debug)]
-struct PodEntry {
-    facts: PodFacts,
-    /// A container of its app has one.
-    has_liveness_probe: bool,
-    /// None while no session of it was ever open.
-    session: Option<Box<Session>>,
-    /// The services it is a member of.
-    services: Few<ServiceKey>,
 }
 
 // === impl Index ===
@@ -318,7 +307,7 @@ impl Index {
         }
         let namespaces = self.namespaces.iter();
         match kind {
-            Kind::Pod => self.pods.keys().cloned().map(Key::Pod).collect(),
+            Kind::Pod => self.pods.uids().cloned().map(Key::Pod).collect(),
             Kind::Node => self.nodes.keys().cloned().map(Key::Node).collect(),
             Kind::Slice => self.slices.keys().cloned().map(Key::Slice).collect(),
             Kind::Namespace => namespaces

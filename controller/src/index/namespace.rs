@@ -7,7 +7,7 @@ use std::{
 
 use rollcall_catalogue::{PodUid, Registration, ServiceKey, Target, Texts};
 
-use crate::index::{NamespaceFacts, Object, endpoints::KubeService, selectors::Selectors};
+use crate::index::{NamespaceFacts, Object, endpoints::KubeService, pods::Neighbours, selectors::Selectors};
 
 /// The labels of a pod; those of one template share them.
 pub(super) type Labels = Arc<Texts>;
@@ -16,7 +16,7 @@ pub(super) type Labels = Arc<Texts>;
 #[derive(Debug, Default)]
 pub(super) struct NamespaceEntry {
     pub(super) facts: Option<NamespaceFacts>,
-    pub(super) pods: HashSet<PodUid>,
+    pub(super) pods: Neighbours,
     pub(super) objects: BTreeMap<Arc<str>, Object>,
     pub(super) kube_services: BTreeMap<Arc<str>, KubeService>,
     selectors: Selectors,

@@ -16,7 +16,8 @@ impl Index {
         services.iter().for_each(|key| self.mark_whole(key));
         // Taken out, since to collect what each pod is marked for would be as large as the index.
         let pods = std::mem::take(&mut self.pods);
-        for (uid, pod) in &pods {
+        for pod in pods.iter() {
+            let uid = &pod.facts.uid;
             let owner = OwnerId::Pod(uid.clone());
             let selected = self.selected(&pod.facts.namespace, uid, &pod.facts.labels);
             self.mark_owner(&selected, &owner);
@@ -87,9 +88,9 @@ impl Index {
         let namespace = &registration.key.namespace;
         let meant: Vec<OwnerId> = match &registration.target {
             Target::Selector(selector) => {
-                let pods = self.namespaces.get(namespace).into_iter().flat_map(|names| &names.pods);
+                let pods = self.namespaces.get(namespace).into_iter().flat_map(|names| names.pods.iter());
                 let matching = pods
-                    .filter(|uid| self.pods.get(*uid).is_some_and(|pod| selector.matches(&pod.facts.labels)));
+                    .filter(|uid| self.pods.get(uid).is_some_and(|pod| selector.matches(&pod.facts.labels)));
                 matching.cloned().map(OwnerId::Pod).collect()
             }
             Target::Pod { uid, .. } => vec![OwnerId::Pod(uid.clone())],

@@ -330,7 +330,7 @@ impl Index {
                     "there is no Service `{name}` in {namespace}; create it, or correct target.service.name"
                 ),
             ),
-            Target::Pod { name, uid } if !self.pods.contains_key(uid) => (
+            Target::Pod { name, uid } if !self.pods.has(uid) => (
                 Resolved::PodNotFound,
                 format!("pod `{name}` of this uid is not in {namespace}; a successor of it has another uid"),
             ),

@@ -16,6 +16,10 @@ impl Index {
     pub(super) fn see_pod(&mut self, seen: PodSeen) -> bool {
         let PodSeen { mut facts, turned_ms, problems, injection, gave_up, has_liveness_probe } = seen;
         let uid = facts.uid.clone();
+        if self.pod(&uid).is_some_and(|held| held.namespace != facts.namespace) {
+            // No pod moves: it is another one, whatever its uid.
+            self.lose_pod(&uid);
+        }
         let before = self.pods.get(&uid);
         let same_problems = *self.problems.get(&uid).map_or(&[][..], AsRef::as_ref) == *problems;
         let aside = Aside::new(&facts, injection, gave_up.is_some());
@@ -43,21 +47,21 @@ impl Index {
             self.turned_ms.push(turned_ms);
         }
         self.slim(&mut facts);
-        let (mut session, services, addresses, labels) = match self.pods.remove(&uid) {
+        let (mut session, services, addresses, labels, place) = match self.pods.remove(&uid) {
             Some(held) => {
                 let addresses: Few<_> = held_addresses(&held.facts).iter().copied().collect();
-                (held.session, held.services, addresses, Some(held.facts.labels))
+                (held.session, held.services, addresses, Some(held.facts.labels), Some(held.place))
             }
-            None => (None, Few::default(), Few::default(), None),
+            None => (None, Few::default(), Few::default(), None, None),
         };
         let namespace = facts.namespace.clone();
-        let claims = self.in_namespace(&namespace, |names| {
-            names.pods.insert(uid.clone());
+        let (claims, place) = self.in_namespace(&namespace, |names| {
+            let place = place.unwrap_or_else(|| names.pods.enter(&uid));
             facts.labels = names.share(&facts.labels);
             if let Some(labels) = labels {
                 names.release(labels);
             }
-            names.take_claims(&uid)
+            (names.take_claims(&uid), place)
         });
         let owner = OwnerId::Pod(uid.clone());
         self.mark_owner(&services, &owner);
@@ -71,8 +75,7 @@ impl Index {
             session.facts.expected = facts.has_sidecar;
         }
         // It stays as it is for as long as the pod lives, so that it is no news.
-        let entry = PodEntry { facts, has_liveness_probe, session, services };
-        self.pods.insert(uid.clone(), Box::new(entry));
+        self.pods.insert(PodEntry { facts, place, has_liveness_probe, session, services });
         self.set_aside(&uid, aside);
         self.look_out_for(&uid, missing);
         self.replicas.pod_turned(&namespace);
@@ -87,7 +90,7 @@ impl Index {
     pub(super) fn lose_pod(&mut self, uid: &PodUid) -> bool {
         let missing = self.missing(uid);
         let Some(entry) = self.pods.remove(uid) else { return false };
-        let PodEntry { facts, services, session, .. } = *entry;
+        let PodEntry { facts, place, services, session, has_liveness_probe: _ } = entry;
         self.failing.forget(uid);
         self.asides.remove(uid);
         self.look_out_for(uid, missing);
@@ -97,10 +100,13 @@ impl Index {
         }
         self.mark_owner(&services, &OwnerId::Pod(uid.clone()));
         self.move_addresses(&facts.namespace, held_addresses(&facts), &[]);
-        self.in_namespace(&facts.namespace, |names| {
-            names.pods.remove(uid);
+        let moved = self.in_namespace(&facts.namespace, |names| {
             names.release(facts.labels);
+            names.pods.leave(uid, place)
         });
+        if let Some(moved) = moved.and_then(|moved| self.pods.get_mut(&moved)) {
+            moved.place = place;
+        }
         self.replicas.pod_turned(&facts.namespace);
         // Slices let go of it later, or it comes back after a list that was behind.
         let owner = OwnerId::Pod(uid.clone());
@@ -277,7 +283,7 @@ impl Index {
         if seen(before.as_ref()) != seen(facts) && self.complete() {
             self.clock.node_turned();
             // Nodes turn rarely, and to remember the pods of each would cost each pod's every change.
-            let on_it = self.pods.values().filter(|pod| pod.facts.node.as_ref() == Some(name));
+            let on_it = self.pods.iter().filter(|pod| pod.facts.node.as_ref() == Some(name));
             let on_it: Vec<_> = on_it.map(|pod| (pod.facts.uid.clone(), pod.services.clone())).collect();
             for (uid, services) in on_it {
                 self.mark_owner(&services, &OwnerId::Pod(uid));
@@ -319,7 +325,7 @@ impl Index {
     /// A slice leads to a pod: one that was not seen yet will tell the Service when it is.
     pub(super) fn claim(&mut self, namespace: &Namespace, service: &Arc<str>, owner: &OwnerId) {
         let OwnerId::Pod(uid) = owner else { return };
-        let unseen = !self.pods.contains_key(uid);
+        let unseen = !self.pods.has(uid);
         self.in_namespace(namespace, |names| {
             let leads = names.kube_services.get(service).is_some_and(|entry| entry.leads_to(owner));
             match unseen && leads {
@@ -340,7 +346,8 @@ impl Index {
 
     /// The same slice with names that are kept once for all that share them.
     fn slimmed(&mut self, mut facts: SliceFacts) -> SliceFacts {
-        for endpoint in &mut facts.endpoints {
+        // Where a pod is, its node says.
+        for endpoint in facts.endpoints.iter_mut().filter(|endpoint| endpoint.pod.is_none()) {
             endpoint.node.iter_mut().chain(&mut endpoint.zone).for_each(|name| self.names.share(name));
         }
         facts

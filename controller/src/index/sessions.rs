@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rollcall_catalogue::{
     PodUid,
-    liveness::{Ours, Peers, PodWitness, SessionFacts, SessionWitness},
+    liveness::{Ours, Peers, SessionFacts, SessionWitness},
 };
 use rollcall_wire::{
     SelfRegistration,
@@ -13,7 +13,7 @@ use rollcall_wire::{
 };
 
 use crate::index::{
-    Index, PodEntry,
+    Index,
     alarms::Doubt,
     endpoints::OwnerId,
     said::{Refused, Said},
@@ -109,18 +109,6 @@ impl Session {
             }
         }
         Some(!same)
-    }
-}
-
-// === impl PodEntry ===
-
-impl PodEntry {
-    /// Kubernetes has it, and does not end it.
-    pub(super) fn is_alive(&self) -> bool {
-        match self.facts.life.witness(false) {
-            PodWitness::Ended | PodWitness::Terminating | PodWitness::Gone => false,
-            PodWitness::NoPod | PodWitness::Ready | PodWitness::NodeUnknown | PodWitness::NotReady => true,
-        }
     }
 }
 

@@ -107,10 +107,10 @@ impl Index {
                 managed.present.insert(key, present);
             }
         }
-        for (uid, pod) in &self.pods {
+        for pod in self.pods.iter() {
             let Some(session) = pod.session.as_ref().filter(|_| pod.is_alive()) else { continue };
             for (name, word) in session.said.to_be_kept() {
-                let (pod, uid, word) = (pod.facts.name.clone(), uid.clone(), word.clone());
+                let (pod, uid, word) = (pod.facts.name.clone(), pod.facts.uid.clone(), word.clone());
                 let service = word.key.clone();
                 self.want(managed, &service, name.clone(), Origin::App { pod, uid, word });
             }

@@ -367,6 +367,7 @@ proptest! {
                 }
                 Event::Said(uid, word) => say(&mut bench.index, &mut spoken, &uid, word),
             }
+            prop_assert!(bench.index.pods_know_their_places());
             if publishes {
                 bench.publish();
             }

@@ -46,7 +46,7 @@ pub(super) fn nothing_stays_behind(bench: &Bench) {
         sharing,
         ..
     } = &bench.index;
-    assert!(pods.is_empty() && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
+    assert!(pods.len() == 0 && nodes.is_empty() && slices.is_empty() && dirty.is_empty());
     assert!(clock.is_empty() && written.is_empty(), "{clock:?} {written:?}");
     assert!(sharing.is_empty(), "{sharing:?}");
     assert!(failing.is_empty(), "{failing:?}");
@@ -166,6 +166,22 @@ fn an_address_that_is_used_again_is_the_new_pods() {
 }
 
 #[test]
+fn a_uid_in_another_namespace_is_another_pod() {
+    let mut bench = Bench::new();
+    bench.apply((1..=3).map(|number| seen(pod(number, "a", Some("orders")))));
+    let hello = Hello { incarnation: "i".into(), sequence: 1, registrations: Vec::new() };
+    assert!(bench.index.open_session(&"u1".into(), &hello, 1).is_some());
+    let mut elsewhere = pod(1, "a", None);
+    elsewhere.facts.namespace = namespace("bank");
+    let left = bench.apply([seen(elsewhere)]);
+    assert_eq!(left, expect(&[("orders", &["p2:8080 Ready", "p3:8080 Ready"])]));
+    assert_eq!(bench.index.take_orphans(), [PodUid::from("u1")], "its session was that of the first");
+    assert!(bench.index.pods_know_their_places());
+    bench.apply((1..=3).map(gone_pod));
+    nothing_stays_behind(&bench);
+}
+
+#[test]
 fn a_node_tells_its_zone_and_that_it_is_lost() {
     let mut bench = Bench::new();
     let mut one = pod(1, "a", Some("orders"));
@@ -219,7 +235,7 @@ fn what_pods_of_a_template_have_in_common_is_kept_once() {
         one.facts.node = Some("n1".into());
         seen(one)
     }));
-    let facts: Vec<_> = bench.index.pods.values().map(|entry| &entry.facts).collect();
+    let facts: Vec<_> = bench.index.pods.iter().map(|entry| &entry.facts).collect();
     for other in &facts[1..] {
         assert!(Arc::ptr_eq(&facts[0].labels, &other.labels));
         assert!(Arc::ptr_eq(facts[0].node.as_ref().unwrap(), other.node.as_ref().unwrap()), "not listed yet");

@@ -149,3 +149,17 @@ fn a_pod_that_comes_back_after_a_list_that_was_behind_is_still_led_to() {
     assert_eq!(bench.apply([gone_pod(1)]), expect(&[("orders", &[])]));
     assert_eq!(bench.apply([seen(pod(1, "a", None))]), expect(&[("orders", &["p1:8080 Ready"])]));
 }
+
+#[test]
+fn where_a_pod_is_no_slice_says() {
+    let mut bench = Bench::new();
+    let outside = SliceEndpoint { pod: None, addresses: vec![[198, 51, 100, 1].into()], ..endpoint(2) };
+    bench.apply([orders(), service("web"), seen(pod(1, "a", None))]);
+    bench.apply([slice("s1", "web", vec![endpoint(1)])]);
+    let (zone, node) =
+        (bench.instance("orders.shop").zone.clone(), bench.instance("orders.shop").node.clone());
+    assert_eq!((zone, node), (None, None), "anybody of the namespace writes a slice");
+    bench.apply([slice("s1", "web", vec![outside])]);
+    let instance = bench.instance("orders.shop");
+    assert_eq!((instance.zone.as_deref(), instance.node.as_deref()), (Some("a"), Some("n1")));
+}
