@@ -13,11 +13,12 @@ use kube::{
 };
 use thiserror::Error;
 use tokio::{
-    task::{JoinError, JoinHandle, spawn_blocking},
+    task::{JoinError, JoinHandle},
     time::{Instant, timeout, timeout_at},
 };
 
 use crate::kubernetes::{
+    reading::Reading,
     sight::{Event, Page, SightError, event, further, page},
     watched::Watched,
 };
@@ -104,8 +105,8 @@ pub(super) async fn fetch<W: Watched>(client: &Client, wanted: PageWanted) -> Re
 }
 
 /// Reads a page. Meanwhile the runtime's own threads have the next one to bring, and sessions to serve.
-pub(super) async fn read<W: Watched>(text: Bytes) -> Result<Page, CallError> {
-    Ok(spawn_blocking(move || page::<W>(&text)).await??)
+pub(super) async fn read<W: Watched>(text: Bytes, reading: &Reading) -> Result<Page, CallError> {
+    Ok(reading.turn(move || page::<W>(&text)).await??)
 }
 
 /// A call that brings what changes after this version, and that the API server ends after so many seconds.

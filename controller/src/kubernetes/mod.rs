@@ -13,6 +13,7 @@ mod namespace;
 mod node;
 mod pod;
 mod pod_object;
+mod reading;
 mod registration;
 mod service;
 mod sight;

@@ -23,6 +23,7 @@ use crate::{
         namespace::Namespaces,
         node::Nodes,
         pod::Pods,
+        reading::Reading,
         registration::Registrations,
         service::Services,
         sight::{Event, Page, Sighting},
@@ -42,6 +43,7 @@ struct Follower {
     index: IndexHandle,
     ages: WatchAges,
     drift: Drift,
+    reading: Reading,
 }
 
 /// Says what a list came to that was told to its last object.
@@ -52,13 +54,15 @@ enum Listed {
     Doubtful(Tally),
 }
 
-/// The watches of all kinds. They list at the same time: each waits for nothing but its own answers.
+/// The watches of all kinds. They list at the same time: each waits for its own answers, and for its turn to read them.
 pub(crate) fn watch_all(client: &Client, index: &IndexHandle, ages: &WatchAges, drift: &Drift) -> Vec<Task> {
+    let reading = Reading::default();
     let follower = || Follower {
         client: client.clone(),
         index: index.clone(),
         ages: ages.clone(),
         drift: drift.clone(),
+        reading: reading.clone(),
     };
     // Each kind by its name: one that is added must not be forgotten here.
     let task = |kind| match kind {
@@ -229,7 +233,7 @@ impl Follower {
             None => call::fetch::<W>(&self.client, wanted.clone()).await?,
         };
         let next = Ahead::of::<W>(&text, &self.client, wanted);
-        Ok((call::read::<W>(text).await?, next))
+        Ok((call::read::<W>(text, &self.reading).await?, next))
     }
 
     /// Tells the index, and how many of these were news to it.

@@ -41,7 +41,9 @@ impl Unheard {
         let (owner, index) = owner(Index::default(), Metrics::new());
         let (client, api) = fake_api();
         let (ages, drift) = (WatchAges::new(), Drift::default());
-        let watch = tokio::spawn(Follower { client, index: index.clone(), ages, drift }.run::<Pods>());
+        let watch = tokio::spawn(
+            Follower { client, index: index.clone(), ages, drift, reading: Reading::default() }.run::<Pods>(),
+        );
         let first = (0..5_000).map(|number| pod(&format!("p{number}"), "1")).collect();
         Self { owner, index, api, watch, first }
     }

@@ -41,7 +41,13 @@ fn rig<W: Watched>() -> Rig {
     tokio::spawn(owner.run(ear));
     let (client, api) = fake_api();
     let (ages, drift) = (WatchAges::new(), Drift::default());
-    let follower = Follower { client, index: index.clone(), ages: ages.clone(), drift: drift.clone() };
+    let follower = Follower {
+        client,
+        index: index.clone(),
+        ages: ages.clone(),
+        drift: drift.clone(),
+        reading: Reading::default(),
+    };
     Rig { api, index, ages, drift, watch: tokio::spawn(follower.run::<W>()), owner: trigger }
 }
 
