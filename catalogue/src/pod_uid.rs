@@ -81,13 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// UUIDs, what is nearly one, and anything else.
-    fn any_text() -> impl Strategy<Value = String> {
-        let uuid = "[0-3a-c]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
-        let like = "[0-3a-cA-C]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-g]{11,13}";
-        prop_oneof![3 => uuid, 1 => like, 1 => "[0-9a-f-]{0,40}", 1 => "\\PC{0,40}"]
-    }
+    use crate::testing::any_uid;
 
     #[test]
     fn a_uid_that_is_a_uuid_holds_no_text() {
@@ -102,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_uid_is_its_text_in_all_respects(texts in [any_text(), any_text()], is_same in any::<bool>()) {
+        fn a_uid_is_its_text_in_all_respects(texts in [any_uid(), any_uid()], is_same in any::<bool>()) {
             let [one, other] = texts;
             let texts = [one.clone(), if is_same { one } else { other }];
             let uids = texts.each_ref().map(|text| PodUid::from(text.as_str()));

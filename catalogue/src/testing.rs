@@ -169,6 +169,13 @@ pub(crate) type Batch = (u64, Vec<(Event, bool)>);
 
 pub(crate) const SERVICES: [&str; 3] = ["orders", "billing", "stock"];
 
+/// UUIDs as Kubernetes writes them, what is nearly one, and anything else.
+pub(crate) fn any_uid() -> impl Strategy<Value = String> {
+    let uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+    let like = "[0-3a-cA-C]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-g]{11,13}";
+    prop_oneof![3 => uuid, 1 => like, 1 => "[0-9a-f-]{0,40}", 1 => "\\PC{0,40}"]
+}
+
 pub(crate) fn any_content() -> impl Strategy<Value = Instance> {
     let states = [
         (State::Serving, Reason::Ready),

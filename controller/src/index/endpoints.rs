@@ -123,17 +123,16 @@ impl Slice {
     fn new(facts: SliceFacts) -> Self {
         let endpoints = facts.endpoints.into_iter().filter_map(|endpoint| {
             let SliceEndpoint { addresses, pod, zone, node, ready, terminating } = endpoint;
-            let (owner, meant) = match pod {
-                Some(uid) => (OwnerId::Pod(uid), addresses.len()),
+            let (owner, meant, whereabouts) = match pod {
+                Some(uid) => (OwnerId::Pod(uid), addresses.len(), None),
                 // All addresses of an endpoint are of one thing, and consumers are to use the first: the others of
                 // what is no pod could be anybody's.
-                None => (OwnerId::Address(*addresses.first()?), 1),
+                None => (OwnerId::Address(*addresses.first()?), 1, Whereabouts::told(zone, node)),
             };
-            let is_told = matches!(owner, OwnerId::Address(_)) && (zone.is_some() || node.is_some());
             Some(Endpoint {
                 owner,
                 addresses: addresses.into_iter().take(meant).collect(),
-                whereabouts: is_told.then(|| Box::new(Whereabouts { zone, node })),
+                whereabouts,
                 ready,
                 terminating,
             })
@@ -146,6 +145,15 @@ impl Slice {
     fn endpoint(&self, owner: &OwnerId) -> Option<&Endpoint> {
         let place = self.endpoints.binary_search_by(|endpoint| endpoint.owner.cmp(owner)).ok()?;
         self.endpoints.get(place)
+    }
+}
+
+// === impl Whereabouts ===
+
+impl Whereabouts {
+    /// None where nothing is told.
+    fn told(zone: Option<Arc<str>>, node: Option<Arc<str>>) -> Option<Box<Self>> {
+        (zone.is_some() || node.is_some()).then(|| Box::new(Self { zone, node }))
     }
 }
 

@@ -39,42 +39,36 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicU32, Ordering},
-        thread,
-        time::Duration,
-    };
+    use std::sync::mpsc;
 
-    use tokio::task::yield_now;
+    use tokio::sync::oneshot;
 
     use super::*;
 
     #[tokio::test]
-    async fn pages_are_read_one_at_a_time_also_when_nobody_waits_for_them_any_more() {
-        let (reading, at_once, done) =
-            (Reading::default(), Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let read = || {
-            let (at_once, done) = (at_once.clone(), done.clone());
-            move || {
-                let others = at_once.fetch_add(1, Ordering::SeqCst);
-                thread::sleep(Duration::from_millis(5));
-                at_once.fetch_sub(1, Ordering::SeqCst);
-                done.fetch_add(1, Ordering::SeqCst);
-                others
+    async fn one_page_is_read_at_a_time_also_when_nobody_waits_for_it_any_more() {
+        let reading = Reading::default();
+        let (begun, has_begun) = oneshot::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let reading = reading.clone();
+            async move {
+                let read = move || {
+                    begun.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                };
+                reading.turn(read).await
             }
-        };
-        let given_up = tokio::spawn({
-            let (reading, read) = (reading.clone(), read());
-            async move { reading.turn(read).await }
         });
-        while at_once.load(Ordering::SeqCst) == 0 {
-            yield_now().await;
-        }
-        given_up.abort();
-        let all = (0..8).map(|_| reading.turn(read()));
-        let others: Result<Vec<_>, _> = futures::future::join_all(all).await.into_iter().collect();
-        assert_eq!(others.unwrap(), [0; 8]);
-        assert_eq!(done.load(Ordering::SeqCst), 9, "what was begun is done");
+        has_begun.await.unwrap();
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let mut second = Box::pin(reading.turn(|| 7));
+        assert!(futures::poll!(&mut second).is_pending());
+        assert_eq!(reading.0.available_permits(), 0, "the first is being read");
+        go_on.send(()).unwrap();
+        assert_eq!(second.await.unwrap(), 7);
+        assert_eq!(reading.0.available_permits(), 1);
     }
 
     #[tokio::test]
