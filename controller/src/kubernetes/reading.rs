@@ -63,9 +63,9 @@ mod tests {
         has_begun.await.unwrap();
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
+        assert_eq!(reading.0.available_permits(), 0, "the first is being read");
         let mut second = Box::pin(reading.turn(|| 7));
         assert!(futures::poll!(&mut second).is_pending());
-        assert_eq!(reading.0.available_permits(), 0, "the first is being read");
         go_on.send(()).unwrap();
         assert_eq!(second.await.unwrap(), 7);
         assert_eq!(reading.0.available_permits(), 1);
