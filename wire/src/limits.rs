@@ -91,6 +91,18 @@ pub const SYNCS_MAX: usize = 64;
 /// Answers that wait to be taken: a peer asks for no more than a few things at a time.
 pub const ANSWERS_MAX: usize = 64;
 
+/// An `ack` that nobody waits for is said so much later at most: as often as frames are answered by a heartbeat, with which it
+/// goes then. A drain that finds everybody told before, and an `ack` of that under way, waits so much longer.
+pub const ACK_LATER: Duration = ANSWERED_OTHERWISE_WITHIN;
+
+/// So many `synced` wait for one `ack` at most: an eighth of what may be outstanding, so that as many may be under way as before,
+/// but for those.
+pub const ACKS_LATER_MAX: usize = SYNCS_MAX / 8;
+
+/// So long after the answer to a question each `ack` goes at once: a session's first state has a turn, for which others wait
+/// until everything is acknowledged.
+pub const ACK_AT_ONCE_FOR: Duration = Duration::from_secs(1);
+
 /// So long after its beginning a session is told how far the replica has come wherever a heartbeat is due, and later only
 /// with what it is told anyway: a client that was told more elsewhere waits for that. Without a change in the cluster a
 /// replica hears of its place once a minute.

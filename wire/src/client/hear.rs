@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use rollcall_catalogue::{
-    ServiceKey,
+    ServiceKey, State,
     changes::{Head, Reading},
 };
 
 use super::{
     Client, Place, Welcome,
+    acks::Said,
     asks::Answer as Part,
     event::{Drained, Event, Violation},
     holdings::Taken,
@@ -42,6 +43,20 @@ fn is_known(protocol: &str) -> bool {
     numbers(protocol).1.is_some_and(|minor| Some(minor) <= numbers(PROTOCOL).1)
 }
 
+/// What this says, as far as somebody may wait until it is applied; none where it is not of services.
+fn gain_or_loss(frame: &Down) -> Option<Said> {
+    match frame {
+        Down::Remove { .. } => Some(Said::Loss),
+        // A whole one says nothing of who was there before.
+        Down::Upsert { base, instances, removed, .. } => {
+            let is_gain = base.is_some() && removed.is_empty();
+            let all_serve = || instances.iter().all(|one| one.state == State::Serving);
+            Some(if is_gain && all_serve() { Said::Gain } else { Said::Loss })
+        }
+        _ => None,
+    }
+}
+
 // === impl Client ===
 
 impl Client {
@@ -60,6 +75,11 @@ impl Client {
                 }
             }
             _ => {}
+        }
+        session.acks.tick(now_ms);
+        if let Some(said) = gain_or_loss(&frame) {
+            // With a heartbeat that is said now, or just was, one write does for both.
+            session.acks.say(if session.beat_due { Said::Loss } else { said });
         }
         Ok(match frame {
             Down::Welcome { protocol, replica, epoch, replicas, ca, controller, pod, position, changed } => {
@@ -107,7 +127,7 @@ impl Client {
             }
             Down::Synced { cursor, services, summary, position, changed } => {
                 self.horizon.synced(Reading::of_told(position, &changed), now_ms)?;
-                self.synced(cursor, services, summary)?
+                self.synced(cursor, services, summary, now_ms)?
             }
             Down::Registered { key } => {
                 self.words.accepted(&key);
@@ -202,12 +222,14 @@ impl Client {
         cursor: u64,
         services: Vec<ServiceKey>,
         summary: bool,
+        now_ms: u64,
     ) -> Result<Vec<Event>, Violation> {
         match &mut self.place {
             Some(place) if place.cursor <= cursor => place.cursor = cursor,
             _ => return Err(Violation::Cursor),
         }
         let behind = self.is_behind();
+        let is_answer = summary || !services.is_empty();
         let mut events = Vec::new();
         for key in services {
             match self.subscriptions.answer(&key) {
@@ -235,7 +257,10 @@ impl Client {
             }));
         }
         if let Some(session) = &mut self.session {
-            session.acks.push(cursor);
+            if is_answer {
+                session.acks.answered(now_ms);
+            }
+            session.acks.synced(cursor, now_ms);
         }
         events.push(Event::Synced);
         Ok(events)

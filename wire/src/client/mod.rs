@@ -10,6 +10,7 @@
 //! to the hash that was told with it. Of a replica that has read less of Kubernetes than was told before, what is new is
 //! shown, and what it lacks stays.
 
+mod acks;
 mod asks;
 mod event;
 mod hear;
@@ -27,6 +28,7 @@ use rollcall_catalogue::{Service, ServiceKey, ServiceRef, changes::Position, liv
 
 pub use self::event::{Drained, Event, Full, Violation};
 use self::{
+    acks::Acks,
     asks::Asks,
     event::Doubt,
     holdings::Holdings,
@@ -87,8 +89,7 @@ struct Session {
     asks: Asks,
     /// What had to wait for what goes before it.
     later: Vec<Up>,
-    /// One for each `synced` that was heard since they were taken.
-    acks: Vec<u64>,
+    acks: Acks,
     beat_due: bool,
     beat_at_ms: u64,
     /// The replica is to be asked how far it has come.
@@ -178,7 +179,7 @@ impl Client {
             parts: Parts::default(),
             asks: Asks::default(),
             later: Vec::new(),
-            acks: Vec::new(),
+            acks: Acks::default(),
             beat_due: false,
             position_due: false,
             beat_at_ms: now_ms.saturating_add(milliseconds(HEARTBEAT_EVERY)),
@@ -300,27 +301,31 @@ impl Client {
         &self.duties
     }
 
-    /// What is due to be said. To be asked for after each call of [`Client::hear`] and [`Client::tick`]: each `synced`
-    /// is acknowledged.
+    /// What is due to be said. To be asked for after each call of [`Client::hear`] and [`Client::tick`]: what was told is
+    /// acknowledged.
     pub fn take_up(&mut self) -> Vec<Up> {
         let later = self.say_due();
         let asked = self.place_due().and_then(|key| subscribe(&[key], false));
         let cursor = self.place.as_ref().map_or(0, |place| place.cursor);
         let Some(session) = &mut self.session else { return Vec::new() };
-        let acks = std::mem::take(&mut session.acks).into_iter().map(|cursor| Up::Ack { cursor });
         // The digest is of all that is held: it is taken for a heartbeat, and not with each frame that is heard.
         let beat = std::mem::take(&mut session.beat_due);
         let beat = beat.then(|| Up::Heartbeat { cursor, digest: self.holdings.digest() });
         // Whoever hears the acks knows what was left before.
-        let later = std::mem::take(&mut session.later).into_iter().chain(later);
-        later.chain(asked).chain(acks).chain(beat).collect()
+        let mut frames: Vec<_> =
+            std::mem::take(&mut session.later).into_iter().chain(later).chain(asked).collect();
+        let is_said_anyway = beat.is_some() || !frames.is_empty();
+        let acks = session.acks.take(is_said_anyway).map(|cursor| Up::Ack { cursor });
+        frames.extend(acks.chain(beat));
+        frames
     }
 
     /// When [`Client::tick`] is to be called, at the latest.
     pub fn wake_at_ms(&self) -> u64 {
         let Some(session) = &self.session else { return u64::MAX };
         let silent_at_ms = session.heard_ms.saturating_add(milliseconds(self.silence_max()));
-        session.beat_at_ms.min(silent_at_ms).min(self.horizon.ask_at_ms())
+        let ack_at_ms = session.acks.wake_at_ms().unwrap_or(u64::MAX);
+        session.beat_at_ms.min(silent_at_ms).min(ack_at_ms).min(self.horizon.ask_at_ms())
     }
 
     /// For how long a controller may say nothing: less where there is another one to go to.
@@ -343,6 +348,7 @@ impl Client {
         }
         self.horizon.pass(now_ms);
         session.position_due |= self.horizon.take_ask(now_ms);
+        session.acks.tick(now_ms);
         if now_ms >= session.beat_at_ms {
             session.beat(now_ms);
         }

@@ -230,6 +230,7 @@ fn that_there_is_no_such_service_waits_as_well() {
 fn who_is_behind_is_asked_how_far_it_is() {
     let mut client = client();
     let (orders, billing) = (key("orders"), key("billing"));
+    client.take_up();
     assert_eq!(client.wake_at_ms(), 3_000, "nobody is asked without need");
     move_to(&mut client, "b", pods(3), 0);
     assert_eq!(client.wake_at_ms(), 1_000);
@@ -263,6 +264,7 @@ fn who_is_behind_is_asked_how_far_it_is() {
     client.hear(gone(&billing), 10_000).unwrap();
     client.hear(synced_at(1, &[&billing], pods(5)), 10_000).unwrap();
     assert!(client.in_step());
+    client.take_up();
     assert_eq!(client.wake_at_ms(), 13_000);
 }
 

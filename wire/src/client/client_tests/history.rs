@@ -67,7 +67,8 @@ pub(super) struct Told {
     unsynced: bool,
     /// The sums were not the same: what is not there is told as well.
     doubts: bool,
-    unacked: usize,
+    /// The cursors of what was synced and is not acknowledged.
+    unacked: VecDeque<u64>,
 }
 
 struct World {
@@ -146,9 +147,13 @@ impl Server {
                     session.told.remove(&key);
                 }
             }
-            Up::Ack { .. } => session.unacked -= 1,
+            Up::Ack { cursor } => {
+                let place = session.unacked.iter().position(|told| *told == cursor);
+                let place = place.expect("what is acknowledged was told, and is not yet");
+                session.unacked.drain(..=place);
+            }
             Up::Heartbeat { digest, .. } => {
-                let quiet = session.unacked == 0 && !session.unsynced && session.pending.is_empty();
+                let quiet = session.unacked.is_empty() && !session.unsynced && session.pending.is_empty();
                 let sum = session.told.values().fold(0u64, |sum, hash| sum.wrapping_add(hash.0));
                 if quiet && session.greeted && digest.0 != sum {
                     (session.unsynced, session.doubts) = (true, true);
@@ -158,6 +163,14 @@ impl Server {
             }
             _ => panic!("{frame:?}"),
         }
+    }
+
+    /// This cursor comes to the other end as the one below it.
+    fn lie(&mut self, cursor: u64) {
+        let session = self.session.as_mut().expect("what is under way was said");
+        let told =
+            session.unacked.iter_mut().find(|told| **told == cursor).expect("it is not acknowledged yet");
+        *told -= 1;
     }
 
     pub(super) fn speak(&mut self, parts: usize, as_delta: bool) -> Vec<Down> {
@@ -171,7 +184,7 @@ impl Server {
                 return vec![];
             }
             (session.unsynced, session.doubts) = (false, false);
-            session.unacked += 1;
+            session.unacked.push_back(self.number);
             let asked = std::mem::take(&mut session.asked);
             return vec![synced_by(self.number, &asked.iter().collect::<Vec<_>>(), &self.reading)];
         };
@@ -248,16 +261,10 @@ impl World {
             }
             Op::Speak(parts, as_delta) => self.down.extend(self.server.speak(parts, as_delta)),
             Op::Fall(count) => self.fall(count),
-            Op::Beat => {
-                self.now_ms = self.client.wake_at_ms();
-                match self.client.tick(self.now_ms) {
-                    Ok(()) => self.say(None),
-                    Err(violation) => {
-                        assert_eq!(violation, Violation::Silent);
-                        self.connect();
-                    }
-                }
-            }
+            Op::Beat => match beat(&mut self.client, &mut self.now_ms) {
+                Some(said) => self.up.extend(said),
+                None => self.connect(),
+            },
             Op::Lie(lie) => self.lie(lie),
             Op::Break => self.connect(),
             Op::Restart(clock) => {
@@ -294,7 +301,10 @@ impl World {
                 (Lie::Instance, Down::Upsert { instances, .. }) if !instances.is_empty() => {
                     drop(instances.pop());
                 }
-                (Lie::Cursor, Down::Synced { cursor, .. }) if *cursor > 0 => *cursor -= 1,
+                (Lie::Cursor, Down::Synced { cursor, .. }) if *cursor > 0 => {
+                    self.server.lie(*cursor);
+                    *cursor -= 1;
+                }
                 _ => continue,
             }
             self.lied = true;
@@ -336,6 +346,20 @@ impl World {
             }
         }
     }
+}
+
+/// What is said when it is time, once that is more than an `ack` that has waited; none where the session is over.
+pub(super) fn beat(client: &mut Client, now_ms: &mut u64) -> Option<Vec<Up>> {
+    let mut said = Vec::new();
+    while said.iter().all(|frame| matches!(frame, Up::Ack { .. })) {
+        *now_ms = client.wake_at_ms();
+        if let Err(violation) = client.tick(*now_ms) {
+            assert_eq!(violation, Violation::Silent);
+            return None;
+        }
+        said.extend(client.take_up());
+    }
+    Some(said)
 }
 
 fn any_op() -> impl Strategy<Value = Op> {

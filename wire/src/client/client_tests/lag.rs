@@ -11,7 +11,7 @@ use rollcall_catalogue::{
 };
 
 use super::{
-    history::{SERVICES, Server, Told},
+    history::{SERVICES, Server, Told, beat},
     key,
 };
 use crate::{
@@ -226,16 +226,10 @@ impl World {
             }
             Op::Speak(parts, as_delta) => self.down.extend(self.replicas[self.at].speak(parts, as_delta)),
             Op::Fall(count) => self.fall(count),
-            Op::Beat => {
-                self.now_ms = self.client.wake_at_ms();
-                match self.client.tick(self.now_ms) {
-                    Ok(()) => self.say(None),
-                    Err(violation) => {
-                        assert_eq!(violation, Violation::Silent);
-                        self.connect();
-                    }
-                }
-            }
+            Op::Beat => match beat(&mut self.client, &mut self.now_ms) {
+                Some(said) => self.up.extend(said),
+                None => self.connect(),
+            },
             Op::Move(replica) => {
                 self.at = replica;
                 self.connect();
