@@ -84,7 +84,7 @@ pub enum Up {
         #[serde(default, skip_serializing_if = "is_default")]
         summary: bool,
     },
-    /// Everything up to this `synced` is applied. Each is acknowledged.
+    /// Everything up to this `synced` is applied; of several with one cursor each has its own.
     Ack { cursor: u64 },
     /// Asks when nobody calls this pod any more; see [`Drain`].
     Drain {

@@ -92,16 +92,29 @@ fn with_terms_of_seconds(test: impl FnOnce(&mut Installation<'_>) -> Result<()>)
     scene.stage.restart(|| {
         let berth = Berth::new()?;
         let at: SocketAddr = (berth.address(), free_port()?.port()).into();
-        // The one that is there is good for years.
-        scene.kubectl(system, &["delete", "secret", SECRET, "--ignore-not-found"])?;
+        // The one that is there is good for years: this test begins without it, and all the others go on with it.
+        let good_for_years = scene.stage.kubectl.json(&["-n", system, "get", "secret", SECRET])?;
+        let away = || scene.kubectl(system, &["delete", "secret", SECRET, "--ignore-not-found"]);
+        away()?;
         scene.pod_by_hand(system, NAME, &json!({}), &[&at.ip().to_string()])?;
         let controller = scene.stage.replica_with(NAME, at, &[], &FLAGS)?;
         let _order = scene.hermit_at(at, (&shop, "orders-1", "orders", 1))?;
         let looker = scene.hermit_at(at, (&shop, "looker", "lookers", 2))?;
         eventually("lookups find it", || Ok(looker.lookup("orders")? == (vec!["orders-1".to_owned()], 0)))?;
         let tested = test(&mut Installation { scene: &scene, at, controller: Some(controller), looker });
-        // Whatever it came to: the next one makes a pod of that name.
+        // Whatever it came to: the next one makes a pod of that name, and nobody else is to meet an authority that ends soon.
         scene.kubectl(system, &pod_away)?;
+        away()?;
+        let metadata = &good_for_years["metadata"];
+        scene.apply(
+            system,
+            &json!({
+                "apiVersion": "v1", "kind": "Secret", "type": good_for_years["type"], "data": good_for_years["data"],
+                "metadata": {
+                    "name": SECRET, "labels": metadata["labels"], "annotations": metadata["annotations"],
+                },
+            }),
+        )?;
         tested
     })
 }
