@@ -44,14 +44,14 @@ fn is_known(protocol: &str) -> bool {
 }
 
 /// What this says, as far as somebody may wait until it is applied; none where it is not of services.
-fn gain_or_loss(frame: &Down) -> Option<Said> {
+fn said_of(frame: &Down) -> Option<Said> {
     match frame {
-        Down::Remove { .. } => Some(Said::Loss),
+        Down::Remove { .. } => Some(Said::AtOnce),
         // A whole one says nothing of who was there before.
         Down::Upsert { base, instances, removed, .. } => {
             let is_gain = base.is_some() && removed.is_empty();
             let all_serve = || instances.iter().all(|one| one.state == State::Serving);
-            Some(if is_gain && all_serve() { Said::Gain } else { Said::Loss })
+            Some(if is_gain && all_serve() { Said::Gain } else { Said::AtOnce })
         }
         _ => None,
     }
@@ -76,10 +76,8 @@ impl Client {
             }
             _ => {}
         }
-        session.acks.tick(now_ms);
-        if let Some(said) = gain_or_loss(&frame) {
-            // With a heartbeat that is said now, or just was, one write does for both.
-            session.acks.say(if session.beat_due { Said::Loss } else { said });
+        if let Some(said) = said_of(&frame) {
+            session.acks.say(if session.beat_due { Said::AtOnce } else { said });
         }
         Ok(match frame {
             Down::Welcome { protocol, replica, epoch, replicas, ca, controller, pod, position, changed } => {

@@ -1,5 +1,6 @@
 //! The client against frames: each rule by itself, and any history.
 
+mod acks;
 mod answers;
 mod behind;
 mod golden;
@@ -7,6 +8,7 @@ mod history;
 mod lag;
 mod memory;
 mod rules;
+mod silence;
 mod usage;
 mod way;
 

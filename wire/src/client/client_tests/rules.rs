@@ -1,22 +1,17 @@
 //! Each rule by itself.
 
-use std::sync::Arc;
-
-use rollcall_catalogue::{ContentHash, Instance, Service, ServiceKey, State, liveness::ProbeWitness};
+use rollcall_catalogue::{ContentHash, Service, ServiceKey, liveness::ProbeWitness};
 
 use super::{delta, instance, key, service, synced, welcome, whole};
 use crate::{
     Down, Drain, HealthOf, RegistrationKey, SelfRegistration, ServiceSummary, Up,
     client::{Client, Event, Violation},
     encode,
-    limits::{
-        ACK_AT_ONCE_FOR, ACK_LATER, ANSWERED_OTHERWISE_WITHIN, EPOCH_BYTES_MAX, REGISTRATIONS_MAX,
-        REVISION_END, SUBSCRIPTIONS_MAX, milliseconds,
-    },
+    limits::{EPOCH_BYTES_MAX, REGISTRATIONS_MAX, REVISION_END, SUBSCRIPTIONS_MAX},
 };
 
 /// In session, with these asked for.
-fn client(names: &[&str]) -> Client {
+pub(super) fn client(names: &[&str]) -> Client {
     let mut client = Client::new("i".into(), usize::MAX);
     client.subscribe(names.iter().map(|name| key(name)));
     client.open(0);
@@ -25,11 +20,14 @@ fn client(names: &[&str]) -> Client {
 }
 
 /// What the frames come to, the last of them.
-fn hear(client: &mut Client, frames: impl IntoIterator<Item = Down>) -> Result<Vec<Event>, Violation> {
+pub(super) fn hear(
+    client: &mut Client,
+    frames: impl IntoIterator<Item = Down>,
+) -> Result<Vec<Event>, Violation> {
     frames.into_iter().try_fold(Vec::new(), |_, frame| client.hear(frame, 0))
 }
 
-fn gone(service: &str) -> Down {
+pub(super) fn gone(service: &str) -> Down {
     Down::Remove { service: key(service), ids: vec![] }
 }
 
@@ -196,91 +194,6 @@ fn a_held_service_is_dropped_only_where_it_is_said_to_be_gone() {
     assert_eq!(client.hear(gone("orders"), 0).unwrap(), [Event::Gone { key: orders.clone() }]);
     assert_eq!((client.held().count(), client.hear(gone("orders"), 0)), (0, Ok(vec![])));
     assert_eq!(client.take_up(), [Up::Ack { cursor: 2 }], "what went is acknowledged, with all before it");
-}
-
-#[test]
-fn what_may_take_somebody_out_of_lookups_is_acknowledged_at_once_and_anything_else_later() {
-    let (orders, later_ms) = (key("orders"), milliseconds(ACK_LATER));
-    let with = |revision, states: &[State]| {
-        let of = |(number, state): (u8, &State)| {
-            Arc::new(Instance { state: *state, ..Instance::clone(&instance(number, 1)) })
-        };
-        service(&orders, revision, (1..).zip(states).map(of).collect())
-    };
-    let (one, two) = (with(5, &[State::Serving]), with(5, &[State::Serving; 2]));
-    let more = with(6, &[State::Serving; 3]);
-    for (what, frames, at_once) in [
-        ("one more", delta(&orders, &two, &more, 1), false),
-        ("one less", delta(&orders, &two, &Service { revision: 6, ..one }, 1), true),
-        ("one drains", delta(&orders, &two, &with(6, &[State::Serving, State::Draining]), 1), true),
-        ("one fails", delta(&orders, &two, &with(6, &[State::Failing, State::Serving]), 1), true),
-        ("nobody can say what was there before", whole(&orders, &more, 1), true),
-        ("all are gone", vec![gone("orders")], true),
-        ("nothing", vec![], true),
-    ] {
-        let mut client = client(&["orders"]);
-        hear(&mut client, whole(&orders, &two, 1)).unwrap();
-        client.hear(synced(1, &[&orders]), 0).unwrap();
-        assert_eq!(client.take_up(), [Up::Ack { cursor: 1 }], "an answer");
-        client.tick(3_000).unwrap();
-        assert!(matches!(client.take_up()[..], [Up::Heartbeat { .. }]));
-        for frame in frames.into_iter().chain([synced(2, &[])]) {
-            client.hear(frame, 3_100).unwrap();
-        }
-        let said = client.take_up();
-        assert_eq!(said, [Up::Ack { cursor: 2 }][..usize::from(at_once)], "{what}");
-        if !at_once {
-            assert_eq!(client.wake_at_ms(), 3_100 + later_ms, "{what}");
-            client.tick(3_100 + later_ms).unwrap();
-            assert_eq!(client.take_up(), [Up::Ack { cursor: 2 }], "{what}");
-        }
-        assert_eq!(client.wake_at_ms(), 6_000, "{what}: nothing waits");
-    }
-}
-
-/// One write does for both.
-#[test]
-fn what_is_told_to_who_answers_it_by_a_heartbeat_is_acknowledged_with_that() {
-    let orders = key("orders");
-    let (one, two) = (service(&orders, 5, vec![]), service(&orders, 6, vec![instance(1, 1)]));
-    let mut client = client(&["orders"]);
-    hear(&mut client, whole(&orders, &one, 1)).unwrap();
-    client.hear(synced(1, &[&orders]), 0).unwrap();
-    client.take_up();
-    let now_ms = milliseconds(ANSWERED_OTHERWISE_WITHIN + ACK_AT_ONCE_FOR);
-    delta(&orders, &one, &two, 1).into_iter().for_each(|frame| drop(client.hear(frame, now_ms).unwrap()));
-    assert!(matches!(client.take_up()[..], [Up::Heartbeat { .. }]), "frame by frame");
-    client.hear(synced(2, &[]), now_ms).unwrap();
-    assert_eq!(client.take_up(), [Up::Ack { cursor: 2 }]);
-}
-
-#[test]
-fn each_end_beats_and_silence_ends_the_session() {
-    let mut client = client(&[]);
-    assert!(client.in_step(), "nothing was asked for");
-    assert_eq!(client.wake_at_ms(), 3_000);
-    client.tick(2_999).unwrap();
-    assert!(client.take_up().is_empty());
-    client.tick(3_000).unwrap();
-    assert_eq!(client.take_up(), [Up::Heartbeat { cursor: 0, digest: ContentHash(0) }]);
-    client.hear(Down::Heartbeat, 3_500).unwrap();
-    assert_eq!(
-        client.take_up(),
-        [Up::Heartbeat { cursor: 0, digest: ContentHash(0) }],
-        "the same of both ends"
-    );
-    client.tick(6_000).unwrap();
-    assert!(client.take_up().is_empty());
-    for now_ms in [6_500, 9_500, 12_000] {
-        client.tick(now_ms).unwrap();
-    }
-    assert_eq!(client.wake_at_ms(), 12_500, "silent since the last frame");
-    assert_eq!(client.tick(12_500), Err(Violation::Silent));
-    assert_eq!((client.wake_at_ms(), client.tick(99_999)), (u64::MAX, Ok(())), "there is no session");
-
-    client.open(100_000);
-    client.tick(115_000).unwrap();
-    assert_eq!(client.wake_at_ms(), 118_000, "it was us who stood still");
 }
 
 #[test]
