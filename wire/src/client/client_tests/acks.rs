@@ -72,6 +72,21 @@ fn who_hears_all_the_time_acknowledges_in_time() {
     assert_eq!(client.take_up()[0], Up::Ack { cursor: 2 });
 }
 
+/// Its first state has a turn, which ends when nothing is left to be acknowledged.
+#[test]
+fn who_was_just_answered_acknowledges_all_at_once() {
+    let orders = key("orders");
+    let (one, two) = (service(&orders, 5, vec![]), service(&orders, 6, vec![instance(1, 1)]));
+    let mut client = client(&["orders"]);
+    hear(&mut client, whole(&orders, &one, 1)).unwrap();
+    client.hear(synced(1, &[&orders]), 0).unwrap();
+    client.take_up();
+    for frame in delta(&orders, &one, &two, 1).into_iter().chain([synced(2, &[])]) {
+        client.hear(frame, 10).unwrap();
+    }
+    assert_eq!(client.take_up(), [Up::Ack { cursor: 2 }]);
+}
+
 /// One write does for both.
 #[test]
 fn what_is_told_to_who_answers_it_by_a_heartbeat_is_acknowledged_with_that() {
