@@ -29,12 +29,18 @@ const AT_A_TIME: usize = 32;
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Holds how much changes; of `shared` changes one is of the service that all sessions hold.
+/// Services are registered in so many ways, one after the other: a change of each costs something else, and so there are as
+/// many changes of each.
+const WAYS: u32 = 3;
+
+/// Holds how much changes; of `shared` changes one is of the service that all sessions hold, and the others are of so many
+/// `services`, which lie apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     pub(crate) a_second: u32,
     pub(crate) lasts: Duration,
     pub(crate) shared: u32,
+    pub(crate) services: u32,
 }
 
 /// Holds which pod's turn it was last, and which are not ready.
@@ -79,7 +85,7 @@ impl Churn {
         for _ in 0..changes {
             interrupt::check()?;
             ticks.tick().await;
-            let (pod, change) = self.next(fleet, pace.shared);
+            let (pod, change) = self.next(fleet, pace);
             made.of_all += usize::from(pod / INSTANCES == ALL_HOLD);
             let (client, place) = (client.clone(), places.clone().acquire_owned().await?);
             under_way.spawn(async move {
@@ -97,12 +103,12 @@ impl Churn {
         Ok(made)
     }
 
-    fn next(&mut self, fleet: Fleet, shared: u32) -> (u32, Change) {
+    fn next(&mut self, fleet: Fleet, pace: Pace) -> (u32, Change) {
         self.turn = self.turn.wrapping_add(1);
         let drawn = drawn(self.turn);
-        let service = match self.turn.is_multiple_of(shared) {
+        let service = match self.turn.is_multiple_of(pace.shared) {
             true => ALL_HOLD,
-            false => drawn % fleet.services(),
+            false => service(drawn, self.turn % WAYS, fleet, pace.services),
         };
         let place = match service {
             // One after the other: whoever changed again before all were told would have been told of one change only.
@@ -122,6 +128,16 @@ impl Churn {
         }
         (pod, Change::Ready(ready))
     }
+}
+
+/// One of so many services of this fleet that lie apart, and that is registered in this way.
+fn service(drawn: u32, way: u32, fleet: Fleet, services: u32) -> u32 {
+    let all = fleet.services().max(1);
+    let services = services.clamp(1, all);
+    let of_that_way = services.saturating_sub(way).div_ceil(WAYS).max(1);
+    let service = drawn % of_that_way * (all / services) * WAYS + way;
+    // Of fewer than there are ways, not all have one.
+    service.min(all - 1)
 }
 
 /// A number that is the same in each run, and follows no pattern from turn to turn (SplitMix64, of which this is the half that
@@ -169,10 +185,15 @@ async fn sent(client: &Client, pod: u32, change: Change) -> Result<(), kube::Err
 mod tests {
     use super::*;
 
+    /// One change of ten is of what all hold, the others are of so many services.
+    fn pace(services: u32) -> Pace {
+        Pace { a_second: 20, lasts: Duration::from_secs(1), shared: 10, services }
+    }
+
     #[test]
     fn of_so_many_changes_one_is_of_the_service_that_all_hold() {
         let (mut churn, fleet) = (Churn::default(), Fleet { instances: 1_000 });
-        let changes: Vec<_> = (0..1_000).map(|_| churn.next(fleet, 10)).collect();
+        let changes: Vec<_> = (0..1_000).map(|_| churn.next(fleet, pace(50))).collect();
         let of_all = changes.iter().filter(|(pod, _)| pod / INSTANCES == ALL_HOLD).count();
         assert!((100..=130).contains(&of_all), "{of_all}");
         assert!(changes.iter().all(|(pod, _)| *pod < fleet.instances));
@@ -180,8 +201,26 @@ mod tests {
         let pods: Vec<_> =
             changes.iter().map(|(pod, _)| *pod).filter(|pod| pod / INSTANCES == ALL_HOLD).collect();
         assert!(pods.chunks(20).all(|turn| turn.iter().collect::<HashSet<_>>().len() == turn.len()));
-        let services: HashSet<_> = changes.iter().map(|(pod, _)| pod / INSTANCES).collect();
-        assert_eq!(services.len(), 50);
+    }
+
+    #[test]
+    fn changes_are_of_so_many_services_that_lie_apart_and_as_many_of_each_way() {
+        for (instances, services, furthest) in
+            [(1_000, 50, 49), (20_000, 1_000, 999), (20_000, 50, 16 * 60 + 1), (20, 50, 0), (40, 9, 1)]
+        {
+            let (mut churn, fleet) = (Churn::default(), Fleet { instances });
+            let drawn: Vec<_> = (0..30_000)
+                .map(|_| churn.next(fleet, pace(services)).0 / INSTANCES)
+                .filter(|service| *service != ALL_HOLD)
+                .collect();
+            let different: HashSet<_> = drawn.iter().copied().chain([ALL_HOLD]).collect();
+            assert_eq!(different.len() as u32, services.min(fleet.services()), "{instances}, {services}");
+            assert_eq!(different.iter().max(), Some(&furthest), "{instances}, {services}");
+            if fleet.services() >= WAYS {
+                let of = |way: u32| drawn.iter().filter(|service| *service % WAYS == way).count();
+                assert_eq!((of(1), of(2)), (9_000, 9_000), "{instances}, {services}");
+            }
+        }
     }
 
     #[test]
@@ -189,7 +228,7 @@ mod tests {
         let (mut churn, fleet) = (Churn::default(), Fleet { instances: 1_000 });
         let mut ready = std::collections::HashMap::new();
         for _ in 0..5_000 {
-            let (pod, change) = churn.next(fleet, 10);
+            let (pod, change) = churn.next(fleet, pace(50));
             match change {
                 Change::Says => assert!(says_itself(pod / INSTANCES)),
                 Change::Ready(now) => {

@@ -24,6 +24,9 @@ use crate::{
 
 /// Starts of a controller at each size.
 const ROUNDS: u32 = 3;
+/// As many as there are at the smallest size. Where fewer services are hit, each is hit more often, and changes of one that
+/// follow each other share the write of its status: with as many at each size, nothing differs but the size.
+const FEW_SERVICES: u32 = 50;
 /// Loads that may be measured again, where the host disturbed them.
 const REPEATS: u32 = 6;
 
@@ -102,8 +105,13 @@ impl Bench {
         let (settled, idle) = apart(settled);
         self.keep(record("settled"), settled)?;
         if let Some(idle) = idle {
-            let changes = steps::changes(filled, &controller, idle, &mut self.churn, &mut self.turns);
-            self.keep(record("changes"), changes)?;
+            let mut services = vec![fleet.services()];
+            services.extend((FEW_SERVICES < fleet.services()).then_some(FEW_SERVICES));
+            for services in services {
+                let (churn, turns) = (&mut self.churn, &mut self.turns);
+                let changes = steps::changes(filled, &controller, idle, churn, services, turns);
+                self.keep(record(&steps::changes_of(services, fleet)), changes)?;
+            }
         }
         // A session is a pod's.
         let sessions = sessions.min(fleet.instances);

@@ -25,6 +25,8 @@ pub(super) const SYSTEM: &str = "rollcall controller";
 /// What a cluster's largest allowed size is told to change by.
 const CHANGES_A_SECOND: u32 = 20;
 const CHANGED_FOR: Duration = Duration::from_secs(30);
+/// With a crowd: 200 changes are of what all hold, so that a p99 of those is not the longest of them.
+const TOLD_FOR: Duration = Duration::from_secs(100);
 /// Of so many changes one is of the service that all sessions hold.
 const SHARED: u32 = 10;
 /// What a change has set off is done by then, statuses included: two of an object are a second apart.
@@ -40,6 +42,13 @@ pub(super) struct Crowded {
     writes: Vec<(String, f64)>,
     /// What the controller held before, at rest.
     before: Resident,
+}
+
+/// Holds what changes, and the record that is to say what that costs.
+#[derive(Clone)]
+struct Load {
+    record: Record,
+    pace: Pace,
 }
 
 /// A record with nothing measured yet.
@@ -72,16 +81,30 @@ pub(super) fn settled(filled: &Filled, controller: &Controller, turns: &mut Turn
     })
 }
 
-/// With changes, and nobody to be told.
+/// With changes of so many services, all of them where there are no more, and nobody to be told.
 pub(super) fn changes(
     filled: &Filled,
     controller: &Controller,
     idle: Idle,
     churn: &mut Churn,
+    services: u32,
     turns: &mut Turns,
 ) -> Result<Record> {
-    let record = record_of(filled.fleet(), "changes");
-    filled.runtime.block_on(undisturbed(filled, controller, idle, churn, None, record, turns))
+    let record = record_of(filled.fleet(), &changes_of(services, filled.fleet()));
+    let load = Load { record, pace: pace(CHANGED_FOR, services) };
+    filled.runtime.block_on(undisturbed(filled, controller, idle, churn, None, load, turns))
+}
+
+/// What that step is called.
+pub(super) fn changes_of(services: u32, fleet: Fleet) -> String {
+    match services < fleet.services() {
+        true => format!("changes of {services} services"),
+        false => "changes".to_owned(),
+    }
+}
+
+fn pace(lasts: Duration, services: u32) -> Pace {
+    Pace { a_second: CHANGES_A_SECOND, lasts, shared: SHARED, services }
 }
 
 /// Once more where the host disturbed it.
@@ -91,10 +114,10 @@ async fn undisturbed(
     idle: Idle,
     churn: &mut Churn,
     crowd: Option<&Crowd>,
-    record: Record,
+    load: Load,
     turns: &mut Turns,
 ) -> Result<Record> {
-    let once = async || changed(filled, controller, idle, churn, crowd, record.clone()).await;
+    let once = async || changed(filled, controller, idle, churn, crowd, load.clone()).await;
     let (record, stolen_percent) = turns.undisturbed(once).await?;
     Ok(record.with_value("stolen_percent", stolen_percent))
 }
@@ -106,10 +129,9 @@ async fn changed(
     idle: Idle,
     churn: &mut Churn,
     crowd: Option<&Crowd>,
-    record: Record,
+    Load { record, pace }: Load,
 ) -> Result<Record> {
     let (pid, client) = (controller.pid(), filled.client().await?);
-    let pace = Pace { a_second: CHANGES_A_SECOND, lasts: CHANGED_FOR, shared: SHARED };
     let seen = Seen::begin(client.clone()).await?;
     if let Some(crowd) = crowd {
         crowd.told();
@@ -214,8 +236,9 @@ impl Crowded {
         churn: &mut Churn,
         turns: &mut Turns,
     ) -> Result<Record> {
-        let (record, crowd) = (self.record(filled, "told"), Some(&self.crowd));
-        filled.runtime.block_on(undisturbed(filled, controller, idle, churn, crowd, record, turns))
+        let pace = pace(TOLD_FOR, filled.fleet().services());
+        let (load, crowd) = (Load { record: self.record(filled, "told"), pace }, Some(&self.crowd));
+        filled.runtime.block_on(undisturbed(filled, controller, idle, churn, crowd, load, turns))
     }
 
     /// All leave at once and come back with all that they hold; then as many new processes with nothing.

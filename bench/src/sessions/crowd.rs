@@ -235,7 +235,8 @@ impl Shared {
                     // What was changed before is seen as well: later it would be taken for new.
                     for change in seen.news(key, service) {
                         if is_measuring {
-                            self.told().one(&change, now_ns, *key == self.all_hold);
+                            let is_of_all = *key == self.all_hold;
+                            self.told().one(change.made_ns, now_ns, is_of_all, || change.ideal_bytes());
                         }
                     }
                 }

@@ -12,11 +12,11 @@ pub(crate) const MADE: &str = "made";
 #[derive(Debug, Default)]
 pub(super) struct Seen(HashMap<ServiceKey, HashMap<InstanceId, u64>>);
 
-/// Says that a change has come, and how long its instance is as JSON.
+/// Says that a change has come, and of whom.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(super) struct Change<'a> {
     pub(super) made_ns: u64,
-    pub(super) ideal_bytes: usize,
+    one: &'a Instance,
 }
 
 // === impl Seen ===
@@ -24,7 +24,7 @@ pub(super) struct Change {
 impl Seen {
     /// The changes in this service that have not come before: each instance carries its own moment, so that those that
     /// come together are told apart.
-    pub(super) fn news(&mut self, key: &ServiceKey, service: &Service) -> Vec<Change> {
+    pub(super) fn news<'a>(&mut self, key: &ServiceKey, service: &'a Service) -> Vec<Change<'a>> {
         let before = self.0.entry(key.clone()).or_default();
         let mut news = Vec::new();
         for one in service.instances.iter() {
@@ -40,11 +40,15 @@ impl Seen {
 
 // === impl Change ===
 
-impl Change {
+impl<'a> Change<'a> {
     /// What has changed this instance since then.
-    fn of(one: &Instance, before_ns: u64) -> Option<Self> {
+    fn of(one: &'a Instance, before_ns: u64) -> Option<Self> {
         let made_ns = one.profile.metadata.get(MADE)?.parse().ok()?;
-        (made_ns > before_ns)
-            .then(|| Self { made_ns, ideal_bytes: serde_json::to_vec(one).map_or(0, |json| json.len()) })
+        (made_ns > before_ns).then_some(Self { made_ns, one })
+    }
+
+    /// How long its instance is as JSON.
+    pub(super) fn ideal_bytes(&self) -> usize {
+        serde_json::to_vec(self.one).map_or(0, |json| json.len())
     }
 }

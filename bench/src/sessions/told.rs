@@ -4,7 +4,6 @@ use std::{collections::HashMap, time::Duration};
 
 use rollcall_results::Record;
 
-use super::seen;
 use crate::report::Delays;
 
 /// Holds the deliveries of the measured changes.
@@ -27,24 +26,34 @@ pub(crate) struct Missing {
     pub(crate) deliveries: usize,
 }
 
-/// Holds to how many a change was told, and how long it took until the last of them was.
-#[derive(Clone, Copy, Debug, Default)]
+/// Holds to how many a change was told, how long it took until the last of them was, and how long its instance is as JSON.
+#[derive(Clone, Copy, Debug)]
 struct Change {
     told: usize,
     last_ns: u64,
+    ideal_bytes: u64,
 }
 
 // === impl Told ===
 
 impl Told {
-    /// One of the crowd has applied this change, in nanoseconds since 1970.
-    pub(super) fn one(&mut self, change: &seen::Change, now_ns: u64, is_of_all: bool) {
-        let delay_ns = now_ns.saturating_sub(change.made_ns);
+    /// One of the crowd has applied this change, in nanoseconds since 1970. How long its instance is as JSON is asked for once:
+    /// a crowd that has the processors of what it measures says so for all of them.
+    pub(super) fn one(
+        &mut self,
+        made_ns: u64,
+        now_ns: u64,
+        is_of_all: bool,
+        ideal_bytes: impl FnOnce() -> usize,
+    ) {
+        let delay_ns = now_ns.saturating_sub(made_ns);
         let changes = if is_of_all { &mut self.of_all } else { &mut self.of_others };
-        let one = changes.entry(change.made_ns).or_default();
-        *one = Change { told: one.told + 1, last_ns: delay_ns.max(one.last_ns) };
+        let unheard = || Change { told: 0, last_ns: 0, ideal_bytes: ideal_bytes() as u64 };
+        let one = changes.entry(made_ns).or_insert_with(unheard);
+        one.told += 1;
+        one.last_ns = one.last_ns.max(delay_ns);
         self.delays_us.push(u32::try_from(delay_ns / 1_000).unwrap_or(u32::MAX));
-        self.ideal_bytes += change.ideal_bytes as u64;
+        self.ideal_bytes += one.ideal_bytes;
     }
 
     pub(super) fn came(&mut self, bytes: usize) {
@@ -136,10 +145,10 @@ mod tests {
         let mut told = Told::default();
         for (made_ns, (holders, delay_ms)) in (1..).zip(changes) {
             for _ in 0..*holders {
-                told.one(&seen::Change { made_ns, ideal_bytes: 100 }, made_ns + delay_ms * MS, true);
+                told.one(made_ns, made_ns + delay_ms * MS, true, || 100);
             }
         }
-        told.one(&seen::Change { made_ns: 99, ideal_bytes: 100 }, 99 + 900 * MS, false);
+        told.one(99, 99 + 900 * MS, false, || 100);
         told
     }
 

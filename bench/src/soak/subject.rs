@@ -83,8 +83,9 @@ impl<'a> Subject<'a> {
                 Ok((u64::from(soak.a_second) * lasts.as_secs()) as usize)
             }
             Self::Real { filled, client, churn, soak, .. } => {
-                let pace = Pace { a_second: soak.a_second, lasts, shared: SHARED };
-                Ok(filled.runtime.block_on(churn.make(client, filled.fleet(), pace))?.changes)
+                let (fleet, a_second) = (filled.fleet(), soak.a_second);
+                let pace = Pace { a_second, lasts, shared: SHARED, services: fleet.services() };
+                Ok(filled.runtime.block_on(churn.make(client, fleet, pace))?.changes)
             }
         }
     }
