@@ -7,7 +7,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use rollcall_cluster::{Cluster, Home, Kubectl, Name, Wish, interrupt};
+use rollcall_cluster::{Cluster, Collects, Home, Kubectl, Name, Wish, interrupt};
 use serde_json::Value;
 
 /// Holds such a cluster while it is there.
@@ -18,12 +18,16 @@ pub(crate) struct OwnCluster {
 }
 
 /// Measures in a cluster of so many nodes that is gone afterwards, whatever came of it.
-pub(crate) fn in_own_cluster(nodes: u8, measure: impl FnOnce(&OwnCluster) -> Result<()>) -> Result<()> {
+pub(crate) fn in_own_cluster(
+    nodes: u8,
+    collects: Collects,
+    measure: impl FnOnce(&OwnCluster) -> Result<()>,
+) -> Result<()> {
     interrupt::listen()?;
     let home = Home::of_this_user()?;
     Cluster::sweep(&home)?;
     let name = Name::parse(&format!("bench-{}", process::id()))?;
-    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes, ours_alone: true })?;
+    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes, ours_alone: true, collects })?;
     let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
     let own = OwnCluster { home, cluster, kubectl };
     let measured = measure(&own);

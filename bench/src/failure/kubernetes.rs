@@ -21,7 +21,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams},
 };
 use nix::sys::signal::Signal;
-use rollcall_cluster::{TOOLBOX, interrupt};
+use rollcall_cluster::{Collects, TOOLBOX, interrupt};
 use rollcall_results::{Class, Configuration, Program, Record};
 use serde_json::{Value, json};
 use tokio::{
@@ -92,7 +92,7 @@ struct Life {
 
 /// What came of it is in this file, and why there is nothing where there is nothing: nobody else's measurement ends with it.
 pub(super) fn measure(wish: &Wish, into: &Path) -> Result<()> {
-    let measured = in_own_cluster(NODES, |own| {
+    let measured = in_own_cluster(NODES, Collects::AsShipped, |own| {
         let program = Program {
             name: "kube-apiserver, kube-controller-manager and kubelet".to_owned(),
             version: version(&own.kubectl)?,

@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use kube::Client;
-use rollcall_cluster::{Kubectl, Step, fake_nodes::FakeNodes, interrupt, static_build};
+use rollcall_cluster::{Collects, Kubectl, Step, fake_nodes::FakeNodes, interrupt, static_build};
 use rollcall_controller_tests::controller::{self, Controller, Settings, free_port};
 use serde_json::json;
 use tempfile::NamedTempFile;
@@ -61,9 +61,12 @@ const WRITES: [&str; 4] = ["status", "registration", "event", "token-review"];
 pub(crate) struct Writes([f64; WRITES.len()]);
 
 /// Measures in a cluster of one node that is gone afterwards, whatever came of it.
-pub(crate) fn in_a_cluster(measure: impl FnOnce(&mut Filled) -> Result<()>) -> Result<()> {
+pub(crate) fn in_a_cluster(
+    collects: Collects,
+    measure: impl FnOnce(&mut Filled) -> Result<()>,
+) -> Result<()> {
     let program = controller::program()?;
-    in_own_cluster(1, |own| measure(&mut Filled::start(own, &program)?))
+    in_own_cluster(1, collects, |own| measure(&mut Filled::start(own, &program)?))
 }
 
 // === impl Filled ===

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use rollcall_cluster::interrupt;
+use rollcall_cluster::{Collects, interrupt};
 use rollcall_controller_tests::controller::{Controller, Cost};
 use rollcall_results::{Class, Configuration, Ended, Record};
 
@@ -32,7 +32,7 @@ pub(crate) struct Rounds {
 
 pub(crate) fn run(instances: u32, rounds: u32) -> Result<()> {
     ensure!(instances > 0 && rounds > 0, "nothing to measure");
-    in_a_cluster(|filled| {
+    in_a_cluster(Collects::Seldom, |filled| {
         filled.fill(Fleet { instances })?;
         let (measured, _) = Rounds::measure(filled, rounds)?;
         let mut writer = report::begin("lists", Vec::new())?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use rollcall_cluster::{Kubectl, companion::Companion, interrupt};
+use rollcall_cluster::{Collects, Kubectl, companion::Companion, interrupt};
 use rollcall_controller_tests::{hermit::Fault, stage::Scene};
 use rollcall_faults::{Watchers, judge};
 use rollcall_results::{Program, Record};
@@ -34,7 +34,7 @@ const SECONDS_IN_A_MINUTE: u32 = 60;
 pub(crate) fn run(minutes: u32, sidecars: u8) -> Result<()> {
     ensure!(minutes > 0, "nothing to measure");
     ensure!((3..=SIDECARS_MAX).contains(&sidecars), "3 to {SIDECARS_MAX} sidecars, and not {sidecars}");
-    in_own_cluster(1, |own| on_a_process_of_its_own(&own.kubectl, minutes, sidecars))
+    in_own_cluster(1, Collects::AsShipped, |own| on_a_process_of_its_own(&own.kubectl, minutes, sidecars))
 }
 
 /// The environment says which cluster is meant. What it came to is kept also where it was not good.

@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use futures::FutureExt;
 use http::{Method, StatusCode};
-use rollcall_cluster::interrupt;
+use rollcall_cluster::{Collects, interrupt};
 use rollcall_controller_tests::controller::Controller;
 use rollcall_results::{Class, Configuration, Program, Record};
 use tokio::{task::JoinSet, time::sleep, time::timeout};
@@ -81,7 +81,8 @@ pub(super) fn beside(
     data: Data,
     act: impl FnOnce(&Installed<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    in_a_cluster(|filled| {
+    // What it computes is counted.
+    in_a_cluster(Collects::AsShipped, |filled| {
         filled.fill(Fleet { instances: data.all() })?;
         let controller = filled.controller()?;
         filled.settle(&controller)?;

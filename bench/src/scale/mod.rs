@@ -11,6 +11,7 @@ mod steps;
 use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::{Result, ensure};
+use rollcall_cluster::Collects;
 use rollcall_results::{Line, Record, Value};
 
 use crate::{
@@ -58,7 +59,7 @@ pub(crate) fn run(sizes: &[u32], sessions: u32) -> Result<()> {
         sizes.iter().all(|size| size.is_multiple_of(INSTANCES)),
         "whole services: {INSTANCES} instances each"
     );
-    in_a_cluster(|filled| {
+    in_a_cluster(Collects::Seldom, |filled| {
         let begin = Instant::now();
         let mut bench = Bench {
             kept: Kept::begin("scale", Vec::new())?,

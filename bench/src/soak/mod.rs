@@ -7,7 +7,7 @@ mod subject;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rollcall_cluster::interrupt;
+use rollcall_cluster::{Collects, interrupt};
 use rollcall_results::{Class, Configuration, Record};
 use rollcall_wire::limits::HEARTBEAT_EVERY;
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,7 @@ pub(crate) fn run(soak: Soak, half: bool) -> Result<()> {
         interrupt::listen()?;
         return soak.measure(Subject::half(soak)?);
     }
-    in_a_cluster(|filled| {
+    in_a_cluster(Collects::Seldom, |filled| {
         filled.fill(soak.fleet)?;
         soak.measure(Subject::real(filled, soak)?)
     })

@@ -12,6 +12,7 @@ use crate::run::{Poll, output_of, wait_for};
 use crate::state::{self, Phase, Record};
 use crate::tools::{Tools, check_go};
 use crate::{Error, control_plane, debian, interrupt, pki};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,6 +38,17 @@ pub struct Wish {
     pub nodes: u8,
     /// Whether the cluster is of use only as long as this process lives.
     pub ours_alone: bool,
+    pub collects: Collects,
+}
+
+/// Says how often the API server clears up its memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Collects {
+    #[default]
+    AsShipped,
+    /// For measurements of what shares the processors with it.
+    Seldom,
 }
 
 impl Cluster {
@@ -190,8 +202,7 @@ impl Cluster {
         let step =
             Step::start(format!("starting cluster {} with {} nodes", self.layout.name, self.record.nodes));
         pki::create_all(&self.layout, self.record.nodes)?;
-        let control_plane =
-            control_plane::start(&self.layout, &self.hierarchies, &self.record.tools, self.record.nodes)?;
+        let control_plane = control_plane::start(&self.layout, &self.hierarchies, &self.record)?;
         let numbers: Vec<u8> = (1..=self.record.nodes).collect();
         let parts = self.parts(images, cni);
         let add_ons = || {
@@ -261,8 +272,9 @@ impl Cluster {
 fn claim_slot(home: &Home, wish: &Wish, tools: Tools) -> Result<Record, Error> {
     let _lock = home.lock("slots", OTHERS_LIMIT)?;
     let owner = if wish.ours_alone { ProcessId::of_this_process() } else { None };
+    let (nodes, collects) = (wish.nodes, wish.collects);
     let record =
-        Record { slot: state::free_slot(home)?, nodes: wish.nodes, phase: Phase::Starting, tools, owner };
+        Record { slot: state::free_slot(home)?, nodes, phase: Phase::Starting, tools, owner, collects };
     state::write(&Layout::new(home.path(), wish.name.clone(), record.slot), &record)?;
     Ok(record)
 }

@@ -1,6 +1,7 @@
 //! Faults of single processes: those of a pod, and the API server's.
 
 use crate::cluster::Cluster;
+use crate::control_plane::API_SERVER;
 use crate::layout::Role;
 use crate::process::ProcessId;
 use crate::run::{Poll, wait_for};
@@ -13,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const API_SERVER: &str = "kube-apiserver";
 /// A killed process is gone within milliseconds; one that the disk holds needs seconds.
 const END_LIMIT: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -57,8 +57,7 @@ impl Cluster {
         let _lock = self.lock()?;
         let machine = self.control_plane()?;
         if self.find_api_server().is_none() {
-            let arguments = control_plane::api_server(&self.layout);
-            machine.start(API_SERVER, &self.record.tools.api_server, &arguments)?;
+            control_plane::start_api_server(&self.layout, &machine, &self.record)?;
         }
         control_plane::wait_until_ready(&self.layout, &self.record.tools, &machine)
     }

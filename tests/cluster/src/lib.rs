@@ -42,7 +42,7 @@ pub mod static_build;
 mod tools;
 
 pub use base_images::{PUBLIC_NAME_OF_TOOLBOX, TOOLBOX};
-pub use cluster::{Cluster, Wish};
+pub use cluster::{Cluster, Collects, Wish};
 pub use debian::{prepare_counts, prepare_pages, prepare_resolvers};
 pub use error::Error;
 pub use faults::Process;

@@ -1,6 +1,7 @@
 //! What the kit notes about a cluster: written before anything else of it is made, removed after all else is gone.
 
 use crate::Error;
+use crate::cluster::Collects;
 use crate::home::Home;
 use crate::layout::{Layout, Name, SLOTS, clusters_folder};
 use crate::process::ProcessId;
@@ -22,6 +23,8 @@ pub(crate) struct Record {
     pub tools: Tools,
     /// The process whose end ends the cluster's purpose too: a test run's own clusters are swept by the next run.
     pub owner: Option<ProcessId>,
+    #[serde(default)]
+    pub collects: Collects,
 }
 
 /// How far a cluster has come.
@@ -146,6 +149,7 @@ mod tests {
             phase: Phase::Starting,
             tools: Tools::default(),
             owner: ProcessId::of_this_process(),
+            collects: Collects::Seldom,
         };
         write(&layout, &record).unwrap();
         assert_eq!(read(&layout).unwrap(), Some(record.clone()));

@@ -7,7 +7,7 @@
 use anyhow::Result;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use rollcall_cluster::{Cluster, Home, Name, Wish};
+use rollcall_cluster::{Cluster, Collects, Home, Name, Wish};
 use rollcall_kit::{Host, eventually, kubectl};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -59,8 +59,11 @@ struct Guarded<'a> {
 }
 
 impl<'a> Guarded<'a> {
-    fn up(home: &'a Home, part: &str, nodes: u8) -> Result<Self> {
-        Ok(Self { home, cluster: Cluster::up(home, &Wish { name: name(part), nodes, ours_alone: true })? })
+    fn up(home: &'a Home, part: &str, nodes: u8, collects: Collects) -> Result<Self> {
+        Ok(Self {
+            home,
+            cluster: Cluster::up(home, &Wish { name: name(part), nodes, ours_alone: true, collects })?,
+        })
     }
 }
 
@@ -81,14 +84,15 @@ fn two_clusters_serve_side_by_side_survive_faults_and_leave_nothing() {
     let before = Host::look(&home).unwrap();
     {
         let (one, two) = std::thread::scope(|scope| {
-            let one = scope.spawn(|| Guarded::up(&home, "one", 3));
-            let two = scope.spawn(|| Guarded::up(&home, "two", 1));
+            let one = scope.spawn(|| Guarded::up(&home, "one", 3, Collects::AsShipped));
+            let two = scope.spawn(|| Guarded::up(&home, "two", 1, Collects::Seldom));
             (one.join().unwrap().unwrap(), two.join().unwrap().unwrap())
         });
         assert_ne!(one.cluster.layout().slot, two.cluster.layout().slot);
         serves_across_nodes(&one.cluster).unwrap();
         survives_faults(&one.cluster).unwrap();
         survives_faults_of_processes(&one.cluster).unwrap();
+        collects_seldom_from_its_start_on(&two.cluster).unwrap();
         // The other one goes on, though the first one's end took links, routes and cgroups away beside it.
         run_web(&two.cluster).unwrap();
         drop(one);
@@ -161,6 +165,19 @@ fn forwards_a_port(cluster: &Cluster) -> Result<()> {
     forward.kill()?;
     forward.wait()?;
     assert!(answer.contains("web-"), "{answer}");
+    Ok(())
+}
+
+/// The Go of its API server is told to clear up less often: as it began, and as it was started again.
+fn collects_seldom_from_its_start_on(cluster: &Cluster) -> Result<()> {
+    let is_seldom = || -> Result<bool> {
+        let environment = std::fs::read(format!("/proc/{}/environ", cluster.api_server()?.pid()))?;
+        Ok(environment.split(|byte| *byte == 0).any(|one| one.starts_with(b"GOGC=")))
+    };
+    assert!(is_seldom()?);
+    cluster.kill_api_server()?;
+    cluster.start_api_server()?;
+    assert!(is_seldom()?);
     Ok(())
 }
 

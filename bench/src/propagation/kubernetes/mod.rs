@@ -17,7 +17,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use kube::Client as KubeClient;
-use rollcall_cluster::{Kubectl, fake_nodes::FakeNodes};
+use rollcall_cluster::{Collects, Kubectl, fake_nodes::FakeNodes};
 use rollcall_results::Program;
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ pub(crate) struct Reached {
 
 /// With a cluster that is there for nothing else.
 pub(crate) fn beside(act: impl FnOnce(&Reached) -> Result<()>) -> Result<()> {
-    in_own_cluster(1, |OwnCluster { home, cluster, kubectl }| {
+    in_own_cluster(1, Collects::AsShipped, |OwnCluster { home, cluster, kubectl }| {
         let dns = cluster.layout().dns_address();
         lead_to(&dns, kubectl)?;
         let nodes = FakeNodes::start(home, kubectl, MARK)?;
