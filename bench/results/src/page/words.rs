@@ -63,7 +63,7 @@ pub(super) fn better(value: &str, case: &BTreeMap<String, Value>) -> Option<Bett
         // How somebody was set, which what was measured follows from.
         "ttl_ms" | "beat_ms" => None,
         // They are the load's, or of what comes before the measurement.
-        "late_p99_us" | "warm_up_s" => None,
+        "late_p99_us" | "warm_up_s" | "settled_s" => None,
         "false_evictions" | "lookups_without_one" | "lookups_wrong" | "never_seen" | "descriptors" => {
             Some(Better::Less)
         }
@@ -141,6 +141,7 @@ mod tests {
             ("kib_a_session", "KiB a session", None),
             ("late_p99_us", "late p99 µs", None),
             ("warm_up_s", "warm up s", None),
+            ("settled_s", "settled s", None),
             ("rss_mib", "RSS MiB", Some(Better::Less)),
             ("cpu_us_per_change", "CPU µs a change", Some(Better::Less)),
             ("false_evictions", "false evictions", Some(Better::Less)),
