@@ -113,7 +113,6 @@ impl Book {
         let line = Line::Up { since_ms: now_ms, is_synced: false, hears: beat.hears.clone() };
         let process = self.known.entry(who.epoch.clone()).or_insert_with(|| Process::new(now_ms));
         process.replica = Some(who.replica.as_str().into());
-        process.sign = Sign::default();
         process.words.hear(&beat.changed, now_ms);
         process.met_ms.get_or_insert(now_ms);
         process.is_over = false;
@@ -144,6 +143,7 @@ impl Book {
     pub fn broken(&mut self, epoch: &str, now_ms: u64) {
         if let Some(process) = self.known.get_mut(epoch).filter(|process| process.is_up()) {
             process.line = Line::Broken { since_ms: now_ms };
+            process.sign = Sign::default();
         }
     }
 
@@ -152,10 +152,13 @@ impl Book {
         self.answered_ms = self.answered_ms.max(Some(now_ms));
     }
 
-    /// The API server has answered about the sign of a process; it was asked then.
+    /// The API server has answered about the sign of a process; it was asked then. Of what was asked before it was missed this
+    /// time only that there was an answer counts: it would make a long silence of the time in which nobody asked.
     pub fn sign(&mut self, epoch: &str, answer: Answer, asked_ms: u64, now_ms: u64) {
         self.answered(now_ms);
-        let Some(process) = self.known.get_mut(epoch) else { return };
+        let Some(process) = self.known.get_mut(epoch).filter(|process| process.is_missed_at(asked_ms)) else {
+            return;
+        };
         let missed_ms = process.missed_since_ms();
         let sign = &mut process.sign;
         let had_asked = sign.asked_ms.is_some();

@@ -88,12 +88,12 @@ pub(super) enum Line {
     },
 }
 
-/// Holds what the API server says of a process's sign of life.
+/// Holds what the API server says of a process's sign of life, since there is no link with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sign {
     /// When it was seen to move.
     pub(super) moved_ms: Option<u64>,
-    /// When the first question was asked that was answered, since there is no link.
+    /// When the first question was asked that was answered.
     pub(super) first_asked_ms: Option<u64>,
     /// When the last question was asked that was answered, whatever the answer.
     pub(super) asked_ms: Option<u64>,
@@ -274,6 +274,11 @@ impl Process {
 
     pub(super) fn is_broken(&self) -> bool {
         matches!(self.line, Line::Broken { .. })
+    }
+
+    /// Whether it was missed then, and has been since.
+    pub(super) fn is_missed_at(&self, at_ms: u64) -> bool {
+        matches!(self.line, Line::Broken { since_ms } if at_ms >= since_ms)
     }
 
     pub(super) fn is_synced(&self) -> bool {

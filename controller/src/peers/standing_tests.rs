@@ -115,6 +115,13 @@ impl Watcher {
         }
     }
 
+    /// An answer comes to what was asked so long ago.
+    fn answered_late(&mut self, epoch: &str, after_ms: u64) {
+        let version = self.signs.get(epoch).copied().unwrap_or_default().to_string().into();
+        self.book.sign(epoch, Answer::Sign { version }, self.now_ms.saturating_sub(after_ms), self.now_ms);
+        self.look();
+    }
+
     fn lost_ms(&self, epoch: &str) -> Option<u64> {
         match self.look.standings.get(epoch) {
             Some(PeerStanding::Lost { at_ms }) => Some(*at_ms),
@@ -203,6 +210,34 @@ fn a_sign_of_an_earlier_need_is_none_and_hearsay_goes_one_step() {
     ours.breaks("c1");
     ours.wait(3_000, &["b1"]);
     assert!(ours.is_lost("c1") && !ours.is_lost("b1"));
+}
+
+/// Who stood still misses all others when it wakes, asks about them, and has its links back before the answers come; or misses
+/// them again by then.
+#[test]
+fn an_answer_of_an_earlier_need_is_none() {
+    for linked_ms in [1_000, 4_000, 19_000] {
+        for comes_at_once in [true, false] {
+            let mut ours = Watcher::new();
+            ours.link("b1", &["a1"]);
+            ours.api = false;
+            ours.breaks("b1");
+            ours.link("b1", &["a1"]);
+            if comes_at_once {
+                ours.answered_late("b1", 0);
+            }
+            ours.wait(linked_ms, &[]);
+            ours.api = true;
+            ours.breaks("b1");
+            let broke_ms = ours.now_ms;
+            if !comes_at_once {
+                ours.answered_late("b1", linked_ms);
+            }
+            ours.wait(4_000, &[]);
+            let after_ms = ours.lost_ms("b1").expect("lost by now") - broke_ms;
+            assert!(after_ms <= LOST_AFTER_MS + 1_000, "{linked_ms}, {comes_at_once}: {after_ms}");
+        }
+    }
 }
 
 #[test]
@@ -515,6 +550,7 @@ enum Event {
     Link(usize, Vec<usize>),
     Beat(usize, Vec<usize>),
     Break(usize),
+    AnsweredLate(usize, u64),
     Api(bool),
     Pods(Vec<usize>),
     Wait(u64, Vec<usize>),
@@ -530,6 +566,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (one(), some()).prop_map(|(epoch, hears)| Event::Link(epoch, hears)),
         2 => (one(), some()).prop_map(|(epoch, hears)| Event::Beat(epoch, hears)),
         3 => one().prop_map(Event::Break),
+        1 => (one(), 0_u64..20_000).prop_map(|(epoch, after_ms)| Event::AnsweredLate(epoch, after_ms)),
         1 => any::<bool>().prop_map(Event::Api),
         1 => proptest::collection::vec(0..REPLICAS.len(), 0..3).prop_map(Event::Pods),
         6 => (0_u64..8_000, some()).prop_map(|(ms, alive)| Event::Wait(ms, alive)),
@@ -554,6 +591,7 @@ proptest! {
                 Event::Link(epoch, hears) => ours.link(EPOCHS[epoch], &named(&hears)),
                 Event::Beat(epoch, hears) => ours.beat(EPOCHS[epoch], &named(&hears), Standing::Serving),
                 Event::Break(epoch) => ours.breaks(EPOCHS[epoch]),
+                Event::AnsweredLate(epoch, after_ms) => ours.answered_late(EPOCHS[epoch], after_ms),
                 Event::Api(answers) => ours.api = answers,
                 Event::Pods(pods) => {
                     let names: Vec<_> = pods.iter().map(|number| REPLICAS[*number]).collect();
@@ -596,7 +634,8 @@ proptest! {
                     prop_assert!(process.sign.asked_ms.is_some_and(|asked_ms| asked_ms > since_ms));
                     prop_assert!(process.sign.back_ms.is_none_or(|back_ms| lost_ms >= back_ms + BACK_FOR_MS));
                     let sign = &process.sign;
-                    prop_assert!(sign.first_asked_ms.is_some_and(|asked_ms| lost_ms >= asked_ms + LOST_AFTER_MS));
+                    let first_asked_ms = sign.first_asked_ms.unwrap_or_default();
+                    prop_assert!(first_asked_ms >= since_ms && lost_ms >= first_asked_ms + LOST_AFTER_MS);
                     let seen_ms = sign.asked_ms.unwrap_or_default() + ASKED_WITHIN_MS;
                     prop_assert!(sign.moved_ms.is_none_or(|moved_ms| seen_ms >= moved_ms + SIGN_COUNTS_FOR_MS));
                     prop_assert!(stood_still_ms == 0 || lost_ms >= stood_still_ms + 3_000 || lost_ms < stood_still_ms);
