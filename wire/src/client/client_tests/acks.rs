@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Down, Up,
+    client::Client,
     limits::{ACK_AT_ONCE_FOR, ACK_LATER, ANSWERED_OTHERWISE_WITHIN, milliseconds},
 };
 
@@ -54,16 +55,22 @@ fn what_may_take_somebody_out_of_lookups_is_acknowledged_at_once_and_anything_el
     }
 }
 
+/// A client that was told of a service without instances at 0 ms, and the frames that tell of its first.
+fn in_step() -> (Client, Vec<Down>) {
+    let orders = key("orders");
+    let (none, one) = (service(&orders, 5, vec![]), service(&orders, 6, vec![instance(1, 1)]));
+    let mut client = client(&["orders"]);
+    hear(&mut client, whole(&orders, &none, 1)).unwrap();
+    client.hear(synced(1, &[&orders]), 0).unwrap();
+    (client, delta(&orders, &none, &one, 1))
+}
+
 #[test]
 fn who_hears_all_the_time_acknowledges_in_time() {
-    let orders = key("orders");
-    let (one, two) = (service(&orders, 5, vec![]), service(&orders, 6, vec![instance(1, 1)]));
-    let mut client = client(&["orders"]);
-    hear(&mut client, whole(&orders, &one, 1)).unwrap();
-    client.hear(synced(1, &[&orders]), 0).unwrap();
+    let (mut client, one_more) = in_step();
     client.tick(3_000).unwrap();
     client.take_up();
-    for frame in delta(&orders, &one, &two, 1).into_iter().chain([synced(2, &[])]) {
+    for frame in one_more.into_iter().chain([synced(2, &[])]) {
         client.hear(frame, 3_100).unwrap();
     }
     assert_eq!(client.take_up(), []);
@@ -75,13 +82,9 @@ fn who_hears_all_the_time_acknowledges_in_time() {
 /// Its first state has a turn, which ends when nothing is left to be acknowledged.
 #[test]
 fn who_was_just_answered_acknowledges_all_at_once() {
-    let orders = key("orders");
-    let (one, two) = (service(&orders, 5, vec![]), service(&orders, 6, vec![instance(1, 1)]));
-    let mut client = client(&["orders"]);
-    hear(&mut client, whole(&orders, &one, 1)).unwrap();
-    client.hear(synced(1, &[&orders]), 0).unwrap();
+    let (mut client, one_more) = in_step();
     client.take_up();
-    for frame in delta(&orders, &one, &two, 1).into_iter().chain([synced(2, &[])]) {
+    for frame in one_more.into_iter().chain([synced(2, &[])]) {
         client.hear(frame, 10).unwrap();
     }
     assert_eq!(client.take_up(), [Up::Ack { cursor: 2 }]);
@@ -90,14 +93,10 @@ fn who_was_just_answered_acknowledges_all_at_once() {
 /// One write does for both.
 #[test]
 fn what_is_told_to_who_answers_it_by_a_heartbeat_is_acknowledged_with_that() {
-    let orders = key("orders");
-    let (one, two) = (service(&orders, 5, vec![]), service(&orders, 6, vec![instance(1, 1)]));
-    let mut client = client(&["orders"]);
-    hear(&mut client, whole(&orders, &one, 1)).unwrap();
-    client.hear(synced(1, &[&orders]), 0).unwrap();
+    let (mut client, one_more) = in_step();
     client.take_up();
     let now_ms = milliseconds(ANSWERED_OTHERWISE_WITHIN + ACK_AT_ONCE_FOR);
-    delta(&orders, &one, &two, 1).into_iter().for_each(|frame| drop(client.hear(frame, now_ms).unwrap()));
+    one_more.into_iter().for_each(|frame| drop(client.hear(frame, now_ms).unwrap()));
     assert!(matches!(client.take_up()[..], [Up::Heartbeat { .. }]), "frame by frame");
     client.hear(synced(2, &[]), now_ms).unwrap();
     assert_eq!(client.take_up(), [Up::Ack { cursor: 2 }]);
