@@ -27,7 +27,7 @@ pub(crate) fn in_own_cluster(
     let home = Home::of_this_user()?;
     Cluster::sweep(&home)?;
     let name = Name::parse(&format!("bench-{}", process::id()))?;
-    let cluster = Cluster::up(&home, &Wish { name: name.clone(), nodes, ours_alone: true, collects })?;
+    let cluster = Cluster::up(&home, &Wish { collects, ..Wish::new(&name, nodes) })?;
     let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
     let own = OwnCluster { home, cluster, kubectl };
     let measured = measure(&own);

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use rollcall_cluster::kind::Kind;
-use rollcall_cluster::{Cluster, Collects, Home, NODES_MAX, Name, Provider, Shell, Wish};
+use rollcall_cluster::{Cluster, Home, NODES_MAX, Name, Provider, Shell, Wish};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,10 +62,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 fn on_local(home: &Home, name: &Name, action: Action) -> Result<ExitCode> {
     match action {
         Action::Up { nodes } => {
-            let cluster = Cluster::up(
-                home,
-                &Wish { name: name.clone(), nodes, ours_alone: false, collects: Collects::AsShipped },
-            )?;
+            let cluster = Cluster::up(home, &Wish { ours_alone: false, ..Wish::new(name, nodes) })?;
             say_hello(&cluster.shell()?);
         }
         Action::Env => print!("{}", Cluster::get(home, name)?.shell()?),

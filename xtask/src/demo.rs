@@ -5,9 +5,7 @@ use crate::on_cluster::{self, Whose};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use rollcall_cluster::kind::Kind;
-use rollcall_cluster::{
-    Cluster, Collects, HELM, Home, Kubectl, NODES_MAX, Name, Provider, Wish as ClusterWish,
-};
+use rollcall_cluster::{Cluster, HELM, Home, Kubectl, NODES_MAX, Name, Provider, Wish as ClusterWish};
 use rollcall_demo::{ImageName, Scene, Stage, Wish, play};
 use std::env;
 use std::path::PathBuf;
@@ -56,15 +54,8 @@ fn on_local(home: &Home, arguments: &Arguments) -> Result<bool> {
     Cluster::sweep(home)?;
     let archives = arguments.archives()?;
     let (helm, name) = (HELM.build(home)?, arguments.name()?);
-    let cluster = Cluster::up(
-        home,
-        &ClusterWish {
-            name: name.clone(),
-            nodes: NODES,
-            ours_alone: !arguments.keep,
-            collects: Collects::AsShipped,
-        },
-    )?;
+    let wish = ClusterWish { ours_alone: !arguments.keep, ..ClusterWish::new(&name, NODES) };
+    let cluster = Cluster::up(home, &wish)?;
     let kubectl = Kubectl { program: cluster.kubectl_program().to_owned(), kubeconfig: cluster.kubeconfig() };
     let played = on_cluster::load_archives(&cluster, archives.iter().map(PathBuf::as_path)).and_then(|()| {
         let wish = Wish {

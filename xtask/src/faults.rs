@@ -5,7 +5,7 @@ use crate::on_cluster;
 use crate::outcome::Outcome;
 use crate::test_programs::TestPrograms;
 use anyhow::{Context, Result, bail};
-use rollcall_cluster::{Cluster, Collects, HELM, Home, Name, Wish, static_build};
+use rollcall_cluster::{Cluster, HELM, Home, Name, Wish, static_build};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,10 +57,7 @@ fn on_three_nodes(
 ) -> Result<()> {
     HELM.build(home)?;
     let name = Name::parse(&format!("faults-{}", std::process::id()))?;
-    let cluster = Cluster::up(
-        home,
-        &Wish { name: name.clone(), nodes: NODES, ours_alone: true, collects: Collects::AsShipped },
-    )?;
+    let cluster = Cluster::up(home, &Wish::new(&name, NODES))?;
     let tested = on_cluster::load(&cluster, images).and_then(|()| {
         let kubeconfig = cluster.kubeconfig();
         let kubectl = cluster.kubectl_program();

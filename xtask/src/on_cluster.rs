@@ -7,7 +7,7 @@ use crate::test_programs::TestPrograms;
 use anyhow::{Context, Result};
 use rollcall_cluster::kind::Kind;
 use rollcall_cluster::{
-    Cluster, Collects, HELM, Home, KUBECTL, KWOK, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of,
+    Cluster, HELM, Home, KUBECTL, KWOK, NODES_MAX, Name, Provider, Step, TOOLBOX, Wish, output_of,
 };
 use std::env;
 use std::path::{Path, PathBuf};
@@ -53,10 +53,7 @@ fn on_local(home: &Home, built: &TestPrograms, outcome: &mut Outcome) -> Result<
     Cluster::sweep(home)?;
     let images = image::build_all()?;
     let name = own_name()?;
-    let cluster = Cluster::up(
-        home,
-        &Wish { name: name.clone(), nodes: NODES, ours_alone: true, collects: Collects::AsShipped },
-    )?;
+    let cluster = Cluster::up(home, &Wish::new(&name, NODES))?;
     let tested = load_and_test(home, &cluster, &images, built, outcome);
     let ended = Cluster::down(home, &name);
     tested?;

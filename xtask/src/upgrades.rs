@@ -7,7 +7,7 @@ use crate::test_programs::TestPrograms;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use rollcall_cluster::image::Image;
-use rollcall_cluster::{Cluster, Collects, HELM, Home, Name, Step, Wish, output_of, static_build};
+use rollcall_cluster::{Cluster, HELM, Home, Name, Step, Wish, output_of, static_build};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -55,10 +55,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let _ = fs::remove_dir_all(report.with_extension(""));
     let _ = fs::remove_file(&report);
     let name = Name::parse(&format!("upgrades-{}", std::process::id()))?;
-    let cluster = Cluster::up(
-        &home,
-        &Wish { name: name.clone(), nodes: NODES, ours_alone: true, collects: Collects::AsShipped },
-    )?;
+    let cluster = Cluster::up(&home, &Wish::new(&name, NODES))?;
     let mut outcome = Outcome::default();
     let tested = on_cluster::load(&cluster, &images)
         .and_then(|()| on_cluster::load(&cluster, &old.images))

@@ -32,7 +32,7 @@ pub struct Cluster {
     pub(crate) hierarchies: Hierarchies,
 }
 
-/// What `up` is asked for.
+/// What `up` is asked for; see [`Wish::new`].
 pub struct Wish {
     pub name: Name,
     pub nodes: u8,
@@ -49,6 +49,13 @@ pub enum Collects {
     AsShipped,
     /// For measurements of what shares the processors with it.
     Seldom,
+}
+
+impl Wish {
+    /// A cluster of the program's own, and an API server as it is shipped.
+    pub fn new(name: &Name, nodes: u8) -> Self {
+        Self { name: name.clone(), nodes, ours_alone: true, collects: Collects::AsShipped }
+    }
 }
 
 impl Cluster {

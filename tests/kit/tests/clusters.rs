@@ -60,10 +60,8 @@ struct Guarded<'a> {
 
 impl<'a> Guarded<'a> {
     fn up(home: &'a Home, part: &str, nodes: u8, collects: Collects) -> Result<Self> {
-        Ok(Self {
-            home,
-            cluster: Cluster::up(home, &Wish { name: name(part), nodes, ours_alone: true, collects })?,
-        })
+        let wish = Wish { collects, ..Wish::new(&name(part), nodes) };
+        Ok(Self { home, cluster: Cluster::up(home, &wish)? })
     }
 }
 
