@@ -17,11 +17,32 @@ const SERVICES: u32 = 50;
 const NODES: u32 = 100;
 pub(crate) const VERSION: &str = "1.4.2";
 
+/// Services are registered in so many ways, one after the other.
+pub(crate) const WAYS: u32 = 3;
+
+/// Who registers a service, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Annotations,
+    Selector,
+    Service,
+}
+
 /// Holds how many instances the cluster has. A third of its services is registered by the pods' annotations, a third
 /// by a selector, and a third is adopted from Services.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fleet {
     pub(crate) instances: u32,
+}
+
+impl By {
+    pub(crate) fn of(service: u32) -> Self {
+        match service % WAYS {
+            0 => Self::Annotations,
+            1 => Self::Selector,
+            _ => Self::Service,
+        }
+    }
 }
 
 impl Fleet {
@@ -37,9 +58,15 @@ impl Fleet {
                         NamespaceFacts { adopts_services: true, ..NamespaceFacts::default() },
                     )
                 })),
-                Kind::Registration => Box::new((0..self.services()).filter(|n| n % 3 == 1).map(registration)),
-                Kind::Service => Box::new((0..self.services()).filter(|n| n % 3 == 2).map(service)),
-                Kind::Slice => Box::new((0..self.services()).filter(|n| n % 3 == 2).map(|n| slice(n, None))),
+                Kind::Registration => {
+                    Box::new((0..self.services()).filter(|n| By::of(*n) == By::Selector).map(registration))
+                }
+                Kind::Service => {
+                    Box::new((0..self.services()).filter(|n| By::of(*n) == By::Service).map(service))
+                }
+                Kind::Slice => Box::new(
+                    (0..self.services()).filter(|n| By::of(*n) == By::Service).map(|n| slice(n, None)),
+                ),
             };
             std::iter::once(Change::ListBegins(kind)).chain(objects).chain([Change::ListEnds(kind)])
         })

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::objects::{readiness, saying, says_itself};
 use crate::{
-    fleet::{Fleet, INSTANCES, key, pod_name},
+    fleet::{Fleet, INSTANCES, WAYS, key, pod_name},
     report::Delays,
     sessions::{ALL_HOLD, MADE, now_ns},
 };
@@ -28,10 +28,6 @@ const AT_A_TIME: usize = 32;
 /// Of one change, with a pause between two.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Services are registered in so many ways, one after the other: a change of each costs something else, and so there are as
-/// many changes of each.
-const WAYS: u32 = 3;
 
 /// Holds how much changes; of `shared` changes one is of the service that all sessions hold, and the others are of so many
 /// `services`, which lie apart.

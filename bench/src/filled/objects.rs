@@ -4,7 +4,7 @@
 use rollcall_cluster::fake_nodes::{BY_HAND, FakeNodes, NODES};
 use serde_json::{Value, json};
 
-use crate::fleet::{Fleet, INSTANCES, VERSION, address, key, pod_name};
+use crate::fleet::{By, Fleet, INSTANCES, VERSION, address, key, pod_name};
 
 /// What a pod says of itself, beside what every other says too.
 pub(super) const SAYS: &str = "rollcall.dev/metadata";
@@ -15,21 +15,6 @@ const SINCE: &str = "2026-01-02T03:04:05Z";
 pub(super) struct Object {
     pub(super) path: String,
     pub(super) body: Value,
-}
-
-/// Who registers a service, by its number: thirds of all.
-enum By {
-    Annotations,
-    Selector,
-    Service,
-}
-
-fn by(service: u32) -> By {
-    match service % 3 {
-        0 => By::Annotations,
-        1 => By::Selector,
-        _ => By::Service,
-    }
 }
 
 pub(super) fn namespaces(fleet: Fleet) -> Vec<String> {
@@ -50,7 +35,7 @@ pub(super) fn namespace(name: &str) -> Object {
 pub(super) fn pod(pod: u32, nodes: &FakeNodes) -> Object {
     let service = pod / INSTANCES;
     let key = key(service);
-    let (annotations, init_containers) = match by(service) {
+    let (annotations, init_containers) = match By::of(service) {
         By::Annotations => (
             json!({
                 BY_HAND: "true", "rollcall.dev/service": key.service, "rollcall.dev/version": VERSION,
@@ -95,7 +80,7 @@ pub(super) fn pod_status(pod: u32) -> Value {
         json!({"name": name, "image": IMAGE, "imageID": "", "restartCount": 0, "ready": true, "started": true,
             "state": {"running": {"startedAt": SINCE}}})
     };
-    let sidecars = match by(pod / INSTANCES) {
+    let sidecars = match By::of(pod / INSTANCES) {
         By::Annotations => vec![container("rollcall-sidecar")],
         By::Selector | By::Service => Vec::new(),
     };
@@ -110,7 +95,7 @@ pub(super) fn pod_status(pod: u32) -> Value {
 
 /// What a service has beside its pods.
 pub(super) fn beside_the_pods(service: u32) -> Option<Object> {
-    match by(service) {
+    match By::of(service) {
         By::Annotations => None,
         By::Selector => Some(registration(service)),
         By::Service => Some(kubernetes_service(service)),
@@ -134,7 +119,7 @@ pub(super) fn saying(metadata: &str) -> Value {
 
 /// Whether the service is registered by what its pods say of themselves.
 pub(super) fn says_itself(service: u32) -> bool {
-    matches!(by(service), By::Annotations)
+    matches!(By::of(service), By::Annotations)
 }
 
 fn registration(service: u32) -> Object {
