@@ -256,7 +256,7 @@ impl Hub {
         };
         let epoch = self.links.get(id).and_then(|held| held.met.as_ref()).map(|met| met.epoch.clone());
         match heard {
-            Heard::Hello { who, beat } => self.met(id, &who, beat, now_ms),
+            Heard::Hello { who, beat } => self.met(id, &who, &beat, now_ms),
             Heard::Synced => epoch.iter().for_each(|epoch| self.book.synced(epoch)),
             Heard::Beat(beat) => {
                 epoch.iter().for_each(|epoch| self.book.beat(epoch, &beat, now_ms));
@@ -280,15 +280,18 @@ impl Hub {
         Ok(())
     }
 
-    fn met(&mut self, id: LinkId, who: &Introduction, beat: Beat, now_ms: u64) {
-        if !self.links.has(&who.epoch) {
+    fn met(&mut self, id: LinkId, who: &Introduction, beat: &Beat, now_ms: u64) {
+        let is_first = !self.links.has(&who.epoch);
+        if !self.links.met(id, who, beat.clone()) {
+            return;
+        }
+        if is_first {
             info!(replica = who.replica, epoch = %who.epoch, "another replica is met");
         }
-        self.book.linked(who, &beat, now_ms);
+        self.book.linked(who, beat, now_ms);
         if let Some(address) = self.links.get(id).and_then(|held| held.dialled) {
             self.dials.met(address, &who.epoch);
         }
-        self.links.met(id, who, beat);
         for question in self.asked.met(id, &who.epoch, Instant::now()) {
             self.links.order(id, Order::Say(question));
         }

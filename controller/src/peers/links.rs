@@ -77,12 +77,12 @@ impl Links {
         self.held.iter().filter(|(_, held)| held.orders.is_closed()).map(|(id, _)| *id).collect()
     }
 
-    /// The other end has said hello. Of two links with it one stays.
-    pub(super) fn met(&mut self, id: LinkId, who: &Introduction, beat: Beat) {
-        let met = Met { replica: who.replica.as_str().into(), epoch: who.epoch.clone(), beat };
-        if let Some(held) = self.held.get_mut(&id) {
-            held.met = Some(met);
-        }
+    /// The other end has said hello. Of two links with it one stays. Says whether the link is there still: its last words may
+    /// be read after its end was found.
+    #[must_use]
+    pub(super) fn met(&mut self, id: LinkId, who: &Introduction, beat: Beat) -> bool {
+        let Some(held) = self.held.get_mut(&id) else { return false };
+        held.met = Some(Met { replica: who.replica.as_str().into(), epoch: who.epoch.clone(), beat });
         let same = |held: &Held| held.met.as_ref().is_some_and(|met| met.epoch == who.epoch) && !held.ends;
         let mut stays = id;
         for other in self
@@ -99,6 +99,7 @@ impl Links {
             };
             self.order(ends, Order::GoAway(DOUBLED));
         }
+        true
     }
 
     /// Whether the first of two links with this process stays. Both ends must come to the same answer, so it goes by what both
@@ -216,7 +217,7 @@ mod tests {
                 let by_b = end.open(own == "b");
                 let order = if swapped { [by_b, by_a] } else { [by_a, by_b] };
                 for id in order {
-                    end.links.met(id, &who(other), Beat::default());
+                    assert!(end.links.met(id, &who(other), Beat::default()));
                 }
                 assert_eq!(end.links.one_each().map(|(id, _)| id).collect::<Vec<_>>(), [by_a]);
                 assert!(end.links.has_named(other) && end.links.has(&who(other).epoch));
@@ -232,11 +233,22 @@ mod tests {
             for dialled in [true, false] {
                 let mut end = End::new(own);
                 let [old, new] = [end.open(dialled), end.open(dialled)];
-                end.links.met(old, &who(other), Beat::default());
-                end.links.met(new, &who(other), Beat::default());
+                assert!(end.links.met(old, &who(other), Beat::default()));
+                assert!(end.links.met(new, &who(other), Beat::default()));
                 assert_eq!(end.ended(), [old]);
             }
         }
+    }
+
+    #[test]
+    fn a_hello_of_a_link_that_is_gone_meets_nobody_and_ends_no_other() {
+        let mut end = End::new("b");
+        let [by_b, by_a] = [end.open(true), end.open(false)];
+        assert!(end.links.met(by_b, &who("a"), Beat::default()));
+        end.links.close(by_a);
+        assert!(!end.links.met(by_a, &who("a"), Beat::default()));
+        assert_eq!(end.ended(), []);
+        assert_eq!(end.links.one_each().map(|(id, _)| id).collect::<Vec<_>>(), [by_b]);
     }
 
     #[test]
