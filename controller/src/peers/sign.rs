@@ -109,12 +109,24 @@ pub(super) async fn run(
     let api = OwnObjects::new(client, &settings.namespace);
     let mut signs = Signs { settings, api, index, counts, told, held: None };
     let (mut jitter, mut failed) = (Jitter::from_entropy(), 0);
-    while errand.wait_for(|errand| !errand.is_nothing()).await.is_ok() {
+    loop {
+        // What nobody answered in an earlier need delays no round of this one.
+        if errand.borrow().is_nothing() {
+            failed = 0;
+        }
+        if errand.wait_for(|errand| !errand.is_nothing()).await.is_err() {
+            return;
+        }
         let began = Instant::now();
         let task = errand.borrow_and_update().clone();
         failed = if signs.round(&task).await { 0 } else { failed + 1 };
         sleep_until(began + pause(failed, &mut jitter)).await;
     }
+}
+
+/// What a call is answered with. Each has its own time, also where a sign takes two: whoever answers slowly still takes it.
+async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    timeout(CALL_MAX, call).await.unwrap_or_else(|late| Err(kube::Error::Service(late.into())))
 }
 
 /// From the beginning of a round to that of the next, after so many that nobody answered.
@@ -143,10 +155,7 @@ impl Signs {
         let mut calls = FuturesUnordered::<BoxFuture<'_, bool>>::new();
         if gives {
             let (held, pod) = (&mut held, errand.pod.as_ref());
-            calls.push(Box::pin(async move {
-                let Ok(given) = timeout(CALL_MAX, this.give(held, pod)).await else { return false };
-                this.answered(given.map(drop)).await
-            }));
+            calls.push(Box::pin(async move { this.answered(this.give(held, pod).await).await }));
         }
         // One look at each, however many of its processes are missed.
         let mut missed = BTreeMap::<&str, Vec<Arc<str>>>::new();
@@ -170,7 +179,7 @@ impl Signs {
         let name = name(&self.settings.lease_name, &self.settings.replica);
         let stands = match held.take() {
             Some(held) => Some(held),
-            None => match self.api.get(&name).await {
+            None => match in_time(self.api.get(&name)).await {
                 Ok(lease) => Held::of(lease, false),
                 Err(kube::Error::Api(status)) if status.code == 404 => None,
                 Err(error) => return Err(error),
@@ -204,8 +213,8 @@ impl Signs {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         self.counts.count(WriteKind::Sign);
         match (&sign.metadata.resource_version, &sign.metadata.name) {
-            (Some(_), Some(name)) => self.api.replace(name, &params, sign).await,
-            _ => self.api.create(&params, sign).await,
+            (Some(_), Some(name)) => in_time(self.api.replace(name, &params, sign)).await,
+            _ => in_time(self.api.create(&params, sign)).await,
         }
     }
 
@@ -242,11 +251,10 @@ impl Signs {
     async fn read(&self, replica: &str, epochs: Vec<Arc<str>>) -> bool {
         let asked_ms = self.index.now_ms();
         let name = name(&self.settings.lease_name, replica);
-        let lease = match timeout(CALL_MAX, self.api.get(&name)).await {
-            Ok(Ok(lease)) => Some(lease),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => None,
-            Ok(Err(error)) => return self.answered(Err(error)).await,
-            Err(_) => return false,
+        let lease = match in_time(self.api.get(&name)).await {
+            Ok(lease) => Some(lease),
+            Err(kube::Error::Api(status)) if status.code == 404 => None,
+            Err(error) => return self.answered(Err(error)).await,
         };
         for epoch in epochs {
             let answer = lease.as_ref().map_or(Answer::NoSign, |lease| understood(lease, &epoch));

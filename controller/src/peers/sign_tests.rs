@@ -82,6 +82,18 @@ fn server() -> (Arc<Mutex<Kept>>, Client, Log) {
     (kept, client, log)
 }
 
+/// The same API server, which takes so long for each call.
+fn slow(client: Client, takes: Duration) -> Client {
+    let service = tower::service_fn(move |request| {
+        let client = client.clone();
+        async move {
+            sleep(takes).await;
+            client.send(request).await
+        }
+    });
+    Client::new(service, "default")
+}
+
 fn missed(replica: &str, epoch: &str) -> Missed {
     Missed { replica: replica.into(), epoch: epoch.into() }
 }
@@ -272,5 +284,35 @@ async fn what_is_no_answer_proves_nothing_and_is_asked_ever_more_rarely() {
         }
         kept.lock().unwrap().failing = None;
         signer.sign().await;
+    }
+}
+
+/// Of a sign that nobody has written yet it is asked first whether it is there.
+#[tokio::test(start_paused = true)]
+async fn a_sign_is_given_where_two_calls_take_longer_than_one_may() {
+    let (kept, client, _) = server();
+    let signer = Signer::start(slow(client, Duration::from_millis(1_500)), "a", "a1");
+    signer.errand.send_replace(errand(true, vec![missed("b", "b1")], Some("uid-a")));
+    sleep(Duration::from_secs(30)).await;
+    let given = kept.lock().unwrap().version;
+    assert!((17..=20).contains(&given), "one each 1.5 s: {given}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_answered_in_an_earlier_need_delays_nothing_in_this_one() {
+    let (kept, client, log) = server();
+    kept.lock().unwrap().failing = Some(Reply::Hang);
+    let signer = Signer::start(client, "a", "a1");
+    let need = errand(false, vec![missed("b", "b1")], None);
+    signer.errand.send_replace(need.clone());
+    sleep(Duration::from_secs(60)).await;
+    // As many as leave nothing to the jitter.
+    for _ in 0..10 {
+        signer.errand.send_replace(Errand::default());
+        sleep(Duration::from_secs(10)).await;
+        let before = log.all().len();
+        signer.errand.send_replace(need.clone());
+        sleep(CALL_MAX + Duration::from_millis(100)).await;
+        assert_eq!(log.all().len() - before, 2, "a second round follows the first");
     }
 }
