@@ -1,7 +1,8 @@
 //! Frames to bytes and back: one JSON object a line, no line longer than the limit, no IO.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, str::Utf8Error};
 
+use memchr::memchr;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -18,6 +19,16 @@ pub enum CodecError {
     TooLong,
     #[error("frame: no JSON object of this protocol; see docs/protocol.md")]
     Malformed(#[from] serde_json::Error),
+    #[error("frame: no UTF-8, which JSON is written in")]
+    Encoding(#[from] Utf8Error),
+}
+
+/// What a line holds.
+pub trait Line: DeserializeOwned {
+    /// Reads one of its JSON.
+    fn read(json: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
 }
 
 /// Holds the bytes of a frame that has not ended yet: never more than one frame and the chunk that was pushed last.
@@ -50,7 +61,7 @@ impl<T> Default for Decoder<T> {
     }
 }
 
-impl<T: DeserializeOwned> Decoder<T> {
+impl<T: Line> Decoder<T> {
     /// Takes what the peer sent. Call [`Decoder::next_frame`] until it has no more before pushing again.
     pub fn push(&mut self, chunk: &[u8]) {
         self.buffer.drain(..self.start);
@@ -76,7 +87,7 @@ impl<T: DeserializeOwned> Decoder<T> {
     fn step(&mut self) -> Result<Option<T>, CodecError> {
         loop {
             let unseen = self.buffer.get(self.scanned..).unwrap_or_default();
-            let Some(length) = unseen.iter().position(|byte| *byte == b'\n') else {
+            let Some(length) = memchr(b'\n', unseen) else {
                 self.scanned = self.buffer.len();
                 let partial = self.scanned - self.start;
                 return if partial > FRAME_BYTES_MAX { Err(CodecError::TooLong) } else { Ok(None) };
@@ -89,7 +100,9 @@ impl<T: DeserializeOwned> Decoder<T> {
                 return Err(CodecError::TooLong);
             }
             if !line.trim_ascii().is_empty() {
-                return Ok(Some(serde_json::from_slice(line)?));
+                // Once for the whole line, and not for each text in it.
+                let json = str::from_utf8(line)?;
+                return Ok(Some(T::read(json)?));
             }
         }
     }
@@ -180,6 +193,14 @@ mod tests {
         decoder.push(b"{\"type\":\"ack\",\"cursor\":1}\n");
         assert_eq!(decoder.next_frame().unwrap(), Some(Up::Ack { cursor: 1 }));
         assert!(decoder.buffer.capacity() <= KEPT_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_error_also_where_nobody_would_read_it() {
+        let (frames, error) =
+            decode(b"{\"type\":\"ack\",\"cursor\":1}\n{\"type\":\"later\",\"x\":\"\xff\"}\n", &[9]);
+        assert_eq!(frames, [Up::Ack { cursor: 1 }]);
+        assert!(error.is_some_and(|error| error.contains("UTF-8")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rollcall_catalogue::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    codec::Line,
     duty::Duty,
     question::{Explained, Found, Question, Unknown},
     registration::{RegistrationKey, SelfRegistration},
@@ -180,31 +181,8 @@ pub enum Down {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
     },
-    /// One service as a whole, or what has changed of it; see `more` for one that needs several frames. Its
-    /// versions are those of its instances.
-    Upsert {
-        service: ServiceKey,
-        #[serde(deserialize_with = "rollcall_catalogue::revision")]
-        revision: u64,
-        hash: ContentHash,
-        /// The hash of the content that this changes; none where this is all of the service.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        base: Option<ContentHash>,
-        /// How callers spread their requests, where they do not say so themselves.
-        #[serde(default, skip_serializing_if = "is_default")]
-        policy: Policy,
-        /// There are more instances than may be listed.
-        #[serde(default, skip_serializing_if = "is_default")]
-        truncated: bool,
-        /// Instances that are new or different; without `base`, all of them.
-        instances: Vec<Arc<Instance>>,
-        /// Instances that are gone; only with `base`.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        removed: Vec<InstanceId>,
-        /// More of the same revision follows; nothing is applied before the last of them.
-        #[serde(default, skip_serializing_if = "is_default")]
-        more: bool,
-    },
+    /// One service as a whole, or what has changed of it.
+    Upsert(Upsert),
     /// The service is gone with these instances, the last that the sidecar was told of.
     Remove { service: ServiceKey, ids: Vec<InstanceId> },
     /// What has changed in the list of services that may be seen, in place of what was held of each.
@@ -277,6 +255,36 @@ pub enum Down {
     Unknown,
 }
 
+/// Holds one service as a whole, or what has changed of it; see `more` for one that needs several frames. Its versions are those of
+/// its instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upsert {
+    pub service: ServiceKey,
+    #[serde(deserialize_with = "rollcall_catalogue::revision")]
+    pub revision: u64,
+    pub hash: ContentHash,
+    /// The hash of the content that this changes; none where this is all of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<ContentHash>,
+    /// How callers spread their requests, where they do not say so themselves.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub policy: Policy,
+    /// There are more instances than may be listed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub truncated: bool,
+    /// Instances that are new or different; without `base`, all of them.
+    pub instances: Vec<Arc<Instance>>,
+    /// Instances that are gone; only with `base`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<InstanceId>,
+    /// More of the same revision follows; nothing is applied before the last of them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub more: bool,
+}
+
+/// How the JSON of an upsert begins, as this crate writes it.
+const UPSERT: &str = r#"{"type":"upsert","#;
+
 /// Names what a word on health is of: all that the pod is in a service, or one instance of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HealthOf {
@@ -310,6 +318,19 @@ pub struct PodIdentity {
     /// All of them, as Kubernetes says; its primary one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
+}
+
+impl Line for Up {}
+
+impl Line for Down {
+    /// Most of what a sidecar reads is upserts, and serde keeps all fields in values of their own until it knows the type, which
+    /// may be the last of them. Where it is the first, nothing has to wait for it.
+    fn read(json: &str) -> serde_json::Result<Self> {
+        match json.starts_with(UPSERT) {
+            true => serde_json::from_str(json).map(Self::Upsert),
+            false => serde_json::from_str(json),
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

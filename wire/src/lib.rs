@@ -22,10 +22,10 @@ mod testing;
 mod token;
 mod usage;
 
-pub use codec::{CodecError, Decoder, encode};
+pub use codec::{CodecError, Decoder, Line, encode};
 pub use duty::{DUTIES_MAX, Duty, DutyCheck, DutyProbe};
 pub use feed::{Feed, upserts};
-pub use frame::{Down, Drain, HealthOf, PROTOCOL, PodIdentity, SERVING, ServiceSummary, Up};
+pub use frame::{Down, Drain, HealthOf, PROTOCOL, PodIdentity, SERVING, ServiceSummary, Up, Upsert};
 pub use problem::{Problem, Slug};
 pub use question::{Explained, Found, Question, Told, Unknown, WitnessWords};
 pub use registration::{RegistrationKey, SelfPort, SelfRegistration};

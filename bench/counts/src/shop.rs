@@ -6,7 +6,7 @@ use rollcall_catalogue::{
     ContentHash, Instance, InstanceId, PodUid, Policy, Port, Profile, Reason, Service, ServiceKey, State,
     changes::Head,
 };
-use rollcall_wire::Down;
+use rollcall_wire::{Down, Upsert};
 
 /// The name that apps write for a service.
 pub fn name(service: usize) -> String {
@@ -113,7 +113,7 @@ fn upsert(
 ) -> Down {
     let Head { revision, hash, policy, truncated } = service.head();
     let (service, removed, more) = (key.clone(), Vec::new(), false);
-    Down::Upsert { service, revision, hash, base, policy, truncated, instances, removed, more }
+    Down::Upsert(Upsert { service, revision, hash, base, policy, truncated, instances, removed, more })
 }
 
 fn of(key: &ServiceKey, revision: u64, instances: Vec<Arc<Instance>>) -> Service {

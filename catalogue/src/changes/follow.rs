@@ -55,11 +55,9 @@ pub fn follow(
     let new: Vec<_> = new.into_values().cloned().collect();
     if verify {
         let sum = |all: &[Arc<Instance>]| ContentHash::of_instances(key, all.iter().map(AsRef::as_ref));
-        let heads = held
-            .hash
-            .minus(ContentHash::of_head(key, held.policy, held.truncated))
-            .plus(ContentHash::of_head(key, head.policy, head.truncated));
-        compare(head.hash, heads.minus(sum(&gone)).plus(sum(&new)))?;
+        let of = (held.policy, held.truncated);
+        let headed = held.hash.with_head(key, of, (head.policy, head.truncated));
+        compare(head.hash, headed.minus(sum(&gone)).plus(sum(&new)))?;
     }
     Ok(Service::with(head, held.instances.edited(&gone, &new)))
 }

@@ -12,6 +12,9 @@ use crate::{
     names::ServiceKey,
 };
 
+/// An instance's JSON is mostly shorter: what it is written to need not grow.
+const JSON_BYTES: usize = 1_024;
+
 /// Holds the fingerprint of a service's content, the same on every replica that holds the same, whatever the order
 /// of events was: revisions and times are left out, and it is a sum over the instances, so that a change costs what
 /// changed. The name of the service is in every part of it: what moves from one service to another does not go unseen
@@ -28,6 +31,15 @@ impl ContentHash {
         Self::of(&(key, policy, truncated))
     }
 
+    /// The same of a service whose head was that, and is this. Most changes are of instances alone, and have nothing of it to hash.
+    pub(crate) fn with_head(self, key: &ServiceKey, from: (Policy, bool), to: (Policy, bool)) -> Self {
+        if from == to {
+            return self;
+        }
+        let head = |(policy, truncated)| Self::of_head(key, policy, truncated);
+        self.minus(head(from)).plus(head(to))
+    }
+
     pub(crate) fn of_instance(key: &ServiceKey, instance: &Instance) -> Self {
         Self::of_instances(key, [instance])
     }
@@ -37,7 +49,7 @@ impl ContentHash {
         key: &ServiceKey,
         instances: impl IntoIterator<Item = &'a Instance>,
     ) -> Self {
-        let (mut writer, mut bytes) = (InstanceWriter::default(), Vec::new());
+        let (mut writer, mut bytes) = (InstanceWriter::default(), Vec::with_capacity(JSON_BYTES));
         // The JSON of a pair: the key, and the instance without its time.
         bytes.push(b'[');
         write_text(&mut bytes, &key.to_string());

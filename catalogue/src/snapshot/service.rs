@@ -289,10 +289,10 @@ impl Changes {
         policy: Policy,
         truncated: bool,
     ) -> ContentHash {
-        let base = before.map_or(ContentHash(0), |held| {
-            held.hash.minus(ContentHash::of_head(key, held.policy, held.truncated))
-        });
-        let base = base.plus(ContentHash::of_head(key, policy, truncated));
+        let base = match before {
+            Some(held) => held.hash.with_head(key, (held.policy, held.truncated), (policy, truncated)),
+            None => ContentHash::of_head(key, policy, truncated),
+        };
         let sum = |all: &[Arc<Instance>]| ContentHash::of_instances(key, all.iter().map(AsRef::as_ref));
         base.minus(sum(&self.gone)).plus(sum(&self.new))
     }

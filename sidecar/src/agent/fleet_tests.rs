@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rollcall_catalogue::{ContentHash, Instance, Policy, Service, changes::Head, changes::Position};
 use rollcall_controller::Authority;
 use rollcall_net::{Stream, server_config};
-use rollcall_wire::{Decoder, Down, PodIdentity, SERVING, encode};
+use rollcall_wire::{Decoder, Down, PodIdentity, SERVING, Upsert, encode};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
     sync::{mpsc, watch},
@@ -134,7 +134,7 @@ fn orders(revision: u64, numbers: &[u8]) -> Down {
     };
     let head = Head { revision, hash: ContentHash(0), policy: Policy::default(), truncated: false };
     let service = Service::of(head, numbers.iter().map(instance).collect());
-    Down::Upsert {
+    Down::Upsert(Upsert {
         revision,
         hash: service.content_hash(&key),
         service: key,
@@ -144,7 +144,7 @@ fn orders(revision: u64, numbers: &[u8]) -> Down {
         instances: service.instances.iter().cloned().collect(),
         removed: vec![],
         more: false,
-    }
+    })
 }
 
 // === impl Freezing ===

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use rollcall_wire::{
-    Down, Drain, Up,
+    Down, Drain, Up, Upsert,
     client::{Event, Violation},
     server::reason,
 };
@@ -97,7 +97,7 @@ impl Agent {
 
     /// What a frame comes to, with what is alike of it held once.
     fn hear(&mut self, mut frame: Down) -> Result<Vec<Event>, Violation> {
-        if let Down::Upsert { service, instances, .. } = &mut frame {
+        if let Down::Upsert(Upsert { service, instances, .. }) = &mut frame {
             self.alike.share(instances, self.writer.held(service).as_deref());
         }
         self.client.hear(frame, self.now_ms())

@@ -17,8 +17,8 @@ use rollcall_catalogue::{
     changes::{Head, Position, whole},
 };
 use rollcall_wire::{
-    CodecError, Decoder, Down, PROTOCOL, PodIdentity, limits::FRAME_BYTES_MAX, limits::SUBSCRIPTIONS_MAX,
-    upserts,
+    CodecError, Decoder, Down, PROTOCOL, PodIdentity, Upsert, limits::FRAME_BYTES_MAX,
+    limits::SUBSCRIPTIONS_MAX, upserts,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -198,9 +198,17 @@ fn read_services(input: &mut impl BufRead) -> Result<Vec<(ServiceKey, Arc<Servic
         let looked_at = chunk.len();
         input.consume(looked_at);
         while let Some(frame) = decoder.next_frame()? {
-            let Down::Upsert {
-                service, revision, hash, base: None, policy, truncated, instances, more, ..
-            } = frame
+            let Down::Upsert(Upsert {
+                service,
+                revision,
+                hash,
+                base: None,
+                policy,
+                truncated,
+                instances,
+                more,
+                ..
+            }) = frame
             else {
                 return Err(Damaged::Format);
             };

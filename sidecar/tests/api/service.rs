@@ -9,7 +9,7 @@ use rollcall_catalogue::{
     ContentHash, Instance, Policy, Port, Profile, Reason, Service, State, changes::Head,
 };
 use rollcall_controller::Authority;
-use rollcall_wire::{Down, Explained, Found, Question, ServiceSummary, Unknown, Up, WitnessWords};
+use rollcall_wire::{Down, Explained, Found, Question, ServiceSummary, Unknown, Up, Upsert, WitnessWords};
 
 use crate::bench::{Played, Pod, eventually};
 
@@ -42,7 +42,7 @@ pub fn orders(revision: u64, count: u8) -> Down {
     let instances: Vec<_> = (1..=count).map(|number| Arc::new(instance(number))).collect();
     let head = Head { revision, hash: ContentHash(0), policy: Policy::default(), truncated: false };
     let hash = Service::of(head, instances.clone()).content_hash(&service);
-    Down::Upsert {
+    Down::Upsert(Upsert {
         service,
         revision,
         hash,
@@ -52,7 +52,7 @@ pub fn orders(revision: u64, count: u8) -> Down {
         instances,
         removed: vec![],
         more: false,
-    }
+    })
 }
 
 fn list() -> Down {

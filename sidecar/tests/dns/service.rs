@@ -13,7 +13,7 @@ use rollcall_catalogue::{
     changes::Head,
 };
 use rollcall_controller::Authority;
-use rollcall_wire::{Down, Found, Question, Up};
+use rollcall_wire::{Down, Found, Question, Up, Upsert};
 
 use crate::bench::{Played, Process, Volumes, eventually};
 
@@ -68,16 +68,18 @@ fn instances(key: &str) -> Option<Vec<Arc<Instance>>> {
 fn told(service: &ServiceKey, instances: &[Arc<Instance>]) -> Vec<Down> {
     let head = Head { revision: 5, hash: ContentHash(0), policy: Policy::default(), truncated: false };
     let hash = Service::of(head, instances.to_vec()).content_hash(service);
-    let part = |instances: &[Arc<Instance>], more| Down::Upsert {
-        service: service.clone(),
-        revision: 5,
-        hash,
-        base: None,
-        policy: head.policy,
-        truncated: false,
-        instances: instances.to_vec(),
-        removed: vec![],
-        more,
+    let part = |instances: &[Arc<Instance>], more| {
+        Down::Upsert(Upsert {
+            service: service.clone(),
+            revision: 5,
+            hash,
+            base: None,
+            policy: head.policy,
+            truncated: false,
+            instances: instances.to_vec(),
+            removed: vec![],
+            more,
+        })
     };
     let parts: Vec<_> = instances.chunks(FRAME).collect();
     match parts.split_last() {

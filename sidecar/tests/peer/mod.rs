@@ -7,7 +7,7 @@ use std::{
 
 use rollcall_catalogue::{ContentHash, Policy, Service, ServiceKey, changes::Head};
 use rollcall_controller::Authority;
-use rollcall_wire::{Down, Drain, Up};
+use rollcall_wire::{Down, Drain, Up, Upsert};
 
 use crate::bench::{Played, Pod, eventually, request};
 
@@ -16,7 +16,7 @@ fn orders(revision: u64, forged: bool) -> Down {
     let service = "orders.shop".parse().unwrap();
     let head = Head { revision, hash: ContentHash(0), policy: Policy::default(), truncated: false };
     let hash = Service::of(head, vec![]).content_hash(&service);
-    Down::Upsert {
+    Down::Upsert(Upsert {
         service,
         revision,
         hash: ContentHash(hash.0 + u64::from(forged)),
@@ -26,7 +26,7 @@ fn orders(revision: u64, forged: bool) -> Down {
         instances: vec![],
         removed: vec![],
         more: false,
-    }
+    })
 }
 
 fn synced(cursor: u64) -> Down {
@@ -180,16 +180,18 @@ fn parts_of(service: &ServiceKey, bytes: usize) -> Vec<Down> {
             "state": "Serving", "reason": "Ready", "revision": 1,
         })
     };
-    let part = |number: usize| Down::Upsert {
-        service: service.clone(),
-        revision: 1,
-        hash: ContentHash(1),
-        base: None,
-        policy: Policy::default(),
-        truncated: false,
-        instances: vec![serde_json::from_value(instance(number)).unwrap()],
-        removed: vec![],
-        more: number + 1 < count,
+    let part = |number: usize| {
+        Down::Upsert(Upsert {
+            service: service.clone(),
+            revision: 1,
+            hash: ContentHash(1),
+            base: None,
+            policy: Policy::default(),
+            truncated: false,
+            instances: vec![serde_json::from_value(instance(number)).unwrap()],
+            removed: vec![],
+            more: number + 1 < count,
+        })
     };
     (0..count).map(part).collect()
 }

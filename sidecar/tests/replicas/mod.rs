@@ -4,7 +4,7 @@
 mod real;
 
 use rollcall_catalogue::{ContentHash, Instance, Policy, Service, changes::Head, changes::Position};
-use rollcall_wire::{Down, Up};
+use rollcall_wire::{Down, Up, Upsert};
 use tokio::time::{Instant, sleep};
 
 use super::*;
@@ -29,7 +29,7 @@ fn told(numbers: &[u8]) -> Down {
     };
     let head = Head { revision: 1, hash: ContentHash(0), policy: Policy::default(), truncated: false };
     let made = Service::of(head, numbers.iter().map(instance).collect());
-    Down::Upsert {
+    Down::Upsert(Upsert {
         revision: 1,
         hash: made.content_hash(&service),
         service,
@@ -39,7 +39,7 @@ fn told(numbers: &[u8]) -> Down {
         instances: made.instances.iter().cloned().collect(),
         removed: vec![],
         more: false,
-    }
+    })
 }
 
 /// A replica of this name that tells this, and that these serve beside it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rollcall_catalogue::{ContentHash, ServiceKey};
 use rollcall_net::{Backoff, Jitter};
 use rollcall_wire::{
-    Decoder, Down, Up,
+    Decoder, Down, Up, Upsert,
     client::{Client, Event as Heard},
     encode,
     server::reason::SUPERSEDED,
@@ -368,7 +368,7 @@ impl Sidecar {
 /// A frame in few words.
 pub(crate) fn brief(frame: &Down) -> String {
     match frame {
-        Down::Upsert { service, revision, hash, base, instances, removed, more, .. } => {
+        Down::Upsert(Upsert { service, revision, hash, base, instances, removed, more, .. }) => {
             let ids: Vec<_> =
                 instances.iter().map(|one| format!("{}:{:?}/{:?}", one.id, one.state, one.reason)).collect();
             format!("upsert {service} r{revision} {hash:?} base {base:?} {ids:?} -{removed:?} more {more}")

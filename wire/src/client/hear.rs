@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     duty::DUTIES_MAX,
-    frame::{Down, PROTOCOL},
+    frame::{Down, PROTOCOL, Upsert},
     limits::{EPOCH_BYTES_MAX, REPLICAS_MAX},
 };
 
@@ -48,7 +48,7 @@ fn said_of(frame: &Down) -> Option<Said> {
     match frame {
         Down::Remove { .. } => Some(Said::AtOnce),
         // A whole one says nothing of who was there before.
-        Down::Upsert { base, instances, removed, .. } => {
+        Down::Upsert(Upsert { base, instances, removed, .. }) => {
             let is_gain = base.is_some() && removed.is_empty();
             let all_serve = || instances.iter().all(|one| one.state == State::Serving);
             Some(if is_gain && all_serve() { Said::Gain } else { Said::AtOnce })
@@ -92,7 +92,7 @@ impl Client {
                 let way = (ca.is_some() || controller.is_some()).then_some(Event::Way { ca, controller });
                 [Event::Welcomed { replica, pod }].into_iter().chain(way).collect()
             }
-            Down::Upsert {
+            Down::Upsert(Upsert {
                 service: key,
                 revision,
                 hash,
@@ -102,7 +102,7 @@ impl Client {
                 instances,
                 removed,
                 more,
-            } => {
+            }) => {
                 let head = Head { revision, hash, policy, truncated };
                 let room = self.subscriptions.takes(&key).then(|| self.holdings.room(&key));
                 match session.parts.add(Told { key, head, base, instances, removed }, more, room)? {

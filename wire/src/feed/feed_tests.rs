@@ -4,7 +4,7 @@ use rollcall_catalogue::Visibility;
 
 use super::*;
 use crate::{
-    frame::Down,
+    frame::{Down, Upsert},
     testing::{Registry, instance_with, key},
 };
 
@@ -16,7 +16,8 @@ fn names(keys: Option<BTreeSet<ServiceKey>>) -> Option<Vec<String>> {
 fn content(frames: &[Bytes]) -> (Vec<String>, Vec<String>, bool) {
     let (mut told, mut gone, mut whole) = (Vec::new(), Vec::new(), true);
     for bytes in frames {
-        let Down::Upsert { base, instances, removed, .. } = serde_json::from_slice(bytes).unwrap() else {
+        let Down::Upsert(Upsert { base, instances, removed, .. }) = serde_json::from_slice(bytes).unwrap()
+        else {
             panic!("no upsert");
         };
         whole = base.is_none();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     codec::{CodecError, encode},
-    frame::Down,
+    frame::{Down, Upsert},
     limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES_MAX},
 };
 
@@ -56,7 +56,7 @@ impl Upserts<'_> {
         }
     }
 
-    /// The JSON of [`Down::Upsert`] with these, and its newline.
+    /// The JSON of an [`Upsert`] with these, and its newline.
     fn frame(
         &self,
         instances: &[Arc<Instance>],
@@ -64,7 +64,7 @@ impl Upserts<'_> {
         more: bool,
     ) -> Result<Bytes, CodecError> {
         let Head { revision, hash, policy, truncated } = self.head;
-        let mut bytes = encode(&Down::Upsert {
+        let mut bytes = encode(&Down::Upsert(Upsert {
             service: self.key.clone(),
             revision,
             hash,
@@ -74,7 +74,7 @@ impl Upserts<'_> {
             instances: Vec::new(),
             removed: Vec::new(),
             more: false,
-        })?;
+        }))?;
         // It ends with the empty list, in whose place come those that there are, and what stands behind them.
         bytes.truncate(bytes.len().saturating_sub(EMPTY_END.len()));
         write_instances(&mut bytes, instances.iter().map(|one| (&**one, one.profile.port)));

@@ -1,10 +1,17 @@
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+};
 use rollcall_catalogue::{
     Port, Profile, Service, Visibility,
     limits::{METADATA_JSON_BYTES_MAX, PORTS_MAX, TAG_CHARS_MAX, TAGS_MAX},
 };
 
 use super::*;
-use crate::testing::{Registry, instance_with, key};
+use crate::{
+    codec::Line,
+    testing::{Registry, cases, instance_with, key},
+};
 
 fn told(service: &Service, removed: Vec<InstanceId>) -> Vec<Bytes> {
     let instances = service.instances.iter().cloned().collect();
@@ -26,7 +33,7 @@ fn a_service_too_large_for_a_frame_goes_in_parts_of_one_revision() {
         let (mut joined, mut without) = (Vec::new(), Vec::new());
         for (number, bytes) in frames.iter().enumerate() {
             assert!(bytes.len() <= FRAME_BYTES_MAX + 1);
-            let Down::Upsert { revision, hash, base, instances, removed, more, .. } =
+            let Down::Upsert(Upsert { revision, hash, base, instances, removed, more, .. }) =
                 serde_json::from_slice(bytes).unwrap()
             else {
                 panic!("no upsert");
@@ -54,12 +61,36 @@ fn a_frame_has_the_bytes_of_what_it_is_read_as() {
     for (service, gone) in [("orders.shop", 0), ("orders.shop", 2), ("mail.shop", 1), ("mail.shop", 0)] {
         let removed = (0..gone).map(|n| format!("gone-{n}").as_str().into()).collect();
         for bytes in told(registry.service(service), removed) {
-            let read: Down = serde_json::from_slice(&bytes).unwrap();
+            let read = Down::read(str::from_utf8(&bytes).unwrap()).unwrap();
             assert_eq!(
                 String::from_utf8(encode(&read).unwrap()).unwrap(),
                 String::from_utf8(bytes.to_vec()).unwrap()
             );
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    /// There is a shorter way to read what begins as we write it. It leads to the same, whatever the bytes are.
+    #[test]
+    fn a_frame_is_read_as_serde_has_it(
+        gone in 0..3_usize, at in any::<Index>(), byte in prop_oneof![select(&b"\"\\,:[]{}0 "[..]), 0..128_u8], kind in 0..4,
+    ) {
+        let registry = Registry::of(&[("orders.shop", &[1, 2, 3])]);
+        let removed = (0..gone).map(|n| format!("gone-{n}").as_str().into()).collect();
+        let mut bytes = told(registry.service("orders.shop"), removed).concat();
+        prop_assert!(bytes.starts_with(br#"{"type":"upsert","service":"#), "the shorter way is taken");
+        let at = at.index(bytes.len());
+        match kind {
+            0 => {}
+            1 => bytes[at] = byte,
+            2 => bytes.insert(at, byte),
+            _ => bytes.truncate(at),
+        }
+        let json = String::from_utf8(bytes).unwrap();
+        prop_assert_eq!(Down::read(&json).ok(), serde_json::from_str(&json).ok(), "{}", json);
     }
 }
 

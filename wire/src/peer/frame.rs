@@ -6,7 +6,7 @@ use rollcall_catalogue::{PodUid, ServiceKey, changes::Position, liveness::ProbeW
 use serde::{Deserialize, Serialize};
 
 use super::record::{Record, Version};
-use crate::{limits::OUTSIDE_WORDS_MAX, token::Token};
+use crate::{codec::Line, limits::OUTSIDE_WORDS_MAX, token::Token};
 
 /// Says what a replica tells another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +123,8 @@ pub struct OutsideWord {
 }
 
 // === impl Frame ===
+
+impl Line for Frame {}
 
 impl Frame {
     /// Answers of addresses outside the cluster, in as many frames as they need. Where they are all, the first frame says so,

@@ -23,7 +23,7 @@ use rollcall_catalogue::{
     Attributes, PodFacts, Port, Registration, ServiceKey, Source, Target, liveness::PodLife,
 };
 use rollcall_net::{Trigger, client_config, server_config, server_name, shutdown};
-use rollcall_wire::{Decoder, Down, Duty, PROTOCOL, Up, encode};
+use rollcall_wire::{Decoder, Down, Duty, PROTOCOL, Up, Upsert, encode};
 use rustls::{ClientConfig, ServerConfig};
 use tokio::{
     io::{DuplexStream, duplex},
@@ -417,7 +417,9 @@ impl Peer {
         let mut told = Vec::new();
         loop {
             match self.hear().await {
-                Some(Down::Upsert { service, .. } | Down::Remove { service, .. }) => told.push(service),
+                Some(Down::Upsert(Upsert { service, .. }) | Down::Remove { service, .. }) => {
+                    told.push(service);
+                }
                 Some(Down::Synced { cursor, .. }) => return (told, cursor),
                 other => panic!("{other:?}"),
             }

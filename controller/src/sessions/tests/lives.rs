@@ -3,7 +3,7 @@ use std::{net::IpAddr, sync::Arc};
 use futures::FutureExt;
 use rollcall_catalogue::{Reason, State, liveness::ProbeWitness};
 use rollcall_wire::{
-    Down, DutyCheck, HealthOf, Question, RegistrationKey, SelfRegistration, Unknown, Up, encode,
+    Down, DutyCheck, HealthOf, Question, RegistrationKey, SelfRegistration, Unknown, Up, Upsert, encode,
     limits::FRAME_BYTES_MAX,
 };
 use tokio::{
@@ -185,7 +185,7 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
             Down::Rejected { key, field, .. } => {
                 said.push(format!("{} rejected: {}", key.service, field.unwrap()));
             }
-            Down::Upsert { service, .. } => told.push(service),
+            Down::Upsert(Upsert { service, .. }) => told.push(service),
             Down::Synced { cursor, .. } => peer.say(&Up::Ack { cursor }).await,
             other => panic!("{other:?}"),
         }
@@ -198,7 +198,7 @@ async fn what_a_pod_says_is_answered_in_order_while_its_stream_goes_on() {
     loop {
         match peer.hear().await.unwrap() {
             Down::Remove { service, .. } => break assert_eq!(service, key("orders")),
-            Down::Upsert { .. } => {}
+            Down::Upsert(_) => {}
             Down::Synced { cursor, .. } => peer.say(&Up::Ack { cursor }).await,
             other => panic!("{other:?}"),
         }
@@ -285,7 +285,7 @@ async fn a_sidecar_is_told_what_its_pod_is_after_welcome_and_when_that_changes()
         match peer.hear().await {
             Some(Down::Registered { .. }) => registered = true,
             Some(Down::Synced { .. }) => synced = true,
-            Some(Down::Upsert { .. }) => {}
+            Some(Down::Upsert(_)) => {}
             other => panic!("{other:?}"),
         }
     }

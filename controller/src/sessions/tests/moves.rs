@@ -462,7 +462,7 @@ async fn a_session_is_told_how_far_this_replica_has_read_kubernetes() {
                     peer.say(&Up::Ack { cursor }).await;
                     return position;
                 }
-                Some(Down::Upsert { .. }) => {}
+                Some(Down::Upsert(_)) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -8,7 +8,7 @@ use rollcall_catalogue::{ContentHash, Service, ServiceKey, changes::Reading};
 
 use super::{delta, instance, key, service, synced_by, welcome_by, whole};
 use crate::{
-    Down, Up,
+    Down, Up, Upsert,
     client::{Client, Event, Violation},
 };
 
@@ -297,8 +297,8 @@ impl World {
     fn lie(&mut self, lie: Lie) {
         for frame in &mut self.down {
             match (lie, frame) {
-                (Lie::Hash, Down::Upsert { hash, .. }) => hash.0 ^= 1,
-                (Lie::Instance, Down::Upsert { instances, .. }) if !instances.is_empty() => {
+                (Lie::Hash, Down::Upsert(Upsert { hash, .. })) => hash.0 ^= 1,
+                (Lie::Instance, Down::Upsert(Upsert { instances, .. })) if !instances.is_empty() => {
                     drop(instances.pop());
                 }
                 (Lie::Cursor, Down::Synced { cursor, .. }) if *cursor > 0 => {

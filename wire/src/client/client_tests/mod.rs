@@ -19,7 +19,7 @@ use rollcall_catalogue::{
     changes::{Head, Position, Reading},
 };
 
-use crate::{Down, PROTOCOL, PodIdentity, testing::instance_with};
+use crate::{Down, PROTOCOL, PodIdentity, Upsert, testing::instance_with};
 
 fn key(service: &str) -> ServiceKey {
     format!("{service}.shop").parse().unwrap()
@@ -107,16 +107,18 @@ fn upserts(
         chunks.push(vec![]);
     }
     let last = chunks.len() - 1;
-    let frame = |(number, instances)| Down::Upsert {
-        service: key.clone(),
-        revision: to.revision,
-        hash: to.hash,
-        base,
-        policy: to.policy,
-        truncated: to.truncated,
-        instances,
-        removed: if number == 0 { removed.to_vec() } else { vec![] },
-        more: number < last,
+    let frame = |(number, instances)| {
+        Down::Upsert(Upsert {
+            service: key.clone(),
+            revision: to.revision,
+            hash: to.hash,
+            base,
+            policy: to.policy,
+            truncated: to.truncated,
+            instances,
+            removed: if number == 0 { removed.to_vec() } else { vec![] },
+            more: number < last,
+        })
     };
     chunks.into_iter().enumerate().map(frame).collect()
 }

@@ -10,7 +10,10 @@ mod usage;
 mod way;
 
 use super::*;
-use crate::testing::{Registry, key};
+use crate::{
+    Upsert,
+    testing::{Registry, key},
+};
 
 /// Holds a session and the time of its shell.
 struct Session {
@@ -69,7 +72,7 @@ fn short(bytes: &[u8]) -> String {
     let join = |all: Vec<String>| all.join(",");
     match serde_json::from_slice(bytes).unwrap() {
         Down::Welcome { pod, epoch, .. } => format!("welcome {} {epoch}", pod.name),
-        Down::Upsert { service, base, instances, removed, more, .. } => {
+        Down::Upsert(Upsert { service, base, instances, removed, more, .. }) => {
             let ids = join(instances.iter().map(|one| one.id.to_string()).collect());
             let gone = removed.iter().map(|id| format!(" -{id}")).collect::<String>();
             let kind = if base.is_some() { "delta" } else { "whole" };

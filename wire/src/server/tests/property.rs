@@ -106,7 +106,7 @@ impl Client {
                 }
                 self.epoch = Some(epoch);
             }
-            Down::Upsert {
+            Down::Upsert(Upsert {
                 service: key,
                 revision,
                 hash,
@@ -116,7 +116,7 @@ impl Client {
                 instances,
                 removed,
                 more,
-            } => {
+            }) => {
                 let known = self.revisions.entry(key.clone()).or_default();
                 assert!(revision >= *known, "{key}: {revision} after {known}");
                 *known = revision;
