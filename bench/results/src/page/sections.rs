@@ -251,6 +251,7 @@ pub(super) static SECTIONS: [Section; 11] = [
             &["event"],
             &[
                 "cpu_us_per_change",
+                "cpu_by_clients",
                 "all_told_p50_us",
                 "all_told_p99_us",
                 "others_told_p99_us",

@@ -187,7 +187,7 @@ mod tests {
                 .with_case("event", event)
                 .with_case("instances", instances)
                 .with_case("sessions", sessions)
-                .with_value(if event == "settled" { "anonymous_mib" } else { "cpu_us_per_change" }, value)
+                .with_value(if event == "settled" { "anonymous_mib" } else { "cpu_by_clients" }, value)
         };
         let settled =
             [of("settled", 1_024, 0, 10.0), of("settled", 2_048, 0, 10.5), of("settled", 1_024, 9, 90.0)];
@@ -195,20 +195,20 @@ mod tests {
             [of("changes", 1_000, 0, 50.0), of("changes", 20_000, 0, 60.0), of("changes", 1_000, 9, 1.0)];
         let table = table(&measured("scale", [settled, changes].concat()));
         assert!(row_of(&table, "for each instance").contains("| 0.50 KiB | yes |"), "{table}");
-        assert!(row_of(&table, "with fewest").contains("| 1.20× | yes |"), "{table}");
+        assert!(row_of(&table, "same with fewest").contains("| 1.20× | yes |"), "{table}");
     }
 
     #[test]
     fn a_growth_is_of_both_ends_or_of_none() {
-        let of = |instances: u32, cpu_us: f64| {
+        let of = |instances: u32, by_clients: f64| {
             Record::new("rollcall controller", Class::C, Configuration::Default, 1)
                 .with_case("event", "changes")
                 .with_case("instances", instances)
-                .with_value("cpu_us_per_change", cpu_us)
+                .with_value("cpu_by_clients", by_clients)
         };
         for (most, expected) in [(5_000, "| not measured yet |  |"), (20_000, "| 1.10× | yes |")] {
             let table = table(&measured("scale", vec![of(1_000, 10.0), of(most, 11.0)]));
-            assert!(row_of(&table, "with fewest").contains(expected), "{most}: {table}");
+            assert!(row_of(&table, "same with fewest").contains(expected), "{most}: {table}");
         }
     }
 
