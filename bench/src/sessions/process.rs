@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use rollcall_cluster::companion::Companion;
+use rollcall_cluster::{CONTROLLER_ALLOCATES, companion::Companion};
 use tempfile::TempDir;
 
 use super::crowd::Door;
@@ -48,7 +48,8 @@ impl Server {
             format!("--identity={}", place.identity.path().display()),
         ];
         let mut process = Companion::start("starting a controller's half", &me, move |half| {
-            half.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let (allocates, how) = CONTROLLER_ALLOCATES;
+            half.args(arguments).env(allocates, how).stdin(Stdio::piped()).stdout(Stdio::piped());
         })?;
         let say = process.take_stdin().context("no way in")?;
         let mut hear = BufReader::new(process.take_stdout().context("no way out")?);

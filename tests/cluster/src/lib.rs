@@ -51,7 +51,7 @@ pub use kubectl::Kubectl;
 pub use layout::{Layout, NODES_MAX, Name, Role};
 pub use maven::{EUREKA, MavenProgram, ZOOKEEPER, java_version};
 pub use operate::NodeStatus;
-pub use program::program;
+pub use program::{CONTROLLER_ALLOCATES, program};
 pub use progress::Step;
 pub use provider::Provider;
 pub use run::{Poll, output_of, wait_for};

@@ -7,6 +7,10 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+/// What the chart sets for the controller's C library, name and value; whoever starts one without the chart sets it too. A test
+/// of the chart holds the two together.
+pub const CONTROLLER_ALLOCATES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072");
+
 /// The program that this variable names, which `cargo xtask test` sets, or else the package's own, built now.
 pub fn program(variable: &str, package: &str) -> Result<PathBuf, Error> {
     if let Some(program) = env::var_os(variable).filter(|program| !program.is_empty()) {

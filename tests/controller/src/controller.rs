@@ -5,7 +5,7 @@ use crate::http;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rollcall_cluster::companion::Companion;
+use rollcall_cluster::{CONTROLLER_ALLOCATES, companion::Companion};
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -115,7 +115,8 @@ impl Controller {
             None => vec![format!("--sessions-listen=0.0.0.0:{}", sessions.port())],
         };
         let process = Companion::start("starting the controller", &settings.program, move |controller| {
-            controller.env("KUBECONFIG", kubeconfig);
+            let (allocates, how) = CONTROLLER_ALLOCATES;
+            controller.env("KUBECONFIG", kubeconfig).env(allocates, how);
             controller.args(["--namespace", &namespace]).args(listen);
             controller.args(["--health-listen", &health.to_string(), "--read-listen", &read.to_string()]);
             controller.args(["--read-listen-v6", "[::1]:0"]);

@@ -1,5 +1,6 @@
 use crate::{NAMESPACE, ci_files, container, environment, pod, with, with_file};
 use rollcall_chart::{Rendered, chart};
+use rollcall_cluster::CONTROLLER_ALLOCATES;
 use serde_json::{Value, json};
 
 #[test]
@@ -120,6 +121,7 @@ fn its_environment_says_what_the_values_say() {
     let rendered = with(&[]);
     let defaults = environment(&rendered);
     let expected = [
+        CONTROLLER_ALLOCATES,
         ("ROLLCALL_AUTHORITY_LIFETIME", "3650d"),
         ("ROLLCALL_AUTHORITY_OVERLAP", "30d"),
         ("ROLLCALL_INJECTION_FILE", "/etc/rollcall-controller/injection.yaml"),
